@@ -1,0 +1,88 @@
+# The front for every chore. `make` alone lists them. It needs Go, and for the
+# race detector a C compiler; `make test` gets the rest.
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Settings, as in `make run ARGS="--redis 127.0.0.1:6379"`.
+ARGS     ?=
+BENCH    ?= .
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # what `test` asks for has an order
+.PHONY: help run build test check bench fuzz redis tidy clean go compiler
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: go ## the demo: three nodes on http://127.0.0.1:8080 (ARGS="--redis …")
+	go run ./cmd/comet demo $(ARGS)
+
+build: go ## build bin/comet
+	go build -trimpath -o bin/comet ./cmd/comet
+
+# The timeout is a package's; CI must see a hanging test before its own limit.
+test: go compiler redis check ## everything that must pass: checks, then all tests with the race detector
+	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -timeout 5m ./...
+
+check: go ## gofmt, go vet (also for macOS and Windows) and staticcheck
+	@files=$$("$$(go env GOROOT)/bin/gofmt" -l .) || exit 1; \
+	if [ -n "$$files" ]; then \
+		echo "Not formatted, run \`make tidy\`:" >&2; echo "$$files" >&2; exit 1; \
+	fi
+	go vet ./...
+	GOOS=darwin go vet ./...
+	GOOS=windows go vet ./...
+	go run $(STATICCHECK) ./...
+
+bench: go ## all benchmarks, or those that match (BENCH=Publish)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+fuzz: go ## each fuzz test for a short time (FUZZTIME=10s)
+	@packages=$$(go list ./...) || exit 1; \
+	for package in $$packages; do \
+		list=$$(go test -list '^Fuzz' "$$package") || { echo "$$list" >&2; exit 1; }; \
+		for target in $$(echo "$$list" | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+		done; \
+	done
+
+# The tests start servers of their own. Debian may start a system service when
+# it installs the package; nothing here uses or touches it.
+redis: ## install redis-server, which the tests need, where it is missing (apt-get)
+	@command -v redis-server >/dev/null && exit 0; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then root=; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then root='sudo -n'; \
+	else \
+		echo 'The tests need redis-server, and this user cannot install it. Install it, then try again:' >&2; \
+		echo '  Debian, Ubuntu   sudo apt-get install redis-server' >&2; \
+		echo '  Fedora           sudo dnf install redis' >&2; \
+		echo '  macOS            brew install redis' >&2; \
+		echo 'Or run `go test ./...`, which skips what needs it.' >&2; \
+		exit 1; \
+	fi; \
+	echo 'Installing redis-server, which the tests need.'; \
+	$$root apt-get update -q; \
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends redis-server; \
+	command -v redis-server >/dev/null || { echo 'apt-get could not install redis-server; it says why above.' >&2; exit 1; }
+
+tidy: go ## format all code and tidy go.mod
+	"$$(go env GOROOT)/bin/gofmt" -w .
+	go mod tidy
+
+clean: ## remove what these targets and the Go tool leave in the tree
+	rm -rf bin
+	find . -type f \( -name '*.test' -o -name '*.out' -o -name '*.prof' \) -not -path './.git/*' -delete
+
+go:
+	@command -v go >/dev/null || { echo 'Comet is built with Go, which is not installed: https://go.dev/doc/install' >&2; exit 1; }
+
+compiler: go
+	@set -- $$(go env CC); command -v "$$1" >/dev/null || { \
+		echo "The race detector needs a C compiler, and $$1 is not installed. Install it, then try again:" >&2; \
+		echo '  Debian, Ubuntu   sudo apt-get install gcc libc6-dev' >&2; \
+		echo '  Fedora           sudo dnf install gcc' >&2; \
+		echo '  macOS            xcode-select --install' >&2; \
+		exit 1; \
+	}

@@ -1,0 +1,94 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+)
+
+// Broker connects the nodes: it keeps a log for each channel and relays each
+// new message to the nodes that subscribed to its channel. There is one Broker
+// a node; the logs belong to all. Every implementation passes pubsubtest.
+//
+// All methods may be called concurrently. After Close they return ErrClosed.
+type Broker interface {
+	// Publish appends the drafts to their channels' logs, relays them, and
+	// returns one receipt a draft, in order. Drafts of one channel keep their
+	// order. Drafts must be valid (Draft.Validate).
+	Publish(ctx context.Context, drafts []Draft) []Receipt
+
+	// Read answers each query from the log as its primary has it at one
+	// moment. One failed page does not fail the others.
+	Read(ctx context.Context, queries []Query) []Page
+
+	// Relay calls sink until ctx ends or the broker is closed, then returns.
+	// It is called at most once. Sink is never called after it returned.
+	Relay(ctx context.Context, sink Sink) error
+
+	// Subscribe and Unsubscribe say which channels Relay shall carry. They
+	// return at once; Sink.Subscribed tells when a channel is carried. A
+	// broken relay is mended, and its channels subscribed again, without
+	// being asked.
+	Subscribe(channels ...string)
+	Unsubscribe(channels ...string)
+
+	// Close may be called at any time and more than once, and waits for what
+	// is under way.
+	Close() error
+}
+
+// Sink takes what a relay carries. What concerns one channel is called one at a
+// time; different channels may be concurrent. The methods must not block, and
+// must not call the broker's Publish, Read or Close.
+type Sink interface {
+	// Subscribed: from now on every message of channel reaches Received in
+	// the order of its log, until Lost or Unsubscribe. What was published
+	// before must be read. It is called anew after each Lost.
+	Subscribed(channel string)
+	// Received: a message of a subscribed channel. The sink keeps m.
+	Received(m *Message)
+	// Lost: any number of messages of every channel may have been missed, and
+	// none comes until Subscribed.
+	Lost()
+}
+
+// Receipt is the outcome of one draft.
+type Receipt struct {
+	ID        ID   // zero if ephemeral
+	Duplicate bool // the key was seen before: ID is the first one's, nothing was published
+	Err       error
+}
+
+// MaxPage is the largest Query.Limit.
+const MaxPage = 1000
+
+// Query asks for a part of one channel's log.
+type Query struct {
+	Channel string
+	// Cursor is exclusive: messages newer than it, oldest first; with
+	// Backward older than it, newest first. The zero ID is before the first
+	// message and, with Backward, after the last.
+	Cursor   ID
+	Backward bool
+	// Limit is 0 to MaxPage messages; 0 asks for End and Gen alone.
+	Limit int
+}
+
+// Page answers a Query. Its parts were true at the same moment.
+type Page struct {
+	Gen      Generation // of the primary that answered; never 0
+	End      ID         // the newest message's; zero: no log, or an empty one
+	Messages []*Message
+	Err      error // then nothing else is set
+}
+
+// Errors that every broker returns, wrapped.
+var (
+	// ErrUnavailable: the broker cannot be reached or will not take writes;
+	// nothing was published. Trying again later is right.
+	ErrUnavailable = errors.New("broker unavailable")
+	// ErrOutcomeUnknown: the publish was sent and not answered in time. It may
+	// be delivered. Repeating it with the same key is safe.
+	ErrOutcomeUnknown = errors.New("publish outcome unknown")
+	// ErrClosed: the broker or the hub was closed.
+	ErrClosed = errors.New("closed")
+)

@@ -1,0 +1,161 @@
+package pubsub
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+	"slices"
+	"strings"
+)
+
+// Cursor is where a subscriber is in one channel's log: it has everything up
+// to and including ID, as the primary of generation Gen had it. Nearly always
+// Gen is the ID's own generation; it is a later one after a failover was told
+// and before the next message.
+//
+// A zero Gen says that no generation is known: then no failover is told.
+type Cursor struct {
+	ID  ID
+	Gen Generation
+}
+
+// ErrBadCursor is what every cursor that is malformed, or made for other
+// channels, comes down to.
+var ErrBadCursor = errors.New("not a cursor of these channels: use one that Comet gave out for exactly this set of channels, or `earliest`")
+
+// At is the cursor right behind the message id.
+func At(id ID) Cursor { return Cursor{ID: id, Gen: id.Gen} }
+
+// ParseCursor reads what String writes.
+func ParseCursor(s string) (Cursor, error) {
+	text, told, marked := strings.Cut(s, "~")
+	id, err := ParseID(text)
+	if err != nil {
+		return Cursor{}, ErrBadCursor
+	}
+	if !marked {
+		return At(id), nil
+	}
+	gen, err := ParseGeneration(told)
+	if err != nil || gen == 0 || gen == id.Gen {
+		return Cursor{}, ErrBadCursor
+	}
+	return Cursor{ID: id, Gen: gen}, nil
+}
+
+// String is the ID, followed by `~<generation>` where that is not the ID's own.
+func (c Cursor) String() string { return string(c.append(nil)) }
+
+func (c Cursor) append(b []byte) []byte {
+	b = c.ID.Append(b)
+	if c.Gen != c.ID.Gen {
+		b = append(b, '~')
+		b = append(b, c.Gen.String()...)
+	}
+	return b
+}
+
+// CursorSet is where a subscriber of one or several channels is. It belongs to
+// one subscriber and is not for concurrent use.
+type CursorSet struct {
+	channels []string // sorted, distinct
+	at       []Cursor // one a channel
+}
+
+// NewCursorSet is the set for channels, which must be sorted and distinct; at
+// has a cursor for each.
+func NewCursorSet(channels []string, at []Cursor) *CursorSet {
+	return &CursorSet{channels: channels, at: slices.Clone(at)}
+}
+
+// Set moves the cursor of the i-th channel.
+func (s *CursorSet) Set(i int, c Cursor) { s.at[i] = c }
+
+// String is what a client sends back to resume: for one channel Cursor.String,
+// for several base64url (RFC 4648 section 5, unpadded) of
+//
+//	3 bytes   fingerprint of the channels
+//	9 bytes   a channel, in sorted order: MS 42 bits, Counter 10, ID.Gen 20
+//	4 bytes   a channel whose Gen is not its ID's: index 1 byte, Gen 3 bytes
+//
+// all big-endian.
+func (s *CursorSet) String() string { return string(s.Append(nil)) }
+
+// Append adds String to b.
+func (s *CursorSet) Append(b []byte) []byte {
+	if len(s.channels) == 1 {
+		return s.at[0].append(b)
+	}
+	raw := make([]byte, 0, fingerprintLen+packedLen*len(s.at))
+	raw = appendUint24(raw, fingerprint(s.channels))
+	for _, c := range s.at {
+		raw = append(raw, byte(c.ID.MS>>34))
+		raw = binary.BigEndian.AppendUint64(raw, c.ID.MS<<(generationBits+counterBits)|c.ID.seq())
+	}
+	for i, c := range s.at {
+		if c.Gen != c.ID.Gen {
+			raw = append(raw, byte(i))
+			raw = appendUint24(raw, uint32(c.Gen))
+		}
+	}
+	return base64.RawURLEncoding.AppendEncode(b, raw)
+}
+
+const (
+	fingerprintLen = 3
+	packedLen      = 9
+	markLen        = 4
+	// MaxCursorChannels is how many channels one cursor can hold.
+	MaxCursorChannels = 256
+)
+
+// ParseCursorSet reads the cursors of channels (sorted, distinct) from what
+// String wrote. Anything else is ErrBadCursor, never a guess.
+func ParseCursorSet(channels []string, s string) ([]Cursor, error) {
+	if len(channels) == 1 {
+		c, err := ParseCursor(s)
+		return []Cursor{c}, err
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(raw) < fingerprintLen+packedLen*len(channels) || uint24(raw) != fingerprint(channels) {
+		return nil, ErrBadCursor
+	}
+	raw = raw[fingerprintLen:]
+	at := make([]Cursor, len(channels))
+	for i := range at {
+		low := binary.BigEndian.Uint64(raw[1:])
+		at[i] = At(ID{
+			MS:      uint64(raw[0])<<34 | low>>(generationBits+counterBits),
+			Counter: uint16(low>>generationBits) & MaxCounter,
+			Gen:     Generation(low) & MaxGeneration,
+		})
+		raw = raw[packedLen:]
+	}
+	if len(raw)%markLen != 0 {
+		return nil, ErrBadCursor
+	}
+	for previous := -1; len(raw) > 0; raw = raw[markLen:] {
+		i, gen := int(raw[0]), Generation(uint24(raw[1:]))
+		if i <= previous || i >= len(at) || gen == 0 || gen > MaxGeneration || gen == at[i].Gen {
+			return nil, ErrBadCursor
+		}
+		at[i].Gen, previous = gen, i
+	}
+	return at, nil
+}
+
+// fingerprint tells sets of channels apart, 24 bits of FNV-1a.
+func fingerprint(channels []string) uint32 {
+	h := fnv.New32a()
+	for _, c := range channels {
+		h.Write([]byte(c))
+		h.Write([]byte{0})
+	}
+	sum := h.Sum32()
+	return (sum ^ sum>>24) & 0xffffff
+}
+
+func appendUint24(b []byte, n uint32) []byte { return append(b, byte(n>>16), byte(n>>8), byte(n)) }
+
+func uint24(b []byte) uint32 { return uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]) }

@@ -1,0 +1,269 @@
+package pubsub
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Options of a Hub. The zero value of each field means its default.
+type Options struct {
+	Tail    TailLimits    // default 1000 messages, 1 MiB
+	Linger  time.Duration // how long a channel is kept after its last subscriber left; default 5s
+	Sweep   time.Duration // how often each channel is compared with its log; default 30s
+	Timeout time.Duration // the longest wait for a channel to open, and for one read; default 3s
+	Logger  *slog.Logger  // default: none
+}
+
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	set(&o.Linger, 5*time.Second)
+	set(&o.Sweep, 30*time.Second)
+	set(&o.Timeout, 3*time.Second)
+	if o.Tail == (TailLimits{}) {
+		o.Tail = TailLimits{Messages: 1000, Bytes: 1 << 20}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Hub is one node's side of the cluster: it keeps a tail for each channel that
+// has subscribers here, mends it by reading the log after every trouble, and
+// lets subscribers read it. All methods may be called concurrently.
+type Hub struct {
+	broker  Broker
+	options Options
+	stop    context.CancelFunc
+	stopped <-chan struct{}
+	done    sync.WaitGroup
+	syncer  *syncer
+
+	mu   sync.Mutex
+	open map[string]*openTail
+}
+
+// openTail is a tail with who uses it.
+type openTail struct {
+	*tail
+	ready chan struct{} // closed by the syncer once the tail is opened
+
+	// Guarded by Hub.mu.
+	users  int
+	unused time.Time // since when users is 0
+
+	// Guarded by syncer.mu.
+	queued bool
+
+	// Guarded by tail.mu.
+	waiters map[waiter]struct{}
+}
+
+// wakeAll tells every waiter that the tail has grown. The tail must be locked.
+func (t *openTail) wakeAll() {
+	for w := range t.waiters {
+		w.wake()
+	}
+}
+
+// waiter is told when a tail has grown. Wake must not block. It is called with
+// the tail locked.
+type waiter interface{ wake() }
+
+// NewHub starts a hub over b, which it does not close. Close the hub first.
+func NewHub(b Broker, o Options) *Hub {
+	ctx, stop := context.WithCancel(context.Background())
+	h := &Hub{
+		broker: b, options: o.withDefaults(),
+		stop: stop, stopped: ctx.Done(), open: make(map[string]*openTail),
+	}
+	h.syncer = newSyncer(b, h.options)
+	h.done.Go(func() {
+		if err := b.Relay(ctx, relaySink{h}); err != nil && ctx.Err() == nil {
+			h.options.Logger.Error("relay ended", "error", err)
+		}
+	})
+	h.done.Go(func() { h.syncer.run(ctx) })
+	h.done.Go(func() { h.keepHouse(ctx) })
+	return h
+}
+
+// Close ends every Subscriber with ErrClosed and waits for the hub's
+// goroutines. It may be called more than once.
+func (h *Hub) Close() {
+	h.stop()
+	h.done.Wait()
+}
+
+// Publish is Broker.Publish for drafts that may be invalid: those get their
+// *InvalidError as receipt, and the others go on.
+func (h *Hub) Publish(ctx context.Context, drafts []Draft) []Receipt {
+	receipts := make([]Receipt, len(drafts))
+	valid := make([]Draft, 0, len(drafts))
+	at := make([]int, 0, len(drafts))
+	for i, d := range drafts {
+		if err := d.Validate(); err != nil {
+			receipts[i].Err = err
+			continue
+		}
+		if d.Type == "" {
+			d.Type = DefaultType
+		}
+		valid, at = append(valid, d), append(at, i)
+	}
+	if len(valid) == 0 {
+		return receipts
+	}
+	for i, r := range h.broker.Publish(ctx, valid) {
+		receipts[at[i]] = r
+	}
+	return receipts
+}
+
+// Read reads a part of a channel's log. The error is an *InvalidError for a bad
+// channel, or the page's.
+func (h *Hub) Read(ctx context.Context, q Query) (Page, error) {
+	if err := ValidateChannel(q.Channel); err != nil {
+		return Page{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.options.Timeout)
+	defer cancel()
+	p := h.broker.Read(ctx, []Query{q})[0]
+	return p, p.Err
+}
+
+// acquire opens the tail of channel, or shares it. Each acquire needs one
+// release.
+func (h *Hub) acquire(channel string) *openTail {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.open[channel]
+	if t == nil {
+		t = &openTail{
+			tail:    newTail(channel, h.options.Tail),
+			ready:   make(chan struct{}),
+			waiters: make(map[waiter]struct{}),
+		}
+		h.open[channel] = t
+		h.broker.Subscribe(channel)
+	}
+	t.users++
+	return t
+}
+
+// await waits until t is ready.
+func (h *Hub) await(ctx context.Context, t *openTail) error {
+	timeout := time.NewTimer(h.options.Timeout)
+	defer timeout.Stop()
+	select {
+	case <-t.ready:
+		return nil
+	case <-timeout.C:
+		return fmt.Errorf("no answer within %v: %w", h.options.Timeout, ErrUnavailable)
+	case <-h.stopped:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (h *Hub) release(t *openTail) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t.users--; t.users == 0 {
+		t.unused = time.Now()
+	}
+}
+
+// keepHouse lets go of channels that nobody has used for Options.Linger, and
+// sweeps.
+func (h *Hub) keepHouse(ctx context.Context) {
+	linger := time.NewTicker(h.options.Linger)
+	defer linger.Stop()
+	sweep := time.NewTicker(h.options.Sweep)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-linger.C:
+			h.letGo()
+		case <-sweep.C:
+			h.sweep()
+		}
+	}
+}
+
+func (h *Hub) letGo() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for channel, t := range h.open {
+		if t.users == 0 && time.Since(t.unused) >= h.options.Linger {
+			delete(h.open, channel)
+			h.broker.Unsubscribe(channel)
+		}
+	}
+}
+
+// sweep compares every tail with its log, for whatever no rule foresaw.
+func (h *Hub) sweep() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range h.open {
+		h.syncer.refresh(t)
+	}
+}
+
+// relaySink is how the relay reaches the hub.
+type relaySink struct{ h *Hub }
+
+func (s relaySink) tail(channel string) *openTail {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	return s.h.open[channel]
+}
+
+func (s relaySink) Subscribed(channel string) {
+	t := s.tail(channel)
+	if t == nil {
+		return // let go meanwhile
+	}
+	t.mu.Lock()
+	t.subscribed()
+	t.mu.Unlock()
+	s.h.syncer.add(t)
+}
+
+func (s relaySink) Received(m *Message) {
+	t := s.tail(m.Channel)
+	if t == nil {
+		return // let go meanwhile
+	}
+	t.mu.Lock()
+	grown, read := t.received(m)
+	if grown {
+		t.wakeAll()
+	}
+	t.mu.Unlock()
+	if read {
+		s.h.syncer.add(t)
+	}
+}
+
+func (s relaySink) Lost() {
+	s.h.options.Logger.Warn("relay lost, subscribers stay and will be caught up")
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	for _, t := range s.h.open {
+		t.mu.Lock()
+		t.lost()
+		t.mu.Unlock()
+	}
+}

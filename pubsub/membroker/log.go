@@ -1,0 +1,117 @@
+package membroker
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"comet/pubsub"
+)
+
+// channelLog is one channel's log with who is subscribed to it.
+type channelLog struct {
+	channel string
+
+	mu       sync.Mutex // also held while sinks are called, which keeps the order
+	messages []*pubsub.Message
+	expires  time.Time
+	keys     map[string]pubsub.ID // what an idempotency key was first used for
+	aging    []agingKey           // the same keys, oldest first
+	sinks    map[*Broker]pubsub.Sink
+}
+
+// agingKey is an idempotency key that will be forgotten.
+type agingKey struct {
+	key     string
+	expires time.Time
+}
+
+func (l *channelLog) publish(d pubsub.Draft, c *Cluster) pubsub.Receipt {
+	now := time.Now()
+	m := &pubsub.Message{Channel: d.Channel, Type: d.Type, Data: d.Data, Time: now.UTC().Truncate(time.Millisecond)}
+	if d.Ephemeral {
+		l.relay(m)
+		return pubsub.Receipt{}
+	}
+	if first, ok := l.keys[d.Key]; ok {
+		return pubsub.Receipt{ID: first, Duplicate: true}
+	}
+	m.Prev = l.end()
+	m.ID = pubsub.NextID(m.Prev, uint64(now.UnixMilli()), c.gen)
+	m.Time = m.ID.Time()
+	l.messages = append(l.messages, m)
+	if extra := len(l.messages) - c.options.Size; extra > 0 {
+		l.messages = l.messages[extra:] // the array goes at its next growth
+	}
+	l.expires = now.Add(c.options.TTL)
+	if d.Key != "" {
+		l.remember(agingKey{d.Key, now.Add(c.options.KeyWindow)}, m.ID)
+	}
+	l.relay(m)
+	return pubsub.Receipt{ID: m.ID}
+}
+
+func (l *channelLog) relay(m *pubsub.Message) {
+	for _, sink := range l.sinks {
+		sink.Received(m)
+	}
+}
+
+func (l *channelLog) remember(k agingKey, id pubsub.ID) {
+	if l.keys == nil {
+		l.keys = make(map[string]pubsub.ID)
+	}
+	l.keys[k.key] = id
+	l.aging = append(l.aging, k)
+}
+
+func (l *channelLog) read(q pubsub.Query) pubsub.Page {
+	p := pubsub.Page{End: l.end()}
+	at, found := slices.BinarySearchFunc(l.messages, q.Cursor, func(m *pubsub.Message, id pubsub.ID) int {
+		return m.ID.Compare(id)
+	})
+	if !q.Backward {
+		if found {
+			at++
+		}
+		p.Messages = slices.Clone(l.messages[at:min(at+q.Limit, len(l.messages))])
+		return p
+	}
+	if q.Cursor.IsZero() {
+		at = len(l.messages)
+	}
+	p.Messages = slices.Clone(l.messages[max(0, at-q.Limit):at])
+	slices.Reverse(p.Messages)
+	return p
+}
+
+// end is the newest message's ID; zero if there is none.
+func (l *channelLog) end() pubsub.ID {
+	if len(l.messages) == 0 {
+		return pubsub.ID{}
+	}
+	return l.messages[len(l.messages)-1].ID
+}
+
+// expire drops what has outlived its time.
+func (l *channelLog) expire(now time.Time) {
+	if now.After(l.expires) {
+		l.messages = nil
+	}
+	for len(l.aging) > 0 && now.After(l.aging[0].expires) {
+		delete(l.keys, l.aging[0].key)
+		l.aging = l.aging[1:]
+	}
+}
+
+// unused reports whether nothing is lost if the log is forgotten.
+func (l *channelLog) unused() bool {
+	return len(l.messages) == 0 && len(l.keys) == 0 && len(l.sinks) == 0
+}
+
+// leave stops relaying to b.
+func (l *channelLog) leave(b *Broker) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.sinks, b)
+}

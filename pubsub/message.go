@@ -1,0 +1,175 @@
+package pubsub
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// DefaultType is the type of a message that names none.
+const DefaultType = "message"
+
+// ControlPrefix begins the names of Comet's own events; no message's type may.
+const ControlPrefix = "comet."
+
+// Message is one entry of a channel's log, or an ephemeral message. Messages
+// are shared between subscribers and never change.
+type Message struct {
+	Channel string
+	Type    string // event name; never empty
+	Data    []byte // one JSON value in compact form, so without line breaks
+
+	// ID is the zero ID in an ephemeral message, which has no place in the log.
+	ID ID
+	// Prev is the ID of the message before it in the log; zero if it is the first.
+	Prev ID
+	// Time is when the primary took the message; for an ephemeral message,
+	// when its node did.
+	Time time.Time
+}
+
+// Ephemeral reports whether the message was only relayed and never kept.
+func (m *Message) Ephemeral() bool { return m.ID.IsZero() }
+
+// Reason says why messages may be missing.
+type Reason string
+
+// The reasons of a gap.
+const (
+	// Trimmed: the log no longer reaches back to where the subscriber is.
+	Trimmed Reason = "trimmed"
+	// Restarted: the log is gone, expired or wiped, and begins anew.
+	Restarted Reason = "restarted"
+	// Rewound: the log now ends, or goes on, before where the subscriber is:
+	// a new primary did not have the newest messages.
+	Rewound Reason = "rewound"
+	// Failover: another primary has taken over; messages that the old one
+	// acknowledged last may be missing.
+	Failover Reason = "failover"
+)
+
+// Gap tells a subscriber that messages may be missing. It had everything up to
+// From; delivery goes on behind To. Whatever it lacks up to To will not come.
+// After Trimmed and Restarted that lies between From and To, after Failover
+// (To equals From) and Rewound (To is usually older) it is whatever the old
+// primary took last.
+type Gap struct {
+	Channel  string
+	From, To ID
+	Reason   Reason
+}
+
+// Draft is a message to publish.
+type Draft struct {
+	Channel   string
+	Type      string // empty: DefaultType
+	Data      []byte // one JSON value; CompactJSON or TextData makes it
+	Key       string // idempotency key, 0 to 128 printable ASCII characters
+	Ephemeral bool   // relay to who is there now; not with a Key
+}
+
+// Limits of names, in bytes.
+const (
+	MaxChannelBytes = 255
+	MaxTypeBytes    = 64
+	MaxKeyBytes     = 128
+)
+
+// InvalidError says which part of a request is wrong and how to mend it.
+type InvalidError struct {
+	Field   string // as the interface calls it: channel, type, data, key
+	Message string // a sentence without the field's name
+}
+
+func (e *InvalidError) Error() string { return e.Field + " " + e.Message }
+
+// Validate returns an *InvalidError for the first thing wrong with d.
+func (d *Draft) Validate() error {
+	if err := ValidateChannel(d.Channel); err != nil {
+		return err
+	}
+	if err := validateType(d.Type); err != nil {
+		return err
+	}
+	if len(d.Key) > MaxKeyBytes || strings.ContainsFunc(d.Key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return &InvalidError{"key", fmt.Sprintf("must be at most %d printable ASCII characters without spaces", MaxKeyBytes)}
+	}
+	if d.Ephemeral && d.Key != "" {
+		return &InvalidError{"key", "cannot go with ephemeral: an ephemeral message is not kept, so a repeat cannot be recognised"}
+	}
+	if len(d.Data) == 0 {
+		return &InvalidError{"data", "is missing: give a JSON value"}
+	}
+	return nil
+}
+
+// ValidateChannel returns an *InvalidError unless name is 1 to 255 bytes of
+// UTF-8 without control characters, `{` and `}` (which Redis Cluster reads as
+// a hash tag, https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags).
+func ValidateChannel(name string) error {
+	switch {
+	case name == "":
+		return &InvalidError{"channel", "is missing: give a name of 1 to 255 bytes"}
+	case len(name) > MaxChannelBytes:
+		return &InvalidError{"channel", fmt.Sprintf("is %d bytes long: at most %d are allowed", len(name), MaxChannelBytes)}
+	case !utf8.ValidString(name):
+		return &InvalidError{"channel", "is not UTF-8"}
+	case strings.ContainsAny(name, "{}"):
+		return &InvalidError{"channel", "must not contain { or }"}
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return &InvalidError{"channel", "must not contain control characters"}
+	}
+	return nil
+}
+
+func validateType(t string) error {
+	ok := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-:/", r)
+	}
+	switch {
+	case len(t) > MaxTypeBytes || strings.ContainsFunc(t, func(r rune) bool { return !ok(r) }):
+		return &InvalidError{"type", fmt.Sprintf("must be at most %d letters, digits, or any of . _ - : /", MaxTypeBytes)}
+	case strings.HasPrefix(t, ControlPrefix):
+		return &InvalidError{"type", "must not begin with " + ControlPrefix + ", which is kept for Comet's own events"}
+	}
+	return nil
+}
+
+// ErrNotJSON and ErrNotText are what CompactJSON and TextData return.
+var (
+	ErrNotJSON = errors.New("data is not one valid JSON value")
+	ErrNotText = errors.New("data is not UTF-8 text")
+)
+
+// CompactJSON is a JSON text (RFC 8259) as a message's Data: checked, and
+// without insignificant white space.
+func CompactJSON(text []byte) ([]byte, error) {
+	if !utf8.Valid(text) {
+		return nil, ErrNotText
+	}
+	var b bytes.Buffer
+	b.Grow(len(text))
+	if err := json.Compact(&b, text); err != nil {
+		return nil, ErrNotJSON
+	}
+	return b.Bytes(), nil
+}
+
+// TextData is text as a message's Data, a JSON string.
+func TextData(text string) ([]byte, error) {
+	if !utf8.ValidString(text) {
+		return nil, ErrNotText
+	}
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // the page decides how to show it; escaping here would only cost bytes
+	if err := e.Encode(text); err != nil {
+		return nil, err
+	}
+	return []byte(strings.TrimSuffix(b.String(), "\n")), nil
+}

@@ -1,0 +1,113 @@
+// Package pubsubtest is what every pubsub.Broker must do, as tests. They run
+// through pubsub.Hub, because what users are promised is the two together.
+package pubsubtest
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"comet/pubsub"
+)
+
+// Options are how a test wants the logs kept.
+type Options struct {
+	Size int           // messages a channel
+	TTL  time.Duration // of a log
+}
+
+// Cluster is what the nodes of one test share. A function that the broker has
+// no equivalent for is nil, and tests that need it are skipped by name.
+type Cluster struct {
+	// Node joins a node; the suite closes it.
+	Node func() pubsub.Broker
+	// CutRelay breaks every node's relay.
+	CutRelay func()
+	// Wipe removes all data while everything stays connected.
+	Wipe func()
+	// Restart ends the shared store and starts it again with its data, or
+	// empty.
+	Restart func(empty bool)
+	// Stop and Start take the shared store away for a while; data is lost.
+	Stop, Start func()
+}
+
+// New makes a cluster that lives as long as its test.
+type New func(t *testing.T, o Options) *Cluster
+
+// Run runs the suite.
+func Run(t *testing.T, newCluster New) {
+	tests := []struct {
+		name string
+		run  func(t *testing.T, newCluster New)
+	}{
+		{"Order", testOrder},
+		{"TwoNodes", testTwoNodes},
+		{"PublishDuringSubscribe", testPublishDuringSubscribe},
+		{"ConcurrentPublishers", testConcurrentPublishers},
+		{"Batch", testBatch},
+		{"Idempotent", testIdempotent},
+		{"Ephemeral", testEphemeral},
+		{"Invalid", testInvalid},
+		{"Read", testRead},
+		{"FromLast", testFromLast},
+		{"FromEarliest", testFromEarliest},
+		{"ResumeEverywhere", testResumeEverywhere},
+		{"ResumeBeforeFirst", testResumeBeforeFirst},
+		{"ComeAndGo", testComeAndGo},
+		{"StoppedReader", testStoppedReader},
+		{"SeveralChannels", testSeveralChannels},
+		{"Trimmed", testTrimmed},
+		{"Expired", testExpired},
+		{"ExpiredUnderSubscriber", testExpiredUnderSubscriber},
+		{"Wiped", testWiped},
+		{"RelayCut", testRelayCut},
+		{"RestartEmpty", testRestartEmpty},
+		{"RestartWithData", testRestartWithData},
+		{"GenerationChanged", testGenerationChanged},
+		{"Away", testAway},
+		{"CloseAnytime", testCloseAnytime},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(t, newCluster)
+		})
+	}
+}
+
+// patience bounds every wait of the suite; nothing takes so long by right.
+const patience = 30 * time.Second
+
+// node is a hub over a broker of its own, closed at the end of the test.
+func node(t *testing.T, c *Cluster) *pubsub.Hub {
+	return nodeWith(t, c, pubsub.Options{})
+}
+
+func nodeWith(t *testing.T, c *Cluster, o pubsub.Options) *pubsub.Hub {
+	t.Helper()
+	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	b := c.Node()
+	hub := pubsub.NewHub(b, o)
+	t.Cleanup(func() {
+		hub.Close()
+		if err := b.Close(); err != nil {
+			t.Errorf("close broker: %v", err)
+		}
+	})
+	return hub
+}
+
+// need skips a test whose broker cannot do what it takes.
+func need(t *testing.T, can bool, what string) {
+	t.Helper()
+	if !can {
+		t.Skipf("this broker has no way to %s", what)
+	}
+}
+
+var small = Options{Size: 10_000, TTL: time.Hour}
+
+// number is the Data of the i-th message of a test.
+func number(i int) []byte { return fmt.Append(nil, i) }

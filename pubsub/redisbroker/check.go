@@ -1,0 +1,100 @@
+package redisbroker
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"comet/pubsub"
+)
+
+// minVersion is the oldest Redis that has what the scripts use: a call of INFO
+// in a script that then writes.
+const minVersion = 7
+
+// RefusedError says that Redis is there but cannot serve as the broker, and
+// how to mend that. Trying again will not help.
+type RefusedError struct {
+	Message string
+	Err     error // what Redis said, or nil
+}
+
+func (e *RefusedError) Error() string {
+	if e.Err == nil {
+		return e.Message
+	}
+	return fmt.Sprintf("%s (redis said: %v)", e.Message, e.Err)
+}
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// Check asks Redis for everything that the broker needs. The error is a
+// *RefusedError, or wraps pubsub.ErrUnavailable if nobody answers.
+func (b *Broker) Check(ctx context.Context) error {
+	ctx, end, err := b.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	info, err := b.client.Info(ctx, "server", "replication").Result()
+	if err != nil {
+		return checkError(err)
+	}
+	_, single := b.client.(*redis.Client)
+	if err := checkInfo(info, single); err != nil {
+		return err
+	}
+	// Reading a log needs what publishing needs too: scripts, and INFO in them.
+	probe := []string{b.keys.log("comet.check")}
+	if err := readScript.Run(ctx, b.client, probe, "forward", "0-0", 0).Err(); err != nil {
+		return checkError(err)
+	}
+	return nil
+}
+
+func checkError(err error) error {
+	text := err.Error()
+	switch {
+	case !refused(err):
+		return readError(err)
+	case strings.HasPrefix(text, "LOADING"), strings.HasPrefix(text, "CLUSTERDOWN"), strings.HasPrefix(text, "MASTERDOWN"):
+		return readError(err)
+	case strings.HasPrefix(text, "NOAUTH"):
+		return &RefusedError{"it wants a password: set redis.password or redis.password_file", err}
+	case strings.HasPrefix(text, "WRONGPASS"):
+		return &RefusedError{"it does not accept redis.username and redis.password", err}
+	case strings.HasPrefix(text, "NOPERM"):
+		return &RefusedError{"the user may not run what Comet needs: allow +info +@read +@write +@pubsub +@scripting on the keys and channels <redis.prefix>:*", err}
+	}
+	return &RefusedError{"it refuses", err}
+}
+
+var infoLine = regexp.MustCompile(`(?m)^(redis_version|redis_mode|role):([^\r\n]*)`)
+
+// checkInfo judges the answer to INFO server replication; single says that the
+// client knows one server only.
+func checkInfo(info string, single bool) error {
+	facts := make(map[string]string)
+	for _, m := range infoLine.FindAllStringSubmatch(info, -1) {
+		facts[m[1]] = m[2]
+	}
+	major, _, _ := strings.Cut(facts["redis_version"], ".")
+	if n, err := strconv.Atoi(major); err == nil && n < minVersion {
+		return &RefusedError{Message: fmt.Sprintf("it is version %s: Comet needs %d or newer", facts["redis_version"], minVersion)}
+	}
+	switch {
+	case facts["redis_mode"] == "sentinel":
+		return &RefusedError{Message: "it is a Sentinel: set redis.master to the name of the primary that it watches"}
+	case facts["redis_mode"] == "cluster" && single:
+		return &RefusedError{Message: "it is a node of a Redis Cluster: give two or more of the nodes in redis.addresses"}
+	case facts["role"] == "slave":
+		return &RefusedError{Message: "it is a replica: give the address of the primary"}
+	}
+	return nil
+}
+
+var _ pubsub.Broker = (*Broker)(nil)

@@ -1,0 +1,27 @@
+package redisbroker
+
+import "strings"
+
+// keys makes the Redis names of one Comet. All keys of a channel share the
+// hash tag {channel}, so they live in one Redis Cluster slot.
+type keys struct{ prefix string }
+
+// log is the channel's log: a stream with the fields prev, type and data.
+// It expires Options.TTL after its newest message.
+func (k keys) log(channel string) string { return k.prefix + ":{" + channel + "}:log" }
+
+// once is where an idempotency key's first message ID is: a string that
+// expires after Options.KeyWindow.
+func (k keys) once(channel, key string) string { return k.prefix + ":{" + channel + "}:once:" + key }
+
+// live is the pub/sub channel that relays the channel, see relayed.
+func (k keys) live(channel string) string { return k.prefix + ":{" + channel + "}:live" }
+
+// channel is the inverse of live.
+func (k keys) channel(live string) (string, bool) {
+	name, ok := strings.CutPrefix(live, k.prefix+":{")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(name, "}:live")
+}

@@ -1,0 +1,43 @@
+-- Appends a message to a channel's log and relays it, all or nothing.
+-- KEYS[1]  the log, a stream
+-- KEYS[2]  the idempotency key, a string; may be left out
+-- ARGV[1]  the relay's pub/sub channel
+-- ARGV[2]  how many messages to keep at least
+-- ARGV[3]  how long to keep the log after its newest message, in ms
+-- ARGV[4]  type, ARGV[5] data
+-- ARGV[6]  how long to remember the idempotency key, in ms
+-- Returns {id, 0}, or {id of the first publish, 1} if the key was seen before.
+if KEYS[2] then
+	local first = redis.call('GET', KEYS[2])
+	if first then
+		return {first, 1}
+	end
+end
+
+-- The ID is pubsub.NextID: <ms>-<counter * 2^20 + generation>.
+local now = redis.call('TIME')
+local ms, seq = now[1] * 1000 + math.floor(now[2] / 1000), generation()
+local prev = '0-0'
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if last then
+	prev = last[1]
+	local last_ms, last_seq = string.match(prev, '(%d+)-(%d+)')
+	last_ms = tonumber(last_ms)
+	if ms <= last_ms then
+		local counter = math.floor(tonumber(last_seq) / 1048576) + 1
+		if counter > 1023 then
+			ms = last_ms + 1
+		else
+			ms, seq = last_ms, counter * 1048576 + seq
+		end
+	end
+end
+local id = string.format('%.0f-%.0f', ms, seq)
+
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', ARGV[4], 'data', ARGV[5])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if KEYS[2] then
+	redis.call('SET', KEYS[2], id, 'PX', ARGV[6])
+end
+redis.call('PUBLISH', ARGV[1], id .. ' ' .. prev .. ' ' .. ARGV[4] .. '\n' .. ARGV[5])
+return {id, 0}

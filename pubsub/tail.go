@@ -1,0 +1,251 @@
+package pubsub
+
+import (
+	"slices"
+	"sync"
+)
+
+// tail is a node's gap-free copy of the newest part of one channel's log, and
+// the ephemeral messages and gaps between. Subscribers are places in it.
+//
+// It is a state machine without I/O or clock, so that model_test.go can run it
+// through everything that can go wrong: the hub feeds it what the relay
+// carries (subscribed, received, lost) and the pages that it asks for.
+type tail struct {
+	limits TailLimits
+
+	mu     sync.Mutex // guards all below
+	follow follower
+	state  tailState
+	// unbroken: the relay has carried the channel since follow.at was the end
+	// of the log, so nothing can have been missed.
+	unbroken bool
+	opened   bool // follow.at is known
+
+	// items[i] stands at place first+i; origin is the cursor before items[0].
+	items  []Item
+	first  uint64
+	bytes  int
+	origin Cursor
+
+	// pending are messages that arrived while the log is being read; those
+	// before seen arrived before the read began, so the read explains them.
+	pending  []*Message
+	seen     int
+	overflow bool // pending was full: read once more
+	link     int  // counts subscribed and lost: a read across them proves nothing
+	readLink int  // link when the read began
+}
+
+// TailLimits bound what one channel may hold in a node's memory.
+type TailLimits struct {
+	Messages int // at least 1
+	Bytes    int // of channel names, types and data
+}
+
+type tailState uint8
+
+const (
+	// waiting for the relay to carry the channel.
+	waiting tailState = iota
+	// reading the log; live messages wait in pending.
+	reading
+	// live: relayed messages that follow are appended at once.
+	live
+)
+
+func newTail(channel string, limits TailLimits) *tail {
+	return &tail{limits: limits, follow: follower{channel: channel}}
+}
+
+// subscribed: the relay carries the channel from here on. Read the log.
+func (t *tail) subscribed() {
+	t.link++
+	t.state = reading
+}
+
+// lost: the relay carries nothing.
+func (t *tail) lost() {
+	t.link++
+	t.state = waiting
+	t.unbroken = false
+	t.pending, t.seen, t.overflow = nil, 0, false
+}
+
+// received takes a live message. read says that the log must be read to know
+// what to do with it; grown, that items were appended.
+func (t *tail) received(m *Message) (grown, read bool) {
+	switch {
+	case t.state == waiting:
+		return false, false // the read to come brings it
+	case m.Ephemeral():
+		if t.opened {
+			t.append(Item{Message: m, After: t.follow.at})
+		}
+		return t.opened, false
+	case t.state == reading:
+		t.hold(m)
+		return false, false
+	}
+	switch t.judge(m) {
+	case appended:
+		return true, false
+	case surprising:
+		t.state = reading
+		t.hold(m)
+		return false, true
+	}
+	return false, false
+}
+
+type verdict uint8
+
+const (
+	dropped verdict = iota
+	appended
+	surprising
+)
+
+// judge is the one judgement of a live message. Whatever is not plainly the
+// next one or plainly old is for the log to decide.
+func (t *tail) judge(m *Message) verdict {
+	at := t.follow.at
+	switch {
+	case m.ID.Gen != at.Gen:
+		return surprising
+	case m.ID.Compare(at.ID) <= 0:
+		return dropped // had already, or a read has gone past it
+	case m.Prev == at.ID, m.Prev.IsZero() && t.unbroken:
+		// A zero prev: quiet until its log expired, and nothing missed.
+		t.append(t.follow.follow(m))
+		return appended
+	}
+	return surprising
+}
+
+// hold keeps m until the log was read.
+func (t *tail) hold(m *Message) {
+	if len(t.pending) >= t.limits.Messages {
+		t.overflow = true
+		return
+	}
+	t.pending = append(t.pending, m)
+}
+
+// query begins a read: pass what the broker answers to take.
+func (t *tail) query(limit int) Query {
+	t.seen, t.overflow = len(t.pending), false
+	t.readLink = t.link
+	if !t.opened {
+		return Query{Channel: t.follow.channel}
+	}
+	return t.follow.query(limit)
+}
+
+// take ends a read that query(limit) began. grown says that items were
+// appended, again that another read is needed.
+func (t *tail) take(p *Page, limit int) (grown, again bool) {
+	n := t.first + uint64(len(t.items))
+	done := true
+	if t.opened {
+		var items []Item
+		items, done = t.follow.take(p, limit, t.unbroken && t.explained(p))
+		for _, it := range items {
+			t.append(it)
+		}
+	} else {
+		t.follow.at = Cursor{ID: p.End, Gen: p.Gen}
+		t.origin, t.opened = t.follow.at, true
+		grown = true // whoever waits for the opening may go on
+	}
+	switch {
+	case t.state == waiting:
+	case !done || t.readLink != t.link:
+		again = true
+	default:
+		again = !t.settle()
+	}
+	return grown || t.first+uint64(len(t.items)) > n, again
+}
+
+// explained reports whether p has every newer message that had arrived before
+// it was asked for. One that it lacks was in a log that is gone by now.
+func (t *tail) explained(p *Page) bool {
+	return !slices.ContainsFunc(t.pending[:t.seen], func(m *Message) bool {
+		return m.ID.Compare(t.follow.at.ID) > 0 &&
+			!slices.ContainsFunc(p.Messages, func(read *Message) bool { return read.ID == m.ID })
+	})
+}
+
+// settle goes live with what arrived while the log was read, or reports that
+// it must be read again. Of the messages from before the read, those that the
+// log does not explain are not in it: a former primary's.
+func (t *tail) settle() bool {
+	t.unbroken = true
+	for i, m := range t.pending {
+		if t.judge(m) == surprising && i >= t.seen {
+			t.pending = t.pending[i:]
+			return false
+		}
+	}
+	t.pending = nil
+	if t.overflow {
+		return false
+	}
+	t.state = live
+	return true
+}
+
+// stale asks for a read where none is under way or to come, and reports
+// whether there was need to ask.
+func (t *tail) stale() bool {
+	if t.state != live {
+		return false
+	}
+	t.state = reading
+	return true
+}
+
+func (t *tail) append(it Item) {
+	t.items = append(t.items, it)
+	t.bytes += it.size()
+	drop := 0
+	for ; len(t.items)-drop > 1 && (len(t.items)-drop > t.limits.Messages || t.bytes > t.limits.Bytes); drop++ {
+		t.bytes -= t.items[drop].size()
+		t.origin = t.items[drop].After
+	}
+	t.items = t.items[drop:] // what is dropped goes with the array, at the next growth
+	t.first += uint64(drop)
+}
+
+func (it *Item) size() int {
+	const overhead = 128 // Item, Message and slice headers, about
+	if it.Message == nil {
+		return overhead
+	}
+	return overhead + len(it.Message.Type) + len(it.Message.Data)
+}
+
+// end is the place behind the newest item, and the cursor there.
+func (t *tail) end() (uint64, Cursor) { return t.first + uint64(len(t.items)), t.follow.at }
+
+// locate finds the place of a subscriber that is at c. Ephemeral messages
+// there count as had.
+func (t *tail) locate(c Cursor) (place uint64, ok bool) {
+	for i := len(t.items); i > 0; i-- {
+		if t.items[i-1].After == c {
+			return t.first + uint64(i), true
+		}
+	}
+	return t.first, t.origin == c
+}
+
+// from returns the items from place on, at most limit; ok is false if the
+// place has left the tail. The slice must not be written to.
+func (t *tail) from(place uint64, limit int) (items []Item, ok bool) {
+	if place < t.first {
+		return nil, false
+	}
+	items = t.items[place-t.first:]
+	return items[:min(len(items), limit)], true
+}
