@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"comet/config"
+	"comet/pubsub"
+	"comet/pubsub/membroker"
+	"comet/pubsub/redisbroker"
+)
+
+// keyWindow is how long an idempotency key is remembered.
+const keyWindow = 5 * time.Minute
+
+// newBrokers returns what makes a broker for each node of this process: they
+// share a Redis, or without one the memory.
+func newBrokers(s *config.Settings, logger *slog.Logger) func(context.Context) (pubsub.Broker, error) {
+	if len(s.Redis.Addresses) == 0 {
+		cluster := membroker.New(membroker.Options{Size: s.History.Size, TTL: s.History.TTL, KeyWindow: keyWindow})
+		return func(context.Context) (pubsub.Broker, error) { return cluster.Node(), nil }
+	}
+	return func(ctx context.Context) (pubsub.Broker, error) { return newRedisBroker(ctx, s, logger) }
+}
+
+// newRedisBroker connects to Redis. One that refuses is an error; one that is
+// away is not, because nodes and Redis may start in any order.
+func newRedisBroker(ctx context.Context, s *config.Settings, logger *slog.Logger) (pubsub.Broker, error) {
+	password, err := s.RedisPassword()
+	if err != nil {
+		return nil, err
+	}
+	tls, err := s.RedisTLS()
+	if err != nil {
+		return nil, err
+	}
+	redis.SetLogger(redisLogger{logger})
+	b, err := redisbroker.New(redisbroker.Options{
+		Addresses: s.Redis.Addresses,
+		Master:    s.Redis.Master,
+		Username:  s.Redis.Username,
+		Password:  password,
+		DB:        s.Redis.DB,
+		TLS:       tls,
+		Timeout:   s.Redis.Timeout,
+		Prefix:    s.Redis.Prefix,
+		Size:      s.History.Size,
+		TTL:       s.History.TTL,
+		KeyWindow: keyWindow,
+		Logger:    logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	where := strings.Join(s.Redis.Addresses, ", ")
+	var refused *redisbroker.RefusedError
+	switch err := b.Check(ctx); {
+	case errors.As(err, &refused):
+		return nil, errors.Join(fmt.Errorf("redis at %s cannot be used: %w", where, err), b.Close())
+	case err != nil:
+		logger.Warn("redis does not answer; this node goes on trying and answers 503 until it does", "addresses", where, "error", err)
+	}
+	return b, nil
+}
+
+// redisLogger takes what go-redis logs for itself: details of what the broker
+// reports anyway.
+type redisLogger struct{ logger *slog.Logger }
+
+func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
+	l.logger.DebugContext(ctx, "go-redis", "message", fmt.Sprintf(format, v...))
+}

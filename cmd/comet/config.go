@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newConfig() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Show or check the settings",
+		Example: `  comet config print
+  comet config check --config comet.yaml`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newConfigPrint(), newConfigCheck())
+	return cmd
+}
+
+func newConfigPrint() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "print",
+		Short: "Print the settings that result, and where each came from",
+		Long: `Print every setting as it results from defaults, file, variables and flags, and
+where it came from. Secrets are masked; the rest can be used as a file.`,
+		Example: `  comet config print
+  COMET_REDIS_ADDRESSES=127.0.0.1:6379 comet config print --config comet.yaml`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			settings, err := loadSettings(cmd)
+			if err != nil {
+				return err
+			}
+			return settings.WriteYAML(cmd.OutOrStdout())
+		},
+	}
+	addSettings(cmd)
+	return cmd
+}
+
+func newConfigCheck() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Report every mistake in the settings",
+		Example: `  comet config check --config comet.yaml
+  comet config check --http-listen 0.0.0.0:80`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := loadSettings(cmd); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "The settings are in order.")
+			return err
+		},
+	}
+	addSettings(cmd)
+	return cmd
+}

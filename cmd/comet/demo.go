@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+
+	"comet/config"
+)
+
+// demoNodes is how many nodes the demo has.
+const demoNodes = 3
+
+func newDemo() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run three nodes and a chat, to see a message cross nodes",
+		Long: `Run three nodes in one process behind a small load balancer that sends each
+request to the next node, without sticky sessions. The chat page shows which
+node each participant is on. Nothing else is needed; with --redis the nodes
+share a Redis instead of this process's memory.`,
+		Example: `  comet demo
+  comet demo --listen 127.0.0.1:9000
+  comet demo --redis 127.0.0.1:6379`,
+		Args: arguments(cobra.NoArgs),
+	}
+	address := cmd.Flags().String("listen", "127.0.0.1:8080", "where the load balancer listens; the nodes take the ports after it")
+	redisAddress := cmd.Flags().String("redis", "", "a Redis that the nodes share, host:port (default: memory)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return demo(cmd, *address, *redisAddress) }
+	return cmd
+}
+
+func demo(cmd *cobra.Command, address, redisAddress string) error {
+	settings, err := demoSettings(address, redisAddress)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	front, err := listen("--listen", settings.HTTP.Listen)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	nodes, err := startDemoNodes(ctx, settings, front.Addr(), logger)
+	if err != nil {
+		return errors.Join(err, front.Close())
+	}
+	server := &http.Server{Handler: newFront(nodes, logger), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
+	ended := make(chan error, len(nodes)+1)
+	var all sync.WaitGroup
+	for _, n := range nodes {
+		all.Go(func() { ended <- n.run(ctx) })
+	}
+	all.Go(func() {
+		if err := server.Serve(front); !errors.Is(err, http.ErrServerClosed) {
+			ended <- fmt.Errorf("serve %s: %w", front.Addr(), err)
+		}
+	})
+	introduce(cmd.OutOrStdout(), front.Addr(), nodes)
+
+	err = <-ended // a node ends because ctx did, or because it failed
+	cancel()
+	err = errors.Join(err, server.Close())
+	all.Wait()
+	return err
+}
+
+// demoSettings are the defaults, as if by flags; mistakes are reported so.
+func demoSettings(address, redisAddress string) (*config.Settings, error) {
+	cmd := newServe()
+	flags := map[string]string{"http-listen": address}
+	if redisAddress != "" {
+		flags["redis-addresses"] = redisAddress
+	}
+	for name, value := range flags {
+		if err := cmd.Flags().Set(name, value); err != nil {
+			return nil, err
+		}
+	}
+	loaded, err := config.Load(config.Source{Flags: cmd.Flags()})
+	if err != nil {
+		return nil, err
+	}
+	return &loaded.Settings, nil
+}
+
+// startDemoNodes makes the nodes, on the ports after the front's or on any.
+func startDemoNodes(ctx context.Context, s *config.Settings, front net.Addr, logger *slog.Logger) ([]*node, error) {
+	host, port, err := net.SplitHostPort(front.String())
+	if err != nil {
+		return nil, err
+	}
+	first, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	newBroker := newBrokers(s, logger)
+	nodes := make([]*node, demoNodes)
+	for i := range nodes {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(first+1+i)))
+		if err != nil { // taken: any other will do
+			if l, err = listen("a node", net.JoinHostPort(host, "0")); err != nil {
+				return nil, err
+			}
+		}
+		broker, err := newBroker(ctx)
+		if err != nil {
+			return nil, err
+		}
+		nodes[i] = newNode(fmt.Sprint("node-", i+1), s, broker, l, logger)
+	}
+	return nodes, nil
+}
+
+// front sends each request to the next node.
+type front struct {
+	proxies []http.Handler
+	next    atomic.Uint64
+}
+
+func newFront(nodes []*node, logger *slog.Logger) *front {
+	f := &front{}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 64
+	transport.DisableCompression = true
+	for _, n := range nodes {
+		target, err := url.Parse(n.url())
+		if err != nil {
+			panic(err) // a listener's own address
+		}
+		f.proxies = append(f.proxies, &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(target)
+				r.Out.Host = r.In.Host // what the browser's Origin is compared with
+			},
+			Transport:     transport,
+			FlushInterval: -1, // at once
+			ErrorLog:      slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		})
+	}
+	return f
+}
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.proxies[f.next.Add(1)%uint64(len(f.proxies))].ServeHTTP(w, r)
+}
+
+func introduce(out io.Writer, address net.Addr, nodes []*node) {
+	fmt.Fprintf(out, "Comet demo: %d nodes behind a round-robin load balancer.\n\n", len(nodes))
+	fmt.Fprintf(out, "  chat     http://%s   open it in two windows\n", address)
+	for _, n := range nodes {
+		fmt.Fprintf(out, "  %-8s %s\n", n.name, n.url())
+	}
+	fmt.Fprintf(out, `
+Try, in other terminals:
+
+  curl -N 'http://%[1]s/v1/events?channel=chat/lobby&last=5'
+  curl -d 'Hello from the shell' http://%[1]s/v1/channels/chat/lobby/messages
+
+Ctrl-C ends it.
+`, address)
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"comet/gateway/client"
+	"comet/pubsub"
+)
+
+// maxLine bounds a line of standard input, in bytes; the server's own limit
+// (limits.message) is usually lower.
+const maxLine = 2 << 20
+
+type publishOptions struct {
+	urls      []string
+	kind      string
+	key       string
+	json      bool
+	ephemeral bool
+}
+
+func newPublish() *cobra.Command {
+	var o publishOptions
+	cmd := &cobra.Command{
+		Use:   "publish CHANNEL [TEXT]",
+		Short: "Publish a message, or each line of standard input",
+		Long: `Publish TEXT to CHANNEL or, without TEXT, each line of standard input. Prints the
+ID of each message once it is accepted. Trouble is retried with an idempotency
+key, so that a message is published once.`,
+		Example: `  comet publish chat/lobby 'Hello!'
+  comet publish prices '{"eur": 1.09}' --json --type price
+  tail -f app.log | comet publish logs/app`,
+		Args: arguments(cobra.RangeArgs(1, 2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.key != "" && len(args) < 2 {
+				return &usageError{errors.New("--key is for one message: give TEXT")}
+			}
+			return publish(cmd, args, &o)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	addURL(cmd, &o.urls)
+	cmd.Flags().StringVar(&o.kind, "type", "", "type of the message, the event name in a browser (default message)")
+	cmd.Flags().StringVar(&o.key, "key", "", "idempotency key: the same key again publishes nothing (default: a random one)")
+	cmd.Flags().BoolVar(&o.json, "json", false, "the text is JSON, not a string")
+	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "reach who is there now, and keep nothing")
+	return cmd
+}
+
+func publish(cmd *cobra.Command, args []string, o *publishOptions) error {
+	c, err := newClient(cmd, o.urls)
+	if err != nil {
+		return err
+	}
+	publishText := func(text string) error {
+		return publishOne(cmd.Context(), cmd, c, args[0], text, o)
+	}
+	if len(args) == 2 {
+		return publishText(args[1])
+	}
+	lines := bufio.NewScanner(cmd.InOrStdin())
+	lines.Buffer(nil, maxLine)
+	n := 0
+	for lines.Scan() {
+		if n++; strings.TrimSpace(lines.Text()) == "" {
+			continue
+		}
+		if err := publishText(lines.Text()); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("line %d is longer than %d bytes", n+1, maxLine)
+	}
+	return lines.Err()
+}
+
+func publishOne(ctx context.Context, cmd *cobra.Command, c *client.Client, channel, text string, o *publishOptions) error {
+	data, err := pubsub.TextData(text)
+	if o.json {
+		data, err = pubsub.CompactJSON([]byte(text))
+	}
+	if err != nil {
+		return err
+	}
+	receipt, err := c.Publish(ctx, pubsub.Draft{
+		Channel: channel, Type: o.kind, Data: data, Key: o.key, Ephemeral: o.ephemeral,
+	})
+	if err != nil {
+		return err
+	}
+	if !o.ephemeral {
+		fmt.Fprintln(cmd.OutOrStdout(), receipt.ID)
+	}
+	return nil
+}
+
+// plainText is data for people: the text of a string, any other value as JSON.
+func plainText(data []byte) string {
+	var text string
+	if json.Unmarshal(data, &text) == nil {
+		return text
+	}
+	return string(data)
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+)
+
+func newServe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run one node",
+		Long: `Run one node. Nodes that share a Redis are a cluster: a message published to any
+of them reaches the subscribers of all. Without a Redis address the node is
+alone and keeps its messages in memory.
+
+Every setting can come from a flag, a variable, or the file: flags win over
+variables, variables over the file. 'comet config print' shows what results.`,
+		Example: `  comet serve
+  comet serve --redis 127.0.0.1:6379 --http-listen 127.0.0.1:8081
+  COMET_REDIS_ADDRESSES=127.0.0.1:6379 comet serve --config comet.yaml`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd) },
+	}
+	addSettings(cmd)
+	return cmd
+}
+
+func serve(cmd *cobra.Command) error {
+	settings, err := loadSettings(cmd)
+	if err != nil {
+		return err
+	}
+	logger := newLogger(cmd, &settings.Log)
+	l, err := listen("http.listen", settings.HTTP.Listen)
+	if err != nil {
+		return err
+	}
+	broker, err := newBrokers(&settings.Settings, logger)(cmd.Context())
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if settings.Open() {
+		logger.Warn("anyone on this machine may publish and subscribe; set auth.anonymous to say who may do what")
+	}
+	n := newNode(settings.Node, &settings.Settings, broker, l, logger)
+	logger.Info("serving", "node", n.name, "url", n.url(), "redis", settings.Redis.Addresses)
+	if err := n.run(cmd.Context()); err != nil {
+		return err
+	}
+	logger.Info("left", "node", n.name)
+	return nil
+}

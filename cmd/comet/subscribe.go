@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"comet/gateway/client"
+	"comet/gateway/wire"
+)
+
+type subscribeOptions struct {
+	urls   []string
+	cursor string
+	last   int
+	count  int
+	poll   bool
+	json   bool
+}
+
+func newSubscribe() *cobra.Command {
+	var o subscribeOptions
+	cmd := &cobra.Command{
+		Use:   "subscribe CHANNEL...",
+		Short: "Print what is published, as it comes",
+		Long: `Print the messages of one or more channels as they come, a line each. A broken
+connection is made anew and goes on where it stopped; where messages may be
+missing all the same, standard error says so.`,
+		Example: `  comet subscribe chat/lobby
+  comet subscribe chat/lobby --last 10 --json
+  comet subscribe prices news --poll
+  comet subscribe logs/app --cursor earliest --count 100`,
+		Args: arguments(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.cursor != "" && o.last > 0 {
+				return &usageError{errors.New("--cursor and --last both say where to begin: give one")}
+			}
+			return subscribe(cmd, args, &o)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	addURL(cmd, &o.urls)
+	cmd.Flags().StringVar(&o.cursor, "cursor", "", "begin behind this cursor, or with the oldest message kept: earliest")
+	cmd.Flags().IntVar(&o.last, "last", 0, "begin with the newest so many messages")
+	cmd.Flags().IntVar(&o.count, "count", 0, "end after so many messages (default: never)")
+	cmd.Flags().BoolVar(&o.poll, "poll", false, "use long-polls instead of a stream")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print each message, and each gap, as a JSON object")
+	return cmd
+}
+
+func subscribe(cmd *cobra.Command, channels []string, o *subscribeOptions) error {
+	c, err := newClient(cmd, o.urls)
+	if err != nil {
+		return err
+	}
+	seen := 0
+	for e, err := range c.Subscribe(cmd.Context(), client.SubscribeOptions{
+		Channels: channels, Cursor: o.cursor, Last: o.last, Poll: o.poll,
+	}) {
+		if err != nil {
+			return err
+		}
+		show(cmd, &e, len(channels) > 1, o.json)
+		if e.Kind == wire.KindMessage {
+			seen++
+		}
+		if o.count > 0 && seen == o.count {
+			return nil
+		}
+	}
+	return nil
+}
+
+func show(cmd *cobra.Command, e *wire.Event, several, asJSON bool) {
+	out := cmd.OutOrStdout()
+	switch {
+	case e.Kind == wire.KindMessage && asJSON:
+		fmt.Fprintf(out, "%s\n", wire.AppendMessageJSON(nil, e.Message))
+	case e.Kind == wire.KindMessage && several:
+		fmt.Fprintf(out, "%s: %s\n", e.Message.Channel, plainText(e.Message.Data))
+	case e.Kind == wire.KindMessage:
+		fmt.Fprintln(out, plainText(e.Message.Data))
+	case e.Kind == wire.KindGap && asJSON:
+		fmt.Fprintf(out, "%s", wire.NDJSON.AppendGap(nil, e.Gap, []byte(e.Cursor)))
+	case e.Kind == wire.KindGap:
+		fmt.Fprintf(cmd.ErrOrStderr(), "comet: messages of %s may be missing (%s)\n", e.Gap.Channel, e.Gap.Reason)
+	}
+}

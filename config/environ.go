@@ -1,0 +1,45 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const envPrefix = "COMET_"
+
+// Kubernetes gives each pod such variables for a Service named comet or
+// comet-redis (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+var serviceLink = regexp.MustCompile(`^COMET_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+
+// readEnviron takes the COMET_* variables. An empty one counts as not set, as
+// is usual where a template fills them in.
+func readEnviron(environ []string) (layer, Problems) {
+	vars := map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		vars[name] = value
+	}
+	_, inKubernetes := vars["KUBERNETES_SERVICE_HOST"]
+
+	env := newLayer()
+	for _, s := range table {
+		if value := vars[s.Env]; value != "" {
+			env.values[s.Key], env.origins[s.Key] = value, s.Env
+		}
+		delete(vars, s.Env)
+	}
+	var unknown Problems
+	for name := range vars {
+		if !strings.HasPrefix(name, envPrefix) || inKubernetes && serviceLink.MatchString(name) {
+			continue
+		}
+		unknown = append(unknown, &Problem{
+			Key:     name,
+			Source:  "environment",
+			Message: "is not a setting; " + suggest(strings.TrimPrefix(name, envPrefix), func(s Setting) string { return s.Env }),
+		})
+	}
+	slices.SortFunc(unknown, func(a, b *Problem) int { return strings.Compare(a.Key, b.Key) })
+	return env, unknown
+}

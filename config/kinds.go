@@ -1,0 +1,183 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+func duration(low, high time.Duration) kind[time.Duration] {
+	return kind[time.Duration]{
+		name:    "duration",
+		allowed: formatDuration(low) + " to " + formatDuration(high),
+		parse: func(text string) (time.Duration, error) {
+			d, err := time.ParseDuration(text)
+			if _, isNumber := strconv.ParseFloat(text, 64); err != nil && isNumber == nil {
+				return 0, errors.New("needs a unit (ms, s, m or h), as in 25s")
+			}
+			if err != nil {
+				return 0, errors.New("is not a duration: write a number and a unit (ms, s, m or h), as in 90s or 1h30m")
+			}
+			return d, inRange(d, low, high, formatDuration)
+		},
+		format: formatDuration,
+	}
+}
+
+// formatDuration leaves out what time.Duration adds: 24h instead of 24h0m0s.
+func formatDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+func number(low, high int) kind[int] {
+	return kind[int]{
+		name:    "number",
+		allowed: strconv.Itoa(low) + " to " + strconv.Itoa(high),
+		parse: func(text string) (int, error) {
+			n, err := strconv.Atoi(text)
+			if errors.Is(err, strconv.ErrRange) {
+				return 0, outOfRange(strconv.Itoa(low), strconv.Itoa(high))
+			}
+			if err != nil {
+				return 0, errors.New("is not a whole number: write digits only, as in 1000")
+			}
+			return n, inRange(n, low, high, strconv.Itoa)
+		},
+		format: strconv.Itoa,
+	}
+}
+
+func size(low, high ByteSize) kind[ByteSize] {
+	return kind[ByteSize]{
+		name:    "size",
+		allowed: low.String() + " to " + high.String(),
+		parse: func(text string) (ByteSize, error) {
+			n, err := ParseByteSize(text)
+			if err != nil {
+				return 0, err
+			}
+			return n, inRange(n, low, high, ByteSize.String)
+		},
+		format: ByteSize.String,
+	}
+}
+
+func inRange[T int | time.Duration | ByteSize](value, low, high T, format func(T) string) error {
+	if value < low || value > high {
+		return outOfRange(format(low), format(high))
+	}
+	return nil
+}
+
+func outOfRange(low, high string) error {
+	return fmt.Errorf("is out of range: write %s to %s", low, high)
+}
+
+func boolean() kind[bool] {
+	return kind[bool]{
+		name:    "bool",
+		allowed: "true, false",
+		parse: func(text string) (bool, error) {
+			b, err := strconv.ParseBool(text)
+			if err != nil {
+				return false, errors.New("must be true or false")
+			}
+			return b, nil
+		},
+		format: strconv.FormatBool,
+	}
+}
+
+// stringKind is a string that must pass check.
+func stringKind(allowed string, check func(string) error) kind[string] {
+	return kind[string]{
+		name:    "string",
+		allowed: allowed,
+		parse:   func(text string) (string, error) { return text, check(text) },
+		format:  func(text string) string { return text },
+	}
+}
+
+func oneOf(words ...string) kind[string] {
+	allowed := strings.Join(words, ", ")
+	return stringKind(allowed, func(text string) error {
+		if !slices.Contains(words, text) {
+			return errors.New("must be one of " + allowed)
+		}
+		return nil
+	})
+}
+
+func freeText() kind[string] {
+	return stringKind("", func(text string) error {
+		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			return errors.New("must be UTF-8 without control characters")
+		}
+		return nil
+	})
+}
+
+func prefix() kind[string] {
+	const allowed = "1 to 32 of A-Z a-z 0-9 . _ -"
+	foreign := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
+	}
+	return stringKind(allowed, func(text string) error {
+		if text == "" || len(text) > 32 || strings.ContainsFunc(text, foreign) {
+			return errors.New("must be " + allowed)
+		}
+		return nil
+	})
+}
+
+// nodeName allows ASCII only, because the name goes into HTTP headers too.
+// Empty stands for the host name.
+func nodeName() kind[string] {
+	const allowed = "1 to 64 printable ASCII characters without spaces"
+	return stringKind(allowed, func(text string) error {
+		if len(text) > 64 || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return errors.New("must be " + allowed)
+		}
+		return nil
+	})
+}
+
+func pattern() kind[string] {
+	return stringKind("channel patterns: `*` within one segment, `**` any segments", ValidatePattern)
+}
+
+func secret() kind[Secret] {
+	return kind[Secret]{
+		name:   "string",
+		parse:  func(text string) (Secret, error) { return NewSecret(text), nil },
+		format: Secret.String,
+	}
+}
+
+func logLevel() kind[slog.Level] {
+	names := oneOf("debug", "info", "warn", "error")
+	return kind[slog.Level]{
+		name:    names.name,
+		allowed: names.allowed,
+		parse: func(text string) (level slog.Level, err error) {
+			if _, err := names.parse(text); err != nil {
+				return 0, err
+			}
+			return level, level.UnmarshalText([]byte(text))
+		},
+		format: func(level slog.Level) string { return strings.ToLower(level.String()) },
+	}
+}

@@ -1,0 +1,273 @@
+package config
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDefaults(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Settings{
+		HTTP:    HTTP{Listen: "127.0.0.1:8080", Heartbeat: 25 * time.Second},
+		Redis:   Redis{Prefix: "comet", Timeout: 3 * time.Second},
+		History: History{Size: 1000, TTL: 24 * time.Hour},
+		Limits:  Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second},
+		Log:     Log{Level: slog.LevelInfo, Format: "text"},
+		Node:    host,
+	}
+	got := mustLoad(t, Source{})
+	if !reflect.DeepEqual(got.Settings, want) {
+		t.Errorf("got %+v\nwant %+v", got.Settings, want)
+	}
+	if !got.Open() {
+		t.Error("nothing was said about auth, yet it is not open")
+	}
+}
+
+// sample is a valid value, other than the default, for each setting.
+func sample(t *testing.T) map[string]string {
+	return map[string]string{
+		"http.listen":              "127.0.0.1:9999",
+		"http.heartbeat":           "1m30s",
+		"redis.addresses":          "one:1,two:2",
+		"redis.master":             "primary",
+		"redis.username":           "alice",
+		"redis.password":           "hunter2",
+		"redis.password_file":      writeFile(t, "password", "hunter2\n"),
+		"redis.db":                 "3",
+		"redis.tls.enabled":        "true",
+		"redis.tls.ca":             writeFile(t, "ca.pem", certificate(t)),
+		"redis.tls.server_name":    "redis.example",
+		"redis.prefix":             "other-1",
+		"redis.timeout":            "250ms",
+		"history.size":             "77",
+		"history.ttl":              "36h",
+		"auth.anonymous.subscribe": "public/**,news",
+		"auth.anonymous.publish":   "chat/*",
+		"limits.message":           "3KiB",
+		"limits.batch":             "12",
+		"limits.channels":          "256",
+		"limits.wait":              "0s",
+		"limits.connections":       "5000",
+		"log.level":                "debug",
+		"log.format":               "json",
+		"node":                     "eu-1",
+	}
+}
+
+// needs is what a setting takes for granted.
+var needs = map[string]map[string]string{
+	"redis.tls.ca":          {"redis.addresses": "r:1", "redis.tls.enabled": "true"},
+	"redis.tls.server_name": {"redis.addresses": "r:1", "redis.tls.enabled": "true"},
+}
+
+func TestEverySettingFromEverySource(t *testing.T) {
+	samples := sample(t)
+	defaults := mustLoad(t, Source{}).Values()
+	for i, s := range Table() {
+		text, ok := samples[s.Key]
+		if !ok {
+			t.Errorf("%s has no sample: add one", s.Key)
+			continue
+		}
+		base := needs[s.Key]
+		if base == nil && strings.HasPrefix(s.Key, "redis.") && s.Key != "redis.addresses" {
+			base = map[string]string{"redis.addresses": "r:1"}
+		}
+		var lines []string
+		for key, value := range base {
+			lines = append(lines, key+": "+value)
+		}
+		baseFile := strings.Join(lines, "\n")
+		file := writeFile(t, "comet.yaml", baseFile+"\n"+s.Key+": \""+text+"\"\n")
+
+		for origin, src := range map[string]Source{
+			file:          {File: file},
+			s.Env:         {File: writeFile(t, "base.yaml", baseFile), Environ: []string{s.Env + "=" + text}},
+			"--" + s.Flag: {File: writeFile(t, "base.yaml", baseFile), Flags: parseFlags(t, "--"+s.Flag+"="+text)},
+		} {
+			l := mustLoad(t, src)
+			got := l.Values()[i]
+			want := text
+			if s.Secret {
+				want = mask
+			}
+			if got.Key != s.Key || got.Value != want || got.Value == defaults[i].Value || !strings.HasPrefix(got.Origin, origin) {
+				t.Errorf("%s = %q from %s: got %+v", s.Key, text, origin, got)
+			}
+		}
+	}
+}
+
+// TestSettingsLand checks the fields themselves, which Values reads through
+// the same table that wrote them.
+func TestSettingsLand(t *testing.T) {
+	samples := sample(t)
+	delete(samples, "redis.password_file") // contradicts redis.password
+	var environ []string
+	for _, s := range Table() {
+		environ = append(environ, s.Env+"="+samples[s.Key])
+	}
+	got := mustLoad(t, Source{Environ: environ})
+	want := Settings{
+		HTTP: HTTP{Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second},
+		Redis: Redis{
+			Addresses: []string{"one:1", "two:2"},
+			Master:    "primary",
+			Username:  "alice",
+			Password:  NewSecret("hunter2"),
+			DB:        3,
+			TLS:       RedisTLS{Enabled: true, CA: samples["redis.tls.ca"], ServerName: "redis.example"},
+			Prefix:    "other-1",
+			Timeout:   250 * time.Millisecond,
+		},
+		History: History{Size: 77, TTL: 36 * time.Hour},
+		Auth:    Auth{Anonymous{Subscribe: []string{"public/**", "news"}, Publish: []string{"chat/*"}}},
+		Limits:  Limits{Message: 3072, Batch: 12, Channels: 256, Connections: 5000},
+		Log:     Log{Level: slog.LevelDebug, Format: "json"},
+		Node:    "eu-1",
+	}
+	if !reflect.DeepEqual(got.Settings, want) {
+		t.Errorf("got %+v\nwant %+v", got.Settings, want)
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	file := writeFile(t, "comet.yaml", "# mine\nHTTP:\n  Heartbeat: 1s\nlimits: {channels: 1, batch: 1}\n")
+	environ := []string{"COMET_LIMITS_CHANNELS=2", "COMET_LIMITS_BATCH=2", "COMET_HISTORY_SIZE=", "OTHER=1"}
+	l := mustLoad(t, Source{File: file, Environ: environ, Flags: parseFlags(t, "--limits-batch", "3")})
+
+	for key, want := range map[string]Value{
+		"history.size":    {Value: "1000", Origin: "default"}, // an empty variable is none
+		"http.heartbeat":  {Value: "1s", Origin: file + ":3"},
+		"limits.channels": {Value: "2", Origin: "COMET_LIMITS_CHANNELS"},
+		"limits.batch":    {Value: "3", Origin: "--limits-batch"},
+	} {
+		i := slices.IndexFunc(l.Values(), func(v Value) bool { return v.Key == key })
+		want.Key = key
+		if got := l.Values()[i]; got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}
+
+func TestLists(t *testing.T) {
+	for name, tt := range map[string]struct {
+		src  Source
+		want []string
+	}{
+		"variable":        {Source{Environ: []string{"COMET_AUTH_ANONYMOUS_PUBLISH=a, b ,c/**"}}, []string{"a", "b", "c/**"}},
+		"flag":            {Source{Flags: parseFlags(t, "--auth-anonymous-publish=a,b")}, []string{"a", "b"}},
+		"flag twice":      {Source{Flags: parseFlags(t, "--auth-anonymous-publish=a", "--auth-anonymous-publish=b")}, []string{"a", "b"}},
+		"empty flag":      {Source{Environ: []string{"COMET_AUTH_ANONYMOUS_PUBLISH=a"}, Flags: parseFlags(t, "--auth-anonymous-publish=")}, []string{}},
+		"file":            {Source{File: writeFile(t, "c", "auth: {anonymous: {publish: [\"a,b\", c]}}")}, []string{"a,b", "c"}},
+		"file, one line":  {Source{File: writeFile(t, "c", "auth.anonymous.publish: a, b")}, []string{"a", "b"}},
+		"file, empty":     {Source{File: writeFile(t, "c", "auth: {anonymous: {publish: []}}")}, []string{}},
+		"file, null":      {Source{File: writeFile(t, "c", "auth: {anonymous: {publish: }}")}, nil},
+		"file, no group":  {Source{File: writeFile(t, "c", "auth:\n  anonymous:\n")}, nil},
+		"file, alias":     {Source{File: writeFile(t, "c", "auth:\n  anonymous: {subscribe: &l [a], publish: *l}")}, []string{"a"}},
+		"file, only ---":  {Source{File: writeFile(t, "c", "---\n")}, nil},
+		"file, only #":    {Source{File: writeFile(t, "c", "# nothing\n")}, nil},
+		"not set at all":  {Source{}, nil},
+		"empty variable":  {Source{Environ: []string{"COMET_AUTH_ANONYMOUS_PUBLISH="}}, nil},
+		"flags not given": {Source{Flags: parseFlags(t)}, nil},
+	} {
+		l := mustLoad(t, tt.src)
+		if got := l.Auth.Anonymous.Publish; !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got %#v, want %#v", name, got, tt.want)
+		}
+	}
+}
+
+// TestValuesStayAsWritten: YAML has its own ideas of 0123, yes and 1:30.
+func TestValuesStayAsWritten(t *testing.T) {
+	l := mustLoad(t, Source{File: writeFile(t, "c", "redis: {addresses: [r:1], username: 1:30, password: 0123, master: yes}")})
+	if l.Redis.Password.Reveal() != "0123" || l.Redis.Username != "1:30" || l.Redis.Master != "yes" {
+		t.Errorf("got %+v, password %q", l.Redis, l.Redis.Password.Reveal())
+	}
+}
+
+func TestOpen(t *testing.T) {
+	for _, tt := range []struct {
+		environ []string
+		open    bool
+	}{
+		{nil, true},
+		{[]string{"COMET_HTTP_LISTEN=localhost:0"}, true},
+		{[]string{"COMET_HTTP_LISTEN=[::1]:80"}, true},
+		{[]string{"COMET_AUTH_ANONYMOUS_SUBSCRIBE=**"}, false},
+		{[]string{"COMET_HTTP_LISTEN=:80", "COMET_AUTH_ANONYMOUS_PUBLISH=**"}, false},
+	} {
+		if l := mustLoad(t, Source{Environ: tt.environ}); l.Open() != tt.open {
+			t.Errorf("%v: open is %v", tt.environ, l.Open())
+		}
+	}
+	empty := mustLoad(t, Source{File: writeFile(t, "c", "http: {listen: \":80\"}\nauth: {anonymous: {subscribe: []}}")})
+	if empty.Open() {
+		t.Error("an empty list lets nobody in, yet it is open")
+	}
+}
+
+func TestRedisPassword(t *testing.T) {
+	for content, want := range map[string]string{
+		"hunter2":     "hunter2",
+		"hunter2\n":   "hunter2",
+		"hunter2\r\n": "hunter2",
+		"a\nb\n\n":    "a\nb\n",
+	} {
+		path := writeFile(t, "password", content)
+		l := mustLoad(t, Source{Environ: []string{"COMET_REDIS_ADDRESSES=r:1", "COMET_REDIS_PASSWORD_FILE=" + path}})
+		if got, err := l.RedisPassword(); got != want || err != nil {
+			t.Errorf("%q: got %q, %v", content, got, err)
+		}
+	}
+	l := mustLoad(t, Source{Environ: []string{"COMET_REDIS_ADDRESSES=/run/redis.sock", "COMET_REDIS_PASSWORD=hunter2"}})
+	if got, err := l.RedisPassword(); got != "hunter2" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	l.Redis.PasswordFile = "gone"
+	if _, err := l.RedisPassword(); err == nil {
+		t.Error("a file that is gone is no error")
+	}
+}
+
+func TestRedisTLS(t *testing.T) {
+	environ := []string{"COMET_REDIS_ADDRESSES=r:1", "COMET_REDIS_TLS_SERVER_NAME=redis.example"}
+	flags := parseFlags(t, "--redis-tls-enabled", "--redis-tls-ca", writeFile(t, "ca.pem", certificate(t)))
+	l := mustLoad(t, Source{Environ: environ, Flags: flags})
+	c, err := l.RedisTLS()
+	if err != nil || c.ServerName != "redis.example" || c.RootCAs == nil {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if c, err := mustLoad(t, Source{}).RedisTLS(); c != nil || err != nil {
+		t.Errorf("without TLS: got %+v, %v", c, err)
+	}
+}
+
+// certificate is a self-signed one, as PEM.
+func certificate(t *testing.T) string {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}

@@ -1,0 +1,45 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"comet/pubsub"
+)
+
+var (
+	patterns    = []string{"a", "*", "**", "public/**", "chat/*/log", "chat/**/log", "**/log", "a*b/c*", "a//b", "/", "größe", strings.Repeat("a", 255)}
+	notPatterns = []string{"", "a**", "**a", "***", "a/b**/c", "{a}", "a}", "a\nb", "a\x7f", "\xff", strings.Repeat("a", 256)}
+)
+
+func TestValidatePattern(t *testing.T) {
+	for _, p := range patterns {
+		if err := ValidatePattern(p); err != nil {
+			t.Errorf("%q: %v", p, err)
+		}
+	}
+	for _, p := range notPatterns {
+		if err := ValidatePattern(p); err == nil {
+			t.Errorf("%q is valid", p)
+		}
+	}
+}
+
+func FuzzValidatePattern(f *testing.F) {
+	for _, p := range append(patterns, notPatterns...) {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, p string) {
+		err := ValidatePattern(p)
+		channel := pubsub.ValidateChannel(p)
+		if err == nil && channel != nil {
+			t.Fatalf("%q is a pattern, but no channel may be called so: %v", p, channel)
+		}
+		if err != nil && channel == nil && !strings.Contains(p, "**") {
+			t.Fatalf("%q is a channel's name without **, but no pattern: %v", p, err)
+		}
+		if err == nil && ValidatePattern("**/"+p) != nil && len(p) <= maxPattern-3 {
+			t.Fatalf("%q is a pattern, but not below **", p)
+		}
+	})
+}

@@ -1,0 +1,134 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// kind is how values of one type are written and which are allowed. Errors of
+// parse say what is wrong and how to mend it, and never quote the value, which
+// may hold a secret.
+type kind[T any] struct {
+	name    string // Setting.Type
+	allowed string // Setting.Allowed
+	parse   func(string) (T, error)
+	format  func(T) string // parse reads it back, except for a Secret
+}
+
+// row is a setting with one value.
+func row[T any](key, def, help string, k kind[T], field func(*Settings) *T) Setting {
+	s := named(key, k.name, k.allowed, def, help)
+	var zero T
+	_, s.Secret = any(zero).(Secret)
+	_, isText := any(zero).(string)
+	quote := isText || s.Secret
+
+	s.set = func(to *Settings, raw any) error {
+		text, ok := raw.(string)
+		if !ok {
+			return errors.New("must be one value, not a list")
+		}
+		value, err := k.parse(text)
+		if err == nil {
+			*field(to) = value
+		}
+		return err
+	}
+	s.text = func(from *Settings) string { return k.format(*field(from)) }
+	s.yaml = func(from *Settings) string {
+		if quote {
+			return strconv.Quote(s.text(from))
+		}
+		return s.text(from)
+	}
+	return s
+}
+
+// list is a setting with any number of values, comma-separated in variables
+// and flags. Its default is nil, which is not the same as an empty list.
+func list(key, help string, item kind[string], field func(*Settings) *[]string) Setting {
+	s := named(key, "list", item.allowed, "", help)
+	s.set = func(to *Settings, raw any) error {
+		items, ok := raw.([]string)
+		if !ok {
+			items = splitList(raw.(string))
+		}
+		parsed, err := parseItems(item, items)
+		if err == nil {
+			*field(to) = parsed
+		}
+		return err
+	}
+	s.text = func(from *Settings) string { return strings.Join(*field(from), ",") }
+	s.yaml = func(from *Settings) string {
+		items := *field(from)
+		if items == nil {
+			return ""
+		}
+		quoted := make([]string, len(items))
+		for i, item := range items {
+			quoted[i] = strconv.Quote(item)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	}
+	return s
+}
+
+func named(key, typ, allowed, def, help string) Setting {
+	return Setting{
+		Key:     key,
+		Env:     envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_")),
+		Flag:    strings.NewReplacer(".", "-", "_", "-").Replace(key),
+		Type:    typ,
+		Allowed: allowed,
+		Default: def,
+		Help:    help,
+	}
+}
+
+func splitList(text string) []string {
+	if strings.TrimSpace(text) == "" {
+		return []string{}
+	}
+	items := strings.Split(text, ",")
+	for i := range items {
+		items[i] = strings.TrimSpace(items[i])
+	}
+	return items
+}
+
+// parseItems reports every bad item, by its place.
+func parseItems(k kind[string], items []string) ([]string, error) {
+	parsed := make([]string, len(items))
+	var bad []string
+	for i, item := range items {
+		value, err := k.parse(item)
+		if err != nil {
+			bad = append(bad, fmt.Sprintf("item %d %v", i+1, err))
+		}
+		parsed[i] = value
+	}
+	if len(bad) > 0 {
+		return nil, errors.New(strings.Join(bad, "; "))
+	}
+	return parsed, nil
+}
+
+// shown is value as an error may quote it. Passwords also hide in URLs and
+// before an @, whatever the setting.
+func (s Setting) shown(value string) string {
+	if value != "" && (s.Secret || strings.Contains(value, "@") || strings.Contains(value, "://")) {
+		return mask
+	}
+	return value
+}
+
+// textOf is a string or []string in one line.
+func textOf(raw any) string {
+	if items, ok := raw.([]string); ok {
+		return strings.Join(items, ",")
+	}
+	return raw.(string)
+}

@@ -1,0 +1,126 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+)
+
+// Settings is every setting of a node. What each means, its range and its
+// default are in table.go.
+type Settings struct {
+	HTTP    HTTP
+	Redis   Redis
+	History History
+	Auth    Auth
+	Limits  Limits
+	Log     Log
+	Node    string // never empty
+}
+
+// HTTP is the public listener.
+type HTTP struct {
+	Listen    string // host:port
+	Heartbeat time.Duration
+}
+
+// Redis is how to reach Redis. Without Addresses all of it is meaningless.
+type Redis struct {
+	Addresses    []string // host:port each, or one absolute path of a Unix socket; empty: the in-process broker
+	Master       string
+	Username     string
+	Password     Secret // use Settings.RedisPassword, which knows PasswordFile too
+	PasswordFile string
+	DB           int
+	TLS          RedisTLS
+	Prefix       string
+	Timeout      time.Duration
+}
+
+// RedisTLS is made into a tls.Config by Settings.RedisTLS.
+type RedisTLS struct {
+	Enabled    bool
+	CA         string // path of a PEM file; empty: the system's
+	ServerName string // empty: the host of the address
+}
+
+// History is what is kept of each channel.
+type History struct {
+	Size int // messages
+	TTL  time.Duration
+}
+
+// Auth says who may do what; see Settings.Open.
+type Auth struct {
+	Anonymous Anonymous
+}
+
+// Anonymous has the channel patterns that are open to everyone. Nil is not
+// the same as empty: see Settings.Open.
+type Anonymous struct {
+	Subscribe []string
+	Publish   []string
+}
+
+// Limits are the bounds of what clients may ask for.
+type Limits struct {
+	Message     ByteSize
+	Batch       int // messages
+	Channels    int // a subscription
+	Wait        time.Duration
+	Connections int // 0: no limit
+}
+
+// Log is how the node logs.
+type Log struct {
+	Level  slog.Level
+	Format string // text or json
+}
+
+// Open reports whether nobody has said who may subscribe and publish, so that
+// everyone may. Load allows it on loopback only. If just one of the two lists
+// is set, the other one lets nobody in.
+func (s *Settings) Open() bool {
+	return s.Auth.Anonymous.Subscribe == nil && s.Auth.Anonymous.Publish == nil
+}
+
+// RedisPassword is redis.password or the content of redis.password_file,
+// without its last newline. The file is read at each call, so that a rotated
+// password is found.
+func (s *Settings) RedisPassword() (string, error) {
+	if s.Redis.PasswordFile == "" {
+		return s.Redis.Password.Reveal(), nil
+	}
+	content, err := os.ReadFile(s.Redis.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("redis.password_file: %w", err)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+// RedisTLS is nil unless redis.tls.enabled. It reads the file redis.tls.ca.
+func (s *Settings) RedisTLS() (*tls.Config, error) {
+	if !s.Redis.TLS.Enabled {
+		return nil, nil
+	}
+	c := &tls.Config{ServerName: s.Redis.TLS.ServerName, MinVersion: tls.VersionTLS12}
+	if s.Redis.TLS.CA == "" {
+		return c, nil
+	}
+	pem, err := os.ReadFile(s.Redis.TLS.CA)
+	if err != nil {
+		return nil, fmt.Errorf("redis.tls.ca: %w", err)
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("redis.tls.ca: %w", errNoCertificate)
+	}
+	return c, nil
+}
+
+var errNoCertificate = errors.New("has no PEM certificate in it")

@@ -1,0 +1,121 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Setting is one row of the table of settings.
+type Setting struct {
+	Key     string // in the file: http.listen
+	Env     string // COMET_HTTP_LISTEN
+	Flag    string // http-listen, without the dashes before it
+	Type    string // bool, duration, list, number, size or string
+	Allowed string // the range in words; may be empty
+	Default string // as one would write it; empty: not set
+	Help    string
+	Secret  bool // never shown
+
+	set  func(*Settings, any) error // from a string or []string; keeps the old value on error
+	text func(*Settings) string     // as one would write it in a variable, secrets masked
+	yaml func(*Settings) string     // as one would write it in the file; empty: a list that is not set
+}
+
+// Table is every setting, keys of one group together.
+func Table() []Setting { return slices.Clone(table) }
+
+var table = []Setting{
+	row("http.listen", "127.0.0.1:8080", "where clients connect; without a host, on every interface",
+		listenAddress(), func(s *Settings) *string { return &s.HTTP.Listen }),
+	row("http.heartbeat", "25s", "how often a silent stream gets a comment that keeps proxies from closing it",
+		duration(time.Second, 10*time.Minute), func(s *Settings) *time.Duration { return &s.HTTP.Heartbeat }),
+
+	list("redis.addresses", "Redis: one address, the Sentinels, or some nodes of a Redis Cluster; none for the in-process broker",
+		redisAddress(), func(s *Settings) *[]string { return &s.Redis.Addresses }),
+	row("redis.master", "", "name of the primary at the Sentinels; makes redis.addresses the Sentinels",
+		freeText(), func(s *Settings) *string { return &s.Redis.Master }),
+	row("redis.username", "", "ACL user",
+		freeText(), func(s *Settings) *string { return &s.Redis.Username }),
+	row("redis.password", "", "password; a flag is visible to other users of the host, prefer redis.password_file",
+		secret(), func(s *Settings) *Secret { return &s.Redis.Password }),
+	row("redis.password_file", "", "file that holds the password",
+		freeText(), func(s *Settings) *string { return &s.Redis.PasswordFile }),
+	row("redis.db", "0", "database number; Redis Cluster has only 0",
+		number(0, 15), func(s *Settings) *int { return &s.Redis.DB }),
+	row("redis.tls.enabled", "false", "connect with TLS",
+		boolean(), func(s *Settings) *bool { return &s.Redis.TLS.Enabled }),
+	row("redis.tls.ca", "", "PEM file of the certificate authorities to trust instead of the system's",
+		freeText(), func(s *Settings) *string { return &s.Redis.TLS.CA }),
+	row("redis.tls.server_name", "", "name that the certificate must have, if it is not the host of the address",
+		freeText(), func(s *Settings) *string { return &s.Redis.TLS.ServerName }),
+	row("redis.prefix", "comet", "what every key and relay channel in Redis begins with; nodes of one cluster share it",
+		prefix(), func(s *Settings) *string { return &s.Redis.Prefix }),
+	row("redis.timeout", "3s", "the longest wait for an answer of Redis",
+		duration(100*time.Millisecond, time.Minute), func(s *Settings) *time.Duration { return &s.Redis.Timeout }),
+
+	row("history.size", "1000", "messages kept a channel, about",
+		number(1, 1_000_000), func(s *Settings) *int { return &s.History.Size }),
+	row("history.ttl", "24h", "how long a channel is kept after its last message",
+		duration(time.Second, 8760*time.Hour), func(s *Settings) *time.Duration { return &s.History.TTL }),
+
+	list("auth.anonymous.subscribe", "channels that everyone may read; if neither this nor auth.anonymous.publish is set, everyone may do everything, on loopback only",
+		pattern(), func(s *Settings) *[]string { return &s.Auth.Anonymous.Subscribe }),
+	list("auth.anonymous.publish", "channels that everyone may publish to",
+		pattern(), func(s *Settings) *[]string { return &s.Auth.Anonymous.Publish }),
+
+	row("limits.message", "64KiB", "the largest message",
+		size(1, 1<<20), func(s *Settings) *ByteSize { return &s.Limits.Message }),
+	row("limits.batch", "1000", "messages in one POST /v1/publish",
+		number(1, 10_000), func(s *Settings) *int { return &s.Limits.Batch }),
+	row("limits.channels", "64", "channels in one subscription",
+		number(1, 256), func(s *Settings) *int { return &s.Limits.Channels }),
+	row("limits.wait", "55s", "the longest long-poll",
+		duration(0, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Limits.Wait }),
+	row("limits.connections", "0", "streams and waiting polls on this node; 0 for no limit",
+		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.Connections }),
+
+	row("log.level", "info", "what is logged: this level and above",
+		logLevel(), func(s *Settings) *slog.Level { return &s.Log.Level }),
+	row("log.format", "text", "how a log line is written",
+		oneOf("text", "json"), func(s *Settings) *string { return &s.Log.Format }),
+
+	row("node", "", "name of this node, in answers and on the chat page; the host name if not set",
+		nodeName(), func(s *Settings) *string { return &s.Node }),
+}
+
+// setting is the row of a key that is known to exist.
+func setting(key string) Setting {
+	i := slices.IndexFunc(table, func(s Setting) bool { return s.Key == key })
+	return table[i]
+}
+
+// isKey reports whether there is a setting of that name.
+func isKey(key string) bool {
+	return slices.ContainsFunc(table, func(s Setting) bool { return s.Key == key })
+}
+
+// groupMember is the first setting of a group, as redis.addresses is of redis.
+func groupMember(group string) (key string, ok bool) {
+	i := slices.IndexFunc(table, func(s Setting) bool { return strings.HasPrefix(s.Key, group+".") })
+	if i < 0 {
+		return "", false
+	}
+	return table[i].Key, true
+}
+
+// MarkdownTable is the settings table of the README.
+func MarkdownTable() string {
+	var b strings.Builder
+	b.WriteString("| setting | default | allowed | what it is |\n|---|---|---|---|\n")
+	for _, s := range table {
+		def := ""
+		if s.Default != "" {
+			def = "`" + s.Default + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.Key, def, s.Allowed, s.Help)
+	}
+	return b.String()
+}

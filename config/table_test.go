@@ -1,0 +1,194 @@
+package config
+
+import (
+	"bytes"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+func TestTable(t *testing.T) {
+	envs, flags := map[string]bool{}, map[string]bool{}
+	for _, s := range Table() {
+		if envs[s.Env] || flags[s.Flag] {
+			t.Errorf("%s shares its variable or flag with another setting", s.Key)
+		}
+		envs[s.Env], flags[s.Flag] = true, true
+		if s.Key != strings.ToLower(s.Key) || s.Help == "" {
+			t.Errorf("%s must be in lower case and have a help", s.Key)
+		}
+		if serviceLink.MatchString(s.Env) {
+			t.Errorf("%s looks like a variable of Kubernetes, which would set it", s.Env)
+		}
+		var scratch Settings
+		if s.Default != "" {
+			if err := s.set(&scratch, s.Default); err != nil || s.text(&scratch) != s.Default {
+				t.Errorf("%s: the default %q reads back as %q, %v", s.Key, s.Default, s.text(&scratch), err)
+			}
+		}
+	}
+	if s := setting("redis.tls.server_name"); s.Env != "COMET_REDIS_TLS_SERVER_NAME" || s.Flag != "redis-tls-server-name" {
+		t.Errorf("got %s and %s", s.Env, s.Flag)
+	}
+}
+
+func TestTableIsACopy(t *testing.T) {
+	Table()[0].Key = "changed"
+	if Table()[0].Key == "changed" {
+		t.Error("a caller can change the table")
+	}
+}
+
+func TestMarkdownTable(t *testing.T) {
+	lines := strings.Split(strings.TrimSuffix(MarkdownTable(), "\n"), "\n")
+	if len(lines) != 2+len(Table()) {
+		t.Fatalf("got %d lines", len(lines))
+	}
+	for _, line := range lines {
+		if strings.Count(line, "|") != 5 {
+			t.Errorf("not 4 cells: %s", line)
+		}
+	}
+	want := "| `http.heartbeat` | `25s` | 1s to 10m | how often a silent stream gets a comment that keeps proxies from closing it |"
+	if !slices.Contains(lines, want) {
+		t.Errorf("no line %s in\n%s", want, strings.Join(lines, "\n"))
+	}
+}
+
+func TestFlagsHelp(t *testing.T) {
+	help := parseFlags(t).FlagUsages()
+	for _, s := range Table() {
+		if !strings.Contains(help, "--"+s.Flag+" ") && !strings.Contains(help, "--"+s.Flag+"\n") {
+			t.Errorf("no --%s in\n%s", s.Flag, help)
+		}
+	}
+	for _, want := range []string{"--http-heartbeat duration ", "(1s to 10m) (default 25s)", "--redis-addresses list ", "--redis-tls-enabled  "} {
+		if !strings.Contains(help, want) {
+			t.Errorf("no %q in\n%s", want, help)
+		}
+	}
+}
+
+func TestWriteYAML(t *testing.T) {
+	file := writeFile(t, "comet.yaml", "node: a\nauth: {anonymous: {subscribe: ['a', \"b\\\"c\"]}}\n")
+	l := mustLoad(t, Source{
+		File:    file,
+		Environ: []string{redis, "COMET_REDIS_PASSWORD=" + password},
+		Flags:   parseFlags(t, "--history-ttl=90m", "--redis-tls-enabled"),
+	})
+	var out bytes.Buffer
+	if err := l.WriteYAML(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.ReplaceAll(`http:
+  listen: "127.0.0.1:8080"  # default
+  heartbeat: 25s  # default
+redis:
+  addresses: ["r:1"]  # COMET_REDIS_ADDRESSES
+  master: ""  # default
+  username: ""  # default
+  # password: "******"  # COMET_REDIS_PASSWORD
+  password_file: ""  # default
+  db: 0  # default
+  tls:
+    enabled: true  # --redis-tls-enabled
+    ca: ""  # default
+    server_name: ""  # default
+  prefix: "comet"  # default
+  timeout: 3s  # default
+history:
+  size: 1000  # default
+  ttl: 1h30m  # --history-ttl
+auth:
+  anonymous:
+    subscribe: ["a", "b\"c"]  # FILE:2
+    # publish: not set  # default
+limits:
+  message: 64KiB  # default
+  batch: 1000  # default
+  channels: 64  # default
+  wait: 55s  # default
+  connections: 0  # default
+log:
+  level: info  # default
+  format: "text"  # default
+node: "a"  # FILE:1
+`, "FILE", file)
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	again := mustLoad(t, Source{File: writeFile(t, "again.yaml", out.String())})
+	again.Redis.Password = NewSecret(password)
+	if !reflect.DeepEqual(again.Settings, l.Settings) {
+		t.Errorf("it reads back as\n%+v\nwant\n%+v", again.Settings, l.Settings)
+	}
+}
+
+// TestWriteYAMLOfDefaults: what is printed for no Redis and no auth is valid
+// and means the same.
+func TestWriteYAMLOfDefaults(t *testing.T) {
+	l := mustLoad(t, Source{})
+	var out bytes.Buffer
+	if err := l.WriteYAML(&out); err != nil {
+		t.Fatal(err)
+	}
+	again := mustLoad(t, Source{File: writeFile(t, "again.yaml", out.String())})
+	if !reflect.DeepEqual(again.Settings, l.Settings) || !again.Open() {
+		t.Errorf("it reads back as\n%+v\nwant\n%+v", again.Settings, l.Settings)
+	}
+}
+
+// FuzzFile: a file never breaks Load, and what Load takes from a file is what
+// it takes from WriteYAML.
+func FuzzFile(f *testing.F) {
+	for _, content := range []string{
+		"http: {listen: \":80\", heartbeat: 25s}\nauth: {anonymous: {subscribe: [\"**\"]}}",
+		"redis:\n  addresses: [r:1, r:2]\n  master: \"a\\u2028b: # c\"\n",
+		"redis: {addresses: /run/r.sock, username: 'null'}",
+		"node: &a x\n<<: *a\n? [a]\n: b\n",
+		"a: &x {b: *x}\nhttp: *x",
+		"---\n---\n",
+		"\xff\xfe",
+	} {
+		f.Add(content)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		if strings.Contains(content, "file") || strings.Contains(content, "ca") {
+			t.Skip("must not read files of the fuzzer's choice")
+		}
+		l, err := Load(Source{File: writeFile(t, "comet.yaml", content)})
+		if err != nil {
+			return
+		}
+		if l.Redis.Password.Reveal() != "" {
+			t.Skip("a password is not written")
+		}
+		var out bytes.Buffer
+		if err := l.WriteYAML(&out); err != nil {
+			t.Fatal(err)
+		}
+		again := mustLoad(t, Source{File: writeFile(t, "again.yaml", out.String())})
+		if !reflect.DeepEqual(again.Settings, l.Settings) {
+			t.Fatalf("%q reads back as\n%+v\nwant\n%+v", content, again.Settings, l.Settings)
+		}
+		if name := l.Redis.Username; !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+			t.Fatalf("redis.username is %q", name)
+		}
+	})
+}
+
+func TestEditDistance(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"abc", "abd", 1}, {"abc", "acb", 2}, {"kitten", "sitting", 3}, {"listn", "listen", 1},
+	} {
+		if got := editDistance(tt.a, tt.b); got != tt.want {
+			t.Errorf("%q to %q: got %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}

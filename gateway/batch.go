@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"comet/pubsub"
+)
+
+// batchItem is one message of a batch as the client sends it.
+type batchItem struct {
+	Channel   string          `json:"channel"`
+	Data      json.RawMessage `json:"data"`
+	Type      string          `json:"type"`
+	Key       string          `json:"key"`
+	Ephemeral bool            `json:"ephemeral"`
+}
+
+// batchResult is the outcome of one message: published, or an error.
+type batchResult struct {
+	*published
+	Error *Problem `json:"error,omitempty"`
+}
+
+// publishBatch: POST /v1/publish
+func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
+	lines, what, err := g.batchLines(w, r)
+	if err != nil {
+		return err
+	}
+	results := make([]batchResult, len(lines))
+	var drafts []pubsub.Draft
+	var at []int // the result of each draft
+	for i, line := range lines {
+		d, err := g.itemDraft(line, what, i+1)
+		if err != nil {
+			results[i].Error = toProblem(err)
+			continue
+		}
+		drafts, at = append(drafts, d), append(at, i)
+	}
+	for i, receipt := range g.options.Hub.Publish(r.Context(), drafts) {
+		if receipt.Err != nil {
+			results[at[i]].Error = toProblem(receipt.Err)
+			continue
+		}
+		p := answerTo(&drafts[i], &receipt)
+		results[at[i]].published = &p
+	}
+	answerJSON(w, http.StatusOK, "application/json", map[string]any{"results": results})
+	return nil
+}
+
+// batchLines cuts the body into its messages, and says what the client calls
+// one: an item of an array, or a line.
+func (g *Gateway) batchLines(w http.ResponseWriter, r *http.Request) (lines []json.RawMessage, what string, err error) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/json" && media != "application/x-ndjson" {
+		return nil, "", problem(wrongMediaType, "A batch is application/json (an array) or application/x-ndjson (a message a line): set the Content-Type.")
+	}
+	body, err := readBody(w, r, g.options.Limits.batchBytes(), "batch", "16 × limits.message, at least 1 MiB")
+	if err != nil {
+		return nil, "", err
+	}
+	if media == "application/json" {
+		what = "Item"
+		if err := json.Unmarshal(body, &lines); err != nil {
+			return nil, "", problem(invalidBody, "The body is not a valid JSON array, so nothing was published: %v.", err)
+		}
+	} else {
+		what = "Line"
+		lines = splitLines(body)
+	}
+	if limit := g.options.Limits.Batch; len(lines) > limit {
+		return nil, "", problem(tooLarge, "A batch may have %d messages at most (limits.batch), this has %d.", limit, len(lines))
+	}
+	return lines, what, nil
+}
+
+// splitLines keeps empty lines but the last, so that results and lines agree.
+func splitLines(body []byte) (lines []json.RawMessage) {
+	body = bytes.TrimSuffix(body, []byte("\n"))
+	if len(body) == 0 {
+		return nil
+	}
+	for line := range bytes.SplitSeq(body, []byte("\n")) {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// itemDraft is the n-th message of a batch, counted from 1.
+func (g *Gateway) itemDraft(line []byte, what string, n int) (d pubsub.Draft, err error) {
+	var item batchItem
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&item); err != nil {
+		return d, problem(invalidBody, "%s %d is not a message: want {\"channel\", \"data\", \"type\"?, \"key\"?, \"ephemeral\"?}: %v.", what, n, err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return d, problem(invalidBody, "%s %d has something behind the message: put one JSON object on a line.", what, n)
+	}
+	d = pubsub.Draft{Channel: item.Channel, Type: item.Type, Key: item.Key, Ephemeral: item.Ephemeral}
+	if d.Data, err = g.itemData(item.Data); err == nil {
+		err = d.Validate()
+	}
+	if err == nil {
+		err = g.options.Access.mayPublish(d.Channel)
+	}
+	if err != nil {
+		p := toProblem(err)
+		return d, &Problem{kind: p.kind, Detail: fmt.Sprintf("%s %d: %s", what, n, p.Detail)}
+	}
+	return d, nil
+}
+
+func (g *Gateway) itemData(raw json.RawMessage) ([]byte, error) {
+	if len(raw) == 0 {
+		return nil, nil // Validate says so
+	}
+	if limit := g.options.Limits.Message; len(raw) > limit {
+		return nil, problem(tooLarge, "A message may have %d bytes at most (limits.message).", limit)
+	}
+	data, err := pubsub.CompactJSON(raw)
+	return data, bodyError(err)
+}

@@ -1,0 +1,117 @@
+// Package gateway is the client side of a node: the HTTP interface, version 1,
+// over a pubsub.Hub. It knows no Redis. docs/protocol.md describes it for
+// clients; routes.go is the table of what there is.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"comet/gateway/conn"
+	"comet/gateway/web"
+	"comet/pubsub"
+)
+
+// Options of a Gateway. Fields without a default must be set.
+type Options struct {
+	Hub       *pubsub.Hub
+	Node      string        // this node's name, in answers and on the chat page
+	Heartbeat time.Duration // how often an idle stream gets a sign of life; default 25s
+	Limits    Limits
+	Access    Access
+	Logger    *slog.Logger // default: none
+}
+
+// Limits bound what a client may ask for. Zero values mean the default.
+type Limits struct {
+	Message     int           // bytes of one message's body; default 64 KiB
+	Batch       int           // messages of one batch; default 1000
+	Channels    int           // channels of one subscription; default 64
+	Wait        time.Duration // of a long-poll; default 55s
+	Connections int           // streams and polls at a time; 0: no limit
+}
+
+// batchBytes bounds the body of a batch: 16 of the largest messages, or 1 MiB
+// of small ones.
+func (l *Limits) batchBytes() int { return max(16*l.Message, 1<<20) }
+
+// holder holds an event stream until it ends. It is the seam between what is
+// sent and how many thousands of connections are kept.
+type holder interface {
+	Hold(w http.ResponseWriter, r *http.Request, s *conn.Stream)
+}
+
+// Gateway serves the HTTP interface of one node.
+type Gateway struct {
+	options Options
+	page    http.Handler
+	router  http.Handler
+	holder  holder
+
+	connections atomic.Int64
+	leaving     context.Context // ends when the node does, see Leave
+	leave       context.CancelFunc
+}
+
+// New makes a gateway.
+func New(o Options) *Gateway {
+	setDefault(&o.Heartbeat, 25*time.Second)
+	setDefault(&o.Limits.Message, 64<<10)
+	setDefault(&o.Limits.Batch, 1000)
+	setDefault(&o.Limits.Channels, 64)
+	setDefault(&o.Limits.Wait, 55*time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{options: o, page: web.Handler(), holder: conn.Portable{Heartbeat: o.Heartbeat}}
+	g.leaving, g.leave = context.WithCancel(context.Background())
+	g.router = http.NewCrossOriginProtection().Handler(g.routes())
+	return g
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Comet-Node", g.options.Node)
+	g.router.ServeHTTP(w, r)
+}
+
+// Leave says goodbye to every stream, answers every poll, and lets no new ones
+// in. It returns at once; the server's Shutdown waits for their ends.
+func (g *Gateway) Leave() { g.leave() }
+
+// errLeaving ends what waits when the node leaves.
+var errLeaving = errors.New("the node is shutting down")
+
+// whileHere is r's context, ended by errLeaving when the node leaves.
+func (g *Gateway) whileHere(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	stop := context.AfterFunc(g.leaving, func() { cancel(errLeaving) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// admit counts a stream or poll, or refuses it. Call release when it ends.
+func (g *Gateway) admit() (release func(), err error) {
+	if g.leaving.Err() != nil {
+		return nil, errLeaving
+	}
+	limit := int64(g.options.Limits.Connections)
+	if n := g.connections.Add(1); limit > 0 && n > limit {
+		g.connections.Add(-1)
+		return nil, tooManyConnections(limit)
+	}
+	return func() { g.connections.Add(-1) }, nil
+}

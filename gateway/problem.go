@@ -1,0 +1,136 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"comet/pubsub"
+)
+
+// kind is a kind of problem: the stable part of a problem document.
+type kind struct {
+	status int
+	name   string // the last part of its type
+	title  string
+	retry  int // Retry-After in seconds; 0: none
+}
+
+// problemBase begins the type of every problem (RFC 9457 section 3.1.1).
+const problemBase = "urn:comet:problem:"
+
+// Every kind of problem; docs/protocol.md lists the same.
+var (
+	invalidChannel     = kind{400, "invalid-channel", "Invalid channel", 0}
+	invalidType        = kind{400, "invalid-type", "Invalid message type", 0}
+	invalidKey         = kind{400, "invalid-key", "Invalid idempotency key", 0}
+	invalidBody        = kind{400, "invalid-body", "Invalid body", 0}
+	invalidCursor      = kind{400, "invalid-cursor", "Invalid cursor", 0}
+	invalidParameter   = kind{400, "invalid-parameter", "Invalid parameter", 0}
+	forbidden          = kind{403, "forbidden", "Not allowed", 0}
+	pathNotFound       = kind{404, "not-found", "Not found", 0}
+	methodNotAllowed   = kind{405, "method-not-allowed", "Method not allowed", 0}
+	tooLarge           = kind{413, "too-large", "Too large", 0}
+	wrongMediaType     = kind{415, "unsupported-media-type", "Unsupported media type", 0}
+	internal           = kind{500, "internal", "Internal error", 0}
+	unavailable        = kind{503, "unavailable", "Unavailable", 1}
+	outcomeUnknown     = kind{503, "outcome-unknown", "Outcome unknown", 1}
+	connectionsReached = kind{503, "too-many-connections", "Too many connections", 5}
+)
+
+// Problem is an error that the client caused or can act on, as RFC 9457 has
+// it. Detail is a sentence that says how to mend it.
+type Problem struct {
+	kind
+	Detail string
+}
+
+func (p *Problem) Error() string { return p.name + ": " + p.Detail }
+
+// MarshalJSON is the problem document.
+func (p *Problem) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{problemBase + p.name, p.title, p.status, p.Detail})
+}
+
+// problem makes a Problem; format is a sentence.
+func problem(k kind, format string, args ...any) *Problem {
+	return &Problem{kind: k, Detail: fmt.Sprintf(format, args...)}
+}
+
+func tooManyConnections(limit int64) *Problem {
+	return problem(connectionsReached, "This node already has %d connections (limits.connections): come back later, or to another node.", limit)
+}
+
+// invalidFields maps pubsub.InvalidError.Field.
+var invalidFields = map[string]kind{
+	"channel": invalidChannel,
+	"type":    invalidType,
+	"key":     invalidKey,
+	"data":    invalidBody,
+}
+
+// toProblem is the one table from errors to what a client sees of them. What
+// is not in it is our own fault, and its cause stays in the log.
+func toProblem(err error) *Problem {
+	var p *Problem
+	var invalid *pubsub.InvalidError
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &invalid):
+		return problem(invalidFields[invalid.Field], "The %s %s.", invalid.Field, invalid.Message)
+	case errors.Is(err, pubsub.ErrBadCursor):
+		return problem(invalidCursor, "This is %v.", pubsub.ErrBadCursor)
+	case errors.Is(err, pubsub.ErrOutcomeUnknown):
+		return problem(outcomeUnknown, "The message was sent to the broker, but the answer did not come in time: it may be delivered. Repeating the request with the same Idempotency-Key is safe.")
+	case errors.Is(err, pubsub.ErrUnavailable):
+		return problem(unavailable, "The broker cannot be reached or refuses; nothing was published. Try again later.")
+	case errors.Is(err, errLeaving), errors.Is(err, pubsub.ErrClosed):
+		return problem(unavailable, "This node is shutting down: try again, at another node if you can.")
+	}
+	return problem(internal, "Something went wrong in this node; its log says what. Trying again may help.")
+}
+
+// answerError writes err as a problem document. It must be the first thing
+// that is written.
+func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return // the client has gone
+	}
+	p := toProblem(err)
+	if p.status >= 500 {
+		g.options.Logger.WarnContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "problem", p.name, "error", err)
+	}
+	if p.retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.retry))
+	}
+	answerJSON(w, p.status, "application/problem+json", p)
+}
+
+// answerJSON writes v as the whole answer.
+func answerJSON(w http.ResponseWriter, status int, contentType string, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only our own types come here
+	}
+	answer(w, status, contentType, append(body, '\n'))
+}
+
+// answer writes the whole answer. None may be cached: the next one differs.
+func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	w.Write(body) // an error means that the client has gone
+}

@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+
+	"comet/pubsub"
+)
+
+// published is the answer to a publish.
+type published struct {
+	ID        string `json:"id,omitempty"` // none if ephemeral
+	Channel   string `json:"channel"`
+	Duplicate bool   `json:"duplicate"`
+}
+
+// publish: POST /v1/channels/{channel}/messages
+func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
+	draft, err := g.draftOf(w, r)
+	if err != nil {
+		return err
+	}
+	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]
+	if receipt.Err != nil {
+		return receipt.Err
+	}
+	answerJSON(w, http.StatusCreated, "application/json", answerTo(&draft, &receipt))
+	return nil
+}
+
+func answerTo(d *pubsub.Draft, receipt *pubsub.Receipt) published {
+	p := published{Channel: d.Channel, Duplicate: receipt.Duplicate}
+	if !receipt.ID.IsZero() {
+		p.ID = receipt.ID.String()
+	}
+	return p
+}
+
+// draftOf is the message that r wants published.
+func (g *Gateway) draftOf(w http.ResponseWriter, r *http.Request) (d pubsub.Draft, err error) {
+	if d.Channel, err = pathChannel(r); err != nil {
+		return d, err
+	}
+	if err := g.options.Access.mayPublish(d.Channel); err != nil {
+		return d, err
+	}
+	p, err := parametersOf(r)
+	if err != nil {
+		return d, err
+	}
+	d.Type, d.Key, d.Ephemeral = p.Get("type"), r.Header.Get("Idempotency-Key"), p.flag("ephemeral")
+	if p.err != nil {
+		return d, p.err
+	}
+	body, err := readBody(w, r, g.options.Limits.Message, "message", "limits.message")
+	if err != nil {
+		return d, err
+	}
+	if d.Data, err = dataOf(body, r.Header.Get("Content-Type")); err != nil {
+		return d, err
+	}
+	return d, d.Validate()
+}
+
+// dataOf is a body as a message's data. JSON is what says it is; text/plain is
+// a string whatever it holds; anything else, as curl -d sends it, is JSON if it
+// can be, and else a string.
+func dataOf(body []byte, contentType string) ([]byte, error) {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil && contentType != "" {
+		return nil, problem(invalidBody, "The Content-Type is malformed: use application/json or text/plain.")
+	}
+	mustBeJSON := media == "application/json" || strings.HasSuffix(media, "+json")
+	if media != "text/plain" {
+		data, err := pubsub.CompactJSON(body)
+		if err == nil || mustBeJSON {
+			return data, bodyError(err)
+		}
+	}
+	data, err := pubsub.TextData(string(body))
+	return data, bodyError(err)
+}
+
+func bodyError(err error) error {
+	switch {
+	case errors.Is(err, pubsub.ErrNotJSON):
+		return problem(invalidBody, "The body is not one valid JSON value: mend it, or send text as text/plain.")
+	case errors.Is(err, pubsub.ErrNotText):
+		return problem(invalidBody, "The body is not UTF-8: encode binary data, for example as base64.")
+	}
+	return err
+}

@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"comet/pubsub"
+)
+
+// bodyTimeout bounds how long a client may take to send a body.
+const bodyTimeout = 30 * time.Second
+
+// pathChannel is the channel in the path, decoded and valid.
+func pathChannel(r *http.Request) (string, error) {
+	channel, err := url.PathUnescape(mux.Vars(r)["channel"])
+	if err != nil {
+		return "", problem(invalidChannel, "The channel in the path is not percent-encoded as it must be: %v.", err)
+	}
+	return channel, pubsub.ValidateChannel(channel)
+}
+
+// readBody reads a body of at most limit bytes; name is the limit's setting.
+func readBody(w http.ResponseWriter, r *http.Request, limit int, what, name string) ([]byte, error) {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(bodyTimeout)) // a test's recorder has none
+	defer c.SetReadDeadline(time.Time{})
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, problem(tooLarge, "A %s may have %d bytes at most (%s).", what, limit, name)
+	case err != nil:
+		return nil, problem(invalidBody, "The body did not arrive whole: %v.", err)
+	}
+	return body, nil
+}
+
+// parameters reads the query of a request and remembers the first mistake, so
+// that an endpoint asks once.
+type parameters struct {
+	url.Values
+	err error
+}
+
+func parametersOf(r *http.Request) (*parameters, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, problem(invalidParameter, "The query is not what a URL can have: %v.", err)
+	}
+	return &parameters{Values: values}, nil
+}
+
+func (p *parameters) fail(name, format string, args ...any) {
+	if p.err == nil {
+		e := problem(invalidParameter, format, args...)
+		e.Detail = "The parameter " + name + " " + e.Detail
+		p.err = e
+	}
+}
+
+// integer is the parameter as a number from low to high; absent: def.
+func (p *parameters) integer(name string, def, low, high int) int {
+	if !p.Has(name) {
+		return def
+	}
+	n, err := strconv.Atoi(p.Get(name))
+	if err != nil || n < low || n > high {
+		p.fail(name, "must be a number from %d to %d.", low, high)
+	}
+	return n
+}
+
+// flag is the parameter as true or false; absent: false; empty: true.
+func (p *parameters) flag(name string) bool {
+	if !p.Has(name) || p.Get(name) == "" {
+		return p.Has(name)
+	}
+	on, err := strconv.ParseBool(p.Get(name))
+	if err != nil {
+		p.fail(name, "must be true or false.")
+	}
+	return on
+}
+
+// choice is the parameter, which must be one of some words; absent: the first.
+func (p *parameters) choice(name string, words ...string) string {
+	word := p.Get(name)
+	if !p.Has(name) {
+		return words[0]
+	}
+	if !slices.Contains(words, word) {
+		p.fail(name, "must be one of %q.", words)
+	}
+	return word
+}
+
+// wait is the parameter as a duration of at most limit, `25s` or just `25`.
+func (p *parameters) wait(name string, def, limit time.Duration) time.Duration {
+	text := p.Get(name)
+	if text == "" {
+		return min(def, limit)
+	}
+	d, err := time.ParseDuration(text)
+	if seconds, err2 := strconv.ParseUint(text, 10, 31); err2 == nil {
+		d, err = time.Duration(seconds)*time.Second, nil
+	}
+	switch {
+	case err != nil || d < 0:
+		p.fail(name, "must be a time, as in 25s.")
+	case d > limit:
+		p.fail(name, "must be at most %v (limits.wait).", limit)
+	}
+	return d
+}
+
+// id is the parameter as a message ID; absent: zero.
+func (p *parameters) id(name string) pubsub.ID {
+	if !p.Has(name) {
+		return pubsub.ID{}
+	}
+	id, err := pubsub.ParseID(p.Get(name))
+	if err != nil && p.err == nil {
+		p.err = problem(invalidCursor, "The parameter %s is %v.", name, pubsub.ErrBadID)
+	}
+	return id
+}

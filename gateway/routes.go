@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+)
+
+// route is a row of the table. An endpoint returns an error before it has
+// written anything; the table in problem.go says what the client sees of it.
+type route struct {
+	method   string
+	path     string
+	endpoint func(*Gateway, http.ResponseWriter, *http.Request) error
+}
+
+// table is every route. A channel may hold slashes, so its pattern takes all.
+var table = []route{
+	{http.MethodPost, "/v1/channels/{channel:.*}/messages", (*Gateway).publish},
+	{http.MethodPost, "/v1/publish", (*Gateway).publishBatch},
+	{http.MethodGet, "/v1/events", (*Gateway).events},
+	{http.MethodGet, "/v1/poll", (*Gateway).poll},
+	{http.MethodGet, "/v1/channels/{channel:.*}/messages", (*Gateway).history},
+}
+
+// pages are the chat and its parts, for GET and HEAD.
+var pages = []string{"/", "/chat.css", "/chat.js", "/favicon.svg"}
+
+func (g *Gateway) routes() http.Handler {
+	// A channel comes percent-encoded, and `a//b` or `..` in it is a name like
+	// any other: match what was sent, and redirect nobody.
+	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	allowed := make(map[string][]string) // methods by path
+	for _, row := range table {
+		router.Path(row.path).Methods(row.method).Handler(g.handle(row))
+		allowed[row.path] = append(allowed[row.path], row.method)
+	}
+	for _, path := range pages {
+		router.Path(path).Methods(http.MethodGet, http.MethodHead).Handler(g.page)
+		allowed[path] = []string{http.MethodGet, http.MethodHead}
+	}
+	for path, methods := range allowed {
+		router.Path(path).Handler(g.wrongMethod(methods))
+	}
+	router.NotFoundHandler = g.handle(route{endpoint: notFound})
+	return router
+}
+
+// handle is the endpoint as a handler: errors become problems, and a panic
+// harms this one request only.
+func (g *Gateway) handle(row route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				g.options.Logger.ErrorContext(r.Context(), "panic in a handler", "panic", p, "stack", string(debug.Stack()))
+				panic(http.ErrAbortHandler) // whatever was written is no answer
+			}
+		}()
+		if err := row.endpoint(g, w, r); err != nil {
+			g.answerError(w, r, err)
+		}
+	})
+}
+
+func (g *Gateway) wrongMethod(allowed []string) http.Handler {
+	slices.Sort(allowed)
+	list := strings.Join(allowed, ", ")
+	return g.handle(route{endpoint: func(_ *Gateway, w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Allow", list)
+		return &Problem{
+			kind:   methodNotAllowed,
+			Detail: fmt.Sprintf("%s is not allowed here: use %s.", r.Method, list),
+		}
+	}})
+}
+
+func notFound(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
+	return &Problem{
+		kind:   pathNotFound,
+		Detail: fmt.Sprintf("There is nothing at %s: see docs/protocol.md for the paths, which begin with /v1/.", r.URL.EscapedPath()),
+	}
+}

@@ -1,0 +1,110 @@
+package wire
+
+import (
+	"strconv"
+	"time"
+
+	"comet/pubsub"
+)
+
+// AppendMessage adds m as one event. cursor is where the subscriber is after
+// m, nil if m is ephemeral and moves it nowhere. In SSE it is the id; in NDJSON
+// the member "cursor", but only for a subscriber of several channels: with one
+// channel the cursor is the message's own id.
+//
+//	SSE     id: <cursor> ␊ event: <type> ␊ data: <message> ␊ ␊   (no event line for type "message")
+//	NDJSON  {<message's members>,"cursor":"…"} ␊
+func (f Format) AppendMessage(b []byte, m *pubsub.Message, cursor []byte, several bool) []byte {
+	if f == NDJSON {
+		b = appendMessageMembers(append(b, '{'), m)
+		if several && cursor != nil {
+			b = appendString(append(b, `,"cursor":`...), cursor)
+		}
+		return append(b, "}\n"...)
+	}
+	if cursor != nil {
+		b = appendField(b, "id: ", cursor)
+	}
+	if m.Type != pubsub.DefaultType {
+		b = appendField(b, "event: ", m.Type)
+	}
+	if f == SSERaw {
+		b = appendPayload(b, m.Data)
+	} else {
+		b = AppendMessageJSON(append(b, dataField...), m)
+	}
+	return append(b, "\n\n"...)
+}
+
+// AppendReady adds the control event that begins a stream: who serves it, and
+// the cursor to resume from if nothing else comes.
+func (f Format) AppendReady(b []byte, node string, cursor []byte) []byte {
+	b = f.beginControl(b, eventReady, cursor)
+	b = appendString(append(b, `"node":`...), node)
+	b = appendString(append(b, `,"cursor":`...), cursor)
+	return f.endControl(b)
+}
+
+// AppendGap adds the control event that tells that messages may be missing.
+// cursor is where the subscriber is once it knows.
+func (f Format) AppendGap(b []byte, g *pubsub.Gap, cursor []byte) []byte {
+	b = f.beginControl(b, eventGap, cursor)
+	b = appendGapMembers(b, g)
+	if f == NDJSON {
+		b = appendString(append(b, `,"cursor":`...), cursor)
+	}
+	return f.endControl(b)
+}
+
+// AppendBye adds the control event before the server closes on purpose.
+// retry, to the millisecond, is how long the client shall wait before it comes
+// back; 0 leaves that to the client.
+func (f Format) AppendBye(b []byte, reason string, retry time.Duration) []byte {
+	retryMS := retry.Milliseconds()
+	if f != NDJSON && retryMS > 0 {
+		b = strconv.AppendInt(append(b, "retry: "...), retryMS, 10)
+		b = append(b, '\n')
+	}
+	b = f.beginControl(b, eventBye, nil)
+	b = appendString(append(b, `"reason":`...), reason)
+	if f == NDJSON && retryMS > 0 {
+		b = strconv.AppendInt(append(b, `,"retry":`...), retryMS, 10)
+	}
+	return f.endControl(b)
+}
+
+// AppendHeartbeat adds what keeps an idle connection open and says nothing: an
+// SSE comment, an empty NDJSON line.
+func (f Format) AppendHeartbeat(b []byte) []byte {
+	if f == NDJSON {
+		return append(b, '\n')
+	}
+	return append(b, ":\n\n"...)
+}
+
+// beginControl opens the JSON object of a control event, whose members follow.
+func (f Format) beginControl(b []byte, name string, cursor []byte) []byte {
+	if f == NDJSON {
+		b = appendString(append(b, `{"event":`...), name)
+		return append(b, ',')
+	}
+	if cursor != nil {
+		b = appendField(b, "id: ", cursor)
+	}
+	b = appendField(b, "event: ", name)
+	return append(append(b, dataField...), '{')
+}
+
+func (f Format) endControl(b []byte) []byte {
+	if f == NDJSON {
+		return append(b, "}\n"...)
+	}
+	return append(b, "}\n\n"...)
+}
+
+// dataField begins each line of an SSE event's data.
+const dataField = "data: "
+
+func appendField[T string | []byte](b []byte, name string, value T) []byte {
+	return append(append(append(b, name...), value...), '\n')
+}
