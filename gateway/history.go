@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -24,7 +25,7 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit := p.integer("limit", defaultHistory, 1, pubsub.MaxPage-1)
+	limit := p.integer("limit", defaultHistory, 1, pubsub.MaxPage)
 	order := p.choice("order", "asc", "desc")
 	after, before := p.id("after"), p.id("before")
 	if p.Has("after") && p.Has("before") {
@@ -33,21 +34,48 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
 	if p.err != nil {
 		return p.err
 	}
-	// One more than asked for, to know whether there are more. Without after
-	// or before, order says at which end to begin.
-	q := pubsub.Query{Channel: channel, Cursor: after, Limit: limit + 1}
+	// Without after or before, order says at which end to begin.
+	q := pubsub.Query{Channel: channel, Cursor: after}
 	if p.Has("before") || order == "desc" && !p.Has("after") {
 		q.Cursor, q.Backward = before, true
 	}
-	page, err := g.options.Hub.Read(r.Context(), q)
+	h, err := g.readHistory(r.Context(), q, limit)
 	if err != nil {
 		return err
 	}
-	h := wire.History{Messages: page.Messages, More: len(page.Messages) > limit}
-	h.Messages = h.Messages[:min(limit, len(h.Messages))]
 	if q.Backward != (order == "desc") {
 		slices.Reverse(h.Messages)
 	}
 	answer(w, http.StatusOK, "application/json", append(h.AppendJSON(nil), '\n'))
 	return nil
+}
+
+// A page of history is read in pieces, and ends early at so many bytes of
+// data, so that it fits in memory whatever the messages' size.
+const (
+	historyPiece = 100
+	historyBytes = 4 << 20
+)
+
+// readHistory reads up to limit messages from q on, at least one if there is
+// one, and knows whether there are more.
+func (g *Gateway) readHistory(ctx context.Context, q pubsub.Query, limit int) (h wire.History, err error) {
+	for size := 0; ; {
+		q.Limit = min(historyPiece, limit-len(h.Messages)+1) // one more, to know whether there is one
+		page, err := g.options.Hub.Read(ctx, q)
+		if err != nil {
+			return h, err
+		}
+		for _, m := range page.Messages {
+			if size += len(m.Data); len(h.Messages) == limit || size > historyBytes && len(h.Messages) > 0 {
+				h.More = true
+				return h, nil
+			}
+			h.Messages = append(h.Messages, m)
+			q.Cursor = m.ID
+		}
+		if len(page.Messages) < q.Limit {
+			return h, nil
+		}
+	}
 }

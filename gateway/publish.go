@@ -87,6 +87,8 @@ func bodyError(err error) error {
 	switch {
 	case errors.Is(err, pubsub.ErrNotJSON):
 		return problem(invalidBody, "The body is not one valid JSON value: mend it, or send text as text/plain.")
+	case errors.Is(err, pubsub.ErrTooDeep):
+		return problem(invalidBody, "The body is JSON nested more than %d deep: make it flatter.", pubsub.MaxDepth)
 	case errors.Is(err, pubsub.ErrNotText):
 		return problem(invalidBody, "The body is not UTF-8: encode binary data, for example as base64.")
 	}

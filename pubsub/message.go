@@ -140,11 +140,17 @@ func validateType(t string) error {
 	return nil
 }
 
-// ErrNotJSON and ErrNotText are what CompactJSON and TextData return.
+// ErrNotJSON, ErrTooDeep and ErrNotText are what CompactJSON and TextData return.
 var (
 	ErrNotJSON = errors.New("data is not one valid JSON value")
+	ErrTooDeep = fmt.Errorf("data is nested more than %d deep", MaxDepth)
 	ErrNotText = errors.New("data is not UTF-8 text")
 )
+
+// MaxDepth is how deep a message's Data may be nested. Decoders have limits
+// (Go's is 10,000), and a message that subscribers cannot decode ends their
+// streams.
+const MaxDepth = 512
 
 // CompactJSON is a JSON text (RFC 8259) as a message's Data: checked, and
 // without insignificant white space.
@@ -157,7 +163,30 @@ func CompactJSON(text []byte) ([]byte, error) {
 	if err := json.Compact(&b, text); err != nil {
 		return nil, ErrNotJSON
 	}
+	if depth(b.Bytes()) > MaxDepth {
+		return nil, ErrTooDeep
+	}
 	return b.Bytes(), nil
+}
+
+// depth is how deep the arrays and objects of a valid JSON text nest.
+func depth(text []byte) (deepest int) {
+	now, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++ // whatever it escapes, a quote too
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '[' || c == '{':
+			now++
+			deepest = max(deepest, now)
+		case c == ']' || c == '}':
+			now--
+		}
+	}
+	return deepest
 }
 
 // TextData is text as a message's Data, a JSON string.
