@@ -69,7 +69,9 @@ func New(o Options) *Gateway {
 	}
 	g := &Gateway{options: o, page: web.Handler(), holder: conn.Portable{Heartbeat: o.Heartbeat}}
 	g.leaving, g.leave = context.WithCancel(context.Background())
-	g.router = http.NewCrossOriginProtection().Handler(g.routes())
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(g.handle(route{endpoint: crossOrigin}))
+	g.router = protection.Handler(g.routes())
 	return g
 }
 

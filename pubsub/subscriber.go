@@ -210,7 +210,9 @@ func (p *place) live(limit int) (items []Item, ok bool, err error) {
 // replay reads the next part of the log into p.held; done says that this was
 // the end of the log.
 func (s *Subscriber) replay(ctx context.Context, p *place) (done bool, err error) {
-	page, err := s.hub.Read(ctx, p.replay.query(replayPage))
+	// Not bounded by ctx, which may be a wait of no time: what the log has is
+	// there already. Options.Timeout bounds it.
+	page, err := s.hub.Read(context.WithoutCancel(ctx), p.replay.query(replayPage))
 	if err != nil {
 		return false, err
 	}

@@ -32,11 +32,7 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	w.WriteHeader(http.StatusOK)
 	b := s.appendReady(nil)
 	for {
-		_ = out.SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's recorder has none
-		if _, err := w.Write(b); err != nil {
-			return
-		}
-		if err := out.Flush(); err != nil {
+		if err := send(w, out, b); err != nil {
 			return
 		}
 		items, err := p.next(r.Context(), s)
@@ -44,12 +40,21 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 		case errors.Is(err, errIdle):
 			b = s.Format.AppendHeartbeat(b[:0])
 		case err != nil:
-			_, _ = w.Write(s.appendBye(b[:0], err)) // a client that has gone misses nothing
+			_ = send(w, out, s.appendBye(b[:0], err)) // a client that has gone misses nothing
 			return
 		default:
 			b = s.appendItems(b[:0], items)
 		}
 	}
+}
+
+// send writes b, which the client must have taken within writeTimeout.
+func send(w http.ResponseWriter, out *http.ResponseController, b []byte) error {
+	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's recorder has none
+	if _, err := w.Write(b); err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
 // next waits for items, or for the time of a heartbeat: errIdle.

@@ -3,6 +3,7 @@ package redisbroker
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -42,8 +43,18 @@ func (b *Broker) publishOne(ctx context.Context, d *pubsub.Draft) pubsub.Receipt
 }
 
 func (b *Broker) publishAll(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt) {
+	if isMixed(drafts) {
+		// Ephemeral drafts need no script: they would overtake the others if
+		// those had to be sent again.
+		if err := publishScript.Load(ctx, b.client).Err(); err != nil {
+			for i := range receipts {
+				receipts[i].Err = fmt.Errorf("%w: %w", pubsub.ErrUnavailable, err)
+			}
+			return
+		}
+	}
 	cmds := b.pipeline(ctx, drafts, nil)
-	// A forgotten script fails all behind it alike: what failed so was not
+	// A script that is not loaded fails all behind it alike: what failed so was not
 	// carried out and goes again, still in order.
 	if failed := notLoadedAt(cmds); len(failed) > 0 {
 		if err := publishScript.Load(ctx, b.client).Err(); err == nil {
@@ -79,6 +90,11 @@ func (b *Broker) pipeline(ctx context.Context, drafts []pubsub.Draft, only []int
 	}
 	cmds, _ := p.Exec(ctx) // each command has its own error
 	return cmds
+}
+
+// isMixed reports whether some drafts are ephemeral and others not.
+func isMixed(drafts []pubsub.Draft) bool {
+	return slices.ContainsFunc(drafts, func(d pubsub.Draft) bool { return d.Ephemeral != drafts[0].Ephemeral })
 }
 
 func notLoadedAt(cmds []redis.Cmder) (at []int) {

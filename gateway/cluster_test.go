@@ -1,0 +1,149 @@
+package gateway_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"comet/gateway"
+	"comet/pubsub"
+	"comet/pubsub/membroker"
+	"comet/pubsub/redisbroker"
+	"comet/pubsub/redistest"
+)
+
+// patience bounds every wait of the suite; nothing takes so long by right.
+const patience = 30 * time.Second
+
+// setup is how a test wants its nodes. The zero value has every default.
+type setup struct {
+	limits     gateway.Limits
+	access     gateway.Access
+	heartbeat  time.Duration
+	tail       pubsub.TailLimits
+	size       int                               // messages kept a channel; 0: 10,000
+	timeout    time.Duration                     // of a call to Redis; 0: as good as none
+	sendBuffer int                               // of a connection in a node's kernel, in bytes; 0: the system's
+	wrap       func(pubsub.Broker) pubsub.Broker // of each node; nil: as it is
+}
+
+// cluster is one node with the in-process broker, or two with a Redis, behind
+// real listeners. Requests go to its nodes in turn.
+type cluster struct {
+	t     testing.TB
+	nodes []*node
+	redis *redistest.Server // nil: in-process
+	http  *http.Client
+
+	sent int // requests, to take turns
+}
+
+// node serves at url.
+type node struct {
+	gateway *gateway.Gateway
+	url     string
+}
+
+// overEach runs test over every kind of cluster.
+func overEach(t *testing.T, s setup, test func(t *testing.T, c *cluster)) {
+	t.Parallel()
+	for name, start := range map[string]func(testing.TB, setup) *cluster{"memory": overMemory, "redis": overRedis} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t, s))
+		})
+	}
+}
+
+// overMemory is a cluster of one node.
+func overMemory(t testing.TB, s setup) *cluster {
+	c := newCluster(t)
+	logs := membroker.New(membroker.Options{Size: cmp.Or(s.size, 10_000), TTL: time.Hour, KeyWindow: time.Minute})
+	c.join(s, logs.Node())
+	return c
+}
+
+// overRedis is a cluster of two nodes.
+func overRedis(t testing.TB, s setup) *cluster {
+	c := newCluster(t)
+	c.redis = redistest.Start(t, redistest.Persist)
+	for range 2 {
+		b, err := redisbroker.New(redisbroker.Options{
+			Addresses: []string{c.redis.Addr()},
+			Timeout:   cmp.Or(s.timeout, patience),
+			Size:      cmp.Or(s.size, 10_000),
+			TTL:       time.Hour,
+			KeyWindow: time.Minute,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.join(s, b)
+	}
+	return c
+}
+
+func newCluster(t testing.TB) *cluster {
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &cluster{t: t, http: &http.Client{Transport: transport}}
+}
+
+// join starts a node, which cleanup ends as an operator would.
+func (c *cluster) join(s setup, b pubsub.Broker) {
+	c.t.Helper()
+	if s.wrap != nil {
+		b = s.wrap(b)
+	}
+	name := fmt.Sprintf("node-%d", len(c.nodes)+1)
+	logger := slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", name)
+	hub := pubsub.NewHub(b, pubsub.Options{Tail: s.tail, Timeout: s.timeout, Logger: logger})
+	g := gateway.New(gateway.Options{
+		Hub:       hub,
+		Node:      name,
+		Heartbeat: s.heartbeat,
+		Limits:    s.limits,
+		Access:    s.access,
+		Logger:    logger,
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	server := &http.Server{Handler: g, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
+	if s.sendBuffer > 0 {
+		server.ConnContext = func(ctx context.Context, connection net.Conn) context.Context {
+			_ = connection.(*net.TCPConn).SetWriteBuffer(s.sendBuffer)
+			return ctx
+		}
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	c.nodes = append(c.nodes, &node{g, "http://" + listener.Addr().String()})
+	c.t.Cleanup(func() {
+		c.http.CloseIdleConnections()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		g.Leave()
+		if err := server.Shutdown(ctx); err != nil {
+			c.t.Errorf("%s: clients did not leave: %v", name, err)
+			server.Close()
+		}
+		<-served
+		hub.Close()
+		if err := b.Close(); err != nil {
+			c.t.Errorf("close broker: %v", err)
+		}
+	})
+}
+
+// next is the node whose turn it is.
+func (c *cluster) next() *node {
+	c.sent++
+	return c.nodes[c.sent%len(c.nodes)]
+}
