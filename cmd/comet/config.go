@@ -12,7 +12,7 @@ func newConfig() *cobra.Command {
 		Short: "Show or check the settings",
 		Example: `  comet config print
   comet config check --config comet.yaml`,
-		Args: arguments(cobra.NoArgs),
+		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newConfigPrint(), newConfigCheck())

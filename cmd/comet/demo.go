@@ -47,28 +47,31 @@ func demo(cmd *cobra.Command, address, redisAddress string) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	front, err := listen("--listen", settings.HTTP.Listen)
+	l, err := listen("--listen", settings.HTTP.Listen)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
-	nodes, err := startDemoNodes(ctx, settings, front.Addr(), logger)
+	nodes, err := startDemoNodes(ctx, settings, l.Addr(), logger)
 	if err != nil {
-		return errors.Join(err, front.Close())
+		return errors.Join(err, l.Close())
 	}
-	server := &http.Server{Handler: newFront(nodes, logger), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
+	front := newFront(nodes, logger)
+	// A node leaves some seconds later if a connection to it was never used.
+	defer context.AfterFunc(ctx, front.transport.CloseIdleConnections)()
+	server := &http.Server{Handler: front, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
 	ended := make(chan error, len(nodes)+1)
 	var all sync.WaitGroup
 	for _, n := range nodes {
 		all.Go(func() { ended <- n.run(ctx) })
 	}
 	all.Go(func() {
-		if err := server.Serve(front); !errors.Is(err, http.ErrServerClosed) {
-			ended <- fmt.Errorf("serve %s: %w", front.Addr(), err)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			ended <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 		}
 	})
-	introduce(cmd.OutOrStdout(), front.Addr(), nodes)
+	introduce(cmd.OutOrStdout(), l.Addr(), nodes)
 
 	err = <-ended // a node ends because ctx did, or because it failed
 	cancel()
@@ -77,7 +80,8 @@ func demo(cmd *cobra.Command, address, redisAddress string) error {
 	return err
 }
 
-// demoSettings are the defaults, as if by flags; mistakes are reported so.
+// demoSettings are the defaults, with what the flags say. Mistakes are reported
+// under the flags of demo.
 func demoSettings(address, redisAddress string) (*config.Settings, error) {
 	cmd := newServe()
 	flags := map[string]string{"http-listen": address}
@@ -90,6 +94,11 @@ func demoSettings(address, redisAddress string) (*config.Settings, error) {
 		}
 	}
 	loaded, err := config.Load(config.Source{Flags: cmd.Flags()})
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		for _, p := range problems {
+			p.Source = map[string]string{"--http-listen": "--listen", "--redis-addresses": "--redis"}[p.Source]
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -126,15 +135,15 @@ func startDemoNodes(ctx context.Context, s *config.Settings, front net.Addr, log
 
 // front sends each request to the next node.
 type front struct {
-	proxies []http.Handler
-	next    atomic.Uint64
+	transport *http.Transport // to the nodes
+	proxies   []http.Handler
+	next      atomic.Uint64
 }
 
 func newFront(nodes []*node, logger *slog.Logger) *front {
-	f := &front{}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 64
-	transport.DisableCompression = true
+	f := &front{transport: http.DefaultTransport.(*http.Transport).Clone()}
+	f.transport.MaxIdleConnsPerHost = 64
+	f.transport.DisableCompression = true
 	for _, n := range nodes {
 		target, err := url.Parse(n.url())
 		if err != nil {
@@ -145,7 +154,7 @@ func newFront(nodes []*node, logger *slog.Logger) *front {
 				r.SetURL(target)
 				r.Out.Host = r.In.Host // what the browser's Origin is compared with
 			},
-			Transport:     transport,
+			Transport:     f.transport,
 			FlushInterval: -1, // at once
 			ErrorLog:      slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -74,18 +76,26 @@ reaches the subscribers on every node, in order, once.`,
   comet publish chat/lobby 'Hello!'         # in another`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		// An unknown command is a mistake, not a call for help.
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return &usageError{fmt.Errorf("there is no command %q", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          knownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newPublish(), newSubscribe(), newConfig(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newPublish(), newSubscribe(), newConfig(), newCompletion(), newVersion())
 	return root
+}
+
+// knownCommand is for a command that only has subcommands: an unknown one is a
+// mistake, not a call for help.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	near := cmd.SuggestionsFor(args[0])
+	if len(near) == 0 {
+		return &usageError{fmt.Errorf("there is no command %q", args[0])}
+	}
+	return &usageError{fmt.Errorf("there is no command %q; did you mean %s?", args[0], strings.Join(near, " or "))}
 }
 
 // arguments makes cobra's complaint about arguments a usageError.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,21 +66,42 @@ func publish(cmd *cobra.Command, args []string, o *publishOptions) error {
 	if len(args) == 2 {
 		return publishText(args[1])
 	}
-	lines := bufio.NewScanner(cmd.InOrStdin())
+	return eachLine(cmd.Context(), cmd.InOrStdin(), publishText)
+}
+
+// eachLine calls do with the lines of in that are not empty, one by one, until
+// one fails or ctx ends.
+func eachLine(ctx context.Context, in io.Reader, do func(string) error) error {
+	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxLine)
-	n := 0
-	for lines.Scan() {
-		if n++; strings.TrimSpace(lines.Text()) == "" {
+	for n := 1; ; n++ {
+		more, err := scan(ctx, lines)
+		switch {
+		case errors.Is(err, bufio.ErrTooLong):
+			return fmt.Errorf("line %d is longer than %d bytes", n, maxLine)
+		case err != nil || !more:
+			return err
+		case strings.TrimSpace(lines.Text()) == "":
 			continue
 		}
-		if err := publishText(lines.Text()); err != nil {
+		if err := do(lines.Text()); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("line %d is longer than %d bytes", n+1, maxLine)
+}
+
+// scan is lines.Scan, but ends with ctx. Nothing can interrupt the read of a
+// terminal: its goroutine stays behind then, until the process ends, and lines
+// must not be used any more.
+func scan(ctx context.Context, lines *bufio.Scanner) (more bool, err error) {
+	scanned := make(chan bool, 1)
+	go func() { scanned <- lines.Scan() }()
+	select {
+	case more := <-scanned:
+		return more, lines.Err()
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
 	}
-	return lines.Err()
 }
 
 func publishOne(ctx context.Context, cmd *cobra.Command, c *client.Client, channel, text string, o *publishOptions) error {
@@ -96,10 +118,11 @@ func publishOne(ctx context.Context, cmd *cobra.Command, c *client.Client, chann
 	if err != nil {
 		return err
 	}
-	if !o.ephemeral {
-		fmt.Fprintln(cmd.OutOrStdout(), receipt.ID)
+	if o.ephemeral {
+		return nil // no ID
 	}
-	return nil
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), receipt.ID)
+	return err
 }
 
 // plainText is data for people: the text of a string, any other value as JSON.

@@ -33,6 +33,9 @@ missing all the same, standard error says so.`,
   comet subscribe logs/app --cursor earliest --count 100`,
 		Args: arguments(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.last < 0 || o.count < 0 {
+				return &usageError{errors.New("--last and --count are numbers of messages: 0 or more")}
+			}
 			if o.cursor != "" && o.last > 0 {
 				return &usageError{errors.New("--cursor and --last both say where to begin: give one")}
 			}
@@ -61,7 +64,9 @@ func subscribe(cmd *cobra.Command, channels []string, o *subscribeOptions) error
 		if err != nil {
 			return err
 		}
-		show(cmd, &e, len(channels) > 1, o.json)
+		if err := show(cmd, &e, len(channels) > 1, o.json); err != nil {
+			return err
+		}
 		if e.Kind == wire.KindMessage {
 			seen++
 		}
@@ -72,18 +77,22 @@ func subscribe(cmd *cobra.Command, channels []string, o *subscribeOptions) error
 	return nil
 }
 
-func show(cmd *cobra.Command, e *wire.Event, several, asJSON bool) {
+// show prints e. It fails if that cannot be written: nobody reads any more, or
+// the disk is full.
+func show(cmd *cobra.Command, e *wire.Event, several, asJSON bool) error {
 	out := cmd.OutOrStdout()
+	var err error
 	switch {
 	case e.Kind == wire.KindMessage && asJSON:
-		fmt.Fprintf(out, "%s\n", wire.AppendMessageJSON(nil, e.Message))
+		_, err = fmt.Fprintf(out, "%s\n", wire.AppendMessageJSON(nil, e.Message))
 	case e.Kind == wire.KindMessage && several:
-		fmt.Fprintf(out, "%s: %s\n", e.Message.Channel, plainText(e.Message.Data))
+		_, err = fmt.Fprintf(out, "%s: %s\n", e.Message.Channel, plainText(e.Message.Data))
 	case e.Kind == wire.KindMessage:
-		fmt.Fprintln(out, plainText(e.Message.Data))
+		_, err = fmt.Fprintln(out, plainText(e.Message.Data))
 	case e.Kind == wire.KindGap && asJSON:
-		fmt.Fprintf(out, "%s", wire.NDJSON.AppendGap(nil, e.Gap, []byte(e.Cursor)))
+		_, err = out.Write(wire.NDJSON.AppendGap(nil, e.Gap, []byte(e.Cursor)))
 	case e.Kind == wire.KindGap:
-		fmt.Fprintf(cmd.ErrOrStderr(), "comet: messages of %s may be missing (%s)\n", e.Gap.Channel, e.Gap.Reason)
+		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "comet: messages of %s may be missing (%s)\n", e.Gap.Channel, e.Gap.Reason)
 	}
+	return err
 }

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"comet/config"
+)
+
+// arrows is what a package may import of this module; test files may import
+// more. The row of the longest name that a package begins with counts.
+var arrows = map[string][]string{
+	"comet/cmd":                {"comet/..."},
+	"comet/config":             {},
+	"comet/gateway":            {"comet/gateway/...", "comet/pubsub"},
+	"comet/gateway/wire":       {"comet/pubsub"},
+	"comet/gateway/conn":       {"comet/gateway/wire", "comet/pubsub"},
+	"comet/gateway/client":     {"comet/gateway/wire", "comet/pubsub"},
+	"comet/gateway/web":        {},
+	"comet/pubsub":             {},
+	"comet/pubsub/membroker":   {"comet/pubsub"},
+	"comet/pubsub/redisbroker": {"comet/pubsub"},
+	"comet/pubsub/pubsubtest":  {"comet/pubsub"},
+	"comet/pubsub/redistest":   {},
+}
+
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	for name, p := range packagesOf(t) {
+		row, ok := rowOf(name)
+		if !ok {
+			t.Errorf("%s: say in arrows what it may import", name)
+		}
+		for _, imported := range slices.Sorted(maps.Keys(p.imports)) {
+			if !slices.ContainsFunc(arrows[row], func(pattern string) bool { return matches(pattern, imported) }) {
+				t.Errorf("%s imports %s, which points the wrong way", name, imported)
+			}
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	t.Parallel()
+	for name, p := range packagesOf(t) {
+		if p.comments != 1 {
+			t.Errorf("%s has %d package comments, want 1", name, p.comments)
+		}
+	}
+}
+
+// TestReadmeSettings compares the README's table with the settings.
+func TestReadmeSettings(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile(filepath.Join(module, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, begins := strings.Cut(string(readme), "<!-- settings -->\n")
+	table, _, ends := strings.Cut(rest, "<!-- /settings -->")
+	if !begins || !ends {
+		t.Fatal("the README has no table between <!-- settings --> and <!-- /settings -->")
+	}
+	if want := config.MarkdownTable(); strings.TrimSpace(table) != strings.TrimSpace(want) {
+		t.Errorf("the README's table of settings is not this one, of config.MarkdownTable:\n%s", want)
+	}
+}
+
+// rowOf is the row of arrows for a package.
+func rowOf(name string) (row string, ok bool) {
+	for row = name; row != "."; row = path.Dir(row) {
+		if _, ok := arrows[row]; ok {
+			return row, true
+		}
+	}
+	return "", false
+}
+
+func matches(pattern, name string) bool {
+	tree, isTree := strings.CutSuffix(pattern, "/...")
+	return name == pattern || isTree && (name == tree || strings.HasPrefix(name, tree+"/"))
+}
+
+// module is the module's folder.
+var module = filepath.Join("..", "..")
+
+// source is what the files of a package, without its tests, have.
+type source struct {
+	imports  map[string]bool // of this module
+	comments int             // package comments
+}
+
+// packagesOf is every package of the module, by import path.
+func packagesOf(t *testing.T) map[string]*source {
+	t.Helper()
+	packages := make(map[string]*source)
+	err := filepath.WalkDir(module, func(file string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && file != module || entry.Name() == "testdata"):
+			return fs.SkipDir
+		case !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go"):
+			return nil
+		}
+		relative, err := filepath.Rel(module, filepath.Dir(file))
+		if err != nil {
+			return err
+		}
+		name := path.Join("comet", filepath.ToSlash(relative))
+		if packages[name] == nil {
+			packages[name] = &source{imports: make(map[string]bool)}
+		}
+		return packages[name].add(file)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if packages["comet/cmd/comet"] == nil {
+		t.Fatalf("the walk did not find this package, but %v", slices.Sorted(maps.Keys(packages)))
+	}
+	return packages
+}
+
+func (s *source) add(name string) error {
+	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly|parser.ParseComments)
+	if err != nil {
+		return err
+	}
+	if file.Doc != nil {
+		s.comments++
+	}
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(imported, "comet/") {
+			s.imports[imported] = true
+		}
+	}
+	return nil
+}

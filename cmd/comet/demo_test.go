@@ -1,0 +1,90 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"comet/gateway/wire"
+	"comet/pubsub/redistest"
+)
+
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
+		testDemo(t)
+	})
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		testDemo(t, "--redis", redistest.Start(t).Addr())
+	})
+}
+
+func testDemo(t *testing.T, flags ...string) {
+	demo := start(t, append([]string{"demo", "--listen", "127.0.0.1:0"}, flags...)...)
+	demo.awaitOut("Ctrl-C ends it")
+	front := demo.awaitOut(`chat +(\S+)`)[1]
+	for _, name := range []string{"node-1", "node-2", "node-3"} {
+		address := demo.awaitOut(name + ` +(\S+)`)[1]
+		if got := get(t, address).Header.Get("Comet-Node"); got != name {
+			t.Errorf("at the address of %s is %q", name, got)
+		}
+	}
+	checkChat(t, front)
+	checkTurns(t, front)
+	streams := checkCrossing(t, front)
+	demo.wantLeave(syscall.SIGINT)
+	for _, events := range streams {
+		for err := error(nil); err == nil; { // to the end, or t's deadline
+			_, err = events.Next()
+		}
+	}
+	demo.wantErrOut(0)
+}
+
+func checkChat(t *testing.T, front string) {
+	response := get(t, front)
+	page, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK || !strings.Contains(string(page), "chat.js") {
+		t.Errorf("at the front is no chat: %s\n%s", response.Status, page)
+	}
+}
+
+// checkTurns checks that each request goes to the next node.
+func checkTurns(t *testing.T, front string) {
+	var turns []string
+	for range 2 * demoNodes {
+		turns = append(turns, get(t, front+"/favicon.svg").Header.Get("Comet-Node"))
+	}
+	first, second := turns[:demoNodes], turns[demoNodes:]
+	if !slices.Equal(first, second) || len(slices.Compact(slices.Sorted(slices.Values(first)))) != demoNodes {
+		t.Errorf("requests went to %v", turns)
+	}
+}
+
+// checkCrossing publishes one message, which streams of all nodes must get.
+func checkCrossing(t *testing.T, front string) (streams []*wire.Reader) {
+	var nodes []string
+	for range demoNodes {
+		events, ready := openStream(t, front+"/v1/events?channel=chat/lobby")
+		streams = append(streams, events)
+		nodes = append(nodes, ready.Node)
+	}
+	if slices.Sort(nodes); !slices.Equal(nodes, []string{"node-1", "node-2", "node-3"}) {
+		t.Errorf("three streams are at %v", nodes)
+	}
+	runToEnd(t, "publish", "chat/lobby", "Hello!", "--url", front).wantExit(exitOK)
+	for _, events := range streams {
+		if e := nextEvent(t, events); e.Kind != wire.KindMessage || string(e.Message.Data) != `"Hello!"` {
+			t.Errorf("a stream got %+v", e)
+		}
+	}
+	return streams
+}

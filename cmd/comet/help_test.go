@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// runHere runs the command line in this process.
+func runHere(t testing.TB, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	code = run(ctx, args, strings.NewReader(""), &o, &e)
+	return code, o.String(), e.String()
+}
+
+// eachCommand calls do with every command that a person sees.
+func eachCommand(c *cobra.Command, do func(*cobra.Command)) {
+	do(c)
+	for _, sub := range c.Commands() {
+		eachCommand(sub, do)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	eachCommand(newRoot(), func(c *cobra.Command) {
+		path := strings.Fields(c.CommandPath())[1:]
+		code, out, errOut := runHere(t, append(path, "--help")...)
+		if code != exitOK || errOut != "" {
+			t.Errorf("%s --help: exit code %d, error output %q", c.CommandPath(), code, errOut)
+		}
+		if c.Short == "" || c.Example == "" || !strings.Contains(out, c.Example) {
+			t.Errorf("the help of %s lacks a description or an example:\n%s", c.CommandPath(), out)
+		}
+		if asked, out2, _ := runHere(t, append([]string{"help"}, path...)...); asked != exitOK || out2 != out {
+			t.Errorf("help %s is not %s --help:\n%s", c.CommandPath(), c.CommandPath(), out2)
+		}
+	})
+}
+
+// TestExamples checks that the commands in the examples, and their flags and
+// arguments, exist.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	eachCommand(newRoot(), func(c *cobra.Command) {
+		found := false
+		for line := range strings.Lines(c.Example) {
+			for _, args := range commandsIn(line) {
+				root := newRoot()
+				used, rest, err := root.Find(args)
+				if err == nil {
+					err = used.ParseFlags(rest)
+				}
+				if err == nil {
+					err = used.ValidateArgs(used.Flags().Args())
+				}
+				if err != nil {
+					t.Errorf("%s: example %q: %v", c.CommandPath(), line, err)
+				}
+				found = found || used.CommandPath() == c.CommandPath() || c.HasSubCommands()
+			}
+		}
+		if !found {
+			t.Errorf("%s: no example of it:\n%s", c.CommandPath(), c.Example)
+		}
+	})
+}
+
+// commandsIn is the arguments of each comet in a line of shell, as far as
+// examples go: single quotes, pipes, comments.
+func commandsIn(line string) (commands [][]string) {
+	line, _, _ = strings.Cut(line, "#")
+	for part := range strings.FieldsFuncSeq(line, func(r rune) bool { return strings.ContainsRune("|>()", r) }) {
+		_, command, ok := strings.Cut(" "+part+" ", " comet ")
+		if !ok {
+			continue
+		}
+		var args []string
+		for i, quoted := range strings.Split(command, "'") {
+			if i%2 == 1 {
+				args = append(args, quoted)
+			} else {
+				args = append(args, strings.Fields(quoted)...)
+			}
+		}
+		commands = append(commands, args)
+	}
+	return commands
+}
+
+func TestUsageMistakes(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"sevre":                             `there is no command "sevre"; did you mean serve?`,
+		"pub":                               `did you mean publish?`,
+		"nonsense":                          `there is no command "nonsense"`,
+		"config prnt":                       `there is no command "prnt"; did you mean print?`,
+		"completion tcsh":                   `"tcsh"`,
+		"completion":                        `accepts 1 arg`,
+		"version 2":                         `"2"`,
+		"serve --listn x":                   `unknown flag: --listn`,
+		"publish":                           `accepts between 1 and 2 arg`,
+		"publish news Hello World":          `accepts between 1 and 2 arg`,
+		"publish news --key k":              `--key is for one message`,
+		"subscribe":                         `requires at least 1 arg`,
+		"subscribe news --last many":        `"many"`,
+		"subscribe news --last -1":          `--last and --count are numbers of messages`,
+		"subscribe news --count -1":         `--last and --count are numbers of messages`,
+		"subscribe n --last 1 --cursor 1-1": `--cursor and --last both say where to begin`,
+	} {
+		code, out, errOut := runHere(t, strings.Fields(line)...)
+		if code != exitUsage || out != "" {
+			t.Errorf("comet %s: exit code %d, want %d; output %q", line, code, exitUsage, out)
+		}
+		if !strings.HasPrefix(errOut, "comet: ") || !strings.Contains(errOut, want) || !strings.Contains(errOut, "--help'.\n") {
+			t.Errorf("comet %s: error output %q, want %s and where to find help", line, errOut, want)
+		}
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		code, out, errOut := runHere(t, "completion", shell)
+		if code != exitOK || errOut != "" || !strings.Contains(out, shell) || !strings.Contains(out, "__complete") {
+			t.Errorf("completion %s: exit code %d, error output %q, output:\n%s", shell, code, errOut, out)
+		}
+	}
+	// What the scripts ask for.
+	for line, want := range map[string]string{
+		"__complete pu":              "publish\t",
+		"__complete config c":        "check\t",
+		"__complete serve --http-li": "--http-listen\t",
+		"__complete completion z":    "zsh\n",
+	} {
+		if _, out, _ := runHere(t, strings.Fields(line)...); !strings.Contains(out, want) {
+			t.Errorf("%s: %q", line, out)
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// deadline is for anything that a test waits for; a loaded machine needs it.
+const deadline = 45 * time.Second
+
+// process is a running comet. Its methods are for the test's own goroutine.
+type process struct {
+	t           testing.TB
+	command     *exec.Cmd
+	out, errOut *output
+	ended       chan struct{} // closed once it ended and its output is complete
+}
+
+// setup is how to start a process, besides its arguments.
+type setup struct {
+	environ []string
+	in      io.Reader // nil: empty
+	out     *os.File  // nil: process.out
+}
+
+// start starts comet with args. It is killed in t's cleanup, if it still runs.
+func start(t testing.TB, args ...string) *process {
+	t.Helper()
+	return setup{}.start(t, args...)
+}
+
+func (s setup) start(t testing.TB, args ...string) *process {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, command: exec.Command(self, args...), out: newOutput(), errOut: newOutput(), ended: make(chan struct{})}
+	p.command.Env = append(cleanEnviron(), s.environ...)
+	p.command.Stdin, p.command.Stdout, p.command.Stderr = s.in, p.out, p.errOut
+	if s.out != nil {
+		p.command.Stdout = s.out
+	}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.command.Wait() // how it ended is in its ProcessState
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		_ = p.command.Process.Kill() // it may have ended
+		<-p.ended
+		if t.Failed() {
+			t.Logf("comet %s: %v\nstdout:\n%s\nstderr:\n%s", strings.Join(args, " "), p.command.ProcessState, p.out, p.errOut)
+		}
+	})
+	return p
+}
+
+// cleanEnviron is the environment without settings of the machine. The race
+// detector would otherwise hold up each exit for a second.
+func cleanEnviron() []string {
+	environ := []string{processVariable + "=1", "GORACE=atexit_sleep_ms=10"}
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "COMET_") {
+			environ = append(environ, v)
+		}
+	}
+	return environ
+}
+
+// runToEnd runs comet to its end.
+func runToEnd(t testing.TB, args ...string) *process {
+	t.Helper()
+	return setup{}.runToEnd(t, args...)
+}
+
+func (s setup) runToEnd(t testing.TB, args ...string) *process {
+	t.Helper()
+	p := s.start(t, args...)
+	p.wait()
+	return p
+}
+
+// wait waits for the end, and is the exit code; -1 after a signal.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(deadline):
+		p.t.Fatal("the process did not end")
+	}
+	return p.command.ProcessState.ExitCode()
+}
+
+// signal sends s, or skips the test on a system without signals.
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if runtime.GOOS == "windows" {
+		p.t.Skip("Windows has no signals")
+	}
+	if err := p.command.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// wantExit waits for the end and checks the code.
+func (p *process) wantExit(code int) {
+	p.t.Helper()
+	if got := p.wait(); got != code {
+		p.t.Errorf("exit code %d, want %d", got, code)
+	}
+}
+
+// wantOut checks all of the standard output.
+func (p *process) wantOut(want string) {
+	p.t.Helper()
+	if got := p.out.String(); got != want {
+		p.t.Errorf("standard output %q, want %q", got, want)
+	}
+}
+
+// wantErrOut checks that the error output has a match of each pattern, and so
+// many lines.
+func (p *process) wantErrOut(lines int, patterns ...string) {
+	p.t.Helper()
+	text := p.errOut.String()
+	if got := strings.Count(text, "\n"); got != lines {
+		p.t.Errorf("%d lines of error output, want %d", got, lines)
+	}
+	for _, pattern := range patterns {
+		if !regexp.MustCompile(pattern).MatchString(text) {
+			p.t.Errorf("error output %q has no match of %q", text, pattern)
+		}
+	}
+}
+
+// awaitOut waits for the pattern in the standard output.
+func (p *process) awaitOut(pattern string) []string { p.t.Helper(); return p.await(p.out, pattern) }
+
+// awaitErr waits for the pattern in the error output.
+func (p *process) awaitErr(pattern string) []string { p.t.Helper(); return p.await(p.errOut, pattern) }
+
+// await is the first match and its groups.
+func (p *process) await(o *output, pattern string) []string {
+	p.t.Helper()
+	expression := regexp.MustCompile(pattern)
+	late := time.After(deadline)
+	for {
+		text, more := o.now()
+		if match := expression.FindStringSubmatch(text); match != nil {
+			return match
+		}
+		select {
+		case <-more:
+		case <-p.ended:
+			if match := expression.FindStringSubmatch(o.String()); match != nil {
+				return match
+			}
+			p.t.Fatalf("the process ended and had not written %q", pattern)
+		case <-late:
+			p.t.Fatalf("the process does not write %q", pattern)
+		}
+	}
+}
+
+// startNode starts `comet serve` on a free port and returns when it serves.
+func startNode(t testing.TB, args ...string) (p *process, url string) {
+	t.Helper()
+	p = start(t, append([]string{"serve", "--http-listen", "127.0.0.1:0"}, args...)...)
+	return p, p.awaitErr(`msg=serving .*url=(\S+)`)[1]
+}
+
+// wantLeave ends a node or demo with s, and wants it to have ended well.
+func (p *process) wantLeave(s syscall.Signal) {
+	p.t.Helper()
+	p.signal(s)
+	p.wantExit(exitOK)
+}
+
+// output collects what a process writes.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{} // closed, and made anew, at each write
+}
+
+func newOutput() *output { return &output{more: make(chan struct{})} }
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.more)
+	o.more = make(chan struct{})
+	return o.text.Write(b)
+}
+
+// now is what there is, and a channel that is closed when there is more.
+func (o *output) now() (string, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String(), o.more
+}
+
+func (o *output) String() string {
+	text, _ := o.now()
+	return text
+}
+
+// numbers is a line for each number of the range.
+func numbers(from, to int) string {
+	var b strings.Builder
+	for n := from; n <= to; n++ {
+		fmt.Fprintln(&b, n)
+	}
+	return b.String()
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+
+	"comet/gateway/wire"
+	"comet/pubsub/redistest"
+)
+
+func TestServeLeaves(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			node, url := startNode(t, "--node", "alone")
+			events, ready := openStream(t, url+"/v1/events?channel=news")
+			if ready.Node != "alone" {
+				t.Errorf("the stream is served by %q", ready.Node)
+			}
+			node.wantLeave(signal)
+			if bye := nextEvent(t, events); bye.Kind != wire.KindBye || bye.Reason != "shutdown" {
+				t.Errorf("the node said %+v instead of goodbye", bye)
+			}
+			if _, err := events.Next(); !errors.Is(err, io.EOF) {
+				t.Errorf("after the goodbye: %v", err)
+			}
+			node.awaitErr(`msg=left node=alone`)
+		})
+	}
+}
+
+// waysToSubscribe are subtests' names, and the flags.
+var waysToSubscribe = map[string][]string{"stream": nil, "poll": {"--poll"}}
+
+func TestServeTwoNodes(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	_, here := startNode(t, "--redis", server.Addr())
+	_, there := startNode(t, "--redis", server.Addr())
+	for name, flags := range waysToSubscribe {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			channel := "numbers/" + name
+			subscriber := start(t, append([]string{"subscribe", channel, "--url", there, "--cursor", "earliest", "--count", "100"}, flags...)...)
+			publishLines(t, numbers(1, 1), channel, here)
+			subscriber.awaitOut("1\n") // the rest comes live
+			publishLines(t, numbers(2, 100), channel, here)
+			subscriber.wantExit(exitOK)
+			subscriber.wantOut(numbers(1, 100))
+		})
+	}
+}
+
+// TestServeNodeKilled kills the node that a subscriber is at.
+func TestServeNodeKilled(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	for name, flags := range waysToSubscribe {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			doomed, first := startNode(t, "--redis", server.Addr())
+			_, second := startNode(t, "--redis", server.Addr())
+			channel := "numbers/" + name
+			subscriber := start(t, append([]string{"subscribe", channel, "--url", first, "--url", second, "--cursor", "earliest", "--count", "60"}, flags...)...)
+			publishLines(t, numbers(1, 20), channel, second)
+			subscriber.awaitOut("20\n")
+			publishLines(t, numbers(21, 40), channel, second)
+			doomed.signal(syscall.SIGKILL)
+			if code := doomed.wait(); code != -1 {
+				t.Fatalf("the node ended by itself, with exit code %d", code)
+			}
+			publishLines(t, numbers(41, 60), channel, second)
+			subscriber.wantExit(exitOK)
+			subscriber.wantOut(numbers(1, 60))
+		})
+	}
+}
+
+// publishLines publishes lines, in their order, with `comet publish`.
+func publishLines(t testing.TB, lines, channel, url string) {
+	t.Helper()
+	p := setup{in: strings.NewReader(lines)}.runToEnd(t, "publish", channel, "--url", url)
+	p.wantExit(exitOK)
+}
+
+// TestServeRedisAway starts a node before its Redis.
+func TestServeRedisAway(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Stop()
+	node, url := startNode(t, "--redis", server.Addr())
+	node.awaitErr(`level=WARN msg="redis does not answer`)
+	response := send(t, http.MethodPost, url+"/v1/channels/news/messages")
+	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+		t.Errorf("a publish without Redis: %s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
+	}
+	publisher := start(t, "publish", "news", "patience", "--url", url)
+	publisher.awaitErr(`trying again.*503`)
+	server.Restart()
+	publisher.wantExit(exitOK)
+	subscriber := runToEnd(t, "subscribe", "news", "--url", url, "--cursor", "earliest", "--count", "1")
+	subscriber.wantExit(exitOK)
+	subscriber.wantOut("patience\n")
+	node.wantLeave(syscall.SIGTERM)
+}
