@@ -10,10 +10,10 @@ FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build test check bench fuzz redis tidy clean go compiler
+.PHONY: help run build test check bench fuzz mutants redis tidy clean go compiler
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: go ## the demo: three nodes on http://127.0.0.1:8080 (ARGS="--redis …")
 	go run ./cmd/comet demo $(ARGS)
@@ -47,6 +47,9 @@ fuzz: go ## each fuzz test for a short time (FUZZTIME=10s)
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 		done; \
 	done
+
+mutants: go ## take each delivery rule out and see the model test fail (1 minute)
+	COMET_TEST_MUTANTS=1 go test -run TestModelNotices -timeout 20m ./pubsub
 
 # The tests start servers of their own. Debian may start a system service when
 # it installs the package; nothing here uses or touches it.

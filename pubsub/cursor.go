@@ -121,6 +121,9 @@ func ParseCursorSet(channels []string, s string) ([]Cursor, error) {
 	if err != nil || len(raw) < fingerprintLen+packedLen*len(channels) || uint24(raw) != fingerprint(channels) {
 		return nil, ErrBadCursor
 	}
+	if len(s) != base64.RawURLEncoding.EncodedLen(len(raw)) {
+		return nil, ErrBadCursor // the decoder skips line breaks
+	}
 	raw = raw[fingerprintLen:]
 	at := make([]Cursor, len(channels))
 	for i := range at {

@@ -79,7 +79,7 @@ func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done b
 			items = append(items, f.gap(Restarted, ID{}, p.Gen))
 		}
 	case c < 0:
-		f.fork = &fork{inRun: true}
+		f.fork = &fork{to: p.End, run: p.Gen, inRun: true}
 		return items, false
 	case f.failedOver(p.Gen):
 		items = append(items, f.gap(Failover, f.at.ID, p.Gen))
@@ -107,15 +107,13 @@ func (f *follower) gap(why Reason, to ID, gen Generation) Item {
 // walk takes a backward page and looks in it for the newest message of the
 // generation that f.at belongs to: that one was had, everything behind it is
 // new. If there is none, only the newest generation's messages are new for
-// sure; what lies before them the gap covers.
+// sure (generations have no order: any other may be an older one, and had);
+// what lies before them the gap covers.
 func (f *follower) walk(p *Page, limit int) []Item {
 	k := f.fork
 	for _, m := range p.Messages {
 		if m.ID.Gen == f.at.ID.Gen {
 			return f.forkedAt(m.ID, k.behind, p.Gen)
-		}
-		if k.run == 0 {
-			k.run = m.ID.Gen
 		}
 		if k.inRun = k.inRun && m.ID.Gen == k.run; k.inRun {
 			k.to = m.Prev

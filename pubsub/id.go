@@ -34,13 +34,13 @@ const (
 // ParseGeneration reads what String writes.
 func ParseGeneration(s string) (Generation, error) {
 	n, err := strconv.ParseUint(s, 16, 32)
-	if err != nil || len(s) != 5 {
-		return 0, fmt.Errorf("generation %q is not five hexadecimal digits", s)
+	if err != nil || len(s) != 5 || s != strings.ToLower(s) {
+		return 0, fmt.Errorf("generation %q is not five lower-case hexadecimal digits", s)
 	}
 	return Generation(n), nil
 }
 
-// String is five hexadecimal digits.
+// String is five lower-case hexadecimal digits.
 func (g Generation) String() string { return fmt.Sprintf("%05x", uint32(g)) }
 
 // ID names a message and orders it within its channel. It is a Redis stream ID

@@ -62,6 +62,7 @@ func newTail(channel string, limits TailLimits) *tail {
 func (t *tail) subscribed() {
 	t.link++
 	t.state = reading
+	t.unbroken = false
 }
 
 // lost: the relay carries nothing.
@@ -91,8 +92,7 @@ func (t *tail) received(m *Message) (grown, read bool) {
 	case appended:
 		return true, false
 	case surprising:
-		t.state = reading
-		t.hold(m)
+		t.state = reading // which brings m, if it is in the log
 		return false, true
 	}
 	return false, false
@@ -115,8 +115,7 @@ func (t *tail) judge(m *Message) verdict {
 		return surprising
 	case m.ID.Compare(at.ID) <= 0:
 		return dropped // had already, or a read has gone past it
-	case m.Prev == at.ID, m.Prev.IsZero() && t.unbroken:
-		// A zero prev: quiet until its log expired, and nothing missed.
+	case m.Prev == at.ID:
 		t.append(t.follow.follow(m))
 		return appended
 	}
@@ -127,6 +126,7 @@ func (t *tail) judge(m *Message) verdict {
 func (t *tail) hold(m *Message) {
 	if len(t.pending) >= t.limits.Messages {
 		t.overflow = true
+		t.unbroken = false // the log may be gone before it is read again, and m with it
 		return
 	}
 	t.pending = append(t.pending, m)
@@ -168,23 +168,29 @@ func (t *tail) take(p *Page, limit int) (grown, again bool) {
 	return grown || t.first+uint64(len(t.items)) > n, again
 }
 
-// explained reports whether p has every newer message that had arrived before
-// it was asked for. One that it lacks was in a log that is gone by now.
+// explained reports whether p, as far as it reaches, has every newer message
+// that had arrived before it was asked for. One that it lacks was in a log that
+// is gone by now.
 func (t *tail) explained(p *Page) bool {
+	reach := p.End
+	if n := len(p.Messages); n > 0 {
+		reach = p.Messages[n-1].ID
+	}
 	return !slices.ContainsFunc(t.pending[:t.seen], func(m *Message) bool {
-		return m.ID.Compare(t.follow.at.ID) > 0 &&
-			!slices.ContainsFunc(p.Messages, func(read *Message) bool { return read.ID == m.ID })
+		newer := m.ID.Compare(t.follow.at.ID) > 0
+		toCome := m.ID.Compare(reach) > 0 && m.ID.Compare(p.End) <= 0
+		return newer && !toCome && !slices.ContainsFunc(p.Messages, func(read *Message) bool { return read.ID == m.ID })
 	})
 }
 
 // settle goes live with what arrived while the log was read, or reports that
-// it must be read again. Of the messages from before the read, those that the
-// log does not explain are not in it: a former primary's.
+// it must be read again. Messages from before the read that were not in the
+// log are in no log any more.
 func (t *tail) settle() bool {
-	t.unbroken = true
-	for i, m := range t.pending {
-		if t.judge(m) == surprising && i >= t.seen {
-			t.pending = t.pending[i:]
+	t.unbroken = !t.overflow
+	for i, m := range t.pending[t.seen:] {
+		if t.judge(m) == surprising {
+			t.pending, t.seen = t.pending[t.seen+i:], 0
 			return false
 		}
 	}
@@ -230,8 +236,13 @@ func (it *Item) size() int {
 func (t *tail) end() (uint64, Cursor) { return t.first + uint64(len(t.items)), t.follow.at }
 
 // locate finds the place of a subscriber that is at c. Ephemeral messages
-// there count as had.
+// there count as had. An empty log is the same place only while it is the
+// tail's end: which of a log's beginnings a cursor means, it does not say.
 func (t *tail) locate(c Cursor) (place uint64, ok bool) {
+	if c.ID.IsZero() {
+		place, at := t.end()
+		return place, at == c
+	}
 	for i := len(t.items); i > 0; i-- {
 		if t.items[i-1].After == c {
 			return t.first + uint64(i), true

@@ -1,0 +1,180 @@
+package pubsub
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// Two generations, in whose order the IDs say nothing.
+const (
+	genA Generation = 0xb
+	genB Generation = 0xa
+)
+
+func idA(ms uint64) ID { return ID{MS: ms, Gen: genA} }
+func idB(ms uint64) ID { return ID{MS: ms, Gen: genB} }
+
+// chain is the messages ids, the first of which follows prev.
+func chain(prev ID, ids ...ID) []*Message {
+	messages := make([]*Message, len(ids))
+	for i, id := range ids {
+		messages[i] = &Message{Channel: "c", Type: DefaultType, Data: []byte("1"), ID: id, Prev: prev}
+		prev = id
+	}
+	return messages
+}
+
+// answer is what a log of messages, under a primary of generation gen, answers.
+func answer(q Query, gen Generation, log []*Message) *Page {
+	p := &Page{Gen: gen}
+	if len(log) > 0 {
+		p.End = log[len(log)-1].ID
+	}
+	if q.Backward {
+		log = slices.Clone(log)
+		slices.Reverse(log)
+	}
+	for _, m := range log {
+		side := m.ID.Compare(q.Cursor)
+		if q.Backward {
+			side = -side
+		}
+		if len(p.Messages) < q.Limit && (side > 0 || q.Backward && q.Cursor.IsZero()) {
+			p.Messages = append(p.Messages, m)
+		}
+	}
+	return p
+}
+
+// words writes items down: a message is its ID, a gap its reason and ends, and
+// a place in another generation than its ID's has a ~.
+func words(items []Item) []string {
+	var list []string
+	for _, it := range items {
+		switch {
+		case it.Gap != nil:
+			list = append(list, fmt.Sprintf("%s %v→%v at %v", it.Gap.Reason, it.Gap.From, it.Gap.To, it.After))
+		case it.Message != nil:
+			list = append(list, it.Message.ID.String())
+		default:
+			list = append(list, "expired at "+it.After.String())
+		}
+	}
+	return list
+}
+
+func TestFollower(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		at       Cursor
+		unbroken bool
+		gen      Generation
+		log      []*Message
+		want     []string
+	}{
+		{
+			name: "nothing new", at: At(idA(5)), gen: genA, log: chain(idA(4), idA(5)),
+		},
+		{
+			name: "the next ones", at: At(idA(5)), gen: genA, log: chain(idA(4), idA(5), idA(6), idA(7)),
+			want: []string{"6-11", "7-11"},
+		},
+		{
+			name: "the first ones", at: Cursor{Gen: genA}, gen: genA, log: chain(ID{}, idA(6), idA(7)),
+			want: []string{"6-11", "7-11"},
+		},
+		{
+			name: "its message trimmed, and nothing else", at: At(idA(5)), gen: genA, log: chain(idA(5), idA(6)),
+			want: []string{"6-11"},
+		},
+		{
+			name: "trimmed", at: At(idA(5)), gen: genA, log: chain(idA(8), idA(9)),
+			want: []string{"trimmed 5-11→8-11 at 8-11", "9-11"},
+		},
+		{
+			name: "trimmed before it began", at: Cursor{Gen: genA}, gen: genA, log: chain(idA(8), idA(9)),
+			want: []string{"trimmed 0-0→8-11 at 8-11", "9-11"},
+		},
+		{
+			name: "wiped", at: At(idA(5)), gen: genA,
+			want: []string{"restarted 5-11→0-0 at 0-0~0000b"},
+		},
+		{
+			name: "wiped, and begun anew", at: At(idA(5)), gen: genA, log: chain(ID{}, idA(9)),
+			want: []string{"restarted 5-11→0-0 at 0-0~0000b", "9-11"},
+		},
+		{
+			name: "expired", at: At(idA(5)), unbroken: true, gen: genA,
+			want: []string{"expired at 0-0~0000b"},
+		},
+		{
+			name: "expired, and begun anew", at: At(idA(5)), unbroken: true, gen: genA, log: chain(ID{}, idA(9)),
+			want: []string{"9-11"},
+		},
+		{
+			name: "expired under a new primary", at: At(idA(5)), unbroken: true, gen: genB,
+			want: []string{"restarted 5-11→0-0 at 0-0~0000a"},
+		},
+		{
+			name: "new primary, nothing new", at: At(idA(5)), unbroken: true, gen: genB, log: chain(idA(4), idA(5)),
+			want: []string{"failover 5-11→5-11 at 5-11~0000a"},
+		},
+		{
+			name: "new primary, told before", at: Cursor{idA(5), genB}, gen: genB, log: chain(idA(4), idA(5), idB(6)),
+			want: []string{"6-10"},
+		},
+		{
+			name: "new primary, between the messages", at: At(idA(4)), gen: genB, log: chain(idA(4), idA(5), idB(6), idB(7)),
+			want: []string{"5-11", "failover 5-11→5-11 at 5-11~0000a", "6-10", "7-10"},
+		},
+		{
+			name: "no generation known", at: Cursor{ID: idA(5)}, gen: genB, log: chain(idA(4), idA(5), idB(6)),
+			want: []string{"6-10"},
+		},
+		{
+			name: "taken back", at: At(idA(5)), gen: genB, log: chain(idA(2), idA(3)),
+			want: []string{"rewound 5-11→3-11 at 3-11~0000a"},
+		},
+		{
+			name: "taken back, and gone on behind it", at: At(idA(5)), gen: genB, log: chain(idA(2), idA(3), idB(6), idB(7)),
+			want: []string{"rewound 5-11→3-11 at 3-11~0000a", "6-10", "7-10"},
+		},
+		{
+			name: "taken back, and gone on before it", at: At(idA(9)), gen: genB, log: chain(idA(2), idA(3), idB(6), idB(7)),
+			want: []string{"rewound 9-11→3-11 at 3-11~0000a", "6-10", "7-10"},
+		},
+		{
+			name: "taken back, and gone on around it", at: At(idA(5)), gen: genB, log: chain(idA(2), idA(3), idB(4), idB(6)),
+			want: []string{"rewound 5-11→3-11 at 3-11~0000a", "4-10", "6-10"},
+		},
+		{
+			name: "taken back, and trimmed", at: At(idA(9)), gen: genB, log: chain(idB(5), idB(6), idB(7)),
+			want: []string{"rewound 9-11→5-10 at 5-10", "6-10", "7-10"},
+		},
+		{
+			name: "all taken back", at: At(idA(9)), gen: genB, log: chain(ID{}, idB(6)),
+			want: []string{"restarted 9-11→0-0 at 0-0~0000a", "6-10"},
+		},
+		{
+			name: "taken back all that a primary took", at: At(ID{MS: 9, Gen: 0xc}), gen: genB, log: chain(idA(2), idA(3)),
+			want: []string{"rewound 9-12→3-11 at 3-11~0000a"},
+		},
+	} {
+		for limit := 1; limit <= 4; limit++ {
+			f := follower{channel: "c", at: c.at}
+			var got []string
+			for done := false; !done; {
+				var items []Item
+				items, done = f.take(answer(f.query(limit), c.gen, c.log), limit, c.unbroken)
+				got = append(got, words(items)...)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%s, %d at a time:\n got %q\nwant %q", c.name, limit, got, c.want)
+			}
+			if f.at.Gen != c.gen {
+				t.Errorf("%s, %d at a time: ends at %v, not in generation %v", c.name, limit, f.at, c.gen)
+			}
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package pubsub
+
+import "context"
+
+// client is one subscriber, on one node after the other. The model does what
+// Subscribe and Next do, one step at a time.
+type client struct {
+	world *world
+	name  int
+	node  *node // nil: away
+	sub   *Subscriber
+	place *place // of sub; nil until it has entered
+	begin *Query // the read that entering begins with
+	from  From
+	page  *Page // the answer to the read under way
+	idle  bool  // waits until it is woken
+
+	judged
+}
+
+// The ways in, for one that comes for the first time.
+var firsts = []struct {
+	name string
+	from From
+	read *Query
+}{
+	{name: "now"},
+	{name: "earliest", from: From{Earliest: true}, read: &Query{}},
+	{name: "last 2", from: From{Last: 2}, read: &Query{Backward: true, Limit: 2}},
+	{name: "0-0", from: From{Cursor: &Cursor{}}},
+}
+
+// come subscribes at node n: with its cursor if it has one.
+func (c *client) come(n *node, first int) {
+	if c.node != nil {
+		return
+	}
+	f := firsts[first%len(firsts)]
+	c.node, c.from, c.begin = n, f.from, f.read
+	if c.started {
+		at := c.resume()
+		c.from, c.begin = From{Cursor: &at}, nil
+		c.world.tell("client %d: comes to node %d with %s", c.name, n.name, c.world.cursorName(at))
+	} else {
+		c.world.tell("client %d: comes to node %d for %s", c.name, n.name, f.name)
+	}
+	if c.begin != nil && c.begin.Limit == 0 {
+		c.begin = &Query{Limit: c.world.page}
+	}
+	c.sub = &Subscriber{hub: n.hub, woken: make(chan struct{}, 1), retry: newBackoff()}
+	c.sub.places = []*place{{tail: n.hub.acquire(modelChannel), replay: follower{channel: modelChannel}}}
+}
+
+// leave closes the subscription.
+func (c *client) leave() {
+	if c.node == nil {
+		return
+	}
+	c.world.tell("client %d: leaves", c.name)
+	c.sub.Close()
+	c.node, c.sub, c.place, c.page, c.idle = nil, nil, nil, nil, false
+}
+
+// step moves the client as far as one read or one delivery, and reports
+// whether it moved. failed makes a read fail.
+func (c *client) step(limit int, failed bool) bool {
+	switch {
+	case c.node == nil:
+		return false
+	case c.place == nil:
+		return c.enter(failed)
+	case c.page != nil:
+		c.take()
+		return true
+	case len(c.place.held) > 0:
+		items := c.place.held[:min(limit, len(c.place.held))]
+		c.place.held = c.place.held[len(items):]
+		for _, it := range items {
+			c.got(it, delivery{})
+		}
+		return true
+	}
+	return c.live(limit, failed)
+}
+
+// enter does what Subscribe does once the tail has opened.
+func (c *client) enter(failed bool) bool {
+	w, t := c.world, c.sub.places[0].tail
+	switch {
+	case !t.opened:
+		return false
+	case c.begin != nil && failed:
+		c.leave()
+		return true
+	case c.begin != nil && c.page == nil:
+		c.page = w.answer(*c.begin)
+		w.tell("client %d: is answered %s", c.name, w.pageName(c.page))
+		return true
+	}
+	c.node.page = c.page
+	if err := c.sub.enter(context.Background(), c.sub.places[0], c.from); err != nil {
+		w.fail("client %d: enter: %v", c.name, err)
+	}
+	c.page, c.place = nil, c.sub.places[0]
+	c.start(c.sub.Start()[0])
+	if held := c.place.held; len(held) > 0 && held[0].Gap != nil {
+		w.fail("client %d: begins with a gap %+v", c.name, *held[0].Gap)
+	}
+	w.tell("client %d: starts at %s", c.name, w.cursorName(c.place.start))
+	return true
+}
+
+// live is what advance does with nothing held.
+func (c *client) live(limit int, failed bool) bool {
+	w, p := c.world, c.place
+	if c.idle {
+		select {
+		case <-c.sub.woken:
+			c.idle = false
+		default:
+			return false
+		}
+	}
+	items, ok, err := p.live(limit)
+	switch {
+	case err != nil:
+		w.tell("client %d: %v", c.name, err)
+		c.leave()
+	case ok:
+		c.idle = len(items) == 0
+		for i, it := range items {
+			life := c.node.silent[silentAt{p.tail.tail, p.next - uint64(len(items)-i)}]
+			c.got(it, delivery{live: true, life: life})
+		}
+	case !failed:
+		c.page = w.answer(p.replay.query(w.page))
+		w.tell("client %d: replays %s", c.name, w.pageName(c.page))
+	}
+	return true
+}
+
+// take is the rest of advance: the answer to its read has come.
+func (c *client) take() {
+	var done bool
+	c.place.held, done = c.place.replay.take(c.page, c.world.page, false)
+	c.page = nil
+	if done && len(c.place.held) == 0 {
+		c.sub.hub.syncer.refresh(c.place.tail)
+	}
+}

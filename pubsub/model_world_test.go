@@ -1,0 +1,231 @@
+package pubsub
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+)
+
+const modelChannel = "model"
+
+// world is one channel as the whole cluster has it: the log, its primary with
+// generation and clock, the nodes with their links, and the clients. Nothing
+// in it runs by itself; a schedule's operations move it.
+type world struct {
+	setup
+	clock    uint64 // of the primary, in ms; may step back at a failover
+	gen      Generation
+	epochs   map[Generation]epoch
+	life     int         // counts how often the log began anew
+	log      []*accepted // of this life, what was trimmed included
+	trimmed  int         // log[:trimmed] is no longer kept
+	accepted []*accepted // everything ever accepted; accepted[i].order is i
+	byID     map[ID]*accepted
+	nodes    []*node
+	clients  []*client
+
+	err     error  // the first broken rule
+	tracing bool   // keep a story, for a schedule that failed
+	story   string // of the operation under way
+}
+
+// setup is what a schedule fixes for all its operations.
+type setup struct {
+	seed           uint64
+	mode           mode
+	nodes, clients int
+	size           int // the log keeps so many messages
+	page           int // and is read so many at a time
+	limits         TailLimits
+}
+
+// accepted is a message with what became of it.
+type accepted struct {
+	*Message
+	order   int  // in which messages were accepted; from 1
+	life    int  // of the log
+	trimmed bool // was dropped from the old end of the log at some time
+	lost    bool // a failover took it back
+	cleared bool // its log expired or was wiped
+
+	overtaken bool // by the wipe: it was under way to a node, or some node's link was severed
+}
+
+// epoch is the time of one generation.
+type epoch struct {
+	number int
+	first  int // the order of the first message accepted in it
+}
+
+func newWorld(s setup) *world {
+	w := &world{
+		setup: s, clock: 100, life: 1,
+		epochs:   make(map[Generation]epoch),
+		accepted: []*accepted{{Message: &Message{}}}, // before the first
+		byID:     make(map[ID]*accepted),
+	}
+	w.begin(rand.New(rand.NewPCG(s.seed, 1)).Uint64())
+	for i := range s.nodes {
+		w.nodes = append(w.nodes, newNode(w, i))
+	}
+	for i := range s.clients {
+		w.clients = append(w.clients, &client{world: w, name: i, judged: judged{told: make(map[toldGap]bool)}})
+	}
+	return w
+}
+
+// fail notes the first broken rule.
+func (w *world) fail(format string, args ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf(format, args...)
+	}
+}
+
+// tell adds to the story of a schedule.
+func (w *world) tell(format string, args ...any) {
+	if w.tracing {
+		w.story += "; " + fmt.Sprintf(format, args...)
+	}
+}
+
+// begin starts an epoch with a generation made from bits.
+func (w *world) begin(bits uint64) {
+	for {
+		w.gen = Generation(bits) & MaxGeneration
+		if _, used := w.epochs[w.gen]; w.gen != 0 && !used {
+			break
+		}
+		bits = bits*6364136223846793005 + 1442695040888963407
+	}
+	w.epochs[w.gen] = epoch{number: len(w.epochs) + 1, first: len(w.accepted)}
+}
+
+func (w *world) kept() []*accepted { return w.log[w.trimmed:] }
+
+func (w *world) end() ID {
+	if len(w.log) == 0 {
+		return ID{}
+	}
+	return w.log[len(w.log)-1].ID
+}
+
+// publish accepts a message and gives it to the links.
+func (w *world) publish() {
+	prev := w.end()
+	m := &accepted{
+		Message: &Message{Channel: modelChannel, Type: DefaultType, ID: NextID(prev, w.clock, w.gen), Prev: prev},
+		order:   len(w.accepted), life: w.life,
+	}
+	if w.byID[m.ID] != nil || m.ID.Compare(prev) <= 0 {
+		w.fail("NextID(%v, %d) gave %v", prev, w.clock, m.ID)
+	}
+	w.accepted = append(w.accepted, m)
+	w.byID[m.ID] = m
+	w.log = append(w.log, m)
+	if len(w.kept()) > w.size {
+		w.trim(w.size)
+	}
+	w.tell("%s accepted behind %s", w.name(m.ID), w.name(prev))
+	w.relay(m.Message)
+}
+
+func (w *world) relay(m *Message) {
+	for _, n := range w.nodes {
+		if n.link.carrying {
+			n.link.flight = append(n.link.flight, carried{message: m})
+		}
+	}
+}
+
+// trim keeps the newest n messages.
+func (w *world) trim(n int) {
+	for ; len(w.kept()) > n; w.trimmed++ {
+		w.log[w.trimmed].trimmed = true
+	}
+}
+
+// clear empties the log: it expired or was wiped. By then the clock has caught
+// up with the log's IDs; nothing could tell an ID that is given twice.
+func (w *world) clear() {
+	w.clock = max(w.clock, w.end().MS) + 1
+	severed := slices.ContainsFunc(w.nodes, func(n *node) bool { return n.link.severed })
+	for _, m := range w.log {
+		m.cleared, m.overtaken = true, severed
+	}
+	for _, n := range w.nodes {
+		for _, m := range n.underWay() {
+			if !m.Ephemeral() {
+				w.byID[m.ID].overtaken = true
+			}
+		}
+	}
+	w.beginLog()
+}
+
+func (w *world) beginLog() {
+	w.log, w.trimmed = nil, 0
+	w.life++
+}
+
+// lose takes back the newest n messages; what had been trimmed before them
+// was not trimmed there yet.
+func (w *world) lose(n int) {
+	n = min(n, len(w.log))
+	for _, m := range w.log[len(w.log)-n:] {
+		m.lost = true
+	}
+	w.log = slices.Clip(w.log[:len(w.log)-n])
+	w.trimmed = min(w.trimmed, max(0, len(w.log)-w.size))
+	if n > 0 && len(w.log) == 0 {
+		w.beginLog()
+	}
+}
+
+// answer is what the primary answers to q now.
+func (w *world) answer(q Query) *Page {
+	p := &Page{Gen: w.gen, End: w.end()}
+	kept := w.kept()
+	if q.Backward {
+		for i := len(kept) - 1; i >= 0 && len(p.Messages) < q.Limit; i-- {
+			if q.Cursor.IsZero() || kept[i].ID.Compare(q.Cursor) < 0 {
+				p.Messages = append(p.Messages, kept[i].Message)
+			}
+		}
+		return p
+	}
+	for _, m := range kept {
+		if len(p.Messages) < q.Limit && m.ID.Compare(q.Cursor) > 0 {
+			p.Messages = append(p.Messages, m.Message)
+		}
+	}
+	return p
+}
+
+// name is how the story calls an ID: the message's order, and its ms, counter
+// and epoch.
+func (w *world) name(id ID) string {
+	m := w.byID[id]
+	switch {
+	case id.IsZero():
+		return "0-0"
+	case m == nil:
+		return "unknown " + id.String()
+	}
+	return fmt.Sprintf("#%d(%d.%d e%d)", m.order, id.MS, id.Counter, w.epochs[id.Gen].number)
+}
+
+func (w *world) cursorName(c Cursor) string {
+	if c == At(c.ID) {
+		return w.name(c.ID)
+	}
+	return fmt.Sprintf("%s~e%d", w.name(c.ID), w.epochs[c.Gen].number)
+}
+
+func (w *world) pageName(p *Page) string {
+	names := make([]string, len(p.Messages))
+	for i, m := range p.Messages {
+		names[i] = w.name(m.ID)
+	}
+	return fmt.Sprintf("[%s] of a log that ends at %s in e%d", strings.Join(names, " "), w.name(p.End), w.epochs[p.Gen].number)
+}
