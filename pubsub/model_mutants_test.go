@@ -112,11 +112,11 @@ var mutants = []struct {
 	},
 	{
 		"a newer live message is appended whatever it follows", "tail.go",
-		"case m.Prev == at.ID:", "default:",
+		"case m.Prev == at.ID, m.Prev.IsZero() && t.unbroken:", "default:",
 	},
 	{
 		"a surprising message does not make the tail read", "tail.go",
-		"t.state = reading // which brings m, if it is in the log\n", "",
+		"t.state = reading\n\t\tt.hold(m)\n\t\treturn false, true", "return false, false",
 	},
 	{
 		"messages are judged while the log is read", "tail.go",

@@ -62,7 +62,6 @@ func newTail(channel string, limits TailLimits) *tail {
 func (t *tail) subscribed() {
 	t.link++
 	t.state = reading
-	t.unbroken = false
 }
 
 // lost: the relay carries nothing.
@@ -92,7 +91,8 @@ func (t *tail) received(m *Message) (grown, read bool) {
 	case appended:
 		return true, false
 	case surprising:
-		t.state = reading // which brings m, if it is in the log
+		t.state = reading
+		t.hold(m)
 		return false, true
 	}
 	return false, false
@@ -115,7 +115,8 @@ func (t *tail) judge(m *Message) verdict {
 		return surprising
 	case m.ID.Compare(at.ID) <= 0:
 		return dropped // had already, or a read has gone past it
-	case m.Prev == at.ID:
+	case m.Prev == at.ID, m.Prev.IsZero() && t.unbroken:
+		// A zero prev: quiet until its log expired, and nothing missed.
 		t.append(t.follow.follow(m))
 		return appended
 	}
