@@ -24,6 +24,8 @@ build: go ## build bin/comet
 # The timeout is a package's; CI must see a hanging test before its own limit.
 test: go compiler redis check ## everything that must pass: checks, then all tests with the race detector
 	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -timeout 5m ./...
+	@echo 'And the HTTP suite over connections that are not parked:'
+	CGO_ENABLED=1 COMET_TEST_REDIS=required COMET_TEST_HOLDER=portable go test -race -timeout 5m ./gateway
 
 check: go ## gofmt, go vet (also for macOS and Windows) and staticcheck
 	@files=$$("$$(go env GOROOT)/bin/gofmt" -l .) || exit 1; \

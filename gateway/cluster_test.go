@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
 	"comet/gateway"
+	"comet/gateway/conn"
 	"comet/pubsub"
 	"comet/pubsub/membroker"
 	"comet/pubsub/redisbroker"
@@ -94,6 +96,45 @@ func newCluster(t testing.TB) *cluster {
 	return &cluster{t: t, http: &http.Client{Transport: transport}}
 }
 
+// holderVariable set to "portable" runs the suite over connections that are not
+// parked.
+const holderVariable = "COMET_TEST_HOLDER"
+
+// closingHolder is a holder that a test must close.
+type closingHolder interface {
+	gateway.Holder
+	Close() error
+}
+
+func newHolder(t testing.TB, heartbeat time.Duration) closingHolder {
+	if os.Getenv(holderVariable) == "portable" {
+		return portable{conn.Portable{Heartbeat: heartbeat}}
+	}
+	p, err := conn.NewParker(heartbeat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+type portable struct{ conn.Portable }
+
+func (portable) Close() error { return nil }
+
+// sendBuffer makes the kernel's buffer of each connection so many bytes.
+type sendBuffer struct {
+	net.Listener
+	bytes int // 0: the system's
+}
+
+func (l sendBuffer) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil && l.bytes > 0 {
+		err = c.(*net.TCPConn).SetWriteBuffer(l.bytes)
+	}
+	return c, err
+}
+
 // join starts a node, which cleanup ends as an operator would.
 func (c *cluster) join(s setup, b pubsub.Broker) {
 	c.t.Helper()
@@ -103,25 +144,22 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	name := fmt.Sprintf("node-%d", len(c.nodes)+1)
 	logger := slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", name)
 	hub := pubsub.NewHub(b, pubsub.Options{Tail: s.tail, Timeout: s.timeout, Logger: logger})
+	holder := newHolder(c.t, cmp.Or(s.heartbeat, time.Minute))
 	g := gateway.New(gateway.Options{
 		Hub:       hub,
+		Holder:    holder,
 		Node:      name,
 		Heartbeat: s.heartbeat,
 		Limits:    s.limits,
 		Access:    s.access,
 		Logger:    logger,
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	listener := conn.Listen(sendBuffer{tcp, s.sendBuffer}, 10_000, logger)
 	server := &http.Server{Handler: g, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
-	if s.sendBuffer > 0 {
-		server.ConnContext = func(ctx context.Context, connection net.Conn) context.Context {
-			_ = connection.(*net.TCPConn).SetWriteBuffer(s.sendBuffer)
-			return ctx
-		}
-	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	c.nodes = append(c.nodes, &node{g, "http://" + listener.Addr().String()})
@@ -135,6 +173,12 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 			server.Close()
 		}
 		<-served
+		if err := holder.Close(); err != nil {
+			c.t.Errorf("close holder: %v", err)
+		}
+		if n := listener.Open(); n != 0 {
+			c.t.Errorf("%s: %d connections counted as open at the end", name, n)
+		}
 		hub.Close()
 		if err := b.Close(); err != nil {
 			c.t.Errorf("close broker: %v", err)

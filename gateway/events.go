@@ -25,21 +25,21 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer release()
 	ctx, cancel := g.whileHere(r)
 	defer cancel()
 	subscriber, err := g.options.Hub.Subscribe(ctx, s.starts)
 	if err != nil {
+		release()
 		return err
 	}
-	defer subscriber.Close()
-	g.holder.Hold(w, r.WithContext(ctx), &conn.Stream{
+	g.options.Holder.Hold(w, r.WithContext(ctx), &conn.Stream{
 		Subscriber: subscriber,
 		Cursors:    pubsub.NewCursorSet(s.channels, subscriber.Start()),
 		Several:    len(s.channels) > 1,
 		Format:     format,
 		Node:       g.options.Node,
 		Leaving:    errLeaving,
+		Ended:      release,
 	})
 	return nil
 }

@@ -23,6 +23,7 @@ type Options struct {
 	Heartbeat time.Duration // how often an idle stream gets a sign of life; default 25s
 	Limits    Limits
 	Access    Access
+	Holder    Holder       // of event streams; default: conn.Portable
 	Logger    *slog.Logger // default: none
 }
 
@@ -39,10 +40,14 @@ type Limits struct {
 // of small ones.
 func (l *Limits) batchBytes() int { return max(16*l.Message, 1<<20) }
 
-// holder holds an event stream until it ends. It is the seam between what is
-// sent and how many thousands of connections are kept.
-type holder interface {
+// Holder holds event streams and long-polls until they end. It is the seam
+// between what is sent and how many thousands of connections are kept.
+type Holder interface {
 	Hold(w http.ResponseWriter, r *http.Request, s *conn.Stream)
+	// HoldPoll returns an error only before anything was written.
+	HoldPoll(w http.ResponseWriter, r *http.Request, q *conn.Poll) error
+	// Leave says goodbye to what is held beyond its request.
+	Leave()
 }
 
 // Gateway serves the HTTP interface of one node.
@@ -50,7 +55,6 @@ type Gateway struct {
 	options Options
 	page    http.Handler
 	router  http.Handler
-	holder  holder
 
 	connections atomic.Int64
 	leaving     context.Context // ends when the node does, see Leave
@@ -64,10 +68,13 @@ func New(o Options) *Gateway {
 	setDefault(&o.Limits.Batch, 1000)
 	setDefault(&o.Limits.Channels, 64)
 	setDefault(&o.Limits.Wait, 55*time.Second)
+	if o.Holder == nil {
+		o.Holder = conn.Portable{Heartbeat: o.Heartbeat}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{options: o, page: web.Handler(), holder: conn.Portable{Heartbeat: o.Heartbeat}}
+	g := &Gateway{options: o, page: web.Handler()}
 	g.leaving, g.leave = context.WithCancel(context.Background())
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(g.handle(route{endpoint: crossOrigin}))
@@ -90,7 +97,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Leave says goodbye to every stream, answers every poll, and lets no new ones
 // in. It returns at once; the server's Shutdown waits for their ends.
-func (g *Gateway) Leave() { g.leave() }
+func (g *Gateway) Leave() {
+	g.leave()
+	g.options.Holder.Leave()
+}
 
 // errLeaving ends what waits when the node leaves.
 var errLeaving = errors.New("the node is shutting down")
@@ -115,5 +125,7 @@ func (g *Gateway) admit() (release func(), err error) {
 		g.connections.Add(-1)
 		return nil, tooManyConnections(limit)
 	}
-	return func() { g.connections.Add(-1) }, nil
+	return g.release, nil
 }
+
+func (g *Gateway) release() { g.connections.Add(-1) }

@@ -45,9 +45,10 @@ func ParseCursor(s string) (Cursor, error) {
 }
 
 // String is the ID, followed by `~<generation>` where that is not the ID's own.
-func (c Cursor) String() string { return string(c.append(nil)) }
+func (c Cursor) String() string { return string(c.Append(nil)) }
 
-func (c Cursor) append(b []byte) []byte {
+// Append adds String to b.
+func (c Cursor) Append(b []byte) []byte {
 	b = c.ID.Append(b)
 	if c.Gen != c.ID.Gen {
 		b = append(b, '~')
@@ -85,7 +86,7 @@ func (s *CursorSet) String() string { return string(s.Append(nil)) }
 // Append adds String to b.
 func (s *CursorSet) Append(b []byte) []byte {
 	if len(s.channels) == 1 {
-		return s.at[0].append(b)
+		return s.at[0].Append(b)
 	}
 	raw := make([]byte, 0, fingerprintLen+packedLen*len(s.at))
 	raw = appendUint24(raw, fingerprint(s.channels))

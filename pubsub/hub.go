@@ -47,42 +47,15 @@ type Hub struct {
 	syncer  *syncer
 
 	mu   sync.Mutex
-	open map[string]*openTail
+	open map[string]*Channel
 }
-
-// openTail is a tail with who uses it.
-type openTail struct {
-	*tail
-	ready chan struct{} // closed by the syncer once the tail is opened
-
-	// Guarded by Hub.mu.
-	users  int
-	unused time.Time // since when users is 0
-
-	// Guarded by syncer.mu.
-	queued bool
-
-	// Guarded by tail.mu.
-	waiters map[waiter]struct{}
-}
-
-// wakeAll tells every waiter that the tail has grown. The tail must be locked.
-func (t *openTail) wakeAll() {
-	for w := range t.waiters {
-		w.wake()
-	}
-}
-
-// waiter is told when a tail has grown. Wake must not block. It is called with
-// the tail locked.
-type waiter interface{ wake() }
 
 // NewHub starts a hub over b, which it does not close. Close the hub first.
 func NewHub(b Broker, o Options) *Hub {
 	ctx, stop := context.WithCancel(context.Background())
 	h := &Hub{
 		broker: b, options: o.withDefaults(),
-		stop: stop, stopped: ctx.Done(), open: make(map[string]*openTail),
+		stop: stop, stopped: ctx.Done(), open: make(map[string]*Channel),
 	}
 	h.syncer = newSyncer(b, h.options)
 	h.done.Go(func() {
@@ -139,31 +112,26 @@ func (h *Hub) Read(ctx context.Context, q Query) (Page, error) {
 	return p, p.Err
 }
 
-// acquire opens the tail of channel, or shares it. Each acquire needs one
-// release.
-func (h *Hub) acquire(channel string) *openTail {
+// acquire opens a channel, or shares it. It may not be ready yet, see await.
+func (h *Hub) acquire(channel string) *Channel {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.open[channel]
-	if t == nil {
-		t = &openTail{
-			tail:    newTail(channel, h.options.Tail),
-			ready:   make(chan struct{}),
-			waiters: make(map[waiter]struct{}),
-		}
-		h.open[channel] = t
+	c := h.open[channel]
+	if c == nil {
+		c = newChannel(channel, h)
+		h.open[channel] = c
 		h.broker.Subscribe(channel)
 	}
-	t.users++
-	return t
+	c.users++
+	return c
 }
 
-// await waits until t is ready.
-func (h *Hub) await(ctx context.Context, t *openTail) error {
+// await waits until c is ready.
+func (h *Hub) await(ctx context.Context, c *Channel) error {
 	timeout := time.NewTimer(h.options.Timeout)
 	defer timeout.Stop()
 	select {
-	case <-t.ready:
+	case <-c.ready:
 		return nil
 	case <-timeout.C:
 		return fmt.Errorf("no answer within %v: %w", h.options.Timeout, ErrUnavailable)
@@ -171,14 +139,6 @@ func (h *Hub) await(ctx context.Context, t *openTail) error {
 		return ErrClosed
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	}
-}
-
-func (h *Hub) release(t *openTail) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if t.users--; t.users == 0 {
-		t.unused = time.Now()
 	}
 }
 
@@ -224,7 +184,7 @@ func (h *Hub) sweep() {
 // relaySink is how the relay reaches the hub.
 type relaySink struct{ h *Hub }
 
-func (s relaySink) tail(channel string) *openTail {
+func (s relaySink) tail(channel string) *Channel {
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
 	return s.h.open[channel]
@@ -247,10 +207,9 @@ func (s relaySink) Received(m *Message) {
 		return // let go meanwhile
 	}
 	t.mu.Lock()
-	grown, read := t.received(m)
-	if grown {
-		t.wakeAll()
-	}
+	end, _ := t.end()
+	read := t.received(m)
+	t.tellWatchers(end)
 	t.mu.Unlock()
 	if read {
 		s.h.syncer.add(t)

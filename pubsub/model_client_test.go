@@ -129,7 +129,7 @@ func (c *client) live(limit int, failed bool) bool {
 	case ok:
 		c.idle = len(items) == 0
 		for i, it := range items {
-			life := c.node.silent[silentAt{p.tail.tail, p.next - uint64(len(items)-i)}]
+			life := c.node.silent[silentAt{&p.tail.tail, p.next - uint64(len(items)-i)}]
 			c.got(it, delivery{live: true, life: life})
 		}
 	case !failed:

@@ -42,7 +42,7 @@ type carried struct{ message *Message }
 
 // syncRead is a read of a tail's log, in three steps: asked, answered, taken.
 type syncRead struct {
-	tail  *openTail
+	tail  *Channel
 	query Query
 	page  *Page // nil until answered
 	life  int   // of the log that the page is from
@@ -53,7 +53,7 @@ func newNode(w *world, name int) *node {
 	n.hub = &Hub{
 		broker:  n,
 		options: Options{Tail: w.limits, Timeout: time.Hour}.withDefaults(),
-		open:    make(map[string]*openTail),
+		open:    make(map[string]*Channel),
 	}
 	n.hub.options.Linger = 0
 	n.hub.syncer = newSyncer(n, n.hub.options)
@@ -187,18 +187,16 @@ func (n *node) taken(r syncRead) {
 	t := r.tail
 	first := !t.opened
 	end, _ := t.end()
-	grown, again := t.take(r.page, n.world.page)
+	again := t.take(r.page, n.world.page)
 	if first {
 		close(t.ready)
 	}
 	for place := max(end, t.first); place < t.first+uint64(len(t.items)); place++ {
 		if t.items[place-t.first].silent() {
-			n.silent[silentAt{t.tail, place}] = r.life
+			n.silent[silentAt{&t.tail, place}] = r.life
 		}
 	}
-	if grown {
-		t.wakeAll()
-	}
+	t.tellWatchers(end)
 	if again {
 		n.hub.syncer.add(t)
 	}

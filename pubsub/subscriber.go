@@ -45,7 +45,8 @@ type Subscriber struct {
 // place is where a subscriber is in one channel. Until it has joined the tail
 // it replays the log.
 type place struct {
-	tail   *openTail
+	tail   *Channel
+	watch  Watch
 	start  Cursor
 	joined bool
 	next   uint64   // if joined: the place in the tail of the next item
@@ -80,8 +81,8 @@ func (s *Subscriber) enter(ctx context.Context, p *place, from From) (err error)
 	if err := s.hub.await(ctx, p.tail); err != nil {
 		return err
 	}
+	p.tail.Watch(&p.watch, s)
 	p.tail.mu.Lock()
-	p.tail.waiters[s] = struct{}{}
 	if from == (From{}) {
 		p.next, p.start = p.tail.end()
 		p.joined = true
@@ -125,6 +126,17 @@ func (s *Subscriber) Start() []Cursor {
 		at[i] = p.start
 	}
 	return at
+}
+
+// Channels is how many channels the subscriber has.
+func (s *Subscriber) Channels() int { return len(s.places) }
+
+// Place is where the subscriber is in the tail of its i-th channel; ok is false
+// while it still replays the log. The channel stays the subscriber's: Share it
+// to keep it.
+func (s *Subscriber) Place(i int) (c *Channel, next uint64, ok bool) {
+	p := s.places[i]
+	return p.tail, p.next, p.joined && len(p.held) == 0
 }
 
 // replayPage is how many messages are read at a time for one subscriber.
@@ -239,7 +251,8 @@ func (s *Subscriber) wait(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-func (s *Subscriber) wake() {
+// Grown implements Watcher.
+func (s *Subscriber) Grown([]Item) {
 	select {
 	case s.woken <- struct{}{}:
 	default:
@@ -255,8 +268,6 @@ func (s *Subscriber) Close() {
 }
 
 func (s *Subscriber) leave(p *place) {
-	p.tail.mu.Lock()
-	delete(p.tail.waiters, s)
-	p.tail.mu.Unlock()
-	s.hub.release(p.tail)
+	p.tail.Unwatch(&p.watch)
+	p.tail.Release()
 }

@@ -25,7 +25,7 @@ type syncer struct {
 	wake    chan struct{} // holds a token while queue may be non-empty
 
 	mu    sync.Mutex
-	queue []*openTail // each tail at most once, see openTail.queued
+	queue []*Channel // each tail at most once, see Channel.queued
 }
 
 func newSyncer(b Broker, o Options) *syncer {
@@ -33,7 +33,7 @@ func newSyncer(b Broker, o Options) *syncer {
 }
 
 // add queues tails whose state has become reading.
-func (s *syncer) add(tails ...*openTail) {
+func (s *syncer) add(tails ...*Channel) {
 	s.mu.Lock()
 	for _, t := range tails {
 		if !t.queued {
@@ -49,7 +49,7 @@ func (s *syncer) add(tails ...*openTail) {
 }
 
 // refresh reads t's log unless a read is under way or to come anyway.
-func (s *syncer) refresh(t *openTail) {
+func (s *syncer) refresh(t *Channel) {
 	t.mu.Lock()
 	stale := t.stale()
 	t.mu.Unlock()
@@ -59,7 +59,7 @@ func (s *syncer) refresh(t *openTail) {
 }
 
 // next takes a batch off the queue.
-func (s *syncer) next() []*openTail {
+func (s *syncer) next() []*Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := min(len(s.queue), syncBatch)
@@ -94,7 +94,7 @@ func (s *syncer) run(ctx context.Context) {
 
 // read reads once for each tail and queues those that need more. It returns
 // those whose read failed.
-func (s *syncer) read(ctx context.Context, batch []*openTail) (failed []*openTail) {
+func (s *syncer) read(ctx context.Context, batch []*Channel) (failed []*Channel) {
 	queries := make([]Query, len(batch))
 	for i, t := range batch {
 		t.mu.Lock()
@@ -118,16 +118,15 @@ func (s *syncer) read(ctx context.Context, batch []*openTail) (failed []*openTai
 }
 
 // taken gives a page to its tail and reports whether it needs another read.
-func (s *syncer) taken(t *openTail, p *Page) (again bool) {
+func (s *syncer) taken(t *Channel, p *Page) (again bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	first := !t.opened
-	grown, again := t.take(p, syncPage)
+	end, _ := t.end()
+	again = t.take(p, syncPage)
+	t.tellWatchers(end)
 	if first {
 		close(t.ready)
-	}
-	if grown {
-		t.wakeAll()
 	}
 	return again
 }

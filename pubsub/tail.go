@@ -37,7 +37,8 @@ type tail struct {
 	readLink int  // link when the read began
 }
 
-// TailLimits bound what one channel may hold in a node's memory.
+// TailLimits bound what one channel may hold in a node's memory, but for what
+// one read of the log brought.
 type TailLimits struct {
 	Messages int // at least 1
 	Bytes    int // of channel names, types and data
@@ -54,10 +55,6 @@ const (
 	live
 )
 
-func newTail(channel string, limits TailLimits) *tail {
-	return &tail{limits: limits, follow: follower{channel: channel}}
-}
-
 // subscribed: the relay carries the channel from here on. Read the log.
 func (t *tail) subscribed() {
 	t.link++
@@ -73,29 +70,26 @@ func (t *tail) lost() {
 }
 
 // received takes a live message. read says that the log must be read to know
-// what to do with it; grown, that items were appended.
-func (t *tail) received(m *Message) (grown, read bool) {
+// what to do with it.
+func (t *tail) received(m *Message) (read bool) {
+	t.trim()
 	switch {
 	case t.state == waiting:
-		return false, false // the read to come brings it
+		return false // the read to come brings it
 	case m.Ephemeral():
 		if t.opened {
 			t.append(Item{Message: m, After: t.follow.at})
 		}
-		return t.opened, false
+		return false
 	case t.state == reading:
 		t.hold(m)
-		return false, false
-	}
-	switch t.judge(m) {
-	case appended:
-		return true, false
-	case surprising:
+		return false
+	case t.judge(m) == surprising:
 		t.state = reading
 		t.hold(m)
-		return false, true
+		return true
 	}
-	return false, false
+	return false
 }
 
 type verdict uint8
@@ -143,10 +137,10 @@ func (t *tail) query(limit int) Query {
 	return t.follow.query(limit)
 }
 
-// take ends a read that query(limit) began. grown says that items were
-// appended, again that another read is needed.
-func (t *tail) take(p *Page, limit int) (grown, again bool) {
-	n := t.first + uint64(len(t.items))
+// take ends a read that query(limit) began. again says that another one is
+// needed.
+func (t *tail) take(p *Page, limit int) (again bool) {
+	t.trim()
 	done := true
 	if t.opened {
 		var items []Item
@@ -157,7 +151,6 @@ func (t *tail) take(p *Page, limit int) (grown, again bool) {
 	} else {
 		t.follow.at = Cursor{ID: p.End, Gen: p.Gen}
 		t.origin, t.opened = t.follow.at, true
-		grown = true // whoever waits for the opening may go on
 	}
 	switch {
 	case t.state == waiting:
@@ -166,7 +159,7 @@ func (t *tail) take(p *Page, limit int) (grown, again bool) {
 	default:
 		again = !t.settle()
 	}
-	return grown || t.first+uint64(len(t.items)) > n, again
+	return again
 }
 
 // explained reports whether p, as far as it reaches, has every newer message
@@ -216,6 +209,11 @@ func (t *tail) stale() bool {
 func (t *tail) append(it Item) {
 	t.items = append(t.items, it)
 	t.bytes += it.size()
+}
+
+// trim drops what is over the limits. It runs before items are appended, so
+// that what was appended together can be looked at until the next time.
+func (t *tail) trim() {
 	drop := 0
 	for ; len(t.items)-drop > 1 && (len(t.items)-drop > t.limits.Messages || t.bytes > t.limits.Bytes); drop++ {
 		t.bytes -= t.items[drop].size()

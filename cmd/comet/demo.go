@@ -128,7 +128,9 @@ func startDemoNodes(ctx context.Context, s *config.Settings, front net.Addr, log
 		if err != nil {
 			return nil, err
 		}
-		nodes[i] = newNode(fmt.Sprint("node-", i+1), s, broker, l, logger)
+		if nodes[i], err = newNode(fmt.Sprint("node-", i+1), s, broker, l, connectionLimit(demoNodes), logger); err != nil {
+			return nil, err
+		}
 	}
 	return nodes, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"comet/config"
 	"comet/gateway"
+	"comet/gateway/conn"
 	"comet/pubsub"
 )
 
@@ -25,13 +26,24 @@ type node struct {
 	name     string
 	broker   pubsub.Broker
 	hub      *pubsub.Hub
+	parker   *conn.Parker
 	gateway  *gateway.Gateway
 	listener net.Listener
 	server   *http.Server
 }
 
-// newNode makes a node that serves on l once run. It takes over b and l.
-func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, logger *slog.Logger) *node {
+// connectionLimit is how many connections one of so many nodes in this process
+// may have. The twentieth that is left is for Redis, files, and descriptors
+// that are two for a moment while a connection is parked.
+func connectionLimit(nodes int) int { return conn.DescriptorLimit() / 20 * 19 / nodes }
+
+// newNode makes a node that serves on l, at most limit connections, once run.
+// It takes over b and l.
+func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, limit int, logger *slog.Logger) (*node, error) {
+	parker, err := conn.NewParker(s.HTTP.Heartbeat)
+	if err != nil {
+		return nil, err
+	}
 	logger = logger.With("node", name)
 	hub := pubsub.NewHub(b, pubsub.Options{Timeout: s.Redis.Timeout, Logger: logger})
 	g := gateway.New(gateway.Options{
@@ -50,17 +62,19 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 			Subscribe:  s.Auth.Anonymous.Subscribe,
 			Publish:    s.Auth.Anonymous.Publish,
 		},
+		Holder: parker,
 		Logger: logger,
 	})
 	return &node{
-		name: name, broker: b, hub: hub, gateway: g, listener: l,
+		name: name, broker: b, hub: hub, parker: parker, gateway: g,
+		listener: conn.Listen(l, limit, logger),
 		server: &http.Server{
 			Handler:           g,
 			ReadHeaderTimeout: headerTimeout,
 			IdleTimeout:       idleTimeout,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},
-	}
+	}, nil
 }
 
 // url is where the node serves.
@@ -78,6 +92,7 @@ func (n *node) run(ctx context.Context) error {
 		err = n.leave(context.WithoutCancel(ctx))
 		<-served
 	}
+	err = errors.Join(err, n.parker.Close())
 	n.hub.Close()
 	return errors.Join(err, n.broker.Close())
 }

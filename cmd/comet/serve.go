@@ -43,7 +43,10 @@ func serve(cmd *cobra.Command) error {
 	if settings.Open() {
 		logger.Warn("anyone on this machine may publish and subscribe; set auth.anonymous to say who may do what")
 	}
-	n := newNode(settings.Node, &settings.Settings, broker, l, logger)
+	n, err := newNode(settings.Node, &settings.Settings, broker, l, connectionLimit(1), logger)
+	if err != nil {
+		return errors.Join(err, l.Close(), broker.Close())
+	}
 	logger.Info("serving", "node", n.name, "url", n.url(), "redis", settings.Redis.Addresses)
 	if err := n.run(cmd.Context()); err != nil {
 		return err

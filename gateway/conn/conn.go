@@ -1,8 +1,15 @@
 // Package conn holds event streams: it writes to a connection what comes for
 // its subscriber, for as long as both are there.
+//
+// On Linux a stream over HTTP/1.1 is parked (Parker): it keeps no goroutine, no
+// timer and no buffer, just an entry in a poller and a place in a feed. A feed
+// is a channel's newest messages in wire format, encoded once; a few writers
+// walk their streams when it has grown. Everything else is held by the
+// request's own goroutine (Portable).
 package conn
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -11,15 +18,79 @@ import (
 	"comet/pubsub"
 )
 
-// Stream is one event stream to be held. The subscriber stays the caller's to
-// close.
+// Poll is one long-poll to be held.
+type Poll struct {
+	Subscriber *pubsub.Subscriber // the holder closes it
+	Cursors    *pubsub.CursorSet  // where the subscriber is
+	Wait       time.Duration      // how long for something to come
+	Leaving    error              // the cause of the request's context when the node leaves
+	Ended      func()             // called once, when the poll is over
+}
+
+func (q *Poll) end() {
+	q.Subscriber.Close()
+	q.Ended()
+}
+
+// pollItems bounds the items of one answer; the next poll gets the rest.
+const pollItems = 1000
+
+// errWaited ends a poll to which nothing came.
+var errWaited = errors.New("waited long enough")
+
+// next waits for items for as long as wait; none is no error, and neither is
+// the node's leaving, which waited is true for too.
+func (q *Poll) next(ctx context.Context, wait time.Duration) (items []pubsub.Delivery, waited bool, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, wait, errWaited)
+	defer cancel()
+	items, err = q.Subscriber.Next(ctx, pollItems)
+	switch {
+	case errors.Is(err, errWaited):
+		return nil, false, nil
+	case errors.Is(err, q.Leaving):
+		return nil, true, nil
+	}
+	return items, true, err
+}
+
+// answer is the body that brings items, and moves the cursors.
+func answer(cursors *pubsub.CursorSet, items []pubsub.Delivery) []byte {
+	var p wire.Poll
+	for _, it := range items {
+		cursors.Set(it.Channel, it.After)
+		switch {
+		case it.Gap != nil:
+			p.Gaps = append(p.Gaps, it.Gap)
+		case it.Message != nil:
+			p.Messages = append(p.Messages, it.Message)
+		}
+	}
+	p.Cursor = cursors.String()
+	return append(p.AppendJSON(nil), '\n')
+}
+
+// setAnswerHeader makes the header of an answer, but for its length.
+func setAnswerHeader(h http.Header) {
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+// Stream is one event stream to be held.
 type Stream struct {
-	Subscriber *pubsub.Subscriber
-	Cursors    *pubsub.CursorSet // where the subscriber is; moves with what is sent
-	Several    bool              // more than one channel
+	Subscriber *pubsub.Subscriber // the holder closes it
+	Cursors    *pubsub.CursorSet  // where the subscriber is; moves with what is sent
+	Several    bool               // more than one channel
 	Format     wire.Format
 	Node       string
-	Leaving    error // the cause of the request's context when the node leaves
+	Leaving    error  // the cause of the request's context when the node leaves
+	Ended      func() // called once, when the stream is over
+}
+
+// end closes what the stream holds.
+func (s *Stream) end() {
+	s.Subscriber.Close()
+	s.Ended()
 }
 
 // setHeader makes the answer one that passes proxies unbuffered
@@ -31,8 +102,37 @@ func (s *Stream) setHeader(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-func (s *Stream) appendReady(b []byte) []byte {
-	return s.Format.AppendReady(b, s.Node, s.Cursors.Append(nil))
+// pumpItems is how many items at most go out in one write.
+const pumpItems = 256
+
+var errIdle = errors.New("nothing to send")
+
+// pump writes what comes for the subscriber, with the caller's goroutine,
+// until settled says that another way goes on, write fails (nil) or the stream
+// is over: then bye is what is left to write.
+func (s *Stream) pump(ctx context.Context, heartbeat time.Duration, write func([]byte) error, settled func() bool) (bye []byte) {
+	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil))
+	for {
+		if write(b) != nil || settled() {
+			return nil
+		}
+		items, err := s.next(ctx, heartbeat)
+		switch {
+		case errors.Is(err, errIdle):
+			b = s.Format.AppendHeartbeat(b[:0])
+		case err != nil:
+			return s.appendBye(b[:0], err)
+		default:
+			b = s.appendItems(b[:0], items)
+		}
+	}
+}
+
+// next waits for items, or for the time of a heartbeat: errIdle.
+func (s *Stream) next(ctx context.Context, heartbeat time.Duration) ([]pubsub.Delivery, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, heartbeat, errIdle)
+	defer cancel()
+	return s.Subscriber.Next(ctx, pumpItems)
 }
 
 // appendItems adds what came, and moves the cursors.
@@ -40,18 +140,24 @@ func (s *Stream) appendItems(b []byte, items []pubsub.Delivery) []byte {
 	var cursor []byte
 	for _, it := range items {
 		s.Cursors.Set(it.Channel, it.After)
-		switch {
-		case it.Gap != nil:
-			cursor = s.Cursors.Append(cursor[:0])
-			b = s.Format.AppendGap(b, it.Gap, cursor)
-		case it.Message.Ephemeral():
-			b = s.Format.AppendMessage(b, it.Message, nil, s.Several)
-		default:
-			cursor = s.Cursors.Append(cursor[:0])
-			b = s.Format.AppendMessage(b, it.Message, cursor, s.Several)
-		}
+		cursor = s.Cursors.Append(cursor[:0])
+		b = appendItem(b, s.Format, &it.Item, cursor, s.Several)
 	}
 	return b
+}
+
+// appendItem adds one item as an event; cursor is where the subscriber is
+// behind it.
+func appendItem(b []byte, f wire.Format, it *pubsub.Item, cursor []byte, several bool) []byte {
+	switch {
+	case it.Gap != nil:
+		return f.AppendGap(b, it.Gap, cursor)
+	case it.Message == nil:
+		return b
+	case it.Message.Ephemeral():
+		return f.AppendMessage(b, it.Message, nil, several)
+	}
+	return f.AppendMessage(b, it.Message, cursor, several)
 }
 
 // Reasons of a comet.bye, and when to come back.
@@ -72,3 +178,6 @@ func (s *Stream) appendBye(b []byte, err error) []byte {
 	}
 	return b
 }
+
+// writeTimeout is how long a client may take nothing before it counts as gone.
+const writeTimeout = 30 * time.Second

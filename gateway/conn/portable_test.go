@@ -68,7 +68,6 @@ func (h *held) run(ctx context.Context, p Portable, format wire.Format) {
 		h.t.Error(err)
 		return
 	}
-	defer subscriber.Close()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
 	if err != nil {
 		h.t.Error(err)
@@ -80,6 +79,7 @@ func (h *held) run(ctx context.Context, p Portable, format wire.Format) {
 		Format:     format,
 		Node:       "n",
 		Leaving:    errLeaving,
+		Ended:      func() {},
 	})
 }
 
@@ -194,7 +194,7 @@ func TestSlowClient(t *testing.T) {
 		h.want("1", "2", "3", "4", "5") // all of it is in the tail
 		h.publish(6, 6)
 		synctest.Wait()
-		h.publish(7, 11)
+		h.publish(7, 12)
 		h.want("6", "bye slow")
 		h.wantEnd()
 	})

@@ -1,0 +1,200 @@
+//go:build linux
+
+package conn
+
+import (
+	"strconv"
+	"sync"
+
+	"comet/gateway/wire"
+	"comet/pubsub"
+)
+
+// feedBytes is how much of a channel a feed keeps for streams that are behind.
+// One that is further behind is slow, and ended.
+const feedBytes = 1 << 20
+
+// spareBytes is the largest buffer that a feed keeps when all is written.
+const spareBytes = 1 << 10
+
+// feed is the newest part of a channel as HTTP chunks in one format, encoded
+// once. A stream's place in it is an offset, and all that it is behind is one
+// slice. It is made when the first stream wants it, and goes with the last.
+type feed struct {
+	key    feedKey
+	watch  pubsub.Watch
+	shards []*shard // one a writer, nil until it has a stream
+	users  int      // guarded by Parker.mu
+
+	mu      sync.Mutex // guards all below
+	next    uint64     // the place in the tail behind what is encoded
+	base    uint64     // the offset of buf[0]
+	buf     []byte     // only appended to, so that slices of it stay good
+	scratch []byte
+	blocked int // streams that wait for their sockets
+}
+
+// feedKey says what a feed is of. One for those that encode for themselves has
+// no format, and only wakes them.
+type feedKey struct {
+	channel *pubsub.Channel
+	format  wire.Format
+	own     bool
+}
+
+// shard is one writer's part of a feed.
+type shard struct {
+	feed   *feed
+	writer *writer
+	seats  []seat // owned by the writer
+	queued bool   // guarded by writer.mu
+
+	// Guarded by feed.mu.
+	streams int    // those that have joined
+	joining int    // those of them that the writer has not seated yet
+	busy    bool   // the writer has a slice of feed.buf
+	done    uint64 // up to here the writer has written, but for blocked streams
+}
+
+// seat is a stream's place in a shard; channel is which of its channels the
+// feed is of.
+type seat struct {
+	stream  *parked
+	channel int32
+}
+
+// Grown implements pubsub.Watcher: it encodes what came and wakes the writers.
+func (f *feed) Grown(items []pubsub.Item) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next += uint64(len(items))
+	if !f.key.own {
+		for i := range items {
+			f.encode(&items[i])
+		}
+		f.trim()
+	}
+	for _, s := range f.shards {
+		if s != nil && s.streams > 0 {
+			s.writer.grown(s)
+		}
+	}
+}
+
+// encode adds one item as a chunk of its own.
+func (f *feed) encode(it *pubsub.Item) {
+	var cursor [64]byte
+	f.scratch = appendItem(f.scratch[:0], f.key.format, it, it.After.Append(cursor[:0]), false)
+	f.buf = appendChunk(f.buf, f.scratch)
+}
+
+// trim drops what is over feedBytes, not at every message.
+func (f *feed) trim() {
+	if extra := len(f.buf) - feedBytes; extra > feedBytes {
+		f.buf = append([]byte(nil), f.buf[extra:]...)
+		f.base += uint64(extra)
+	}
+}
+
+// end is the offset behind the newest byte.
+func (f *feed) end() uint64 { return f.base + uint64(len(f.buf)) }
+
+// join finds the offset for a stream that is at place in the tail, and counts
+// it in the writer's shard. ok is false if messages have come since.
+func (f *feed) join(w *writer, place uint64) (s *shard, offset uint64, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.next != place && !f.key.own {
+		return nil, 0, false
+	}
+	if s = f.shards[w.number]; s == nil {
+		s = &shard{feed: f, writer: w}
+		f.shards[w.number] = s
+	}
+	s.streams++
+	s.joining++
+	return s, f.end(), true
+}
+
+// seated says that the writer has taken in a stream that had joined.
+func (s *shard) seated() {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	s.joining--
+	s.feed.forget()
+}
+
+// begin lends the writer all that is there; offset is that of its first byte.
+func (s *shard) begin() (data []byte, offset uint64) {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	s.busy = true
+	return s.feed.buf, s.feed.base
+}
+
+// finish says that the writer has written up to end, with so many more streams
+// blocked than before, and forgets what nobody needs any more.
+func (s *shard) finish(end uint64, blocked int) {
+	f := s.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.busy, s.done = false, end
+	f.blocked += blocked
+	f.forget()
+}
+
+// left says that a stream is gone, one that was blocked or not.
+func (s *shard) left(blocked bool) {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	s.streams--
+	if blocked {
+		s.feed.blocked--
+	}
+	s.feed.forget()
+}
+
+// forget empties the buffer if every stream has all of it.
+func (f *feed) forget() {
+	if f.blocked > 0 {
+		return
+	}
+	for _, s := range f.shards {
+		if s != nil && (s.busy || s.joining > 0 || s.streams > 0 && s.done != f.end()) {
+			return
+		}
+	}
+	f.base = f.end()
+	if f.buf = f.buf[:0]; cap(f.buf) > spareBytes {
+		f.buf = nil
+	}
+	f.scratch = nil
+}
+
+// addBlocked counts streams that wait for their sockets.
+func (f *feed) addBlocked(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.blocked += n
+}
+
+// behind reports whether the feed has forgotten offset.
+func (s *shard) behind(offset uint64) bool {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	return offset < s.feed.base
+}
+
+// appendChunk adds data as a chunk (RFC 9112 section 7.1).
+func appendChunk(b, data []byte) []byte {
+	if len(data) == 0 {
+		return b // an empty chunk would end the body
+	}
+	b = strconv.AppendUint(b, uint64(len(data)), 16)
+	b = append(b, "\r\n"...)
+	b = append(b, data...)
+	return append(b, "\r\n"...)
+}
+
+// lastChunk ends a body.
+const lastChunk = "0\r\n\r\n"

@@ -1,0 +1,165 @@
+package conn
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Listener is a net.Listener that also accepts connections that were parked
+// and have another request to come, and that refuses, with an answer, what
+// would be more than the process has descriptors for.
+type Listener struct {
+	net.Listener
+	limit  int64
+	logger *slog.Logger
+	open   atomic.Int64 // accepted or parked
+	full   atomic.Bool  // it was said that the limit is reached
+	back   chan net.Conn
+	fresh  chan accepted
+	closed chan struct{}
+	once   sync.Once
+	accept sync.WaitGroup
+}
+
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+// Listen wraps l. limit is how many connections there may be at a time.
+func Listen(l net.Listener, limit int, logger *slog.Logger) *Listener {
+	w := &Listener{
+		Listener: l, limit: int64(limit), logger: logger,
+		back: make(chan net.Conn), fresh: make(chan accepted), closed: make(chan struct{}),
+	}
+	w.accept.Go(w.acceptFresh)
+	return w
+}
+
+// Accept implements net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.back:
+		return c, nil
+	case a := <-l.fresh:
+		return a.conn, a.err
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *Listener) Close() error {
+	err := l.Listener.Close()
+	l.once.Do(func() { close(l.closed) })
+	l.accept.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Open is how many connections there are.
+func (l *Listener) Open() int64 { return l.open.Load() }
+
+// acceptFresh accepts until the listener is closed. An error goes to the
+// server, which waits a little before it asks again.
+func (l *Listener) acceptFresh() {
+	for {
+		c, err := l.Listener.Accept()
+		if err == nil && l.open.Load() >= l.limit {
+			l.refuse(c)
+			continue
+		}
+		if err == nil {
+			l.full.Store(false)
+			l.open.Add(1)
+			c = &counted{Conn: c, listener: l}
+		}
+		select {
+		case l.fresh <- accepted{c, err}:
+		case <-l.closed:
+			if err == nil {
+				c.Close()
+			}
+			return
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+	}
+}
+
+var refusal = func() []byte {
+	const body = `{"type":"urn:comet:problem:too-many-connections","title":"Too many connections","status":503,` +
+		`"detail":"This node has as many connections as its descriptor limit allows (ulimit -n): come back later, or to another node."}` + "\n"
+	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"+
+		"Content-Length: %d\r\nRetry-After: 5\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s", len(body), body)
+}()
+
+// refuse answers without waiting for the request, in one write that a new
+// connection's buffer always takes.
+func (l *Listener) refuse(c net.Conn) {
+	if !l.full.Swap(true) {
+		l.logger.Warn("refusing connections: the descriptor limit is reached, see ulimit -n", "connections", l.limit)
+	}
+	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = c.Write(refusal)
+	if t, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = t.CloseWrite() // so that a request that is still coming does not reset the answer away
+	}
+	c.Close()
+}
+
+// giveBack hands a connection to the server for its next request; read is what
+// of it was read already.
+func (l *Listener) giveBack(c net.Conn, read []byte) {
+	back := &counted{Conn: c, listener: l}
+	back.read.Reset(read)
+	select {
+	case l.back <- back:
+	case <-l.closed:
+		back.Close()
+	}
+}
+
+// counted is a connection that its listener counts until it is closed, or
+// taken over by a Parker.
+type counted struct {
+	net.Conn
+	listener *Listener
+	over     sync.Once
+	read     bytes.Reader // comes before what the connection has
+}
+
+// Read implements net.Conn.
+func (c *counted) Read(b []byte) (int, error) {
+	if c.read.Len() > 0 {
+		return c.read.Read(b)
+	}
+	return c.Conn.Read(b)
+}
+
+// Close implements net.Conn.
+func (c *counted) Close() error {
+	c.over.Do(func() { c.listener.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+// CloseWrite is what net/http closes a connection with, so that its last
+// answer is not reset away.
+func (c *counted) CloseWrite() error {
+	if t, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return t.CloseWrite()
+	}
+	return nil
+}
+
+// take keeps the connection counted when it is closed.
+func (c *counted) take() { c.over.Do(func() {}) }

@@ -1,0 +1,94 @@
+//go:build linux
+
+package conn
+
+import (
+	"errors"
+	"time"
+	"unique"
+
+	"golang.org/x/sys/unix"
+
+	"comet/gateway/wire"
+	"comet/pubsub"
+)
+
+// parked is a stream or poll that is nothing but a socket and its places. Its
+// writer owns it; who made it does not touch it after writer.add.
+type parked struct {
+	writer   *writer
+	fd       int32 // non-blocking, ours alone
+	ticket   ticket
+	index    int32  // in writer.all
+	written  uint32 // writer.now when something was last written
+	format   wire.Format
+	blocked  bool // the socket is full: wait for the poller
+	inside   bool // what was written last ended inside a chunk
+	gone     bool
+	places   []place   // one a channel
+	one      [1]place  // places of a stream of one channel
+	own      *own      // nil for a stream of one channel
+	poll     *poll     // nil for a stream
+	listener *Listener // that counts the connection; nil: none does
+	ended    func()
+}
+
+// place is where a stream is in one channel.
+type place struct {
+	shard *shard
+	seat  int32 // in shard.seats
+	// next is the offset of the next byte in the feed or, for what has its own
+	// encoding, the place of the next item in the tail.
+	next uint64
+}
+
+// own is what a connection has that encodes for itself: a stream of several
+// channels, whose cursors no other has, and a poll.
+type own struct {
+	cursors *pubsub.CursorSet
+	rest    []byte // encoded, but the socket was full
+}
+
+// poll is what a long-poll has besides.
+type poll struct {
+	head unique.Handle[string] // the answer's header, but for date and length; nearly all are alike
+	read []byte                // what of the next request was read already
+	wait time.Duration
+	due  uint32 // writer.now when it has waited long enough
+	slot int32  // in writer.due[due]
+}
+
+var errGone = errors.New("the client has gone")
+
+// write writes as much of data as the socket takes now.
+func (p *parked) write(data []byte) (n int, err error) {
+	for {
+		n, err = unix.Write(int(p.fd), data)
+		switch err {
+		case nil:
+			return n, nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, nil
+		default:
+			return 0, errGone
+		}
+	}
+}
+
+// take is what has come in any channel since it was last called, at most about
+// limit items; ok is false if a place has left its tail.
+func (p *parked) take(limit int) (all []pubsub.Delivery, ok bool) {
+	for i := range p.places {
+		place := &p.places[i]
+		items, next, ok := place.shard.feed.key.channel.From(place.next, max(1, limit-len(all)))
+		if !ok {
+			return nil, false
+		}
+		place.next = next
+		for _, it := range items {
+			all = append(all, pubsub.Delivery{Channel: i, Item: it})
+		}
+	}
+	return all, true
+}

@@ -1,0 +1,277 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"comet/pubsub"
+)
+
+// Parker parks streams. What cannot be parked (HTTP/2, TLS, HTTP/1.0) it holds
+// as a Portable does.
+type Parker struct {
+	Portable
+	poller  *poller
+	writers []*writer
+	turn    atomic.Uint64 // streams go to the writers by turns
+	stop    chan struct{}
+	running sync.WaitGroup
+	holding sync.WaitGroup // connections that are the server's no more and not parked yet
+	giving  sync.WaitGroup // connections on their way back to the server
+
+	mu    sync.Mutex
+	feeds map[feedKey]*feed
+}
+
+// NewParker starts a parker: a poller, and a writer for each core that Go uses.
+// heartbeat is as for Portable.
+func NewParker(heartbeat time.Duration) (*Parker, error) {
+	poller, err := newPoller()
+	if err != nil {
+		return nil, fmt.Errorf("park connections: %w", err)
+	}
+	p := &Parker{Portable: Portable{heartbeat}, poller: poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed)}
+	for i := range runtime.GOMAXPROCS(0) {
+		w := newWriter(p, i)
+		p.writers = append(p.writers, w)
+		p.running.Go(func() { w.run(p.stop) })
+	}
+	p.running.Go(poller.run)
+	return p, nil
+}
+
+// Leave says goodbye to every parked stream, now and from now on. It does not
+// wait.
+func (p *Parker) Leave() {
+	for _, w := range p.writers {
+		w.leave()
+	}
+}
+
+// Close waits for what is not parked yet, which must be about to end (Leave),
+// ends what is parked, and waits for it. Its listener must be closed.
+func (p *Parker) Close() error {
+	p.holding.Wait()
+	close(p.stop)
+	err := p.poller.close()
+	p.running.Wait()
+	p.giving.Wait()
+	return err
+}
+
+// Hold holds s. It returns when s is over or parked.
+func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
+	if r.TLS != nil || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 {
+		p.Portable.Hold(w, r, s)
+		return
+	}
+	p.holding.Add(1) // before the server stops counting the connection
+	defer p.holding.Done()
+	connection, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		p.Portable.Hold(w, r, s)
+		return
+	}
+	defer connection.Close()
+	s.setHeader(w.Header())
+	if p.pumpUntilParked(r.Context(), connection, w.Header(), s) {
+		return
+	}
+	s.end()
+}
+
+// pumpUntilParked writes to a hijacked connection until its stream can be
+// parked, or is over.
+func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, header http.Header, s *Stream) (parked bool) {
+	out := appendResponse(nil, header)
+	write := func(b []byte) error {
+		if err := connection.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return err
+		}
+		_, err := connection.Write(appendChunk(out, b))
+		out = out[:0]
+		return err
+	}
+	bye := s.pump(ctx, p.Heartbeat, write, func() bool {
+		parked = p.park(connection, s)
+		return parked
+	})
+	if len(bye) > 0 && write(bye) == nil {
+		_, _ = connection.Write([]byte(lastChunk))
+	}
+	return parked
+}
+
+// appendResponse adds the start of a chunked response.
+func appendResponse(b []byte, header http.Header) []byte {
+	header.Set("Transfer-Encoding", "chunked")
+	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	b = appendHeader(append(b, "HTTP/1.1 200 OK\r\n"...), header)
+	return append(b, "\r\n"...)
+}
+
+// appendHeader adds the fields in an order that is always the same.
+func appendHeader(b []byte, header http.Header) []byte {
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		for _, v := range header[name] {
+			b = append(b, name...)
+			b = append(b, ": "...)
+			b = append(b, headerValue.Replace(v)...)
+			b = append(b, "\r\n"...)
+		}
+	}
+	return b
+}
+
+// headerValue keeps a value from ending its line, as net/http does.
+var headerValue = strings.NewReplacer("\n", " ", "\r", " ")
+
+// park takes over the connection of a stream whose subscriber has all that is
+// there. It reports whether it could; if not, the caller goes on.
+func (p *Parker) park(connection net.Conn, s *Stream) bool {
+	if !allLive(s.Subscriber) {
+		return false
+	}
+	w := p.nextWriter()
+	q := &parked{writer: w, format: s.Format, ended: s.Ended}
+	if !p.join(q, s) {
+		return false
+	}
+	fd, listener, err := takeOver(connection)
+	if err != nil {
+		p.unjoin(q)
+		return false
+	}
+	q.fd, q.listener = fd, listener
+	s.Subscriber.Close()
+	w.add(q)
+	return true
+}
+
+func (p *Parker) nextWriter() *writer {
+	return p.writers[p.turn.Add(1)%uint64(len(p.writers))]
+}
+
+// join gives q its places in the feeds; false if one has moved on.
+func (p *Parker) join(q *parked, s *Stream) bool {
+	if s.Several {
+		p.joinOwn(q, s.Subscriber, s.Cursors)
+		return true
+	}
+	channel, next, _ := s.Subscriber.Place(0)
+	f := p.useFeed(feedKey{channel: channel, format: s.Format})
+	shard, offset, ok := f.join(q.writer, next)
+	if !ok {
+		p.releaseFeed(f)
+		return false
+	}
+	q.one[0] = place{shard: shard, next: offset}
+	q.places = q.one[:]
+	return true
+}
+
+// joinOwn gives q, which encodes for itself, its places.
+func (p *Parker) joinOwn(q *parked, s *pubsub.Subscriber, cursors *pubsub.CursorSet) {
+	q.own = &own{cursors: cursors}
+	q.places = make([]place, s.Channels())
+	for i := range q.places {
+		channel, next, _ := s.Place(i)
+		shard, _, _ := p.useFeed(feedKey{channel: channel, own: true}).join(q.writer, next)
+		q.places[i] = place{shard: shard, next: next}
+	}
+}
+
+// unjoin is for what has joined but never got to its writer.
+func (p *Parker) unjoin(q *parked) {
+	for i := range q.places {
+		s := q.places[i].shard
+		s.seated()
+		s.left(false)
+		p.releaseFeed(s.feed)
+	}
+}
+
+// useFeed finds or makes a feed. Each use needs a releaseFeed.
+func (p *Parker) useFeed(key feedKey) *feed {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.feeds[key]
+	if f == nil {
+		f = &feed{key: key, shards: make([]*shard, len(p.writers))}
+		p.feeds[key] = f
+		key.channel.Share()
+		f.mu.Lock()
+		f.next = key.channel.Watch(&f.watch, f)
+		f.mu.Unlock()
+	}
+	f.users++
+	return f
+}
+
+func (p *Parker) releaseFeed(f *feed) {
+	p.mu.Lock()
+	f.users--
+	last := f.users == 0
+	if last {
+		delete(p.feeds, f.key)
+	}
+	p.mu.Unlock()
+	if last {
+		f.key.channel.Unwatch(&f.watch)
+		f.key.channel.Release()
+	}
+}
+
+// takeOver returns a descriptor of the connection that is ours alone; the
+// connection itself can be closed. Without its net.Conn and Go's own poller
+// entry a parked stream is about 1 KiB smaller. The listener, if any, goes on
+// counting the connection.
+func takeOver(connection net.Conn) (fd int32, l *Listener, err error) {
+	c, isCounted := connection.(*counted)
+	if isCounted {
+		connection = c.Conn
+	}
+	if fd, err = duplicate(connection); err != nil {
+		return 0, nil, err
+	}
+	// A peer that has vanished while something is to be sent; an idle one is
+	// found by the heartbeats. Not for other than TCP, which then says no.
+	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(writeTimeout.Milliseconds()))
+	if isCounted {
+		c.take()
+		l = c.listener
+	}
+	return fd, l, nil
+}
+
+func duplicate(connection net.Conn) (fd int32, err error) {
+	c, ok := connection.(syscall.Conn)
+	if !ok {
+		return 0, fmt.Errorf("%T has no descriptor", connection)
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	dupErr := raw.Control(func(original uintptr) {
+		var n int
+		n, err = unix.FcntlInt(original, unix.F_DUPFD_CLOEXEC, 0)
+		fd = int32(n)
+	})
+	return fd, errors.Join(dupErr, err)
+}
+
+var _ pubsub.Watcher = (*feed)(nil)

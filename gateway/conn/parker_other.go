@@ -1,0 +1,16 @@
+//go:build !linux
+
+package conn
+
+import "time"
+
+// Parker holds streams as a Portable does: parking needs Linux's epoll.
+type Parker struct{ Portable }
+
+// NewParker makes a parker.
+func NewParker(heartbeat time.Duration) (*Parker, error) {
+	return &Parker{Portable{heartbeat}}, nil
+}
+
+// Close implements the same as on Linux.
+func (p *Parker) Close() error { return nil }

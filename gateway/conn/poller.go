@@ -1,0 +1,136 @@
+//go:build linux
+
+package conn
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// poller watches the sockets of parked streams: for peers that leave, and for
+// room in those that were full. One epoll instance serves all writers; it is
+// itself watched by Go's poller, so waiting for it takes no thread.
+type poller struct {
+	fd   int
+	file *os.File // of fd; never ask it for its Fd, which would make it blocking
+	wait syscall.RawConn
+
+	mu    sync.Mutex
+	seats []pollSeat // by ticket
+	free  []int32
+}
+
+// ticket names a stream to the kernel: a seat, and how often it was taken, so
+// that an event for a former stream of the seat is known as such.
+type ticket struct{ seat, turn int32 }
+
+type pollSeat struct {
+	stream *parked
+	turn   int32
+}
+
+// event is what was seen of a stream.
+type event struct {
+	stream *parked
+	closed bool // else writable
+}
+
+func newPoller() (*poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "epoll")
+	wait, err := file.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	return &poller{fd: fd, file: file, wait: wait}, nil
+}
+
+// Edge-triggered: each change once. EPOLLRDHUP is the peer that closed, or
+// closed its sending half, which counts as gone, as it does in net/http.
+const (
+	watchClosed   = unix.EPOLLRDHUP | unix.EPOLLET
+	watchWritable = watchClosed | unix.EPOLLOUT
+)
+
+// add watches p from now on.
+func (l *poller) add(p *parked) error {
+	l.mu.Lock()
+	if n := len(l.free); n > 0 {
+		p.ticket.seat = l.free[n-1]
+		l.free = l.free[:n-1]
+	} else {
+		p.ticket.seat = int32(len(l.seats))
+		l.seats = append(l.seats, pollSeat{})
+	}
+	seat := &l.seats[p.ticket.seat]
+	seat.stream = p
+	p.ticket.turn = seat.turn
+	l.mu.Unlock()
+	return l.control(unix.EPOLL_CTL_ADD, p, watchClosed)
+}
+
+// awaitWritable asks for an event when p's socket has room.
+func (l *poller) awaitWritable(p *parked) {
+	_ = l.control(unix.EPOLL_CTL_MOD, p, watchWritable) // fails only without memory; then p's time runs out
+}
+
+func (l *poller) control(op int, p *parked, events uint32) error {
+	return unix.EpollCtl(l.fd, op, int(p.fd), &unix.EpollEvent{Events: events, Fd: p.ticket.seat, Pad: p.ticket.turn})
+}
+
+// forget frees p's seat. Closing its socket is what ends the watch.
+func (l *poller) forget(p *parked) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seat := &l.seats[p.ticket.seat]
+	seat.stream = nil
+	seat.turn++
+	l.free = append(l.free, p.ticket.seat)
+}
+
+// release forgets p without its socket being closed.
+func (l *poller) release(p *parked) {
+	_ = unix.EpollCtl(l.fd, unix.EPOLL_CTL_DEL, int(p.fd), nil) // it is there
+	l.forget(p)
+}
+
+func (l *poller) at(t ticket) *parked {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if seat := l.seats[t.seat]; seat.turn == t.turn {
+		return seat.stream
+	}
+	return nil
+}
+
+// run hands events to the writers until close.
+func (l *poller) run() {
+	events := make([]unix.EpollEvent, 256)
+	for {
+		var n int
+		err := l.wait.Read(func(fd uintptr) bool {
+			n, _ = unix.EpollWait(int(fd), events, 0)
+			return n > 0
+		})
+		if err != nil {
+			return // closed
+		}
+		for _, e := range events[:max(n, 0)] {
+			if p := l.at(ticket{e.Fd, e.Pad}); p != nil {
+				p.writer.post(event{p, e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0})
+			}
+		}
+	}
+}
+
+func (l *poller) close() error { return l.file.Close() }

@@ -1,0 +1,128 @@
+//go:build linux
+
+package conn
+
+// flush writes to every stream of a shard what it is behind.
+func (w *writer) flush(s *shard) {
+	data, base := s.begin()
+	blocked := 0
+	for i := len(s.seats) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
+		p := s.seats[i].stream
+		if p.blocked {
+			continue
+		}
+		if w.send(p, data, base); p.blocked && !p.gone {
+			blocked++
+		}
+	}
+	s.finish(base+uint64(len(data)), blocked)
+}
+
+// catchUp writes to one stream what it is behind.
+func (w *writer) catchUp(p *parked) {
+	s := p.places[0].shard
+	data, base := s.begin()
+	blocked := 0
+	if w.send(p, data, base); p.blocked && !p.gone {
+		blocked = 1
+	}
+	done := s.done
+	if len(s.seats) <= 1 {
+		done = base + uint64(len(data))
+	}
+	s.finish(done, blocked)
+}
+
+// unblock goes on with a stream whose socket has room again.
+func (w *writer) unblock(p *parked) {
+	p.blocked = false
+	for i := range p.places {
+		p.places[i].shard.feed.addBlocked(-1)
+	}
+	w.catchUp(p)
+}
+
+// send writes what p is behind: of data, which begins at base, or of what it
+// encodes itself. A stream whose place is gone is slow.
+func (w *writer) send(p *parked, data []byte, base uint64) {
+	switch {
+	case p.poll != nil:
+		w.tryAnswer(p)
+		return
+	case p.own != nil:
+		w.sendOwn(p)
+		return
+	}
+	place := &p.one[0]
+	if place.next < base {
+		w.goodbye(p, reasonSlow)
+		return
+	}
+	if n, ok := w.write(p, data[place.next-base:]); ok {
+		place.next += uint64(n)
+	}
+}
+
+// write writes data, or what the socket takes of it: then p is blocked. ok is
+// false if p is gone.
+func (w *writer) write(p *parked, data []byte) (n int, ok bool) {
+	if len(data) == 0 {
+		return 0, true
+	}
+	n, err := p.write(data)
+	if err != nil {
+		w.remove(p)
+		return 0, false
+	}
+	if n > 0 {
+		p.written = w.now
+		p.inside = n < len(data)
+	}
+	if n < len(data) {
+		p.blocked = true
+		w.parker.poller.awaitWritable(p)
+	}
+	return n, true
+}
+
+// sendOwn writes what a stream of several channels is behind in any.
+func (w *writer) sendOwn(p *parked) {
+	for {
+		n, ok := w.write(p, p.own.rest)
+		if p.own.rest = p.own.rest[n:]; !ok || p.blocked {
+			return
+		}
+		p.own.rest = nil
+		data, ok := w.encodeOwn(p)
+		if !ok {
+			w.goodbye(p, reasonSlow)
+			return
+		}
+		if len(data) == 0 {
+			return
+		}
+		if n, ok = w.write(p, data); !ok {
+			return
+		}
+		if n < len(data) {
+			p.own.rest = append([]byte(nil), data[n:]...)
+			return
+		}
+	}
+}
+
+// encodeOwn encodes some of what p is behind, into w.scratch; ok is false if a
+// place has left its tail.
+func (w *writer) encodeOwn(p *parked) (data []byte, ok bool) {
+	items, ok := p.take(pumpItems)
+	b := w.scratch[:0]
+	var event, cursor []byte
+	for i := range items {
+		p.own.cursors.Set(items[i].Channel, items[i].After)
+		cursor = p.own.cursors.Append(cursor[:0])
+		event = appendItem(event[:0], p.format, &items[i].Item, cursor, true)
+		b = appendChunk(b, event)
+	}
+	w.scratch = b
+	return b, ok
+}

@@ -1,0 +1,183 @@
+//go:build linux
+
+package conn
+
+import (
+	"sync"
+	"time"
+
+	"comet/gateway/wire"
+)
+
+// A writer looks up at every tick: it walks through its streams once in the
+// time of a heartbeat, in at least minSteps steps, which spreads the
+// heartbeats; and polls end at most maxTick late.
+const (
+	minSteps = 32
+	maxTick  = 250 * time.Millisecond
+)
+
+// writer writes to its share of what is parked, with one goroutine.
+type writer struct {
+	parker *Parker
+	number int
+	tick   time.Duration
+	steps  uint32        // ticks in a heartbeat
+	kick   chan struct{} // holds a token while there is something to do
+
+	mu    sync.Mutex // guards inbox and shard.queued
+	inbox inbox
+
+	// Owned by run.
+	all       []*parked
+	now       uint32                  // counts ticks
+	walked    int                     // how far the walk of this round is
+	due       map[uint32][]*parked    // polls by the tick at which they have waited long enough
+	heartbeat [wire.NDJSON + 1][]byte // by format
+	scratch   []byte
+}
+
+// inbox is what others hand in.
+type inbox struct {
+	joins  []*parked
+	events []event
+	ready  []*shard // with feeds that have grown
+	leave  bool     // say goodbye to all, and to who comes later
+}
+
+func newWriter(p *Parker, number int) *writer {
+	tick := min(p.Heartbeat/minSteps, maxTick)
+	w := &writer{
+		parker: p, number: number, tick: tick, steps: uint32(p.Heartbeat / tick),
+		kick: make(chan struct{}, 1), due: make(map[uint32][]*parked),
+	}
+	for f := range w.heartbeat {
+		w.heartbeat[f] = appendChunk(nil, wire.Format(f).AppendHeartbeat(nil))
+	}
+	return w
+}
+
+// hand lets put put something into the inbox, and wakes the writer.
+func (w *writer) hand(put func(*inbox)) {
+	w.mu.Lock()
+	put(&w.inbox)
+	w.mu.Unlock()
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}
+
+// add hands in what has joined its feeds.
+func (w *writer) add(p *parked) { w.hand(func(in *inbox) { in.joins = append(in.joins, p) }) }
+
+// post hands in what the poller saw.
+func (w *writer) post(e event) { w.hand(func(in *inbox) { in.events = append(in.events, e) }) }
+
+// grown says that s's feed has.
+func (w *writer) grown(s *shard) {
+	w.hand(func(in *inbox) {
+		if !s.queued {
+			s.queued = true
+			in.ready = append(in.ready, s)
+		}
+	})
+}
+
+// leave says goodbye to all.
+func (w *writer) leave() { w.hand(func(in *inbox) { in.leave = true }) }
+
+// run works until stop is closed.
+func (w *writer) run(stop <-chan struct{}) {
+	tick := time.NewTicker(w.tick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.kick:
+			w.work()
+		case <-tick.C:
+			w.walk()
+		case <-stop:
+			w.work()
+			for len(w.all) > 0 {
+				w.remove(w.all[len(w.all)-1])
+			}
+			return
+		}
+	}
+}
+
+// work does what has been handed in.
+func (w *writer) work() {
+	w.mu.Lock()
+	in := w.inbox
+	w.inbox = inbox{leave: in.leave}
+	for _, s := range in.ready {
+		s.queued = false
+	}
+	w.mu.Unlock()
+	for _, p := range in.joins {
+		w.seat(p)
+	}
+	for _, e := range in.events {
+		w.handle(e)
+	}
+	for _, s := range in.ready {
+		w.flush(s)
+	}
+	if in.leave {
+		w.sayGoodbye()
+	}
+}
+
+// handle does what the poller saw.
+func (w *writer) handle(e event) {
+	switch p := e.stream; {
+	case p.gone:
+	case e.closed:
+		w.remove(p)
+	case p.blocked:
+		w.unblock(p)
+	}
+}
+
+// walk ends the polls that are due, and looks after the next part of the
+// streams: heartbeats, and those that have been full for too long.
+func (w *writer) walk() {
+	w.now++
+	for len(w.due[w.now]) > 0 {
+		w.answer(w.due[w.now][0], nil)
+	}
+	delete(w.due, w.now)
+	for range len(w.all)/int(w.steps) + 1 {
+		if len(w.all) == 0 {
+			return
+		}
+		w.walked = (w.walked + 1) % len(w.all)
+		w.lookAfter(w.all[w.walked])
+	}
+}
+
+func (w *writer) lookAfter(p *parked) {
+	quiet := w.now - p.written
+	switch {
+	case p.poll != nil:
+	case p.blocked && time.Duration(quiet)*w.tick > writeTimeout:
+		w.remove(p)
+	case p.blocked && p.own == nil && p.one[0].shard.behind(p.one[0].next):
+		w.goodbye(p, reasonSlow)
+	case !p.blocked && quiet+1 >= w.steps:
+		w.beat(p)
+	}
+}
+
+// beat writes a heartbeat.
+func (w *writer) beat(p *parked) {
+	beat := w.heartbeat[p.format]
+	switch n, err := p.write(beat); {
+	case err != nil, 0 < n && n < len(beat): // part of one: full, and silent for so long
+		w.remove(p)
+	case n > 0:
+		p.written = w.now
+	}
+}

@@ -1,0 +1,103 @@
+package pubsub
+
+import "time"
+
+// Channel is one channel that is open at a hub: its tail, shared by all who
+// read it there. Each hold on it needs one Release. Its methods may be called
+// concurrently.
+type Channel struct {
+	tail
+	hub   *Hub
+	ready chan struct{} // closed by the syncer once the tail is opened
+
+	// Guarded by Hub.mu.
+	users  int
+	unused time.Time // since when users is 0
+
+	// Guarded by syncer.mu.
+	queued bool
+
+	// Guarded by tail.mu: a ring, with its own end as the only element if
+	// nobody watches.
+	watchers Watch
+}
+
+// Watch is one watcher of a channel: a link of the list that the channel
+// keeps, so that watching costs no memory but this. The zero value is not
+// watching.
+type Watch struct {
+	watcher    Watcher
+	prev, next *Watch
+}
+
+// Watcher is told when a channel's tail has grown, and by what. Grown must neither block nor call the channel, which is
+// locked. The items must not be changed.
+type Watcher interface{ Grown(items []Item) }
+
+func newChannel(name string, h *Hub) *Channel {
+	c := &Channel{tail: tail{limits: h.options.Tail, follow: follower{channel: name}}, hub: h, ready: make(chan struct{})}
+	c.watchers.prev, c.watchers.next = &c.watchers, &c.watchers
+	return c
+}
+
+// Name is the channel's name.
+func (c *Channel) Name() string { return c.follow.channel }
+
+// Watch tells w of everything from place on, until Unwatch(link).
+func (c *Channel) Watch(link *Watch, w Watcher) (place uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	end := &c.watchers
+	*link = Watch{watcher: w, prev: end.prev, next: end}
+	link.prev.next, end.prev = link, link
+	place, _ = c.end()
+	return place
+}
+
+// Unwatch ends a Watch. It may be called more than once, and without Watch.
+func (c *Channel) Unwatch(link *Watch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if link.watcher == nil {
+		return
+	}
+	link.prev.next, link.next.prev = link.next, link.prev
+	*link = Watch{}
+}
+
+// tellWatchers tells what has been appended since the tail's end was at place.
+// The tail must be locked.
+func (c *Channel) tellWatchers(place uint64) {
+	if end, _ := c.end(); end > place {
+		for link := c.watchers.next; link != &c.watchers; link = link.next {
+			link.watcher.Grown(c.items[place-c.first:])
+		}
+	}
+}
+
+// From returns the tail's items from place on, at most limit, and the place
+// behind them. ok is false if place has left the tail. The items must not be
+// changed.
+func (c *Channel) From(place uint64, limit int) (items []Item, next uint64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	items, ok = c.from(place, limit)
+	return items, place + uint64(len(items)), ok
+}
+
+// Share is one more hold on the channel, with a Release of its own. Only who
+// holds it may share it.
+func (c *Channel) Share() {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	c.users++
+}
+
+// Release lets go of the channel.
+func (c *Channel) Release() {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	if c.users--; c.users == 0 {
+		c.unused = time.Now()
+	}
+}
