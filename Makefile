@@ -10,10 +10,10 @@ FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build test check bench fuzz mutants redis tidy clean go compiler
+.PHONY: help run build test check bench yardstick fuzz mutants redis tidy clean go compiler
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: go ## the demo: three nodes on http://127.0.0.1:8080 (ARGS="--redis …")
 	go run ./cmd/comet demo $(ARGS)
@@ -39,6 +39,9 @@ check: go ## gofmt, go vet (also for macOS and Windows) and staticcheck
 
 bench: go ## all benchmarks, or those that match (BENCH=Publish)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+yardstick: go ## Comet beside Nchan on the same Redis, as a table (needs nginx and libnginx-mod-nchan; 10 minutes)
+	go run ./gateway/loadtest/yardstick -rounds 3 $(ARGS)
 
 fuzz: go ## each fuzz test for a short time (FUZZTIME=10s)
 	@packages=$$(go list ./...) || exit 1; \

@@ -7,7 +7,6 @@ import (
 
 	"comet/gateway/conn"
 	"comet/gateway/wire"
-	"comet/pubsub"
 )
 
 // events: GET /v1/events
@@ -17,35 +16,25 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	format := formatOf(r, p)
-	s, err := g.subscriptionOf(r, p)
+	s, err := g.subscribe(r, p)
 	if err != nil {
 		return err
 	}
-	release, err := g.admit()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := g.whileHere(r)
-	defer cancel()
-	subscriber, err := g.options.Hub.Subscribe(ctx, s.starts)
-	if err != nil {
-		release()
-		return err
-	}
-	g.options.Holder.Hold(w, r.WithContext(ctx), &conn.Stream{
-		Subscriber: subscriber,
-		Cursors:    pubsub.NewCursorSet(s.channels, subscriber.Start()),
-		Several:    len(s.channels) > 1,
+	defer s.cancel()
+	g.options.Holder.Hold(w, s.request, &conn.Stream{
+		Subscriber: s.subscriber,
+		Cursors:    s.cursors,
+		Several:    s.several,
 		Format:     format,
 		Node:       g.options.Node,
 		Leaving:    errLeaving,
-		Ended:      release,
+		Ended:      g.release,
 	})
 	return nil
 }
 
 // formatOf is the encoding that the client asks for. The caller reports
-// p.err, which subscriptionOf does.
+// p.err, which subscribe does.
 func formatOf(r *http.Request, p *parameters) wire.Format {
 	if p.choice("format", "json", "raw") == "raw" {
 		return wire.SSERaw

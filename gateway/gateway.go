@@ -116,16 +116,16 @@ func (g *Gateway) whileHere(r *http.Request) (context.Context, context.CancelFun
 }
 
 // admit counts a stream or poll, or refuses it. Call release when it ends.
-func (g *Gateway) admit() (release func(), err error) {
+func (g *Gateway) admit() error {
 	if g.leaving.Err() != nil {
-		return nil, errLeaving
+		return errLeaving
 	}
 	limit := int64(g.options.Limits.Connections)
 	if n := g.connections.Add(1); limit > 0 && n > limit {
-		g.connections.Add(-1)
-		return nil, tooManyConnections(limit)
+		g.release()
+		return tooManyConnections(limit)
 	}
-	return g.release, nil
+	return nil
 }
 
 func (g *Gateway) release() { g.connections.Add(-1) }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"comet/gateway/conn"
-	"comet/pubsub"
 )
 
 // defaultWait is how long a poll waits that does not say.
@@ -18,26 +17,16 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	wait := p.wait("wait", defaultWait, g.options.Limits.Wait)
-	s, err := g.subscriptionOf(r, p)
+	s, err := g.subscribe(r, p)
 	if err != nil {
 		return err
 	}
-	release, err := g.admit()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := g.whileHere(r)
-	defer cancel()
-	subscriber, err := g.options.Hub.Subscribe(ctx, s.starts)
-	if err != nil {
-		release()
-		return err
-	}
-	return g.options.Holder.HoldPoll(w, r.WithContext(ctx), &conn.Poll{
-		Subscriber: subscriber,
-		Cursors:    pubsub.NewCursorSet(s.channels, subscriber.Start()),
+	defer s.cancel()
+	return g.options.Holder.HoldPoll(w, s.request, &conn.Poll{
+		Subscriber: s.subscriber,
+		Cursors:    s.cursors,
 		Wait:       wait,
 		Leaving:    errLeaving,
-		Ended:      release,
+		Ended:      g.release,
 	})
 }

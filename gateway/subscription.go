@@ -1,48 +1,80 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
 	"comet/pubsub"
 )
 
-// subscription is what a request to events or poll asks for.
+// subscription is a stream or poll that was let in.
 type subscription struct {
-	channels []string // sorted, distinct
-	starts   []pubsub.Start
+	request    *http.Request // its context ends with errLeaving when the node leaves
+	cancel     context.CancelFunc
+	subscriber *pubsub.Subscriber
+	cursors    *pubsub.CursorSet
+	several    bool // more than one channel
 }
 
-// subscriptionOf reads `channel`, and where to begin: the Last-Event-ID header
-// (which an EventSource sends along with the URL it began with, so it counts
-// first), else `cursor`, else `last`, else with the next message.
-func (g *Gateway) subscriptionOf(r *http.Request, p *parameters) (*subscription, error) {
-	s := &subscription{channels: slices.Clone(p.Values["channel"])}
-	slices.Sort(s.channels)
-	s.channels = slices.Compact(s.channels)
-	if len(s.channels) == 0 {
-		return nil, problem(invalidChannel, "The parameter channel is missing: give one or several, as in ?channel=news&channel=chat/1.")
-	}
-	if limit := g.options.Limits.Channels; len(s.channels) > limit {
-		return nil, problem(invalidParameter, "A subscription may have %d channels at most (limits.channels), this has %d.", limit, len(s.channels))
-	}
-	for _, channel := range s.channels {
-		if err := pubsub.ValidateChannel(channel); err != nil {
-			return nil, err
-		}
-		if err := g.options.Access.maySubscribe(channel); err != nil {
-			return nil, err
-		}
-	}
-	from, err := fromOf(r, p, s.channels)
+// subscribe lets in what a request to events or poll asks for. The caller
+// cancels it when the request has been handled, and calls g.release when what
+// was let in is over.
+func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, error) {
+	channels, starts, err := g.startsOf(r, p)
 	if err != nil {
 		return nil, err
 	}
-	s.starts = make([]pubsub.Start, len(s.channels))
-	for i, channel := range s.channels {
-		s.starts[i] = pubsub.Start{Channel: channel, From: from[i]}
+	if err := g.admit(); err != nil {
+		return nil, err
 	}
-	return s, nil
+	ctx, cancel := g.whileHere(r)
+	subscriber, err := g.options.Hub.Subscribe(ctx, starts)
+	if err != nil {
+		cancel()
+		g.release()
+		return nil, err
+	}
+	return &subscription{
+		request:    r.WithContext(ctx),
+		cancel:     cancel,
+		subscriber: subscriber,
+		cursors:    pubsub.NewCursorSet(channels, subscriber.Start()),
+		several:    len(channels) > 1,
+	}, nil
+}
+
+// startsOf reads `channel`, and where to begin: the Last-Event-ID header
+// (which an EventSource sends along with the URL it began with, so it counts
+// first), else `cursor`, else `last`, else with the next message. The channels
+// are sorted and distinct, with a start for each.
+func (g *Gateway) startsOf(r *http.Request, p *parameters) (channels []string, starts []pubsub.Start, err error) {
+	channels = slices.Clone(p.Values["channel"])
+	slices.Sort(channels)
+	channels = slices.Compact(channels)
+	if len(channels) == 0 {
+		return nil, nil, problem(invalidChannel, "The parameter channel is missing: give one or several, as in ?channel=news&channel=chat/1.")
+	}
+	if limit := g.options.Limits.Channels; len(channels) > limit {
+		return nil, nil, problem(invalidParameter, "A subscription may have %d channels at most (limits.channels), this has %d.", limit, len(channels))
+	}
+	for _, channel := range channels {
+		if err := pubsub.ValidateChannel(channel); err != nil {
+			return nil, nil, err
+		}
+		if err := g.options.Access.maySubscribe(channel); err != nil {
+			return nil, nil, err
+		}
+	}
+	from, err := fromOf(r, p, channels)
+	if err != nil {
+		return nil, nil, err
+	}
+	starts = make([]pubsub.Start, len(channels))
+	for i, channel := range channels {
+		starts[i] = pubsub.Start{Channel: channel, From: from[i]}
+	}
+	return channels, starts, nil
 }
 
 // fromOf is where to begin in each channel.
