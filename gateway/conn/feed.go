@@ -31,7 +31,7 @@ type feed struct {
 	base    uint64     // the offset of buf[0]
 	buf     []byte     // only appended to, so that slices of it stay good
 	scratch []byte
-	blocked int // streams that wait for their sockets
+	blocked int // streams that wait for their sockets to take more of buf
 }
 
 // feedKey says what a feed is of. One for those that encode for themselves has
@@ -69,10 +69,12 @@ func (f *feed) Grown(items []pubsub.Item) {
 	defer f.mu.Unlock()
 	f.next += uint64(len(items))
 	if !f.key.own {
+		newest := 0
 		for i := range items {
+			newest = len(f.buf)
 			f.encode(&items[i])
 		}
-		f.trim()
+		f.trim(newest)
 	}
 	for _, s := range f.shards {
 		if s != nil && s.streams > 0 {
@@ -88,9 +90,13 @@ func (f *feed) encode(it *pubsub.Item) {
 	f.buf = appendChunk(f.buf, f.scratch)
 }
 
-// trim drops what is over feedBytes, not at every message.
-func (f *feed) trim() {
-	if extra := len(f.buf) - feedBytes; extra > feedBytes {
+// trim drops what is over feedBytes, not at every message, and nothing of the
+// newest, however large: it begins at f.buf[newest].
+func (f *feed) trim(newest int) {
+	if len(f.buf) <= 2*feedBytes {
+		return
+	}
+	if extra := min(len(f.buf)-feedBytes, newest); extra > 0 {
 		f.buf = append([]byte(nil), f.buf[extra:]...)
 		f.base += uint64(extra)
 	}
@@ -169,13 +175,6 @@ func (f *feed) forget() {
 		f.buf = nil
 	}
 	f.scratch = nil
-}
-
-// addBlocked counts streams that wait for their sockets.
-func (f *feed) addBlocked(n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.blocked += n
 }
 
 // behind reports whether the feed has forgotten offset.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -25,6 +26,7 @@ type Listener struct {
 	closed chan struct{}
 	once   sync.Once
 	accept sync.WaitGroup
+	polite chan struct{} // holds a token for each refusal under way
 }
 
 type accepted struct {
@@ -37,6 +39,7 @@ func Listen(l net.Listener, limit int, logger *slog.Logger) *Listener {
 	w := &Listener{
 		Listener: l, limit: int64(limit), logger: logger,
 		back: make(chan net.Conn), fresh: make(chan accepted), closed: make(chan struct{}),
+		polite: make(chan struct{}, maxPolite),
 	}
 	w.accept.Go(w.acceptFresh)
 	return w
@@ -103,18 +106,48 @@ var refusal = func() []byte {
 		"Content-Length: %d\r\nRetry-After: 5\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s", len(body), body)
 }()
 
-// refuse answers without waiting for the request, in one write that a new
-// connection's buffer always takes.
+// A refusal takes a descriptor, so there are at most so many at a time, each
+// for at most so long. Beyond that none is waited for.
+const (
+	maxPolite  = 16
+	refuseTime = time.Second
+)
+
+// refuse answers. It does not block.
 func (l *Listener) refuse(c net.Conn) {
 	if !l.full.Swap(true) {
 		l.logger.Warn("refusing connections: the descriptor limit is reached, see ulimit -n", "connections", l.limit)
 	}
-	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = c.Write(refusal)
-	if t, ok := c.(interface{ CloseWrite() error }); ok {
-		_ = t.CloseWrite() // so that a request that is still coming does not reset the answer away
+	select {
+	case l.polite <- struct{}{}:
+		l.accept.Go(func() {
+			l.answerRefusal(c)
+			<-l.polite
+		})
+	default:
+		_ = c.SetDeadline(time.Now().Add(refuseTime))
+		_, _ = c.Write(refusal) // a new connection's buffer takes it at once
+		c.Close()
 	}
-	c.Close()
+}
+
+// answerRefusal waits for the request, because many clients take an answer
+// that comes before it for none, and then for the client to go, because what it
+// still sends to a closed connection would reset the answer away.
+func (l *Listener) answerRefusal(c net.Conn) {
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(refuseTime))
+	var request [4 << 10]byte
+	if _, err := c.Read(request[:]); err != nil {
+		return
+	}
+	if _, err := c.Write(refusal); err != nil {
+		return
+	}
+	if t, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = t.CloseWrite()
+	}
+	_, _ = io.Copy(io.Discard, c)
 }
 
 // giveBack hands a connection to the server for its next request; read is what

@@ -47,6 +47,7 @@ type place struct {
 type own struct {
 	cursors *pubsub.CursorSet
 	rest    []byte // encoded, but the socket was full
+	turn    int    // the place to take from first, so that a busy channel does not starve others
 }
 
 // poll is what a long-poll has besides.
@@ -57,6 +58,10 @@ type poll struct {
 	due  uint32 // writer.now when it has waited long enough
 	slot int32  // in writer.due[due]
 }
+
+// needsFeed reports whether p's feed must keep what p waits to write. What
+// encodes for itself needs only the tail.
+func (p *parked) needsFeed() bool { return p.blocked && p.own == nil }
 
 var errGone = errors.New("the client has gone")
 
@@ -76,19 +81,61 @@ func (p *parked) write(data []byte) (n int, err error) {
 	}
 }
 
+// discard takes what the client has sent behind its request. Unread, it would
+// reset the connection when that is closed, and the last words with it.
+func (p *parked) discard() {
+	var b [4 << 10]byte
+	for range 16 {
+		if n, _ := unix.Read(int(p.fd), b[:]); n < len(b) {
+			return
+		}
+	}
+}
+
 // take is what has come in any channel since it was last called, at most about
-// limit items; ok is false if a place has left its tail.
+// limit items, and for more than one item about takeBytes; ok is false if a
+// place has left its tail.
 func (p *parked) take(limit int) (all []pubsub.Delivery, ok bool) {
-	for i := range p.places {
+	bytes := 0
+	p.own.turn = (p.own.turn + 1) % len(p.places)
+	for n := range p.places {
+		i := (p.own.turn + n) % len(p.places)
 		place := &p.places[i]
-		items, next, ok := place.shard.feed.key.channel.From(place.next, max(1, limit-len(all)))
+		items, _, ok := place.channel().From(place.next, max(1, limit-len(all)))
 		if !ok {
 			return nil, false
 		}
-		place.next = next
 		for _, it := range items {
+			if bytes > takeBytes {
+				return all, true
+			}
+			place.next++
+			if it.Message == nil && it.Gap == nil {
+				continue // the log began anew, which says nothing
+			}
+			if it.Message != nil {
+				bytes += len(it.Message.Data)
+			}
 			all = append(all, pubsub.Delivery{Channel: i, Item: it})
 		}
 	}
 	return all, true
 }
+
+// takeBytes bounds what a stalled connection that encodes for itself can hold.
+const takeBytes = 64 << 10
+
+// behind reports whether p is slow: its place has been forgotten.
+func (p *parked) behind() bool {
+	if p.own == nil {
+		return p.one[0].shard.behind(p.one[0].next)
+	}
+	for i := range p.places {
+		if _, _, ok := p.places[i].channel().From(p.places[i].next, 0); !ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *place) channel() *pubsub.Channel { return p.shard.feed.key.channel }

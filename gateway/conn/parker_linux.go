@@ -24,13 +24,15 @@ import (
 // as a Portable does.
 type Parker struct {
 	Portable
-	poller  *poller
-	writers []*writer
-	turn    atomic.Uint64 // streams go to the writers by turns
-	stop    chan struct{}
-	running sync.WaitGroup
-	holding sync.WaitGroup // connections that are the server's no more and not parked yet
-	giving  sync.WaitGroup // connections on their way back to the server
+	parkAfter time.Duration // see the constant
+	poller    *poller
+	writers   []*writer
+	turn      atomic.Uint64 // streams go to the writers by turns
+	stop      chan struct{}
+	writing   sync.WaitGroup
+	polling   sync.WaitGroup
+	holding   sync.WaitGroup // connections that are the server's no more and not parked yet
+	giving    sync.WaitGroup // connections on their way back to the server
 
 	mu    sync.Mutex
 	feeds map[feedKey]*feed
@@ -43,13 +45,13 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("park connections: %w", err)
 	}
-	p := &Parker{Portable: Portable{heartbeat}, poller: poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed)}
+	p := &Parker{Portable: Portable{heartbeat}, parkAfter: parkAfter, poller: poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed)}
 	for i := range runtime.GOMAXPROCS(0) {
 		w := newWriter(p, i)
 		p.writers = append(p.writers, w)
-		p.running.Go(func() { w.run(p.stop) })
+		p.writing.Go(func() { w.run(p.stop) })
 	}
-	p.running.Go(poller.run)
+	p.polling.Go(poller.run)
 	return p, nil
 }
 
@@ -66,8 +68,9 @@ func (p *Parker) Leave() {
 func (p *Parker) Close() error {
 	p.holding.Wait()
 	close(p.stop)
+	p.writing.Wait() // before the poller's descriptor can become another's
 	err := p.poller.close()
-	p.running.Wait()
+	p.polling.Wait()
 	p.giving.Wait()
 	return err
 }
@@ -115,8 +118,10 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 	return parked
 }
 
-// appendResponse adds the start of a chunked response.
+// appendResponse adds the start of a chunked response, the connection's last:
+// a proxy that kept it would lose the next request.
 func appendResponse(b []byte, header http.Header) []byte {
+	header.Set("Connection", "close")
 	header.Set("Transfer-Encoding", "chunked")
 	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	b = appendHeader(append(b, "HTTP/1.1 200 OK\r\n"...), header)

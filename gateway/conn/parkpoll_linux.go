@@ -9,6 +9,8 @@ import (
 	"time"
 	"unique"
 
+	"golang.org/x/sys/unix"
+
 	"comet/pubsub"
 )
 
@@ -20,10 +22,10 @@ const parkAfter = time.Second
 // HoldPoll implements the same as Portable's; it returns when the answer is
 // written, or the poll parked.
 func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error {
-	if r.TLS != nil || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || r.Close || q.Wait <= parkAfter {
+	if !parkable(r) || q.Wait <= p.parkAfter {
 		return p.Portable.HoldPoll(w, r, q)
 	}
-	items, answered, err := q.next(r.Context(), parkAfter)
+	items, answered, err := q.next(r.Context(), p.parkAfter)
 	if err != nil {
 		q.end()
 		return err
@@ -33,7 +35,7 @@ func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error
 		q.end()
 		return nil
 	}
-	q.Wait -= parkAfter
+	q.Wait -= p.parkAfter
 	if !allLive(q.Subscriber) {
 		return p.Portable.HoldPoll(w, r, q) // it waits for the log
 	}
@@ -45,6 +47,12 @@ func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error
 	}
 	p.parkPoll(connection, buffer.Reader, w.Header(), q)
 	return nil
+}
+
+// parkable reports whether the connection of a poll can be parked and then
+// serve its next request. A body that nobody has read would be taken for that.
+func parkable(r *http.Request) bool {
+	return r.TLS == nil && r.ProtoMajor == 1 && r.ProtoAtLeast(1, 1) && !r.Close && r.ContentLength == 0
 }
 
 func allLive(s *pubsub.Subscriber) bool {
@@ -61,26 +69,26 @@ func allLive(s *pubsub.Subscriber) bool {
 func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http.Header, q *Poll) {
 	defer q.Subscriber.Close()
 	defer connection.Close()
-	w := p.nextWriter()
-	read, _ := buffer.Peek(buffer.Buffered())
-	k := &parked{
-		writer: w, ended: q.Ended,
-		poll: &poll{head: unique.Make(pollHead(header)), wait: q.Wait},
-	}
-	if len(read) > 0 {
-		k.poll.read = append([]byte(nil), read...)
-	}
 	fd, listener, err := takeOver(connection)
+	if err == nil && listener == nil {
+		_ = unix.Close(int(fd)) // nobody would take the connection back
+	}
 	if err != nil || listener == nil {
-		b := appendAnswer(nil, k.poll, answer(q.Cursors, nil))
+		b := appendAnswer(nil, pollHead(header)+lastAnswer, answer(q.Cursors, nil))
 		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_, _ = connection.Write(b) // one that has gone needs none
 		q.Ended()
 		return
 	}
-	k.fd, k.listener = fd, listener
+	k := &parked{
+		writer: p.nextWriter(), fd: fd, listener: listener, ended: q.Ended,
+		poll: &poll{head: unique.Make(pollHead(header)), wait: q.Wait},
+	}
+	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
+		k.poll.read = append([]byte(nil), read...)
+	}
 	p.joinOwn(k, q.Subscriber, q.Cursors)
-	w.add(k)
+	k.writer.add(k)
 }
 
 // pollHead is the header of a poll's answer up to what each answer has of its
@@ -90,9 +98,12 @@ func pollHead(header http.Header) string {
 	return string(appendHeader([]byte("HTTP/1.1 200 OK\r\n"), header))
 }
 
+// lastAnswer goes behind the head of an answer that the connection ends with.
+const lastAnswer = "Connection: close\r\n"
+
 // appendAnswer adds the whole response.
-func appendAnswer(b []byte, q *poll, body []byte) []byte {
-	b = append(b, q.head.Value()...)
+func appendAnswer(b []byte, head string, body []byte) []byte {
+	b = append(b, head...)
 	b = append(b, "Date: "...)
 	b = time.Now().UTC().AppendFormat(b, http.TimeFormat)
 	b = append(b, "\r\nContent-Length: "...)
@@ -111,40 +122,55 @@ func (w *writer) tryAnswer(k *parked) {
 
 // answer writes the answer and gives the connection back to the server.
 func (w *writer) answer(k *parked, items []pubsub.Delivery) {
-	w.scratch = appendAnswer(w.scratch[:0], k.poll, answer(k.own.cursors, items))
-	n, err := k.write(w.scratch)
+	b := appendAnswer(w.scratch[:0], k.poll.head.Value(), answer(k.own.cursors, items))
+	w.keepScratch(b)
+	n, err := k.write(b)
 	if err != nil {
 		w.remove(k)
 		return
 	}
 	var rest []byte
-	if n < len(w.scratch) {
-		rest = append(rest, w.scratch[n:]...)
+	if n < len(b) {
+		rest = append(rest, b[n:]...)
 	}
 	w.forget(k)
 	w.parker.poller.release(k)
 	w.parker.giving.Go(func() { giveBack(k, rest) })
 }
 
-// giveBack makes a net.Conn of k's descriptor again, writes what is left of the
-// answer, and hands it to the server.
+// dismiss answers with nothing and closes the connection: the server that
+// leaves would wait for it.
+func (w *writer) dismiss(k *parked) {
+	_, _ = k.write(appendAnswer(nil, k.poll.head.Value()+lastAnswer, answer(k.own.cursors, nil)))
+	k.discard()
+	w.remove(k)
+}
+
+// giveBack writes what is left of the answer, and hands the connection to the
+// server.
 func giveBack(k *parked, rest []byte) {
-	defer k.ended()
-	file := os.NewFile(uintptr(k.fd), "connection")
-	connection, err := net.FileConn(file)
-	file.Close()
+	connection, err := reconnect(k, rest)
+	k.ended() // before the next request counts
 	if err != nil {
 		k.listener.open.Add(-1)
 		return
 	}
-	if len(rest) > 0 {
-		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if _, err := connection.Write(rest); err != nil {
-			k.listener.open.Add(-1)
-			connection.Close()
-			return
-		}
-		_ = connection.SetWriteDeadline(time.Time{})
-	}
 	k.listener.giveBack(connection, k.poll.read)
+}
+
+// reconnect makes a net.Conn of k's descriptor again and writes rest to it.
+func reconnect(k *parked, rest []byte) (net.Conn, error) {
+	file := os.NewFile(uintptr(k.fd), "connection")
+	connection, err := net.FileConn(file)
+	file.Close()
+	if err != nil || len(rest) == 0 {
+		return connection, err
+	}
+	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if _, err := connection.Write(rest); err != nil {
+		connection.Close()
+		return nil, err
+	}
+	_ = connection.SetWriteDeadline(time.Time{})
+	return connection, nil
 }

@@ -85,7 +85,7 @@ func (w *writer) forget(p *parked) {
 	}
 	for i := range p.places {
 		s := p.places[i].shard
-		s.vacate(p.places[i].seat, p.blocked)
+		s.vacate(p.places[i].seat, p.needsFeed())
 		w.parker.releaseFeed(s.feed)
 	}
 }
@@ -94,7 +94,7 @@ func (w *writer) forget(p *parked) {
 func (w *writer) sayGoodbye() {
 	for len(w.all) > 0 {
 		if p := w.all[len(w.all)-1]; p.poll != nil {
-			w.answer(p, nil)
+			w.dismiss(p)
 		} else {
 			w.goodbye(p, reasonShutdown)
 		}
@@ -106,6 +106,7 @@ func (w *writer) goodbye(p *parked, reason string) {
 	if !p.inside {
 		b := appendChunk(nil, p.format.AppendBye(nil, reason, retryBye))
 		_, _ = p.write(append(b, lastChunk...)) // one that cannot take it misses only the politeness
+		p.discard()
 	}
 	w.remove(p)
 }

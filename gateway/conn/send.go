@@ -11,7 +11,7 @@ func (w *writer) flush(s *shard) {
 		if p.blocked {
 			continue
 		}
-		if w.send(p, data, base); p.blocked && !p.gone {
+		if w.send(p, data, base); p.needsFeed() && !p.gone {
 			blocked++
 		}
 	}
@@ -21,25 +21,20 @@ func (w *writer) flush(s *shard) {
 // catchUp writes to one stream what it is behind.
 func (w *writer) catchUp(p *parked) {
 	s := p.places[0].shard
-	data, base := s.begin()
+	data, base := s.begin() // from here on the feed forgets nothing, so p needs no count as blocked
 	blocked := 0
-	if w.send(p, data, base); p.blocked && !p.gone {
-		blocked = 1
+	if p.needsFeed() {
+		blocked--
 	}
 	done := s.done
-	if len(s.seats) <= 1 {
+	if len(s.seats) == 1 { // else others may be behind, even if p goes now and leaves one
 		done = base + uint64(len(data))
 	}
-	s.finish(done, blocked)
-}
-
-// unblock goes on with a stream whose socket has room again.
-func (w *writer) unblock(p *parked) {
 	p.blocked = false
-	for i := range p.places {
-		p.places[i].shard.feed.addBlocked(-1)
+	if w.send(p, data, base); p.needsFeed() && !p.gone {
+		blocked++
 	}
-	w.catchUp(p)
+	s.finish(done, blocked)
 }
 
 // send writes what p is behind: of data, which begins at base, or of what it
@@ -123,6 +118,13 @@ func (w *writer) encodeOwn(p *parked) (data []byte, ok bool) {
 		event = appendItem(event[:0], p.format, &items[i].Item, cursor, true)
 		b = appendChunk(b, event)
 	}
-	w.scratch = b
+	w.keepScratch(b)
 	return b, ok
+}
+
+// keepScratch keeps b to be used again, unless it is unusually large.
+func (w *writer) keepScratch(b []byte) {
+	if w.scratch = nil; cap(b) <= 2*takeBytes {
+		w.scratch = b
+	}
 }

@@ -9,11 +9,13 @@ import (
 	"comet/gateway/wire"
 )
 
-// A writer looks up at every tick: it walks through its streams once in the
-// time of a heartbeat, in at least minSteps steps, which spreads the
-// heartbeats; and polls end at most maxTick late.
+// A writer looks up at every tick, at least minSteps times a heartbeat: it
+// walks through its streams in the time of 1/rounds of a heartbeat, which
+// spreads the heartbeats, and a stream that would be late by the next round
+// gets its own in this one; and polls end at most maxTick late.
 const (
 	minSteps = 32
+	rounds   = 8
 	maxTick  = 250 * time.Millisecond
 )
 
@@ -137,7 +139,7 @@ func (w *writer) handle(e event) {
 	case e.closed:
 		w.remove(p)
 	case p.blocked:
-		w.unblock(p)
+		w.catchUp(p)
 	}
 }
 
@@ -149,7 +151,7 @@ func (w *writer) walk() {
 		w.answer(w.due[w.now][0], nil)
 	}
 	delete(w.due, w.now)
-	for range len(w.all)/int(w.steps) + 1 {
+	for range len(w.all)/int(w.steps/rounds) + 1 {
 		if len(w.all) == 0 {
 			return
 		}
@@ -164,12 +166,15 @@ func (w *writer) lookAfter(p *parked) {
 	case p.poll != nil:
 	case p.blocked && time.Duration(quiet)*w.tick > writeTimeout:
 		w.remove(p)
-	case p.blocked && p.own == nil && p.one[0].shard.behind(p.one[0].next):
+	case p.blocked && p.behind():
 		w.goodbye(p, reasonSlow)
-	case !p.blocked && quiet+1 >= w.steps:
+	case !p.blocked && quiet+w.roundTicks() >= w.steps:
 		w.beat(p)
 	}
 }
+
+// roundTicks is how many ticks lie at most between two looks at a stream.
+func (w *writer) roundTicks() uint32 { return min(w.steps/rounds, uint32(len(w.all))) }
 
 // beat writes a heartbeat.
 func (w *writer) beat(p *parked) {

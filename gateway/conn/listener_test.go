@@ -1,0 +1,146 @@
+package conn
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// listened is an http.Server behind a Listener, and what was logged.
+func listened(t *testing.T, l net.Listener, limit int) (*Listener, *bytes.Buffer) {
+	t.Helper()
+	var log bytes.Buffer
+	w := Listen(l, limit, slog.New(slog.NewTextHandler(&log, nil)))
+	s := &http.Server{
+		Handler:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }),
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(w) }()
+	t.Cleanup(func() {
+		s.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("served until %v", err)
+		}
+	})
+	return w, &log
+}
+
+// ask sends a request and returns the answer.
+func ask(t *testing.T, c net.Conn) (*http.Response, string) {
+	t.Helper()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 4<<10)
+	n, err := c.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, body, _ := strings.Cut(string(b[:n]), "\r\n\r\n")
+	res := &http.Response{Status: strings.SplitN(head, "\r\n", 2)[0], Header: make(http.Header)}
+	for _, line := range strings.Split(head, "\r\n")[1:] {
+		name, value, _ := strings.Cut(line, ": ")
+		res.Header.Set(name, value)
+	}
+	return res, body
+}
+
+func listenLocal(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func dialLocal(t *testing.T, l net.Listener) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// Beyond the limit connections get an answer, those that are there go on, and
+// one more is accepted for each that leaves.
+func TestConnectionLimit(t *testing.T) {
+	l, log := listened(t, listenLocal(t), 2)
+	first, second := dialLocal(t, l), dialLocal(t, l)
+	for _, c := range []net.Conn{first, second} {
+		if res, body := ask(t, c); body != "ok" {
+			t.Fatalf("%s %s", res.Status, body)
+		}
+	}
+	for range 5 {
+		c := dialLocal(t, l)
+		res, body := ask(t, c)
+		if res.Status != "HTTP/1.1 503 Service Unavailable" || res.Header.Get("Retry-After") == "" ||
+			res.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(body, "too-many-connections") {
+			t.Errorf("%s %v %s", res.Status, res.Header, body)
+		}
+		if rest, err := io.ReadAll(c); err != nil || len(rest) > 0 {
+			t.Errorf("behind the refusal: %q, %v", rest, err)
+		}
+		c.Close()
+	}
+	if _, body := ask(t, first); body != "ok" {
+		t.Errorf("a connection that was there: %s", body)
+	}
+	second.Close()
+	for l.Open() > 1 { // no event tells
+		if res, _ := ask(t, first); res.Status != "HTTP/1.1 200 OK" {
+			t.Fatal(res.Status)
+		}
+	}
+	if res, body := ask(t, dialLocal(t, l)); body != "ok" {
+		t.Errorf("after one left: %s %s", res.Status, body)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(log.String(), "descriptor limit"); n != 1 {
+		t.Errorf("said %d times: %s", n, log)
+	}
+}
+
+// tired is a listener that has no descriptors for a while.
+type tired struct {
+	net.Listener
+	failures atomic.Int32
+	asked    atomic.Int32
+}
+
+func (l *tired) Accept() (net.Conn, error) {
+	l.asked.Add(1)
+	if l.failures.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+	}
+	return l.Listener.Accept()
+}
+
+// An accept that fails for now ends nothing and is not repeated in haste.
+func TestAcceptFails(t *testing.T) {
+	failing := &tired{Listener: listenLocal(t)}
+	failing.failures.Store(4)
+	start := time.Now()
+	l, _ := listened(t, failing, 10)
+	if res, body := ask(t, dialLocal(t, l)); body != "ok" {
+		t.Errorf("%s %s", res.Status, body)
+	}
+	if n, took := failing.asked.Load(), time.Since(start); n > 6 || took < 20*time.Millisecond {
+		t.Errorf("asked %d times in %v", n, took)
+	}
+}

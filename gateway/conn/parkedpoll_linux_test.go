@@ -1,0 +1,148 @@
+package conn
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Poll after poll on one connection, parked each time, with other requests in
+// between.
+func TestPollsOnOneConnection(t *testing.T) {
+	s := serve(t, time.Minute, listenFreely)
+	p := s.dial()
+	for i := range 100 {
+		p.send("/poll?channel=c&channel=d")
+		s.parked(2)
+		s.publish("cd"[i%2:i%2+1], fmt.Sprint(i))
+		if got := p.poll(); got != fmt.Sprint(i) {
+			t.Fatalf("got %q, want %d", got, i)
+		}
+		s.parked(0) // the answer is there a moment before the poll is forgotten
+		if i%3 == 0 {
+			p.send("/")
+			if got := p.answer(); got != "ok" {
+				t.Fatalf("got %q", got)
+			}
+		}
+	}
+}
+
+// A client that sends its next requests before it has an answer gets all, in
+// order.
+func TestPipelinedPolls(t *testing.T) {
+	s := serve(t, time.Minute, listenFreely)
+	p := s.dial()
+	p.send("/poll?channel=c", "/", "/poll?channel=d&channel=e") // read with the first one
+	s.parked(1)
+	p.send("/") // while it is parked
+	s.publish("c", "1")
+	if got := p.poll() + p.answer(); got != "1ok" {
+		t.Fatalf("got %q", got)
+	}
+	s.parked(2)
+	s.publish("e", "2")
+	if got := p.poll() + p.answer(); got != "2ok" {
+		t.Fatalf("got %q", got)
+	}
+}
+
+// A body that nobody reads is not the next request.
+func TestPollWithBody(t *testing.T) {
+	s := serve(t, time.Minute, listenFreely)
+	const hidden = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n"
+	for name, text := range map[string]string{
+		"length":  fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(hidden), hidden),
+		"chunked": fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(hidden), hidden),
+	} {
+		p := s.dial()
+		fmt.Fprint(p, "GET /poll?channel=c&wait=20ms HTTP/1.1\r\nHost: h\r\n"+text)
+		p.poll()
+		p.send("/poll?channel=d&wait=20ms")
+		if got := p.answer(); got == "ok" {
+			t.Errorf("%s: the body was taken for a request", name)
+		}
+	}
+}
+
+// A poll ends after its time, with nothing.
+func TestPollEnds(t *testing.T) {
+	s := serve(t, 320*time.Millisecond, listenFreely)
+	p := s.dial()
+	start := time.Now()
+	p.send("/poll?channel=c&wait=50ms")
+	if got := p.poll(); got != "" || time.Since(start) < 50*time.Millisecond {
+		t.Errorf("got %q after %v", got, time.Since(start))
+	}
+}
+
+// An answer that is larger than the socket's buffer arrives whole, and so does
+// the next one.
+func TestLargeAnswer(t *testing.T) {
+	s := serve(t, time.Minute, listenFreely)
+	p := s.dial()
+	data := strings.Repeat("x", 12<<20)
+	p.send("/poll?channel=c")
+	s.parked(1)
+	s.publish("c", data)
+	s.parked(0)
+	if got := p.poll(); got != data {
+		t.Errorf("got %d bytes", len(got))
+	}
+	p.send("/")
+	p.answer()
+}
+
+// Without a listener that takes it back, a connection is not parked, not kept,
+// and leaves no descriptor behind.
+func TestUncountedPoll(t *testing.T) {
+	s := serve(t, time.Minute, listenFreely)
+	plain := httptest.NewServer(s)
+	defer plain.Close()
+	before := descriptors(t)
+	for range 3 {
+		res, err := http.Get(plain.URL + "/poll?channel=c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(res.Body); err != nil || !res.Close {
+			t.Errorf("%v, close: %v", err, res.Close)
+		}
+		res.Body.Close()
+	}
+	eventually(t, "no descriptor is left", func() bool { return descriptors(t) <= before })
+}
+
+// A node that leaves answers its polls and closes them, and waits for nobody.
+func TestLeaveWithPolls(t *testing.T) {
+	s := serve(t, time.Minute, listenFreely)
+	var polls []*peer
+	for range 20 {
+		p := s.dial()
+		p.send("/poll?channel=c", "/") // the second one gets no answer
+		polls = append(polls, p)
+	}
+	s.parked(20)
+	start := time.Now()
+	s.close()
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("took %v: the server waited for connections that are of no use", took)
+	}
+	for _, p := range polls {
+		res, err := http.ReadResponse(p.r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(res.Body); err != nil || !res.Close {
+			t.Errorf("%v, close: %v", err, res.Close)
+		}
+		if _, err := bufio.NewReader(p).ReadByte(); err != io.EOF {
+			t.Errorf("behind the answer: %v", err)
+		}
+	}
+}

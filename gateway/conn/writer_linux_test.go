@@ -1,0 +1,284 @@
+package conn
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"comet/pubsub"
+	"comet/pubsub/membroker"
+)
+
+// patience bounds every wait; nothing takes so long by right.
+const patience = 20 * time.Second
+
+// bench has a parker whose writers and poller do not run: a test takes their
+// steps, so that it decides what comes before what.
+type bench struct {
+	t      *testing.T
+	hub    *pubsub.Hub
+	parker *Parker
+}
+
+func newBench(t *testing.T, writers int, heartbeat time.Duration) *bench {
+	t.Helper()
+	broker := membroker.New(membroker.Options{Size: 1000, TTL: time.Hour, KeyWindow: time.Minute}).Node()
+	poller, err := newPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Parker{Portable: Portable{heartbeat}, poller: poller, feeds: make(map[feedKey]*feed)}
+	for i := range writers {
+		p.writers = append(p.writers, newWriter(p, i))
+	}
+	b := &bench{t: t, hub: pubsub.NewHub(broker, pubsub.Options{}), parker: p}
+	t.Cleanup(func() {
+		for _, w := range p.writers {
+			for len(w.all) > 0 {
+				w.remove(w.all[0])
+			}
+		}
+		if len(p.feeds) > 0 {
+			t.Errorf("%d feeds are left", len(p.feeds))
+		}
+		if err := poller.close(); err != nil {
+			t.Error(err)
+		}
+		b.hub.Close()
+		broker.Close()
+	})
+	return b
+}
+
+// seated is a stream on the bench, and the client's end of its connection.
+type seated struct {
+	*parked
+	client int // -1: closed
+}
+
+// seat parks a stream of the channels at writer w.
+func (b *bench) seat(w *writer, channels ...string) *seated {
+	b.t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_SNDBUF, 4<<10); err != nil {
+		b.t.Fatal(err)
+	}
+	var starts []pubsub.Start
+	for _, c := range channels {
+		starts = append(starts, pubsub.Start{Channel: c})
+	}
+	subscriber, err := b.hub.Subscribe(b.t.Context(), starts)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p := &parked{writer: w, fd: int32(fds[0]), ended: func() {}}
+	if !b.parker.join(p, &Stream{
+		Subscriber: subscriber,
+		Cursors:    pubsub.NewCursorSet(channels, subscriber.Start()),
+		Several:    len(channels) > 1,
+	}) {
+		b.t.Fatal("did not join")
+	}
+	subscriber.Close()
+	w.seat(p)
+	s := &seated{p, fds[1]}
+	b.t.Cleanup(s.leave)
+	return s
+}
+
+// leave closes the client's end.
+func (s *seated) leave() {
+	if s.client >= 0 {
+		_ = unix.Close(s.client)
+		s.client = -1
+	}
+}
+
+// publish publishes and waits until every feed of the channel has it.
+func (b *bench) publish(channel, data string) {
+	b.t.Helper()
+	before := make(map[*feed]uint64)
+	for key, f := range b.parker.feeds {
+		if key.channel.Name() == channel {
+			before[f] = f.place()
+		}
+	}
+	if r := b.hub.Publish(b.t.Context(), []pubsub.Draft{{Channel: channel, Data: fmt.Appendf(nil, "%q", data)}})[0]; r.Err != nil {
+		b.t.Fatal(r.Err)
+	}
+	late := time.Now().Add(patience)
+	for f, place := range before {
+		for f.place() == place {
+			if time.Now().After(late) {
+				b.t.Fatal("the feed did not grow")
+			}
+		}
+	}
+}
+
+func (f *feed) place() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.next
+}
+
+// drain reads what has been written.
+func (s *seated) drain() []byte {
+	var all []byte
+	b := make([]byte, 64<<10)
+	for {
+		n, err := unix.Read(s.client, b)
+		if err != nil || n == 0 {
+			return all
+		}
+		all = append(all, b[:n]...)
+	}
+}
+
+// large fills the socket of a seated.
+var large = strings.Repeat("x", 1<<20-1<<10)
+
+// One that goes while its neighbour has something to come takes nothing of it
+// along.
+func TestNeighbourGoes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, time.Minute)
+	w := b.parker.writers[0]
+	stays, goes := b.seat(w, "c"), b.seat(w, "c")
+	b.publish("c", large)
+	w.work()
+	stays.drain()
+	for stays.blocked {
+		w.catchUp(stays.parked)
+		stays.drain()
+	}
+	if !goes.blocked {
+		t.Fatal("the socket took all: nothing is tested")
+	}
+	b.publish("c", "1")
+	goes.leave()
+	w.catchUp(goes.parked) // before the writer has come to what is new
+	w.work()
+	if got := stays.drain(); !bytes.Contains(got, []byte(`"data":"1"`)) {
+		t.Errorf("the other one got %q", got)
+	}
+	if !goes.gone || stays.gone {
+		t.Errorf("gone: %v, %v", goes.gone, stays.gone)
+	}
+}
+
+// A feed keeps what a stream waits for while its socket has just got room,
+// whatever other writers do in that moment.
+func TestUnblockBesideOthers(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 2, time.Minute)
+	w, other := b.parker.writers[0], b.parker.writers[1]
+	p := b.seat(w, "c")
+	shard := b.seat(other, "c").places[0].shard
+	stop := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				data, base := shard.begin() // a writer whose streams take all
+				shard.finish(base+uint64(len(data)), 0)
+			}
+		}
+	})
+	for range 50 {
+		b.publish("c", large[:64<<10])
+		w.work()
+		for p.drain(); p.blocked; p.drain() {
+			w.catchUp(p.parked)
+		}
+	}
+	close(stop)
+	running.Wait()
+	if p.gone {
+		t.Error("a stream that was not behind was ended as slow")
+	}
+}
+
+// However many streams a writer has, each gets a sign of life in every
+// interval, wherever in it its last message came, and not at once with all.
+func TestHeartbeatsInTime(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, 64*time.Millisecond)
+	w := b.parker.writers[0]
+	var all []*seated
+	for range 200 {
+		all = append(all, b.seat(w, "c"))
+	}
+	b.publish("c", "1")
+	last := make([]uint32, len(all))
+	for range 4 * w.steps {
+		w.work()
+		w.walk()
+		beats := 0
+		for i, s := range all {
+			if len(s.drain()) > 0 {
+				last[i] = w.now
+				beats++
+			}
+			if quiet := w.now - last[i]; quiet > w.steps {
+				t.Fatalf("nothing for %d ticks, an interval has %d", quiet, w.steps)
+			}
+		}
+		if w.now > 1 && beats > len(all)/2 {
+			t.Errorf("%d heartbeats at once", beats)
+		}
+	}
+}
+
+// A stream that is written to in time gets no heartbeat.
+func TestNoNeedlessHeartbeat(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, 64*time.Millisecond)
+	w := b.parker.writers[0]
+	p := b.seat(w, "c")
+	for range 3 {
+		b.publish("c", "1")
+		w.work()
+		for range w.steps / 2 {
+			w.walk()
+		}
+		if got := p.drain(); bytes.Contains(got, []byte("\r\n:")) {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
+// A stalled stream of several channels holds little, whatever came at once.
+func TestStalledHoldsLittle(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, time.Minute)
+	w := b.parker.writers[0]
+	p := b.seat(w, "c", "d")
+	for range 14 {
+		b.publish("c", large[:64<<10])
+	}
+	w.work()
+	if !p.blocked || len(p.own.rest) > 3*takeBytes {
+		t.Errorf("blocked: %v, holds %d bytes", p.blocked, len(p.own.rest))
+	}
+	for range 40 { // the place leaves the tail
+		b.publish("c", large[:64<<10])
+	}
+	for range w.steps {
+		w.walk()
+	}
+	if !p.gone {
+		t.Error("a stream whose place has gone is kept")
+	}
+}
