@@ -160,8 +160,9 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	}
 	listener := conn.Listen(sendBuffer{tcp, s.sendBuffer}, 10_000, logger)
 	server := &http.Server{Handler: g, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
-	served := make(chan error, 1)
+	served := make(chan error, 2)
 	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(listener.Back()) }()
 	c.nodes = append(c.nodes, &node{g, "http://" + listener.Addr().String()})
 	c.t.Cleanup(func() {
 		c.http.CloseIdleConnections()
@@ -172,6 +173,7 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 			c.t.Errorf("%s: clients did not leave: %v", name, err)
 			server.Close()
 		}
+		<-served
 		<-served
 		if err := holder.Close(); err != nil {
 			c.t.Errorf("close holder: %v", err)

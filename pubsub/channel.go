@@ -75,6 +75,30 @@ func (c *Channel) tellWatchers(place uint64) {
 	}
 }
 
+// Attach finds channel and the place of a cursor in its tail, if the channel is
+// open, ready, and its tail holds the place; it never waits. The channel is
+// the caller's to Release.
+func (h *Hub) Attach(channel string, at Cursor) (c *Channel, place uint64, ok bool) {
+	h.mu.Lock()
+	c = h.open[channel]
+	if c != nil {
+		c.users++
+	}
+	h.mu.Unlock()
+	if c == nil {
+		return nil, 0, false
+	}
+	c.mu.Lock()
+	if c.opened {
+		place, ok = c.locate(at)
+	}
+	c.mu.Unlock()
+	if !ok {
+		c.Release()
+	}
+	return c, place, ok
+}
+
 // From returns the tail's items from place on, at most limit, and the place
 // behind them. ok is false if place has left the tail. The items must not be
 // changed.

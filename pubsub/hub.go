@@ -128,6 +128,11 @@ func (h *Hub) acquire(channel string) *Channel {
 
 // await waits until c is ready.
 func (h *Hub) await(ctx context.Context, c *Channel) error {
+	select {
+	case <-c.ready: // most are, and need no timer
+		return nil
+	default:
+	}
 	timeout := time.NewTimer(h.options.Timeout)
 	defer timeout.Stop()
 	select {

@@ -83,9 +83,12 @@ func (s *Subscriber) enter(ctx context.Context, p *place, from From) (err error)
 	}
 	p.tail.Watch(&p.watch, s)
 	p.tail.mu.Lock()
-	if from == (From{}) {
+	switch {
+	case from == From{}:
 		p.next, p.start = p.tail.end()
 		p.joined = true
+	case from.Cursor != nil:
+		p.next, p.joined = p.tail.locate(*from.Cursor)
 	}
 	p.tail.mu.Unlock()
 	switch {

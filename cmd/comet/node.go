@@ -28,7 +28,7 @@ type node struct {
 	hub      *pubsub.Hub
 	parker   *conn.Parker
 	gateway  *gateway.Gateway
-	listener net.Listener
+	listener *conn.Listener
 	server   *http.Server
 }
 
@@ -82,16 +82,19 @@ func (n *node) url() string { return "http://" + n.listener.Addr().String() }
 
 // run serves until ctx ends, says goodbye to all clients, and closes the node.
 func (n *node) run(ctx context.Context) error {
-	served := make(chan error, 1)
-	go func() { served <- n.server.Serve(n.listener) }()
+	served := make(chan error, 2)
+	for _, l := range []net.Listener{n.listener, n.listener.Back()} {
+		go func() { served <- n.server.Serve(l) }()
+	}
 	var err error
 	select {
 	case err = <-served:
-		err = fmt.Errorf("serve %s: %w", n.url(), err)
+		err = fmt.Errorf("serve %s: %w", n.url(), errors.Join(err, n.server.Close()))
 	case <-ctx.Done():
 		err = n.leave(context.WithoutCancel(ctx))
 		<-served
 	}
+	<-served
 	err = errors.Join(err, n.parker.Close())
 	n.hub.Close()
 	return errors.Join(err, n.broker.Close())

@@ -25,6 +25,28 @@ type Poll struct {
 	Wait       time.Duration      // how long for something to come
 	Leaving    error              // the cause of the request's context when the node leaves
 	Ended      func()             // called once, when the poll is over
+	Again      Again
+}
+
+// Again reads the next request on a poll's connection, which must not be
+// waited for: it lets another poll in, which ends with Ended too. Anything
+// else (ok is false) goes the long way, through the server. A nil Again lets
+// nothing in.
+type Again func(r *http.Request) (next NextPoll, ok bool)
+
+// NextPoll is where a poll goes on, in channels that are open.
+type NextPoll struct {
+	Cursors  *pubsub.CursorSet
+	Channels []*pubsub.Channel // the poll's to Release
+	Places   []uint64          // in each channel's tail
+	Wait     time.Duration
+}
+
+// Release lets go of the channels.
+func (n *NextPoll) Release() {
+	for _, c := range n.Channels {
+		c.Release()
+	}
 }
 
 func (q *Poll) end() {

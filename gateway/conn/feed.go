@@ -49,6 +49,8 @@ type shard struct {
 	seats  []seat // owned by the writer
 	queued bool   // guarded by writer.mu
 
+	answered answered // owned by the writer; of polls
+
 	// Guarded by feed.mu.
 	streams int    // those that have joined
 	joining int    // those of them that the writer has not seated yet

@@ -2,7 +2,6 @@ package conn
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,91 +11,78 @@ import (
 	"time"
 )
 
-// Listener is a net.Listener that also accepts connections that were parked
-// and have another request to come, and that refuses, with an answer, what
-// would be more than the process has descriptors for.
+// Listener is a net.Listener that counts its connections and refuses, with an
+// answer, what would be more than the process has descriptors for. A server
+// serves both it and its Back.
 type Listener struct {
 	net.Listener
 	limit  int64
 	logger *slog.Logger
 	open   atomic.Int64 // accepted or parked
 	full   atomic.Bool  // it was said that the limit is reached
-	back   chan net.Conn
-	fresh  chan accepted
-	closed chan struct{}
-	once   sync.Once
-	accept sync.WaitGroup
-	polite chan struct{} // holds a token for each refusal under way
-}
-
-type accepted struct {
-	conn net.Conn
-	err  error
+	back   back
+	polite chan struct{}  // holds a token for each refusal under way
+	busy   sync.WaitGroup // refusals
 }
 
 // Listen wraps l. limit is how many connections there may be at a time.
 func Listen(l net.Listener, limit int, logger *slog.Logger) *Listener {
-	w := &Listener{
-		Listener: l, limit: int64(limit), logger: logger,
-		back: make(chan net.Conn), fresh: make(chan accepted), closed: make(chan struct{}),
-		polite: make(chan struct{}, maxPolite),
-	}
-	w.accept.Go(w.acceptFresh)
+	w := &Listener{Listener: l, limit: int64(limit), logger: logger, polite: make(chan struct{}, maxPolite)}
+	w.back = back{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
 	return w
 }
 
-// Accept implements net.Listener.
-func (l *Listener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.back:
-		return c, nil
-	case a := <-l.fresh:
-		return a.conn, a.err
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener.
+// Close implements net.Listener. It waits for refusals under way.
 func (l *Listener) Close() error {
 	err := l.Listener.Close()
-	l.once.Do(func() { close(l.closed) })
-	l.accept.Wait()
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
+	l.busy.Wait()
 	return err
 }
 
 // Open is how many connections there are.
 func (l *Listener) Open() int64 { return l.open.Load() }
 
-// acceptFresh accepts until the listener is closed. An error goes to the
-// server, which waits a little before it asks again.
-func (l *Listener) acceptFresh() {
+// Accept implements net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
-		if err == nil && l.open.Load() >= l.limit {
-			l.refuse(c)
-			continue
-		}
-		if err == nil {
+		switch {
+		case err != nil:
+			return nil, err
+		case l.open.Load() < l.limit:
 			l.full.Store(false)
 			l.open.Add(1)
-			c = &counted{Conn: c, listener: l}
+			return &counted{Conn: c, listener: l}, nil
 		}
-		select {
-		case l.fresh <- accepted{c, err}:
-		case <-l.closed:
-			if err == nil {
-				c.Close()
-			}
-			return
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
+		l.refuse(c)
 	}
+}
+
+// Back is where connections come that were parked and have another request.
+func (l *Listener) Back() net.Listener { return &l.back }
+
+// back is Listener.Back; it has the address of the listener it belongs to.
+type back struct {
+	net.Listener
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+// Accept implements net.Listener.
+func (b *back) Accept() (net.Conn, error) {
+	select {
+	case c := <-b.conns:
+		return c, nil
+	case <-b.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (b *back) Close() error {
+	b.once.Do(func() { close(b.closed) })
+	return nil
 }
 
 var refusal = func() []byte {
@@ -120,7 +106,7 @@ func (l *Listener) refuse(c net.Conn) {
 	}
 	select {
 	case l.polite <- struct{}{}:
-		l.accept.Go(func() {
+		l.busy.Go(func() {
 			l.answerRefusal(c)
 			<-l.polite
 		})
@@ -153,12 +139,12 @@ func (l *Listener) answerRefusal(c net.Conn) {
 // giveBack hands a connection to the server for its next request; read is what
 // of it was read already.
 func (l *Listener) giveBack(c net.Conn, read []byte) {
-	back := &counted{Conn: c, listener: l}
-	back.read.Reset(read)
+	given := &counted{Conn: c, listener: l}
+	given.read.Reset(read)
 	select {
-	case l.back <- back:
-	case <-l.closed:
-		back.Close()
+	case l.back.conns <- given:
+	case <-l.back.closed:
+		given.Close()
 	}
 }
 

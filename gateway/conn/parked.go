@@ -23,6 +23,7 @@ type parked struct {
 	written  uint32 // writer.now when something was last written
 	format   wire.Format
 	blocked  bool // the socket is full: wait for the poller
+	readable bool // something has come and was not read; only of polls
 	inside   bool // what was written last ended inside a chunk
 	gone     bool
 	places   []place   // one a channel
@@ -50,13 +51,16 @@ type own struct {
 	turn    int    // the place to take from first, so that a busy channel does not starve others
 }
 
-// poll is what a long-poll has besides.
+// poll is what a connection has besides that long-polls. Between two polls it
+// rests, without places.
 type poll struct {
-	head unique.Handle[string] // the answer's header, but for date and length; nearly all are alike
-	read []byte                // what of the next request was read already
-	wait time.Duration
-	due  uint32 // writer.now when it has waited long enough
-	slot int32  // in writer.due[due]
+	waiting bool
+	head    unique.Handle[string] // the answer's header, but for date and length; nearly all are alike
+	again   Again
+	read    []byte // what of the next request was read already
+	wait    time.Duration
+	due     uint32 // writer.now when it has waited, or rested, long enough
+	slot    int32  // in writer.due[due]
 }
 
 // needsFeed reports whether p's feed must keep what p waits to write. What

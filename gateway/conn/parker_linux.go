@@ -24,15 +24,14 @@ import (
 // as a Portable does.
 type Parker struct {
 	Portable
-	parkAfter time.Duration // see the constant
-	poller    *poller
-	writers   []*writer
-	turn      atomic.Uint64 // streams go to the writers by turns
-	stop      chan struct{}
-	writing   sync.WaitGroup
-	polling   sync.WaitGroup
-	holding   sync.WaitGroup // connections that are the server's no more and not parked yet
-	giving    sync.WaitGroup // connections on their way back to the server
+	poller  *poller
+	writers []*writer
+	turn    atomic.Uint64 // streams go to the writers by turns
+	stop    chan struct{}
+	writing sync.WaitGroup
+	polling sync.WaitGroup
+	holding sync.WaitGroup // connections that are the server's no more and not parked yet
+	giving  sync.WaitGroup // connections on their way back to the server
 
 	mu    sync.Mutex
 	feeds map[feedKey]*feed
@@ -45,7 +44,7 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("park connections: %w", err)
 	}
-	p := &Parker{Portable: Portable{heartbeat}, parkAfter: parkAfter, poller: poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed)}
+	p := &Parker{Portable: Portable{heartbeat}, poller: poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed)}
 	for i := range runtime.GOMAXPROCS(0) {
 		w := newWriter(p, i)
 		p.writers = append(p.writers, w)
@@ -69,15 +68,18 @@ func (p *Parker) Close() error {
 	p.holding.Wait()
 	close(p.stop)
 	p.writing.Wait() // before the poller's descriptor can become another's
+	p.giving.Wait()
 	err := p.poller.close()
 	p.polling.Wait()
-	p.giving.Wait()
 	return err
 }
 
+// parkable reports whether a request's connection can be taken from the server.
+func parkable(r *http.Request) bool { return r.TLS == nil && r.ProtoMajor == 1 && r.ProtoMinor == 1 }
+
 // Hold holds s. It returns when s is over or parked.
 func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
-	if r.TLS != nil || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 {
+	if !parkable(r) {
 		p.Portable.Hold(w, r, s)
 		return
 	}
@@ -173,7 +175,11 @@ func (p *Parker) nextWriter() *writer {
 // join gives q its places in the feeds; false if one has moved on.
 func (p *Parker) join(q *parked, s *Stream) bool {
 	if s.Several {
-		p.joinOwn(q, s.Subscriber, s.Cursors)
+		q.own = &own{cursors: s.Cursors}
+		for i := range s.Subscriber.Channels() {
+			channel, next, _ := s.Subscriber.Place(i)
+			p.joinOwn(q, channel, next)
+		}
 		return true
 	}
 	channel, next, _ := s.Subscriber.Place(0)
@@ -188,15 +194,10 @@ func (p *Parker) join(q *parked, s *Stream) bool {
 	return true
 }
 
-// joinOwn gives q, which encodes for itself, its places.
-func (p *Parker) joinOwn(q *parked, s *pubsub.Subscriber, cursors *pubsub.CursorSet) {
-	q.own = &own{cursors: cursors}
-	q.places = make([]place, s.Channels())
-	for i := range q.places {
-		channel, next, _ := s.Place(i)
-		shard, _, _ := p.useFeed(feedKey{channel: channel, own: true}).join(q.writer, next)
-		q.places[i] = place{shard: shard, next: next}
-	}
+// joinOwn gives q, which encodes for itself, a place in one more channel.
+func (p *Parker) joinOwn(q *parked, channel *pubsub.Channel, next uint64) {
+	shard, _, _ := p.useFeed(feedKey{channel: channel, own: true}).join(q.writer, next)
+	q.places = append(q.places, place{shard: shard, next: next})
 }
 
 // unjoin is for what has joined but never got to its writer.

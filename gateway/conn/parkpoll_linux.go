@@ -14,30 +14,14 @@ import (
 	"comet/pubsub"
 )
 
-// parkAfter is how long a poll waits with its goroutine before it is parked.
-// To park a poll and give its connection back costs more CPU than it to wait a
-// moment (measured: docs/benchmarks.md), and the next message is often near.
-const parkAfter = time.Second
-
-// HoldPoll implements the same as Portable's; it returns when the answer is
-// written, or the poll parked.
+// HoldPoll implements the same as Portable's; it returns when the poll is
+// answered or parked. A parked poll's connection stays parked for the polls
+// after it: the writer reads them itself, as long as they are nothing but the
+// next poll. Whatever else comes gives the connection back to the server.
 func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error {
-	if !parkable(r) || q.Wait <= p.parkAfter {
+	// A poll that does not wait, and one that has to read the log, is over soon.
+	if !parkablePoll(r) || q.Wait == 0 || !allLive(q.Subscriber) {
 		return p.Portable.HoldPoll(w, r, q)
-	}
-	items, answered, err := q.next(r.Context(), p.parkAfter)
-	if err != nil {
-		q.end()
-		return err
-	}
-	if answered {
-		q.write(w, items)
-		q.end()
-		return nil
-	}
-	q.Wait -= p.parkAfter
-	if !allLive(q.Subscriber) {
-		return p.Portable.HoldPoll(w, r, q) // it waits for the log
 	}
 	p.holding.Add(1) // before the server stops counting the connection
 	defer p.holding.Done()
@@ -49,11 +33,9 @@ func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error
 	return nil
 }
 
-// parkable reports whether the connection of a poll can be parked and then
+// parkablePoll reports whether the connection of a poll can be parked and then
 // serve its next request. A body that nobody has read would be taken for that.
-func parkable(r *http.Request) bool {
-	return r.TLS == nil && r.ProtoMajor == 1 && r.ProtoAtLeast(1, 1) && !r.Close && r.ContentLength == 0
-}
+func parkablePoll(r *http.Request) bool { return parkable(r) && !r.Close && r.ContentLength == 0 }
 
 func allLive(s *pubsub.Subscriber) bool {
 	for i := range s.Channels() {
@@ -74,20 +56,23 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 		_ = unix.Close(int(fd)) // nobody would take the connection back
 	}
 	if err != nil || listener == nil {
-		b := appendAnswer(nil, pollHead(header)+lastAnswer, answer(q.Cursors, nil))
+		b := appendAnswer(nil, pollHead(header)+lastAnswer, httpDate(time.Now()), answer(q.Cursors, nil))
 		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_, _ = connection.Write(b) // one that has gone needs none
 		q.Ended()
 		return
 	}
 	k := &parked{
-		writer: p.nextWriter(), fd: fd, listener: listener, ended: q.Ended,
-		poll: &poll{head: unique.Make(pollHead(header)), wait: q.Wait},
+		writer: p.nextWriter(), fd: fd, listener: listener, ended: q.Ended, own: &own{cursors: q.Cursors},
+		poll: &poll{head: unique.Make(pollHead(header)), again: q.Again, wait: q.Wait, waiting: true},
 	}
 	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
 		k.poll.read = append([]byte(nil), read...)
 	}
-	p.joinOwn(k, q.Subscriber, q.Cursors)
+	for i := range q.Subscriber.Channels() {
+		channel, next, _ := q.Subscriber.Place(i)
+		p.joinOwn(k, channel, next)
+	}
 	k.writer.add(k)
 }
 
@@ -101,11 +86,11 @@ func pollHead(header http.Header) string {
 // lastAnswer goes behind the head of an answer that the connection ends with.
 const lastAnswer = "Connection: close\r\n"
 
-// appendAnswer adds the whole response.
-func appendAnswer(b []byte, head string, body []byte) []byte {
+// appendAnswer adds the whole response; date is an httpDate.
+func appendAnswer(b []byte, head, date string, body []byte) []byte {
 	b = append(b, head...)
 	b = append(b, "Date: "...)
-	b = time.Now().UTC().AppendFormat(b, http.TimeFormat)
+	b = append(b, date...)
 	b = append(b, "\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(body)), 10)
 	b = append(b, "\r\n\r\n"...)
@@ -114,25 +99,140 @@ func appendAnswer(b []byte, head string, body []byte) []byte {
 
 // tryAnswer answers a poll to which something has come.
 func (w *writer) tryAnswer(k *parked) {
+	first := &k.places[0]
+	from := first.next
 	items, ok := k.take(pollItems)
-	if !ok || len(items) > 0 {
-		w.answer(k, items) // a place that has left its tail: the next poll reads the log
+	switch {
+	case !ok:
+		w.answerNothing(k) // a place has left its tail: the next poll reads the log
+	case len(items) == 0:
+	case len(k.places) > 1:
+		w.answer(k, answer(k.own.cursors, items))
+	default:
+		w.answer(k, first.shard.answer(from, first.next, func() []byte { return answer(k.own.cursors, items) }))
 	}
 }
 
-// answer writes the answer and gives the connection back to the server.
-func (w *writer) answer(k *parked, items []pubsub.Delivery) {
-	b := appendAnswer(w.scratch[:0], k.poll.head.Value(), answer(k.own.cursors, items))
+// answerNothing ends a poll to which nothing has come.
+func (w *writer) answerNothing(k *parked) { w.answer(k, answer(k.own.cursors, nil)) }
+
+// answered is the body of an answer with the items of one channel between two
+// places, the same for every poll that waits there.
+type answered struct {
+	from, to uint64
+	body     []byte
+}
+
+// answer is the body for the places, made once.
+func (s *shard) answer(from, to uint64, encode func() []byte) []byte {
+	if a := &s.answered; a.body == nil || a.from != from || a.to != to {
+		*a = answered{from, to, encode()}
+	}
+	return s.answered.body
+}
+
+// answer writes the answer, and waits for the next request.
+func (w *writer) answer(k *parked, body []byte) {
+	b := appendAnswer(w.scratch[:0], k.poll.head.Value(), w.date(), body)
 	w.keepScratch(b)
 	n, err := k.write(b)
 	if err != nil {
 		w.remove(k)
 		return
 	}
-	var rest []byte
+	w.stopWaiting(k)
 	if n < len(b) {
-		rest = append(rest, b[n:]...)
+		w.giveBack(k, append([]byte(nil), b[n:]...))
+		return
 	}
+	if k.readable || len(k.poll.read) > 0 {
+		w.nextRequest(k)
+	}
+}
+
+// date is now as in an HTTP header.
+func (w *writer) date() string {
+	if now := time.Now(); now.Unix() != w.dated.Unix() {
+		w.dated, w.dateText = now, httpDate(now)
+	}
+	return w.dateText
+}
+
+// httpDate is t as in an HTTP header.
+func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+
+// restTimeout is how long a connection may rest between two polls, as the
+// server's own idle connections.
+const restTimeout = 2 * time.Minute
+
+// stopWaiting ends a poll; its connection rests.
+func (w *writer) stopWaiting(k *parked) {
+	w.forgetDue(k.poll)
+	w.vacate(k)
+	k.places, k.own = nil, nil
+	k.poll.waiting = false
+	w.makeDue(k, restTimeout)
+	k.ended()
+}
+
+// nextRequest reads what comes on a resting connection. If it is the next
+// poll, whole and alone, it is parked right away; else the server gets it.
+func (w *writer) nextRequest(k *parked) {
+	k.readable = false
+	n, err := unix.Read(int(k.fd), w.input[:])
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		n = 0
+		if len(k.poll.read) == 0 {
+			return
+		}
+	case err != nil || n == 0:
+		w.remove(k)
+		return
+	}
+	input := w.input[:n]
+	if len(k.poll.read) > 0 || n == len(w.input) {
+		k.poll.read = append(k.poll.read, input...)
+		w.giveBack(k, nil)
+		return
+	}
+	next, ok := w.readPoll(input, k.poll.again)
+	if !ok {
+		k.poll.read = append([]byte(nil), input...)
+		w.giveBack(k, nil)
+		return
+	}
+	w.forgetDue(k.poll)
+	k.own = &own{cursors: next.Cursors}
+	for i, channel := range next.Channels {
+		w.parker.joinOwn(k, channel, next.Places[i])
+	}
+	next.Release()
+	k.poll.wait, k.poll.waiting = next.Wait, true
+	w.sit(k)
+}
+
+// readPoll reads a request that is all there is in input.
+func (w *writer) readPoll(input []byte, again Again) (next NextPoll, ok bool) {
+	w.bytes.Reset(input)
+	w.reader.Reset(&w.bytes)
+	r, err := http.ReadRequest(w.reader)
+	if err != nil || w.reader.Buffered() > 0 || w.bytes.Len() > 0 {
+		return next, false
+	}
+	plain := parkablePoll(r) && len(r.TransferEncoding) == 0 &&
+		r.Header.Get("Upgrade") == "" && r.Header.Get("Expect") == "" && r.Host != ""
+	if !plain {
+		return next, false
+	}
+	if again == nil {
+		return next, false
+	}
+	return again(r)
+}
+
+// giveBack hands the connection to the server, with rest still to be written.
+func (w *writer) giveBack(k *parked, rest []byte) {
 	w.forget(k)
 	w.parker.poller.release(k)
 	w.parker.giving.Go(func() { giveBack(k, rest) })
@@ -141,7 +241,7 @@ func (w *writer) answer(k *parked, items []pubsub.Delivery) {
 // dismiss answers with nothing and closes the connection: the server that
 // leaves would wait for it.
 func (w *writer) dismiss(k *parked) {
-	_, _ = k.write(appendAnswer(nil, k.poll.head.Value()+lastAnswer, answer(k.own.cursors, nil)))
+	_, _ = k.write(appendAnswer(nil, k.poll.head.Value()+lastAnswer, w.date(), answer(k.own.cursors, nil)))
 	k.discard()
 	w.remove(k)
 }
@@ -150,7 +250,6 @@ func (w *writer) dismiss(k *parked) {
 // server.
 func giveBack(k *parked, rest []byte) {
 	connection, err := reconnect(k, rest)
-	k.ended() // before the next request counts
 	if err != nil {
 		k.listener.open.Add(-1)
 		return

@@ -36,7 +36,9 @@ type pollSeat struct {
 // event is what was seen of a stream.
 type event struct {
 	stream *parked
-	closed bool // else writable
+	closed bool
+	// Of a poll; else writable.
+	readable bool
 }
 
 func newPoller() (*poller, error) {
@@ -59,6 +61,7 @@ func newPoller() (*poller, error) {
 // closed its sending half, which counts as gone, as it does in net/http.
 const (
 	watchClosed   = unix.EPOLLRDHUP | unix.EPOLLET
+	watchReadable = watchClosed | unix.EPOLLIN
 	watchWritable = watchClosed | unix.EPOLLOUT
 )
 
@@ -76,6 +79,9 @@ func (l *poller) add(p *parked) error {
 	seat.stream = p
 	p.ticket.turn = seat.turn
 	l.mu.Unlock()
+	if p.poll != nil {
+		return l.control(unix.EPOLL_CTL_ADD, p, watchReadable)
+	}
 	return l.control(unix.EPOLL_CTL_ADD, p, watchClosed)
 }
 
@@ -127,7 +133,11 @@ func (l *poller) run() {
 		}
 		for _, e := range events[:max(n, 0)] {
 			if p := l.at(ticket{e.Fd, e.Pad}); p != nil {
-				p.writer.post(event{p, e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0})
+				p.writer.post(event{
+					stream:   p,
+					closed:   e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
+					readable: e.Events&unix.EPOLLIN != 0,
+				})
 			}
 		}
 	}

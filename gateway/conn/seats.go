@@ -2,25 +2,35 @@
 
 package conn
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
 
-// seat takes p in and writes what it is behind already.
+	"golang.org/x/sys/unix"
+)
+
+// seat takes p in.
 func (w *writer) seat(p *parked) {
-	p.index, p.written = int32(len(w.all)), w.now
+	p.index = int32(len(w.all))
 	w.all = append(w.all, p)
+	w.sit(p)
+	if !p.gone && w.parker.poller.add(p) != nil {
+		w.remove(p)
+	}
+}
+
+// sit gives p the seats that it has joined for, and writes what it is behind
+// already.
+func (w *writer) sit(p *parked) {
+	p.written = w.now
 	shards := make([]*shard, len(p.places))
 	for i := range p.places {
 		shards[i] = p.places[i].shard
 		p.places[i].seat = shards[i].take(seat{p, int32(i)})
 	}
 	if p.poll != nil {
-		w.makeDue(p)
+		w.makeDue(p, p.poll.wait)
 	}
-	if w.parker.poller.add(p) != nil {
-		w.remove(p)
-	} else {
-		w.catchUp(p)
-	}
+	w.catchUp(p)
 	for _, s := range shards {
 		s.seated()
 	}
@@ -42,9 +52,9 @@ func (s *shard) vacate(at int32, blocked bool) {
 	s.left(blocked)
 }
 
-// makeDue notes when a poll has waited long enough.
-func (w *writer) makeDue(p *parked) {
-	p.poll.due = w.now + 1 + uint32(p.poll.wait/w.tick)
+// makeDue notes when a poll has waited, or its connection rested, long enough.
+func (w *writer) makeDue(p *parked, wait time.Duration) {
+	p.poll.due = w.now + 1 + uint32(wait/w.tick)
 	p.poll.slot = int32(len(w.due[p.poll.due]))
 	w.due[p.poll.due] = append(w.due[p.poll.due], p)
 }
@@ -69,7 +79,9 @@ func (w *writer) remove(p *parked) {
 	if p.listener != nil {
 		p.listener.open.Add(-1)
 	}
-	p.ended()
+	if p.poll == nil || p.poll.waiting {
+		p.ended()
+	}
 }
 
 // forget takes p out of everything but the poller.
@@ -83,6 +95,11 @@ func (w *writer) forget(p *parked) {
 	if p.poll != nil {
 		w.forgetDue(p.poll)
 	}
+	w.vacate(p)
+}
+
+// vacate frees p's seats.
+func (w *writer) vacate(p *parked) {
 	for i := range p.places {
 		s := p.places[i].shard
 		s.vacate(p.places[i].seat, p.needsFeed())
@@ -93,10 +110,14 @@ func (w *writer) forget(p *parked) {
 // sayGoodbye ends all.
 func (w *writer) sayGoodbye() {
 	for len(w.all) > 0 {
-		if p := w.all[len(w.all)-1]; p.poll != nil {
-			w.dismiss(p)
-		} else {
+		p := w.all[len(w.all)-1]
+		switch {
+		case p.poll == nil:
 			w.goodbye(p, reasonShutdown)
+		case p.poll.waiting:
+			w.dismiss(p)
+		default:
+			w.remove(p)
 		}
 	}
 }

@@ -20,6 +20,11 @@ func (w *writer) flush(s *shard) {
 
 // catchUp writes to one stream what it is behind.
 func (w *writer) catchUp(p *parked) {
+	if p.own != nil {
+		p.blocked = false
+		w.send(p, nil, 0)
+		return
+	}
 	s := p.places[0].shard
 	data, base := s.begin() // from here on the feed forgets nothing, so p needs no count as blocked
 	blocked := 0

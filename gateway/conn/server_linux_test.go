@@ -45,16 +45,16 @@ func serve(t *testing.T, heartbeat time.Duration, wrap func(net.Listener) *Liste
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, listener: wrap(tcp), served: make(chan error, 1)}
+	s := &server{t: t, listener: wrap(tcp), served: make(chan error, 2)}
 	if s.parker, err = NewParker(heartbeat); err != nil {
 		t.Fatal(err)
 	}
-	s.parker.parkAfter = time.Millisecond
 	broker := membroker.New(membroker.Options{Size: 2000, TTL: time.Hour, KeyWindow: time.Minute}).Node()
 	s.hub = pubsub.NewHub(broker, pubsub.Options{})
 	s.leave, s.leaving = context.WithCancelCause(context.Background())
 	s.http = &http.Server{Handler: s, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)}
 	go func() { s.served <- s.http.Serve(s.listener) }()
+	go func() { s.served <- s.http.Serve(s.listener.Back()) }()
 	t.Cleanup(func() {
 		s.close()
 		s.hub.Close()
@@ -80,6 +80,7 @@ func (s *server) close() {
 		s.t.Error(err)
 		s.http.Close()
 	}
+	<-s.served
 	<-s.served
 	if err := s.parker.Close(); err != nil {
 		s.t.Error(err)
@@ -155,7 +156,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		wait = patience
 	}
-	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, wait, errLeaving, ended}); err != nil {
+	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, wait, errLeaving, ended, nil}); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
 }

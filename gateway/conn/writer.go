@@ -3,6 +3,8 @@
 package conn
 
 import (
+	"bufio"
+	"bytes"
 	"sync"
 	"time"
 
@@ -37,6 +39,11 @@ type writer struct {
 	due       map[uint32][]*parked    // polls by the tick at which they have waited long enough
 	heartbeat [wire.NDJSON + 1][]byte // by format
 	scratch   []byte
+	dated     time.Time // when dateText was right
+	dateText  string
+	input     [8 << 10]byte // of one read
+	bytes     bytes.Reader  // of input
+	reader    *bufio.Reader // of bytes
 }
 
 // inbox is what others hand in.
@@ -51,7 +58,7 @@ func newWriter(p *Parker, number int) *writer {
 	tick := min(p.Heartbeat/minSteps, maxTick)
 	w := &writer{
 		parker: p, number: number, tick: tick, steps: uint32(p.Heartbeat / tick),
-		kick: make(chan struct{}, 1), due: make(map[uint32][]*parked),
+		kick: make(chan struct{}, 1), due: make(map[uint32][]*parked), reader: bufio.NewReader(nil),
 	}
 	for f := range w.heartbeat {
 		w.heartbeat[f] = appendChunk(nil, wire.Format(f).AppendHeartbeat(nil))
@@ -138,6 +145,11 @@ func (w *writer) handle(e event) {
 	case p.gone:
 	case e.closed:
 		w.remove(p)
+	case e.readable:
+		p.readable = true
+		if !p.poll.waiting {
+			w.nextRequest(p)
+		}
 	case p.blocked:
 		w.catchUp(p)
 	}
@@ -148,7 +160,11 @@ func (w *writer) handle(e event) {
 func (w *writer) walk() {
 	w.now++
 	for len(w.due[w.now]) > 0 {
-		w.answer(w.due[w.now][0], nil)
+		if p := w.due[w.now][0]; p.poll.waiting {
+			w.answerNothing(p)
+		} else {
+			w.remove(p)
+		}
 	}
 	delete(w.due, w.now)
 	for range len(w.all)/int(w.steps/rounds) + 1 {
