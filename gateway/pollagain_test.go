@@ -159,3 +159,39 @@ func TestPollAgainIsChecked(t *testing.T) {
 		}
 	})
 }
+
+// A poll that is answered as it is parked, with more than its socket takes,
+// goes back to the server and touches no other connection: that another client
+// leaves is still seen.
+func TestPollAnsweredAtOnce(t *testing.T) {
+	overEach(t, setup{sendBuffer: 4 << 10, limits: gateway.Limits{Connections: 2, Message: 1 << 20}}, func(t *testing.T, c *cluster) {
+		n := c.nodes[0]
+		p := newPoller(t, n)
+		c.publish("c", "0") // the tail holds no place before the first message
+		p.send("/v1/poll?channel=c&wait=0&last=1", "")
+		cursor := p.answer().Cursor
+		other := c.openAt(n, "channel=c")
+		other.next()
+		data := strings.Repeat("x", 900<<10)
+		c.publish("c", `"`+data+`"`)
+		p.send("/v1/poll?channel=c&cursor="+cursor, "")
+		if a := p.answer(); len(a.Messages) != 1 || len(a.Messages[0].Data) != len(data)+2 {
+			t.Fatalf("got %d messages", len(a.Messages))
+		}
+		p.send("/v1/channels/c/messages?limit=1", "")
+		p.response()
+		other.leave()
+		c.openAt(n, "channel=c").next()
+		deadline := time.Now().Add(patience)
+		for { // both places are free once the other's end was seen
+			second := newPoller(t, n)
+			second.send("/v1/poll?channel=c&wait=1ms", "")
+			if status, _ := second.response(); status == http.StatusOK {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the client that left still counts")
+			}
+		}
+	})
+}

@@ -209,7 +209,7 @@ func (w *writer) nextRequest(k *parked) {
 	}
 	next.Release()
 	k.poll.wait, k.poll.waiting = next.Wait, true
-	w.sit(k)
+	w.sit(k, func() bool { return true }) // the poller has it already
 }
 
 // readPoll reads a request that is all there is in input.
@@ -222,10 +222,7 @@ func (w *writer) readPoll(input []byte, again Again) (next NextPoll, ok bool) {
 	}
 	plain := parkablePoll(r) && len(r.TransferEncoding) == 0 &&
 		r.Header.Get("Upgrade") == "" && r.Header.Get("Expect") == "" && r.Host != ""
-	if !plain {
-		return next, false
-	}
-	if again == nil {
+	if !plain || again == nil {
 		return next, false
 	}
 	return again(r)

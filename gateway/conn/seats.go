@@ -12,15 +12,12 @@ import (
 func (w *writer) seat(p *parked) {
 	p.index = int32(len(w.all))
 	w.all = append(w.all, p)
-	w.sit(p)
-	if !p.gone && w.parker.poller.add(p) != nil {
-		w.remove(p)
-	}
+	w.sit(p, func() bool { return w.parker.poller.add(p) == nil })
 }
 
 // sit gives p the seats that it has joined for, and writes what it is behind
-// already.
-func (w *writer) sit(p *parked) {
+// already, if ready says so; else p goes.
+func (w *writer) sit(p *parked, ready func() bool) {
 	p.written = w.now
 	shards := make([]*shard, len(p.places))
 	for i := range p.places {
@@ -30,7 +27,11 @@ func (w *writer) sit(p *parked) {
 	if p.poll != nil {
 		w.makeDue(p, p.poll.wait)
 	}
-	w.catchUp(p)
+	if ready() {
+		w.catchUp(p)
+	} else {
+		w.remove(p)
+	}
 	for _, s := range shards {
 		s.seated()
 	}
