@@ -183,7 +183,7 @@ func TestPollAnsweredAtOnce(t *testing.T) {
 		other.leave()
 		c.openAt(n, "channel=c").next()
 		deadline := time.Now().Add(patience / 3) // a full socket is given up after 30 s in any case
-		for { // both places are free once the other's end was seen
+		for {                                    // both places are free once the other's end was seen
 			second := newPoller(t, n)
 			second.send("/v1/poll?channel=c&wait=1ms", "")
 			if status, _ := second.response(); status == http.StatusOK {
