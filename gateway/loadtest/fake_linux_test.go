@@ -3,12 +3,15 @@ package loadtest
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strconv"
 	"sync"
 	"testing"
+
+	"comet/gateway/conn"
 )
 
 // fake is a push server of one channel, in Nchan's dialect. mangle says what a
@@ -36,10 +39,19 @@ func startFake(t *testing.T, mangle func(subscriber, index int, message string) 
 	return serve(t, mux)
 }
 
-// serve serves h until t ends.
+// serve serves h until t ends, as a node does: what was parked comes back.
 func serve(t *testing.T, h http.Handler) netip.AddrPort {
-	server := httptest.NewServer(h)
-	t.Cleanup(server.Close)
+	server := httptest.NewUnstartedServer(h)
+	listener := conn.Listen(server.Listener, 10_000, slog.New(slog.DiscardHandler))
+	server.Listener = listener
+	server.Start()
+	var back sync.WaitGroup
+	back.Go(func() { _ = server.Config.Serve(listener.Back()) }) // until Back is closed
+	t.Cleanup(func() {
+		listener.Back().Close()
+		server.Close()
+		back.Wait()
+	})
 	return netip.MustParseAddrPort(server.Listener.Addr().String())
 }
 
