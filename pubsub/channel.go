@@ -30,8 +30,9 @@ type Watch struct {
 	prev, next *Watch
 }
 
-// Watcher is told when a channel's tail has grown, and by what. Grown must neither block nor call the channel, which is
-// locked. The items must not be changed.
+// Watcher is told when a channel's tail has grown, and by what. Grown must
+// neither block nor call the channel, which is locked. The items must not be
+// changed.
 type Watcher interface{ Grown(items []Item) }
 
 func newChannel(name string, h *Hub) *Channel {
@@ -99,14 +100,12 @@ func (h *Hub) Attach(channel string, at Cursor) (c *Channel, place uint64, ok bo
 	return c, place, ok
 }
 
-// From returns the tail's items from place on, at most limit, and the place
-// behind them. ok is false if place has left the tail. The items must not be
-// changed.
-func (c *Channel) From(place uint64, limit int) (items []Item, next uint64, ok bool) {
+// From returns the tail's items from place on, at most limit. ok is false if
+// place has left the tail. The items must not be changed.
+func (c *Channel) From(place uint64, limit int) (items []Item, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	items, ok = c.from(place, limit)
-	return items, place + uint64(len(items)), ok
+	return c.from(place, limit)
 }
 
 // Share is one more hold on the channel, with a Release of its own. Only who

@@ -105,7 +105,7 @@ func (p *parked) take(limit int) (all []pubsub.Delivery, ok bool) {
 	for n := range p.places {
 		i := (p.own.turn + n) % len(p.places)
 		place := &p.places[i]
-		items, _, ok := place.channel().From(place.next, max(1, limit-len(all)))
+		items, ok := place.channel().From(place.next, max(1, limit-len(all)))
 		if !ok {
 			return nil, false
 		}
@@ -135,7 +135,7 @@ func (p *parked) behind() bool {
 		return p.one[0].shard.behind(p.one[0].next)
 	}
 	for i := range p.places {
-		if _, _, ok := p.places[i].channel().From(p.places[i].next, 0); !ok {
+		if _, ok := p.places[i].channel().From(p.places[i].next, 0); !ok {
 			return true
 		}
 	}

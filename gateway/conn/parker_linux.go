@@ -175,11 +175,7 @@ func (p *Parker) nextWriter() *writer {
 // join gives q its places in the feeds; false if one has moved on.
 func (p *Parker) join(q *parked, s *Stream) bool {
 	if s.Several {
-		q.own = &own{cursors: s.Cursors}
-		for i := range s.Subscriber.Channels() {
-			channel, next, _ := s.Subscriber.Place(i)
-			p.joinOwn(q, channel, next)
-		}
+		p.joinAll(q, s.Subscriber, s.Cursors)
 		return true
 	}
 	channel, next, _ := s.Subscriber.Place(0)
@@ -192,6 +188,15 @@ func (p *Parker) join(q *parked, s *Stream) bool {
 	q.one[0] = place{shard: shard, next: offset}
 	q.places = q.one[:]
 	return true
+}
+
+// joinAll gives q, which encodes for itself, the places of a subscriber.
+func (p *Parker) joinAll(q *parked, s *pubsub.Subscriber, cursors *pubsub.CursorSet) {
+	q.own = &own{cursors: cursors}
+	for i := range s.Channels() {
+		channel, next, _ := s.Place(i)
+		p.joinOwn(q, channel, next)
+	}
 }
 
 // joinOwn gives q, which encodes for itself, a place in one more channel.

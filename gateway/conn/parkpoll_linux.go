@@ -63,16 +63,13 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 		return
 	}
 	k := &parked{
-		writer: p.nextWriter(), fd: fd, listener: listener, ended: q.Ended, own: &own{cursors: q.Cursors},
+		writer: p.nextWriter(), fd: fd, listener: listener, ended: q.Ended,
 		poll: &poll{head: unique.Make(pollHead(header)), again: q.Again, wait: q.Wait, waiting: true},
 	}
 	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
 		k.poll.read = append([]byte(nil), read...)
 	}
-	for i := range q.Subscriber.Channels() {
-		channel, next, _ := q.Subscriber.Place(i)
-		p.joinOwn(k, channel, next)
-	}
+	p.joinAll(k, q.Subscriber, q.Cursors)
 	k.writer.add(k)
 }
 
