@@ -44,11 +44,13 @@ type Sink interface {
 	// the order of its log, until Lost or Unsubscribe. What was published
 	// before must be read. It is called anew after each Lost.
 	Subscribed(channel string)
-	// Received: a message of a subscribed channel. The sink keeps m.
+	// Received: a message of a subscribed channel, or one without Data that is
+	// only announced, because it is too large to be relayed: it is in the log.
+	// The sink keeps m.
 	Received(m *Message)
-	// Lost: any number of messages of every channel may have been missed, and
+	// Lost: any number of messages of these channels may have been missed, and
 	// none comes until Subscribed.
-	Lost()
+	Lost(channels ...string)
 }
 
 // Receipt is the outcome of one draft.

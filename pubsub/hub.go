@@ -221,13 +221,13 @@ func (s relaySink) Received(m *Message) {
 	}
 }
 
-func (s relaySink) Lost() {
-	s.h.options.Logger.Warn("relay lost, subscribers stay and will be caught up")
-	s.h.mu.Lock()
-	defer s.h.mu.Unlock()
-	for _, t := range s.h.open {
-		t.mu.Lock()
-		t.lost()
-		t.mu.Unlock()
+func (s relaySink) Lost(channels ...string) {
+	s.h.options.Logger.Warn("relay lost, subscribers stay and will be caught up", "channels", len(channels))
+	for _, channel := range channels {
+		if t := s.tail(channel); t != nil {
+			t.mu.Lock()
+			t.lost()
+			t.mu.Unlock()
+		}
 	}
 }

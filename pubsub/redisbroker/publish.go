@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // Publish implements pubsub.Broker. A single draft shares a pipeline with
-// other callers' drafts; several go in a pipeline of their own, in order.
+// other callers' drafts; several go in pipelines of their own, one a primary.
 func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Receipt {
 	receipts := make([]pubsub.Receipt, len(drafts))
 	ctx, end, err := b.begin(ctx)
@@ -32,89 +33,173 @@ func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Re
 
 func (b *Broker) publishOne(ctx context.Context, d *pubsub.Draft) pubsub.Receipt {
 	if d.Ephemeral {
-		return receipt(b.shared.Publish(ctx, b.keys.live(d.Channel), encodeEphemeral(d)))
+		return b.publishEphemeral(ctx, d)
 	}
 	keys, args := b.publishArgs(d)
-	cmd := b.shared.EvalSha(ctx, publishScript.Hash(), keys, args...)
-	if notLoaded(cmd.Err()) {
-		cmd = publishScript.Eval(ctx, b.shared, keys, args...)
+	var reached error
+	cmd, left := b.call(ctx, publishScript, keys, args, func(p *primary) *redis.Cmd {
+		if b.options.MinReplicas == 0 {
+			return publishScript.evaluate(ctx, p.shared, keys, args)
+		}
+		var cmd *redis.Cmd
+		cmd, reached = b.callAndWait(ctx, p, keys, args)
+		return cmd
+	})
+	r := receipt(cmd)
+	if r.Err == nil && left != nil {
+		// Who subscribed at the primary that the channel leaves has heard nothing.
+		announced := fmt.Sprintf("! %v %v", r.ID, r.ID)
+		_ = left.client.SPublish(ctx, b.keys.live(d.Channel), announced).Err() // else the sweep finds it
 	}
-	return receipt(cmd)
+	if r.Err == nil {
+		r.Err = reached
+	}
+	return r
 }
 
+// publishEphemeral relays without the log.
+func (b *Broker) publishEphemeral(ctx context.Context, d *pubsub.Draft) pubsub.Receipt {
+	live := b.keys.live(d.Channel)
+	p, err := b.topology.of(ctx, live)
+	if err != nil {
+		return pubsub.Receipt{Err: publishError(err)}
+	}
+	if b.sharded() {
+		return receipt(p.shared.SPublish(ctx, live, encodeEphemeral(d)))
+	}
+	return receipt(p.shared.Publish(ctx, live, encodeEphemeral(d)))
+}
+
+// callAndWait calls publish.lua and waits until the replicas have what it
+// wrote; reached says that too few do. WAIT is about the connection's last
+// write, which the script makes for a repeated key too.
+func (b *Broker) callAndWait(ctx context.Context, p *primary, keys []string, args []any) (cmd *redis.Cmd, reached error) {
+	need := b.options.MinReplicas
+	var wait *redis.Cmd
+	both := func(call func(redis.Pipeliner) *redis.Cmd) {
+		_, _ = p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each command has its error
+			cmd = call(pipe)
+			wait = pipe.Do(ctx, "wait", need, (b.options.Timeout * 2 / 3).Milliseconds())
+			return nil
+		})
+	}
+	both(func(pipe redis.Pipeliner) *redis.Cmd { return pipe.EvalSha(ctx, publishScript.Hash(), keys, args...) })
+	if notLoaded(cmd.Err()) {
+		both(func(pipe redis.Pipeliner) *redis.Cmd { return pipe.Eval(ctx, publishScript.text, keys, args...) })
+	}
+	switch n, err := wait.Int(); {
+	case err != nil:
+		reached = fmt.Errorf("%w: wait for %d replicas: %w", pubsub.ErrOutcomeUnknown, need, err)
+	case n < need:
+		reached = fmt.Errorf("%w: %d of redis.min_replicas = %d replicas have it", pubsub.ErrOutcomeUnknown, n, need)
+	}
+	return cmd, reached
+}
+
+// publishAll publishes in order of channel. Drafts of one channel have one
+// primary, so they stay in order in its pipeline.
 func (b *Broker) publishAll(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt) {
-	if isMixed(drafts) {
+	if b.options.MinReplicas > 0 {
+		b.publishEach(ctx, drafts, receipts)
+		return
+	}
+	groups := make(map[*primary][]int)
+	for i := range drafts {
+		p, err := b.topology.of(ctx, b.keys.live(drafts[i].Channel))
+		if err != nil {
+			receipts[i].Err = publishError(err)
+			continue
+		}
+		groups[p] = append(groups[p], i)
+	}
+	var all sync.WaitGroup
+	for p, at := range groups {
+		all.Go(func() { b.publishGroup(ctx, p, drafts, at, receipts) })
+	}
+	all.Wait()
+}
+
+// publishEach publishes the drafts of each channel one by one, channels side by
+// side.
+func (b *Broker) publishEach(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt) {
+	byChannel := make(map[string][]int)
+	for i := range drafts {
+		byChannel[drafts[i].Channel] = append(byChannel[drafts[i].Channel], i)
+	}
+	var all sync.WaitGroup
+	for _, at := range byChannel {
+		all.Go(func() {
+			for _, i := range at {
+				receipts[i] = b.publishOne(ctx, &drafts[i])
+			}
+		})
+	}
+	all.Wait()
+}
+
+// publishGroup publishes the drafts at the given indices, which p has.
+func (b *Broker) publishGroup(ctx context.Context, p *primary, drafts []pubsub.Draft, at []int, receipts []pubsub.Receipt) {
+	if isMixed(drafts, at) {
 		// Ephemeral drafts need no script: they would overtake the others if
 		// those had to be sent again.
-		if err := publishScript.Load(ctx, b.client).Err(); err != nil {
-			for i := range receipts {
+		if err := publishScript.Load(ctx, p.client).Err(); err != nil {
+			for _, i := range at {
 				receipts[i].Err = fmt.Errorf("%w: %w", pubsub.ErrUnavailable, err)
 			}
 			return
 		}
 	}
-	cmds := b.pipeline(ctx, drafts, nil)
-	// A script that is not loaded fails all behind it alike: what failed so was not
-	// carried out and goes again, still in order.
-	if failed := notLoadedAt(cmds); len(failed) > 0 {
-		if err := publishScript.Load(ctx, b.client).Err(); err == nil {
-			again := b.pipeline(ctx, drafts, failed)
-			for i, at := range failed {
-				cmds[at] = again[i]
-			}
+	cmds := b.pipeline(ctx, p, drafts, at)
+	// A script that is not loaded fails all behind it alike, and so does a slot
+	// that has moved: what failed so was not carried out and goes again, still in
+	// order.
+	for n, cmd := range cmds {
+		i := at[n]
+		if kind, _ := redirected(cmd.Err()); kind != none || notLoaded(cmd.Err()) {
+			receipts[i] = b.publishOne(ctx, &drafts[i])
+		} else {
+			receipts[i] = receipt(cmd)
 		}
-	}
-	for i, cmd := range cmds {
-		receipts[i] = receipt(cmd)
 	}
 }
 
-// pipeline sends the drafts, or only those at the given indices.
-func (b *Broker) pipeline(ctx context.Context, drafts []pubsub.Draft, only []int) []redis.Cmder {
-	p := b.client.Pipeline()
-	send := func(d *pubsub.Draft) {
-		if d.Ephemeral {
-			p.Publish(ctx, b.keys.live(d.Channel), encodeEphemeral(d))
-			return
+// pipeline sends the drafts at the given indices.
+func (b *Broker) pipeline(ctx context.Context, p *primary, drafts []pubsub.Draft, at []int) []redis.Cmder {
+	pipe := p.client.Pipeline()
+	for _, i := range at {
+		d := &drafts[i]
+		switch live := b.keys.live(d.Channel); {
+		case !d.Ephemeral:
+			keys, args := b.publishArgs(d)
+			pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
+		case b.sharded():
+			pipe.SPublish(ctx, live, encodeEphemeral(d))
+		default:
+			pipe.Publish(ctx, live, encodeEphemeral(d))
 		}
-		keys, args := b.publishArgs(d)
-		queue(ctx, p, publishScript, keys, args)
 	}
-	if only == nil {
-		for i := range drafts {
-			send(&drafts[i])
-		}
-	}
-	for _, i := range only {
-		send(&drafts[i])
-	}
-	cmds, _ := p.Exec(ctx) // each command has its own error
+	cmds, _ := pipe.Exec(ctx) // each command has its own error
 	return cmds
 }
 
 // isMixed reports whether some drafts are ephemeral and others not.
-func isMixed(drafts []pubsub.Draft) bool {
-	return slices.ContainsFunc(drafts, func(d pubsub.Draft) bool { return d.Ephemeral != drafts[0].Ephemeral })
-}
-
-func notLoadedAt(cmds []redis.Cmder) (at []int) {
-	for i, cmd := range cmds {
-		if notLoaded(cmd.Err()) {
-			at = append(at, i)
-		}
-	}
-	return at
+func isMixed(drafts []pubsub.Draft, at []int) bool {
+	return slices.ContainsFunc(at, func(i int) bool { return drafts[i].Ephemeral != drafts[at[0]].Ephemeral })
 }
 
 // publishArgs are publish.lua's KEYS and ARGV.
 func (b *Broker) publishArgs(d *pubsub.Draft) (keys []string, args []any) {
-	keys = []string{b.keys.log(d.Channel)}
+	keys = []string{b.keys.log(d.Channel), b.keys.live(d.Channel)}
 	if d.Key != "" {
 		keys = append(keys, b.keys.once(d.Channel, d.Key))
 	}
+	verb := "PUBLISH"
+	if b.sharded() {
+		verb = "SPUBLISH"
+	}
 	return keys, []any{
-		b.keys.live(d.Channel), b.options.Size, b.options.TTL.Milliseconds(),
-		d.Type, d.Data, b.options.KeyWindow.Milliseconds(),
+		verb, b.options.Size, b.options.TTL.Milliseconds(),
+		d.Type, d.Data, b.options.KeyWindow.Milliseconds(), b.options.Inline,
 	}
 }
 

@@ -3,13 +3,14 @@ package redisbroker
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
 	"comet/pubsub"
 )
 
-// Read implements pubsub.Broker; all queries go in one pipeline.
+// Read implements pubsub.Broker; all queries go in one pipeline a primary.
 func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page {
 	pages := make([]pubsub.Page, len(queries))
 	ctx, end, err := b.begin(ctx)
@@ -20,29 +21,67 @@ func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page
 		return pages
 	}
 	defer end()
-	cmds := b.readAll(ctx, queries)
-	if len(notLoadedAt(cmds)) > 0 {
-		if err := readScript.Load(ctx, b.client).Err(); err == nil {
-			cmds = b.readAll(ctx, queries)
+	groups := make(map[*primary][]int)
+	for i, q := range queries {
+		p, err := b.topology.of(ctx, b.keys.log(q.Channel))
+		if err != nil {
+			pages[i].Err = readError(err)
+			continue
 		}
+		groups[p] = append(groups[p], i)
 	}
-	for i, cmd := range cmds {
-		pages[i] = page(queries[i].Channel, cmd.(*redis.Cmd))
+	var all sync.WaitGroup
+	for p, at := range groups {
+		all.Go(func() { b.readGroup(ctx, p, queries, at, pages) })
 	}
+	all.Wait()
 	return pages
 }
 
-func (b *Broker) readAll(ctx context.Context, queries []pubsub.Query) []redis.Cmder {
-	p := b.client.Pipeline()
-	for _, q := range queries {
-		direction := "forward"
-		if q.Backward {
-			direction = "backward"
+// readGroup answers the queries at the given indices, whose logs p has.
+func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Query, at []int, pages []pubsub.Page) {
+	cmds := b.readAll(ctx, p, queries, at)
+	if len(cmds) > 0 && notLoaded(cmds[0].Err()) {
+		if err := readScript.Load(ctx, p.client).Err(); err == nil {
+			cmds = b.readAll(ctx, p, queries, at)
 		}
-		queue(ctx, p, readScript, []string{b.keys.log(q.Channel)}, []any{direction, q.Cursor.String(), q.Limit})
 	}
-	cmds, _ := p.Exec(ctx) // each command has its own error
+	for n, cmd := range cmds {
+		i := at[n]
+		if kind, _ := redirected(cmd.Err()); kind != none {
+			cmd = b.readOne(ctx, &queries[i])
+		}
+		pages[i] = page(queries[i].Channel, cmd)
+	}
+}
+
+func (b *Broker) readAll(ctx context.Context, p *primary, queries []pubsub.Query, at []int) []*redis.Cmd {
+	pipe := p.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(at))
+	for n, i := range at {
+		keys, args := b.readArgs(&queries[i])
+		cmds[n] = pipe.EvalSha(ctx, readScript.Hash(), keys, args...)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
 	return cmds
+}
+
+// readOne follows redirects.
+func (b *Broker) readOne(ctx context.Context, q *pubsub.Query) *redis.Cmd {
+	keys, args := b.readArgs(q)
+	cmd, _ := b.call(ctx, readScript, keys, args, func(p *primary) *redis.Cmd {
+		return readScript.evaluate(ctx, p.client, keys, args)
+	})
+	return cmd
+}
+
+// readArgs are read.lua's KEYS and ARGV.
+func (b *Broker) readArgs(q *pubsub.Query) (keys []string, args []any) {
+	direction := "forward"
+	if q.Backward {
+		direction = "backward"
+	}
+	return []string{b.keys.log(q.Channel)}, []any{direction, q.Cursor.String(), q.Limit}
 }
 
 // page reads the answer of read.lua.

@@ -16,13 +16,25 @@ var (
 	//go:embed read.lua
 	readLua string
 
-	publishScript = redis.NewScript(generationLua + publishLua)
-	readScript    = redis.NewScript(generationLua + readLua)
+	publishScript = newScript(generationLua + publishLua)
+	readScript    = newScript(generationLua + readLua)
 )
 
-// queue adds a call of s to a pipeline.
-func queue(ctx context.Context, p redis.Pipeliner, s *redis.Script, keys []string, args []any) *redis.Cmd {
-	return p.EvalSha(ctx, s.Hash(), keys, args...)
+// script is a Lua script with its text, for servers that do not have it yet.
+type script struct {
+	*redis.Script
+	text string
+}
+
+func newScript(text string) *script { return &script{redis.NewScript(text), text} }
+
+// evaluate calls s through c, and loads it where it is missing.
+func (s *script) evaluate(ctx context.Context, c redis.Scripter, keys []string, args []any) *redis.Cmd {
+	cmd := c.EvalSha(ctx, s.Hash(), keys, args...)
+	if notLoaded(cmd.Err()) {
+		cmd = c.Eval(ctx, s.text, keys, args...)
+	}
+	return cmd
 }
 
 // notLoaded reports whether Redis does not know a script (it was restarted, or
