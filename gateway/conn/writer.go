@@ -3,8 +3,6 @@
 package conn
 
 import (
-	"bufio"
-	"bytes"
 	"sync"
 	"time"
 
@@ -37,17 +35,15 @@ type writer struct {
 
 	// Owned by run.
 	all       []*parked
-	now       uint32                  // counts ticks
-	walked    int                     // how far the walk of this round is
-	resting   []*shard                // that have grown
-	due       map[uint32][]*parked    // polls by the tick at which they have waited long enough
-	heartbeat [wire.NDJSON + 1][]byte // by format
+	now       uint32               // counts ticks
+	walked    int                  // how far the walk of this round is
+	resting   []*shard             // that have grown
+	due       map[uint32][]*parked // polls by the tick at which they have waited long enough
+	heartbeat [wire.Formats][]byte // by format
 	scratch   []byte
 	dated     time.Time // when dateText was right
 	dateText  string
 	input     [8 << 10]byte // of one read
-	bytes     bytes.Reader  // of input
-	reader    *bufio.Reader // of bytes
 }
 
 // inbox is what others hand in.
@@ -63,7 +59,7 @@ func newWriter(p *Parker, number int) *writer {
 	w := &writer{
 		parker: p, number: number, tick: tick, steps: uint32(p.Heartbeat / tick),
 		kick: make(chan struct{}, 1), wake: time.NewTimer(0), maxRest: maxRest,
-		due: make(map[uint32][]*parked), reader: bufio.NewReader(nil),
+		due: make(map[uint32][]*parked),
 	}
 	w.wake.Stop()
 	for f := range w.heartbeat {
