@@ -5,6 +5,7 @@ package conn
 import (
 	"strconv"
 	"sync"
+	"time"
 
 	"comet/gateway/wire"
 	"comet/pubsub"
@@ -49,7 +50,9 @@ type shard struct {
 	seats  []seat // owned by the writer
 	queued bool   // guarded by writer.mu
 
-	answered answered // owned by the writer; of polls
+	answered answered  // owned by the writer; of polls
+	rested   time.Time // owned by the writer; until then it leaves the shard alone
+	resting  bool      // owned by the writer; the shard is in writer.resting
 
 	// Guarded by feed.mu.
 	streams int    // those that have joined
@@ -177,6 +180,13 @@ func (f *feed) forget() {
 		f.buf = nil
 	}
 	f.scratch = nil
+}
+
+// waiting is how many bytes have come since the writer last flushed.
+func (s *shard) waiting() int {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	return int(s.feed.end() - max(s.done, s.feed.base))
 }
 
 // behind reports whether the feed has forgotten offset.

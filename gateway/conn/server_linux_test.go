@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -118,7 +119,7 @@ func (s *server) parked(n int) {
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	names := query["channel"]
+	names := channelsOf(r)
 	if len(names) == 0 {
 		if r.URL.Path == "/panic" {
 			panic(http.ErrAbortHandler)
@@ -130,10 +131,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, name := range names {
 		starts = append(starts, pubsub.Start{Channel: name})
 	}
-	if at := query.Get("cursor"); at != "" {
-		id, _ := pubsub.ParseID(at)
-		cursor := pubsub.At(id)
-		starts[0].From.Cursor = &cursor
+	if at, err := pubsub.ParseCursorSet(names, query.Get("cursor")); err == nil {
+		for i := range at {
+			starts[i].From.Cursor = &at[i]
+		}
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
@@ -152,13 +153,43 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.parker.Hold(w, r, &Stream{subscriber, cursors, len(names) > 1, format, "n", errLeaving, ended})
 		return
 	}
-	wait, err := time.ParseDuration(query.Get("wait"))
-	if err != nil {
-		wait = patience
-	}
-	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, wait, errLeaving, ended, nil}); err != nil {
+	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, waitOf(r), errLeaving, ended, s.again}); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
+}
+
+// again lets in polls with a cursor.
+func (s *server) again(r *http.Request) (next Next, ok bool) {
+	names := channelsOf(r)
+	at, err := pubsub.ParseCursorSet(names, r.URL.Query().Get("cursor"))
+	if r.URL.Path != "/poll" || len(names) == 0 || err != nil || waitOf(r) == 0 {
+		return next, false
+	}
+	for i, name := range names {
+		c, place, _, ok := s.hub.Attach(pubsub.Start{Channel: name, From: pubsub.From{Cursor: &at[i]}})
+		if !ok {
+			next.Release()
+			return next, false
+		}
+		next.Channels, next.Places = append(next.Channels, c), append(next.Places, place)
+	}
+	s.held.Add(1)
+	next.Cursors, next.Wait = pubsub.NewCursorSet(names, at), waitOf(r)
+	return next, true
+}
+
+// channelsOf is which channels a request is for, sorted.
+func channelsOf(r *http.Request) []string {
+	return slices.Sorted(slices.Values(r.URL.Query()["channel"]))
+}
+
+// waitOf is how long a poll waits.
+func waitOf(r *http.Request) time.Duration {
+	wait, err := time.ParseDuration(r.URL.Query().Get("wait"))
+	if err != nil {
+		return patience
+	}
+	return wait
 }
 
 // publish publishes data, any text, and returns the message's ID.
