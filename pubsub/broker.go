@@ -80,7 +80,11 @@ type Page struct {
 	Gen      Generation // of the primary that answered; never 0
 	End      ID         // the newest message's; zero: no log, or an empty one
 	Messages []*Message
-	Err      error // then nothing else is set
+	// Alive are other generations of which a primary lived on after the page was
+	// read. A channel that one of them had before has moved between primaries, as
+	// in a Redis Cluster, and lost nothing on the way.
+	Alive []Generation
+	Err   error // then nothing else is set
 }
 
 // Errors that every broker returns, wrapped.

@@ -14,7 +14,10 @@ type Options struct {
 	Linger  time.Duration // how long a channel is kept after its last subscriber left; default 5s
 	Sweep   time.Duration // how often each channel is compared with its log; default 30s
 	Timeout time.Duration // the longest wait for a channel to open, and for one read; default 3s
-	Logger  *slog.Logger  // default: none
+	// Replicated: a message is acknowledged only when it survives a failover, so
+	// that one is no gap, unless the log is found to lack messages.
+	Replicated bool
+	Logger     *slog.Logger // default: none
 }
 
 func (o Options) withDefaults() Options {

@@ -24,9 +24,12 @@ type Options struct {
 	Password  func() (string, error) // asked for each new connection; nil: none
 	Cluster   bool                   // a Redis Cluster, even with one address
 	DB        int
-	TLS       *tls.Config   // nil: plain
-	Timeout   time.Duration // of dialling, and of each command; default 3s
-	Prefix    string        // of every key and pub/sub channel; default comet
+	TLS       *tls.Config // nil: plain
+
+	SentinelUsername, SentinelPassword string
+
+	Timeout time.Duration // of dialling, and of each command; default 3s
+	Prefix  string        // of every key and pub/sub channel; default comet
 
 	Size      int           // newest messages kept a channel, at least (Redis trims in blocks of some 100)
 	TTL       time.Duration // a log goes when nothing was published for so long

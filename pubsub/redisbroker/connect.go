@@ -13,6 +13,8 @@ func connect(o Options) (topology, error) {
 		Addrs:                      o.Addresses,
 		MasterName:                 o.Master,
 		CredentialsProviderContext: o.credentials,
+		SentinelUsername:           o.SentinelUsername,
+		SentinelPassword:           o.SentinelPassword,
 		DB:                         o.DB,
 		TLSConfig:                  o.TLS,
 		ClientName:                 "comet",

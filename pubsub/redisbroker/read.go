@@ -53,6 +53,9 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 		}
 		pages[i] = page(queries[i].Channel, cmd)
 	}
+	if b.sharded() {
+		b.findAlive(ctx, p, queries, at, pages)
+	}
 }
 
 func (b *Broker) readAll(ctx context.Context, p *primary, queries []pubsub.Query, at []int) []*redis.Cmd {

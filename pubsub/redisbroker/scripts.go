@@ -18,6 +18,8 @@ var (
 
 	publishScript = newScript(generationLua + publishLua)
 	readScript    = newScript(generationLua + readLua)
+
+	generationScript = newScript(generationLua + "return generation()")
 )
 
 // script is a Lua script with its text, for servers that do not have it yet.
