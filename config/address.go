@@ -19,6 +19,16 @@ func listenAddress() kind[string] {
 	})
 }
 
+// listenAddressOrNone is host:port, or empty for no listener.
+func listenAddressOrNone() kind[string] {
+	return stringKind("host:port, or empty", func(text string) error {
+		if _, _, ok := splitAddress(text); !ok && text != "" {
+			return errors.New("is not host:port: write for example 127.0.0.1:9090, or nothing to do without")
+		}
+		return nil
+	})
+}
+
 // redisAddress is host:port or the absolute path of a Unix socket.
 func redisAddress() kind[string] {
 	return stringKind("host:port each, or one absolute path of a Unix socket", func(text string) error {

@@ -22,6 +22,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Settings{
 		HTTP:    HTTP{Listen: "127.0.0.1:8080", Heartbeat: 25 * time.Second},
+		Admin:   Admin{Listen: "127.0.0.1:9090"},
 		Redis:   Redis{Prefix: "comet", Timeout: 3 * time.Second},
 		History: History{Size: 1000, TTL: 24 * time.Hour},
 		Limits:  Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second},
@@ -42,6 +43,7 @@ func sample(t *testing.T) map[string]string {
 	return map[string]string{
 		"http.listen":              "127.0.0.1:9999",
 		"http.heartbeat":           "1m30s",
+		"admin.listen":             "127.0.0.1:0",
 		"redis.addresses":          "one:1,two:2",
 		"redis.master":             "primary",
 		"redis.username":           "alice",
@@ -123,7 +125,8 @@ func TestSettingsLand(t *testing.T) {
 	}
 	got := mustLoad(t, Source{Environ: environ})
 	want := Settings{
-		HTTP: HTTP{Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second},
+		HTTP:  HTTP{Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second},
+		Admin: Admin{Listen: "127.0.0.1:0"},
 		Redis: Redis{
 			Addresses: []string{"one:1", "two:2"},
 			Master:    "primary",
@@ -160,6 +163,22 @@ func TestPrecedence(t *testing.T) {
 		want.Key = key
 		if got := l.Values()[i]; got != want {
 			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}
+
+// TestAdminOff: empty is a value, except in a variable.
+func TestAdminOff(t *testing.T) {
+	for name, tt := range map[string]struct {
+		src  Source
+		want string
+	}{
+		"flag":     {Source{Flags: parseFlags(t, "--admin-listen=")}, ""},
+		"file":     {Source{File: writeFile(t, "c", "admin: {listen: \"\"}")}, ""},
+		"variable": {Source{Environ: []string{"COMET_ADMIN_LISTEN="}}, "127.0.0.1:9090"},
+	} {
+		if got := mustLoad(t, tt.src).Admin.Listen; got != tt.want {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
 		}
 	}
 }

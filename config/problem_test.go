@@ -40,6 +40,7 @@ func TestProblemsOfValues(t *testing.T) {
 		{"COMET_HTTP_LISTEN=::1:8080", "http.listen", "is not host:port"},
 		{"COMET_HTTP_LISTEN=:8080", "http.listen", "set auth.anonymous.subscribe and auth.anonymous.publish"},
 		{"COMET_HTTP_LISTEN=example.org:8080", "http.listen", "or listen on 127.0.0.1"},
+		{"COMET_ADMIN_LISTEN=9090", "admin.listen", "is not host:port: write for example 127.0.0.1:9090, or nothing to do without"},
 		{"COMET_AUTH_ANONYMOUS_PUBLISH=a,b{c}", "auth.anonymous.publish", "item 2 must not contain { or }"},
 		{"COMET_AUTH_ANONYMOUS_PUBLISH=a**,,b", "auth.anonymous.publish", "item 1 must have ** alone between slashes, as in public/** or chat/**/log; item 2 is empty"},
 

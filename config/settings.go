@@ -15,6 +15,7 @@ import (
 // default are in table.go.
 type Settings struct {
 	HTTP    HTTP
+	Admin   Admin
 	Redis   Redis
 	History History
 	Auth    Auth
@@ -27,6 +28,11 @@ type Settings struct {
 type HTTP struct {
 	Listen    string // host:port
 	Heartbeat time.Duration
+}
+
+// Admin is the listener for operators.
+type Admin struct {
+	Listen string // host:port; empty: none
 }
 
 // Redis is how to reach Redis. Without Addresses all of it is meaningless.

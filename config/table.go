@@ -33,6 +33,9 @@ var table = []Setting{
 	row("http.heartbeat", "25s", "how often a silent stream gets a comment that keeps proxies from closing it",
 		duration(time.Second, 10*time.Minute), func(s *Settings) *time.Duration { return &s.HTTP.Heartbeat }),
 
+	row("admin.listen", "127.0.0.1:9090", "where operators look: health, metrics; never expose it; empty turns it off",
+		listenAddressOrNone(), func(s *Settings) *string { return &s.Admin.Listen }),
+
 	list("redis.addresses", "Redis: one address, the Sentinels, or some nodes of a Redis Cluster; none for the in-process broker",
 		redisAddress(), func(s *Settings) *[]string { return &s.Redis.Addresses }),
 	row("redis.master", "", "name of the primary at the Sentinels; makes redis.addresses the Sentinels",

@@ -86,6 +86,8 @@ func TestWriteYAML(t *testing.T) {
 	want := strings.ReplaceAll(`http:
   listen: "127.0.0.1:8080"  # default
   heartbeat: 25s  # default
+admin:
+  listen: "127.0.0.1:9090"  # default
 redis:
   addresses: ["r:1"]  # COMET_REDIS_ADDRESSES
   master: ""  # default

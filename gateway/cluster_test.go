@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,8 +49,25 @@ type cluster struct {
 
 // node serves at url.
 type node struct {
-	gateway *gateway.Gateway
-	url     string
+	gateway  *gateway.Gateway
+	listener *conn.Listener
+	url      string
+	atDoor   atomic.Int64 // let in there
+}
+
+// countingDoor is the node's door, with atDoor counting.
+func (n *node) countingDoor() conn.Door {
+	d := n.gateway.Door()
+	counting := func(in conn.Again) conn.Again {
+		return func(r *http.Request) (next conn.Next, ok bool) {
+			if next, ok = in(r); ok {
+				n.atDoor.Add(1)
+			}
+			return next, ok
+		}
+	}
+	d.Stream, d.Poll = counting(d.Stream), counting(d.Poll)
+	return d
 }
 
 // overEach runs test over every kind of cluster.
@@ -103,6 +122,7 @@ const holderVariable = "COMET_TEST_HOLDER"
 // closingHolder is a holder that a test must close.
 type closingHolder interface {
 	gateway.Holder
+	Guard(*conn.Listener, conn.Door)
 	Close() error
 }
 
@@ -121,10 +141,17 @@ type portable struct{ conn.Portable }
 
 func (portable) Close() error { return nil }
 
+func (portable) Guard(*conn.Listener, conn.Door) {}
+
 // sendBuffer makes the kernel's buffer of each connection so many bytes.
 type sendBuffer struct {
 	net.Listener
 	bytes int // 0: the system's
+}
+
+// SyscallConn lets the door set its option.
+func (l sendBuffer) SyscallConn() (syscall.RawConn, error) {
+	return l.Listener.(*net.TCPListener).SyscallConn()
 }
 
 func (l sendBuffer) Accept() (net.Conn, error) {
@@ -159,11 +186,13 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 		c.t.Fatal(err)
 	}
 	listener := conn.Listen(sendBuffer{tcp, s.sendBuffer}, 10_000, logger)
+	n := &node{gateway: g, listener: listener, url: "http://" + listener.Addr().String()}
+	holder.Guard(listener, n.countingDoor())
 	server := &http.Server{Handler: g, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(listener) }()
 	go func() { served <- server.Serve(listener.Back()) }()
-	c.nodes = append(c.nodes, &node{g, "http://" + listener.Addr().String()})
+	c.nodes = append(c.nodes, n)
 	c.t.Cleanup(func() {
 		c.http.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -178,8 +207,8 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 		if err := holder.Close(); err != nil {
 			c.t.Errorf("close holder: %v", err)
 		}
-		if n := listener.Open(); n != 0 {
-			c.t.Errorf("%s: %d connections counted as open at the end", name, n)
+		if open, held := listener.Open(), g.Connections(); open != 0 || held != 0 {
+			c.t.Errorf("%s: at the end %d connections, %d streams and polls count", name, open, held)
 		}
 		hub.Close()
 		if err := b.Close(); err != nil {

@@ -57,6 +57,7 @@ type Gateway struct {
 	router  http.Handler
 
 	connections atomic.Int64
+	refused     atomic.Int64    // at the limit of connections
 	leaving     context.Context // ends when the node does, see Leave
 	leave       context.CancelFunc
 }
@@ -89,9 +90,12 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
+// nodeHeader tells in every answer which node gave it.
+const nodeHeader = "Comet-Node"
+
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Comet-Node", g.options.Node)
+	w.Header().Set(nodeHeader, g.options.Node)
 	g.router.ServeHTTP(w, r)
 }
 

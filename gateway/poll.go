@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"comet/gateway/conn"
-	"comet/pubsub"
 )
 
 // defaultWait is how long a poll waits that does not say.
@@ -29,40 +28,6 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 		Wait:       wait,
 		Leaving:    errLeaving,
 		Ended:      g.release,
-		Again:      g.pollAgain,
+		Again:      g.pollAtOnce,
 	})
-}
-
-// pollAgain is conn.Again: it lets in a poll that goes on where the tails
-// still are, after the same checks as any other.
-func (g *Gateway) pollAgain(r *http.Request) (next conn.NextPoll, ok bool) {
-	if r.Method != http.MethodGet || r.URL.Path != "/v1/poll" {
-		return next, false
-	}
-	p, err := parametersOf(r)
-	if err != nil {
-		return next, false
-	}
-	next.Wait = p.wait("wait", defaultWait, g.options.Limits.Wait)
-	channels, starts, err := g.startsOf(r, p)
-	if err != nil || g.admit() != nil {
-		return next, false
-	}
-	at := make([]pubsub.Cursor, len(starts))
-	for i, start := range starts {
-		var c *pubsub.Channel
-		var place uint64
-		if at := start.From.Cursor; at != nil {
-			c, place, ok = g.options.Hub.Attach(start.Channel, *at)
-		}
-		if c == nil || !ok {
-			next.Release()
-			g.release()
-			return next, false
-		}
-		at[i] = *start.From.Cursor
-		next.Channels, next.Places = append(next.Channels, c), append(next.Places, place)
-	}
-	next.Cursors = pubsub.NewCursorSet(channels, at)
-	return next, true
 }

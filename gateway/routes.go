@@ -18,12 +18,18 @@ type route struct {
 	endpoint func(*Gateway, http.ResponseWriter, *http.Request) error
 }
 
+// Paths that are looked for at the door too.
+const (
+	eventsPath = "/v1/events"
+	pollPath   = "/v1/poll"
+)
+
 // table is every route. A channel may hold slashes, so its pattern takes all.
 var table = []route{
 	{http.MethodPost, "/v1/channels/{channel:.*}/messages", (*Gateway).publish},
 	{http.MethodPost, "/v1/publish", (*Gateway).publishBatch},
-	{http.MethodGet, "/v1/events", (*Gateway).events},
-	{http.MethodGet, "/v1/poll", (*Gateway).poll},
+	{http.MethodGet, eventsPath, (*Gateway).events},
+	{http.MethodGet, pollPath, (*Gateway).poll},
 	{http.MethodGet, "/v1/channels/{channel:.*}/messages", (*Gateway).history},
 }
 

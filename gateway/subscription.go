@@ -26,6 +26,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 		return nil, err
 	}
 	if err := g.admit(); err != nil {
+		g.countRefusal(err)
 		return nil, err
 	}
 	ctx, cancel := g.whileHere(r)

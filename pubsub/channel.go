@@ -76,28 +76,35 @@ func (c *Channel) tellWatchers(place uint64) {
 	}
 }
 
-// Attach finds channel and the place of a cursor in its tail, if the channel is
-// open, ready, and its tail holds the place; it never waits. The channel is
-// the caller's to Release.
-func (h *Hub) Attach(channel string, at Cursor) (c *Channel, place uint64, ok bool) {
+// Attach finds where s begins in its channel's tail, and the cursor there, if
+// the channel is open, ready, and its tail holds the place; it never waits. The
+// channel is the caller's to Release.
+func (h *Hub) Attach(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
 	h.mu.Lock()
-	c = h.open[channel]
+	c = h.open[s.Channel]
 	if c != nil {
 		c.users++
 	}
 	h.mu.Unlock()
 	if c == nil {
-		return nil, 0, false
+		return nil, 0, Cursor{}, false
 	}
 	c.mu.Lock()
-	if c.opened {
+	switch {
+	case !c.opened:
+	case s.From == From{}:
+		place, at = c.end()
+		ok = true
+	case s.From.Cursor != nil:
+		at = *s.From.Cursor
 		place, ok = c.locate(at)
 	}
 	c.mu.Unlock()
 	if !ok {
 		c.Release()
+		c = nil
 	}
-	return c, place, ok
+	return c, place, at, ok
 }
 
 // From returns the tail's items from place on, at most limit. ok is false if

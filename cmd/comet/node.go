@@ -65,9 +65,11 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 		Holder: parker,
 		Logger: logger,
 	})
+	listener := conn.Listen(l, limit, logger)
+	parker.Guard(listener, g.Door())
 	return &node{
 		name: name, broker: b, hub: hub, parker: parker, gateway: g,
-		listener: conn.Listen(l, limit, logger),
+		listener: listener,
 		server: &http.Server{
 			Handler:           g,
 			ReadHeaderTimeout: headerTimeout,

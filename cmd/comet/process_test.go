@@ -175,10 +175,11 @@ func (p *process) await(o *output, pattern string) []string {
 	}
 }
 
-// startNode starts `comet serve` on a free port and returns when it serves.
+// startNode starts `comet serve` on a free port, without an admin listener
+// unless args turn it on, and returns when it serves.
 func startNode(t testing.TB, args ...string) (p *process, url string) {
 	t.Helper()
-	p = start(t, append([]string{"serve", "--http-listen", "127.0.0.1:0"}, args...)...)
+	p = start(t, append([]string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", ""}, args...)...)
 	return p, p.awaitErr(`msg=serving .*url=(\S+)`)[1]
 }
 

@@ -36,18 +36,25 @@ func serve(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	defer l.Close() // for what fails from here on; the node closes it too
+	operators, err := listenAdmin(settings.Admin.Listen)
+	if err != nil {
+		return err
+	}
+	defer operators.close() // after the node has left
 	broker, err := newBrokers(&settings.Settings, logger)(cmd.Context())
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
 	if settings.Open() {
 		logger.Warn("anyone on this machine may publish and subscribe; set auth.anonymous to say who may do what")
 	}
 	n, err := newNode(settings.Node, &settings.Settings, broker, l, connectionLimit(1), logger)
 	if err != nil {
-		return errors.Join(err, l.Close(), broker.Close())
+		return errors.Join(err, broker.Close())
 	}
-	logger.Info("serving", "node", n.name, "url", n.url(), "redis", settings.Redis.Addresses)
+	operators.serve(adminRoutes(n, logger), logger)
+	logger.Info("serving", "node", n.name, "url", n.url(), "admin", operators.url(), "redis", settings.Redis.Addresses)
 	if err := n.run(cmd.Context()); err != nil {
 		return err
 	}

@@ -28,6 +28,10 @@ func TestStartFails(t *testing.T) {
 			args:  []string{"serve", "--http-listen", taken},
 			lines: 1, want: []string{`^comet: http\.listen: .*` + taken + `.*in use`},
 		},
+		"admin port in use": {
+			args:  []string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", taken},
+			lines: 1, want: []string{`^comet: admin\.listen: .*` + taken + `.*in use: set --admin-listen .*or to '' `},
+		},
 		"port in use, demo": {
 			args:  []string{"demo", "--listen", taken},
 			lines: 1, want: []string{`^comet: --listen: .*` + taken + `.*in use`},
@@ -61,15 +65,15 @@ func TestStartFails(t *testing.T) {
 			lines: 3, want: []string{mistakes, `(?m)^--listen: http\.listen = "nonsense": `, `(?m)^--redis: `},
 		},
 		"Redis without the password": {
-			args:  []string{"serve", "--http-listen", "127.0.0.1:0", "--redis", server.Addr()},
+			args:  []string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--redis", server.Addr()},
 			lines: 1, want: []string{`^comet: redis at .* cannot be used: .*set redis\.password`},
 		},
 		"Redis with a wrong password": {
-			args:  []string{"serve", "--http-listen", "127.0.0.1:0", "--redis", server.Addr(), "--redis-password", "wrong"},
+			args:  []string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--redis", server.Addr(), "--redis-password", "wrong"},
 			lines: 1, want: []string{`^comet: redis at .* cannot be used: it does not accept redis\.username and redis\.password`},
 		},
 		"Redis is a replica": {
-			args:  []string{"serve", "--http-listen", "127.0.0.1:0", "--redis", replica.Addr()},
+			args:  []string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--redis", replica.Addr()},
 			lines: 1, want: []string{`^comet: redis at .* cannot be used: it is a replica: `},
 		},
 		"Redis is a replica, demo": {

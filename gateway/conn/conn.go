@@ -32,18 +32,30 @@ type Poll struct {
 // waited for: it lets another poll in, which ends with Ended too. Anything
 // else (ok is false) goes the long way, through the server. A nil Again lets
 // nothing in.
-type Again func(r *http.Request) (next NextPoll, ok bool)
+type Again func(r *http.Request) (next Next, ok bool)
 
-// NextPoll is where a poll goes on, in channels that are open.
-type NextPoll struct {
+// Door lets in who comes with a new connection, where nothing has to be waited
+// for. Its functions are called one at a time.
+type Door struct {
+	Header http.Header // of every answer
+	Node   string      // as Stream.Node
+	Stream Again       // of streams
+	Poll   Again       // of polls that wait, and of those after them
+	Ended  func()      // called once for each that was let in, when it is over
+}
+
+// Next is where a stream or poll that is let in goes on, in channels that are
+// open.
+type Next struct {
 	Cursors  *pubsub.CursorSet
-	Channels []*pubsub.Channel // the poll's to Release
+	Channels []*pubsub.Channel // the taker's to Release
 	Places   []uint64          // in each channel's tail
-	Wait     time.Duration
+	Format   wire.Format       // of a stream
+	Wait     time.Duration     // of a poll, more than 0
 }
 
 // Release lets go of the channels.
-func (n *NextPoll) Release() {
+func (n *Next) Release() {
 	for _, c := range n.Channels {
 		c.Release()
 	}
@@ -115,10 +127,10 @@ func (s *Stream) end() {
 	s.Ended()
 }
 
-// setHeader makes the answer one that passes proxies unbuffered
+// setStreamHeader makes the answer one that passes proxies unbuffered
 // (X-Accel-Buffering is nginx's, https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering).
-func (s *Stream) setHeader(h http.Header) {
-	h.Set("Content-Type", s.Format.ContentType())
+func setStreamHeader(h http.Header, f wire.Format) {
+	h.Set("Content-Type", f.ContentType())
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -16,18 +16,19 @@ import (
 // serves both it and its Back.
 type Listener struct {
 	net.Listener
-	limit  int64
-	logger *slog.Logger
-	open   atomic.Int64 // accepted or parked
-	full   atomic.Bool  // it was said that the limit is reached
-	back   back
-	polite chan struct{}  // holds a token for each refusal under way
-	busy   sync.WaitGroup // refusals
+	limit   int64
+	open    atomic.Int64 // accepted or parked
+	refused refused
+	atDoor  func(*counted) bool // Parker.Guard's; reports whether the connection is no more the server's
+	back    back
+	polite  chan struct{}  // holds a token for each refusal under way
+	busy    sync.WaitGroup // refusals
 }
 
 // Listen wraps l. limit is how many connections there may be at a time.
 func Listen(l net.Listener, limit int, logger *slog.Logger) *Listener {
-	w := &Listener{Listener: l, limit: int64(limit), logger: logger, polite: make(chan struct{}, maxPolite)}
+	w := &Listener{Listener: l, limit: int64(limit), polite: make(chan struct{}, maxPolite)}
+	w.refused.logger = logger.With("connections", limit)
 	w.back = back{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
 	return w
 }
@@ -36,11 +37,23 @@ func Listen(l net.Listener, limit int, logger *slog.Logger) *Listener {
 func (l *Listener) Close() error {
 	err := l.Listener.Close()
 	l.busy.Wait()
+	l.refused.stop()
 	return err
 }
 
 // Open is how many connections there are.
 func (l *Listener) Open() int64 { return l.open.Load() }
+
+// ListenerStats is what a Listener counts.
+type ListenerStats struct {
+	Open    int64 // connections at the moment, parked ones too
+	Refused int64 // connections since the start, at the limit
+}
+
+// Stats may be called at any time, also after Close.
+func (l *Listener) Stats() ListenerStats {
+	return ListenerStats{Open: l.open.Load(), Refused: l.refused.count()}
+}
 
 // Accept implements net.Listener.
 func (l *Listener) Accept() (net.Conn, error) {
@@ -50,11 +63,13 @@ func (l *Listener) Accept() (net.Conn, error) {
 		case err != nil:
 			return nil, err
 		case l.open.Load() < l.limit:
-			l.full.Store(false)
 			l.open.Add(1)
-			return &counted{Conn: c, listener: l}, nil
+			if given := (&counted{Conn: c, listener: l}); l.atDoor == nil || !l.atDoor(given) {
+				return given, nil
+			}
+		default:
+			l.refuse(c)
 		}
-		l.refuse(c)
 	}
 }
 
@@ -101,9 +116,7 @@ const (
 
 // refuse answers. It does not block.
 func (l *Listener) refuse(c net.Conn) {
-	if !l.full.Swap(true) {
-		l.logger.Warn("refusing connections: the descriptor limit is reached, see ulimit -n", "connections", l.limit)
-	}
+	l.refused.add()
 	select {
 	case l.polite <- struct{}{}:
 		l.busy.Go(func() {
@@ -134,6 +147,61 @@ func (l *Listener) answerRefusal(c net.Conn) {
 		_ = t.CloseWrite()
 	}
 	_, _ = io.Copy(io.Discard, c)
+}
+
+// refusedEvery is the time between two log lines about refusals.
+const refusedEvery = time.Minute
+
+// refused counts refusals and logs them: the first one at once, because an
+// operator may act, and then once a minute how many there were meanwhile, if
+// any, because a crowd that comes back every few seconds would fill the log.
+type refused struct {
+	logger *slog.Logger
+	mu     sync.Mutex
+	total  int64
+	logged int64       // of total, in the lines so far
+	timer  *time.Timer // runs after a line for as long as there must be no other; else nil
+}
+
+func (r *refused) count() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.total
+}
+
+func (r *refused) add() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.total++
+	if r.timer == nil {
+		r.log()
+	}
+}
+
+// log is called with mu held.
+func (r *refused) log() {
+	r.logger.Warn("refusing connections: the descriptor limit is reached, see ulimit -n", "refused", r.total-r.logged)
+	r.logged = r.total
+	r.timer = time.AfterFunc(refusedEvery, r.timeOver)
+}
+
+func (r *refused) timeOver() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.timer = nil
+	if r.total > r.logged {
+		r.log()
+	}
+}
+
+// stop drops the line that is due, if one is.
+func (r *refused) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.logged = r.total // for a timeOver that waits for mu
+	if r.timer != nil {
+		r.timer.Stop()
+	}
 }
 
 // giveBack hands a connection to the server for its next request; read is what

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -114,6 +116,109 @@ func TestConnectionLimit(t *testing.T) {
 	if n := strings.Count(log.String(), "descriptor limit"); n != 1 {
 		t.Errorf("said %d times: %s", n, log)
 	}
+	if got := l.Stats().Refused; got != 5 {
+		t.Errorf("%d refused, want 5", got)
+	}
+}
+
+// pipes is a listener without a network, for bubbles.
+type pipes struct {
+	dialed chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.dialed:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// connect has n clients come and go.
+func (p *pipes) connect(n int) {
+	for range n {
+		client, server := net.Pipe()
+		p.dialed <- server
+		client.Close()
+	}
+	synctest.Wait()
+}
+
+// refusalLog is what was logged of refusals, from its start in a bubble.
+type refusalLog struct {
+	t     *testing.T
+	start time.Time
+	lines chan string
+}
+
+func (l *refusalLog) Write(b []byte) (int, error) {
+	l.lines <- string(b)
+	return len(b), nil
+}
+
+// at checks, so long after the start, the numbers in the lines since the last
+// check.
+func (l *refusalLog) at(after time.Duration, want ...string) {
+	l.t.Helper()
+	time.Sleep(after - time.Since(l.start))
+	synctest.Wait()
+	var got []string
+	for range len(l.lines) {
+		_, n, _ := strings.Cut(<-l.lines, "connections=1 refused=")
+		got = append(got, strings.TrimSpace(n))
+	}
+	if !slices.Equal(got, want) {
+		l.t.Errorf("after %v: lines with %q, want %q", after, got, want)
+	}
+}
+
+// At the limit there is one log line at once, and then one a minute for as long
+// as there are refusals to tell of.
+func TestRefusalsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &refusalLog{t: t, start: time.Now(), lines: make(chan string, 10)}
+		p := &pipes{dialed: make(chan net.Conn), closed: make(chan struct{})}
+		l := Listen(p, 1, slog.New(slog.NewTextHandler(log, nil)))
+		accepted := make(chan net.Conn, 2)
+		go func() {
+			defer close(accepted)
+			for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+				accepted <- c
+			}
+		}()
+
+		p.connect(1)
+		log.at(0)
+		p.connect(3)
+		log.at(0, "1") // at once; the others wait
+		log.at(59 * time.Second)
+		p.connect(5)
+		log.at(59 * time.Second)
+		log.at(time.Minute, "7") // without another refusal
+		log.at(10 * time.Minute) // nothing to tell
+		p.connect(1)
+		log.at(10*time.Minute, "1") // at once again
+		(<-accepted).Close()
+		p.connect(2) // one is accepted, which changes nothing
+		log.at(11*time.Minute - time.Second)
+		log.at(11*time.Minute, "1")
+
+		p.connect(1)
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		(<-accepted).Close()
+		<-accepted        // closed
+		log.at(time.Hour) // nothing after its end
+		if got, want := l.Stats(), (ListenerStats{Refused: 11}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
 }
 
 // tired is a listener that has no descriptors for a while.

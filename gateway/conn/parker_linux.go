@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"comet/gateway/wire"
 	"comet/pubsub"
 )
 
@@ -91,7 +92,6 @@ func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 		return
 	}
 	defer connection.Close()
-	s.setHeader(w.Header())
 	if p.pumpUntilParked(r.Context(), connection, w.Header(), s) {
 		return
 	}
@@ -101,7 +101,7 @@ func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 // pumpUntilParked writes to a hijacked connection until its stream can be
 // parked, or is over.
 func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, header http.Header, s *Stream) (parked bool) {
-	out := appendResponse(nil, header)
+	out := appendHead(nil, streamHead(header, s.Format), httpDate(time.Now()))
 	write := func(b []byte) error {
 		if err := connection.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 			return err
@@ -120,14 +120,21 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 	return parked
 }
 
-// appendResponse adds the start of a chunked response, the connection's last:
-// a proxy that kept it would lose the next request.
-func appendResponse(b []byte, header http.Header) []byte {
+// streamHead is the header of a chunked response up to its date. The response
+// is the connection's last: a proxy that kept it would lose the next request.
+func streamHead(header http.Header, f wire.Format) string {
+	setStreamHeader(header, f)
 	header.Set("Connection", "close")
 	header.Set("Transfer-Encoding", "chunked")
-	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	b = appendHeader(append(b, "HTTP/1.1 200 OK\r\n"...), header)
-	return append(b, "\r\n"...)
+	return string(appendHeader([]byte("HTTP/1.1 200 OK\r\n"), header))
+}
+
+// appendHead adds a header that is complete but for its date, an httpDate.
+func appendHead(b []byte, head, date string) []byte {
+	b = append(b, head...)
+	b = append(b, "Date: "...)
+	b = append(b, date...)
+	return append(b, "\r\n\r\n"...)
 }
 
 // appendHeader adds the fields in an order that is always the same.
@@ -179,7 +186,13 @@ func (p *Parker) join(q *parked, s *Stream) bool {
 		return true
 	}
 	channel, next, _ := s.Subscriber.Place(0)
-	f := p.useFeed(feedKey{channel: channel, format: s.Format})
+	return p.joinFeed(q, channel, next)
+}
+
+// joinFeed gives q its place in the feed of its only channel; false if that has
+// moved on.
+func (p *Parker) joinFeed(q *parked, channel *pubsub.Channel, next uint64) bool {
+	f := p.useFeed(feedKey{channel: channel, format: q.format})
 	shard, offset, ok := f.join(q.writer, next)
 	if !ok {
 		p.releaseFeed(f)

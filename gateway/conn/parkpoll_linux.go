@@ -86,11 +86,9 @@ const lastAnswer = "Connection: close\r\n"
 // appendAnswer adds the whole response; date is an httpDate.
 func appendAnswer(b []byte, head, date string, body []byte) []byte {
 	b = append(b, head...)
-	b = append(b, "Date: "...)
-	b = append(b, date...)
-	b = append(b, "\r\nContent-Length: "...)
+	b = append(b, "Content-Length: "...)
 	b = strconv.AppendInt(b, int64(len(body)), 10)
-	b = append(b, "\r\n\r\n"...)
+	b = appendHead(append(b, "\r\n"...), "", date)
 	return append(b, body...)
 }
 
@@ -193,33 +191,23 @@ func (w *writer) nextRequest(k *parked) {
 		w.giveBack(k, nil)
 		return
 	}
-	next, ok := w.readPoll(input, k.poll.again)
+	next, ok := readPoll(input, k.poll.again)
 	if !ok {
 		k.poll.read = append([]byte(nil), input...)
 		w.giveBack(k, nil)
 		return
 	}
 	w.forgetDue(k.poll)
-	k.own = &own{cursors: next.Cursors}
-	for i, channel := range next.Channels {
-		w.parker.joinOwn(k, channel, next.Places[i])
-	}
+	w.parker.joinNext(k, &next)
 	next.Release()
 	k.poll.wait, k.poll.waiting = next.Wait, true
 	w.sit(k, func() bool { return true }) // the poller has it already
 }
 
 // readPoll reads a request that is all there is in input.
-func (w *writer) readPoll(input []byte, again Again) (next NextPoll, ok bool) {
-	w.bytes.Reset(input)
-	w.reader.Reset(&w.bytes)
-	r, err := http.ReadRequest(w.reader)
-	if err != nil || w.reader.Buffered() > 0 || w.bytes.Len() > 0 {
-		return next, false
-	}
-	plain := parkablePoll(r) && len(r.TransferEncoding) == 0 &&
-		r.Header.Get("Upgrade") == "" && r.Header.Get("Expect") == "" && r.Host != ""
-	if !plain || again == nil {
+func readPoll(input []byte, again Again) (next Next, ok bool) {
+	r, ok := parsePlain(input)
+	if !ok || again == nil {
 		return next, false
 	}
 	return again(r)

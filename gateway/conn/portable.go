@@ -20,7 +20,7 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	defer s.end()
 	out := http.NewResponseController(w)
 	defer out.SetWriteDeadline(time.Time{}) // the connection may serve another request
-	s.setHeader(w.Header())
+	setStreamHeader(w.Header(), s.Format)
 	w.WriteHeader(http.StatusOK)
 	write := func(b []byte) error {
 		_ = out.SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's recorder has none

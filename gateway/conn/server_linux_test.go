@@ -1,20 +1,17 @@
 package conn
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"strings"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"comet/gateway/wire"
 	"comet/pubsub"
 	"comet/pubsub/membroker"
 )
@@ -118,7 +115,7 @@ func (s *server) parked(n int) {
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	names := query["channel"]
+	names := channelsOf(r)
 	if len(names) == 0 {
 		if r.URL.Path == "/panic" {
 			panic(http.ErrAbortHandler)
@@ -130,10 +127,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, name := range names {
 		starts = append(starts, pubsub.Start{Channel: name})
 	}
-	if at := query.Get("cursor"); at != "" {
-		id, _ := pubsub.ParseID(at)
-		cursor := pubsub.At(id)
-		starts[0].From.Cursor = &cursor
+	if at, err := pubsub.ParseCursorSet(names, query.Get("cursor")); err == nil {
+		for i := range at {
+			starts[i].From.Cursor = &at[i]
+		}
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
@@ -152,116 +149,53 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.parker.Hold(w, r, &Stream{subscriber, cursors, len(names) > 1, format, "n", errLeaving, ended})
 		return
 	}
-	wait, err := time.ParseDuration(query.Get("wait"))
-	if err != nil {
-		wait = patience
-	}
-	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, wait, errLeaving, ended, nil}); err != nil {
+	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, waitOf(r), errLeaving, ended, s.again}); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
 }
 
-// publish publishes data, any text, and returns the message's ID.
+// again lets in polls with a cursor.
+func (s *server) again(r *http.Request) (next Next, ok bool) {
+	names := channelsOf(r)
+	at, err := pubsub.ParseCursorSet(names, r.URL.Query().Get("cursor"))
+	if r.URL.Path != "/poll" || len(names) == 0 || err != nil || waitOf(r) == 0 {
+		return next, false
+	}
+	for i, name := range names {
+		c, place, _, ok := s.hub.Attach(pubsub.Start{Channel: name, From: pubsub.From{Cursor: &at[i]}})
+		if !ok {
+			next.Release()
+			return next, false
+		}
+		next.Channels, next.Places = append(next.Channels, c), append(next.Places, place)
+	}
+	s.held.Add(1)
+	next.Cursors, next.Wait = pubsub.NewCursorSet(names, at), waitOf(r)
+	return next, true
+}
+
+// channelsOf is which channels a request is for, sorted.
+func channelsOf(r *http.Request) []string {
+	return slices.Sorted(slices.Values(r.URL.Query()["channel"]))
+}
+
+// waitOf is how long a poll waits.
+func waitOf(r *http.Request) time.Duration {
+	wait, err := time.ParseDuration(r.URL.Query().Get("wait"))
+	if err != nil {
+		return patience
+	}
+	return wait
+}
+
+// publish publishes data, text that needs no escaping, and returns the message's ID.
 func (s *server) publish(channel, data string) pubsub.ID {
 	s.t.Helper()
-	r := s.hub.Publish(s.t.Context(), []pubsub.Draft{{Channel: channel, Data: fmt.Appendf(nil, "%q", data)}})[0]
+	r := s.hub.Publish(s.t.Context(), []pubsub.Draft{{Channel: channel, Data: []byte(`"` + data + `"`)}})[0]
 	if r.Err != nil {
 		s.t.Error(r.Err)
 	}
 	return r.ID
-}
-
-// peer is a client that reads and writes its connection itself.
-type peer struct {
-	*net.TCPConn
-	t *testing.T
-	r *bufio.Reader
-}
-
-func (s *server) dial() *peer {
-	s.t.Helper()
-	c, err := net.Dial("tcp", s.listener.Addr().String())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
-	return &peer{c.(*net.TCPConn), s.t, bufio.NewReader(c)}
-}
-
-// send sends one request after the other, in one write.
-func (p *peer) send(targets ...string) {
-	p.t.Helper()
-	var b []byte
-	for _, target := range targets {
-		b = fmt.Appendf(b, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", target)
-	}
-	if _, err := p.Write(b); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// answer reads a whole answer.
-func (p *peer) answer() string {
-	p.t.Helper()
-	res, err := http.ReadResponse(p.r, nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	body, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK {
-		p.t.Fatalf("%s %q, %v", res.Status, body, err)
-	}
-	return string(body)
-}
-
-// poll reads a poll's answer and returns its data, apart by spaces.
-func (p *peer) poll() string {
-	p.t.Helper()
-	got, err := wire.ParsePoll([]byte(p.answer()))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	var all []string
-	for _, m := range got.Messages {
-		all = append(all, strings.Trim(string(m.Data), `"`))
-	}
-	return strings.Join(all, " ")
-}
-
-// open begins a stream and returns the reader of its events.
-func (p *peer) open(query string, format wire.Format) *wire.Reader {
-	p.t.Helper()
-	p.send("/events?" + query)
-	res, err := http.ReadResponse(bufio.NewReader(&untilBlank{r: p.r}), nil)
-	if err != nil || res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != format.ContentType() {
-		p.t.Fatalf("%v %v", res, err)
-	}
-	events := wire.NewReader(&chunks{r: p.r}, format)
-	p.want(events, "ready")
-	return events
-}
-
-// want waits for events: ready, bye, or a message's data.
-func (p *peer) want(events *wire.Reader, want ...string) {
-	p.t.Helper()
-	_ = p.SetDeadline(time.Now().Add(patience))
-	for _, want := range want {
-		e, err := events.Next()
-		if err != nil {
-			p.t.Fatalf("%v, want %.20s", err, want)
-		}
-		got := "ready"
-		switch e.Kind {
-		case wire.KindMessage:
-			got = strings.Trim(string(e.Message.Data), `"`)
-		case wire.KindBye:
-			got = "bye " + e.Reason
-		}
-		if got != want {
-			p.t.Fatalf("got %.20q (%d), want %.20q (%d)", got, len(got), want, len(want))
-		}
-	}
 }
 
 func descriptors(t testing.TB) int {

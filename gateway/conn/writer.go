@@ -3,8 +3,6 @@
 package conn
 
 import (
-	"bufio"
-	"bytes"
 	"sync"
 	"time"
 
@@ -28,22 +26,24 @@ type writer struct {
 	tick   time.Duration
 	steps  uint32        // ticks in a heartbeat
 	kick   chan struct{} // holds a token while there is something to do
+	wake   *time.Timer   // set while shards rest, for the first that has rested
+
+	maxRest time.Duration
 
 	mu    sync.Mutex // guards inbox and shard.queued
 	inbox inbox
 
 	// Owned by run.
 	all       []*parked
-	now       uint32                  // counts ticks
-	walked    int                     // how far the walk of this round is
-	due       map[uint32][]*parked    // polls by the tick at which they have waited long enough
-	heartbeat [wire.NDJSON + 1][]byte // by format
+	now       uint32               // counts ticks
+	walked    int                  // how far the walk of this round is
+	resting   []*shard             // that have grown
+	due       map[uint32][]*parked // polls by the tick at which they have waited long enough
+	heartbeat [wire.Formats][]byte // by format
 	scratch   []byte
 	dated     time.Time // when dateText was right
 	dateText  string
 	input     [8 << 10]byte // of one read
-	bytes     bytes.Reader  // of input
-	reader    *bufio.Reader // of bytes
 }
 
 // inbox is what others hand in.
@@ -58,8 +58,10 @@ func newWriter(p *Parker, number int) *writer {
 	tick := min(p.Heartbeat/minSteps, maxTick)
 	w := &writer{
 		parker: p, number: number, tick: tick, steps: uint32(p.Heartbeat / tick),
-		kick: make(chan struct{}, 1), due: make(map[uint32][]*parked), reader: bufio.NewReader(nil),
+		kick: make(chan struct{}, 1), wake: time.NewTimer(0), maxRest: maxRest,
+		due: make(map[uint32][]*parked),
 	}
+	w.wake.Stop()
 	for f := range w.heartbeat {
 		w.heartbeat[f] = appendChunk(nil, wire.Format(f).AppendHeartbeat(nil))
 	}
@@ -100,10 +102,13 @@ func (w *writer) leave() { w.hand(func(in *inbox) { in.leave = true }) }
 func (w *writer) run(stop <-chan struct{}) {
 	tick := time.NewTicker(w.tick)
 	defer tick.Stop()
+	defer w.wake.Stop()
 	for {
 		select {
 		case <-w.kick:
 			w.work()
+		case <-w.wake.C:
+			w.serveRested()
 		case <-tick.C:
 			w.walk()
 		case <-stop:
@@ -132,9 +137,10 @@ func (w *writer) work() {
 		w.handle(e)
 	}
 	for _, s := range in.ready {
-		w.flush(s)
+		w.serve(s)
 	}
 	if in.leave {
+		w.endRests()
 		w.sayGoodbye()
 	}
 }

@@ -19,6 +19,8 @@ const (
 	SSERaw
 	// NDJSON is a JSON object a line, ended by LF. Empty lines are heartbeats.
 	NDJSON
+	// Formats is how many there are.
+	Formats = iota
 )
 
 // ContentType is the media type of a stream in this format.

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof" // also adds itself to http.DefaultServeMux, which nothing here serves
+	"time"
+)
+
+// adminRoute is a row of the table of what operators may ask for.
+type adminRoute struct {
+	pattern string // as http.ServeMux has it
+	handler http.Handler
+}
+
+// adminRoutes is every route. Of pprof there is no cmdline, which would show a
+// password that was given as a flag.
+func adminRoutes(n *node, logger *slog.Logger) []adminRoute {
+	return []adminRoute{
+		{"GET /healthz", http.HandlerFunc(healthz)},
+		{"GET /metrics", newMetrics(n, logger)},
+		{"GET /debug/pprof/", http.HandlerFunc(pprof.Index)},
+		{"GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile)},
+		{"GET /debug/pprof/trace", http.HandlerFunc(pprof.Trace)},
+	}
+}
+
+// healthz says that the process answers, whatever else is wrong.
+func healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = io.WriteString(w, "ok\n")
+}
+
+// admin is the listener for operators. It is open before the node is made, so
+// that a taken port ends the start, and until the node has left. The zero value
+// is turned off.
+type admin struct {
+	listener net.Listener
+	server   *http.Server  // nil before serve
+	ended    chan struct{} // closed when server no longer accepts
+}
+
+// listenAdmin opens address; empty turns it off.
+func listenAdmin(address string) (*admin, error) {
+	if address == "" {
+		return &admin{}, nil
+	}
+	l, err := listen("admin.listen", address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: set --admin-listen to another address (each node on a machine needs its own), or to '' to do without", err)
+	}
+	return &admin{listener: l}, nil
+}
+
+// url is where it serves; empty if it is turned off.
+func (a *admin) url() string {
+	if a.listener == nil {
+		return ""
+	}
+	return "http://" + a.listener.Addr().String()
+}
+
+// serve serves the routes in the background, until close.
+func (a *admin) serve(routes []adminRoute, logger *slog.Logger) {
+	if a.listener == nil {
+		return
+	}
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		mux.Handle(r.pattern, r.handler)
+	}
+	a.server = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	a.ended = make(chan struct{})
+	go func() {
+		defer close(a.ended)
+		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("the admin listener failed; the node goes on without", "error", err)
+		}
+	}()
+}
+
+// adminShutdown is for answers under way. A profile, which may take half a
+// minute, is cut.
+const adminShutdown = time.Second
+
+// close may come before serve.
+func (a *admin) close() {
+	switch {
+	case a.listener == nil:
+		return
+	case a.server == nil:
+		_ = a.listener.Close()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), adminShutdown)
+	defer cancel()
+	if a.server.Shutdown(ctx) != nil {
+		_ = a.server.Close()
+	}
+	<-a.ended
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"comet/gateway/wire"
+)
+
+// startNodeWithAdmin is startNode with an admin listener on a free port.
+func startNodeWithAdmin(t testing.TB, args ...string) (p *process, url, admin string) {
+	t.Helper()
+	p, url = startNode(t, append([]string{"--admin-listen", "127.0.0.1:0"}, args...)...)
+	return p, url, p.awaitErr(`msg=serving .*admin=(\S+)`)[1]
+}
+
+func TestAdmin(t *testing.T) {
+	t.Parallel()
+	node, url, admin := startNodeWithAdmin(t)
+	for _, test := range []struct {
+		method, path string
+		status       int
+		want         string // a part of the body
+	}{
+		{http.MethodGet, "/healthz", http.StatusOK, "ok\n"},
+		{http.MethodGet, "/metrics", http.StatusOK, "\nprocess_open_fds "},
+		{http.MethodGet, "/debug/pprof/", http.StatusOK, "goroutine"},
+		{http.MethodGet, "/debug/pprof/heap?debug=1", http.StatusOK, "heap profile"},
+		{http.MethodGet, "/debug/pprof/cmdline", http.StatusNotFound, ""}, // may have a password
+		{http.MethodPost, "/healthz", http.StatusMethodNotAllowed, ""},
+		{http.MethodGet, "/", http.StatusNotFound, ""},
+		{http.MethodGet, "/v1/events?channel=news", http.StatusNotFound, ""},
+	} {
+		response := send(t, test.method, admin+test.path)
+		if body := bodyOf(t, response); response.StatusCode != test.status || !strings.Contains(body, test.want) {
+			t.Errorf("%s %s: %s, want %d with %q\n%s", test.method, test.path, response.Status, test.status, test.want, body)
+		}
+	}
+	for _, path := range []string{"/healthz", "/metrics", "/debug/pprof/"} {
+		if response := get(t, url+path); response.StatusCode != http.StatusNotFound {
+			t.Errorf("clients can have %s: %s", path, response.Status)
+		}
+	}
+	node.wantLeave(syscall.SIGTERM)
+}
+
+// TestAdminOff: there is no port but that of http.listen.
+func TestAdminOff(t *testing.T) {
+	t.Parallel()
+	node, _ := startNode(t)
+	node.awaitErr(`msg=serving .*admin="" `)
+	node.wantLeave(syscall.SIGTERM)
+}
+
+// TestAdminEndsLast asks a node that leaves, while a request holds it up.
+func TestAdminEndsLast(t *testing.T) {
+	t.Parallel()
+	node, url, admin := startNodeWithAdmin(t)
+	events, _ := openStream(t, url+"/v1/events?channel=news")
+	publisher := holdUp(t, url)
+	node.signal(syscall.SIGTERM)
+	if bye := nextEvent(t, events); bye.Kind != wire.KindBye {
+		t.Fatalf("the node said %+v instead of goodbye", bye)
+	}
+	if body := bodyOf(t, get(t, admin+"/healthz")); body != "ok\n" {
+		t.Errorf("a node that leaves is in health %q", body)
+	}
+	if _, err := io.WriteString(publisher, "Hello"); err != nil {
+		t.Error(err)
+	}
+	node.wantExit(exitOK)
+}
+
+// holdUp begins to publish and returns when the node waits for the message, of
+// five bytes.
+func holdUp(t *testing.T, url string) net.Conn {
+	t.Helper()
+	connection, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	_ = connection.SetDeadline(time.Now().Add(deadline))
+	fmt.Fprint(connection, "POST /v1/channels/other/messages HTTP/1.1\r\nHost: h\r\n"+
+		"Content-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+	if line, err := bufio.NewReader(connection).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	return connection
+}
+
+func bodyOf(t testing.TB, response *http.Response) string {
+	t.Helper()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Every metric of Comet's own; docs/operations.md has the same table.
+var (
+	connections = prometheus.NewDesc("comet_connections",
+		"Open connections of clients, whatever they wait for.", nil, nil)
+	connectionsRefused = prometheus.NewDesc("comet_connections_refused_total",
+		"Refused by reason: connections over the descriptors (ulimit -n), or streams and polls over the limit (limits.connections).",
+		[]string{"reason"}, nil)
+	buildInfo = prometheus.NewDesc("comet_build_info",
+		"Always 1; the version of Comet, and of the Go that built it.", []string{"version", "go"}, nil)
+)
+
+// Values of the label reason.
+const (
+	reasonDescriptors = "descriptors"
+	reasonLimit       = "limit"
+)
+
+// newMetrics serves the metrics of n, which is the process's only node. This
+// file alone exports: packages just count, and have a Stats.
+func newMetrics(n *node, logger *slog.Logger) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collector{n},
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewGoCollector(),
+	)
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	})
+}
+
+// collector is a prometheus.Collector of what the node's parts count.
+type collector struct{ node *node }
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, out) }
+
+// Collect implements prometheus.Collector. It may be called concurrently.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	counter := func(d *prometheus.Desc, value int64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
+	listener := c.node.listener.Stats()
+	gauge(connections, float64(listener.Open))
+	counter(connectionsRefused, listener.Refused, reasonDescriptors)
+	counter(connectionsRefused, c.node.gateway.Stats().Refused, reasonLimit)
+	gauge(buildInfo, 1, version+revision(), runtime.Version())
+}

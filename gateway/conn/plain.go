@@ -1,0 +1,99 @@
+package conn
+
+import (
+	"bytes"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+)
+
+// parsePlain reads a request that is whole, alone and plain: a GET over
+// HTTP/1.1 without a body, on a connection that stays, with nothing in its
+// header that a server would have to look at twice. ok is false for everything
+// else, right or wrong, which is for net/http to read. What it takes, net/http
+// reads alike (FuzzParsePlain), at several times the cost; the request has no
+// RemoteAddr.
+func parsePlain(input []byte) (r *http.Request, ok bool) {
+	head, whole := bytes.CutSuffix(input, []byte("\r\n\r\n"))
+	if !whole {
+		return nil, false
+	}
+	line, fields, _ := strings.Cut(string(head), "\r\n")
+	target, ok := strings.CutPrefix(line, "GET /")
+	if !ok {
+		return nil, false
+	}
+	if target, ok = strings.CutSuffix(target, " HTTP/1.1"); !ok || !isPlain(target, '!') {
+		return nil, false
+	}
+	target = line[len("GET "):][:1+len(target)]
+	u, err := url.ParseRequestURI(target)
+	if err != nil || strings.HasPrefix(target, "//") {
+		return nil, false
+	}
+	r = &http.Request{
+		Method: http.MethodGet, URL: u, RequestURI: target,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
+	}
+	return r, parseFields(r, fields)
+}
+
+// parseFields reads the header, of which no line may be empty.
+func parseFields(r *http.Request, fields string) bool {
+	n := strings.Count(fields, "\n") + 1
+	values := make([]string, n) // of all fields, as nearly all have one
+	r.Header = make(http.Header, n)
+	for field := range strings.SplitSeq(fields, "\r\n") {
+		name, value, ok := strings.Cut(field, ":")
+		value = strings.Trim(value, " ")
+		if !ok || !isToken(name) || !isPlain(value, ' ') {
+			return false
+		}
+		switch name = textproto.CanonicalMIMEHeaderKey(name); name {
+		case "Host":
+			if r.Host != "" || !isHost(value) {
+				return false
+			}
+			r.Host = value
+			continue
+		case "Connection":
+			if !strings.EqualFold(value, "keep-alive") {
+				return false
+			}
+		case "Content-Length", "Transfer-Encoding", "Upgrade", "Expect", "Trailer", "Pragma":
+			return false
+		}
+		if r.Header[name] != nil {
+			return false
+		}
+		values[0] = value
+		r.Header[name], values = values[:1:1], values[1:]
+	}
+	return r.Host != ""
+}
+
+// isPlain reports whether all of s is printable ASCII, from first on.
+func isPlain(s string, first byte) bool {
+	for i := range len(s) {
+		if s[i] < first || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// isToken reports whether s is a name that header fields usually have.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i] | 0x20; (c < 'a' || c > 'z') && s[i] != '-' && (s[i] < '0' || s[i] > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isHost reports whether s is like a host and port.
+func isHost(s string) bool {
+	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789.-:[]_") == ""
+}

@@ -1,0 +1,19 @@
+package gateway
+
+import "errors"
+
+// Stats is what a Gateway counts.
+type Stats struct {
+	Refused int64 // streams and polls that Limits.Connections kept out, since the start
+}
+
+// Stats may be called at any time.
+func (g *Gateway) Stats() Stats { return Stats{Refused: g.refused.Load()} }
+
+// countRefusal counts what admit refused where the client is told. Who is
+// refused at the door asks again on the long way, and must count once.
+func (g *Gateway) countRefusal(err error) {
+	if !errors.Is(err, errLeaving) {
+		g.refused.Add(1)
+	}
+}
