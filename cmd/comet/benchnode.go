@@ -37,7 +37,7 @@ func startChildNode(ctx context.Context) (*childNode, error) {
 	}
 	running, kill := context.WithCancel(context.WithoutCancel(ctx))
 	n := &childNode{
-		command: exec.CommandContext(running, self, "serve", "--http-listen", "127.0.0.1:0", "--log-format", "json"),
+		command: exec.CommandContext(running, self, "serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--log-format", "json"),
 		kill:    kill,
 		ended:   make(chan struct{}),
 	}
