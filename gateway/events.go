@@ -27,7 +27,6 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		Several:    s.several,
 		Format:     format,
 		Node:       g.options.Node,
-		Leaving:    errLeaving,
 		Ended:      g.release,
 	})
 	return nil

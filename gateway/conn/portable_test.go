@@ -20,8 +20,6 @@ import (
 
 const heartbeat = 20 * time.Second
 
-var errLeaving = errors.New("leaving")
-
 // held is a stream of channel c that Hold writes to a pipe, which takes no
 // byte that nobody reads, in the memory time of a synctest bubble.
 type held struct {
@@ -78,7 +76,6 @@ func (h *held) run(ctx context.Context, p Portable, format wire.Format) {
 		Cursors:    pubsub.NewCursorSet([]string{"c"}, subscriber.Start()),
 		Format:     format,
 		Node:       "n",
-		Leaving:    errLeaving,
 		Ended:      func() {},
 	})
 }
@@ -204,10 +201,10 @@ func TestSlowClient(t *testing.T) {
 func TestBye(t *testing.T) {
 	t.Parallel()
 	ends := map[string]func(h *held){
-		"the node leaves":  func(h *held) { h.end(errLeaving) },
+		"the node leaves":  func(h *held) { h.end(Shutdown) },
 		"the hub closes":   func(h *held) { h.hub.Close() },
-		"both":             func(h *held) { h.hub.Close(); h.end(errLeaving) },
-		"a wrapped reason": func(h *held) { h.end(fmt.Errorf("now: %w", errLeaving)) },
+		"both":             func(h *held) { h.hub.Close(); h.end(Shutdown) },
+		"a wrapped reason": func(h *held) { h.end(fmt.Errorf("now: %w", Shutdown)) },
 	}
 	for name, end := range ends {
 		for formatName, format := range formats {

@@ -69,8 +69,8 @@ func (s *server) close() {
 		return
 	}
 	s.closed = true
-	s.leaving(errLeaving)
-	s.parker.Leave()
+	s.leaving(Shutdown)
+	s.parker.Leave(0)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
@@ -134,7 +134,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	defer context.AfterFunc(s.leave, func() { cancel(errLeaving) })()
+	defer context.AfterFunc(s.leave, func() { cancel(Shutdown) })()
 	subscriber, err := s.hub.Subscribe(ctx, starts)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -146,10 +146,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx)
 	if r.URL.Path == "/events" {
 		format := formats[query.Get("format")]
-		s.parker.Hold(w, r, &Stream{subscriber, cursors, len(names) > 1, format, "n", errLeaving, ended})
+		s.parker.Hold(w, r, &Stream{subscriber, cursors, len(names) > 1, format, "n", Session{}, ended})
 		return
 	}
-	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, waitOf(r), errLeaving, ended, s.again}); err != nil {
+	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, waitOf(r), Session{}, ended, s.again}); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
 }
