@@ -21,6 +21,7 @@ type Options struct {
 	Hub       *pubsub.Hub
 	Node      string        // this node's name, in answers and on the chat page
 	Heartbeat time.Duration // how often an idle stream gets a sign of life; default 25s
+	MaxAge    time.Duration // how long a stream lives, a tenth more or less by chance; 0: for ever
 	Limits    Limits
 	Access    Access
 	Holder    Holder       // of event streams; default: conn.Portable
@@ -139,6 +140,14 @@ func (g *Gateway) whileHere(r *http.Request, user string) (context.Context, cont
 		stop()
 		cancel(nil)
 	}
+}
+
+// session is for a stream that begins now.
+func (g *Gateway) session() (s conn.Session) {
+	if age := g.options.MaxAge; age > 0 {
+		s.Until, s.Why = time.Now().Add(age*9/10+rand.N(age/5+1)), conn.MaxAge
+	}
+	return s
 }
 
 // admit counts a stream or poll, or refuses it. Call release when it ends.
