@@ -26,6 +26,7 @@ func TestDefaults(t *testing.T) {
 		Redis:   Redis{Prefix: "comet", Timeout: 3 * time.Second, Relays: 1, Inline: 16 << 10},
 		History: History{Size: 1000, TTL: 24 * time.Hour},
 		Limits:  Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second},
+		Drain:   Drain{Delay: 5 * time.Second, Spread: 20 * time.Second},
 		Log:     Log{Level: slog.LevelInfo, Format: "text"},
 		Node:    host,
 	}
@@ -43,6 +44,7 @@ func sample(t *testing.T) map[string]string {
 	return map[string]string{
 		"http.listen":              "127.0.0.1:9999",
 		"http.heartbeat":           "1m30s",
+		"http.max_age":             "2h",
 		"admin.listen":             "127.0.0.1:0",
 		"redis.addresses":          "one:1,two:2",
 		"redis.master":             "primary",
@@ -70,6 +72,8 @@ func sample(t *testing.T) map[string]string {
 		"limits.channels":          "256",
 		"limits.wait":              "0s",
 		"limits.connections":       "5000",
+		"drain.delay":              "1s",
+		"drain.spread":             "2m",
 		"log.level":                "debug",
 		"log.format":               "json",
 		"node":                     "eu-1",
@@ -135,7 +139,7 @@ func TestSettingsLand(t *testing.T) {
 	}
 	got := mustLoad(t, Source{Environ: environ})
 	want := Settings{
-		HTTP:  HTTP{Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second},
+		HTTP:  HTTP{Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second, MaxAge: 2 * time.Hour},
 		Admin: Admin{Listen: "127.0.0.1:0"},
 		Redis: Redis{
 			Addresses: []string{"one:1", "two:2"},
@@ -156,6 +160,7 @@ func TestSettingsLand(t *testing.T) {
 		History: History{Size: 77, TTL: 36 * time.Hour},
 		Auth:    Auth{Anonymous{Subscribe: []string{"public/**", "news"}, Publish: []string{"chat/*"}}},
 		Limits:  Limits{Message: 3072, Batch: 12, Channels: 256, Connections: 5000},
+		Drain:   Drain{Delay: time.Second, Spread: 2 * time.Minute},
 		Log:     Log{Level: slog.LevelDebug, Format: "json"},
 		Node:    "eu-1",
 	}

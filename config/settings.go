@@ -20,6 +20,7 @@ type Settings struct {
 	History History
 	Auth    Auth
 	Limits  Limits
+	Drain   Drain
 	Log     Log
 	Node    string // never empty
 }
@@ -28,6 +29,7 @@ type Settings struct {
 type HTTP struct {
 	Listen    string // host:port
 	Heartbeat time.Duration
+	MaxAge    time.Duration // of a stream; 0: none
 }
 
 // Admin is the listener for operators.
@@ -87,6 +89,12 @@ type Limits struct {
 	Channels    int // a subscription
 	Wait        time.Duration
 	Connections int // 0: no limit
+}
+
+// Drain is how the node leaves.
+type Drain struct {
+	Delay  time.Duration // before it stops accepting
+	Spread time.Duration // over which it says goodbye
 }
 
 // Log is how the node logs.

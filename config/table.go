@@ -33,6 +33,8 @@ var table = []Setting{
 	row("http.heartbeat", "25s", "how often a silent stream gets a comment that keeps proxies from closing it",
 		duration(time.Second, 10*time.Minute), func(s *Settings) *time.Duration { return &s.HTTP.Heartbeat }),
 
+	row("http.max_age", "0s", "how long a stream lives, up to a tenth more or less, so that streams even out after nodes were added; 0s for ever",
+		duration(0, 720*time.Hour), func(s *Settings) *time.Duration { return &s.HTTP.MaxAge }),
 	row("admin.listen", "127.0.0.1:9090", "where operators look: health, metrics; never expose it; empty turns it off",
 		listenAddressOrNone(), func(s *Settings) *string { return &s.Admin.Listen }),
 
@@ -91,6 +93,11 @@ var table = []Setting{
 		duration(0, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Limits.Wait }),
 	row("limits.connections", "0", "streams and waiting polls on this node; 0 for no limit",
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.Connections }),
+
+	row("drain.delay", "5s", "from SIGTERM, when the node stops being ready, until it stops accepting: as long as load balancers take to notice",
+		duration(0, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Drain.Delay }),
+	row("drain.spread", "20s", "how long the node takes to say goodbye to its streams, evenly, so that they do not come back together",
+		duration(0, time.Hour), func(s *Settings) *time.Duration { return &s.Drain.Spread }),
 
 	row("log.level", "info", "what is logged: this level and above",
 		logLevel(), func(s *Settings) *slog.Level { return &s.Log.Level }),

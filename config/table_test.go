@@ -86,6 +86,7 @@ func TestWriteYAML(t *testing.T) {
 	want := strings.ReplaceAll(`http:
   listen: "127.0.0.1:8080"  # default
   heartbeat: 25s  # default
+  max_age: 0s  # default
 admin:
   listen: "127.0.0.1:9090"  # default
 redis:
@@ -120,6 +121,9 @@ limits:
   channels: 64  # default
   wait: 55s  # default
   connections: 0  # default
+drain:
+  delay: 5s  # default
+  spread: 20s  # default
 log:
   level: info  # default
   format: "text"  # default

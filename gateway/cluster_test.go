@@ -197,7 +197,7 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 		c.http.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		g.Leave()
+		g.Leave(0)
 		if err := server.Shutdown(ctx); err != nil {
 			c.t.Errorf("%s: clients did not leave: %v", name, err)
 			server.Close()

@@ -30,7 +30,7 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if err != nil {
 		return next, false
 	}
-	next.Format = formatOf(r, p)
+	next.Format, next.Session = formatOf(r, p), g.session()
 	return next, g.enterAtOnce(r, p, &next)
 }
 

@@ -27,7 +27,7 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		Several:    s.several,
 		Format:     format,
 		Node:       g.options.Node,
-		Leaving:    errLeaving,
+		Session:    g.session(),
 		Ended:      g.release,
 	})
 	return nil

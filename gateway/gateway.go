@@ -5,8 +5,8 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -21,6 +21,7 @@ type Options struct {
 	Hub       *pubsub.Hub
 	Node      string        // this node's name, in answers and on the chat page
 	Heartbeat time.Duration // how often an idle stream gets a sign of life; default 25s
+	MaxAge    time.Duration // how long a stream lives, a tenth more or less by chance; 0: for ever
 	Limits    Limits
 	Access    Access
 	Holder    Holder       // of event streams; default: conn.Portable
@@ -46,8 +47,10 @@ type Holder interface {
 	Hold(w http.ResponseWriter, r *http.Request, s *conn.Stream)
 	// HoldPoll returns an error only before anything was written.
 	HoldPoll(w http.ResponseWriter, r *http.Request, q *conn.Poll) error
-	// Leave says goodbye to what is held beyond its request.
-	Leave()
+	// Leave and Evict say goodbye to what is held beyond its request, see
+	// conn.Parker.
+	Leave(spread time.Duration)
+	Evict(user string, why conn.Bye)
 }
 
 // Gateway serves the HTTP interface of one node.
@@ -57,6 +60,8 @@ type Gateway struct {
 	router  http.Handler
 
 	connections atomic.Int64
+	visitors    visitors        // of requests that a goroutine holds
+	spread      atomic.Int64    // of the leave, in ns
 	refused     atomic.Int64    // at the limit of connections
 	leaving     context.Context // ends when the node does, see Leave
 	leave       context.CancelFunc
@@ -99,30 +104,56 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.router.ServeHTTP(w, r)
 }
 
-// Leave says goodbye to every stream, answers every poll, and lets no new ones
-// in. It returns at once; the server's Shutdown waits for their ends.
-func (g *Gateway) Leave() {
+// Leave says goodbye to every stream and answers every poll, evenly over the
+// time of spread, and lets no new ones in. It returns at once; the server's
+// Shutdown, and the Holder, wait for their ends.
+func (g *Gateway) Leave(spread time.Duration) {
+	g.spread.Store(int64(spread))
 	g.leave()
-	g.options.Holder.Leave()
+	g.options.Holder.Leave(spread)
 }
 
-// errLeaving ends what waits when the node leaves.
-var errLeaving = errors.New("the node is shutting down")
+// Evict ends every stream and poll of a user on this node.
+func (g *Gateway) Evict(user string) {
+	g.visitors.evict(user)
+	g.options.Holder.Evict(user, conn.Revoked)
+}
 
-// whileHere is r's context, ended by errLeaving when the node leaves.
-func (g *Gateway) whileHere(r *http.Request) (context.Context, context.CancelFunc) {
+// whileHere is r's context, ended by a conn.Bye when the node leaves, at some
+// time of the spread, or when the user is thrown out.
+func (g *Gateway) whileHere(r *http.Request, user string) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(r.Context())
-	stop := context.AfterFunc(g.leaving, func() { cancel(errLeaving) })
+	stop := context.AfterFunc(g.leaving, func() {
+		if spread := g.spread.Load(); spread > 0 {
+			timer := time.NewTimer(rand.N(time.Duration(spread)))
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+		}
+		cancel(conn.Shutdown)
+	})
+	out := g.visitors.enter(user, cancel)
 	return ctx, func() {
+		out()
 		stop()
 		cancel(nil)
 	}
 }
 
+// session is for a stream that begins now.
+func (g *Gateway) session() (s conn.Session) {
+	if age := g.options.MaxAge; age > 0 {
+		s.Until, s.Why = time.Now().Add(age*9/10+rand.N(age/5+1)), conn.MaxAge
+	}
+	return s
+}
+
 // admit counts a stream or poll, or refuses it. Call release when it ends.
 func (g *Gateway) admit() error {
 	if g.leaving.Err() != nil {
-		return errLeaving
+		return conn.Shutdown
 	}
 	limit := int64(g.options.Limits.Connections)
 	if n := g.connections.Add(1); limit > 0 && n > limit {

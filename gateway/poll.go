@@ -26,7 +26,6 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 		Subscriber: s.subscriber,
 		Cursors:    s.cursors,
 		Wait:       wait,
-		Leaving:    errLeaving,
 		Ended:      g.release,
 		Again:      g.pollAtOnce,
 	})

@@ -177,7 +177,7 @@ func TestPollAnswered(t *testing.T) {
 func TestPollLeave(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, g *gateway.Gateway, hub *pubsub.Hub) {
-		time.AfterFunc(3*time.Second, g.Leave)
+		time.AfterFunc(3*time.Second, func() { g.Leave(0) })
 		if p, took := polled(t, g, ""); took != 3*time.Second || len(p.Messages) > 0 || p.Cursor == "" {
 			t.Errorf("%+v after %v", p, took)
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"comet/gateway/conn"
 	"comet/pubsub"
 )
 
@@ -93,7 +94,7 @@ func toProblem(err error) *Problem {
 		return problem(outcomeUnknown, "The message was sent to the broker, but the answer did not come in time: it may be delivered. Repeating the request with the same Idempotency-Key is safe.")
 	case errors.Is(err, pubsub.ErrUnavailable):
 		return problem(unavailable, "The broker cannot be reached or refuses; nothing was published. Try again later.")
-	case errors.Is(err, errLeaving), errors.Is(err, pubsub.ErrClosed):
+	case errors.Is(err, conn.Shutdown), errors.Is(err, pubsub.ErrClosed):
 		return problem(unavailable, "This node is shutting down: try again, at another node if you can.")
 	}
 	return problem(internal, "Something went wrong in this node; its log says what. Trying again may help.")

@@ -1,6 +1,10 @@
 package gateway
 
-import "errors"
+import (
+	"errors"
+
+	"comet/gateway/conn"
+)
 
 // Stats is what a Gateway counts.
 type Stats struct {
@@ -13,7 +17,7 @@ func (g *Gateway) Stats() Stats { return Stats{Refused: g.refused.Load()} }
 // countRefusal counts what admit refused where the client is told. Who is
 // refused at the door asks again on the long way, and must count once.
 func (g *Gateway) countRefusal(err error) {
-	if !errors.Is(err, errLeaving) {
+	if !errors.Is(err, conn.Shutdown) {
 		g.refused.Add(1)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // subscription is a stream or poll that was let in.
 type subscription struct {
-	request    *http.Request // its context ends with errLeaving when the node leaves
+	request    *http.Request // its context ends with a conn.Bye
 	cancel     context.CancelFunc
 	subscriber *pubsub.Subscriber
 	cursors    *pubsub.CursorSet
@@ -29,7 +29,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 		g.countRefusal(err)
 		return nil, err
 	}
-	ctx, cancel := g.whileHere(r)
+	ctx, cancel := g.whileHere(r, "")
 	subscriber, err := g.options.Hub.Subscribe(ctx, starts)
 	if err != nil {
 		cancel()

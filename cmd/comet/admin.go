@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +21,16 @@ type adminRoute struct {
 
 // adminRoutes is every route. Of pprof there is no cmdline, which would show a
 // password that was given as a flag.
-func adminRoutes(n *node, logger *slog.Logger) []adminRoute {
+func adminRoutes(n *node, terminate context.CancelCauseFunc, logger *slog.Logger) []adminRoute {
+	drain := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		terminate(errTerminated)
+		w.WriteHeader(http.StatusAccepted)
+	})
 	return []adminRoute{
 		{"GET /healthz", http.HandlerFunc(healthz)},
+		{"GET /readyz", http.HandlerFunc(n.readyz)},
+		{"GET /startupz", http.HandlerFunc(n.readyz)},
+		{"POST /v1/drain", drain},
 		{"GET /metrics", newMetrics(n, logger)},
 		{"GET /debug/pprof/", http.HandlerFunc(pprof.Index)},
 		{"GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile)},
@@ -35,6 +43,32 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = io.WriteString(w, "ok\n")
+}
+
+// readiness is the answer of GET /readyz.
+type readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons,omitempty"` // why not
+}
+
+// readyz says whether the node should get new clients: 200, or 503.
+func (n *node) readyz(w http.ResponseWriter, _ *http.Request) {
+	var r readiness
+	if n.leaving.Load() {
+		r.Reasons = append(r.Reasons, "draining: the node is about to leave")
+	}
+	if b, ok := n.broker.(interface{ Ready() error }); ok {
+		if err := b.Ready(); err != nil {
+			r.Reasons = append(r.Reasons, "relay: "+err.Error())
+		}
+	}
+	r.Ready = len(r.Reasons) == 0
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if !r.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(r)
 }
 
 // admin is the listener for operators. It is open before the node is made, so

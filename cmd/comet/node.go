@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"comet/config"
@@ -30,6 +31,9 @@ type node struct {
 	gateway  *gateway.Gateway
 	listener *conn.Listener
 	server   *http.Server
+	drain    config.Drain
+	leaving  atomic.Bool
+	logger   *slog.Logger
 }
 
 // connectionLimit is how many connections one of so many nodes in this process
@@ -50,6 +54,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 		Hub:       hub,
 		Node:      name,
 		Heartbeat: s.HTTP.Heartbeat,
+		MaxAge:    s.HTTP.MaxAge,
 		Limits: gateway.Limits{
 			Message:     int(s.Limits.Message),
 			Batch:       s.Limits.Batch,
@@ -68,6 +73,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	listener := conn.Listen(l, limit, logger)
 	parker.Guard(listener, g.Door())
 	return &node{
+		drain: s.Drain, logger: logger,
 		name: name, broker: b, hub: hub, parker: parker, gateway: g,
 		listener: listener,
 		server: &http.Server{
@@ -83,6 +89,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 func (n *node) url() string { return "http://" + n.listener.Addr().String() }
 
 // run serves until ctx ends, says goodbye to all clients, and closes the node.
+// If errTerminated ends ctx the node drains; else it leaves at once.
 func (n *node) run(ctx context.Context) error {
 	served := make(chan error, 2)
 	for _, l := range []net.Listener{n.listener, n.listener.Back()} {
@@ -93,7 +100,11 @@ func (n *node) run(ctx context.Context) error {
 	case err = <-served:
 		err = fmt.Errorf("serve %s: %w", n.url(), errors.Join(err, n.server.Close()))
 	case <-ctx.Done():
-		err = n.leave(context.WithoutCancel(ctx))
+		var drain config.Drain
+		if errors.Is(context.Cause(ctx), errTerminated) {
+			drain = n.drain
+		}
+		err = n.leave(context.WithoutCancel(ctx), drain)
 		<-served
 	}
 	<-served
@@ -102,14 +113,22 @@ func (n *node) run(ctx context.Context) error {
 	return errors.Join(err, n.broker.Close())
 }
 
-func (n *node) leave(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+// leave tells load balancers first, then stops accepting and says goodbye to
+// streams and polls, evenly, and waits for their ends.
+func (n *node) leave(ctx context.Context, drain config.Drain) error {
+	n.leaving.Store(true)
+	n.logger.Info("leaving", "connections", n.listener.Open(), "delay", drain.Delay, "spread", drain.Spread)
+	time.Sleep(drain.Delay) // a second signal ends the process
+	ctx, cancel := context.WithTimeout(ctx, drain.Spread+shutdownTimeout)
 	defer cancel()
-	n.gateway.Leave()
-	if err := n.server.Shutdown(ctx); err != nil {
-		return fmt.Errorf("%s: clients did not leave in time: %w", n.name, errors.Join(err, n.server.Close()))
+	n.gateway.Leave(drain.Spread)
+	err := n.server.Shutdown(ctx)
+	left := n.parker.Drained(ctx)
+	if err != nil {
+		err = fmt.Errorf("%s: clients did not leave in time: %w", n.name, errors.Join(err, n.server.Close()))
 	}
-	return nil
+	n.logger.Info("said goodbye to all clients", "left", left)
+	return err
 }
 
 // listen opens address, the value of the given setting.

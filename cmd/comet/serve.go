@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -53,9 +54,11 @@ func serve(cmd *cobra.Command) error {
 	if err != nil {
 		return errors.Join(err, broker.Close())
 	}
-	operators.serve(adminRoutes(n, logger), logger)
+	ctx, terminate := context.WithCancelCause(cmd.Context())
+	defer terminate(nil)
+	operators.serve(adminRoutes(n, terminate, logger), logger)
 	logger.Info("serving", "node", n.name, "url", n.url(), "admin", operators.url(), "redis", settings.Redis.Addresses)
-	if err := n.run(cmd.Context()); err != nil {
+	if err := n.run(ctx); err != nil {
 		return err
 	}
 	logger.Info("left", "node", n.name)

@@ -23,8 +23,8 @@ type Poll struct {
 	Subscriber *pubsub.Subscriber // the holder closes it
 	Cursors    *pubsub.CursorSet  // where the subscriber is
 	Wait       time.Duration      // how long for something to come
-	Leaving    error              // the cause of the request's context when the node leaves
-	Ended      func()             // called once, when the poll is over
+	Session    Session
+	Ended      func() // called once, when the poll is over
 	Again      Again
 }
 
@@ -52,6 +52,7 @@ type Next struct {
 	Places   []uint64          // in each channel's tail
 	Format   wire.Format       // of a stream
 	Wait     time.Duration     // of a poll, more than 0
+	Session  Session
 }
 
 // Release lets go of the channels.
@@ -72,8 +73,9 @@ const pollItems = 1000
 // errWaited ends a poll to which nothing came.
 var errWaited = errors.New("waited long enough")
 
-// next waits for items for as long as wait; none is no error, and neither is
-// the node's leaving, which waited is true for too.
+// next waits for items for as long as wait; none is no error, and neither is a
+// Bye, which waited is true for too, nor a place that has left the tail: the next
+// poll reads the log.
 func (q *Poll) next(ctx context.Context, wait time.Duration) (items []pubsub.Delivery, waited bool, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, errWaited)
 	defer cancel()
@@ -81,7 +83,7 @@ func (q *Poll) next(ctx context.Context, wait time.Duration) (items []pubsub.Del
 	switch {
 	case errors.Is(err, errWaited):
 		return nil, false, nil
-	case errors.Is(err, q.Leaving):
+	case errors.As(err, new(Bye)), errors.Is(err, pubsub.ErrSlow):
 		return nil, true, nil
 	}
 	return items, true, err
@@ -117,7 +119,7 @@ type Stream struct {
 	Several    bool               // more than one channel
 	Format     wire.Format
 	Node       string
-	Leaving    error  // the cause of the request's context when the node leaves
+	Session    Session
 	Ended      func() // called once, when the stream is over
 }
 
@@ -194,23 +196,19 @@ func appendItem(b []byte, f wire.Format, it *pubsub.Item, cursor []byte, several
 	return f.AppendMessage(b, it.Message, cursor, several)
 }
 
-// Reasons of a comet.bye, and when to come back.
-const (
-	reasonShutdown = "shutdown"
-	reasonSlow     = "slow"
-	retryBye       = time.Second
-)
-
 // appendBye adds the goodbye that goes with the error that ended the stream;
 // nothing if the client is the one who went.
 func (s *Stream) appendBye(b []byte, err error) []byte {
+	var bye Bye
 	switch {
 	case errors.Is(err, pubsub.ErrSlow):
-		return s.Format.AppendBye(b, reasonSlow, retryBye)
-	case errors.Is(err, pubsub.ErrClosed), errors.Is(err, s.Leaving):
-		return s.Format.AppendBye(b, reasonShutdown, retryBye)
+		bye = Slow
+	case errors.Is(err, pubsub.ErrClosed):
+		bye = Shutdown
+	case !errors.As(err, &bye):
+		return b
 	}
-	return b
+	return s.Format.AppendBye(b, string(bye), retryBye())
 }
 
 // writeTimeout is how long a client may take nothing before it counts as gone.

@@ -96,6 +96,7 @@ func (g *guard) stream(c *counted, next *Next) bool {
 	defer next.Release()
 	p := g.parker
 	q := &parked{writer: p.nextWriter(), format: next.Format, ended: g.door.Ended}
+	q.belongTo(&next.Session)
 	if !p.joinNext(q, next) {
 		q.ended()
 		return false
@@ -122,6 +123,7 @@ func (g *guard) poll(c *counted, next *Next) bool {
 		writer: p.nextWriter(), ended: g.door.Ended,
 		poll: &poll{head: g.pollHead, again: g.door.Poll, wait: next.Wait, waiting: true},
 	}
+	k.belongTo(&next.Session)
 	p.joinNext(k, next)
 	if !g.take(k, c) {
 		return false

@@ -21,6 +21,9 @@ type parked struct {
 	ticket   ticket
 	index    int32  // in writer.all
 	written  uint32 // writer.now when something was last written
+	ends     int64  // the session, in Unix ms; 0: never
+	user     unique.Handle[string]
+	why      Bye // it ends so
 	format   wire.Format
 	blocked  bool // the socket is full: wait for the poller
 	readable bool // something has come and was not read; only of polls

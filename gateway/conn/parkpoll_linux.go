@@ -66,6 +66,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 		writer: p.nextWriter(), fd: fd, listener: listener, ended: q.Ended,
 		poll: &poll{head: unique.Make(pollHead(header)), again: q.Again, wait: q.Wait, waiting: true},
 	}
+	k.belongTo(&q.Session)
 	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
 		k.poll.read = append([]byte(nil), read...)
 	}
@@ -201,6 +202,7 @@ func (w *writer) nextRequest(k *parked) {
 	w.parker.joinNext(k, &next)
 	next.Release()
 	k.poll.wait, k.poll.waiting = next.Wait, true
+	k.belongTo(&next.Session)
 	w.sit(k, func() bool { return true }) // the poller has it already
 }
 

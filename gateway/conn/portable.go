@@ -29,7 +29,9 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 		}
 		return out.Flush()
 	}
-	if bye := s.pump(r.Context(), p.Heartbeat, write, func() bool { return false }); len(bye) > 0 {
+	ctx, cancel := s.Session.bounded(r.Context())
+	defer cancel()
+	if bye := s.pump(ctx, p.Heartbeat, write, func() bool { return false }); len(bye) > 0 {
 		_ = write(bye) // a client that has gone misses nothing
 	}
 }
@@ -38,7 +40,9 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 // anything was written.
 func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error {
 	defer q.end()
-	items, _, err := q.next(r.Context(), q.Wait)
+	ctx, cancel := q.Session.bounded(r.Context())
+	defer cancel()
+	items, _, err := q.next(ctx, q.Wait)
 	if err != nil {
 		return err
 	}
@@ -54,5 +58,8 @@ func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery) {
 	w.Write(body) // an error means that the client has gone
 }
 
-// Leave is for Parker: the streams of a Portable end with their requests.
-func (p Portable) Leave() {}
+// Leave and Evict are for Parker: what a Portable holds ends with its request.
+func (p Portable) Leave(time.Duration) {}
+
+// Evict does nothing.
+func (p Portable) Evict(string, Bye) {}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -19,8 +20,6 @@ import (
 )
 
 const heartbeat = 20 * time.Second
-
-var errLeaving = errors.New("leaving")
 
 // held is a stream of channel c that Hold writes to a pipe, which takes no
 // byte that nobody reads, in the memory time of a synctest bubble.
@@ -78,7 +77,6 @@ func (h *held) run(ctx context.Context, p Portable, format wire.Format) {
 		Cursors:    pubsub.NewCursorSet([]string{"c"}, subscriber.Start()),
 		Format:     format,
 		Node:       "n",
-		Leaving:    errLeaving,
 		Ended:      func() {},
 	})
 }
@@ -204,10 +202,10 @@ func TestSlowClient(t *testing.T) {
 func TestBye(t *testing.T) {
 	t.Parallel()
 	ends := map[string]func(h *held){
-		"the node leaves":  func(h *held) { h.end(errLeaving) },
+		"the node leaves":  func(h *held) { h.end(Shutdown) },
 		"the hub closes":   func(h *held) { h.hub.Close() },
-		"both":             func(h *held) { h.hub.Close(); h.end(errLeaving) },
-		"a wrapped reason": func(h *held) { h.end(fmt.Errorf("now: %w", errLeaving)) },
+		"both":             func(h *held) { h.hub.Close(); h.end(Shutdown) },
+		"a wrapped reason": func(h *held) { h.end(fmt.Errorf("now: %w", Shutdown)) },
 	}
 	for name, end := range ends {
 		for formatName, format := range formats {
@@ -233,5 +231,36 @@ func TestClientGoes(t *testing.T) {
 			t.Errorf("got %+v, %v", e, err)
 		}
 		h.wantEnd()
+	})
+}
+
+// A poll whose place has left the tail is answered with nothing: the next one
+// reads the log.
+func TestPollBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		broker := membroker.New(membroker.Options{Size: 100, TTL: time.Hour, KeyWindow: time.Minute}).Node()
+		hub := pubsub.NewHub(broker, pubsub.Options{Tail: pubsub.TailLimits{Messages: 2, Bytes: 1 << 20}})
+		defer broker.Close()
+		defer hub.Close()
+		subscriber, err := hub.Subscribe(t.Context(), []pubsub.Start{{Channel: "c"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 9 {
+			if r := hub.Publish(t.Context(), []pubsub.Draft{{Channel: "c", Data: fmt.Append(nil, i)}})[0]; r.Err != nil {
+				t.Fatal(r.Err)
+			}
+		}
+		synctest.Wait()
+		w := httptest.NewRecorder()
+		cursors := pubsub.NewCursorSet([]string{"c"}, subscriber.Start())
+		want := cursors.String()
+		err = Portable{}.HoldPoll(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), &Poll{
+			Subscriber: subscriber, Cursors: cursors, Wait: time.Minute, Ended: func() {},
+		})
+		if p, parseErr := wire.ParsePoll(w.Body.Bytes()); err != nil || parseErr != nil || p.Cursor != want || len(p.Messages) > 0 {
+			t.Errorf("%v, %s", err, w.Body)
+		}
 	})
 }

@@ -4,6 +4,7 @@ package conn
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"comet/gateway/wire"
@@ -29,15 +30,20 @@ type writer struct {
 	wake   *time.Timer   // set while shards rest, for the first that has rested
 
 	maxRest time.Duration
+	count   atomic.Int64  // of all
+	empty   chan struct{} // closed when a leave has ended all
 
 	mu    sync.Mutex // guards inbox and shard.queued
 	inbox inbox
 
 	// Owned by run.
 	all       []*parked
-	now       uint32               // counts ticks
-	walked    int                  // how far the walk of this round is
-	resting   []*shard             // that have grown
+	now       uint32   // counts ticks
+	ms        int64    // the time of the last tick, Unix ms
+	walked    int      // how far the walk of this round is
+	resting   []*shard // that have grown
+	leaving   leaving
+	evicted   []eviction           // lately
 	due       map[uint32][]*parked // polls by the tick at which they have waited long enough
 	heartbeat [wire.Formats][]byte // by format
 	scratch   []byte
@@ -51,14 +57,15 @@ type inbox struct {
 	joins  []*parked
 	events []event
 	ready  []*shard // with feeds that have grown
-	leave  bool     // say goodbye to all, and to who comes later
+	evict  []eviction
+	leave  *time.Duration // the spread of a leave that has just been asked for
 }
 
 func newWriter(p *Parker, number int) *writer {
 	tick := min(p.Heartbeat/minSteps, maxTick)
 	w := &writer{
 		parker: p, number: number, tick: tick, steps: uint32(p.Heartbeat / tick),
-		kick: make(chan struct{}, 1), wake: time.NewTimer(0), maxRest: maxRest,
+		kick: make(chan struct{}, 1), empty: make(chan struct{}), wake: time.NewTimer(0), maxRest: maxRest,
 		due: make(map[uint32][]*parked),
 	}
 	w.wake.Stop()
@@ -95,9 +102,6 @@ func (w *writer) grown(s *shard) {
 	})
 }
 
-// leave says goodbye to all.
-func (w *writer) leave() { w.hand(func(in *inbox) { in.leave = true }) }
-
 // run works until stop is closed.
 func (w *writer) run(stop <-chan struct{}) {
 	tick := time.NewTicker(w.tick)
@@ -125,7 +129,7 @@ func (w *writer) run(stop <-chan struct{}) {
 func (w *writer) work() {
 	w.mu.Lock()
 	in := w.inbox
-	w.inbox = inbox{leave: in.leave}
+	w.inbox = inbox{}
 	for _, s := range in.ready {
 		s.queued = false
 	}
@@ -139,9 +143,12 @@ func (w *writer) work() {
 	for _, s := range in.ready {
 		w.serve(s)
 	}
-	if in.leave {
-		w.endRests()
-		w.sayGoodbye()
+	for _, e := range in.evict {
+		w.throwOut(e)
+	}
+	if in.leave != nil {
+		w.beginLeave(*in.leave)
+		w.goOnLeaving()
 	}
 }
 
@@ -165,6 +172,11 @@ func (w *writer) handle(e event) {
 // streams: heartbeats, and those that have been full for too long.
 func (w *writer) walk() {
 	w.now++
+	w.ms = time.Now().UnixMilli()
+	w.forgetEvicted()
+	if w.leaving.begun {
+		w.goOnLeaving()
+	}
 	for len(w.due[w.now]) > 0 {
 		if p := w.due[w.now][0]; p.poll.waiting {
 			w.answerNothing(p)
@@ -186,10 +198,12 @@ func (w *writer) lookAfter(p *parked) {
 	quiet := w.now - p.written
 	switch {
 	case p.poll != nil:
+	case p.over(w.ms):
+		w.goodbye(p, p.why)
 	case p.blocked && time.Duration(quiet)*w.tick > writeTimeout:
 		w.remove(p)
 	case p.blocked && p.behind():
-		w.goodbye(p, reasonSlow)
+		w.goodbye(p, Slow)
 	case !p.blocked && quiet+w.roundTicks() >= w.steps:
 		w.beat(p)
 	}
