@@ -159,6 +159,18 @@ func pattern() kind[string] {
 	return stringKind("channel patterns: `*` within one segment, `**` any segments", ValidatePattern)
 }
 
+// keyRule is name:verb:pattern.
+func keyRule() kind[string] {
+	const allowed = "name:verb:pattern, with the verb subscribe, publish, presence or history"
+	return stringKind(allowed, func(text string) error {
+		parts := strings.SplitN(text, ":", 3)
+		if len(parts) < 3 || parts[0] == "" || !slices.Contains([]string{"subscribe", "publish", "presence", "history"}, parts[1]) {
+			return errors.New("must be " + allowed)
+		}
+		return ValidatePattern(parts[2])
+	})
+}
+
 func secret() kind[Secret] {
 	return kind[Secret]{
 		name:   "string",

@@ -36,16 +36,19 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	var drafts []pubsub.Draft
 	var at []int // the result of each draft
 	for i, line := range lines {
-		d, err := g.itemDraft(line, what, i+1)
+		d, err := g.itemDraft(visitOf(r), line, what, i+1)
 		if err != nil {
-			results[i].Error = toProblem(err)
+			results[i].Error = g.toProblem(err)
 			continue
 		}
 		drafts, at = append(drafts, d), append(at, i)
 	}
+	if err := g.options.Limiter.Publish(visitOf(r).client, len(drafts)); err != nil {
+		return err
+	}
 	for i, receipt := range g.options.Hub.Publish(r.Context(), drafts) {
 		if receipt.Err != nil {
-			results[at[i]].Error = toProblem(receipt.Err)
+			results[at[i]].Error = g.toProblem(receipt.Err)
 			continue
 		}
 		p := answerTo(&drafts[i], &receipt)
@@ -94,7 +97,7 @@ func splitLines(body []byte) (lines []json.RawMessage) {
 }
 
 // itemDraft is the n-th message of a batch, counted from 1.
-func (g *Gateway) itemDraft(line []byte, what string, n int) (d pubsub.Draft, err error) {
+func (g *Gateway) itemDraft(v *visit, line []byte, what string, n int) (d pubsub.Draft, err error) {
 	var item batchItem
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
@@ -109,10 +112,10 @@ func (g *Gateway) itemDraft(line []byte, what string, n int) (d pubsub.Draft, er
 		err = d.Validate()
 	}
 	if err == nil {
-		err = g.options.Access.mayPublish(d.Channel)
+		err = v.mayPublish(d.Channel)
 	}
 	if err != nil {
-		p := toProblem(err)
+		p := g.toProblem(err)
 		return d, &Problem{kind: p.kind, Detail: fmt.Sprintf("%s %d: %s", what, n, p.Detail)}
 	}
 	return d, nil

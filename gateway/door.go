@@ -17,7 +17,6 @@ func (g *Gateway) Door() conn.Door {
 		Node:   g.options.Node,
 		Stream: g.streamAtOnce,
 		Poll:   g.pollAtOnce,
-		Ended:  g.release,
 	}
 }
 
@@ -30,7 +29,7 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if err != nil {
 		return next, false
 	}
-	next.Format, next.Session = formatOf(r, p), g.session()
+	next.Format = formatOf(r, p)
 	return next, g.enterAtOnce(r, p, &next)
 }
 
@@ -49,16 +48,34 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 
 // enterAtOnce attaches what r asks for, all of it or nothing.
 func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) bool {
-	channels, starts, err := g.startsOf(r, p)
-	if err != nil || g.admit() != nil {
+	v, ok := g.letInAtOnce(r)
+	if !ok {
 		return false
 	}
+	channels, starts, err := g.startsOf(r, p, &v)
+	if err != nil || g.admit(v.client) != nil {
+		return false
+	}
+	if !g.attach(channels, starts, next) || g.options.Limiter.Request(v.client) != nil {
+		next.Release()
+		g.release(v.client)
+		return false
+	}
+	next.Session = g.session(&v)
+	next.Ended = func() { g.release(v.client) }
+	if g.corsHeader != nil {
+		next.Header = g.corsHeader(r)
+		next.Header[nodeHeader] = []string{g.options.Node}
+	}
+	return true
+}
+
+// attach opens the channels at their starts, if nothing has to be waited for.
+func (g *Gateway) attach(channels []string, starts []pubsub.Start, next *conn.Next) bool {
 	at := make([]pubsub.Cursor, len(starts))
 	for i, start := range starts {
 		c, place, cursor, ok := g.options.Hub.Attach(start)
 		if !ok {
-			next.Release()
-			g.release()
 			return false
 		}
 		at[i] = cursor

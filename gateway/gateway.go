@@ -8,10 +8,14 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"comet/gateway/auth"
 	"comet/gateway/conn"
+	"comet/gateway/limit"
 	"comet/gateway/web"
 	"comet/pubsub"
 )
@@ -23,9 +27,16 @@ type Options struct {
 	Heartbeat time.Duration // how often an idle stream gets a sign of life; default 25s
 	MaxAge    time.Duration // how long a stream lives, a tenth more or less by chance; 0: for ever
 	Limits    Limits
-	Access    Access
-	Holder    Holder       // of event streams; default: conn.Portable
-	Logger    *slog.Logger // default: none
+
+	Auth           *auth.Authenticator // default: everyone may do everything
+	Credentials    bool                // Auth takes tokens or keys, so who lacks a permission may want one
+	Revocations    *auth.Revocations   // that Auth asks; default: one of its own
+	Limiter        *limit.Limiter      // default: none
+	TrustedProxies []netip.Prefix      // see limit.Address
+	Origins        []string            // see limit.CORS
+
+	Holder Holder       // of event streams; default: conn.Portable
+	Logger *slog.Logger // default: none
 }
 
 // Limits bound what a client may ask for. Zero values mean the default.
@@ -58,6 +69,8 @@ type Gateway struct {
 	options Options
 	page    http.Handler
 	router  http.Handler
+	// corsHeader is what an answer to a request has of CORS; nil: nothing.
+	corsHeader func(*http.Request) http.Header
 
 	connections atomic.Int64
 	visitors    visitors        // of requests that a goroutine holds
@@ -67,8 +80,8 @@ type Gateway struct {
 	leave       context.CancelFunc
 }
 
-// New makes a gateway.
-func New(o Options) *Gateway {
+// New makes a gateway. An error names the setting that is wrong.
+func New(o Options) (*Gateway, error) {
 	setDefault(&o.Heartbeat, 25*time.Second)
 	setDefault(&o.Limits.Message, 64<<10)
 	setDefault(&o.Limits.Batch, 1000)
@@ -80,12 +93,62 @@ func New(o Options) *Gateway {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Auth == nil {
+		o.Auth = openToAll()
+	}
+	if o.Revocations == nil {
+		o.Revocations = auth.NewRevocations(time.Hour, 1000)
+	}
+	if o.Limiter == nil {
+		o.Limiter = limit.New(limit.Options{})
+	}
 	g := &Gateway{options: o, page: web.Handler()}
 	g.leaving, g.leave = context.WithCancel(context.Background())
+	if err := g.route(); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// openToAll lets everyone do everything.
+func openToAll() *auth.Authenticator {
+	all, err := auth.ParsePatterns([]string{"**"})
+	if err != nil {
+		panic(err)
+	}
+	a, err := auth.New(auth.Options{Anonymous: auth.Permissions{Subscribe: all, Publish: all, Presence: all}})
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+// route makes the router, with what must come before it: what other sites'
+// pages may do.
+func (g *Gateway) route() error {
+	cors, err := limit.CORS(g.options.Origins)
+	if err != nil {
+		return err
+	}
+	if len(g.options.Origins) > 0 {
+		g.corsHeader = limit.CORSHeader(cors)
+	}
+	g.router = cors(g.protected(g.routes()))
+	return nil
+}
+
+// protected refuses what a page of another site had a browser send, unless that
+// site is listed.
+func (g *Gateway) protected(h http.Handler) http.Handler {
+	if slices.Contains(g.options.Origins, "*") {
+		return h // no cookie is ever sent to it, and a token says enough
+	}
 	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(g.handle(route{endpoint: crossOrigin}))
-	g.router = protection.Handler(g.routes())
-	return g
+	for _, origin := range g.options.Origins {
+		_ = protection.AddTrustedOrigin(origin) // limit.CORS has checked it
+	}
+	protection.SetDenyHandler(g.handle(route{endpoint: crossOrigin, open: true}))
+	return protection.Handler(h)
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -113,8 +176,8 @@ func (g *Gateway) Leave(spread time.Duration) {
 	g.options.Holder.Leave(spread)
 }
 
-// Evict ends every stream and poll of a user on this node.
-func (g *Gateway) Evict(user string) {
+// evict ends every stream and poll of a user on this node.
+func (g *Gateway) evict(user string) {
 	g.visitors.evict(user)
 	g.options.Holder.Evict(user, conn.Revoked)
 }
@@ -142,25 +205,33 @@ func (g *Gateway) whileHere(r *http.Request, user string) (context.Context, cont
 	}
 }
 
-// session is for a stream that begins now.
-func (g *Gateway) session() (s conn.Session) {
-	if age := g.options.MaxAge; age > 0 {
-		s.Until, s.Why = time.Now().Add(age*9/10+rand.N(age/5+1)), conn.MaxAge
+// greatestAge is when a stream that begins now must end; zero: never.
+func (g *Gateway) greatestAge() time.Time {
+	age := g.options.MaxAge
+	if age == 0 {
+		return time.Time{}
 	}
-	return s
+	return time.Now().Add(age*9/10 + rand.N(age/5+1))
 }
 
-// admit counts a stream or poll, or refuses it. Call release when it ends.
-func (g *Gateway) admit() error {
+// admit counts a stream or poll of a client, or refuses it. Call release, with
+// the same client, when it ends.
+func (g *Gateway) admit(c limit.Client) error {
 	if g.leaving.Err() != nil {
 		return conn.Shutdown
 	}
+	if err := g.options.Limiter.Connect(c); err != nil {
+		return err
+	}
 	limit := int64(g.options.Limits.Connections)
 	if n := g.connections.Add(1); limit > 0 && n > limit {
-		g.release()
+		g.release(c)
 		return tooManyConnections(limit)
 	}
 	return nil
 }
 
-func (g *Gateway) release() { g.connections.Add(-1) }
+func (g *Gateway) release(c limit.Client) {
+	g.connections.Add(-1)
+	g.options.Limiter.Disconnect(c)
+}

@@ -26,7 +26,8 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 		Subscriber: s.subscriber,
 		Cursors:    s.cursors,
 		Wait:       wait,
-		Ended:      g.release,
+		Session:    s.session,
+		Ended:      s.ended,
 		Again:      g.pollAtOnce,
 	})
 }

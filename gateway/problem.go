@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"comet/gateway/conn"
+	"comet/gateway/limit"
 	"comet/pubsub"
 )
 
@@ -36,6 +37,7 @@ var (
 	methodNotAllowed   = kind{405, "method-not-allowed", "Method not allowed", 0}
 	tooLarge           = kind{413, "too-large", "Too large", 0}
 	wrongMediaType     = kind{415, "unsupported-media-type", "Unsupported media type", 0}
+	tooManyRequests    = kind{429, "too-many-requests", "Too many requests", 5}
 	internal           = kind{500, "internal", "Internal error", 0}
 	unavailable        = kind{503, "unavailable", "Unavailable", 1}
 	outcomeUnknown     = kind{503, "outcome-unknown", "Outcome unknown", 1}
@@ -80,10 +82,16 @@ var invalidFields = map[string]kind{
 
 // toProblem is the one table from errors to what a client sees of them. What
 // is not in it is our own fault, and its cause stays in the log.
-func toProblem(err error) *Problem {
+func (g *Gateway) toProblem(err error) *Problem {
 	var p *Problem
 	var invalid *pubsub.InvalidError
+	var over *limit.Exceeded
+	if refusal := g.refusal(err); refusal != nil {
+		return refusal
+	}
 	switch {
+	case errors.As(err, &over):
+		return g.exceeded(over)
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &invalid):
@@ -106,12 +114,16 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return // the client has gone
 	}
-	p := toProblem(err)
+	p := g.toProblem(err)
+	g.options.Limiter.Count(err)
 	if p.status >= 500 {
 		g.options.Logger.WarnContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "problem", p.name, "error", err)
 	}
 	if p.retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retry))
+	}
+	if p.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="comet"`)
 	}
 	answerJSON(w, p.status, "application/problem+json", p)
 }

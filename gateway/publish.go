@@ -22,6 +22,9 @@ func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := g.options.Limiter.Publish(visitOf(r).client, 1); err != nil {
+		return err
+	}
 	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]
 	if receipt.Err != nil {
 		return receipt.Err
@@ -43,7 +46,7 @@ func (g *Gateway) draftOf(w http.ResponseWriter, r *http.Request) (d pubsub.Draf
 	if d.Channel, err = pathChannel(r); err != nil {
 		return d, err
 	}
-	if err := g.options.Access.mayPublish(d.Channel); err != nil {
+	if err := visitOf(r).mayPublish(d.Channel); err != nil {
 		return d, err
 	}
 	p, err := parametersOf(r)

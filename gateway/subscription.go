@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"comet/gateway/conn"
 	"comet/pubsub"
 )
 
@@ -15,25 +16,27 @@ type subscription struct {
 	subscriber *pubsub.Subscriber
 	cursors    *pubsub.CursorSet
 	several    bool // more than one channel
+	session    conn.Session
+	ended      func() // to be called once, when it is over
 }
 
 // subscribe lets in what a request to events or poll asks for. The caller
-// cancels it when the request has been handled, and calls g.release when what
-// was let in is over.
+// cancels it when the request has been handled.
 func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, error) {
-	channels, starts, err := g.startsOf(r, p)
+	v := visitOf(r)
+	channels, starts, err := g.startsOf(r, p, v)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.admit(); err != nil {
+	if err := g.admit(v.client); err != nil {
 		g.countRefusal(err)
 		return nil, err
 	}
-	ctx, cancel := g.whileHere(r, "")
+	ctx, cancel := g.whileHere(r, v.User)
 	subscriber, err := g.options.Hub.Subscribe(ctx, starts)
 	if err != nil {
 		cancel()
-		g.release()
+		g.release(v.client)
 		return nil, err
 	}
 	return &subscription{
@@ -42,6 +45,8 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 		subscriber: subscriber,
 		cursors:    pubsub.NewCursorSet(channels, subscriber.Start()),
 		several:    len(channels) > 1,
+		session:    g.session(v),
+		ended:      func() { g.release(v.client) },
 	}, nil
 }
 
@@ -49,7 +54,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 // (which an EventSource sends along with the URL it began with, so it counts
 // first), else `cursor`, else `last`, else with the next message. The channels
 // are sorted and distinct, with a start for each.
-func (g *Gateway) startsOf(r *http.Request, p *parameters) (channels []string, starts []pubsub.Start, err error) {
+func (g *Gateway) startsOf(r *http.Request, p *parameters, v *visit) (channels []string, starts []pubsub.Start, err error) {
 	channels = slices.Clone(p.Values["channel"])
 	slices.Sort(channels)
 	channels = slices.Compact(channels)
@@ -63,7 +68,7 @@ func (g *Gateway) startsOf(r *http.Request, p *parameters) (channels []string, s
 		if err := pubsub.ValidateChannel(channel); err != nil {
 			return nil, nil, err
 		}
-		if err := g.options.Access.maySubscribe(channel); err != nil {
+		if err := v.maySubscribe(channel); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +33,7 @@ func adminRoutes(n *node, terminate context.CancelCauseFunc, logger *slog.Logger
 		{"GET /readyz", http.HandlerFunc(n.readyz)},
 		{"GET /startupz", http.HandlerFunc(n.readyz)},
 		{"POST /v1/drain", drain},
+		{"DELETE /v1/users/{user}/sessions", n.revoke()},
 		{"GET /metrics", newMetrics(n, logger)},
 		{"GET /debug/pprof/", http.HandlerFunc(pprof.Index)},
 		{"GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile)},
@@ -43,6 +46,37 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = io.WriteString(w, "ok\n")
+}
+
+// revoke throws a user out, on all nodes: 204, or 503 if they could not be told.
+func (n *node) revoke() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), revokeTimeout)
+		defer cancel()
+		if err := n.gateway.Revoke(ctx, r.PathValue("user")); err != nil {
+			n.logger.ErrorContext(ctx, "could not throw a user out", "error", err)
+			http.Error(w, "the other nodes could not be told: try again", http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// withToken lets in only who sends token as a bearer; an empty one lets all in.
+func withToken(token string, h http.Handler) http.Handler {
+	if token == "" {
+		return h
+	}
+	want := sha256.Sum256([]byte("Bearer " + token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="comet admin"`)
+			http.Error(w, "send admin.token as Authorization: Bearer", http.StatusUnauthorized)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // readiness is the answer of GET /readyz.
@@ -101,7 +135,7 @@ func (a *admin) url() string {
 }
 
 // serve serves the routes in the background, until close.
-func (a *admin) serve(routes []adminRoute, logger *slog.Logger) {
+func (a *admin) serve(routes []adminRoute, token string, logger *slog.Logger) {
 	if a.listener == nil {
 		return
 	}
@@ -110,7 +144,7 @@ func (a *admin) serve(routes []adminRoute, logger *slog.Logger) {
 		mux.Handle(r.pattern, r.handler)
 	}
 	a.server = &http.Server{
-		Handler:           mux,
+		Handler:           withToken(token, mux),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),

@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"comet/cmd":                     {"comet/..."},
 	"comet/config":                  {},
 	"comet/gateway":                 {"comet/gateway/...", "comet/pubsub"},
+	"comet/gateway/auth":            {"comet/pubsub"},
 	"comet/gateway/wire":            {"comet/pubsub"},
 	"comet/gateway/conn":            {"comet/gateway/wire", "comet/pubsub"},
 	"comet/gateway/client":          {"comet/gateway/wire", "comet/pubsub"},

@@ -48,7 +48,7 @@ func serve(cmd *cobra.Command) error {
 		return err
 	}
 	if settings.Open() {
-		logger.Warn("anyone on this machine may publish and subscribe; set auth.anonymous to say who may do what")
+		logger.Warn("anyone on this machine may publish and subscribe; set auth to say who may do what")
 	}
 	n, err := newNode(settings.Node, &settings.Settings, broker, l, connectionLimit(1), logger)
 	if err != nil {
@@ -56,7 +56,7 @@ func serve(cmd *cobra.Command) error {
 	}
 	ctx, terminate := context.WithCancelCause(cmd.Context())
 	defer terminate(nil)
-	operators.serve(adminRoutes(n, terminate, logger), logger)
+	operators.serve(adminRoutes(n, terminate, logger), settings.Admin.Token.Reveal(), logger)
 	logger.Info("serving", "node", n.name, "url", n.url(), "admin", operators.url(), "redis", settings.Redis.Addresses)
 	if err := n.run(ctx); err != nil {
 		return err

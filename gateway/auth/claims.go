@@ -10,8 +10,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/golang-jwt/jwt/v5"
 )
 
 // maxUser bounds sub, in bytes: it is kept for each connection.
@@ -215,32 +213,4 @@ func (c *Claims) check() error {
 		return refuse(Malformed, "The claim sub of the token must be at most %d bytes of UTF-8 without control characters.", maxUser)
 	}
 	return nil
-}
-
-// These make *Claims a jwt.Claims. They are never asked: the parser must not
-// validate, as Tokens does so and tells why.
-
-// GetExpirationTime implements jwt.Claims.
-func (c *Claims) GetExpirationTime() (*jwt.NumericDate, error) { return numeric(c.Expires), nil }
-
-// GetIssuedAt implements jwt.Claims.
-func (c *Claims) GetIssuedAt() (*jwt.NumericDate, error) { return numeric(c.IssuedAt), nil }
-
-// GetNotBefore implements jwt.Claims.
-func (c *Claims) GetNotBefore() (*jwt.NumericDate, error) { return numeric(c.NotBefore), nil }
-
-// GetIssuer implements jwt.Claims.
-func (c *Claims) GetIssuer() (string, error) { return c.Issuer, nil }
-
-// GetSubject implements jwt.Claims.
-func (c *Claims) GetSubject() (string, error) { return c.Subject, nil }
-
-// GetAudience implements jwt.Claims.
-func (c *Claims) GetAudience() (jwt.ClaimStrings, error) { return c.Audience, nil }
-
-func numeric(t time.Time) *jwt.NumericDate {
-	if t.IsZero() {
-		return nil
-	}
-	return jwt.NewNumericDate(t)
 }

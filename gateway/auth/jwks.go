@@ -50,7 +50,7 @@ type jwks struct {
 	pause   time.Duration
 	client  *http.Client
 	logger  *slog.Logger
-	asked   chan struct{} // has one item if a fetch is wanted now
+	asked   chan struct{} // has one item if a fetch is wanted now; sent with mu
 
 	mu       sync.Mutex
 	set      *keySet // nil until the first was fetched
@@ -129,19 +129,9 @@ func (j *jwks) current() *keySet {
 // newer asks for a fetch, unless the last one was just now, and waits for its
 // end. The result is not old if there are other keys than old.
 func (j *jwks) newer(ctx context.Context, old *keySet) *keySet {
-	j.mu.Lock()
-	set, finished := j.set, j.finished
-	again := j.fetching || j.ended.IsZero() || time.Since(j.ended) >= j.pause
-	ask := again && !j.fetching
-	j.mu.Unlock()
-	if set != old || !again {
+	set, finished := j.ask(old)
+	if finished == nil {
 		return set
-	}
-	if ask {
-		select {
-		case j.asked <- struct{}{}:
-		default: // somebody else has
-		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, newerTimeout)
 	defer cancel()
@@ -152,9 +142,33 @@ func (j *jwks) newer(ctx context.Context, old *keySet) *keySet {
 	return j.current()
 }
 
+// ask asks for a fetch and returns what ends with it; nil: there will be none,
+// or there are newer keys than old.
+func (j *jwks) ask(old *keySet) (set *keySet, finished <-chan struct{}) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.set != old:
+		return j.set, nil
+	case j.fetching:
+		return j.set, j.finished
+	case !j.ended.IsZero() && time.Since(j.ended) < j.pause:
+		return j.set, nil
+	}
+	select {
+	case j.asked <- struct{}{}:
+	default: // somebody else has
+	}
+	return j.set, j.finished
+}
+
 func (j *jwks) fetch(ctx context.Context) error {
 	j.mu.Lock()
 	j.fetching = true
+	select {
+	case <-j.asked: // this is the one that was asked for
+	default:
+	}
 	j.mu.Unlock()
 
 	text, err := j.get(ctx)

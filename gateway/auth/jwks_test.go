@@ -210,18 +210,45 @@ func TestParseKeySet(t *testing.T) {
 	}
 }
 
+// A key that is for one algorithm must not verify another of its kind.
+func TestJWKSAlgorithm(t *testing.T) {
+	i := newIssuer(t)
+	text := strings.Replace(string(keySetOf(t, "1", pairs()["rsa"])), `"kty"`, `"alg":"RS256","kty"`, 1)
+	i.publish([]byte(text))
+	tokens := i.start(t, time.Hour, TokenOptions{Algorithms: []string{"RS256", "PS256"}})
+	if _, err := tokens.Verify(t.Context(), signedBy(t, pairs()["rsa"], "RS256", "1")); err != nil {
+		t.Error(err)
+	}
+	other := signedBy(t, pairs()["rsa"], "PS256", "1")
+	_, err := tokens.Verify(t.Context(), other)
+	wantReason(t, err, WrongAlgorithm, other)
+}
+
 func TestRedirects(t *testing.T) {
 	i := newIssuer(t)
 	i.publish(keySetOf(t, "1", pairs()["rsa"]))
-	for target, ok := range map[string]bool{i.URL: true, "http://keys.example/": false} {
+	for target, want := range map[string]string{i.URL: "", "http://keys.example/": "a redirect to a URL that is not https", "/": "too many redirects"} {
 		from := httptest.NewServer(http.RedirectHandler(target, http.StatusFound))
-		tokens := mustTokens(t, TokenOptions{Algorithms: []string{"RS256"}, JWKSURL: from.URL})
-		if err := tokens.fetched.fetch(t.Context()); (err == nil) != ok {
-			t.Errorf("to %s: %v", target, err)
+		tokens := mustTokens(t, TokenOptions{Algorithms: []string{"RS256"}, JWKSURL: from.URL + "/?key=" + keyText})
+		err := tokens.fetched.fetch(t.Context())
+		if (err == nil) != (want == "") || err != nil && err.Error() != want { // and no URL
+			t.Errorf("to %s: %v, want %s", target, err, want)
 		}
 		tokens.fetched.client.CloseIdleConnections()
 		from.Close()
 	}
+}
+
+// What cannot be reached must not get its URL, with a password, into the log.
+func TestJWKSErrorHasNoURL(t *testing.T) {
+	away := httptest.NewServer(http.NotFoundHandler())
+	away.Close()
+	tokens := mustTokens(t, TokenOptions{Algorithms: []string{"RS256"}, JWKSURL: away.URL + "/?key=" + keyText})
+	err := tokens.fetched.fetch(t.Context())
+	if err == nil {
+		t.Fatal("no error")
+	}
+	wantSilent(t, err.Error())
 }
 
 func mustAuthenticator(t testing.TB, tokens *Tokens) *Authenticator {

@@ -63,8 +63,10 @@ func NewKeys(o KeyOptions) (*Keys, error) {
 		}
 		k.keys = append(k.keys, hashedKey{sha256.Sum256([]byte(secret)), principals[name]})
 	}
-	for _, name := range slices.Sorted(maps.Keys(unused)) {
-		errs = append(errs, fmt.Errorf("key %q has permissions and no secret: add %s:… to the keys, or remove them", name, name))
+	if len(errs) == 0 { // else a name may be what somebody took from a malformed key: its secret
+		for _, name := range slices.Sorted(maps.Keys(unused)) {
+			errs = append(errs, fmt.Errorf("key %q has permissions and no secret: add %s:… to the keys, or remove them", name, name))
+		}
 	}
 	errs = append(errs, k.twice()...)
 	if err := errors.Join(errs...); err != nil {

@@ -49,6 +49,16 @@ func TestWrongKeys(t *testing.T) {
 	}
 }
 
+// Who takes permissions by what stands before the colon has the secret there if
+// there is no colon.
+func TestMalformedKeyIsNotShown(t *testing.T) {
+	_, err := NewKeys(KeyOptions{Secrets: []string{keyText}, Permissions: map[string]Permissions{keyText: {}}})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	wantSilent(t, err.Error(), keyText)
+}
+
 func TestReadKeys(t *testing.T) {
 	got, err := ReadKeys(writeFile(t, "# keys\n\na:1\r\n  b:2  \n#c:3"))
 	if want := []string{"a:1", "b:2"}; err != nil || !slices.Equal(got, want) {

@@ -36,7 +36,7 @@ func Sign(c *Claims, algorithm string, key any) (string, error) {
 	if method == nil || !public.fits(algorithm) {
 		return "", fmt.Errorf("the algorithm %q does not go with the key: it must be one of %s", algorithm, strings.Join(public.algorithms(), ", "))
 	}
-	return jwt.NewWithClaims(method, c).SignedString(key)
+	return jwt.NewWithClaims(method, &envelope{Claims: c}).SignedString(key)
 }
 
 // usualAlgorithm is the algorithm for who has no other wish.
@@ -58,7 +58,7 @@ func usualAlgorithm(key any) string {
 // nothing may be allowed by them. Its error is an *Error.
 func Peek(token string) (header map[string]any, claims *Claims, err error) {
 	claims = &Claims{}
-	parsed, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(token, claims)
+	parsed, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(token, &envelope{Claims: claims})
 	if refused, ok := errors.AsType[*Error](err); ok {
 		return nil, nil, refused
 	}

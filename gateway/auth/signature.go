@@ -14,11 +14,18 @@ var errNotFetched = errors.New("the token's key may not have been fetched yet")
 
 var errNoToken = refuse(Malformed, "This is no token: it must be three parts of base64url without padding, separated by dots, the first of which names an algorithm.")
 
+// envelope is Claims as the library takes them: it gets none to judge, as only
+// TokenOptions.Judge tells why.
+type envelope struct {
+	*Claims
+	jwt.RegisteredClaims // always empty
+}
+
 // parse is the claims of a token that is signed by one of the fixed keys or of
 // set. Its error is an *Error, or errNotFetched.
 func (t *Tokens) parse(token string, set *keySet) (*Claims, error) {
 	claims := &Claims{}
-	parsed, err := t.parser.ParseWithClaims(token, claims, func(token *jwt.Token) (any, error) {
+	parsed, err := t.parser.ParseWithClaims(token, &envelope{Claims: claims}, func(token *jwt.Token) (any, error) {
 		if _, has := token.Header["crit"]; has {
 			// RFC 7515 section 4.1.11: we understand none of what it may name.
 			return nil, refuse(Malformed, "The header of the token has crit, which asks for extensions that this node does not have: get one without.")

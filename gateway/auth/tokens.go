@@ -45,7 +45,7 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 	t := &Tokens{
 		options: o,
 		cache:   newCache(cacheSize),
-		// The claims are judged by Tokens.judge, which tells why.
+		// The claims are judged by TokenOptions.Judge, which tells why.
 		parser: jwt.NewParser(jwt.WithValidMethods(o.Algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation()),
 	}
 	var errs []error
@@ -61,6 +61,9 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 			errs = append(errs, err)
 		}
 		t.fixed = append(t.fixed, found...)
+	}
+	if o.Leeway < 0 || o.Grace < 0 {
+		errs = append(errs, errors.New("leeway and grace must not be negative"))
 	}
 	if o.JWKSURL != "" {
 		var err error
@@ -122,19 +125,16 @@ func (t *Tokens) Verify(ctx context.Context, token string) (*Principal, error) {
 	set := t.fetched.current()
 	p := t.cache.get(token, set)
 	if p == nil {
-		var err error
-		if p, err = t.verify(ctx, token, set); err != nil {
-			return nil, err
-		}
+		return t.verify(ctx, token, set)
 	}
 	// All else that was judged before the token came into the cache stays so.
-	if err := t.judgeExpiry(p.Expires, time.Now()); err != nil {
+	if err := t.options.judgeExpiry(p.Expires, time.Now()); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// verify is Verify for a token that is not in the cache. It may have expired.
+// verify is Verify for a token that is not in the cache.
 func (t *Tokens) verify(ctx context.Context, token string, set *keySet) (*Principal, error) {
 	claims, err := t.parse(token, set)
 	if errors.Is(err, errNotFetched) {
@@ -151,7 +151,7 @@ func (t *Tokens) verify(ctx context.Context, token string, set *keySet) (*Princi
 	case err != nil:
 		return nil, err
 	}
-	if err := t.judge(claims, time.Now()); err != nil {
+	if err := t.options.Judge(claims); err != nil {
 		return nil, err
 	}
 	p := t.principal(claims)
@@ -159,9 +159,10 @@ func (t *Tokens) verify(ctx context.Context, token string, set *keySet) (*Princi
 	return p, nil
 }
 
-// judge judges the claims of a token of good signature, all but exp.
-func (t *Tokens) judge(c *Claims, now time.Time) error {
-	o := &t.options
+// Judge is why a token of these claims would be refused although its signature
+// is good: an *Error, or nil.
+func (o *TokenOptions) Judge(c *Claims) error {
+	now := time.Now()
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -176,11 +177,11 @@ func (t *Tokens) judge(c *Claims, now time.Time) error {
 	case o.Audience != "" && !slices.Contains(c.Audience, o.Audience):
 		return refuse(WrongAudience, "The claim aud of the token must have %q (auth.jwt.audience): get one that is meant for this node.", o.Audience)
 	}
-	return nil
+	return o.judgeExpiry(c.Expires, now)
 }
 
-func (t *Tokens) judgeExpiry(expires, now time.Time) error {
-	if !expires.IsZero() && !now.Before(expires.Add(t.options.Leeway)) {
+func (o *TokenOptions) judgeExpiry(expires, now time.Time) error {
+	if !expires.IsZero() && !now.Before(expires.Add(o.Leeway)) {
 		return refuse(Expired, "The token expired at %s: get a new one.", expires.UTC().Format(time.RFC3339))
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -98,6 +97,14 @@ func TestPrincipal(t *testing.T) {
 	})
 }
 
+// Info may be put into a line of a stream.
+func TestInfoIsOneLine(t *testing.T) {
+	var c Claims
+	if err := json.Unmarshal([]byte("{\"comet\": {\"info\": { \"x\":\n[1,\r\n2] }}}"), &c); err != nil || string(c.Info) != `{"x":[1,2]}` {
+		t.Errorf("got %s, %v", c.Info, err)
+	}
+}
+
 func TestWrongTokenOptions(t *testing.T) {
 	small, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
@@ -117,6 +124,7 @@ func TestWrongTokenOptions(t *testing.T) {
 		"has no PEM public key":                 {Algorithms: []string{"RS256"}, PublicKeyFiles: []string{writeFile(t, "x")}},
 		"its public key cannot be read":         {Algorithms: []string{"RS256"}, PublicKeyFiles: []string{writeFile(t, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")}},
 		"an RSA key needs 2048 bits":            {Algorithms: []string{"RS256"}, PublicKeyFiles: []string{writeFile(t, publicPEM(t, &small.PublicKey))}},
+		"must not be negative":                  {Algorithms: []string{"HS256"}, Secrets: secret, Leeway: -1},
 		"no such file":                          {Algorithms: []string{"RS256"}, PublicKeyFiles: []string{"gone"}},
 		"the JWKS URL must be https://":         {Algorithms: []string{"RS256"}, JWKSURL: "http://keys.example/"},
 		"the JWKS URL must be https://… or not": {Algorithms: []string{"RS256"}, JWKSURL: "keys.json"},
@@ -131,32 +139,27 @@ func TestWrongTokenOptions(t *testing.T) {
 	}
 }
 
-func TestReadSecret(t *testing.T) {
-	for _, end := range []string{"", "\n", "\r\n"} {
-		if secret, err := ReadSecret(writeFile(t, secretText+end)); string(secret) != secretText || err != nil {
-			t.Errorf("%q: got %q, %v", end, secret, err)
-		}
-	}
-	if _, err := ReadSecret(writeFile(t, secretText[:31]+"\n")); !errors.Is(err, errShortSecret) {
-		t.Errorf("got %v", err)
-	} else {
-		wantSilent(t, err.Error(), secretText[:31])
-	}
-}
-
-func TestReadPrivateKey(t *testing.T) {
-	for name, p := range pairs() {
-		key, err := ReadPrivateKey(writeFile(t, privatePEM(t, p.private)))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
+func TestSignRefuses(t *testing.T) {
+	alice := &Claims{Subject: "alice"}
+	for want, test := range map[string]struct {
+		claims    *Claims
+		algorithm string
+		key       any
+	}{
+		"no claim sub":              {&Claims{}, "", []byte(secretText)},
+		"the secret is too short":   {alice, "", []byte(secretText[:31])},
+		"a secret or a private key": {alice, "", nil},
+		"it must be one of HS256":   {alice, "none", []byte(secretText)},
+		"it must be one of RS256":   {alice, "HS256", pairs()["rsa"].private},
+		"it must be one of ES384":   {alice, "ES256", pairs()["p384"].private},
+		"it must be one of EdDSA":   {alice, "RS256", pairs()["ed"].private},
+	} {
+		token, err := Sign(test.claims, test.algorithm, test.key)
+		if token != "" || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %q, %v, want %s", token, err, want)
 			continue
 		}
-		if _, err := Sign(&Claims{Subject: "alice"}, "", key); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if _, err := ReadPrivateKey(pairs()["ed"].file(t)); err == nil {
-		t.Error("a public key was read as a private one")
+		wantSilent(t, err.Error(), secretText[:31])
 	}
 }
 

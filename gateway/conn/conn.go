@@ -29,7 +29,7 @@ type Poll struct {
 }
 
 // Again reads the next request on a poll's connection, which must not be
-// waited for: it lets another poll in, which ends with Ended too. Anything
+// waited for: it lets another poll in. Anything
 // else (ok is false) goes the long way, through the server. A nil Again lets
 // nothing in.
 type Again func(r *http.Request) (next Next, ok bool)
@@ -37,11 +37,10 @@ type Again func(r *http.Request) (next Next, ok bool)
 // Door lets in who comes with a new connection, where nothing has to be waited
 // for. Its functions are called one at a time.
 type Door struct {
-	Header http.Header // of every answer
+	Header http.Header // of an answer, unless Next has another
 	Node   string      // as Stream.Node
 	Stream Again       // of streams
 	Poll   Again       // of polls that wait, and of those after them
-	Ended  func()      // called once for each that was let in, when it is over
 }
 
 // Next is where a stream or poll that is let in goes on, in channels that are
@@ -53,6 +52,8 @@ type Next struct {
 	Format   wire.Format       // of a stream
 	Wait     time.Duration     // of a poll, more than 0
 	Session  Session
+	Header   http.Header // of the answer; nil: as before
+	Ended    func()      // called once, when it is over
 }
 
 // Release lets go of the channels.

@@ -171,6 +171,7 @@ func (s *server) again(r *http.Request) (next Next, ok bool) {
 	}
 	s.held.Add(1)
 	next.Cursors, next.Wait = pubsub.NewCursorSet(names, at), waitOf(r)
+	next.Ended = func() { s.held.Add(-1) }
 	return next, true
 }
 
