@@ -30,15 +30,24 @@ func (l *loader) checkContradictions() {
 func (l *loader) checkAuth() {
 	j := &l.loaded.Auth.JWT
 	hasKey := j.Secret.Reveal() != "" || j.SecretFile != "" || len(j.PublicKeys) > 0 || j.JWKSURL != ""
-	if l.valid("auth.jwt.algorithms") && hasKey != (len(j.Algorithms) > 0) {
+	if l.valid("auth.jwt.algorithms", "auth.jwt.jwks_url") && hasKey != (len(j.Algorithms) > 0) {
 		l.contradict("auth.jwt.algorithms", "and the keys to check tokens with go together: set it with auth.jwt.secret_file, auth.jwt.public_keys or auth.jwt.jwks_url, or none of them")
 	}
 	if j.Secret.Reveal() != "" && j.SecretFile != "" {
 		l.contradict("auth.jwt.secret_file", "contradicts auth.jwt.secret: set only one of them")
 	}
+	if ttl := l.loaded.History.TTL; l.valid("auth.jwt.max_age", "history.ttl") && len(j.Algorithms) > 0 && j.MaxAge > ttl {
+		l.contradict("auth.jwt.max_age", "must not be more than history.ttl, after which nodes forget who was thrown out: write at most "+formatDuration(ttl)+", or raise history.ttl")
+	}
 	a := &l.loaded.Auth
 	if a.Keys.Reveal() != "" && a.KeysFile != "" {
 		l.contradict("auth.keys_file", "contradicts auth.keys: set only one of them")
+	}
+	if h := &a.Hook; (h.URL == "") != (h.SecretFile == "") {
+		l.contradict("auth.hook.url", "and auth.hook.secret_file go together: set both, or none")
+	}
+	if h := &l.loaded.Events; (h.URL == "") != (h.SecretFile == "") {
+		l.contradict("events.url", "and events.secret_file go together: set both, or none")
 	}
 	if t := &l.loaded.HTTP.TLS; (t.Cert == "") != (t.Key == "") {
 		l.contradict("http.tls.cert", "and http.tls.key go together: set both, or none")

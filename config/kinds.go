@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -168,6 +169,20 @@ func keyRule() kind[string] {
 			return errors.New("must be " + allowed)
 		}
 		return ValidatePattern(parts[2])
+	})
+}
+
+// keysURL keeps a password out of what `config print` shows.
+func keysURL() kind[string] {
+	return stringKind("", func(text string) error {
+		u, err := url.Parse(text)
+		if err != nil || text != "" && u.Host == "" {
+			return errors.New("is not a URL: write one as https://login.example/keys.json")
+		}
+		if u.User != nil {
+			return errors.New("must have no user and password: public keys need none")
+		}
+		return nil
 	})
 }
 

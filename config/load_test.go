@@ -25,7 +25,7 @@ func TestDefaults(t *testing.T) {
 		Admin:   Admin{Listen: "127.0.0.1:9090"},
 		Redis:   Redis{Prefix: "comet", Timeout: 3 * time.Second, Relays: 1, Inline: 16 << 10},
 		History: History{Size: 1000, TTL: 24 * time.Hour},
-		Auth:    Auth{JWT: JWT{JWKSRefresh: 15 * time.Minute}},
+		Auth:    Auth{Hook: AuthHook{Timeout: time.Second}, JWT: JWT{JWKSRefresh: 15 * time.Minute, MaxAge: 24 * time.Hour}},
 		Limits:  Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second, Header: 16 << 10},
 		Drain:   Drain{Delay: 5 * time.Second, Spread: 20 * time.Second},
 		Log:     Log{Level: slog.LevelInfo, Format: "text"},
@@ -84,10 +84,16 @@ func sample(t *testing.T) map[string]string {
 		"auth.jwt.jwks_refresh":      "1m",
 		"auth.jwt.issuer":            "https://id.example",
 		"auth.jwt.audience":          "comet",
+		"auth.jwt.max_age":           "12h",
 		"auth.jwt.leeway":            "5s",
 		"auth.jwt.grace":             "30s",
 		"auth.cookie.name":           "token",
 		"auth.cookie.origins":        "https://a.example",
+		"auth.hook.url":              "https://app.example/ask",
+		"auth.hook.secret_file":      "hook-secret",
+		"auth.hook.timeout":          "2s",
+		"events.url":                 "https://app.example/events",
+		"events.secret_file":         "events-secret",
 		"limits.header":              "8KiB",
 		"limits.address_connections": "10",
 		"limits.user_connections":    "11",
@@ -110,6 +116,11 @@ func sample(t *testing.T) map[string]string {
 
 // needs is what a setting takes for granted.
 var needs = map[string]map[string]string{
+	"auth.hook.url":         {"auth.hook.secret_file": "s"},
+	"auth.hook.secret_file": {"auth.hook.url": "https://app.example/"},
+	"events.url":            {"events.secret_file": "s"},
+	"events.secret_file":    {"events.url": "https://app.example/"},
+
 	"http.tls.cert": {"http.tls.key": "k"},
 	"http.tls.key":  {"http.tls.cert": "c"},
 
@@ -209,17 +220,19 @@ func TestSettingsLand(t *testing.T) {
 			JWT: JWT{
 				Algorithms: []string{"RS256", "HS256"}, Secret: NewSecret("hunter6"), PublicKeys: []string{"one.pem", "two.pem"},
 				JWKSURL: "https://id.example/keys", JWKSRefresh: time.Minute, Issuer: "https://id.example", Audience: "comet",
-				Leeway: 5 * time.Second, Grace: 30 * time.Second,
+				MaxAge: 12 * time.Hour, Leeway: 5 * time.Second, Grace: 30 * time.Second,
 			},
 			Cookie: Cookie{Name: "token", Origins: []string{"https://a.example"}},
+			Hook:   AuthHook{Hook: Hook{URL: "https://app.example/ask", SecretFile: "hook-secret"}, Timeout: 2 * time.Second},
 		},
 		Limits: Limits{
 			Message: 3072, Batch: 12, Channels: 256, Connections: 5000, Header: 8 << 10,
 			AddressConnections: 10, UserConnections: 11, AddressRequests: 12, UserRequests: 13, AddressPublishes: 14, UserPublishes: 15,
 		},
-		Drain: Drain{Delay: time.Second, Spread: 2 * time.Minute},
-		Log:   Log{Level: slog.LevelDebug, Format: "json"},
-		Node:  "eu-1",
+		Drain:  Drain{Delay: time.Second, Spread: 2 * time.Minute},
+		Events: Hook{URL: "https://app.example/events", SecretFile: "events-secret"},
+		Log:    Log{Level: slog.LevelDebug, Format: "json"},
+		Node:   "eu-1",
 	}
 	if !reflect.DeepEqual(got.Settings, want) {
 		t.Errorf("got %+v\nwant %+v", got.Settings, want)

@@ -21,6 +21,7 @@ type Settings struct {
 	Auth    Auth
 	Limits  Limits
 	Drain   Drain
+	Events  Hook
 	Log     Log
 	Node    string // never empty
 }
@@ -95,6 +96,7 @@ type Auth struct {
 	KeyRules  []string // name:verb:pattern each; a key without any may do everything
 	JWT       JWT
 	Cookie    Cookie
+	Hook      AuthHook
 }
 
 // Anonymous has the channel patterns that are open to everyone. Nil is not
@@ -114,8 +116,21 @@ type JWT struct {
 	JWKSRefresh time.Duration
 	Issuer      string
 	Audience    string
+	MaxAge      time.Duration // after iat; at most History.TTL
 	Leeway      time.Duration
 	Grace       time.Duration
+}
+
+// Hook is a URL that the node calls; see package gateway/hook.
+type Hook struct {
+	URL        string // empty: none
+	SecretFile string // what calls are signed with
+}
+
+// AuthHook is asked who may do what.
+type AuthHook struct {
+	Hook
+	Timeout time.Duration
 }
 
 // Cookie is a cookie that may hold a token.

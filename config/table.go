@@ -27,6 +27,8 @@ type Setting struct {
 // Table is every setting, keys of one group together.
 func Table() []Setting { return slices.Clone(table) }
 
+const keyRules = "auth.key_rules"
+
 var table = []Setting{
 	row("http.listen", "127.0.0.1:8080", "where clients connect; without a host, on every interface",
 		listenAddress(), func(s *Settings) *string { return &s.HTTP.Listen }),
@@ -99,25 +101,27 @@ var table = []Setting{
 		secret(), func(s *Settings) *Secret { return &s.Auth.Keys }),
 	row("auth.keys_file", "", "file of keys, name:secret a line",
 		freeText(), func(s *Settings) *string { return &s.Auth.KeysFile }),
-	list("auth.key_rules", "what a key may do, as backend:publish:chat/**; one without a rule may do everything",
+	list(keyRules, "what a key may do, as backend:publish:chat/**; one without a rule may do everything",
 		keyRule(), func(s *Settings) *[]string { return &s.Auth.KeyRules }),
 	list("auth.jwt.algorithms", "how tokens may be signed; none: no tokens are taken",
 		oneOf("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
 		func(s *Settings) *[]string { return &s.Auth.JWT.Algorithms }),
 	row("auth.jwt.secret", "", "secret of HS algorithms, 32 bytes at least; prefer auth.jwt.secret_file",
 		secret(), func(s *Settings) *Secret { return &s.Auth.JWT.Secret }),
-	row("auth.jwt.secret_file", "", "file that is the secret",
+	row("auth.jwt.secret_file", "", "file of such secrets, a line each; several while one is replaced",
 		freeText(), func(s *Settings) *string { return &s.Auth.JWT.SecretFile }),
 	list("auth.jwt.public_keys", "PEM files of the public keys of all other algorithms",
 		freeText(), func(s *Settings) *[]string { return &s.Auth.JWT.PublicKeys }),
 	row("auth.jwt.jwks_url", "", "where such keys are published (JWKS); https, or http on loopback",
-		freeText(), func(s *Settings) *string { return &s.Auth.JWT.JWKSURL }),
+		keysURL(), func(s *Settings) *string { return &s.Auth.JWT.JWKSURL }),
 	row("auth.jwt.jwks_refresh", "15m", "how often they are fetched",
 		duration(time.Second, 24*time.Hour), func(s *Settings) *time.Duration { return &s.Auth.JWT.JWKSRefresh }),
 	row("auth.jwt.issuer", "", "what iss must be; empty: anything",
 		freeText(), func(s *Settings) *string { return &s.Auth.JWT.Issuer }),
 	row("auth.jwt.audience", "", "what aud must have; empty: anything",
 		freeText(), func(s *Settings) *string { return &s.Auth.JWT.Audience }),
+	row("auth.jwt.max_age", "24h", "how long after iat, which it must have, a token is taken; at most history.ttl, for so long nodes remember who was thrown out",
+		duration(time.Second, 8760*time.Hour), func(s *Settings) *time.Duration { return &s.Auth.JWT.MaxAge }),
 	row("auth.jwt.leeway", "0s", "how far clocks may differ",
 		duration(0, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Auth.JWT.Leeway }),
 	row("auth.jwt.grace", "0s", "how long a stream outlives its token",
@@ -126,6 +130,13 @@ var table = []Setting{
 		freeText(), func(s *Settings) *string { return &s.Auth.Cookie.Name }),
 	list("auth.cookie.origins", "sites, besides the node's own, whose pages may publish with the cookie",
 		freeText(), func(s *Settings) *[]string { return &s.Auth.Cookie.Origins }),
+
+	row("auth.hook.url", "", "asked, besides the rules above, who may subscribe and publish (docs/hooks.md); https, or http on loopback",
+		freeText(), func(s *Settings) *string { return &s.Auth.Hook.URL }),
+	row("auth.hook.secret_file", "", "file that is the secret which questions are signed with, 32 bytes at least",
+		freeText(), func(s *Settings) *string { return &s.Auth.Hook.SecretFile }),
+	row("auth.hook.timeout", "1s", "the longest wait for its answer; none is a no",
+		duration(10*time.Millisecond, time.Minute), func(s *Settings) *time.Duration { return &s.Auth.Hook.Timeout }),
 
 	row("limits.message", "64KiB", "the largest message",
 		size(1, 1<<20), func(s *Settings) *ByteSize { return &s.Limits.Message }),
@@ -156,6 +167,11 @@ var table = []Setting{
 		duration(0, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Drain.Delay }),
 	row("drain.spread", "20s", "how long the node takes to say goodbye to its streams, evenly, so that they do not come back together",
 		duration(0, time.Hour), func(s *Settings) *time.Duration { return &s.Drain.Spread }),
+
+	row("events.url", "", "told of first and last subscribers of channels, of connects and disconnects (docs/hooks.md); https, or http on loopback",
+		freeText(), func(s *Settings) *string { return &s.Events.URL }),
+	row("events.secret_file", "", "file that is the secret which they are signed with, 32 bytes at least",
+		freeText(), func(s *Settings) *string { return &s.Events.SecretFile }),
 
 	row("log.level", "info", "what is logged: this level and above",
 		logLevel(), func(s *Settings) *slog.Level { return &s.Log.Level }),

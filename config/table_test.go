@@ -134,11 +134,16 @@ auth:
     jwks_refresh: 15m  # default
     issuer: ""  # default
     audience: ""  # default
+    max_age: 24h  # default
     leeway: 0s  # default
     grace: 0s  # default
   cookie:
     name: ""  # default
     # origins: not set  # default
+  hook:
+    url: ""  # default
+    secret_file: ""  # default
+    timeout: 1s  # default
 limits:
   message: 64KiB  # default
   batch: 1000  # default
@@ -155,6 +160,9 @@ limits:
 drain:
   delay: 5s  # default
   spread: 20s  # default
+events:
+  url: ""  # default
+  secret_file: ""  # default
 log:
   level: info  # default
   format: "text"  # default

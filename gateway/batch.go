@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 
+	"comet/gateway/hook"
 	"comet/pubsub"
 )
 
@@ -35,15 +37,16 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	results := make([]batchResult, len(lines))
 	var drafts []pubsub.Draft
 	var at []int // the result of each draft
+	v := visitOf(r)
 	for i, line := range lines {
-		d, err := g.itemDraft(visitOf(r), line, what, i+1)
+		d, err := g.itemDraft(r.Context(), v, line, what, i+1)
 		if err != nil {
 			results[i].Error = g.toProblem(err)
 			continue
 		}
 		drafts, at = append(drafts, d), append(at, i)
 	}
-	if err := g.options.Limiter.Publish(visitOf(r).client, len(drafts)); err != nil {
+	if err := g.options.Limiter.Publish(v.client, len(drafts)); err != nil {
 		return err
 	}
 	for i, receipt := range g.options.Hub.Publish(r.Context(), drafts) {
@@ -97,7 +100,7 @@ func splitLines(body []byte) (lines []json.RawMessage) {
 }
 
 // itemDraft is the n-th message of a batch, counted from 1.
-func (g *Gateway) itemDraft(v *visit, line []byte, what string, n int) (d pubsub.Draft, err error) {
+func (g *Gateway) itemDraft(ctx context.Context, v *visit, line []byte, what string, n int) (d pubsub.Draft, err error) {
 	var item batchItem
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
@@ -113,6 +116,9 @@ func (g *Gateway) itemDraft(v *visit, line []byte, what string, n int) (d pubsub
 	}
 	if err == nil {
 		err = v.mayPublish(d.Channel)
+	}
+	if err == nil {
+		err = g.ask(ctx, v, hook.Publish, d.Channel)
 	}
 	if err != nil {
 		p := g.toProblem(err)

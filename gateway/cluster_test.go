@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -29,6 +30,7 @@ const patience = 30 * time.Second
 type setup struct {
 	limits     gateway.Limits
 	gateway    gateway.Options // what of it is not the test's to set
+	access     access          // who may do what, instead of gateway
 	heartbeat  time.Duration
 	tail       pubsub.TailLimits
 	size       int                               // messages kept a channel; 0: 10,000
@@ -191,6 +193,9 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	hub := pubsub.NewHub(b, pubsub.Options{Tail: s.tail, Timeout: s.timeout, Logger: logger})
 	holder := newHolder(c.t, cmp.Or(s.heartbeat, time.Minute))
 	o := s.gateway
+	if s.access != nil {
+		o = s.access()
+	}
 	o.Hub, o.Holder, o.Node, o.Heartbeat, o.Limits, o.Logger = hub, holder, name, s.heartbeat, s.limits, logger
 	g, err := gateway.New(o)
 	if err != nil {
@@ -208,7 +213,14 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	go func() { served <- server.Serve(listener) }()
 	go func() { served <- server.Serve(listener.Back()) }()
 	c.nodes = append(c.nodes, n)
+	following, unfollow := context.WithCancel(context.Background())
+	var followers sync.WaitGroup
+	if o.Revocations != nil {
+		followers.Go(func() { g.FollowRevocations(following) })
+	}
 	c.t.Cleanup(func() {
+		unfollow()
+		followers.Wait()
 		c.http.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -236,4 +248,17 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 func (c *cluster) next() *node {
 	c.sent++
 	return c.nodes[c.sent%len(c.nodes)]
+}
+
+// newHub is a hub over b, without a listener.
+func newHub(t testing.TB, b pubsub.Broker) *pubsub.Hub {
+	t.Helper()
+	hub := pubsub.NewHub(b, pubsub.Options{})
+	t.Cleanup(func() {
+		hub.Close()
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return hub
 }

@@ -28,7 +28,7 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		Format:     format,
 		Node:       g.options.Node,
 		Session:    s.session,
-		Ended:      s.ended,
+		Ended:      g.streamed(s.visit, format),
 	})
 	return nil
 }

@@ -10,11 +10,13 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"comet/gateway/auth"
 	"comet/gateway/conn"
+	"comet/gateway/hook"
 	"comet/gateway/limit"
 	"comet/gateway/web"
 	"comet/pubsub"
@@ -30,10 +32,12 @@ type Options struct {
 
 	Auth           *auth.Authenticator // default: everyone may do everything
 	Credentials    bool                // Auth takes tokens or keys, so who lacks a permission may want one
-	Revocations    *auth.Revocations   // that Auth asks; default: one of its own
+	Revocations    *auth.Revocations   // that Auth asks; needs FollowRevocations. Default: nobody is ever thrown out
 	Limiter        *limit.Limiter      // default: none
 	TrustedProxies []netip.Prefix      // see limit.Address
 	Origins        []string            // see limit.CORS
+	Asker          *hook.Asker         // is asked on top of Auth; default: nobody is
+	Events         *hook.Events        // is told of streams; default: nobody is
 
 	Holder Holder       // of event streams; default: conn.Portable
 	Logger *slog.Logger // default: none
@@ -45,6 +49,7 @@ type Limits struct {
 	Batch       int           // messages of one batch; default 1000
 	Channels    int           // channels of one subscription; default 64
 	Wait        time.Duration // of a long-poll; default 55s
+	Body        time.Duration // for a request's body to arrive; default 30s
 	Connections int           // streams and polls at a time; 0: no limit
 }
 
@@ -61,7 +66,7 @@ type Holder interface {
 	// Leave and Evict say goodbye to what is held beyond its request, see
 	// conn.Parker.
 	Leave(spread time.Duration)
-	Evict(user string, why conn.Bye)
+	Evict(user string, before time.Time, why conn.Bye)
 }
 
 // Gateway serves the HTTP interface of one node.
@@ -78,6 +83,8 @@ type Gateway struct {
 	refused     atomic.Int64    // at the limit of connections
 	leaving     context.Context // ends when the node does, see Leave
 	leave       context.CancelFunc
+	heard       chan struct{} // closed once it is known who was thrown out before
+	hear        func()        // closes it
 }
 
 // New makes a gateway. An error names the setting that is wrong.
@@ -87,6 +94,7 @@ func New(o Options) (*Gateway, error) {
 	setDefault(&o.Limits.Batch, 1000)
 	setDefault(&o.Limits.Channels, 64)
 	setDefault(&o.Limits.Wait, 55*time.Second)
+	setDefault(&o.Limits.Body, 30*time.Second)
 	if o.Holder == nil {
 		o.Holder = conn.Portable{Heartbeat: o.Heartbeat}
 	}
@@ -96,13 +104,15 @@ func New(o Options) (*Gateway, error) {
 	if o.Auth == nil {
 		o.Auth = openToAll()
 	}
-	if o.Revocations == nil {
-		o.Revocations = auth.NewRevocations(time.Hour, 1000)
-	}
 	if o.Limiter == nil {
 		o.Limiter = limit.New(limit.Options{})
 	}
-	g := &Gateway{options: o, page: web.Handler()}
+	g := &Gateway{options: o, page: web.Handler(), heard: make(chan struct{})}
+	g.hear = sync.OnceFunc(func() { close(g.heard) })
+	if o.Revocations == nil {
+		g.options.Revocations = auth.NewRevocations(time.Hour, 1000)
+		g.hear()
+	}
 	g.leaving, g.leave = context.WithCancel(context.Background())
 	if err := g.route(); err != nil {
 		return nil, err
@@ -138,14 +148,14 @@ func (g *Gateway) route() error {
 }
 
 // protected refuses what a page of another site had a browser send, unless that
-// site is listed.
+// site is listed, for all it does or for what it does with the cookie.
 func (g *Gateway) protected(h http.Handler) http.Handler {
 	if slices.Contains(g.options.Origins, "*") {
 		return h // no cookie is ever sent to it, and a token says enough
 	}
 	protection := http.NewCrossOriginProtection()
-	for _, origin := range g.options.Origins {
-		_ = protection.AddTrustedOrigin(origin) // limit.CORS has checked it
+	for _, origin := range slices.Concat(g.options.Origins, g.options.Auth.CookieOrigins()) {
+		_ = protection.AddTrustedOrigin(origin) // limit.CORS or auth.New has checked it
 	}
 	protection.SetDenyHandler(g.handle(route{endpoint: crossOrigin, open: true}))
 	return protection.Handler(h)
@@ -164,7 +174,18 @@ const nodeHeader = "Comet-Node"
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(nodeHeader, g.options.Node)
+	g.setDeadlines(w, r)
 	g.router.ServeHTTP(w, r)
+}
+
+// setDeadlines bounds what a client can take of a connection's time. Who holds
+// a stream or poll has its own.
+func (g *Gateway) setDeadlines(w http.ResponseWriter, r *http.Request) {
+	c, body := http.NewResponseController(w), time.Now().Add(g.options.Limits.Body)
+	if r.ContentLength != 0 { // net/http also waits for a body that nobody wants
+		_ = c.SetReadDeadline(body) // a test's recorder has none
+	}
+	_ = c.SetWriteDeadline(body.Add(answerTimeout))
 }
 
 // Leave says goodbye to every stream and answers every poll, evenly over the
@@ -176,15 +197,9 @@ func (g *Gateway) Leave(spread time.Duration) {
 	g.options.Holder.Leave(spread)
 }
 
-// evict ends every stream and poll of a user on this node.
-func (g *Gateway) evict(user string) {
-	g.visitors.evict(user)
-	g.options.Holder.Evict(user, conn.Revoked)
-}
-
 // whileHere is r's context, ended by a conn.Bye when the node leaves, at some
-// time of the spread, or when the user is thrown out.
-func (g *Gateway) whileHere(r *http.Request, user string) (context.Context, context.CancelFunc) {
+// time of the spread, or when v is thrown out.
+func (g *Gateway) whileHere(r *http.Request, v *visit) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	stop := context.AfterFunc(g.leaving, func() {
 		if spread := g.spread.Load(); spread > 0 {
@@ -197,7 +212,7 @@ func (g *Gateway) whileHere(r *http.Request, user string) (context.Context, cont
 		}
 		cancel(conn.Shutdown)
 	})
-	out := g.visitors.enter(user, cancel)
+	out := g.visitors.enter(v.User, v.IssuedAt, cancel)
 	return ctx, func() {
 		out()
 		stop()

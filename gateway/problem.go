@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"comet/gateway/conn"
 	"comet/gateway/limit"
@@ -35,6 +36,7 @@ var (
 	forbidden          = kind{403, "forbidden", "Not allowed", 0}
 	pathNotFound       = kind{404, "not-found", "Not found", 0}
 	methodNotAllowed   = kind{405, "method-not-allowed", "Method not allowed", 0}
+	tooSlow            = kind{408, "too-slow", "Too slow", 0}
 	tooLarge           = kind{413, "too-large", "Too large", 0}
 	wrongMediaType     = kind{415, "unsupported-media-type", "Unsupported media type", 0}
 	tooManyRequests    = kind{429, "too-many-requests", "Too many requests", 5}
@@ -137,8 +139,12 @@ func answerJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	answer(w, status, contentType, append(body, '\n'))
 }
 
+// answerTimeout is how long a client may take for an answer.
+const answerTimeout = 30 * time.Second
+
 // answer writes the whole answer. None may be cached: the next one differs.
 func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // a test's recorder has none
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"comet/gateway/hook"
 	"comet/pubsub"
 )
 
@@ -22,7 +23,11 @@ func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := g.options.Limiter.Publish(visitOf(r).client, 1); err != nil {
+	v := visitOf(r)
+	if err := g.ask(r.Context(), v, hook.Publish, draft.Channel); err != nil {
+		return err
+	}
+	if err := g.options.Limiter.Publish(v.client, 1); err != nil {
 		return err
 	}
 	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"comet/gateway/conn"
+	"comet/gateway/hook"
 	"comet/pubsub"
 )
 
@@ -17,7 +18,7 @@ type subscription struct {
 	cursors    *pubsub.CursorSet
 	several    bool // more than one channel
 	session    conn.Session
-	ended      func() // to be called once, when it is over
+	visit      *visit
 }
 
 // subscribe lets in what a request to events or poll asks for. The caller
@@ -28,12 +29,19 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := g.ask(r.Context(), v, hook.Subscribe, channels...); err != nil {
+		return nil, err
+	}
 	if err := g.admit(v.client); err != nil {
 		g.countRefusal(err)
 		return nil, err
 	}
-	ctx, cancel := g.whileHere(r, v.User)
-	subscriber, err := g.options.Hub.Subscribe(ctx, starts)
+	ctx, cancel := g.whileHere(r, v)
+	err = g.stillGood(v.Principal) // who was thrown out just before will not be again
+	var subscriber *pubsub.Subscriber
+	if err == nil {
+		subscriber, err = g.options.Hub.Subscribe(ctx, starts)
+	}
 	if err != nil {
 		cancel()
 		g.release(v.client)
@@ -46,7 +54,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 		cursors:    pubsub.NewCursorSet(channels, subscriber.Start()),
 		several:    len(channels) > 1,
 		session:    g.session(v),
-		ended:      func() { g.release(v.client) },
+		visit:      v,
 	}, nil
 }
 

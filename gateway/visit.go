@@ -8,6 +8,7 @@ import (
 
 	"comet/gateway/auth"
 	"comet/gateway/conn"
+	"comet/gateway/hook"
 	"comet/gateway/limit"
 )
 
@@ -39,25 +40,24 @@ func (g *Gateway) letIn(r *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := g.awaitRevocations(r.Context(), who); err != nil {
+		return nil, err
+	}
 	return r.WithContext(context.WithValue(r.Context(), visitKey{}, &visit{who, client})), nil
 }
 
 // letInAtOnce is letIn for the door; ok is false for who must wait, or be told.
 func (g *Gateway) letInAtOnce(r *http.Request) (v visit, ok bool) {
 	who, ok := g.options.Auth.AtOnce(r)
-	if !ok {
+	if !ok || who.User != "" && !g.hasHeard() {
 		return v, false
 	}
 	return visit{who, clientOf(limit.Client{Address: limit.Address(r, g.options.TrustedProxies)}, who)}, true
 }
 
-// clientOf is whom the limits count. Back ends, which have keys, are trusted to
-// speak for many.
+// clientOf is whom the limits count. Back ends, which have keys, speak for many.
 func clientOf(c limit.Client, who *auth.Principal) limit.Client {
-	if who.Key != "" {
-		return limit.Client{User: "key:" + who.Key}
-	}
-	c.User = who.User
+	c.User, c.Trusted = who.User, who.Key != ""
 	return c
 }
 
@@ -97,10 +97,12 @@ func (g *Gateway) exceeded(e *limit.Exceeded) *Problem {
 	return p
 }
 
-// refused is what somebody hears whose credential is no good, or lacking.
+// refusal is what somebody hears whose credential is no good, or lacking.
 func (g *Gateway) refusal(err error) *Problem {
 	var denied *auth.DeniedError
 	var bad *auth.Error
+	var no *hook.Denied
+	var silent *hook.Unavailable
 	switch {
 	case errors.As(err, &denied) && denied.Credential == auth.None && g.options.Credentials:
 		return problem(credentials[auth.Missing], "%s", denied.Error())
@@ -108,7 +110,17 @@ func (g *Gateway) refusal(err error) *Problem {
 		return problem(forbidden, "%s", denied.Error())
 	case errors.As(err, &bad):
 		return problem(credentials[bad.Reason], "%s", bad.Detail)
-	case errors.Is(err, auth.ErrKeysUnavailable):
+	case errors.As(err, &no):
+		return problem(forbidden, "%s", no.Error())
+	case errors.As(err, &silent):
+		p := problem(unavailable, "Whether this is allowed cannot be found out at the moment: try again soon.")
+		if silent.Wait > 0 {
+			p.retry = limit.RetryAfter(silent.Wait)
+		}
+		return p
+	case errors.Is(err, conn.Revoked): // while it waited for its channels
+		return g.refusal(auth.ErrRevoked)
+	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, errNotHeard):
 		return problem(unavailable, "Tokens cannot be checked at the moment: try again soon.")
 	}
 	return nil
@@ -130,7 +142,7 @@ var credentials = func() map[auth.Reason]kind {
 
 // session is for a stream or poll of v that begins now.
 func (g *Gateway) session(v *visit) conn.Session {
-	s := conn.Session{User: v.User, Until: v.Ends, Why: conn.TokenExpired}
+	s := conn.Session{User: v.User, Issued: v.IssuedAt, Until: v.Ends, Why: conn.TokenExpired}
 	if end := g.greatestAge(); !end.IsZero() && (s.Until.IsZero() || end.Before(s.Until)) {
 		s.Until, s.Why = end, conn.MaxAge
 	}

@@ -19,6 +19,7 @@ import (
 type adminRoute struct {
 	pattern string // as http.ServeMux has it
 	handler http.Handler
+	open    bool // asks for no token, which probes of an orchestrator cannot keep secret
 }
 
 // adminRoutes is every route. Of pprof there is no cmdline, which would show a
@@ -29,15 +30,15 @@ func adminRoutes(n *node, terminate context.CancelCauseFunc, logger *slog.Logger
 		w.WriteHeader(http.StatusAccepted)
 	})
 	return []adminRoute{
-		{"GET /healthz", http.HandlerFunc(healthz)},
-		{"GET /readyz", http.HandlerFunc(n.readyz)},
-		{"GET /startupz", http.HandlerFunc(n.readyz)},
-		{"POST /v1/drain", drain},
-		{"DELETE /v1/users/{user}/sessions", n.revoke()},
-		{"GET /metrics", newMetrics(n, logger)},
-		{"GET /debug/pprof/", http.HandlerFunc(pprof.Index)},
-		{"GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile)},
-		{"GET /debug/pprof/trace", http.HandlerFunc(pprof.Trace)},
+		{pattern: "GET /healthz", handler: http.HandlerFunc(healthz), open: true},
+		{pattern: "GET /readyz", handler: http.HandlerFunc(n.readyz), open: true},
+		{pattern: "GET /startupz", handler: http.HandlerFunc(n.readyz), open: true},
+		{pattern: "POST /v1/drain", handler: drain},
+		{pattern: "DELETE /v1/users/{user}/sessions", handler: n.revoke()},
+		{pattern: "GET /metrics", handler: newMetrics(n, logger)},
+		{pattern: "GET /debug/pprof/", handler: http.HandlerFunc(pprof.Index)},
+		{pattern: "GET /debug/pprof/profile", handler: http.HandlerFunc(pprof.Profile)},
+		{pattern: "GET /debug/pprof/trace", handler: http.HandlerFunc(pprof.Trace)},
 	}
 }
 
@@ -140,11 +141,22 @@ func (a *admin) serve(routes []adminRoute, token string, logger *slog.Logger) {
 		return
 	}
 	mux := http.NewServeMux()
+	open := make(map[string]bool)
 	for _, r := range routes {
 		mux.Handle(r.pattern, r.handler)
+		open[r.pattern] = r.open
 	}
+	closed := withToken(token, mux)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); open[pattern] {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		closed.ServeHTTP(w, r)
+	})
 	a.server = &http.Server{
-		Handler:           withToken(token, mux),
+		// A page that an operator looks at must not drain a node on loopback.
+		Handler:           http.NewCrossOriginProtection().Handler(handler),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),

@@ -40,9 +40,8 @@ func newAccess(s *config.Settings, logger *slog.Logger) (*access, error) {
 		}
 		o.Tokens = a.tokens
 	}
-	// The log of revocations lives so long after the last one, so tokens should
-	// not live longer.
-	revocations := auth.NewRevocations(s.History.TTL, revocationsKept)
+	// The log of revocations lives at least as long: config sees to that.
+	revocations := auth.NewRevocations(s.Auth.JWT.MaxAge, revocationsKept)
 	o.Revoked = revocations.Revoked
 	a.options = gateway.Options{
 		Revocations:    revocations,
@@ -99,8 +98,11 @@ func keys(s *config.Settings) (*auth.Keys, error) {
 // without a rule may do everything.
 func keyPermissions(secrets, rules []string) (map[string]auth.Permissions, error) {
 	patterns := make(map[string]map[auth.Verb][]string)
-	for _, secret := range secrets {
-		name, _, _ := strings.Cut(secret, ":")
+	for i, secret := range secrets {
+		name, err := auth.KeyName(secret)
+		if err != nil {
+			return nil, fmt.Errorf("auth.keys_file or auth.keys: key %d %w", i+1, err)
+		}
 		patterns[name] = make(map[auth.Verb][]string)
 	}
 	for _, rule := range rules {
@@ -141,6 +143,7 @@ func tokens(s *config.Settings, logger *slog.Logger) (*auth.Tokens, error) {
 		JWKSRefresh:    j.JWKSRefresh,
 		Issuer:         j.Issuer,
 		Audience:       j.Audience,
+		MaxAge:         j.MaxAge,
 		Leeway:         j.Leeway,
 		Grace:          j.Grace,
 		Logger:         logger,
@@ -149,13 +152,16 @@ func tokens(s *config.Settings, logger *slog.Logger) (*auth.Tokens, error) {
 		o.Secrets = [][]byte{[]byte(secret)}
 	}
 	if j.SecretFile != "" {
-		secret, err := auth.ReadSecret(j.SecretFile)
-		if err != nil {
+		var err error
+		if o.Secrets, err = auth.ReadSecrets(j.SecretFile); err != nil {
 			return nil, fmt.Errorf("auth.jwt.secret_file: %w", err)
 		}
-		o.Secrets = [][]byte{secret}
 	}
-	return auth.NewTokens(o)
+	t, err := auth.NewTokens(o)
+	if err != nil {
+		return nil, fmt.Errorf("auth.jwt: %w", err)
+	}
+	return t, nil
 }
 
 func newLimiter(l *config.Limits) *limit.Limiter {

@@ -35,6 +35,7 @@ type node struct {
 	encrypted bool // server.TLSConfig does not tell: net/http sets one anyway
 	drain     config.Drain
 	access    *access
+	hooks     hooks
 	leaving   atomic.Bool
 	logger    *slog.Logger
 }
@@ -60,8 +61,17 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	if err != nil {
 		return nil, err
 	}
-	hub := pubsub.NewHub(b, pubsub.Options{Timeout: s.Redis.Timeout, Replicated: s.Redis.MinReplicas > 0, Logger: logger})
+	application, err := newHooks(s, name, logger)
+	if err != nil {
+		return nil, errors.Join(err, parker.Close())
+	}
+	about := pubsub.Options{Timeout: s.Redis.Timeout, Replicated: s.Redis.MinReplicas > 0, Logger: logger}
+	if application.events != nil {
+		about.Opened, about.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
+	}
+	hub := pubsub.NewHub(b, about)
 	o := who.options
+	o.Asker, o.Events = application.asker, application.events
 	o.Hub, o.Node, o.Holder, o.Logger = hub, name, parker, logger
 	o.Heartbeat, o.MaxAge = s.HTTP.Heartbeat, s.HTTP.MaxAge
 	o.Limits = gateway.Limits{
@@ -74,14 +84,14 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	g, err := gateway.New(o)
 	if err != nil {
 		hub.Close()
-		return nil, errors.Join(err, parker.Close())
+		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
 	}
 	listener := conn.Listen(l, limit, logger)
 	if encryption == nil {
 		parker.Guard(listener, g.Door())
 	}
 	return &node{
-		drain: s.Drain, logger: logger, access: who, encrypted: encryption != nil,
+		drain: s.Drain, logger: logger, access: who, hooks: application, encrypted: encryption != nil,
 		name: name, broker: b, hub: hub, parker: parker, gateway: g,
 		listener: listener,
 		server: &http.Server{
@@ -131,6 +141,7 @@ func (n *node) run(ctx context.Context) error {
 	chores.Wait()
 	err = errors.Join(err, n.parker.Close())
 	n.hub.Close()
+	err = errors.Join(err, n.hooks.close(context.WithoutCancel(ctx)))
 	return errors.Join(err, n.broker.Close())
 }
 

@@ -28,19 +28,19 @@ users log in to makes them; these commands are for trying out and looking into.`
 	return cmd
 }
 
-// readSecrets reads files or, if there are none, the variable. It may find
-// nothing.
+// readSecrets reads files, a secret a line, or, if there are none, the variable.
+// It may find nothing.
 func readSecrets(files []string) (secrets [][]byte, err error) {
 	if text := os.Getenv(secretVariable); text != "" && len(files) == 0 {
 		return [][]byte{[]byte(text)}, nil
 	}
 	var errs []error
 	for _, file := range files {
-		secret, err := auth.ReadSecret(file)
+		found, err := auth.ReadSecrets(file)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("--secret-file: %w", err))
 		}
-		secrets = append(secrets, secret)
+		secrets = append(secrets, found...)
 	}
 	return secrets, errors.Join(errs...)
 }

@@ -60,7 +60,7 @@ Without --history, who may subscribe may also read the history.`,
 	f.StringVar(&o.issuer, "iss", "", "the issuer")
 	f.StringArrayVar(&o.audience, "aud", nil, "the audience; may be given several times")
 	f.StringVar(&o.algorithm, "alg", "", "the algorithm (default: the usual one for the key, HS256 for a secret)")
-	f.StringVar(&o.secretFile, "secret-file", "", "file with the HMAC secret, 32 bytes at least (or "+secretVariable+")")
+	f.StringVar(&o.secretFile, "secret-file", "", "file with the HMAC secret, 32 bytes at least; of several lines the first (or "+secretVariable+")")
 	f.StringVar(&o.keyFile, "key-file", "", "PEM file with the private key, for RS, PS, ES and EdDSA")
 	return cmd
 }

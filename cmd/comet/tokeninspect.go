@@ -44,12 +44,13 @@ was checked.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&o.secretFiles, "secret-file", nil, "file with an HMAC secret; may be given several times (or "+secretVariable+")")
+	f.StringArrayVar(&o.secretFiles, "secret-file", nil, "file with HMAC secrets, a line each; may be given several times (or "+secretVariable+")")
 	f.StringArrayVar(&o.tokens.PublicKeyFiles, "public-key-file", nil, "PEM file with public keys; may be given several times")
 	f.StringVar(&o.tokens.JWKSURL, "jwks-url", "", "URL of a JWK set")
 	f.StringSliceVar(&o.tokens.Algorithms, "alg", nil, "algorithms that are taken (default with a secret: HS256)")
 	f.StringVar(&o.tokens.Issuer, "iss", "", "the issuer that the token must have")
 	f.StringVar(&o.tokens.Audience, "aud", "", "the audience that the token must have")
+	f.DurationVar(&o.tokens.MaxAge, "max-age", 0, "how long after iat the token is taken (default: for ever)")
 	f.DurationVar(&o.tokens.Leeway, "leeway", 0, "how far clocks may differ")
 	return cmd
 }
@@ -57,6 +58,9 @@ was checked.`,
 func inspectToken(cmd *cobra.Command, token string, o *tokenInspectOptions) error {
 	if o.tokens.Leeway < 0 {
 		return &usageError{errors.New("--leeway must not be negative")}
+	}
+	if o.tokens.MaxAge < 0 {
+		return &usageError{errors.New("--max-age must not be negative")}
 	}
 	token, err := readToken(cmd, token)
 	if err != nil {

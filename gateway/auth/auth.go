@@ -119,10 +119,13 @@ func (a *Authenticator) authenticateToken(ctx context.Context, c credential) (*P
 		return nil, err
 	}
 	if a.options.Revoked != nil && a.options.Revoked(p.User, p.IssuedAt) {
-		return nil, refuse(Revoked, "The token was revoked after it was issued: get a new one.")
+		return nil, ErrRevoked
 	}
 	return p, nil
 }
+
+// CookieOrigins is Options.Origins.
+func (a *Authenticator) CookieOrigins() []string { return a.options.Origins }
 
 // looksLikeToken tells a broken token from a key that is not known.
 func looksLikeToken(text string) bool { return strings.Count(text, ".") == 2 }

@@ -37,6 +37,9 @@ func refuse(reason Reason, format string, args ...any) *Error {
 	return &Error{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
+// ErrRevoked says that a token's user was thrown out after it was issued.
+var ErrRevoked = refuse(Revoked, "The token was revoked after it was issued: get a new one.")
+
 // ErrKeysUnavailable says that a token cannot be judged, as the JWKS URL has
 // not given any keys yet. It may be valid: a 503.
 var ErrKeysUnavailable = errors.New("the keys of auth.jwt.jwks_url have not been loaded yet, so no token can be checked: try again soon; the log says what is wrong if it stays so")

@@ -37,17 +37,31 @@ func checkSecret(secret []byte) error {
 	return nil
 }
 
-// ReadSecret reads an HMAC secret: the whole file, but for a line end behind it.
-func ReadSecret(path string) ([]byte, error) {
-	secret, err := os.ReadFile(path)
+// ReadSecrets reads HMAC secrets, a line each, at least one: several while one
+// is replaced. Empty lines are left out.
+func ReadSecrets(path string) (secrets [][]byte, err error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	secret = bytes.TrimSuffix(bytes.TrimSuffix(secret, []byte("\n")), []byte("\r"))
-	if err := checkSecret(secret); err != nil {
-		return nil, fmt.Errorf("%s %w", path, err)
+	if bytes.Contains(text, []byte("-----BEGIN ")) {
+		return nil, fmt.Errorf("%s %w", path, errPEMSecret)
 	}
-	return secret, nil
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		if line = bytes.TrimRight(line, "\r\n"); len(line) == 0 {
+			continue
+		}
+		if err := checkSecret(line); err != nil {
+			return nil, fmt.Errorf("%s, line %d, %w", path, number, err)
+		}
+		secrets = append(secrets, line)
+	}
+	if len(secrets) == 0 {
+		return nil, fmt.Errorf("%s is empty: write a secret there, as `openssl rand -base64 48` makes them", path)
+	}
+	return secrets, nil
 }
 
 // readPublicKeys reads a PEM file of one or more public keys or certificates.

@@ -7,8 +7,8 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,15 +70,32 @@ func TestPrivateKeyForms(t *testing.T) {
 	}
 }
 
-func TestReadSecret(t *testing.T) {
-	for _, end := range []string{"", "\n", "\r\n"} {
-		if secret, err := ReadSecret(writeFile(t, secretText+end)); string(secret) != secretText || err != nil {
-			t.Errorf("%q: got %q, %v", end, secret, err)
+func TestReadSecrets(t *testing.T) {
+	for text, want := range map[string][]string{
+		secretText:          {secretText},
+		secretText + "\r\n": {secretText},
+		"\n" + secretText + "\n\n" + otherText + "\n": {secretText, otherText},
+	} {
+		secrets, err := ReadSecrets(writeFile(t, text))
+		var got []string
+		for _, secret := range secrets {
+			got = append(got, string(secret))
+		}
+		if !slices.Equal(got, want) || err != nil {
+			t.Errorf("%q: got %q, %v", text, got, err)
 		}
 	}
-	if _, err := ReadSecret(writeFile(t, secretText[:31]+"\n")); !errors.Is(err, errShortSecret) {
-		t.Errorf("got %v", err)
-	} else {
+	for text, want := range map[string]string{
+		"":                                  "is empty",
+		"\n\r\n":                            "is empty",
+		secretText + "\n" + secretText[:31]: "line 2, is too short",
+		publicPEM(t, pairs()["ed"].private.Public()): "is a key in PEM",
+	} {
+		_, err := ReadSecrets(writeFile(t, text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+			continue
+		}
 		wantSilent(t, err.Error(), secretText[:31])
 	}
 }

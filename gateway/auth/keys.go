@@ -75,6 +75,13 @@ func NewKeys(o KeyOptions) (*Keys, error) {
 	return k, nil
 }
 
+// KeyName is the name of a name:secret. Its error, without any part of the
+// text, reads behind the name of what was parsed.
+func KeyName(text string) (string, error) {
+	name, _, err := splitKey(text)
+	return name, err
+}
+
 func splitKey(text string) (name, secret string, err error) {
 	name, secret, ok := strings.Cut(text, ":")
 	switch {

@@ -30,8 +30,9 @@ type Principal struct {
 
 	IssuedAt time.Time // zero: the token does not say
 	Expires  time.Time // exp of the token; zero: never
-	// Ends is when a stream must end: some grace after Expires, and not before
-	// a new request would be refused. Zero: never.
+	// Ends is when a stream must end: some grace after Expires, or after the
+	// greatest age of a token, and not before a new request would be refused.
+	// Zero: never.
 	Ends time.Time
 }
 

@@ -23,7 +23,8 @@ type Revocations struct {
 }
 
 // NewRevocations makes one of at most limit users. life must be as long as the
-// longest life of a token: one that lives longer is valid again after it.
+// longest life of a token (TokenOptions.MaxAge): one that lives longer is valid
+// again after it.
 func NewRevocations(life time.Duration, limit int) *Revocations {
 	return &Revocations{life: life, limit: limit, users: map[string]time.Time{}}
 }
@@ -49,6 +50,16 @@ func (r *Revocations) Revoke(user string, at time.Time) {
 			r.floor = first
 		}
 		r.dropFirst()
+	}
+}
+
+// RevokeAll makes what anybody got before at invalid, for when it is not known
+// who was thrown out until then.
+func (r *Revocations) RevokeAll(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at.After(r.floor) {
+		r.floor = at
 	}
 }
 

@@ -25,6 +25,7 @@ type TokenOptions struct {
 
 	Issuer   string        // iss must be this; "": anything
 	Audience string        // aud must have this; "": anything
+	MaxAge   time.Duration // how long after iat, which they must have, tokens are taken; 0: for ever, with or without
 	Leeway   time.Duration // how far clocks may differ; default 0
 	Grace    time.Duration // how long a stream outlives exp; default 0
 
@@ -62,8 +63,8 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 		}
 		t.fixed = append(t.fixed, found...)
 	}
-	if o.Leeway < 0 || o.Grace < 0 {
-		errs = append(errs, errors.New("leeway and grace must not be negative"))
+	if o.MaxAge < 0 || o.Leeway < 0 || o.Grace < 0 {
+		errs = append(errs, errors.New("max age, leeway and grace must not be negative"))
 	}
 	if o.JWKSURL != "" {
 		var err error
@@ -128,7 +129,7 @@ func (t *Tokens) Verify(ctx context.Context, token string) (*Principal, error) {
 		return t.verify(ctx, token, set)
 	}
 	// All else that was judged before the token came into the cache stays so.
-	if err := t.options.judgeExpiry(p.Expires, time.Now()); err != nil {
+	if err := t.options.judgeEnd(p.IssuedAt, p.Expires, time.Now()); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -177,12 +178,19 @@ func (o *TokenOptions) Judge(c *Claims) error {
 	case o.Audience != "" && !slices.Contains(c.Audience, o.Audience):
 		return refuse(WrongAudience, "The claim aud of the token must have %q (auth.jwt.audience): get one that is meant for this node.", o.Audience)
 	}
-	return o.judgeExpiry(c.Expires, now)
+	return o.judgeEnd(c.IssuedAt, c.Expires, now)
 }
 
-func (o *TokenOptions) judgeExpiry(expires, now time.Time) error {
-	if !expires.IsZero() && !now.Before(expires.Add(o.Leeway)) {
+// judgeEnd judges what changes while a token is in use. There is no leeway for
+// MaxAge: a revocation must be remembered as long.
+func (o *TokenOptions) judgeEnd(issued, expires, now time.Time) error {
+	switch {
+	case !expires.IsZero() && !now.Before(expires.Add(o.Leeway)):
 		return refuse(Expired, "The token expired at %s: get a new one.", expires.UTC().Format(time.RFC3339))
+	case o.MaxAge > 0 && issued.IsZero():
+		return refuse(Malformed, "The token has no claim iat: it must say when it was issued, as tokens are taken for %v after that (auth.jwt.max_age).", o.MaxAge)
+	case o.MaxAge > 0 && !now.Before(issued.Add(o.MaxAge)):
+		return refuse(Expired, "The token was issued at %s, and is taken for %v after that (auth.jwt.max_age): get a new one.", issued.UTC().Format(time.RFC3339), o.MaxAge)
 	}
 	return nil
 }
@@ -191,6 +199,11 @@ func (t *Tokens) principal(c *Claims) *Principal {
 	p := &Principal{Permissions: c.Permissions, User: c.Subject, Info: c.Info, IssuedAt: c.IssuedAt, Expires: c.Expires}
 	if !p.Expires.IsZero() {
 		p.Ends = p.Expires.Add(max(t.options.Grace, t.options.Leeway))
+	}
+	if t.options.MaxAge > 0 {
+		if end := p.IssuedAt.Add(t.options.MaxAge + t.options.Grace); p.Ends.IsZero() || end.Before(p.Ends) {
+			p.Ends = end
+		}
 	}
 	return p
 }

@@ -9,6 +9,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -24,7 +25,7 @@ type Poll struct {
 	Cursors    *pubsub.CursorSet  // where the subscriber is
 	Wait       time.Duration      // how long for something to come
 	Session    Session
-	Ended      func() // called once, when the poll is over
+	Ended      func(Bye) // called once, when the poll is over
 	Again      Again
 }
 
@@ -53,7 +54,7 @@ type Next struct {
 	Wait     time.Duration     // of a poll, more than 0
 	Session  Session
 	Header   http.Header // of the answer; nil: as before
-	Ended    func()      // called once, when it is over
+	Ended    func(Bye)   // called once, when it is over
 }
 
 // Release lets go of the channels.
@@ -65,7 +66,7 @@ func (n *Next) Release() {
 
 func (q *Poll) end() {
 	q.Subscriber.Close()
-	q.Ended()
+	q.Ended(Gone)
 }
 
 // pollItems bounds the items of one answer; the next poll gets the rest.
@@ -121,13 +122,15 @@ type Stream struct {
 	Format     wire.Format
 	Node       string
 	Session    Session
-	Ended      func() // called once, when the stream is over
+	Ended      func(Bye) // called once, when the stream is over, with the reason
+
+	bye Bye // that was said; none if the client went
 }
 
 // end closes what the stream holds.
 func (s *Stream) end() {
 	s.Subscriber.Close()
-	s.Ended()
+	s.Ended(cmp.Or(s.bye, Gone))
 }
 
 // setStreamHeader makes the answer one that passes proxies unbuffered
@@ -209,6 +212,7 @@ func (s *Stream) appendBye(b []byte, err error) []byte {
 	case !errors.As(err, &bye):
 		return b
 	}
+	s.bye = bye
 	return s.Format.AppendBye(b, string(bye), retryBye())
 }
 

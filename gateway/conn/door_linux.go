@@ -99,7 +99,7 @@ func (g *guard) stream(c *counted, next *Next) bool {
 	q := &parked{writer: p.nextWriter(), format: next.Format, ended: next.Ended}
 	q.belongTo(&next.Session)
 	if !p.joinNext(q, next) {
-		q.ended()
+		q.ended(Gone)
 		return false
 	}
 	if !g.take(q, c) {
@@ -143,7 +143,7 @@ func (g *guard) take(q *parked, c *counted) bool {
 	fd, listener, err := takeOver(c)
 	if err != nil {
 		g.parker.unjoin(q)
-		q.ended()
+		q.ended(Gone)
 		return false
 	}
 	q.fd, q.listener = fd, listener
@@ -157,7 +157,7 @@ func (p *Parker) abandon(q *parked) {
 	p.unjoin(q)
 	_ = unix.Close(int(q.fd)) // nothing can be done about it
 	q.listener.open.Add(-1)
-	q.ended()
+	q.ended(Gone)
 }
 
 // joinNext gives q its places; false if a stream's has moved on. A poll's

@@ -3,6 +3,7 @@
 package conn
 
 import (
+	"maps"
 	"time"
 	"unique"
 )
@@ -58,26 +59,40 @@ func (w *writer) goodbye(p *parked, why Bye) {
 		_, _ = p.write(append(b, lastChunk...)) // one that cannot take it misses only the politeness
 		p.discard()
 	}
+	p.why, p.said = why, true
 	w.remove(p)
 }
 
-// eviction is a user who was thrown out.
-type eviction struct {
-	user unique.Handle[string]
-	why  Bye
-	at   uint32 // writer.now
+// cause is why p is over.
+func (p *parked) cause() Bye {
+	if p.said {
+		return p.why
+	}
+	return Gone
 }
 
-// evictTicks is for how many ticks who was on the way in is still thrown out.
-const evictTicks = 4
+// eviction throws out a user: what was issued before a time.
+type eviction struct {
+	user   unique.Handle[string]
+	before int64 // Unix ms
+	why    Bye
+	at     uint32 // writer.now
+}
 
-func (w *writer) evict(user unique.Handle[string], why Bye) {
-	w.hand(func(in *inbox) { in.evict = append(in.evict, eviction{user: user, why: why}) })
+// evictMemory is for how long who was on the way in is still thrown out: longer
+// than that takes, on a loaded machine too.
+const evictMemory = 10 * time.Second
+
+func (w *writer) evict(user string, before time.Time, why Bye) {
+	e := eviction{user: unique.Make(user), before: before.UnixMilli(), why: why}
+	w.hand(func(in *inbox) { in.evict = append(in.evict, e) })
 }
 
 func (w *writer) throwOut(e eviction) {
 	e.at = w.now
-	w.evicted = append(w.evicted, e)
+	if w.evicted[e.user].before <= e.before {
+		w.evicted[e.user] = e
+	}
 	for i := len(w.all) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
 		w.throwOutIf(w.all[i], e)
 	}
@@ -85,7 +100,7 @@ func (w *writer) throwOut(e eviction) {
 
 func (w *writer) throwOutIf(p *parked, e eviction) {
 	switch {
-	case p.gone || p.user != e.user:
+	case p.gone || p.user != e.user || p.issued >= e.before:
 	case p.poll == nil:
 		w.goodbye(p, e.why)
 	case p.poll.waiting:
@@ -96,17 +111,22 @@ func (w *writer) throwOutIf(p *parked, e eviction) {
 }
 
 func (w *writer) forgetEvicted() {
-	for len(w.evicted) > 0 && w.now-w.evicted[0].at > evictTicks {
-		w.evicted = w.evicted[1:]
-	}
+	memory := uint32(evictMemory / w.tick)
+	maps.DeleteFunc(w.evicted, func(_ unique.Handle[string], e eviction) bool { return w.now-e.at > memory })
 }
 
 // belongTo makes p of a session.
 func (p *parked) belongTo(s *Session) {
-	p.user, p.why, p.ends = unique.Make(s.User), s.Why, 0
-	if !s.Until.IsZero() {
-		p.ends = s.Until.UnixMilli()
+	p.user, p.why = unique.Make(s.User), s.Why
+	p.issued, p.ends = unixMilli(s.Issued), unixMilli(s.Until)
+}
+
+// unixMilli is 0 for no time.
+func unixMilli(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
 	}
+	return at.UnixMilli()
 }
 
 // over reports whether p's session is, at a time in Unix ms.
@@ -122,7 +142,7 @@ func (p *parked) patient() time.Duration {
 
 // welcome throws out who has just come and may not stay.
 func (w *writer) welcome(p *parked) {
-	for _, e := range w.evicted {
+	if e, ok := w.evicted[p.user]; ok {
 		w.throwOutIf(p, e)
 	}
 	if w.leaving.begun && !p.gone {

@@ -41,13 +41,15 @@ func TestEvict(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, time.Minute)
 	w := b.parker.writers[0]
-	seat := func(user string) *seated {
+	now := time.Now()
+	seat := func(user string, issued time.Time) *seated {
 		s := b.seat(w, "c")
-		s.belongTo(&Session{User: user})
+		s.belongTo(&Session{User: user, Issued: issued})
 		return s
 	}
-	stays, goes, goesToo := seat("alice"), seat("bob"), seat("bob")
-	b.parker.Evict("bob", Revoked)
+	stays, goes, goesToo := seat("alice", time.Time{}), seat("bob", time.Time{}), seat("bob", now.Add(-time.Second))
+	newer := seat("bob", now)
+	b.parker.Evict("bob", now, Revoked)
 	w.work()
 	for _, s := range []*seated{goes, goesToo} {
 		if text := string(s.drain()); !s.gone || !strings.Contains(text, `"reason":"revoked"`) || !strings.Contains(text, "retry: ") {
@@ -58,17 +60,24 @@ func TestEvict(t *testing.T) {
 		t.Errorf("another user was told %q", text)
 	}
 
-	late := seat("bob")
+	if newer.gone {
+		t.Error("who got in anew before it was heard is thrown out")
+	}
+
+	late := seat("bob", now.Add(-time.Second))
 	w.welcome(late.parked)
 	if !late.gone {
 		t.Error("who was on the way in stays")
 	}
-	for range evictTicks + 1 {
+	again := seat("bob", now.Add(time.Second))
+	if w.welcome(again.parked); again.gone {
+		t.Error("who comes back with something newer is still thrown out")
+	}
+	for range evictMemory/w.tick + 1 {
 		w.walk()
 	}
-	again := seat("bob")
-	if w.welcome(again.parked); again.gone {
-		t.Error("who comes back later is still thrown out")
+	if len(w.evicted) > 0 {
+		t.Errorf("%d evictions are remembered for ever", len(w.evicted))
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unique"
 
 	"golang.org/x/sys/unix"
 
@@ -65,10 +64,10 @@ func (p *Parker) Leave(spread time.Duration) {
 }
 
 // Evict says goodbye to all that is parked of a user, and to what of it is on
-// its way there. It does not wait.
-func (p *Parker) Evict(user string, why Bye) {
+// its way there, unless it was issued later than before. It does not wait.
+func (p *Parker) Evict(user string, before time.Time, why Bye) {
 	for _, w := range p.writers {
-		w.evict(unique.Make(user), why)
+		w.evict(user, before, why)
 	}
 }
 

@@ -60,7 +60,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 		b := appendAnswer(nil, pollHead(header)+lastAnswer, httpDate(time.Now()), answer(q.Cursors, nil))
 		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_, _ = connection.Write(b) // one that has gone needs none
-		q.Ended()
+		q.Ended(Gone)
 		return
 	}
 	k := &parked{
@@ -169,7 +169,7 @@ func (w *writer) stopWaiting(k *parked) {
 	k.places, k.own = nil, nil
 	k.poll.waiting = false
 	w.makeDue(k, restTimeout)
-	k.ended()
+	k.ended(Gone)
 }
 
 // nextRequest reads what comes on a resting connection. If it is the next

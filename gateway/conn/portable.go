@@ -19,11 +19,12 @@ type Portable struct {
 func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	defer s.end()
 	out := http.NewResponseController(w)
-	defer out.SetWriteDeadline(time.Time{}) // the connection may serve another request
+	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
 	setStreamHeader(w.Header(), s.Format)
 	w.WriteHeader(http.StatusOK)
 	write := func(b []byte) error {
 		_ = out.SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's recorder has none
+		defer out.SetWriteDeadline(time.Time{})                // over HTTP/2 it would end a stream that is only silent
 		if _, err := w.Write(b); err != nil {
 			return err
 		}
@@ -40,9 +41,12 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 // anything was written.
 func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error {
 	defer q.end()
+	out := http.NewResponseController(w)
+	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
 	ctx, cancel := q.Session.bounded(r.Context())
 	defer cancel()
 	items, _, err := q.next(ctx, q.Wait)
+	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err != nil {
 		return err
 	}
@@ -62,4 +66,4 @@ func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery) {
 func (p Portable) Leave(time.Duration) {}
 
 // Evict does nothing.
-func (p Portable) Evict(string, Bye) {}
+func (p Portable) Evict(string, time.Time, Bye) {}

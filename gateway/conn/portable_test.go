@@ -77,7 +77,7 @@ func (h *held) run(ctx context.Context, p Portable, format wire.Format) {
 		Cursors:    pubsub.NewCursorSet([]string{"c"}, subscriber.Start()),
 		Format:     format,
 		Node:       "n",
-		Ended:      func() {},
+		Ended:      func(Bye) {},
 	})
 }
 
@@ -165,6 +165,18 @@ func TestHeartbeat(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A stream that is silent has no deadline: over HTTP/2 it would end it.
+func TestNoDeadlineWhileSilent(t *testing.T) {
+	t.Parallel()
+	hold(t, Portable{Heartbeat: time.Hour}, wire.SSE, func(h *held) {
+		h.want("ready")
+		synctest.Wait()
+		if !h.server.deadline.IsZero() {
+			t.Errorf("it ends in %v", time.Until(h.server.deadline))
+		}
+	})
 }
 
 // A client that takes nothing counts as gone after a while.
@@ -257,7 +269,7 @@ func TestPollBehind(t *testing.T) {
 		cursors := pubsub.NewCursorSet([]string{"c"}, subscriber.Start())
 		want := cursors.String()
 		err = Portable{}.HoldPoll(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), &Poll{
-			Subscriber: subscriber, Cursors: cursors, Wait: time.Minute, Ended: func() {},
+			Subscriber: subscriber, Cursors: cursors, Wait: time.Minute, Ended: func(Bye) {},
 		})
 		if p, parseErr := wire.ParsePoll(w.Body.Bytes()); err != nil || parseErr != nil || p.Cursor != want || len(p.Messages) > 0 {
 			t.Errorf("%v, %s", err, w.Body)

@@ -83,7 +83,7 @@ func (w *writer) remove(p *parked) {
 		p.listener.open.Add(-1)
 	}
 	if p.poll == nil || p.poll.waiting {
-		p.ended()
+		p.ended(p.cause())
 	}
 }
 

@@ -141,12 +141,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.held.Add(1)
-	ended := func() { s.held.Add(-1) }
+	ended := func(Bye) { s.held.Add(-1) }
 	cursors := pubsub.NewCursorSet(names, subscriber.Start())
 	r = r.WithContext(ctx)
 	if r.URL.Path == "/events" {
 		format := formats[query.Get("format")]
-		s.parker.Hold(w, r, &Stream{subscriber, cursors, len(names) > 1, format, "n", Session{}, ended})
+		s.parker.Hold(w, r, &Stream{
+			Subscriber: subscriber, Cursors: cursors, Several: len(names) > 1, Format: format, Node: "n", Ended: ended,
+		})
 		return
 	}
 	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, waitOf(r), Session{}, ended, s.again}); err != nil {
@@ -171,7 +173,7 @@ func (s *server) again(r *http.Request) (next Next, ok bool) {
 	}
 	s.held.Add(1)
 	next.Cursors, next.Wait = pubsub.NewCursorSet(names, at), waitOf(r)
-	next.Ended = func() { s.held.Add(-1) }
+	next.Ended = func(Bye) { s.held.Add(-1) }
 	return next, true
 }
 

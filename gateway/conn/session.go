@@ -10,8 +10,9 @@ import (
 // also an error, to be the cause of the context of a request that is held.
 type Bye string
 
-// Every reason; docs/protocol.md lists the same.
+// Every reason; docs/protocol.md lists those that a client hears.
 const (
+	Gone         Bye = "gone"          // the client went, which nobody is told
 	Shutdown     Bye = "shutdown"      // the node leaves
 	Slow         Bye = "slow"          // the subscriber's place has left the tail
 	MaxAge       Bye = "max-age"       // streams live only so long here
@@ -24,9 +25,10 @@ func (b Bye) Error() string { return "ended by the node: " + string(b) }
 // Session is whose a stream or poll is, and when it must end. The zero value is
 // nobody's, for ever.
 type Session struct {
-	User  string
-	Until time.Time // zero: never
-	Why   Bye       // then
+	User   string
+	Issued time.Time // what lets them in; zero: not known
+	Until  time.Time // zero: never
+	Why    Bye       // then
 }
 
 // bounded ends ctx with the session.

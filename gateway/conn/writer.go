@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"comet/gateway/wire"
 )
@@ -13,11 +14,13 @@ import (
 // A writer looks up at every tick, at least minSteps times a heartbeat: it
 // walks through its streams in the time of 1/rounds of a heartbeat, which
 // spreads the heartbeats, and a stream that would be late by the next round
-// gets its own in this one; and polls end at most maxTick late.
+// gets its own in this one. A round takes maxRound at most, and by that a stream
+// outlives its session; polls end at most maxTick late.
 const (
 	minSteps = 32
 	rounds   = 8
 	maxTick  = 250 * time.Millisecond
+	maxRound = 3 * time.Second
 )
 
 // writer writes to its share of what is parked, with one goroutine.
@@ -26,6 +29,7 @@ type writer struct {
 	number int
 	tick   time.Duration
 	steps  uint32        // ticks in a heartbeat
+	round  uint32        // ticks in a round
 	kick   chan struct{} // holds a token while there is something to do
 	wake   *time.Timer   // set while shards rest, for the first that has rested
 
@@ -43,9 +47,9 @@ type writer struct {
 	walked    int      // how far the walk of this round is
 	resting   []*shard // that have grown
 	leaving   leaving
-	evicted   []eviction           // lately
-	due       map[uint32][]*parked // polls by the tick at which they have waited long enough
-	heartbeat [wire.Formats][]byte // by format
+	evicted   map[unique.Handle[string]]eviction // lately
+	due       map[uint32][]*parked               // polls by the tick at which they have waited long enough
+	heartbeat [wire.Formats][]byte               // by format
 	scratch   []byte
 	dated     time.Time // when dateText was right
 	dateText  string
@@ -63,10 +67,11 @@ type inbox struct {
 
 func newWriter(p *Parker, number int) *writer {
 	tick := min(p.Heartbeat/minSteps, maxTick)
+	steps := uint32(p.Heartbeat / tick)
 	w := &writer{
-		parker: p, number: number, tick: tick, steps: uint32(p.Heartbeat / tick),
+		parker: p, number: number, tick: tick, steps: steps, round: min(steps/rounds, uint32(maxRound/tick)),
 		kick: make(chan struct{}, 1), empty: make(chan struct{}), wake: time.NewTimer(0), maxRest: maxRest,
-		due: make(map[uint32][]*parked),
+		due: make(map[uint32][]*parked), evicted: make(map[unique.Handle[string]]eviction),
 	}
 	w.wake.Stop()
 	for f := range w.heartbeat {
@@ -185,7 +190,7 @@ func (w *writer) walk() {
 		}
 	}
 	delete(w.due, w.now)
-	for range len(w.all)/int(w.steps/rounds) + 1 {
+	for range len(w.all)/int(w.round) + 1 {
 		if len(w.all) == 0 {
 			return
 		}
@@ -210,7 +215,7 @@ func (w *writer) lookAfter(p *parked) {
 }
 
 // roundTicks is how many ticks lie at most between two looks at a stream.
-func (w *writer) roundTicks() uint32 { return min(w.steps/rounds, uint32(len(w.all))) }
+func (w *writer) roundTicks() uint32 { return min(w.round, uint32(len(w.all))) }
 
 // beat writes a heartbeat.
 func (w *writer) beat(p *parked) {

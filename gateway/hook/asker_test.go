@@ -267,11 +267,12 @@ func TestAskerOptions(t *testing.T) {
 	} {
 		e := Endpoint{c.url, []byte(c.secret)}
 		_, err := NewAsker(AskerOptions{Endpoint: e})
-		_, other := NewEvents(EventsOptions{Endpoint: e})
+		events, other := NewEvents(EventsOptions{Endpoint: e})
 		if c.wrong == 0 {
 			if err != nil {
 				t.Errorf("%s: %v", c.url, err)
 			}
+			mustClose(t, events)
 			continue
 		}
 		if err == nil || strings.Count(err.Error(), "\n") != c.wrong-1 || other == nil || other.Error() != err.Error() {

@@ -1,8 +1,10 @@
 package hook
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -66,15 +68,32 @@ var troubles = map[string]http.HandlerFunc{
 		}
 		http.Redirect(w, r, "/moved", http.StatusTemporaryRedirect)
 	},
-	"fails":   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"allow":true}`, http.StatusInternalServerError) },
+	"fails": func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"allow":true}`, http.StatusInternalServerError)
+	},
 	"created": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"allow":true}`, http.StatusCreated) },
+}
+
+// serve runs a trouble. It reads each body first: a server does not notice that
+// the client has gone as long as there is something to read.
+func serve(t testing.TB, handler http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		handler(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server
 }
 
 func TestAskerInTrouble(t *testing.T) {
 	for name, handler := range troubles {
 		t.Run(name, func(t *testing.T) {
-			server := httptest.NewServer(handler)
-			defer server.Close()
+			server := serve(t, handler)
 			var log logbook
 			asker, err := NewAsker(AskerOptions{Endpoint: at(server.URL), Timeout: 100 * time.Millisecond, Failures: 2, Pause: time.Hour, Logger: log.logger()})
 			if err != nil {
@@ -140,8 +159,7 @@ func TestEventsInTrouble(t *testing.T) {
 	}
 	for name, handler := range troubles {
 		t.Run(name, func(t *testing.T) {
-			server := httptest.NewServer(handler)
-			defer server.Close()
+			server := serve(t, handler)
 			var log logbook
 			events, err := NewEvents(EventsOptions{Endpoint: at(server.URL), Timeout: 50 * time.Millisecond, Logger: log.logger()})
 			if err != nil {
@@ -157,7 +175,7 @@ func TestEventsInTrouble(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			s := events.Stats()
-			if taken[name] && s != (EventsStats{Told: 1}) || !taken[name] && (s.Dropped != 1 || s.Told+s.Waiting != 0 || s.Failures == 0) {
+			if s.Told+s.Dropped != 1 || s.Waiting != 0 || (s.Told == 1) != taken[name] || s.Dropped == 1 && s.Failures == 0 {
 				t.Errorf("got %+v", s)
 			}
 			wantSilent(t, log.String())
@@ -167,10 +185,9 @@ func TestEventsInTrouble(t *testing.T) {
 
 // Many ask over real connections, of which no more are kept than are used.
 func TestAskConcurrently(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"allow":true,"for":3600}`))
-	}))
-	defer server.Close()
+	})
 	asker, err := NewAsker(AskerOptions{Endpoint: at(server.URL), Timeout: 20 * time.Second, Concurrency: 8})
 	if err != nil {
 		t.Fatal(err)

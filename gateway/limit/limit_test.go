@@ -28,9 +28,9 @@ func wantLimit(t *testing.T, what string, err error, want Limit, wait time.Durat
 // clients are two of one address, one of them at another too, and one nobody.
 var (
 	home      = netip.MustParseAddr("203.0.113.9")
-	alice     = Client{home, "alice"}
-	bob       = Client{home, "bob"}
-	aliceAway = Client{netip.MustParseAddr("198.51.100.1"), "alice"}
+	alice     = Client{Address: home, User: "alice"}
+	bob       = Client{Address: home, User: "bob"}
+	aliceAway = Client{Address: netip.MustParseAddr("198.51.100.1"), User: "alice"}
 	nobody    = Client{Address: home}
 )
 
@@ -52,6 +52,21 @@ func TestConnect(t *testing.T) {
 	if len(l.addressConnections.held)+len(l.userConnections.held) != 0 {
 		t.Errorf("remembers %v and %v", l.addressConnections.held, l.userConnections.held)
 	}
+}
+
+// Who is trusted is never counted, and takes nothing from others.
+func TestTrusted(t *testing.T) {
+	l := New(Options{AddressConnections: 1, UserConnections: 1, AddressRequests: Rate{PerSecond: 1}, UserRequests: Rate{PerSecond: 1},
+		AddressPublishes: Rate{PerSecond: 1}, UserPublishes: Rate{PerSecond: 1}})
+	backend := Client{Address: home, User: "alice", Trusted: true}
+	for range 5 {
+		wantLimit(t, "connect", l.Connect(backend), Limits, 0)
+		wantLimit(t, "request", l.Request(backend), Limits, 0)
+		wantLimit(t, "publish", l.Publish(backend, 100), Limits, 0)
+	}
+	wantLimit(t, "alice", l.Connect(alice), Limits, 0)
+	l.Disconnect(backend)
+	wantLimit(t, "alice's second", l.Connect(alice), AddressConnections, 0)
 }
 
 // TestRequest: one user's flood takes nothing from others at the address.
