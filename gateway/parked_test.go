@@ -2,11 +2,10 @@ package gateway_test
 
 import (
 	"bufio"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,58 +13,97 @@ import (
 	"comet/gateway/wire"
 )
 
-// odd are requests that no browser sends, and how the answer begins.
-var odd = map[string]struct{ request, answer string }{
-	"HTTP/1.0":            {"GET /v1/events?channel=c HTTP/1.0\r\n\r\n", "HTTP/1.0 200"},
-	"HTTP/1.0 keep-alive": {"GET /v1/events?channel=c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "HTTP/1.0 200"},
-	"close":               {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "HTTP/1.1 200"},
-	"HEAD":                {"HEAD /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 405"},
-	"Expect":              {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n", "HTTP/1.1 200"},
-	"Expect with a body":  {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 200"},
-	"bytes behind it":     {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\nwhatever\r\n\r\n", "HTTP/1.1 200"},
-	"a request behind it": {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200"},
-	"absolute-form":       {"GET http://h/v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200"},
-	"many headers":        {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("X-Much: "+strings.Repeat("y", 1000)+"\r\n", 100) + "\r\n", "HTTP/1.1 200"},
-	"a poll, HTTP/1.0":    {"GET /v1/poll?channel=c&wait=10ms HTTP/1.0\r\n\r\n", "HTTP/1.0 200"},
-	"a poll with a body":  {"GET /v1/poll?channel=c&wait=1100ms HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 200"},
-	"nonsense":            {"\x00\r\n\r\n", "HTTP/1.1 400"},
-	"no Host":             {"GET /v1/events?channel=c HTTP/1.1\r\n\r\n", "HTTP/1.1 400"},
+// odd are requests that few clients send, and how each answer begins. CURSOR
+// stands for one that is in the tail.
+var odd = map[string]struct {
+	text    string
+	answers []string
+}{
+	"HTTP/1.0":            {"GET /v1/events?channel=c HTTP/1.0\r\n\r\n", []string{"HTTP/1.0 200"}},
+	"HTTP/1.0 keep-alive": {"GET /v1/events?channel=c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", []string{"HTTP/1.0 200"}},
+	"close":               {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", ok},
+	"HEAD":                {"HEAD /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\n", []string{"HTTP/1.1 405"}},
+	"Expect":              {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n", ok},
+	"Expect with a body":  {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", ok},
+	"bytes behind it":     {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\nwhatever\r\n\r\n", ok},
+	"a request behind it": {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", ok},
+	"absolute-form":       {"GET http://h/v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\n", ok},
+	"many headers":        {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("X-Much: "+strings.Repeat("y", 1000)+"\r\n", 100) + "\r\n", ok},
+	"nonsense":            {"\x00\r\n\r\n", bad},
+	"no Host":             {"GET /v1/events?channel=c HTTP/1.1\r\n\r\n", bad},
+
+	"a poll":                    {briefPoll + "Host: h\r\n\r\n", ok},
+	"a poll over HTTP/1.0":      {"GET /v1/poll?channel=live&wait=10ms&cursor=CURSOR HTTP/1.0\r\n\r\n", []string{"HTTP/1.0 200"}},
+	"a poll, then close":        {briefPoll + "Host: h\r\nConnection: close\r\n\r\n", ok},
+	"a poll with HEAD":          {"HEAD /v1/poll?channel=c HTTP/1.1\r\nHost: h\r\n\r\n", []string{"HTTP/1.1 405"}},
+	"a poll with Expect":        {briefPoll + "Host: h\r\nExpect: 100-continue\r\n\r\n", ok},
+	"a poll with Upgrade":       {briefPoll + "Host: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", ok},
+	"a poll with a body":        {briefPoll + "Host: h\r\nContent-Length: 3\r\n\r\nabc", ok},
+	"a poll with chunks":        {briefPoll + "Host: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", ok},
+	"a poll with bare newlines": {strings.ReplaceAll(briefPoll+"Host: h\r\n\r\n", "\r", ""), ok},
+	"a poll, absolute-form":     {strings.Replace(briefPoll, "/v1", "http://h/v1", 1) + "Host: h\r\n\r\n", ok},
+	"a poll without Host":       {briefPoll + "\r\n", bad},
+	"a poll with a bad Host":    {briefPoll + "Host: h h\r\n\r\n", bad},
+	"a poll with two Hosts":     {briefPoll + "Host: h\r\nHost: i\r\n\r\n", bad},
+	"a poll with a bad header":  {briefPoll + "Host: h\r\nX-Bad: \x01\r\n\r\n", bad},
+	"a poll of no channel":      {"GET /v1/poll HTTP/1.1\r\nHost: h\r\n\r\n", bad},
+	"two polls":                 {briefPoll + "Host: h\r\n\r\n" + briefPoll + "Host: h\r\n\r\n", slices.Concat(ok, ok)},
+	"a poll, then a publish":    {briefPoll + "Host: h\r\n\r\n" + publishOne, slices.Concat(ok, created)},
+	"a publish, then a poll":    {publishOne + briefPoll + "Host: h\r\n\r\n", slices.Concat(created, ok)},
+	"a publish with chunks":     {publishHead + "Transfer-Encoding: chunked\r\n\r\n1\r\n4\r\n1\r\n2\r\n0\r\n\r\n", created},
+	"a publish with Expect":     {publishHead + "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n42", slices.Concat([]string{"HTTP/1.1 100"}, created)},
 }
 
-// Odd clients get the stream, or the answer, that their request means.
+const (
+	briefPoll   = "GET /v1/poll?channel=live&wait=10ms&cursor=CURSOR HTTP/1.1\r\n"
+	publishHead = "POST " + publishTo + " HTTP/1.1\r\nHost: h\r\nContent-Type: " + asJSON + "\r\n"
+	publishOne  = publishHead + "Content-Length: 2\r\n\r\n42"
+)
+
+var (
+	ok      = []string{"HTTP/1.1 200"}
+	created = []string{"HTTP/1.1 201"}
+	bad     = []string{"HTTP/1.1 400"}
+)
+
+// Odd clients get the stream, or the answers, that their request means, whatever
+// their connection was used for before.
 func TestOddClients(t *testing.T) {
 	t.Parallel()
-	c := overMemory(t, setup{})
-	for name, test := range odd {
-		t.Run(name, func(t *testing.T) {
-			r := rawRequest(t, c.nodes[0], test.request)
-			line, err := r.ReadString('\n')
-			if err != nil || !strings.HasPrefix(line, test.answer) {
-				t.Fatalf("got %q, %v, want %s", line, err, test.answer)
-			}
-			if !strings.Contains(test.request, "GET") || !strings.Contains(test.request, "/events") || !strings.HasSuffix(test.answer, "200") {
-				return
-			}
-			waitFor(t, r, "event: comet.ready\n")
-			c.publish("c", `"for `+name+`"`)
-			waitFor(t, r, `"data":"for `+name+`"`)
-		})
+	c := overMemory(t, setup{heartbeat: 320 * time.Millisecond}) // polls end soon after their time
+	e := newEdge(t, c.nodes[0])
+	for m := range behindStream {
+		for name, test := range odd {
+			t.Run(m.String()+"/"+name, func(t *testing.T) {
+				e.lend(t)
+				p := newPoller(t, e.node)
+				e.write(p, e.bring(p, m)+e.text(test.text))
+				e.answered(p, m)
+				for _, want := range test.answers {
+					method, _, _ := strings.Cut(test.text, " ")
+					res, err := http.ReadResponse(p.r, &http.Request{Method: method})
+					if err != nil {
+						t.Fatalf("%v, want %s", err, want)
+					}
+					if got := res.Proto + " " + res.Status; !strings.HasPrefix(got, want) {
+						t.Fatalf("got %s, want %s", got, want)
+					}
+					body := bufio.NewReader(res.Body)
+					if res.Header.Get("Content-Type") == wire.SSE.ContentType() {
+						waitFor(t, body, "event: comet.ready\n")
+						e.post("c", `"for `+name+`"`)
+						waitFor(t, body, `"data":"for `+name+`"`)
+						break
+					}
+					if _, err := io.Copy(io.Discard, body); err != nil {
+						t.Fatal(err)
+					}
+				}
+				p.Close()
+				e.settled()
+			})
+		}
 	}
-}
-
-// rawRequest sends text and returns what reads the answer.
-func rawRequest(t testing.TB, n *node, text string) *bufio.Reader {
-	t.Helper()
-	connection, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { connection.Close() })
-	_ = connection.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(connection, text); err != nil {
-		t.Fatal(err)
-	}
-	return bufio.NewReader(connection)
 }
 
 // waitFor reads lines until one has text.
@@ -105,55 +143,4 @@ func TestTLS(t *testing.T) {
 		c.publish("d", "2")
 		s.want("1", "2")
 	}
-}
-
-// Whatever comes to a node's listener, in whatever pieces, also on a connection
-// that is parked: parked streams get every message.
-func FuzzRequestEdge(f *testing.F) {
-	for _, test := range odd {
-		f.Add([]byte(test.request), uint16(7), false)
-		f.Add([]byte(test.request), uint16(1000), true)
-	}
-	c := overMemory(f, setup{})
-	res, err := c.begin(f.Context(), c.nodes[0], get("/v1/events?channel=live"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { res.Body.Close() })
-	events := wire.NewReader(res.Body, wire.SSE)
-	sent := 0
-	f.Fuzz(func(t *testing.T, text []byte, cut uint16, behindStream bool) {
-		connection, err := net.Dial("tcp", strings.TrimPrefix(c.nodes[0].url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer connection.Close()
-		_ = connection.SetDeadline(time.Now().Add(patience))
-		if behindStream {
-			fmt.Fprint(connection, "GET /v1/events?channel=live HTTP/1.1\r\nHost: h\r\n\r\n")
-			waitFor(t, bufio.NewReader(connection), "comet.ready")
-		}
-		at := min(len(text), int(cut))
-		for _, part := range [][]byte{text[:at], text[at:]} {
-			if _, err := connection.Write(part); err != nil {
-				break // refused, which is an answer
-			}
-		}
-		sent++
-		res, err := http.Post(c.nodes[0].url+channelPath("live"), asJSON, strings.NewReader(fmt.Sprint(sent)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		res.Body.Close()
-		if res.StatusCode != http.StatusCreated {
-			t.Fatal(res.Status)
-		}
-		for got := ""; got != fmt.Sprint(sent); { // text may have published, too
-			e, err := events.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = tell(e)
-		}
-	})
 }

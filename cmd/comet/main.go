@@ -80,7 +80,7 @@ reaches the subscribers on every node, in order, once.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newPublish(), newSubscribe(), newConfig(), newCompletion(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newPublish(), newSubscribe(), newBench(), newConfig(), newCompletion(), newVersion())
 	return root
 }
 

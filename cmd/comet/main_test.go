@@ -9,8 +9,9 @@ import (
 )
 
 // processVariable makes this test binary the program, so that tests run the
-// real thing, race detector included, without building it again.
-const processVariable = "COMET_TEST_PROCESS"
+// real thing, race detector included, without building it again. What the
+// program starts inherits it. (COMET_* would be a setting.)
+const processVariable = "TEST_PROCESS_COMET"
 
 // processTimeout ends a process whose test could not, after any deadline of a
 // test.
@@ -19,9 +20,6 @@ const processTimeout = 2 * time.Minute
 func TestMain(m *testing.M) {
 	if os.Getenv(processVariable) != "" {
 		time.AfterFunc(processTimeout, func() { os.Exit(3) })
-		if err := os.Unsetenv(processVariable); err != nil { // it is no setting
-			panic(err)
-		}
 		main()
 	}
 	goleak.VerifyTestMain(m)

@@ -18,6 +18,9 @@ const (
 	urlVariable    = "COMET_URL"
 )
 
+// noSettings are all COMET_* variables that are no settings.
+var noSettings = []string{configVariable, urlVariable, benchTokenVariable, agentTokenVariable}
+
 // addSettings gives cmd --config and a flag for every setting.
 func addSettings(cmd *cobra.Command) {
 	cmd.Flags().String("config", "", "file with settings, YAML (also "+configVariable+")")
@@ -38,7 +41,8 @@ func loadSettings(cmd *cobra.Command) (*config.Loaded, error) {
 		file = os.Getenv(configVariable)
 	}
 	environ := slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, configVariable+"=") || strings.HasPrefix(v, urlVariable+"=")
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(noSettings, name)
 	})
 	return config.Load(config.Source{File: file, Environ: environ, Flags: cmd.Flags()})
 }

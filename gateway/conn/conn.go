@@ -73,7 +73,8 @@ const pollItems = 1000
 var errWaited = errors.New("waited long enough")
 
 // next waits for items for as long as wait; none is no error, and neither is
-// the node's leaving, which waited is true for too.
+// the node's leaving, which waited is true for too, nor a place that has left the
+// tail: the next poll reads the log.
 func (q *Poll) next(ctx context.Context, wait time.Duration) (items []pubsub.Delivery, waited bool, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, errWaited)
 	defer cancel()
@@ -81,7 +82,7 @@ func (q *Poll) next(ctx context.Context, wait time.Duration) (items []pubsub.Del
 	switch {
 	case errors.Is(err, errWaited):
 		return nil, false, nil
-	case errors.Is(err, q.Leaving):
+	case errors.Is(err, q.Leaving), errors.Is(err, pubsub.ErrSlow):
 		return nil, true, nil
 	}
 	return items, true, err

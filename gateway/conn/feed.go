@@ -95,13 +95,23 @@ func (f *feed) encode(it *pubsub.Item) {
 	f.buf = appendChunk(f.buf, f.scratch)
 }
 
+// lateBytes is how much a feed keeps for writers that are late. That is the
+// node's slowness, and no stream's.
+const lateBytes = 8 * feedBytes
+
 // trim drops what is over feedBytes, not at every message, and nothing of the
 // newest, however large: it begins at f.buf[newest].
 func (f *feed) trim(newest int) {
 	if len(f.buf) <= 2*feedBytes {
 		return
 	}
-	if extra := min(len(f.buf)-feedBytes, newest); extra > 0 {
+	extra := min(len(f.buf)-feedBytes, newest)
+	for _, s := range f.shards {
+		if s != nil && s.streams > 0 && len(f.buf) <= lateBytes {
+			extra = min(extra, int(s.done-f.base))
+		}
+	}
+	if extra > 0 {
 		f.buf = append([]byte(nil), f.buf[extra:]...)
 		f.base += uint64(extra)
 	}
@@ -122,6 +132,9 @@ func (f *feed) join(w *writer, place uint64) (s *shard, offset uint64, ok bool) 
 		s = &shard{feed: f, writer: w}
 		f.shards[w.number] = s
 	}
+	if s.streams == 0 {
+		s.done = f.end()
+	}
 	s.streams++
 	s.joining++
 	return s, f.end(), true
@@ -135,12 +148,13 @@ func (s *shard) seated() {
 	s.feed.forget()
 }
 
-// begin lends the writer all that is there; offset is that of its first byte.
-func (s *shard) begin() (data []byte, offset uint64) {
+// begin lends the writer all that is there; offset is that of its first byte,
+// and up to done it has written.
+func (s *shard) begin() (data []byte, offset, done uint64) {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	s.busy = true
-	return s.feed.buf, s.feed.base
+	return s.feed.buf, s.feed.base, s.done
 }
 
 // finish says that the writer has written up to end, with so many more streams

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unique"
+
+	"comet/gateway/wire"
 )
 
 // Poll after poll on one connection, parked each time, with other requests in
@@ -68,6 +72,44 @@ func TestPollWithBody(t *testing.T) {
 			t.Errorf("%s: the body was taken for a request", name)
 		}
 	}
+}
+
+// A parked poll whose place leaves the tail before its writer comes to it is
+// answered with nothing, and its cursor is where it was: the next one gets all
+// from the log.
+func TestParkedBehindTail(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, time.Minute)
+	w := b.parker.writers[0]
+	for _, channels := range [][]string{{"c"}, {"c", "d"}, {"b", "c"}} {
+		p := b.seatPoll(w, channels...)
+		at := p.own.cursors.String()
+		for range 40 {
+			b.publish("c", large[:64<<10])
+		}
+		w.work()
+		_, body, _ := strings.Cut(string(p.drain()), "\r\n\r\n")
+		a, err := wire.ParsePoll([]byte(body))
+		if err != nil || len(a.Messages)+len(a.Gaps) > 0 || a.Cursor != at {
+			t.Fatalf("%v: got %.200q, %v, want nothing but %s", channels, body, err, at)
+		}
+		if p.gone || p.poll.waiting {
+			t.Errorf("%v: gone: %v, waiting: %v", channels, p.gone, p.poll.waiting)
+		}
+		next := b.seatPoll(w, channels...)
+		b.publish("c", "1")
+		w.work()
+		if got := next.drain(); !bytes.Contains(got, []byte(`"data":"1"`)) {
+			t.Errorf("%v: a poll that is not behind got %q", channels, got)
+		}
+	}
+}
+
+// seatPoll parks a poll of the channels at writer w.
+func (b *bench) seatPoll(w *writer, channels ...string) *seated {
+	b.t.Helper()
+	poll := &poll{head: unique.Make(pollHead(http.Header{})), wait: time.Hour, waiting: true}
+	return b.take(&parked{writer: w, ended: func() {}, poll: poll}, channels)
 }
 
 // A poll ends after its time, with nothing.

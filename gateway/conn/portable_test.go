@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -233,5 +234,36 @@ func TestClientGoes(t *testing.T) {
 			t.Errorf("got %+v, %v", e, err)
 		}
 		h.wantEnd()
+	})
+}
+
+// A poll whose place has left the tail is answered with nothing: the next one
+// reads the log.
+func TestPollBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		broker := membroker.New(membroker.Options{Size: 100, TTL: time.Hour, KeyWindow: time.Minute}).Node()
+		hub := pubsub.NewHub(broker, pubsub.Options{Tail: pubsub.TailLimits{Messages: 2, Bytes: 1 << 20}})
+		defer broker.Close()
+		defer hub.Close()
+		subscriber, err := hub.Subscribe(t.Context(), []pubsub.Start{{Channel: "c"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 9 {
+			if r := hub.Publish(t.Context(), []pubsub.Draft{{Channel: "c", Data: fmt.Append(nil, i)}})[0]; r.Err != nil {
+				t.Fatal(r.Err)
+			}
+		}
+		synctest.Wait()
+		w := httptest.NewRecorder()
+		cursors := pubsub.NewCursorSet([]string{"c"}, subscriber.Start())
+		want := cursors.String()
+		err = Portable{}.HoldPoll(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), &Poll{
+			Subscriber: subscriber, Cursors: cursors, Wait: time.Minute, Leaving: errLeaving, Ended: func() {},
+		})
+		if p, parseErr := wire.ParsePoll(w.Body.Bytes()); err != nil || parseErr != nil || p.Cursor != want || len(p.Messages) > 0 {
+			t.Errorf("%v, %s", err, w.Body)
+		}
 	})
 }

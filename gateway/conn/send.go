@@ -4,7 +4,7 @@ package conn
 
 // flush writes to every stream of a shard what it is behind.
 func (w *writer) flush(s *shard) {
-	data, base := s.begin()
+	data, base, _ := s.begin()
 	blocked := 0
 	for i := len(s.seats) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
 		p := s.seats[i].stream
@@ -26,12 +26,11 @@ func (w *writer) catchUp(p *parked) {
 		return
 	}
 	s := p.places[0].shard
-	data, base := s.begin() // from here on the feed forgets nothing, so p needs no count as blocked
+	data, base, done := s.begin() // from here on the feed forgets nothing, so p needs no count as blocked
 	blocked := 0
 	if p.needsFeed() {
 		blocked--
 	}
-	done := s.done
 	if len(s.seats) == 1 { // else others may be behind, even if p goes now and leaves one
 		done = base + uint64(len(data))
 	}

@@ -2,7 +2,6 @@ package conn
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -66,6 +65,12 @@ type seated struct {
 // seat parks a stream of the channels at writer w.
 func (b *bench) seat(w *writer, channels ...string) *seated {
 	b.t.Helper()
+	return b.take(&parked{writer: w, ended: func() {}}, channels)
+}
+
+// take parks p, which has no connection and no places yet.
+func (b *bench) take(p *parked, channels []string) *seated {
+	b.t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		b.t.Fatal(err)
@@ -81,16 +86,15 @@ func (b *bench) seat(w *writer, channels ...string) *seated {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	p := &parked{writer: w, fd: int32(fds[0]), ended: func() {}}
-	if !b.parker.join(p, &Stream{
-		Subscriber: subscriber,
-		Cursors:    pubsub.NewCursorSet(channels, subscriber.Start()),
-		Several:    len(channels) > 1,
-	}) {
+	defer subscriber.Close()
+	cursors := pubsub.NewCursorSet(channels, subscriber.Start())
+	p.fd = int32(fds[0])
+	if p.poll != nil {
+		b.parker.joinAll(p, subscriber, cursors)
+	} else if !b.parker.join(p, &Stream{Subscriber: subscriber, Cursors: cursors, Several: len(channels) > 1}) {
 		b.t.Fatal("did not join")
 	}
-	subscriber.Close()
-	w.seat(p)
+	p.writer.seat(p)
 	s := &seated{p, fds[1]}
 	b.t.Cleanup(s.leave)
 	return s
@@ -113,7 +117,7 @@ func (b *bench) publish(channel, data string) {
 			before[f] = f.place()
 		}
 	}
-	if r := b.hub.Publish(b.t.Context(), []pubsub.Draft{{Channel: channel, Data: fmt.Appendf(nil, "%q", data)}})[0]; r.Err != nil {
+	if r := b.hub.Publish(b.t.Context(), []pubsub.Draft{{Channel: channel, Data: []byte(`"` + data + `"`)}})[0]; r.Err != nil {
 		b.t.Fatal(r.Err)
 	}
 	late := time.Now().Add(patience)
@@ -193,7 +197,7 @@ func TestUnblockBesideOthers(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				data, base := shard.begin() // a writer whose streams take all
+				data, base, _ := shard.begin() // a writer whose streams take all
 				shard.finish(base+uint64(len(data)), 0)
 			}
 		}

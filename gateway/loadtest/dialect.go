@@ -1,80 +1,112 @@
 package loadtest
 
 import (
-	"bytes"
-	"fmt"
 	"net/url"
+	"slices"
 )
 
-// Dialect is how a server is asked for a stream and given a message. Its
-// methods are called concurrently.
-type Dialect interface {
-	// StreamPath is where GET answers with an endless body, each message of
-	// which ends with a line.
-	StreamPath(channel string) string
-	// PublishPath is where a message is POSTed as text/plain.
-	PublishPath(channel string) string
+// dialect is how a server is asked for what a channel gets, and given a
+// message. Its methods are called concurrently.
+type dialect interface {
+	traits() traits
+	// appendPath adds the path, with its query, of a subscriber's GET.
+	appendPath(b []byte, s *seek) []byte
+	// appendHeader adds header lines of its own, each ended by CRLF.
+	appendHeader(b []byte, s *seek) []byte
+	// next reads the answer to a poll: where the next one goes on, and how many
+	// gaps it told of. Nothing is kept of head and body.
+	next(b []byte, head, body []byte) (cursor []byte, gaps int, err error)
+	// publish is the request that publishes data. Key is the same whenever the
+	// message is.
+	publish(channel, key, data string) publication
+	// refused is why a publish was not taken in spite of its status; "" if it was.
+	refused(answer []byte) string
 }
 
-// PollDialect is a Dialect that has long-polls too.
-type PollDialect interface {
-	Dialect
-	// FirstPoll is the poll of a subscriber that has seen nothing and wants
-	// all: it is answered at once if the channel holds a message.
-	FirstPoll(channel string) Poll
-	// NextPoll is the poll after an answer. Head is its header with the status
-	// line; both are valid until NextPoll returns.
-	NextPoll(channel string, head, body []byte) (Poll, error)
+// traits are what a server can do.
+type traits struct {
+	polls    bool // long-polls
+	atOnce   bool // polls that do not wait
+	primed   bool // a poll without a cursor waits, so a channel must have a message before
+	resumes  bool // a subscriber that comes back misses nothing
+	earliest bool // and one without a cursor can begin with the oldest message kept
+	keyed    bool // a publish can be repeated: its key keeps it from being published twice
 }
 
-// Poll is a request: a path with its query, and header lines, each ended by
-// CRLF.
-type Poll struct{ Path, Header string }
-
-// Comet speaks Comet's own interface, docs/protocol.md.
-type Comet struct{}
-
-func (Comet) StreamPath(channel string) string {
-	return "/v1/events?channel=" + url.QueryEscape(channel)
+// seek is what a subscriber asks for.
+type seek struct {
+	channel  string
+	cursor   []byte // empty: none yet
+	earliest bool   // without a cursor: begin with the oldest message kept
+	poll     bool
+	wait     bool // of a poll: until there is something
 }
 
-func (Comet) PublishPath(channel string) string {
-	return "/v1/channels/" + url.PathEscape(channel) + "/messages"
+// publication is a publish request.
+type publication struct {
+	method, path string
+	header       [][2]string
+	body         string
 }
 
-func (Comet) FirstPoll(channel string) Poll { return cometPoll(channel, "earliest") }
+// Names of the presets.
+const (
+	presetComet      = "comet"
+	presetNchan      = "nchan"
+	presetMercure    = "mercure"
+	presetCentrifugo = "centrifugo"
+	presetCustom     = "custom"
+)
 
-func (Comet) NextPoll(channel string, _, body []byte) (Poll, error) {
-	_, after, found := bytes.Cut(body, []byte(`"cursor":"`))
-	cursor, _, ended := bytes.Cut(after, []byte(`"`))
-	if !found || !ended {
-		return Poll{}, fmt.Errorf("an answer to a poll has no cursor: %.100q", body)
+var presets = map[string]func(*Target) dialect{
+	presetComet:      func(*Target) dialect { return comet{} },
+	presetNchan:      func(*Target) dialect { return nchan{} },
+	presetMercure:    func(*Target) dialect { return mercure{} },
+	presetCentrifugo: func(t *Target) dialect { return centrifugo{key: t.Token} },
+	presetCustom:     func(t *Target) dialect { return newCustom(t) },
+}
+
+// Presets are the names that Target.Preset may have, the default first.
+func Presets() []string {
+	return []string{presetComet, presetNchan, presetMercure, presetCentrifugo, presetCustom}
+}
+
+func (t *Target) dialect() dialect { return presets[t.Preset](t) }
+
+// header is what goes with every request, subscriber's or publisher's.
+func (t *Target) header() []string {
+	if t.Token == "" || t.Preset == presetCentrifugo {
+		return t.Headers
 	}
-	return cometPoll(channel, string(cursor)), nil
+	return append(slices.Clip(t.Headers), "Authorization: Bearer "+t.Token)
 }
 
-func cometPoll(channel, cursor string) Poll {
-	return Poll{Path: "/v1/poll?wait=55s&channel=" + url.QueryEscape(channel) + "&cursor=" + url.QueryEscape(cursor)}
-}
-
-// Nchan speaks to an nginx that has Nchan's locations /stream, /poll and
-// /publish, each for the channel in the argument id.
-// https://nchan.io/#long-polling tells how a poll says where it is.
-type Nchan struct{}
-
-func (Nchan) StreamPath(channel string) string  { return "/stream?id=" + url.QueryEscape(channel) }
-func (Nchan) PublishPath(channel string) string { return "/publish?id=" + url.QueryEscape(channel) }
-
-func (Nchan) FirstPoll(channel string) Poll {
-	return Poll{Path: "/poll?id=" + url.QueryEscape(channel)}
-}
-
-func (n Nchan) NextPoll(channel string, head, _ []byte) (Poll, error) {
-	modified, tag := headerValue(head, "Last-Modified"), headerValue(head, "Etag")
-	if modified == nil || tag == nil {
-		return Poll{}, fmt.Errorf("an answer to a poll has no Last-Modified or Etag: %.200q", head)
+// appendEscaped adds text as a query may have it.
+func appendEscaped(b, text []byte) []byte {
+	const hex = "0123456789ABCDEF"
+	for _, c := range text {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == '~':
+			b = append(b, c)
+		default:
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		}
 	}
-	p := n.FirstPoll(channel)
-	p.Header = fmt.Sprintf("If-Modified-Since: %s\r\nIf-None-Match: %s\r\n", modified, tag)
-	return p, nil
+	return b
+}
+
+// appendLastEventID is how a stream resumes (HTML, section 9.2.4).
+func appendLastEventID(b []byte, s *seek) []byte {
+	if len(s.cursor) == 0 || s.poll {
+		return b
+	}
+	b = append(b, "Last-Event-ID: "...)
+	b = append(b, s.cursor...)
+	return append(b, "\r\n"...)
+}
+
+var plainText = [][2]string{{"Content-Type", "text/plain"}}
+
+func formBody(pairs url.Values) (header [][2]string, body string) {
+	return [][2]string{{"Content-Type", "application/x-www-form-urlencoded"}}, pairs.Encode()
 }

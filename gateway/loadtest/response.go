@@ -15,9 +15,9 @@ type sink interface {
 	end() error          // the response is complete
 }
 
-// responseReader reads the responses of one HTTP/1.1 connection to GET
-// requests, from bytes as they come. Between reads of whole chunks it keeps
-// nothing, so thousands of them are cheap.
+// responseReader reads the responses of one HTTP/1 connection to GET
+// requests, from bytes as they come. Between reads of whole chunks it keeps no
+// buffer, so thousands of them are cheap.
 type responseReader struct {
 	rest []byte // what came and is not used yet
 	part part
@@ -40,7 +40,7 @@ const (
 // maxHead bounds a header, and any other line that is framing.
 const maxHead = 64 << 10
 
-var errFraming = errors.New("not HTTP/1.1")
+var errFraming = errors.New("not HTTP/1")
 
 // feed takes what a read brought.
 func (r *responseReader) feed(b []byte, to sink) error {
@@ -56,6 +56,10 @@ func (r *responseReader) feed(b []byte, to sink) error {
 			break
 		}
 		b = b[n:]
+	}
+	if len(b) == 0 {
+		r.rest = nil
+		return nil
 	}
 	r.rest = append(r.rest[:0], b...)
 	return nil
@@ -165,6 +169,9 @@ func bounded(b []byte) error {
 // statusOf reads "HTTP/1.1 200 …".
 func statusOf(head []byte) (int, error) {
 	rest, found := bytes.CutPrefix(head, []byte("HTTP/1.1 "))
+	if !found {
+		rest, found = bytes.CutPrefix(head, []byte("HTTP/1.0 "))
+	}
 	if !found || len(rest) < 4 || rest[3] != ' ' && rest[3] != '\r' {
 		return 0, fmt.Errorf("%w: %.20q", errFraming, head)
 	}

@@ -3,31 +3,39 @@ package loadtest
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 )
 
-// stamp is what a message says about itself. In its text:
+// stamp is what a message says about itself. In its text, numbers in
+// hexadecimal:
 //
-//	stamp:<index, 10 digits>:<sent, nanoseconds, 19 digits>:
+//	stamp:<run, 8 digits>.<channel, 6>.<publisher, 4>.<sequence, 8>.<due, 16>:
 //
 // Nothing of it needs escaping, in JSON or elsewhere, and its length is fixed.
 type stamp struct {
-	index int     // of the message among all of the run
-	sent  instant // just before it was published
+	run       uint32 // which run's it is
+	channel   uint32
+	publisher uint32
+	sequence  uint32  // among the messages of its publisher to its channel
+	due       instant // when it was to be published
 }
 
+const stampMark = "stamp:"
+
+// Where in a stamp its numbers end.
 const (
-	stampMark   = "stamp:"
-	indexDigits = 10
-	sentDigits  = 19
+	runEnd       = len(stampMark) + 8
+	channelEnd   = runEnd + 1 + 6
+	publisherEnd = channelEnd + 1 + 4
+	sequenceEnd  = publisherEnd + 1 + 8
+	dueEnd       = sequenceEnd + 1 + 16
 )
 
 // MinSize is how many bytes the smallest message has: its stamp.
-const MinSize = len(stampMark) + indexDigits + 1 + sentDigits + 1
+const MinSize = dueEnd + 1
 
 // append adds s and fills it up to size.
-func (s stamp) append(b []byte, size int) []byte {
-	b = fmt.Appendf(b, "%s%0*d:%0*d:", stampMark, indexDigits, s.index, sentDigits, s.sent)
+func (s *stamp) append(b []byte, size int) []byte {
+	b = fmt.Appendf(b, "%s%08x.%06x.%04x.%08x.%016x:", stampMark, s.run, s.channel, s.publisher, s.sequence, uint64(s.due))
 	return append(b, bytes.Repeat([]byte("x"), size-MinSize)...)
 }
 
@@ -48,11 +56,28 @@ func nextStamp(text []byte) (s stamp, rest []byte, ok bool) {
 
 // parseStamp reads b, which begins with the mark and has MinSize bytes.
 func parseStamp(b []byte) (stamp, bool) {
-	const sentAt = len(stampMark) + indexDigits + 1
-	if b[sentAt-1] != ':' || b[MinSize-1] != ':' {
+	if b[runEnd] != '.' || b[channelEnd] != '.' || b[publisherEnd] != '.' || b[sequenceEnd] != '.' || b[dueEnd] != ':' {
 		return stamp{}, false
 	}
-	index, err1 := strconv.ParseUint(string(b[len(stampMark):sentAt-1]), 10, 31)
-	sent, err2 := strconv.ParseUint(string(b[sentAt:MinSize-1]), 10, 63)
-	return stamp{int(index), instant(sent)}, err1 == nil && err2 == nil
+	run, ok1 := parseHex(b[len(stampMark):runEnd])
+	channel, ok2 := parseHex(b[runEnd+1 : channelEnd])
+	publisher, ok3 := parseHex(b[channelEnd+1 : publisherEnd])
+	sequence, ok4 := parseHex(b[publisherEnd+1 : sequenceEnd])
+	due, ok5 := parseHex(b[sequenceEnd+1 : dueEnd])
+	return stamp{uint32(run), uint32(channel), uint32(publisher), uint32(sequence), instant(due)}, ok1 && ok2 && ok3 && ok4 && ok5
+}
+
+// parseHex reads at most 16 lower-case digits.
+func parseHex(digits []byte) (n uint64, ok bool) {
+	for _, c := range digits {
+		switch {
+		case '0' <= c && c <= '9':
+			n = n<<4 | uint64(c-'0')
+		case 'a' <= c && c <= 'f':
+			n = n<<4 | uint64(c-'a'+10)
+		default:
+			return 0, false
+		}
+	}
+	return n, true
 }

@@ -9,27 +9,34 @@ import (
 	"time"
 )
 
-// usage is what processes have used, from Linux's /proc.
+// usage is what processes have used.
 type usage struct {
-	cpu    time.Duration // user and system; to 10 ms, the clock tick of /proc
+	cpu    time.Duration // user and system
 	memory int64         // bytes resident
 }
 
-// usageOf is the sum over the processes.
-func usageOf(pids []int) (sum usage, err error) {
-	for _, pid := range pids {
-		cpu, err := cpuOf(pid)
-		if err != nil {
-			return usage{}, err
-		}
-		memory, err := memoryOf(pid)
-		if err != nil {
-			return usage{}, err
-		}
-		sum.cpu += cpu
-		sum.memory += memory
+// Processes are looked at in Linux's /proc.
+
+// family is a process, its children, theirs, and so on. It is empty if the
+// process is not there.
+func family(pid int) (pids []int) {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return nil
 	}
-	return sum, nil
+	pids = append(pids, pid)
+	for _, task := range tasks { // each thread has children of its own
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
+		if err != nil {
+			continue // it has ended
+		}
+		for _, field := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, family(child)...)
+			}
+		}
+	}
+	return pids
 }
 
 // cpuOf reads utime and stime, fields 14 and 15 of proc_pid_stat(5), whose
@@ -71,47 +78,45 @@ func memoryOf(pid int) (int64, error) {
 	return 0, fmt.Errorf("read resident memory: %s has no Pss", path)
 }
 
-// meter measures what a phase costs.
-type meter struct {
-	options *Options
-	before  readings
-}
-
-// readings are the usage of the server, of its store, and of this process.
-type readings struct{ server, store, generator usage }
-
-// cost is what was used since the meter's start.
-type cost struct {
-	server, store, generator time.Duration
-	memory                   int64 // growth of the server's
-}
-
-func newMeter(o *Options) (*meter, error) {
-	before, err := look(o)
-	return &meter{o, before}, err
-}
-
-func (m *meter) read() (cost, error) {
-	now, err := look(m.options)
-	return cost{
-		server:    now.server.cpu - m.before.server.cpu,
-		store:     now.store.cpu - m.before.store.cpu,
-		generator: now.generator.cpu - m.before.generator.cpu,
-		memory:    now.server.memory - m.before.server.memory,
-	}, err
-}
-
-// look reads nothing if there is no server to charge.
-func look(o *Options) (r readings, err error) {
-	if len(o.Server) == 0 {
-		return r, nil
+// ownMemory is that of this process, 0 where it cannot be told.
+func ownMemory() int64 {
+	memory, err := memoryOf(os.Getpid())
+	if err != nil {
+		return 0
 	}
-	if r.server, err = usageOf(o.Server); err != nil {
-		return r, err
+	return memory
+}
+
+// residentOf is RSS. Unlike memoryOf it costs the process nothing.
+func residentOf(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
 	}
-	if r.store, err = usageOf(o.Store); err != nil {
-		return r, err
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0
 	}
-	r.generator, err = usageOf([]int{os.Getpid()})
-	return r, err
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// machineIdle is how long the CPUs of this machine have been idle, all in all;
+// ok is false where it cannot be told. It is field 4 of proc_stat(5)'s first
+// line.
+func machineIdle() (idle time.Duration, ok bool) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, false
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 5 {
+		return 0, false
+	}
+	ticks, err := strconv.ParseInt(fields[4], 10, 64)
+	return time.Duration(ticks) * 10 * time.Millisecond, err == nil
 }

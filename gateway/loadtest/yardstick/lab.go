@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"comet/gateway/loadtest"
 )
 
 // lab is the Redis of all servers, and what is needed to start them.
@@ -34,7 +32,7 @@ type lab struct {
 type server struct {
 	process *process
 	address netip.AddrPort
-	dialect loadtest.Dialect
+	preset  string // of loadtest.Target
 }
 
 // openLab finds or builds what is needed and starts Redis. Nothing is left of
@@ -98,14 +96,14 @@ func (l *lab) start(ctx context.Context, name string) (*server, error) {
 	s := &server{address: address}
 	switch name {
 	case comet:
-		s.dialect = loadtest.Comet{}
+		s.preset = "comet"
 		s.process, err = startProcess(filepath.Join(l.dir, "comet.log"), l.comet,
 			"serve", "--http-listen", address.String(), "--admin-listen", "", "--redis-addresses", l.redisAddr, "--redis-prefix", "yardstick")
 	case nchan:
-		s.dialect = loadtest.Nchan{}
+		s.preset = "nchan"
 		s.process, err = l.startNginx(address)
 	case bare:
-		s.dialect = loadtest.Comet{}
+		s.preset = "comet"
 		s.process, err = l.startBare(address)
 	}
 	if err != nil {
@@ -118,12 +116,12 @@ func (l *lab) start(ctx context.Context, name string) (*server, error) {
 	return s, nil
 }
 
-// probeChannel is what a server gets its first message in.
-const probeChannel = "probe"
+// probePaths is where a server gets its first message, by preset.
+var probePaths = map[string]string{"comet": "/v1/channels/probe/messages", "nchan": "/publish?id=probe"}
 
 // probe publishes a message, and finds out whether it went to Redis.
 func (l *lab) probe(ctx context.Context, name string, s *server) error {
-	url := "http://" + s.address.String() + s.dialect.PublishPath(probeChannel)
+	url := "http://" + s.address.String() + probePaths[s.preset]
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("probe"))
 	if err != nil {
 		return err

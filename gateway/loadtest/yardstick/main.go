@@ -55,6 +55,7 @@ func main() {
 
 func command(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == bareCommand { // this binary again, see startBare
+		signal.Ignore(syscall.SIGPIPE) // it writes to subscribers that have left
 		return serveBare(ctx, args[1])
 	}
 	var f flags

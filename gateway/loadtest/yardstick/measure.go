@@ -60,16 +60,14 @@ func measureOne(ctx context.Context, l *lab, s scenario, name string, quick bool
 		return nil, err
 	}
 	defer server.process.stop()
-	o := s.load
+	plan := s.load
 	if quick {
-		o = quickened(o)
+		plan = quickened(plan)
 	}
-	o.Address, o.Dialect, o.Channel = server.address, server.dialect, "yardstick"
-	if o.Server, err = server.process.family(); err != nil {
-		return nil, err
-	}
-	o.Store = []int{l.redis.pid()}
-	result, err := loadtest.Run(ctx, o)
+	plan.Target = loadtest.Target{Nodes: []string{"http://" + server.address.String()}, Preset: server.preset}
+	plan.Channel = "yardstick"
+	plan.ServerPIDs, plan.StorePIDs = []int{server.process.pid()}, []int{l.redis.pid()}
+	result, err := loadtest.Run(ctx, plan, loadtest.Options{Places: []loadtest.Place{loadtest.InProcess()}})
 	if ctx.Err() != nil {
 		return nil, errInterrupted
 	}
@@ -80,20 +78,22 @@ func measureOne(ctx context.Context, l *lab, s scenario, name string, quick bool
 }
 
 // quickened is a small form of a load.
-func quickened(o loadtest.Options) loadtest.Options {
-	o.Subscribers /= 10
-	o.Messages /= 5
-	o.Settle = min(o.Settle, 2*time.Second)
-	return o
+func quickened(p loadtest.Plan) loadtest.Plan {
+	p.Subscribers /= 10
+	p.Channels /= 10
+	p.Messages /= 5
+	p.Settle = min(p.Settle, 2*time.Second)
+	return p
 }
 
 func summary(r *loadtest.Result) string {
-	text := fmt.Sprintf("%d subscribers in %.1f s, %.0f µs each, %.2f KiB each", r.Subscribers, r.ConnectSeconds, r.ConnectCPUMicros, r.MemoryKiB)
-	if r.Messages > 0 {
+	text := fmt.Sprintf("%d subscribers in %.1f s, %.0f µs each, %.2f KiB each (generator %.2f)",
+		r.Arrival.Subscribers, r.Arrival.Seconds, r.Cost.ConnectMicros, r.Cost.IdleKiB, r.Cost.GeneratorKiB)
+	if d := &r.Delivery; d.Received > 0 {
 		text += fmt.Sprintf("; %d deliveries in %.1f s, %.0f/s, CPU %.2f µs each (Redis %.2f, generator %.2f); latency p50 %.1f, p99 %.1f, max %.1f ms",
-			r.Deliveries, r.Seconds, r.PerSecond, r.CPUMicros, r.StoreCPUMicros, r.GeneratorCPUMicros, r.Latency.P50MS, r.Latency.P99MS, r.Latency.MaxMS)
+			d.Received, d.Seconds, d.PerSecond, r.Cost.DeliveryMicros, r.Cost.StoreMicros, r.Cost.GeneratorMicros, d.Latency.P50, d.Latency.P99, d.Latency.Max)
 	}
-	if r.Trouble != (loadtest.Trouble{}) {
+	if !r.Trouble.None() {
 		text += "; " + troubleText(r.Trouble)
 	}
 	return text

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -57,23 +56,6 @@ func environment() (env []string) {
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
-
-// family is the process and its children, nginx's workers.
-func (p *process) family() ([]int, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", p.pid()))
-	if err != nil {
-		return nil, err
-	}
-	pids := []int{p.pid()}
-	for _, field := range strings.Fields(string(text)) {
-		pid, err := strconv.Atoi(field)
-		if err != nil {
-			return nil, err
-		}
-		pids = append(pids, pid)
-	}
-	return pids, nil
-}
 
 // stop ends the process and waits until it is gone. It may be gone already.
 func (p *process) stop() {

@@ -13,7 +13,7 @@ import (
 // scenario is a load, and what of it the table shows.
 type scenario struct {
 	name string
-	load loadtest.Options
+	load loadtest.Plan
 	bare bool // measure the bare loop of write(2) too
 	rows []row
 }
@@ -35,27 +35,27 @@ const (
 var scenarios = []scenario{
 	{
 		name: "idle",
-		load: loadtest.Options{Subscribers: 15_000, Settle: settleIdle},
+		load: loadtest.Plan{Subscribers: 15_000, Settle: settleIdle},
 		rows: []row{
 			{"idle SSE subscribers, 15,000 of one channel: memory each, KiB", memory, []bound{atMost(2.0)}},
 			{"their connect: server CPU each, µs", connectCPU, []bound{atMost(2.5).times(nchan)}},
 		},
 	}, {
 		name: "idle-own",
-		load: loadtest.Options{Subscribers: 15_000, Own: true, Settle: settleIdle},
+		load: loadtest.Plan{Subscribers: 15_000, Channels: 15_000, Settle: settleIdle},
 		rows: []row{
 			{"idle SSE subscribers, 15,000 each on its own channel: memory each, KiB", memory, []bound{atMost(3.0)}},
 			{"their arrival, all: seconds", connectSeconds, nil},
 		},
 	}, {
 		name: "waiting-polls",
-		load: loadtest.Options{Subscribers: 10_000, Poll: true, Settle: settleIdle},
+		load: loadtest.Plan{Subscribers: 10_000, Transport: loadtest.LongPoll, Settle: settleIdle},
 		rows: []row{
 			{"waiting long-polls, 10,000: memory each, KiB", memory, []bound{atMost(3.0)}},
 		},
 	}, {
 		name: "steady",
-		load: loadtest.Options{Subscribers: 10_000, Messages: 50, Rate: 5, Size: messageSize, Settle: settle},
+		load: loadtest.Plan{Subscribers: 10_000, Messages: 50, Rate: 5, Size: messageSize, Settle: settle},
 		bare: true,
 		rows: []row{
 			{"10,000 subscribers, 5 messages/s: server CPU per delivery, µs", cpu, []bound{atMost(1.2).times(bare), below(nchan)}},
@@ -63,32 +63,32 @@ var scenarios = []scenario{
 		},
 	}, {
 		name: "busy",
-		load: loadtest.Options{Subscribers: 5_000, Messages: 400, Rate: 40, Publishers: 8, Size: messageSize, Settle: settle},
+		load: loadtest.Plan{Subscribers: 5_000, Messages: 400, Rate: 40, Publishers: 8, Size: messageSize, Settle: settle},
 		rows: []row{
 			{"5,000 subscribers, 40 messages/s offered: deliveries/s", perSecond, []bound{atLeast(2).times(nchan)}},
 			{"the same: server CPU per delivery, µs", cpu, []bound{atMost(0.5).times(nchan)}},
 		},
 	}, {
 		name: "flat-out",
-		load: loadtest.Options{Subscribers: 1_000, Messages: 1_000, Publishers: 4, Size: messageSize, Settle: settle},
+		load: loadtest.Plan{Subscribers: 1_000, Messages: 1_000, Publishers: 4, Size: messageSize, Settle: settle},
 		rows: []row{
 			{"1,000 messages flat out to 1,000 subscribers, all, in order, once: deliveries/s", perSecond, []bound{atLeast(2.5).times(nchan)}},
 		},
 	}, {
 		name: "polls",
-		load: loadtest.Options{Subscribers: 5_000, Poll: true, Messages: 40, Rate: 4, Size: messageSize, Settle: settle},
+		load: loadtest.Plan{Subscribers: 5_000, Transport: loadtest.LongPoll, Messages: 40, Rate: 4, Size: messageSize, Settle: settle},
 		rows: []row{
 			{"5,000 long-pollers, 4 messages/s: server CPU per delivery, µs", cpu, []bound{atMost(1.2).times(nchan)}},
 		},
 	},
 }
 
-func memory(r *loadtest.Result) float64         { return r.MemoryKiB }
-func connectCPU(r *loadtest.Result) float64     { return r.ConnectCPUMicros }
-func connectSeconds(r *loadtest.Result) float64 { return r.ConnectSeconds }
-func cpu(r *loadtest.Result) float64            { return r.CPUMicros }
-func p99(r *loadtest.Result) float64            { return r.Latency.P99MS }
-func perSecond(r *loadtest.Result) float64      { return r.PerSecond }
+func memory(r *loadtest.Result) float64         { return r.Cost.IdleKiB }
+func connectCPU(r *loadtest.Result) float64     { return r.Cost.ConnectMicros }
+func connectSeconds(r *loadtest.Result) float64 { return r.Arrival.Seconds }
+func cpu(r *loadtest.Result) float64            { return r.Cost.DeliveryMicros }
+func p99(r *loadtest.Result) float64            { return r.Delivery.Latency.P99 }
+func perSecond(r *loadtest.Result) float64      { return r.Delivery.PerSecond }
 
 func scenarioNames() (names []string) {
 	for _, s := range scenarios {

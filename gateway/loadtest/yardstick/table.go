@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,7 +25,7 @@ func writeTable(w io.Writer, chosen []scenario, all measurements) {
 	}
 	for _, s := range chosen {
 		for _, name := range []string{comet, nchan, bare} {
-			if t := troubles(all[s.name][name]); t != (loadtest.Trouble{}) {
+			if t := troubles(all[s.name][name]); !t.None() {
 				fmt.Fprintf(w, "\n%s, %s: %s.\n", s.name, name, troubleText(t))
 			}
 		}
@@ -65,10 +66,11 @@ func (r row) verdict(values map[string]float64, rounds []*loadtest.Result) strin
 			met = "no"
 		}
 	}
+	trouble := troubles(rounds)
 	switch {
 	case len(r.bounds) == 0:
 		return ""
-	case troubles(rounds) != (loadtest.Trouble{}):
+	case !trouble.None():
 		return "no: see below"
 	}
 	return met
@@ -107,28 +109,37 @@ func number(x float64) string {
 // troubles is the sum over the rounds.
 func troubles(rounds []*loadtest.Result) (sum loadtest.Trouble) {
 	for _, r := range rounds {
-		sum.Missing += r.Trouble.Missing
+		sum.Lost += r.Trouble.Lost
 		sum.Repeated += r.Trouble.Repeated
-		sum.Disordered += r.Trouble.Disordered
+		sum.OutOfOrder += r.Trouble.OutOfOrder
 		sum.Unknown += r.Trouble.Unknown
-		sum.Closed += r.Trouble.Closed
+		sum.Gaps += r.Trouble.Gaps
 		sum.Orders += r.Trouble.Orders
+		for kind, n := range r.Trouble.Errors {
+			if sum.Errors == nil {
+				sum.Errors = make(map[string]int64)
+			}
+			sum.Errors[kind] += n
+		}
 	}
 	return sum
 }
 
 func troubleText(t loadtest.Trouble) string {
 	var parts []string
-	for _, p := range []struct {
-		count int
-		what  string
-	}{
-		{t.Missing, "deliveries missing"}, {t.Repeated, "repeated"}, {t.Disordered, "out of order"},
-		{t.Unknown, "of unknown messages"}, {t.Closed, "connections closed"}, {t.Orders, "other orders than the first subscriber's"},
-	} {
-		if p.count > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", p.count, p.what))
+	add := func(count int64, what string) {
+		if count > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count, what))
 		}
+	}
+	add(t.Lost, "deliveries missing")
+	add(t.Repeated, "repeated")
+	add(t.OutOfOrder, "out of order")
+	add(t.Unknown, "of unknown messages")
+	add(t.Gaps, "gaps told")
+	add(int64(t.Orders), "channels with different orders")
+	for _, kind := range slices.Sorted(maps.Keys(t.Errors)) {
+		add(t.Errors[kind], "errors: "+kind)
 	}
 	return strings.Join(parts, ", ")
 }

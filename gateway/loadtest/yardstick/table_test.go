@@ -12,7 +12,7 @@ import (
 func TestTable(t *testing.T) {
 	results := func(values ...float64) (all []*loadtest.Result) {
 		for _, v := range values {
-			all = append(all, &loadtest.Result{CPUMicros: v, PerSecond: 1000 * v})
+			all = append(all, &loadtest.Result{Cost: loadtest.Cost{DeliveryMicros: v}, Delivery: loadtest.Delivery{PerSecond: 1000 * v}})
 		}
 		return all
 	}
@@ -24,7 +24,7 @@ func TestTable(t *testing.T) {
 	}}, {name: "lossy", rows: []row{{"cost", cpu, []bound{below(nchan)}}}},
 		{name: "not run", rows: []row{{"cost", cpu, []bound{atMost(1)}}}}}
 	lossy := results(1)
-	lossy[0].Trouble.Missing = 3
+	lossy[0].Trouble.Lost = 3
 	all := measurements{
 		"a":     {comet: results(9, 3, 4), nchan: results(7, 9), bare: results(3)},
 		"lossy": {comet: lossy, nchan: results(9)},

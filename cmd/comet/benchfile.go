@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// A file for results is named by a flag: none, if empty, or - for the standard
+// output. It is written whole or not at all: beside it first, then renamed.
+
+// canWrite finds out whether writeWhole could write the file now, before a long
+// run whose results it is for.
+func canWrite(flag, path string) error {
+	if path == "" || path == "-" || isDevice(path) {
+		return nil
+	}
+	beside, err := createBeside(path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	return errors.Join(beside.Close(), os.Remove(beside.Name()))
+}
+
+// writeWhole has write write the file.
+func writeWhole(cmd *cobra.Command, flag, path string, write func(io.Writer) error) error {
+	var err error
+	switch {
+	case path == "":
+	case path == "-":
+		err = write(cmd.OutOrStdout())
+	case isDevice(path):
+		var f *os.File
+		if f, err = os.OpenFile(path, os.O_WRONLY, 0); err == nil {
+			err = errors.Join(write(f), f.Close())
+		}
+	default:
+		err = replace(path, write)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	return nil
+}
+
+// isDevice says whether path is there and nothing that a file could take the
+// place of, as /dev/stdout or a pipe.
+func isDevice(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
+}
+
+func replace(path string, write func(io.Writer) error) error {
+	beside, err := createBeside(path)
+	if err != nil {
+		return err
+	}
+	buffer := bufio.NewWriter(beside)
+	if err = errors.Join(write(buffer), buffer.Flush(), beside.Close()); err == nil {
+		err = os.Rename(beside.Name(), target(path))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(beside.Name()))
+	}
+	return nil
+}
+
+// createBeside makes a file that can be renamed to path.
+func createBeside(path string) (*os.File, error) {
+	path = target(path)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, &os.PathError{Op: "write", Path: path, Err: syscall.EISDIR}
+	}
+	folder, name := filepath.Split(path)
+	return os.OpenFile(fmt.Sprintf("%s.%s.%d", folder, name, os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+}
+
+// target is where a link leads: the link stays.
+func target(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// childNode is a node in a process of its own, in memory, on a free port.
+type childNode struct {
+	command *exec.Cmd
+	kill    context.CancelFunc
+	ended   chan struct{} // closed by run
+
+	// Valid once it serves.
+	url string
+}
+
+// childStart is how long a node may take until it serves.
+const childStart = 10 * time.Second
+
+// startChildNode returns when the node serves. It has the default settings,
+// whatever the environment says. It runs until stop is called, even if ctx ends
+// after this function.
+func startChildNode(ctx context.Context) (*childNode, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	running, kill := context.WithCancel(context.WithoutCancel(ctx))
+	n := &childNode{
+		command: exec.CommandContext(running, self, "serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--log-format", "json"),
+		kill:    kill,
+		ended:   make(chan struct{}),
+	}
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "COMET_") {
+			n.command.Env = append(n.command.Env, v)
+		}
+	}
+	setApart(n.command)
+	serving := make(chan error, 1)
+	go n.run(serving)
+	select {
+	case err = <-serving:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-time.After(childStart):
+		err = fmt.Errorf("it does not serve after %v", childStart)
+	}
+	if err != nil {
+		n.stop()
+		return nil, fmt.Errorf("start a node: %w", err)
+	}
+	return n, nil
+}
+
+// run runs the node to its end. It does so on one thread: Linux ends the child
+// when the thread that started it does, not only with the process
+// (https://go.dev/issue/27505).
+func (n *childNode) run(serving chan<- error) {
+	defer close(n.ended)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	log, err := n.command.StderrPipe()
+	if err == nil {
+		err = n.command.Start()
+	}
+	if err != nil {
+		serving <- err
+		return
+	}
+	serving <- n.readURL(log)
+	_, _ = io.Copy(io.Discard, log) // a full pipe would hold the node up
+	_ = n.command.Wait()            // it was killed
+}
+
+// readURL reads the log until it says where the node serves.
+func (n *childNode) readURL(log io.Reader) error {
+	last := "nothing logged"
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		last = lines.Text()
+		var line struct{ Msg, URL string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
+			n.url = line.URL
+			return nil
+		}
+	}
+	return errors.New("it ended: " + last)
+}
+
+func (n *childNode) pid() int { return n.command.Process.Pid }
+
+// stop ends the node; nothing that it holds is worth a goodbye.
+func (n *childNode) stop() {
+	n.kill()
+	<-n.ended
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"comet/gateway/loadtest"
+	"comet/gateway/loadtest/report"
+)
+
+// progress shows a run while it goes on. Its methods are not called
+// concurrently.
+type progress interface {
+	show(loadtest.Second)
+	end() // leaves the screen to what comes next
+}
+
+// newProgress is a bar on a terminal, else lines.
+func newProgress(w io.Writer, p *loadtest.Plan) progress {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return newBar(f, p)
+	}
+	return &lines{w: w}
+}
+
+// lines writes a line at the start of each phase, and every few seconds.
+type lines struct {
+	w     io.Writer
+	phase string
+	at    float64 // of the last line
+}
+
+// linesApart is in seconds.
+const linesApart = 5
+
+func (l *lines) show(s loadtest.Second) {
+	if s.Phase == l.phase && s.At < l.at+linesApart {
+		return
+	}
+	l.phase, l.at = s.Phase, s.At
+	fmt.Fprintf(l.w, "%4.0f s  %-7s %s\n", s.At, s.Phase, report.Line(&s))
+}
+
+func (l *lines) end() {}
+
+// bar is a line on a terminal, with the share of the phase that is done.
+type bar struct {
+	terminal  *os.File
+	plan      *loadtest.Plan
+	line      *progressbar.ProgressBar
+	phase     string
+	began     float64 // of the phase, in seconds
+	published int
+}
+
+const (
+	barParts = 1000
+	barWidth = 8
+	barRest  = barWidth + len(" 100% ||  ") // columns that are not the line's text
+)
+
+func newBar(terminal *os.File, p *loadtest.Plan) *bar {
+	return &bar{terminal: terminal, plan: p, line: progressbar.NewOptions(barParts,
+		progressbar.OptionSetWriter(terminal),
+		progressbar.OptionSetWidth(barWidth),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionShowDescriptionAtLineEnd(),
+		progressbar.OptionSetRenderBlankState(true),
+		progressbar.OptionSetTheme(progressbar.ThemeASCII))}
+}
+
+func (b *bar) show(s loadtest.Second) {
+	if s.Phase != b.phase {
+		b.phase, b.began = s.Phase, s.At-1
+	}
+	b.published += s.Published
+	text := fmt.Sprintf("%s %s", s.Phase, report.Line(&s))
+	// A text that does not fit would leave its rest on the screen.
+	if columns, _, err := term.GetSize(int(b.terminal.Fd())); err == nil {
+		text = text[:min(len(text), max(0, columns-barRest))]
+	}
+	b.line.Describe(text)
+	// One part less than all: the bar must not think that it is complete.
+	_ = b.line.Set(int(min(max(b.share(&s), 0), 1) * (barParts - 1))) // the terminal is gone
+}
+
+// share is how much of the phase is done.
+func (b *bar) share(s *loadtest.Second) float64 {
+	switch p := b.plan; {
+	case s.Phase == "arrive":
+		return float64(s.Connected) / float64(max(p.Subscribers, 1))
+	case s.Phase == "settle" && p.Settle > 0:
+		return (s.At - b.began) / p.Settle.Seconds()
+	case s.Phase == "deliver" && p.Messages > 0:
+		return float64(b.published) / float64(p.Messages)
+	case s.Phase == "deliver" && p.Duration > 0:
+		return (s.At - b.began) / p.Duration.Seconds()
+	}
+	return 1
+}
+
+func (b *bar) end() { _ = b.line.Clear() }

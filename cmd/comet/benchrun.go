@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"comet/gateway/loadtest"
+	"comet/gateway/loadtest/report"
+)
+
+type benchRunOptions struct {
+	plan       loadtest.Plan
+	transport  transport
+	size       size
+	churn      share
+	agents     []string
+	agentToken string
+	json       string
+	report     string
+	own        bool
+}
+
+func newBenchRun() *cobra.Command {
+	var o benchRunOptions
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Load a server and account for every message",
+		Long: `Let subscribers arrive at the nodes, publish to them, and tell what came of it:
+messages lost, repeated and out of order, latencies, and with --pid or --metrics
+what it cost the server. Any message lost, repeated or out of order makes the exit
+status 1, and so do subscribers that did not get in and messages that the server
+refused. Ctrl-C ends early, with the results so far.`,
+		Example: `  comet bench run --nodes http://127.0.0.1:8080
+  comet bench run --nodes http://127.0.0.1:8081,http://127.0.0.1:8082 --subscribers 20000 --channels 100 --churn 1% --report report.html
+  comet bench run --nodes http://127.0.0.1:8080 --subscribers 10000 --duration 0     # only idle connections
+  comet bench run --preset nchan --nodes http://127.0.0.1:80 --json -
+  comet bench run --nodes http://127.0.0.1:3000 --subscribe-url '/events/{channel}' --publish-url '/send/{channel}'`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return benchRun(cmd, &o) },
+	}
+	o.addLoad(cmd)
+	o.addTarget(cmd)
+	o.addOutput(cmd)
+	return cmd
+}
+
+func (o *benchRunOptions) addLoad(cmd *cobra.Command) {
+	f, p := cmd.Flags(), &o.plan
+	o.transport, o.size = transport(loadtest.SSE), 100
+	f.IntVar(&p.Subscribers, "subscribers", 1000, "how many")
+	f.IntVar(&p.Channels, "channels", 1, "channels that the subscribers are spread over, one each")
+	f.Var(&o.transport, "transport", "how they get messages: sse, poll (long-polls), short-poll or mixed (sse and poll)")
+	f.DurationVar(&p.Interval, "interval", time.Second, "between two short polls of a subscriber")
+	f.DurationVar(&p.Ramp, "ramp", 0, "let the subscribers arrive over this time (default as fast as they get in)")
+	f.DurationVar(&p.Settle, "settle", time.Second, "quiet time after the arrival, before memory is read and the first message sent")
+	f.Var(&o.churn, "churn", "subscribers that disconnect and resume at another node, each second: 1% or 0.01")
+	f.Float64Var(&p.Rate, "rate", 10, "messages published a second, over all channels; 0 for flat out")
+	f.DurationVar(&p.Duration, "duration", 10*time.Second, "how long to publish; 0 with no --messages for not at all")
+	f.IntVar(&p.Messages, "messages", 0, "how many messages to publish (default as many as rate and duration give)")
+	f.Var(&o.size, "size", "bytes of a message")
+	f.IntVar(&p.Publishers, "publishers", 1, "connections to publish over")
+	f.DurationVar(&p.Patience, "patience", 5*time.Second, "how long no delivery may come before what is missing counts as lost")
+	f.Uint64Var(&p.Seed, "seed", 1, "of every random choice: the same seed repeats them")
+	f.StringSliceVar(&o.agents, "agents", nil, "machines with 'comet bench agent' that hold the subscribers, host:port each (default this one)")
+	f.StringVar(&o.agentToken, "agent-token", "", "what the agents want to hear (better "+agentTokenVariable+")")
+}
+
+func (o *benchRunOptions) addTarget(cmd *cobra.Command) {
+	f, p, t := cmd.Flags(), &o.plan, &o.plan.Target
+	f.StringSliceVar(&t.Nodes, "nodes", nil, "URLs of the nodes, or of a load balancer")
+	f.StringVar(&t.Preset, "preset", "", "what the server is: comet, nchan, mercure, centrifugo or custom (default comet, or custom with --subscribe-url)")
+	f.StringVar(&t.Token, "token", "", "sent as Authorization: Bearer (better "+benchTokenVariable+")")
+	f.StringArrayVar(&t.Headers, "header", nil, "'Name: value' on each request; may be repeated")
+	f.StringVar(&t.SubscribeURL, "subscribe-url", "", "of a custom server: URL or path of the event stream, with {channel} and, to resume, {cursor}")
+	f.StringVar(&t.PublishURL, "publish-url", "", "of a custom server: URL or path to publish to, with {channel}")
+	f.StringVar(&t.PublishBody, "publish-body", "", "of a custom server: with {data} and {channel} (default {data})")
+	f.StringVar(&t.PublishMethod, "publish-method", "", "of a custom server (default POST)")
+	f.IntSliceVar(&p.ServerPIDs, "pid", nil, "processes of the server, to charge for CPU and memory")
+	f.IntSliceVar(&p.StorePIDs, "store-pid", nil, "processes behind the server, as Redis; charged apart")
+	f.StringVar(&p.MetricsURL, "metrics", "", "Prometheus metrics of the server, where its processes are elsewhere")
+	addOwn(cmd, &o.own)
+}
+
+func (o *benchRunOptions) addOutput(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.json, "json", "", "file for the result as JSON; - for the standard output")
+	cmd.Flags().StringVar(&o.report, "report", "", "file for a page with charts, as report.html")
+	_ = cmd.MarkFlagFilename("json", "json") // these fail only for an unknown flag
+	_ = cmd.MarkFlagFilename("report", "html")
+}
+
+// complete fills in what depends on several flags and on the environment, and
+// checks it all.
+func (o *benchRunOptions) complete(cmd *cobra.Command) error {
+	p, t := &o.plan, &o.plan.Target
+	p.Transport, p.Size, p.Churn = loadtest.Transport(o.transport), int(o.size), float64(o.churn)
+	t.Token, o.agentToken = secret(t.Token, benchTokenVariable), secret(o.agentToken, agentTokenVariable)
+	set := cmd.Flags().Changed
+	if p.Messages > 0 && !set("duration") {
+		p.Duration = 0 // until they are sent
+	}
+	if p.Messages == 0 && p.Duration == 0 && !set("rate") {
+		p.Rate = 0
+	}
+	switch {
+	case t.Preset != "":
+	case t.SubscribeURL != "":
+		t.Preset = "custom"
+	default:
+		t.Preset = "comet"
+	}
+	if o.report == "-" {
+		return &usageError{errors.New("--report: a page is no text for a terminal: name a file")}
+	}
+	if err := flagMistakes(cmd, p.Validate()); err != nil {
+		return err
+	}
+	return own(cmd, t, o.own)
+}
+
+func benchRun(cmd *cobra.Command, o *benchRunOptions) error {
+	if err := o.complete(cmd); err != nil {
+		return err
+	}
+	if err := errors.Join(canWrite("--json", o.json), canWrite("--report", o.report)); err != nil {
+		return err
+	}
+	result, err := runLoad(cmd, o.plan, loadtest.DialAgents(o.agents, o.agentToken))
+	if err != nil {
+		return err
+	}
+	err = o.write(cmd, result)
+	if bad := verdict(result); bad != nil || err != nil {
+		return errors.Join(bad, err)
+	}
+	return cmd.Context().Err() // interrupted
+}
+
+// write puts the result wherever it is wanted, and the table on the standard
+// output unless that is for the JSON.
+func (o *benchRunOptions) write(cmd *cobra.Command, result *loadtest.Result) error {
+	table := cmd.OutOrStdout()
+	if o.json == "-" {
+		table = cmd.ErrOrStderr()
+	}
+	return errors.Join(
+		report.WriteTable(table, result),
+		writeWhole(cmd, "--json", o.json, func(w io.Writer) error { return writeJSON(w, result) }),
+		writeWhole(cmd, "--report", o.report, func(w io.Writer) error { return report.WriteHTML(w, result) }))
+}
+
+func writeJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(value)
+}
