@@ -39,8 +39,15 @@ func (l *loader) checkRedisAddresses() {
 	if slices.ContainsFunc(r.Addresses, isSocket) && (len(r.Addresses) > 1 || r.Master != "") {
 		l.contradict("redis.addresses", "has a Unix socket, which must be the only address and goes with no redis.master")
 	}
-	if len(r.Addresses) > 1 && r.Master == "" && r.DB != 0 {
-		l.contradict("redis.db", "goes with one address or with redis.master: several addresses are a Redis Cluster, which has only database 0")
+	isCluster := r.Cluster || len(r.Addresses) > 1 && r.Master == ""
+	if isCluster && r.DB != 0 {
+		l.contradict("redis.db", "goes with one address or with redis.master: redis.cluster, or several addresses, is a Redis Cluster, which has only database 0")
+	}
+	if r.Cluster && r.Master != "" {
+		l.contradict("redis.cluster", "contradicts redis.master: a Redis Cluster needs no Sentinels")
+	}
+	if r.Master == "" && (r.SentinelUsername != "" || r.SentinelPassword.Reveal() != "") {
+		l.contradict("redis.sentinel_password", "is of no use without redis.master: set that, or remove this and redis.sentinel_username")
 	}
 }
 

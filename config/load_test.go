@@ -23,7 +23,7 @@ func TestDefaults(t *testing.T) {
 	want := Settings{
 		HTTP:    HTTP{Listen: "127.0.0.1:8080", Heartbeat: 25 * time.Second},
 		Admin:   Admin{Listen: "127.0.0.1:9090"},
-		Redis:   Redis{Prefix: "comet", Timeout: 3 * time.Second},
+		Redis:   Redis{Prefix: "comet", Timeout: 3 * time.Second, Relays: 1, Inline: 16 << 10},
 		History: History{Size: 1000, TTL: 24 * time.Hour},
 		Limits:  Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second},
 		Log:     Log{Level: slog.LevelInfo, Format: "text"},
@@ -46,6 +46,9 @@ func sample(t *testing.T) map[string]string {
 		"admin.listen":             "127.0.0.1:0",
 		"redis.addresses":          "one:1,two:2",
 		"redis.master":             "primary",
+		"redis.sentinel_username":  "watch",
+		"redis.sentinel_password":  "hunter3",
+		"redis.cluster":            "true",
 		"redis.username":           "alice",
 		"redis.password":           "hunter2",
 		"redis.password_file":      writeFile(t, "password", "hunter2\n"),
@@ -55,6 +58,9 @@ func sample(t *testing.T) map[string]string {
 		"redis.tls.server_name":    "redis.example",
 		"redis.prefix":             "other-1",
 		"redis.timeout":            "250ms",
+		"redis.min_replicas":       "2",
+		"redis.relays":             "4",
+		"redis.inline":             "2KiB",
 		"history.size":             "77",
 		"history.ttl":              "36h",
 		"auth.anonymous.subscribe": "public/**,news",
@@ -72,6 +78,9 @@ func sample(t *testing.T) map[string]string {
 
 // needs is what a setting takes for granted.
 var needs = map[string]map[string]string{
+	"redis.sentinel_username": {"redis.addresses": "r:1", "redis.master": "m"},
+	"redis.sentinel_password": {"redis.addresses": "r:1", "redis.master": "m"},
+
 	"redis.tls.ca":          {"redis.addresses": "r:1", "redis.tls.enabled": "true"},
 	"redis.tls.server_name": {"redis.addresses": "r:1", "redis.tls.enabled": "true"},
 }
@@ -119,6 +128,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 func TestSettingsLand(t *testing.T) {
 	samples := sample(t)
 	delete(samples, "redis.password_file") // contradicts redis.password
+	delete(samples, "redis.cluster")       // contradicts redis.master
 	var environ []string
 	for _, s := range Table() {
 		environ = append(environ, s.Env+"="+samples[s.Key])
@@ -136,6 +146,12 @@ func TestSettingsLand(t *testing.T) {
 			TLS:       RedisTLS{Enabled: true, CA: samples["redis.tls.ca"], ServerName: "redis.example"},
 			Prefix:    "other-1",
 			Timeout:   250 * time.Millisecond,
+
+			SentinelUsername: "watch",
+			SentinelPassword: NewSecret("hunter3"),
+			MinReplicas:      2,
+			Relays:           4,
+			Inline:           2048,
 		},
 		History: History{Size: 77, TTL: 36 * time.Hour},
 		Auth:    Auth{Anonymous{Subscribe: []string{"public/**", "news"}, Publish: []string{"chat/*"}}},

@@ -46,6 +46,13 @@ type Redis struct {
 	TLS          RedisTLS
 	Prefix       string
 	Timeout      time.Duration
+
+	Cluster          bool // even with one address
+	SentinelUsername string
+	SentinelPassword Secret
+	MinReplicas      int
+	Relays           int
+	Inline           ByteSize
 }
 
 // RedisTLS is made into a tls.Config by Settings.RedisTLS.

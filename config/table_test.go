@@ -91,6 +91,9 @@ admin:
 redis:
   addresses: ["r:1"]  # COMET_REDIS_ADDRESSES
   master: ""  # default
+  sentinel_username: ""  # default
+  sentinel_password: ""  # default
+  cluster: false  # default
   username: ""  # default
   # password: "******"  # COMET_REDIS_PASSWORD
   password_file: ""  # default
@@ -101,6 +104,9 @@ redis:
     server_name: ""  # default
   prefix: "comet"  # default
   timeout: 3s  # default
+  min_replicas: 0  # default
+  relays: 1  # default
+  inline: 16KiB  # default
 history:
   size: 1000  # default
   ttl: 1h30m  # --history-ttl

@@ -44,11 +44,13 @@ type Sink interface {
 	// the order of its log, until Lost or Unsubscribe. What was published
 	// before must be read. It is called anew after each Lost.
 	Subscribed(channel string)
-	// Received: a message of a subscribed channel. The sink keeps m.
+	// Received: a message of a subscribed channel, or one without Data that is
+	// only announced, because it is too large to be relayed: it is in the log.
+	// The sink keeps m.
 	Received(m *Message)
-	// Lost: any number of messages of every channel may have been missed, and
+	// Lost: any number of messages of these channels may have been missed, and
 	// none comes until Subscribed.
-	Lost()
+	Lost(channels ...string)
 }
 
 // Receipt is the outcome of one draft.
@@ -69,6 +71,9 @@ type Query struct {
 	// message and, with Backward, after the last.
 	Cursor   ID
 	Backward bool
+	// Gen is the generation that the reader was in last, which may be another
+	// than Cursor's, see Cursor: it is what Page.Alive is about. Zero: none.
+	Gen Generation
 	// Limit is 0 to MaxPage messages; 0 asks for End and Gen alone.
 	Limit int
 }
@@ -78,7 +83,12 @@ type Page struct {
 	Gen      Generation // of the primary that answered; never 0
 	End      ID         // the newest message's; zero: no log, or an empty one
 	Messages []*Message
-	Err      error // then nothing else is set
+	// Alive are other generations that did not end: a primary of theirs lived on
+	// after the page was read. A channel that one of them had before has moved
+	// between primaries, as in a Redis Cluster, or its primary has begun another
+	// generation in the same life; it lost nothing on the way.
+	Alive []Generation
+	Err   error // then nothing else is set
 }
 
 // Errors that every broker returns, wrapped.

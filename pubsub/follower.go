@@ -1,5 +1,7 @@
 package pubsub
 
+import "slices"
+
 // Item is one thing that a subscriber gets from one channel: a message or a
 // gap. Items are shared and never change.
 type Item struct {
@@ -19,9 +21,15 @@ func (it *Item) silent() bool { return it.Message == nil && it.Gap == nil }
 // a relayed message is at most appended (see tail.live) and otherwise a reason
 // to read. It does no I/O: ask for query, and take what the broker answers.
 type follower struct {
-	channel string
-	at      Cursor // everything up to here was taken
-	fork    *fork  // set while it is being looked for
+	channel    string
+	replicated bool   // see Options.Replicated
+	at         Cursor // everything up to here was taken
+	fork       *fork  // set while it is being looked for
+	alive      []Generation
+}
+
+func newFollower(channel string, o *Options) follower {
+	return follower{channel: channel, replicated: o.Replicated}
 }
 
 // fork is the search for the point up to which the log still is the one that
@@ -37,9 +45,9 @@ type fork struct {
 // query is what to read next; limit is 1 to MaxPage.
 func (f *follower) query(limit int) Query {
 	if f.fork != nil {
-		return Query{Channel: f.channel, Cursor: f.fork.before, Backward: true, Limit: limit}
+		return Query{Channel: f.channel, Cursor: f.fork.before, Backward: true, Gen: f.at.Gen, Limit: limit}
 	}
-	return Query{Channel: f.channel, Cursor: f.at.ID, Limit: limit}
+	return Query{Channel: f.channel, Cursor: f.at.ID, Gen: f.at.Gen, Limit: limit}
 }
 
 // take judges the answer to query(limit). unbroken says that nothing can have
@@ -47,6 +55,7 @@ func (f *follower) query(limit int) Query {
 // says that f.at is the end of the log at the moment of the page; if not,
 // query again.
 func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done bool) {
+	f.alive = p.Alive
 	if f.fork != nil {
 		return f.walk(p, limit), false
 	}
@@ -88,8 +97,12 @@ func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done b
 	return items, true
 }
 
-// failedOver reports whether gen is another generation than the one followed.
-func (f *follower) failedOver(gen Generation) bool { return f.at.Gen != 0 && f.at.Gen != gen }
+// failedOver reports whether gen is another generation than the one followed,
+// which may have taken messages that gen's primary never had. If the one
+// followed is alive, the channel has only moved, with all that was in it.
+func (f *follower) failedOver(gen Generation) bool {
+	return f.at.Gen != 0 && f.at.Gen != gen && !f.replicated && !slices.Contains(f.alive, f.at.Gen)
+}
 
 // follow moves on to m, which follows without a gap.
 func (f *follower) follow(m *Message) Item {

@@ -14,7 +14,10 @@ type Options struct {
 	Linger  time.Duration // how long a channel is kept after its last subscriber left; default 5s
 	Sweep   time.Duration // how often each channel is compared with its log; default 30s
 	Timeout time.Duration // the longest wait for a channel to open, and for one read; default 3s
-	Logger  *slog.Logger  // default: none
+	// Replicated: a message is acknowledged only when it survives a failover, so
+	// that one is no gap, unless the log is found to lack messages.
+	Replicated bool
+	Logger     *slog.Logger // default: none
 }
 
 func (o Options) withDefaults() Options {
@@ -221,13 +224,13 @@ func (s relaySink) Received(m *Message) {
 	}
 }
 
-func (s relaySink) Lost() {
-	s.h.options.Logger.Warn("relay lost, subscribers stay and will be caught up")
-	s.h.mu.Lock()
-	defer s.h.mu.Unlock()
-	for _, t := range s.h.open {
-		t.mu.Lock()
-		t.lost()
-		t.mu.Unlock()
+func (s relaySink) Lost(channels ...string) {
+	s.h.options.Logger.Warn("relay lost, subscribers stay and will be caught up", "channels", len(channels))
+	for _, channel := range channels {
+		if t := s.tail(channel); t != nil {
+			t.mu.Lock()
+			t.lost()
+			t.mu.Unlock()
+		}
 	}
 }

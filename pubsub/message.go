@@ -36,6 +36,9 @@ type Message struct {
 // Ephemeral reports whether the message was only relayed and never kept.
 func (m *Message) Ephemeral() bool { return m.ID.IsZero() }
 
+// announced reports whether the message is only in the log: see Sink.Received.
+func (m *Message) announced() bool { return !m.Ephemeral() && len(m.Data) == 0 }
+
 // Reason says why messages may be missing.
 type Reason string
 

@@ -37,8 +37,12 @@ type link struct {
 	unheard  int       // subscribes that are not confirmed yet, as redisbroker counts them
 }
 
-// carried is a message, or the confirmation that the channel is subscribed.
-type carried struct{ message *Message }
+// carried is a message, only the announcement of one, or the confirmation that
+// the channel is subscribed.
+type carried struct {
+	message   *Message
+	announced bool
+}
 
 // syncRead is a read of a tail's log, in three steps: asked, answered, taken.
 type syncRead struct {
@@ -89,6 +93,13 @@ func (n *node) relay() bool {
 			n.confirmed()
 			break
 		}
+		if c.announced {
+			n.world.tell("node %d: hears of %s", n.name, n.world.name(c.message.ID))
+			announced := *c.message
+			announced.Data = nil
+			relaySink{n.hub}.Received(&announced)
+			break
+		}
 		n.world.tell("node %d: receives %s", n.name, n.world.name(c.message.ID))
 		relaySink{n.hub}.Received(c.message)
 	default:
@@ -128,7 +139,7 @@ func (n *node) lose() {
 	if n.link.up {
 		n.world.tell("node %d: link lost with %d in flight", n.name, len(n.link.flight))
 		n.link = link{}
-		relaySink{n.hub}.Lost()
+		relaySink{n.hub}.Lost(modelChannel)
 	}
 }
 

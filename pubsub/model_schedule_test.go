@@ -50,7 +50,7 @@ var kinds = []struct {
 		}
 	}},
 	{name: "publish ephemeral", weight: 2, do: func(w *world, _ operation) {
-		w.relay(&Message{Channel: modelChannel, Type: DefaultType})
+		w.relay(&Message{Channel: modelChannel, Type: DefaultType}, false)
 	}},
 	{name: "tick", weight: 12, do: func(w *world, o operation) { w.clock += uint64(1 + o.a%3) }},
 	{name: "relay", weight: 30, do: func(w *world, o operation) {
@@ -149,6 +149,7 @@ func draw(seed uint64) (setup, []operation) {
 	case onlyLog:
 		s.limits.Messages = 1000
 	}
+	s.large = r.IntN(4) == 0
 	if r.IntN(8) == 0 {
 		s.limits.Bytes = 128 * (1 + r.IntN(6))
 	}

@@ -9,6 +9,8 @@ import (
 
 const modelChannel = "model"
 
+var modelData = []byte("1")
+
 // world is one channel as the whole cluster has it: the log, its primary with
 // generation and clock, the nodes with their links, and the clients. Nothing
 // in it runs by itself; a schedule's operations move it.
@@ -38,6 +40,7 @@ type setup struct {
 	size           int // the log keeps so many messages
 	page           int // and is read so many at a time
 	limits         TailLimits
+	large          bool // every third message is too large to be relayed: it is announced
 }
 
 // accepted is a message with what became of it.
@@ -114,7 +117,7 @@ func (w *world) end() ID {
 func (w *world) publish() {
 	prev := w.end()
 	m := &accepted{
-		Message: &Message{Channel: modelChannel, Type: DefaultType, ID: NextID(prev, w.clock, w.gen), Prev: prev},
+		Message: &Message{Channel: modelChannel, Type: DefaultType, Data: modelData, ID: NextID(prev, w.clock, w.gen), Prev: prev},
 		order:   len(w.accepted), life: w.life,
 	}
 	if w.byID[m.ID] != nil || m.ID.Compare(prev) <= 0 {
@@ -127,13 +130,13 @@ func (w *world) publish() {
 		w.trim(w.size)
 	}
 	w.tell("%s accepted behind %s", w.name(m.ID), w.name(prev))
-	w.relay(m.Message)
+	w.relay(m.Message, w.large && m.order%3 == 0)
 }
 
-func (w *world) relay(m *Message) {
+func (w *world) relay(m *Message, large bool) {
 	for _, n := range w.nodes {
 		if n.link.carrying {
-			n.link.flight = append(n.link.flight, carried{message: m})
+			n.link.flight = append(n.link.flight, carried{m, large})
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (h *Hub) Subscribe(ctx context.Context, starts []Start) (*Subscriber, error
 	}
 	s := &Subscriber{hub: h, woken: make(chan struct{}, 1), retry: newBackoff()}
 	for _, start := range starts {
-		s.places = append(s.places, &place{tail: h.acquire(start.Channel), replay: follower{channel: start.Channel}})
+		s.places = append(s.places, &place{tail: h.acquire(start.Channel), replay: newFollower(start.Channel, &h.options)})
 	}
 	for i, start := range starts {
 		if err := s.enter(ctx, s.places[i], start.From); err != nil {

@@ -109,6 +109,8 @@ func (t *tail) judge(m *Message) verdict {
 		return surprising
 	case m.ID.Compare(at.ID) <= 0:
 		return dropped // had already, or a read has gone past it
+	case m.announced():
+		return surprising
 	case m.Prev == at.ID, m.Prev.IsZero() && t.unbroken:
 		// A zero prev: quiet until its log expired, and nothing missed.
 		t.append(t.follow.follow(m))

@@ -32,10 +32,6 @@ func newBrokers(s *config.Settings, logger *slog.Logger) func(context.Context) (
 // newRedisBroker connects to Redis. One that refuses is an error; one that is
 // away is not, because nodes and Redis may start in any order.
 func newRedisBroker(ctx context.Context, s *config.Settings, logger *slog.Logger) (pubsub.Broker, error) {
-	password, err := s.RedisPassword()
-	if err != nil {
-		return nil, err
-	}
 	tls, err := s.RedisTLS()
 	if err != nil {
 		return nil, err
@@ -45,7 +41,8 @@ func newRedisBroker(ctx context.Context, s *config.Settings, logger *slog.Logger
 		Addresses: s.Redis.Addresses,
 		Master:    s.Redis.Master,
 		Username:  s.Redis.Username,
-		Password:  password,
+		Password:  s.RedisPassword,
+		Cluster:   s.Redis.Cluster,
 		DB:        s.Redis.DB,
 		TLS:       tls,
 		Timeout:   s.Redis.Timeout,
@@ -53,7 +50,13 @@ func newRedisBroker(ctx context.Context, s *config.Settings, logger *slog.Logger
 		Size:      s.History.Size,
 		TTL:       s.History.TTL,
 		KeyWindow: keyWindow,
-		Logger:    logger,
+
+		SentinelUsername: s.Redis.SentinelUsername,
+		SentinelPassword: s.Redis.SentinelPassword.Reveal(),
+		MinReplicas:      s.Redis.MinReplicas,
+		Links:            s.Redis.Relays,
+		Inline:           int(s.Redis.Inline),
+		Logger:           logger,
 	})
 	if err != nil {
 		return nil, err

@@ -45,7 +45,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 		return nil, err
 	}
 	logger = logger.With("node", name)
-	hub := pubsub.NewHub(b, pubsub.Options{Timeout: s.Redis.Timeout, Logger: logger})
+	hub := pubsub.NewHub(b, pubsub.Options{Timeout: s.Redis.Timeout, Replicated: s.Redis.MinReplicas > 0, Logger: logger})
 	g := gateway.New(gateway.Options{
 		Hub:       hub,
 		Node:      name,

@@ -8,14 +8,10 @@ package redisbroker
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
-
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"comet/pubsub"
 )
@@ -25,30 +21,40 @@ type Options struct {
 	Addresses []string // host:port or the path of a socket; several: Redis Cluster, or Sentinels with Master
 	Master    string   // the name that the Sentinels know the primary by
 	Username  string
-	Password  string
+	Password  func() (string, error) // asked for each new connection; nil: none
+	Cluster   bool                   // a Redis Cluster, even with one address
 	DB        int
-	TLS       *tls.Config   // nil: plain
-	Timeout   time.Duration // of dialling, and of each command; default 3s
-	Prefix    string        // of every key and pub/sub channel; default comet
+	TLS       *tls.Config // nil: plain
+
+	SentinelUsername, SentinelPassword string
+
+	Timeout time.Duration // of dialling, and of each command; default 3s
+	Prefix  string        // of every key and pub/sub channel; default comet
 
 	Size      int           // newest messages kept a channel, at least (Redis trims in blocks of some 100)
 	TTL       time.Duration // a log goes when nothing was published for so long
 	KeyWindow time.Duration // how long an idempotency key is remembered
+
+	MinReplicas int // replicas that must have a publish before it is acknowledged
+	Links       int // relay connections, but on Redis Cluster, which has one a primary; default 1
+	Inline      int // data of more bytes is not relayed but read by each node; default 16 KiB
 
 	Logger *slog.Logger // default: none
 }
 
 // Broker implements pubsub.Broker.
 type Broker struct {
-	options Options
-	keys    keys
-	logger  *slog.Logger
-	client  redis.UniversalClient
-	shared  *redis.AutoPipeliner // concurrent publishes share its pipelines
-	ctx     context.Context      // ends with Close
-	cancel  context.CancelFunc
-	busy    sync.WaitGroup // calls under way, so that Close can wait
-	wanted  wanted
+	options   Options
+	keys      keys
+	logger    *slog.Logger
+	topology  topology
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	busy      sync.WaitGroup // calls under way, so that Close can wait
+	wanted    wanted
+	health    health
+	confirmed confirmations
+	lives     lives
 
 	mu     sync.Mutex
 	closed bool
@@ -62,37 +68,29 @@ func New(o Options) (*Broker, error) {
 	if o.Prefix == "" {
 		o.Prefix = "comet"
 	}
+	if o.Links == 0 {
+		o.Links = 1
+	}
+	if o.Inline == 0 {
+		o.Inline = 16 << 10
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	client := redis.NewUniversalClient(&redis.UniversalOptions{
-		Addrs:      o.Addresses,
-		MasterName: o.Master,
-		Username:   o.Username,
-		Password:   o.Password,
-		DB:         o.DB,
-		TLSConfig:  o.TLS,
-		ClientName: "comet",
-
-		DialTimeout:           o.Timeout,
-		ReadTimeout:           o.Timeout,
-		WriteTimeout:          o.Timeout,
-		ContextTimeoutEnabled: true,
-		// A publish that was sent must never be sent again, or it could be
-		// delivered twice; reads are repeated by who asked.
-		MaxRetries: -1,
-		// Hand-overs announced by Redis Enterprise would exchange the relay's
-		// connection behind our back, see link.
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
-	shared, err := client.AutoPipeline()
+	t, err := connect(o)
 	if err != nil {
-		return nil, fmt.Errorf("redis: %w", errors.Join(err, client.Close()))
+		return nil, fmt.Errorf("redis: %w", err)
 	}
-	b := &Broker{options: o, keys: keys{o.Prefix}, logger: o.Logger, client: client, shared: shared}
+	b := &Broker{options: o, keys: keys{o.Prefix}, logger: o.Logger, topology: t}
 	b.wanted.kick = make(chan struct{}, 1)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b, nil
+}
+
+// sharded reports whether the relay is sharded pub/sub, as Redis Cluster's is.
+func (b *Broker) sharded() bool {
+	_, ok := b.topology.(*cluster)
+	return ok
 }
 
 // begin counts a call as under way and bounds it by Options.Timeout and by
@@ -122,5 +120,5 @@ func (b *Broker) Close() error {
 	if !first {
 		return nil
 	}
-	return errors.Join(b.shared.Close(), b.client.Close())
+	return b.topology.close()
 }

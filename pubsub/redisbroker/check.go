@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 
 	"comet/pubsub"
 )
@@ -40,48 +39,81 @@ func (b *Broker) Check(ctx context.Context) error {
 		return err
 	}
 	defer end()
-	info, err := b.client.Info(ctx, "server", "replication").Result()
+	primaries, err := b.topology.all(ctx)
 	if err != nil {
 		return checkError(err)
 	}
-	_, single := b.client.(*redis.Client)
-	if err := checkInfo(info, single); err != nil {
-		return err
+	for _, p := range primaries {
+		info, err := p.client.Info(ctx, "server", "replication", "memory").Result()
+		if err != nil {
+			return checkError(err)
+		}
+		if err := checkInfo(info, b.sharded()); err != nil {
+			return err
+		}
+		b.warnOfEviction(p, info)
 	}
-	// Reading a log needs what publishing needs too: scripts, and INFO in them.
-	probe := []string{b.keys.log("comet.check")}
-	if err := readScript.Run(ctx, b.client, probe, "forward", "0-0", 0).Err(); err != nil {
-		return checkError(err)
+	keys, args := []string{b.keys.check()}, []any{b.verb(), b.keys.check()}
+	cmd, _ := b.callScript(ctx, checkScript, keys, args)
+	return checkError(cmd.Err())
+}
+
+// warnOfEviction says that Redis may drop logs when its memory is full, which
+// clients would be told of as gaps, but nobody wants.
+func (b *Broker) warnOfEviction(p *primary, info string) {
+	facts := factsOf(info)
+	if policy := facts["maxmemory_policy"]; facts["maxmemory"] != "0" && policy != "noeviction" && policy != "" {
+		b.logger.Warn("redis evicts keys when its memory is full, and messages with them: set its maxmemory-policy to noeviction",
+			"address", p.address, "maxmemory-policy", policy)
 	}
-	return nil
+}
+
+// aclRules are what an ACL user needs, beside keys and channels.
+var aclRules = []string{
+	"+@read", "+@write", "+@pubsub", "+@scripting", "+@connection", "-@dangerous",
+	"+info", "+time", "+cluster|slots", "+cluster|nodes",
+}
+
+// passing are the errors of a Redis that can serve as the broker, at another
+// time.
+var passing = []string{
+	"LOADING", "BUSY", "OOM", "MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN",
+	"CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN",
 }
 
 func checkError(err error) error {
+	if err == nil {
+		return nil
+	}
 	text := err.Error()
+	code, _, _ := strings.Cut(text, " ")
 	switch {
-	case !refused(err):
-		return readError(err)
-	case strings.HasPrefix(text, "LOADING"), strings.HasPrefix(text, "CLUSTERDOWN"), strings.HasPrefix(text, "MASTERDOWN"):
+	case !refused(err), slices.Contains(passing, code):
 		return readError(err)
 	case strings.HasPrefix(text, "NOAUTH"):
 		return &RefusedError{"it wants a password: set redis.password or redis.password_file", err}
 	case strings.HasPrefix(text, "WRONGPASS"):
 		return &RefusedError{"it does not accept redis.username and redis.password", err}
-	case strings.HasPrefix(text, "NOPERM"):
-		return &RefusedError{"the user may not run what Comet needs: allow +info +@read +@write +@pubsub +@scripting on the keys and channels <redis.prefix>:*", err}
+	case strings.HasPrefix(text, "NOPERM"), strings.Contains(text, "user executing the script can't"):
+		return &RefusedError{"the user may not do what Comet needs: give it the ACL rules " + strings.Join(aclRules, " ") + " ~<redis.prefix>:* &<redis.prefix>:*", err}
 	}
 	return &RefusedError{"it refuses", err}
 }
 
-var infoLine = regexp.MustCompile(`(?m)^(redis_version|redis_mode|role):([^\r\n]*)`)
+var infoLine = regexp.MustCompile(`(?m)^(redis_version|redis_mode|role|maxmemory|maxmemory_policy):([^\r\n]*)`)
 
-// checkInfo judges the answer to INFO server replication; single says that the
-// client knows one server only.
-func checkInfo(info string, single bool) error {
+func factsOf(info string) map[string]string {
 	facts := make(map[string]string)
 	for _, m := range infoLine.FindAllStringSubmatch(info, -1) {
 		facts[m[1]] = m[2]
 	}
+	return facts
+}
+
+// checkInfo judges the answer to INFO; cluster says that a Redis Cluster is
+// expected.
+func checkInfo(info string, cluster bool) error {
+	facts := factsOf(info)
 	major, _, _ := strings.Cut(facts["redis_version"], ".")
 	if n, err := strconv.Atoi(major); err == nil && n < minVersion {
 		return &RefusedError{Message: fmt.Sprintf("it is version %s: Comet needs %d or newer", facts["redis_version"], minVersion)}
@@ -89,8 +121,8 @@ func checkInfo(info string, single bool) error {
 	switch {
 	case facts["redis_mode"] == "sentinel":
 		return &RefusedError{Message: "it is a Sentinel: set redis.master to the name of the primary that it watches"}
-	case facts["redis_mode"] == "cluster" && single:
-		return &RefusedError{Message: "it is a node of a Redis Cluster: give two or more of the nodes in redis.addresses"}
+	case facts["redis_mode"] == "cluster" && !cluster:
+		return &RefusedError{Message: "it is a node of a Redis Cluster: set redis.cluster, or give two or more of the nodes in redis.addresses"}
 	case facts["role"] == "slave":
 		return &RefusedError{Message: "it is a replica: give the address of the primary"}
 	}

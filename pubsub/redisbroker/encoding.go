@@ -13,6 +13,7 @@ import (
 //
 //	<id> SP <prev> SP <type> LF <data>     a message, as publish.lua writes it
 //	- SP <unix ms> SP <type> LF <data>     an ephemeral message
+//	! SP <id> SP <prev>                    a message that is to be read, as too large to be relayed
 
 func encodeEphemeral(d *pubsub.Draft) []byte {
 	b := make([]byte, 0, 18+len(d.Type)+len(d.Data))
@@ -24,9 +25,20 @@ func encodeEphemeral(d *pubsub.Draft) []byte {
 	return append(b, d.Data...)
 }
 
+func encodeAnnounced(id pubsub.ID) []byte {
+	b := append([]byte(nil), "! "...)
+	b = id.Append(b)
+	b = append(b, ' ')
+	return id.Append(b) // as its own predecessor: it has to be read anyway
+}
+
 var errForeign = errors.New("not written by Comet")
 
 func decodeRelayed(channel, payload string) (*pubsub.Message, error) {
+	if ids, ok := strings.CutPrefix(payload, "! "); ok {
+		id, prev, _ := strings.Cut(ids, " ")
+		return newMessage(channel, id, prev, pubsub.DefaultType, "")
+	}
 	line, data, ok1 := strings.Cut(payload, "\n")
 	first, rest, ok2 := strings.Cut(line, " ")
 	second, kind, ok3 := strings.Cut(rest, " ")
@@ -39,6 +51,9 @@ func decodeRelayed(channel, payload string) (*pubsub.Message, error) {
 			return nil, errForeign
 		}
 		return &pubsub.Message{Channel: channel, Type: kind, Data: []byte(data), Time: time.UnixMilli(ms).UTC()}, nil
+	}
+	if data == "" {
+		return nil, errForeign
 	}
 	return newMessage(channel, first, second, kind, data)
 }
@@ -64,15 +79,22 @@ func decodeEntry(channel string, entry any) (*pubsub.Message, error) {
 			data = value
 		}
 	}
+	if data == "" {
+		return nil, errForeign
+	}
 	return newMessage(channel, id, prev, kind, data)
 }
 
+// newMessage makes a message; one without data is only announced.
 func newMessage(channel, id, prev, kind, data string) (*pubsub.Message, error) {
-	m := &pubsub.Message{Channel: channel, Type: kind, Data: []byte(data)}
+	m := &pubsub.Message{Channel: channel, Type: kind}
+	if data != "" {
+		m.Data = []byte(data)
+	}
 	var err1, err2 error
 	m.ID, err1 = pubsub.ParseID(id)
 	m.Prev, err2 = pubsub.ParseID(prev)
-	if err1 != nil || err2 != nil || m.ID.Gen == 0 || kind == "" || data == "" {
+	if err1 != nil || err2 != nil || m.ID.Gen == 0 || kind == "" {
 		return nil, errForeign
 	}
 	m.Time = m.ID.Time()

@@ -33,7 +33,8 @@ func neverSent(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial" ||
 		errors.Is(err, redis.ErrPoolTimeout) ||
 		errors.Is(err, redis.ErrPoolExhausted) ||
-		errors.Is(err, redis.ErrClosed)
+		errors.Is(err, redis.ErrClosed) ||
+		errors.Is(err, pubsub.ErrUnavailable) // nobody was found to send it to
 }
 
 // readError wraps what went wrong with a read.

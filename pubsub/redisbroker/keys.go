@@ -1,6 +1,9 @@
 package redisbroker
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // keys makes the Redis names of one Comet. All keys of a channel share the
 // hash tag {channel}, so they live in one Redis Cluster slot.
@@ -16,6 +19,18 @@ func (k keys) once(channel, key string) string { return k.prefix + ":{" + channe
 
 // live is the pub/sub channel that relays the channel, see relayed.
 func (k keys) live(channel string) string { return k.prefix + ":{" + channel + "}:live" }
+
+// probe is a pub/sub channel for a link's probes; n chooses its slot.
+func (k keys) probe(unique uint64, n int) string {
+	return fmt.Sprintf("%s:{%d}:probe:%016x", k.prefix, n, unique)
+}
+
+// lives is what life.lua remembers: a hash that expires Options.TTL after it was
+// last asked for.
+func (k keys) lives() string { return k.prefix + ":lives" }
+
+// check is a key, and a pub/sub channel, that nothing is in: see check.lua.
+func (k keys) check() string { return k.prefix + ":check" }
 
 // channel is the inverse of live.
 func (k keys) channel(live string) (string, bool) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -12,48 +11,107 @@ import (
 	"comet/pubsub"
 )
 
-var errSilent = errors.New("no answer to PING")
+var (
+	errSilent = errors.New("no answer to PING")
+	errGone   = errors.New("it is no primary any more")
+)
 
 // link is one pub/sub connection, from its making to its first failure.
 // go-redis would mend it by itself, but then nobody would know what was
 // missed; so every error ends the link.
 type link struct {
 	broker  *Broker
+	key     linkKey
+	primary *primary
 	sink    pubsub.Sink
+	taken   chan<- string // to the relay: channels that the server takes away
 	pubsub  *redis.PubSub
-	carried bool // a channel was confirmed; only run's goroutine
+	probe   *probe
+	kick    chan struct{} // holds a token while changes may be non-empty
+	gone    chan struct{} // closed by leave
+	leaving sync.Once
+	err     error // why it ended; set by run
 
-	mu      sync.Mutex
-	unheard map[string]int // SUBSCRIBEs of a channel that are not confirmed yet
+	mu      sync.Mutex      // guards all below, and is held while the sink is called
+	carried map[string]bool // channels; true if confirmed
+	unheard map[string]int  // SUBSCRIBEs of a channel that are not confirmed yet
+	changes []change
+	heard   bool // a channel or the probe was confirmed
 }
 
-func newLink(b *Broker, sink pubsub.Sink) *link {
-	return &link{
-		broker:  b,
-		sink:    sink,
-		pubsub:  b.client.Subscribe(context.Background()), // connects at the first SUBSCRIBE
-		unheard: make(map[string]int),
+func newLink(r *relay, key linkKey, p *primary) *link {
+	l := &link{
+		broker: r.broker, key: key, primary: p, sink: r.sink, taken: r.taken,
+		kick: make(chan struct{}, 1), gone: make(chan struct{}),
+		carried: make(map[string]bool), unheard: make(map[string]int),
+	}
+	// Both connect at the first subscription.
+	if r.broker.sharded() {
+		l.pubsub = p.client.SSubscribe(context.Background())
+	} else {
+		l.pubsub = p.client.Subscribe(context.Background())
+	}
+	l.probe = newProbe(l)
+	return l
+}
+
+// carry adds a channel.
+func (l *link) carry(channel string) {
+	l.mu.Lock()
+	l.carried[channel] = false
+	l.unheard[channel]++
+	l.changes = append(l.changes, change{channel, true})
+	l.mu.Unlock()
+	l.wake()
+}
+
+// drop takes a channel away, of which nothing more reaches the sink.
+func (l *link) drop(channel string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, had := l.carried[channel]; had {
+		delete(l.carried, channel)
+		l.changes = append(l.changes, change{channel, false})
+		l.wake()
 	}
 }
 
+func (l *link) wake() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// leave ends the link.
+func (l *link) leave() { l.leaving.Do(func() { close(l.gone) }) }
+
+// worked reports whether the link has ever carried anything, a probe at least.
+func (l *link) worked() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.heard
+}
+
 // run carries until ctx ends or the link fails.
-func (l *link) run(ctx context.Context) error {
+func (l *link) run(ctx context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	// Closing is what ends a Receive under way.
 	defer context.AfterFunc(ctx, func() { _ = l.pubsub.Close() })()
 	defer l.pubsub.Close() //nolint:errcheck // a second Close only says so
 
-	var writer sync.WaitGroup
-	writer.Go(func() {
-		if err := l.write(ctx); err != nil {
-			cancel(err)
-		}
-	})
-	err := l.read(ctx)
-	cancel(err)
-	writer.Wait()
-	return context.Cause(ctx)
+	var others sync.WaitGroup
+	for _, work := range []func(context.Context) error{l.write, l.probe.run} {
+		others.Go(func() {
+			if err := work(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	cancel(l.read(ctx))
+	others.Wait()
+	l.err = context.Cause(ctx)
 }
 
 // subscribeBatch is how many channels one SUBSCRIBE names. 15,000 channels are
@@ -62,11 +120,14 @@ const subscribeBatch = 512
 
 // write sends subscriptions until ctx ends or one fails.
 func (l *link) write(ctx context.Context) error {
-	changes := l.broker.wanted.all()
 	for {
+		l.mu.Lock()
+		changes := l.changes
+		l.changes = nil
+		l.mu.Unlock()
 		for len(changes) > 0 {
 			n := 1
-			for n < min(len(changes), subscribeBatch) && changes[n].carry == changes[0].carry {
+			for n < min(len(changes), l.batch()) && changes[n].carry == changes[0].carry {
 				n++
 			}
 			if err := l.send(ctx, changes[:n]); err != nil {
@@ -75,101 +136,58 @@ func (l *link) write(ctx context.Context) error {
 			changes = changes[n:]
 		}
 		select {
-		case <-l.broker.wanted.kick:
-			changes = l.broker.wanted.take()
+		case <-l.kick:
+		case <-l.gone:
+			return errGone
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
+// batch is how many channels one command may name. Those of one SSUBSCRIBE must
+// have the same slot.
+func (l *link) batch() int {
+	if l.broker.sharded() {
+		return 1
+	}
+	return subscribeBatch
+}
+
 // send sends changes that are all of one kind.
 func (l *link) send(ctx context.Context, changes []change) error {
-	ctx, cancel := context.WithTimeout(ctx, l.broker.options.Timeout)
-	defer cancel()
 	names := make([]string, len(changes))
 	for i, c := range changes {
 		names[i] = l.broker.keys.live(c.channel)
 	}
-	if !changes[0].carry {
-		if err := l.pubsub.Unsubscribe(ctx, names...); err != nil {
-			return fmt.Errorf("unsubscribe: %w", err)
-		}
-		return nil
+	if changes[0].carry {
+		return l.subscribe(ctx, names...)
 	}
-	l.mu.Lock()
-	for _, name := range names {
-		l.unheard[name]++
+	return l.unsubscribe(ctx, names...)
+}
+
+func (l *link) subscribe(ctx context.Context, names ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, l.broker.options.Timeout)
+	defer cancel()
+	subscribe := l.pubsub.Subscribe
+	if l.broker.sharded() {
+		subscribe = l.pubsub.SSubscribe
 	}
-	l.mu.Unlock()
-	if err := l.pubsub.Subscribe(ctx, names...); err != nil {
+	if err := subscribe(ctx, names...); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil
 }
 
-// read hands what arrives to the sink until the link fails. A link that has
-// been silent for Options.Timeout is asked for a sign of life.
-func (l *link) read(ctx context.Context) error {
-	asked := false
-	for {
-		received, err := l.pubsub.ReceiveTimeout(ctx, l.broker.options.Timeout)
-		var timeout net.Error
-		switch {
-		case err == nil:
-			asked = false
-			l.take(received)
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.As(err, &timeout) && timeout.Timeout() && !asked:
-			asked = true
-			if err := l.ping(ctx); err != nil {
-				return fmt.Errorf("ping: %w", err)
-			}
-		case asked:
-			return fmt.Errorf("%w for %v: %w", errSilent, l.broker.options.Timeout, err)
-		default:
-			return fmt.Errorf("receive: %w", err)
-		}
-	}
-}
-
-func (l *link) ping(ctx context.Context) error {
+func (l *link) unsubscribe(ctx context.Context, names ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.broker.options.Timeout)
 	defer cancel()
-	return l.pubsub.Ping(ctx)
-}
-
-func (l *link) take(received any) {
-	switch r := received.(type) {
-	case *redis.Subscription:
-		if channel, ok := l.broker.keys.channel(r.Channel); ok && r.Kind == "subscribe" && l.confirmed(r.Channel) {
-			l.carried = true
-			l.sink.Subscribed(channel)
-		}
-	case *redis.Message:
-		channel, ok := l.broker.keys.channel(r.Channel)
-		if !ok {
-			return
-		}
-		m, err := decodeRelayed(channel, r.Payload)
-		if err != nil {
-			l.broker.logger.Warn("dropped what the relay carried", "channel", channel, "error", err)
-			return
-		}
-		l.sink.Received(m)
+	unsubscribe := l.pubsub.Unsubscribe
+	if l.broker.sharded() {
+		unsubscribe = l.pubsub.SUnsubscribe
 	}
-}
-
-// confirmed counts a confirmation and reports whether it was the last one
-// awaited: an earlier one may be of a SUBSCRIBE that was taken back since.
-func (l *link) confirmed(name string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.unheard[name] > 1 {
-		l.unheard[name]--
-		return false
+	if err := unsubscribe(ctx, names...); err != nil {
+		return fmt.Errorf("unsubscribe: %w", err)
 	}
-	delete(l.unheard, name)
-	return true
+	return nil
 }

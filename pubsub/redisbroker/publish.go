@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // Publish implements pubsub.Broker. A single draft shares a pipeline with
-// other callers' drafts; several go in a pipeline of their own, in order.
+// other callers' drafts; several go in pipelines of their own, one a primary.
 func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Receipt {
 	receipts := make([]pubsub.Receipt, len(drafts))
 	ctx, end, err := b.begin(ctx)
@@ -32,78 +33,152 @@ func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Re
 
 func (b *Broker) publishOne(ctx context.Context, d *pubsub.Draft) pubsub.Receipt {
 	if d.Ephemeral {
-		return receipt(b.shared.Publish(ctx, b.keys.live(d.Channel), encodeEphemeral(d)))
+		return b.publishEphemeral(ctx, d)
 	}
 	keys, args := b.publishArgs(d)
-	cmd := b.shared.EvalSha(ctx, publishScript.Hash(), keys, args...)
-	if notLoaded(cmd.Err()) {
-		cmd = publishScript.Eval(ctx, b.shared, keys, args...)
+	var wait *redis.Cmd
+	cmd, left := b.call(ctx, keys[0], func(p *primary, asking bool) (cmd redis.Cmder) {
+		if b.options.MinReplicas == 0 && !asking {
+			return publishScript.share(ctx, p, keys, args)
+		}
+		// WAIT is about the connection's last write, which the script makes for a
+		// repeated key too.
+		cmd, wait = publishScript.inPipeline(ctx, p.client, keys, args,
+			around{asking: asking, replicas: b.options.MinReplicas, patience: b.options.Timeout * 2 / 3})
+		return cmd
+	})
+	r := receipt(cmd)
+	if r.Err == nil && left != nil {
+		// Who subscribed at the primary that the channel leaves has heard nothing.
+		_ = left.client.SPublish(ctx, b.keys.live(d.Channel), encodeAnnounced(r.ID)).Err() // else the sweep finds it
 	}
+	if r.Err == nil && wait != nil {
+		r.Err = b.reached(wait)
+	}
+	return r
+}
+
+// reached reads the answer of WAIT: an error says that too few replicas have it.
+func (b *Broker) reached(wait *redis.Cmd) error {
+	need := b.options.MinReplicas
+	switch n, err := wait.Int(); {
+	case err != nil:
+		return fmt.Errorf("%w: wait for %d replicas: %w", pubsub.ErrOutcomeUnknown, need, err)
+	case n < need:
+		return fmt.Errorf("%w: %d of redis.min_replicas = %d replicas have it", pubsub.ErrOutcomeUnknown, n, need)
+	}
+	return nil
+}
+
+// publishEphemeral relays without the log.
+func (b *Broker) publishEphemeral(ctx context.Context, d *pubsub.Draft) pubsub.Receipt {
+	live, data := b.keys.live(d.Channel), encodeEphemeral(d)
+	cmd, _ := b.call(ctx, live, func(p *primary, _ bool) redis.Cmder { // which is never asked for elsewhere
+		cmd := redis.NewIntCmd(ctx, b.verb(), live, data)
+		if err := p.share(ctx, cmd); err != nil {
+			return failed(ctx, err)
+		}
+		return cmd
+	})
 	return receipt(cmd)
 }
 
+// publishAll publishes in order of channel. Drafts of one channel have one
+// primary, so they stay in order in its pipeline.
 func (b *Broker) publishAll(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt) {
-	if isMixed(drafts) {
+	if b.options.MinReplicas > 0 || b.sharded() && someHaveKeys(drafts) {
+		b.publishEach(ctx, drafts, receipts)
+		return
+	}
+	groups := make(map[*primary][]int)
+	for i := range drafts {
+		p, err := b.topology.of(ctx, b.keys.live(drafts[i].Channel))
+		if err != nil {
+			receipts[i].Err = publishError(err)
+			continue
+		}
+		groups[p] = append(groups[p], i)
+	}
+	var all sync.WaitGroup
+	for p, at := range groups {
+		all.Go(func() { b.publishGroup(ctx, p, drafts, at, receipts) })
+	}
+	all.Wait()
+}
+
+// someHaveKeys reports whether some drafts have an idempotency key and others
+// not. While a slot is being moved Redis Cluster refuses only the former
+// (TRYAGAIN): those behind would overtake them.
+func someHaveKeys(drafts []pubsub.Draft) bool {
+	return slices.ContainsFunc(drafts, func(d pubsub.Draft) bool { return (d.Key == "") != (drafts[0].Key == "") })
+}
+
+// publishEach publishes the drafts of each channel one by one, channels side by
+// side.
+func (b *Broker) publishEach(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt) {
+	byChannel := make(map[string][]int)
+	for i := range drafts {
+		byChannel[drafts[i].Channel] = append(byChannel[drafts[i].Channel], i)
+	}
+	var all sync.WaitGroup
+	for _, at := range byChannel {
+		all.Go(func() {
+			for _, i := range at {
+				receipts[i] = b.publishOne(ctx, &drafts[i])
+			}
+		})
+	}
+	all.Wait()
+}
+
+// publishGroup publishes the drafts at the given indices, which p has.
+func (b *Broker) publishGroup(ctx context.Context, p *primary, drafts []pubsub.Draft, at []int, receipts []pubsub.Receipt) {
+	if isMixed(drafts, at) {
 		// Ephemeral drafts need no script: they would overtake the others if
 		// those had to be sent again.
-		if err := publishScript.Load(ctx, b.client).Err(); err != nil {
-			for i := range receipts {
+		if err := publishScript.Load(ctx, p.client).Err(); err != nil {
+			for _, i := range at {
 				receipts[i].Err = fmt.Errorf("%w: %w", pubsub.ErrUnavailable, err)
 			}
 			return
 		}
 	}
-	cmds := b.pipeline(ctx, drafts, nil)
-	// A script that is not loaded fails all behind it alike: what failed so was not
-	// carried out and goes again, still in order.
-	if failed := notLoadedAt(cmds); len(failed) > 0 {
-		if err := publishScript.Load(ctx, b.client).Err(); err == nil {
-			again := b.pipeline(ctx, drafts, failed)
-			for i, at := range failed {
-				cmds[at] = again[i]
-			}
+	cmds := b.pipeline(ctx, p, drafts, at)
+	// A script that is not loaded fails all behind it alike, and so does a slot
+	// that has moved: what failed so was not carried out and goes again, still in
+	// order.
+	for n, cmd := range cmds {
+		i := at[n]
+		if kind, _ := redirected(cmd.Err()); kind != none || notLoaded(cmd.Err()) {
+			receipts[i] = b.publishOne(ctx, &drafts[i])
+		} else {
+			receipts[i] = receipt(cmd)
 		}
-	}
-	for i, cmd := range cmds {
-		receipts[i] = receipt(cmd)
 	}
 }
 
-// pipeline sends the drafts, or only those at the given indices.
-func (b *Broker) pipeline(ctx context.Context, drafts []pubsub.Draft, only []int) []redis.Cmder {
-	p := b.client.Pipeline()
-	send := func(d *pubsub.Draft) {
-		if d.Ephemeral {
-			p.Publish(ctx, b.keys.live(d.Channel), encodeEphemeral(d))
-			return
+// pipeline sends the drafts at the given indices.
+func (b *Broker) pipeline(ctx context.Context, p *primary, drafts []pubsub.Draft, at []int) []redis.Cmder {
+	pipe := p.client.Pipeline()
+	for _, i := range at {
+		d := &drafts[i]
+		switch live := b.keys.live(d.Channel); {
+		case !d.Ephemeral:
+			keys, args := b.publishArgs(d)
+			pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
+		case b.sharded():
+			pipe.SPublish(ctx, live, encodeEphemeral(d))
+		default:
+			pipe.Publish(ctx, live, encodeEphemeral(d))
 		}
-		keys, args := b.publishArgs(d)
-		queue(ctx, p, publishScript, keys, args)
 	}
-	if only == nil {
-		for i := range drafts {
-			send(&drafts[i])
-		}
-	}
-	for _, i := range only {
-		send(&drafts[i])
-	}
-	cmds, _ := p.Exec(ctx) // each command has its own error
+	cmds, _ := pipe.Exec(ctx) // each command has its own error
 	return cmds
 }
 
 // isMixed reports whether some drafts are ephemeral and others not.
-func isMixed(drafts []pubsub.Draft) bool {
-	return slices.ContainsFunc(drafts, func(d pubsub.Draft) bool { return d.Ephemeral != drafts[0].Ephemeral })
-}
-
-func notLoadedAt(cmds []redis.Cmder) (at []int) {
-	for i, cmd := range cmds {
-		if notLoaded(cmd.Err()) {
-			at = append(at, i)
-		}
-	}
-	return at
+func isMixed(drafts []pubsub.Draft, at []int) bool {
+	return slices.ContainsFunc(at, func(i int) bool { return drafts[i].Ephemeral != drafts[at[0]].Ephemeral })
 }
 
 // publishArgs are publish.lua's KEYS and ARGV.
@@ -113,9 +188,18 @@ func (b *Broker) publishArgs(d *pubsub.Draft) (keys []string, args []any) {
 		keys = append(keys, b.keys.once(d.Channel, d.Key))
 	}
 	return keys, []any{
-		b.keys.live(d.Channel), b.options.Size, b.options.TTL.Milliseconds(),
-		d.Type, d.Data, b.options.KeyWindow.Milliseconds(),
+		b.verb(), b.options.Size, b.options.TTL.Milliseconds(),
+		d.Type, d.Data, b.options.KeyWindow.Milliseconds(), b.options.Inline,
+		b.keys.live(d.Channel),
 	}
+}
+
+// verb is the command that relays.
+func (b *Broker) verb() string {
+	if b.sharded() {
+		return "SPUBLISH"
+	}
+	return "PUBLISH"
 }
 
 // receipt reads the answer of publish.lua, or of PUBLISH.

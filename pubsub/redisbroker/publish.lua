@@ -1,15 +1,21 @@
 -- Appends a message to a channel's log and relays it, all or nothing.
 -- KEYS[1]  the log, a stream
 -- KEYS[2]  the idempotency key, a string; may be left out
--- ARGV[1]  the relay's pub/sub channel
+-- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
 -- ARGV[2]  how many messages to keep at least
 -- ARGV[3]  how long to keep the log after its newest message, in ms
 -- ARGV[4]  type, ARGV[5] data
 -- ARGV[6]  how long to remember the idempotency key, in ms
+-- ARGV[7]  data of more bytes is not relayed, only announced
+-- ARGV[8]  the relay's pub/sub channel, in the log's slot. It is no key: were it
+--          named as one, Redis Cluster would miss it wherever the slot is being
+--          moved, and refuse (TRYAGAIN) until the move is over
 -- Returns {id, 0}, or {id of the first publish, 1} if the key was seen before.
 if KEYS[2] then
 	local first = redis.call('GET', KEYS[2])
 	if first then
+		-- A write, so that WAIT on this connection is about the first publish too.
+		redis.call('PEXPIRE', KEYS[2], ARGV[6])
 		return {first, 1}
 	end
 end
@@ -39,5 +45,9 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if KEYS[2] then
 	redis.call('SET', KEYS[2], id, 'PX', ARGV[6])
 end
-redis.call('PUBLISH', ARGV[1], id .. ' ' .. prev .. ' ' .. ARGV[4] .. '\n' .. ARGV[5])
+if #ARGV[5] > tonumber(ARGV[7]) then
+	redis.call(ARGV[1], ARGV[8], '! ' .. id .. ' ' .. prev)
+else
+	redis.call(ARGV[1], ARGV[8], id .. ' ' .. prev .. ' ' .. ARGV[4] .. '\n' .. ARGV[5])
+end
 return {id, 0}

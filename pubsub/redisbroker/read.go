@@ -3,13 +3,14 @@ package redisbroker
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
 	"comet/pubsub"
 )
 
-// Read implements pubsub.Broker; all queries go in one pipeline.
+// Read implements pubsub.Broker; all queries go in one pipeline a primary.
 func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page {
 	pages := make([]pubsub.Page, len(queries))
 	ctx, end, err := b.begin(ctx)
@@ -20,51 +21,102 @@ func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page
 		return pages
 	}
 	defer end()
-	cmds := b.readAll(ctx, queries)
-	if len(notLoadedAt(cmds)) > 0 {
-		if err := readScript.Load(ctx, b.client).Err(); err == nil {
-			cmds = b.readAll(ctx, queries)
+	groups := make(map[*primary][]int)
+	for i, q := range queries {
+		p, err := b.topology.of(ctx, b.keys.log(q.Channel))
+		if err != nil {
+			pages[i].Err = readError(err)
+			continue
 		}
+		groups[p] = append(groups[p], i)
 	}
-	for i, cmd := range cmds {
-		pages[i] = page(queries[i].Channel, cmd.(*redis.Cmd))
+	var all sync.WaitGroup
+	for p, at := range groups {
+		all.Go(func() { b.readGroup(ctx, p, queries, at, pages) })
 	}
+	all.Wait()
 	return pages
 }
 
-func (b *Broker) readAll(ctx context.Context, queries []pubsub.Query) []redis.Cmder {
-	p := b.client.Pipeline()
-	for _, q := range queries {
-		direction := "forward"
-		if q.Backward {
-			direction = "backward"
+// readGroup answers the queries at the given indices, whose logs p has.
+func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Query, at []int, pages []pubsub.Page) {
+	cmds := b.readAll(ctx, p, queries, at)
+	if len(cmds) > 0 && notLoaded(cmds[0].Err()) {
+		if err := readScript.Load(ctx, p.client).Err(); err == nil {
+			cmds = b.readAll(ctx, p, queries, at)
 		}
-		queue(ctx, p, readScript, []string{b.keys.log(q.Channel)}, []any{direction, q.Cursor.String(), q.Limit})
 	}
-	cmds, _ := p.Exec(ctx) // each command has its own error
+	mixed := make(map[*primary][]int) // pages that are to have Alive, by who answered
+	for n, cmd := range cmds {
+		i, by := at[n], p
+		if kind, _ := redirected(cmd.Err()); kind != none {
+			cmd, by = b.readOne(ctx, &queries[i])
+		}
+		pages[i] = page(&queries[i], cmd)
+		if pages[i].Err == nil && (isMixedLife(&queries[i], &pages[i]) || !b.lives.knows(pages[i].Gen)) {
+			mixed[by] = append(mixed[by], i)
+		}
+	}
+	for by, at := range mixed {
+		alive := b.alive(ctx, by)
+		for _, i := range at {
+			pages[i].Alive = alive
+			if !b.believable(ctx, by, &queries[i], &pages[i]) {
+				pages[i] = pubsub.Page{Err: readError(errDeposed)}
+			}
+		}
+	}
+}
+
+func (b *Broker) readAll(ctx context.Context, p *primary, queries []pubsub.Query, at []int) []*redis.Cmd {
+	pipe := p.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(at))
+	for n, i := range at {
+		keys, args := b.readArgs(&queries[i])
+		cmds[n] = pipe.EvalSha(ctx, readScript.Hash(), keys, args...)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
 	return cmds
 }
 
+// readOne follows redirects, and also returns who answered.
+func (b *Broker) readOne(ctx context.Context, q *pubsub.Query) (*redis.Cmd, *primary) {
+	keys, args := b.readArgs(q)
+	return b.callScript(ctx, readScript, keys, args)
+}
+
+// readArgs are read.lua's KEYS and ARGV.
+func (b *Broker) readArgs(q *pubsub.Query) (keys []string, args []any) {
+	direction := "forward"
+	if q.Backward {
+		direction = "backward"
+	}
+	return []string{b.keys.log(q.Channel)}, []any{direction, q.Cursor.String(), q.Limit}
+}
+
 // page reads the answer of read.lua.
-func page(channel string, cmd *redis.Cmd) pubsub.Page {
-	answer, err := cmd.Slice()
-	if err != nil {
+func page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
+	if err := cmd.Err(); err != nil {
 		return pubsub.Page{Err: readError(err)}
 	}
+	if gen, ok := cmd.Val().(int64); ok {
+		return pubsub.Page{Gen: pubsub.Generation(gen), End: q.Cursor}
+	}
+	answer, _ := cmd.Val().([]any)
 	if len(answer) != 3 {
-		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", answer))}
+		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", cmd.Val()))}
 	}
 	gen, _ := answer[0].(int64)
 	text, _ := answer[1].(string)
 	end, err := pubsub.ParseID(text)
 	if err != nil {
-		return pubsub.Page{Err: fmt.Errorf("log of %q: entry %s: %w", channel, text, errForeign)}
+		return pubsub.Page{Err: fmt.Errorf("log of %q: entry %s: %w", q.Channel, text, errForeign)}
 	}
 	entries, _ := answer[2].([]any)
 	p := pubsub.Page{Gen: pubsub.Generation(gen), End: end, Messages: make([]*pubsub.Message, len(entries))}
 	for i, entry := range entries {
-		if p.Messages[i], err = decodeEntry(channel, entry); err != nil {
-			return pubsub.Page{Err: fmt.Errorf("log of %q: %w", channel, err)}
+		if p.Messages[i], err = decodeEntry(q.Channel, entry); err != nil {
+			return pubsub.Page{Err: fmt.Errorf("log of %q: %w", q.Channel, err)}
 		}
 	}
 	return p

@@ -2,80 +2,48 @@ package redisbroker
 
 import (
 	"context"
+	"hash/fnv"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
 	"comet/pubsub"
 )
 
-// wanted is what the relay shall carry.
-type wanted struct {
-	kick chan struct{} // holds a token while changes may be non-empty
-
-	mu       sync.Mutex
-	channels map[string]struct{}
-	changes  []change // since the link last took them
+// relay keeps links to the primaries and gives each wanted channel to one of
+// them: on Redis Cluster to the primary that has its slot, else to one of
+// Options.Links by its hash. A link that failed in any way is thrown away
+// whole, so that what a link carried had no hole in it; its channels are then
+// carried anew, by whoever has them. One goroutine owns it, Relay's.
+type relay struct {
+	broker *Broker
+	sink   pubsub.Sink
+	links  map[linkKey]*link
+	of     map[string]*link // by channel; none while it waits for a link
+	lost   []string         // channels that a link has lost, which the sink is still to be told
+	ended  chan *link
+	taken  chan string // channels that a server takes away from a link that goes on
+	found  chan []*primary
+	asking bool            // the primaries are being asked for; found answers, with nil if nobody knows
+	life   context.Context // the links'
+	retry  *time.Timer     // set while something waits for a link
+	wait   time.Duration
+	busy   sync.WaitGroup // links, and who asks
 }
 
-type change struct {
-	channel string
-	carry   bool
+// linkKey says which link: on Redis Cluster the only one to a primary.
+type linkKey struct {
+	address string
+	number  int
 }
 
-// Subscribe implements pubsub.Broker.
-func (b *Broker) Subscribe(channels ...string) { b.wanted.change(channels, true) }
+const (
+	minRelink = 50 * time.Millisecond
+	maxRelink = 2 * time.Second
+)
 
-// Unsubscribe implements pubsub.Broker.
-func (b *Broker) Unsubscribe(channels ...string) { b.wanted.change(channels, false) }
-
-func (w *wanted) change(channels []string, carry bool) {
-	w.mu.Lock()
-	if w.channels == nil {
-		w.channels = make(map[string]struct{})
-	}
-	for _, c := range channels {
-		if carry {
-			w.channels[c] = struct{}{}
-		} else {
-			delete(w.channels, c)
-		}
-		w.changes = append(w.changes, change{c, carry})
-	}
-	w.mu.Unlock()
-	select {
-	case w.kick <- struct{}{}:
-	default:
-	}
-}
-
-// take returns the changes since it was last called.
-func (w *wanted) take() []change {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	changes := w.changes
-	w.changes = nil
-	return changes
-}
-
-// all is take for a new link, which has to carry everything.
-func (w *wanted) all() []change {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.changes = nil
-	changes := make([]change, 0, len(w.channels))
-	for _, c := range slices.Sorted(maps.Keys(w.channels)) {
-		changes = append(changes, change{c, true})
-	}
-	return changes
-}
-
-// Relay implements pubsub.Broker: one link after another until the end. A link
-// that failed in any way is thrown away whole, so that what a link carried had
-// no hole in it.
+// Relay implements pubsub.Broker.
 func (b *Broker) Relay(ctx context.Context, sink pubsub.Sink) error {
 	b.mu.Lock()
 	if b.closed {
@@ -90,30 +58,213 @@ func (b *Broker) Relay(ctx context.Context, sink pubsub.Sink) error {
 	defer cancel()
 	defer context.AfterFunc(b.ctx, cancel)()
 
-	wait := minRelink
-	level := slog.LevelWarn // of the next failure; those after it say nothing new
+	r := &relay{
+		broker: b, sink: sink,
+		links: make(map[linkKey]*link), of: make(map[string]*link),
+		ended: make(chan *link), taken: make(chan string), found: make(chan []*primary),
+		life: ctx, retry: time.NewTimer(0), wait: minRelink,
+	}
+	defer r.retry.Stop()
+	r.run(ctx)
+	return ctx.Err()
+}
+
+// run works until ctx ends, and then waits for the links.
+func (r *relay) run(ctx context.Context) {
+	patrol := time.NewTicker(probeEvery)
+	defer patrol.Stop()
 	for {
-		l := newLink(b, sink)
-		err := l.run(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if l.carried {
-			wait, level = minRelink, slog.LevelWarn
-			sink.Lost()
-		}
-		b.logger.Log(ctx, level, "relay connection to redis failed, will make a new one", "error", err)
-		level = slog.LevelDebug
 		select {
-		case <-time.After(wait - rand.N(wait/2)):
+		case <-r.broker.wanted.kick:
+			r.change(ctx, r.broker.wanted.take())
+		case channel := <-r.taken:
+			r.orphan(channel)
+		case l := <-r.ended:
+			r.end(l)
+		case <-r.retry.C:
+			r.ask(ctx)
+		case primaries := <-r.found:
+			r.asking = false
+			r.settle(ctx, primaries)
+		case <-patrol.C:
+			if r.broker.sharded() {
+				r.ask(ctx)
+			}
 		case <-ctx.Done():
-			return ctx.Err()
+			r.busy.Wait()
+			return
 		}
-		wait = min(2*wait, maxRelink)
 	}
 }
 
-const (
-	minRelink = 50 * time.Millisecond
-	maxRelink = 2 * time.Second
-)
+// change gives new channels to links, and takes others away. Where no link can
+// be had, settle goes on later.
+func (r *relay) change(ctx context.Context, changes []change) {
+	r.tell() // before one of these is carried again
+	waiting := false
+	for _, c := range changes {
+		l := r.of[c.channel]
+		switch {
+		case c.carry && l == nil && !waiting:
+			waiting = !r.place(ctx, c.channel)
+		case !c.carry && l != nil:
+			l.drop(c.channel)
+			delete(r.of, c.channel)
+		}
+	}
+	if waiting {
+		r.later()
+	}
+}
+
+// place gives a channel that none carries to a link, if one can be had.
+func (r *relay) place(ctx context.Context, channel string) bool {
+	p, err := r.broker.topology.of(ctx, r.broker.keys.live(channel))
+	if err != nil {
+		return false
+	}
+	l := r.open(p, r.numberOf(channel))
+	r.of[channel] = l
+	l.carry(channel)
+	return true
+}
+
+// linksEach is how many links there are to a primary.
+func (b *Broker) linksEach() int {
+	if b.sharded() {
+		return 1
+	}
+	return b.options.Links
+}
+
+func (r *relay) numberOf(channel string) int {
+	h := fnv.New32a()
+	h.Write([]byte(channel))
+	return int(h.Sum32() % uint32(r.broker.linksEach()))
+}
+
+// open finds or starts a link.
+func (r *relay) open(p *primary, number int) *link {
+	key := linkKey{p.address, number}
+	l := r.links[key]
+	if l == nil {
+		l = newLink(r, key, p)
+		r.links[key] = l
+		r.busy.Go(func() {
+			l.run(r.life)
+			select {
+			case r.ended <- l:
+			case <-r.life.Done():
+			}
+		})
+	}
+	return l
+}
+
+// end takes a failed link away; its channels are carried by nobody.
+func (r *relay) end(l *link) {
+	delete(r.links, l.key)
+	for channel, of := range r.of {
+		if of == l {
+			delete(r.of, channel)
+			r.lost = append(r.lost, channel)
+		}
+	}
+	r.tell()
+	level := slog.LevelDebug // one that never worked says nothing new
+	if l.worked() {
+		level, r.wait = slog.LevelWarn, minRelink
+	}
+	r.broker.logger.Log(context.Background(), level, "relay connection to redis failed, will make a new one", "address", l.key.address, "error", l.err)
+	r.broker.health.failed(l.key, l.err)
+	r.later()
+}
+
+// orphan takes a channel from a link that goes on without it: its slot has left
+// the primary. Often many come at once, so the sink is told when all have.
+func (r *relay) orphan(channel string) {
+	if l := r.of[channel]; l != nil {
+		l.drop(channel)
+		delete(r.of, channel)
+		r.lost = append(r.lost, channel)
+		r.retry.Reset(minRelink - rand.N(minRelink/2))
+	}
+}
+
+// tell tells the sink what was lost.
+func (r *relay) tell() {
+	if len(r.lost) > 0 {
+		r.sink.Lost(r.lost...)
+		r.lost = nil
+	}
+}
+
+// later has settle try again soon, each time after a longer wait.
+func (r *relay) later() {
+	r.retry.Reset(r.wait - rand.N(r.wait/2))
+	r.wait = min(2*r.wait, maxRelink)
+}
+
+// ask has the primaries found, and settle called. The relay does not wait for
+// it: a node of a Redis Cluster that hangs must not hold up the others' links.
+func (r *relay) ask(ctx context.Context) {
+	if r.asking {
+		return
+	}
+	r.asking = true
+	r.busy.Go(func() {
+		asked, cancel := context.WithTimeout(ctx, r.broker.options.Timeout)
+		defer cancel()
+		primaries, err := r.broker.topology.all(asked)
+		if err != nil {
+			r.broker.logger.Debug("cannot find the primaries, will try again", "error", err)
+		}
+		select {
+		case r.found <- primaries:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// settle gives every channel to the link that it belongs to now, and makes sure
+// that there are links even with nothing to carry, because they are also what
+// tells whether the relay works.
+func (r *relay) settle(ctx context.Context, primaries []*primary) {
+	r.tell()
+	if len(primaries) == 0 {
+		r.later()
+		return
+	}
+	r.openAll(primaries)
+	for _, channel := range r.broker.wanted.all() {
+		switch l := r.of[channel]; {
+		case l != nil && !r.belongs(ctx, channel, l):
+			r.orphan(channel)
+		case l == nil && !r.place(ctx, channel):
+			r.later()
+			return
+		}
+	}
+}
+
+// openAll opens the links to all primaries.
+func (r *relay) openAll(primaries []*primary) {
+	keys := make(map[linkKey]bool)
+	for _, p := range primaries {
+		for number := range r.broker.linksEach() {
+			r.open(p, number)
+			keys[linkKey{p.address, number}] = true
+		}
+	}
+	for key, l := range r.links {
+		if !keys[key] {
+			l.leave() // no primary any more
+		}
+	}
+	r.broker.health.keep(keys)
+}
+
+func (r *relay) belongs(ctx context.Context, channel string, l *link) bool {
+	p, err := r.broker.topology.of(ctx, r.broker.keys.live(channel))
+	return err != nil || p.address == l.key.address
+}

@@ -20,7 +20,8 @@ const (
 
 // Options is how go-redis reaches the server; the caller may change it.
 func (s *Server) Options() *redis.Options {
-	return &redis.Options{Network: s.Network(), Addr: s.addr, Password: s.password}
+	tls, _ := s.TLS()
+	return &redis.Options{Network: s.Network(), Addr: s.addr, Password: s.password, TLSConfig: tls}
 }
 
 // Client is a new go-redis client of the server, which cleanup closes.
@@ -34,14 +35,43 @@ func (s *Server) Client() *redis.Client {
 // int64, []any and so on. An error fails the test.
 func (s *Server) Do(args ...any) any {
 	s.t.Helper()
+	reply, err := s.try(args...)
+	if err != nil {
+		s.t.Fatalf("redis %v: %v", args, err)
+	}
+	return reply
+}
+
+// try is Do for what may fail.
+func (s *Server) try(args ...any) (any, error) {
 	// Not the test's context: cleanups may ask Redis too.
 	ctx, cancel := context.WithTimeout(context.Background(), doTimeout)
 	defer cancel()
 	reply, err := s.client.Do(ctx, args...).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		s.t.Fatalf("redis %v: %v", args, err)
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
 	}
-	return reply
+	return reply, err
+}
+
+// info is one field of a section of INFO.
+func (s *Server) info(section, name string) (string, error) {
+	text, err := s.try("INFO", section)
+	if err != nil {
+		return "", err
+	}
+	return field(text, name)
+}
+
+// field is one field of a reply that is lines of name:value.
+func field(reply any, name string) (string, error) {
+	text, _ := reply.(string)
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			return value, nil
+		}
+	}
+	return "", fmt.Errorf("the reply has no %s", name)
 }
 
 // KillPubSub cuts every connection that subscribes to something and returns
@@ -88,10 +118,11 @@ func (s *Server) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, want := range []string{fmt.Sprintf("process_id:%d\r\n", s.process.pid()), "loading:0\r\n"} {
-		if !strings.Contains(info, want) {
-			return fmt.Errorf("INFO has no %q", want)
-		}
+	if want := fmt.Sprintf("process_id:%d\r\n", s.process.pid()); !strings.Contains(info, want) {
+		return fmt.Errorf("INFO has no %q", want)
+	}
+	if strings.Contains(info, "\nloading:1\r\n") { // a Sentinel has no such field
+		return errors.New("it is still loading its data")
 	}
 	return nil
 }

@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// endTimeout is how long a process may take to leave when asked to.
-const endTimeout = 20 * time.Second
+const (
+	// endTimeout is how long a process may take to leave when asked to.
+	endTimeout = 20 * time.Second
+	askAgain   = 100 * time.Millisecond
+)
 
 // process is one run of a program, from its start to its end.
 type process struct {
@@ -18,10 +21,11 @@ type process struct {
 	done chan struct{} // closed by run when the process has ended
 }
 
-// startProcess runs binary until it ends or end is called; log takes all that
-// it prints.
-func startProcess(binary string, args []string, log *os.File) (*process, error) {
+// startProcess runs binary until it ends or is ended; env is added to this
+// process's environment, log takes all that it prints.
+func startProcess(binary string, args, env []string, log *os.File) (*process, error) {
 	p := &process{cmd: exec.Command(binary, args...), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = diesWithTest()
 	started := make(chan error)
@@ -52,15 +56,22 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// stop asks the process to leave and waits until it is gone.
+// stop asks the process to leave and waits until it is gone. It asks again and
+// again: while Redis writes its first append-only file it declines.
 func (p *process) stop() error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	select {
-	case <-p.done:
-		return nil
-	case <-time.After(endTimeout):
-		return errors.New("still there " + endTimeout.String() + " after SIGTERM")
+	deadline := time.After(endTimeout)
+	tick := time.NewTicker(askAgain)
+	defer tick.Stop()
+	for {
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+		select {
+		case <-p.done:
+			return nil
+		case <-tick.C:
+		case <-deadline:
+			return errors.New("still there " + endTimeout.String() + " after SIGTERM")
+		}
 	}
 }

@@ -1,5 +1,7 @@
-// Package redistest gives a test a real redis-server of its own, to talk to,
-// stop, freeze and kill. It is for tests alone.
+// Package redistest gives a test real Redis servers of its own, to talk to,
+// stop, freeze and kill: one (Start), one that follows another (Replica),
+// several under Sentinels (StartSentinel) or a Redis Cluster (StartCluster),
+// and a network to them that can be cut (StartProxy). It is for tests alone.
 //
 //	server := redistest.Start(t)
 //	client := server.Client()
@@ -10,7 +12,8 @@
 // with the test's process too, however that ends.
 //
 // Where redis-server is missing, Start skips the test, or fails it if the
-// environment has COMET_TEST_REDIS=required.
+// environment has COMET_TEST_REDIS=required. What a test started is used by its
+// own goroutine alone, unless a method says otherwise.
 package redistest
 
 import (
@@ -23,61 +26,50 @@ import (
 // into a failure, so that `make test` and CI cannot pass without Redis.
 const requiredVariable = "COMET_TEST_REDIS"
 
-// Option changes how Start sets its server up.
-type Option func(*settings)
-
-type settings struct {
-	tcp      bool
-	persist  bool
-	password string
-	args     []string
-}
-
-// TCP makes the server listen on 127.0.0.1 instead of a unix socket.
-func TCP(s *settings) { s.tcp = true }
-
-// Persist makes the server keep its data (an append-only file) when it is
-// stopped or killed, so that Restart brings it back. Without it every restart
-// is empty.
-func Persist(s *settings) { s.persist = true }
-
-// Password makes the server ask for password, which Server.Options and
-// Server.Client then give.
-func Password(password string) Option {
-	return func(s *settings) { s.password = password }
-}
-
-// Args adds to redis-server's command line, as in
-// Args("--maxmemory", "1mb"). They win over what this package sets.
-func Args(args ...string) Option {
-	return func(s *settings) { s.args = append(s.args, args...) }
-}
-
 // Start starts a redis-server, returns when it answers, and ends it in t's
 // cleanup. If t failed by then, the end of the server's log is in t's.
 func Start(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	s := &Server{t: t, binary: lookUp(t)}
+	var s settings
 	for _, option := range options {
-		option(&s.settings)
+		option(&s)
 	}
+	return startServer(t, s)
+}
+
+func startServer(t testing.TB, settings settings) *Server {
+	t.Helper()
+	s := &Server{t: t, binary: lookUp(t), settings: settings}
 	s.makeDir()
-	s.startFirst()
-	s.client = s.Client()
+	s.writeClock()
+	s.writeTLS()
+	s.writeConfig()
+	t.Cleanup(func() {
+		if s.process != nil {
+			s.process.kill()
+		}
+	})
+	s.startAnywhere()
 	return s
 }
 
-// lookUp finds redis-server, or ends t and says how to get it.
+// lookUp finds redis-server, which is redis-sentinel too.
 func lookUp(t testing.TB) string {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
+	return lookUpProgram(t, "redis-server", "run `make redis`, or `apt-get install redis-server`")
+}
+
+// lookUpProgram finds a program, or ends t and says how to get it.
+func lookUpProgram(t testing.TB, program, how string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
 	if err == nil {
 		return path
 	}
-	const how = "%s needs redis-server, which is not installed: run `make redis`, or `apt-get install redis-server`"
+	const missing = "%s needs %s, which is not installed: %s"
 	if os.Getenv(requiredVariable) == "required" {
-		t.Fatalf(how, t.Name())
+		t.Fatalf(missing, t.Name(), program, how)
 	}
-	t.Skipf(how, t.Name())
+	t.Skipf(missing, t.Name(), program, how)
 	return ""
 }

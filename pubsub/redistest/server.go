@@ -1,7 +1,6 @@
 package redistest
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,13 +18,15 @@ type Server struct {
 
 	dir     string // socket, log and data; short, for a socket's path has at most 103 bytes on macOS
 	addr    string
+	busPort string   // of a cluster node
 	process *process // the newest run; may have ended
 	frozen  bool
 	client  *redis.Client // for Do
 }
 
 // Addr is where the server listens, now and after every Restart: the path of
-// its socket, or host:port. go-redis takes either.
+// its socket, or host:port. go-redis takes either. Only Cluster.Readdress
+// changes it.
 func (s *Server) Addr() string { return s.addr }
 
 // Network is "unix" or "tcp", as net.Dial calls it.
@@ -89,6 +90,16 @@ func (s *Server) Thaw() {
 	}
 }
 
+// running reports whether the server can answer.
+func (s *Server) running() bool {
+	select {
+	case <-s.process.done:
+		return false
+	default:
+		return !s.frozen
+	}
+}
+
 // makeDir makes the server's directory, which cleanup removes.
 func (s *Server) makeDir() {
 	s.t.Helper()
@@ -107,40 +118,22 @@ func (s *Server) makeDir() {
 	})
 }
 
-// startFirst chooses an address and starts the server on it.
-func (s *Server) startFirst() {
+// startAnywhere chooses an address and starts the server on it.
+func (s *Server) startAnywhere() {
 	s.t.Helper()
-	s.t.Cleanup(func() {
-		if s.process != nil {
-			s.process.kill()
-		}
-	})
-	s.addr = filepath.Join(s.dir, "redis.sock")
 	attempts := 1
 	if s.tcp {
 		attempts = 3 // another may take the free port before redis-server does
 	}
 	var err error
 	for range attempts {
-		if s.tcp {
-			s.addr = s.freeAddr()
-		}
+		s.chooseAddr()
 		if err = s.start(); err == nil {
+			s.client = s.Client()
 			return
 		}
 	}
 	s.t.Fatalf("start redis-server: %v", err)
-}
-
-// freeAddr is an address that nobody listens on.
-func (s *Server) freeAddr() string {
-	s.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatalf("find a free port: %v", err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // start starts redis-server at s.addr and waits until it answers.
@@ -150,7 +143,7 @@ func (s *Server) start() error {
 		return err
 	}
 	defer log.Close() // the child has its own descriptor
-	p, err := startProcess(s.binary, s.commandLine(), log)
+	p, err := startProcess(s.binary, s.commandLine(), s.environment(), log)
 	if err != nil {
 		return err
 	}
@@ -160,24 +153,6 @@ func (s *Server) start() error {
 		return err
 	}
 	return nil
-}
-
-// commandLine is redis-server's; it reads no file.
-func (s *Server) commandLine() []string {
-	args := []string{"--dir", s.dir, "--save", "", "--daemonize", "no", "--logfile", ""}
-	if s.tcp {
-		host, port, _ := net.SplitHostPort(s.addr)
-		args = append(args, "--bind", host, "--port", port)
-	} else {
-		args = append(args, "--port", "0", "--unixsocket", s.addr)
-	}
-	if s.persist {
-		args = append(args, "--appendonly", "yes", "--appendfsync", "no") // no power cut is tested
-	}
-	if s.password != "" {
-		args = append(args, "--requirepass", s.password)
-	}
-	return append(args, s.args...)
 }
 
 func (s *Server) logPath() string { return filepath.Join(s.dir, "redis.log") }

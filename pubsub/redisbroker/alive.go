@@ -1,0 +1,69 @@
+package redisbroker
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"comet/pubsub"
+)
+
+// isMixedLife reports whether a page comes from another generation than its
+// query's reader or one of its messages. That may be a failover or not, which
+// Page.Alive tells.
+func isMixedLife(q *pubsub.Query, page *pubsub.Page) bool {
+	if q.Gen != 0 && q.Gen != page.Gen {
+		return true
+	}
+	return slices.ContainsFunc(page.Messages, func(m *pubsub.Message) bool { return m.ID.Gen != page.Gen })
+}
+
+// alive is the generations of all primaries now, with the earlier ones of their
+// lives, as p sees the cluster. What cannot be found out is not alive, so that a
+// loss is told rather than not.
+func (b *Broker) alive(ctx context.Context, p *primary) []pubsub.Generation {
+	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/2) // the page is there, whoever hangs
+	defer cancel()
+	primaries := []*primary{p}
+	if b.sharded() {
+		primaries = b.seenBy(ctx, p)
+	}
+	gens := make([][]pubsub.Generation, len(primaries)) // none: not known
+	var all sync.WaitGroup
+	for i, other := range primaries {
+		all.Go(func() { gens[i], _ = b.livesOf(ctx, other) })
+	}
+	all.Wait()
+	return slices.Concat(gens...)
+}
+
+// seenBy is the primaries in the eyes of p: one that was replaced is none for
+// others, while itself, cut off, may still think so.
+func (b *Broker) seenBy(ctx context.Context, p *primary) []*primary {
+	nodes, err := p.client.ClusterNodes(ctx).Result()
+	if err != nil {
+		return nil
+	}
+	healthy := healthyPrimaries(nodes)
+	all, _ := b.topology.all(ctx)
+	return slices.DeleteFunc(slices.Clone(all), func(p *primary) bool { return !slices.Contains(healthy, p.address) })
+}
+
+// healthyPrimaries reads CLUSTER NODES: lines of
+//
+//	<id> <address>@<bus port>[,<name>] <flags, comma-separated> …
+func healthyPrimaries(nodes string) (addresses []string) {
+	for line := range strings.Lines(nodes) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 {
+			continue
+		}
+		address, _, _ := strings.Cut(fields[1], "@")
+		flags := "," + fields[2] + ","
+		if strings.Contains(flags, ",master,") && !strings.Contains(flags, "fail") && !strings.Contains(flags, ",noaddr,") {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses
+}

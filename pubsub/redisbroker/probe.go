@@ -1,0 +1,167 @@
+package redisbroker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"comet/pubsub"
+)
+
+// probeEvery is how often a link is asked to carry something.
+const probeEvery = 2 * time.Second
+
+var (
+	errDeaf    = errors.New("what was published did not come")
+	errNewLife = errors.New("the primary is another one, or began a new life")
+)
+
+// probe is the watchdog of one link: it publishes to a pub/sub channel of its
+// own and expects that back. Nothing else finds a connection that answers PING
+// but carries nothing, as to a server that was cut off from its cluster, or
+// whose subscriptions were forgotten. It also sees when a new generation begins
+// while the link goes on, as where a primary is demoted and promoted again: then
+// every channel must be read, also those on which nothing is published.
+type probe struct {
+	link       *link
+	channel    string        // set before subscribed is closed
+	subscribed chan struct{} // closed when SUBSCRIBE is sent
+	confirmed  chan struct{} // closed when that is confirmed
+	echo       chan string   // what came; the newest is enough
+	number     atomic.Uint64
+	gen        pubsub.Generation // of the primary; 0: not known yet
+}
+
+func newProbe(l *link) *probe {
+	return &probe{
+		link:       l,
+		subscribed: make(chan struct{}), confirmed: make(chan struct{}), echo: make(chan string, 1),
+	}
+}
+
+// run probes until ctx ends or nothing came back.
+func (p *probe) run(ctx context.Context) (err error) {
+	if p.channel, err = p.name(ctx); err != nil {
+		return err
+	}
+	if err := p.link.subscribe(ctx, p.channel); err != nil {
+		return err
+	}
+	close(p.subscribed)
+	timeout := p.link.broker.options.Timeout
+	if err := await(ctx, p.confirmed, timeout); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		if err := p.once(ctx, timeout); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// once sends one probe and waits for it. That it could not be sent says nothing
+// about the link.
+func (p *probe) once(ctx context.Context, timeout time.Duration) error {
+	b := p.link.broker
+	number := strconv.FormatUint(p.number.Add(1), 10)
+	switch gen, err := p.publish(ctx, timeout, number); {
+	case err != nil:
+		b.health.unsent(p.link.key, err)
+		return nil
+	case p.gen != gen && !p.sameLife(ctx, timeout) && p.gen != 0: // asked the first time too, so that it is known
+		return errNewLife
+	default:
+		p.gen = gen
+	}
+	late := time.NewTimer(timeout)
+	defer late.Stop()
+	for {
+		select {
+		case got := <-p.echo:
+			if got == number {
+				b.health.heard(p.link.key)
+				return nil
+			}
+		case <-late.C:
+			return fmt.Errorf("%w back within %v", errDeaf, timeout)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (p *probe) publish(ctx context.Context, timeout time.Duration, number string) (pubsub.Generation, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	args := []any{p.link.broker.verb(), p.channel, number}
+	gen, err := probeScript.evaluate(ctx, p.link.primary.client, nil, args).Int64()
+	return pubsub.Generation(gen), err
+}
+
+// sameLife reports whether the generation now is of the same life as the one
+// before.
+func (p *probe) sameLife(ctx context.Context, timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	same, err := p.link.broker.livesOf(ctx, p.link.primary)
+	return err == nil && slices.Contains(same, p.gen)
+}
+
+// heard takes what the link has brought; it does not block.
+func (p *probe) heard(number string) {
+	select {
+	case <-p.echo:
+	default:
+	}
+	select {
+	case p.echo <- number:
+	default:
+	}
+}
+
+// manyNames is how many names are tried for one in a slot of the link's
+// primary: one with a single slot is found with a probability of 0.998.
+const manyNames = 100_000
+
+// name is a pub/sub channel that no other link has, at the link's primary.
+func (p *probe) name(ctx context.Context) (string, error) {
+	b := p.link.broker
+	unique := rand.Uint64()
+	for n := range manyNames {
+		name := b.keys.probe(unique, n)
+		at, err := b.topology.of(ctx, name)
+		if err != nil {
+			return "", err
+		}
+		if at.address == p.link.key.address {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("%s: %w", p.link.key.address, errGone)
+}
+
+// await waits for an event.
+func await(ctx context.Context, event <-chan struct{}, timeout time.Duration) error {
+	late := time.NewTimer(timeout)
+	defer late.Stop()
+	select {
+	case <-event:
+		return nil
+	case <-late.C:
+		return fmt.Errorf("not confirmed within %v", timeout)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
