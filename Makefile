@@ -8,13 +8,14 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 ARGS     ?=
 BENCH    ?= .
 FUZZTIME ?= 10s
+DURATION ?= 10m
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build test check vulncheck bench yardstick fuzz mutants redis tidy clean go compiler
+.PHONY: help run build test test-failure check vulncheck bench yardstick fuzz mutants redis tidy clean go compiler
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: go ## the demo: three nodes on http://127.0.0.1:8080 (ARGS="--redis …")
 	go run ./cmd/comet demo $(ARGS)
@@ -27,6 +28,10 @@ test: go compiler redis check ## everything that must pass: checks, then all tes
 	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -timeout 5m ./...
 	@echo 'And the HTTP suite over connections that are not parked:'
 	CGO_ENABLED=1 COMET_TEST_REDIS=required COMET_TEST_HOLDER=portable go test -race -timeout 5m ./gateway
+
+# A failing round says how to run its schedule again; -artifacts keeps the logs of its nodes.
+test-failure: go compiler redis ## the failure suite, longer (DURATION=10m; ARGS="-failure.seed=7 -failure.redis=cluster")
+	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -count=1 -v -timeout 0 -run TestFailures ./gateway/failure -failure.duration=$(DURATION) $(ARGS)
 
 check: go ## gofmt, go vet (also for macOS and Windows) and staticcheck
 	@files=$$("$$(go env GOROOT)/bin/gofmt" -l .) || exit 1; \

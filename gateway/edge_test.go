@@ -283,6 +283,7 @@ func TestSplitPoll(t *testing.T) {
 			e.lend(t)
 			p := newPoller(t, e.node)
 			for at := range len(text) {
+				_ = p.SetDeadline(time.Now().Add(patience))
 				prefix := e.bring(p, m)
 				e.write(p, prefix+e.text(text), len(prefix)+at)
 				e.answered(p, m)

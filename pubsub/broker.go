@@ -71,6 +71,9 @@ type Query struct {
 	// message and, with Backward, after the last.
 	Cursor   ID
 	Backward bool
+	// Gen is the generation that the reader was in last, which may be another
+	// than Cursor's, see Cursor: it is what Page.Alive is about. Zero: none.
+	Gen Generation
 	// Limit is 0 to MaxPage messages; 0 asks for End and Gen alone.
 	Limit int
 }
@@ -80,9 +83,10 @@ type Page struct {
 	Gen      Generation // of the primary that answered; never 0
 	End      ID         // the newest message's; zero: no log, or an empty one
 	Messages []*Message
-	// Alive are other generations of which a primary lived on after the page was
-	// read. A channel that one of them had before has moved between primaries, as
-	// in a Redis Cluster, and lost nothing on the way.
+	// Alive are other generations that did not end: a primary of theirs lived on
+	// after the page was read. A channel that one of them had before has moved
+	// between primaries, as in a Redis Cluster, or its primary has begun another
+	// generation in the same life; it lost nothing on the way.
 	Alive []Generation
 	Err   error // then nothing else is set
 }

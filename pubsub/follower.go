@@ -45,9 +45,9 @@ type fork struct {
 // query is what to read next; limit is 1 to MaxPage.
 func (f *follower) query(limit int) Query {
 	if f.fork != nil {
-		return Query{Channel: f.channel, Cursor: f.fork.before, Backward: true, Limit: limit}
+		return Query{Channel: f.channel, Cursor: f.fork.before, Backward: true, Gen: f.at.Gen, Limit: limit}
 	}
-	return Query{Channel: f.channel, Cursor: f.at.ID, Limit: limit}
+	return Query{Channel: f.channel, Cursor: f.at.ID, Gen: f.at.Gen, Limit: limit}
 }
 
 // take judges the answer to query(limit). unbroken says that nothing can have

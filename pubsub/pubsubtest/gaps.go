@@ -104,7 +104,7 @@ func awaitEmpty(t *testing.T, hub *pubsub.Hub, channel string) {
 }
 
 func testWiped(t *testing.T, newCluster New) {
-	c := newCluster(t, small)
+	c := newCluster(t, alone)
 	need(t, c.Wipe != nil, "wipe its data")
 	a, b := node(t, c), node(t, c)
 	live := read(t, a, "c", pubsub.From{})

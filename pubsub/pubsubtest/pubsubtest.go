@@ -15,10 +15,14 @@ import (
 type Options struct {
 	Size int           // messages a channel
 	TTL  time.Duration // of a log
+	// Alone: the test breaks the store, or the relay, under whoever shares it. All
+	// other clusters may share one store, if they see nothing of each other.
+	Alone bool
 }
 
 // Cluster is what the nodes of one test share. A function that the broker has
-// no equivalent for is nil, and tests that need it are skipped by name.
+// no equivalent for is nil, and tests that need it are skipped by name. All but
+// Node are called with Options.Alone only.
 type Cluster struct {
 	// Node joins a node; the suite closes it.
 	Node func() pubsub.Broker
@@ -107,7 +111,10 @@ func need(t *testing.T, can bool, what string) {
 	}
 }
 
-var small = Options{Size: 10_000, TTL: time.Hour}
+var (
+	small = Options{Size: 10_000, TTL: time.Hour}
+	alone = Options{Size: 10_000, TTL: time.Hour, Alone: true}
+)
 
 // number is the Data of the i-th message of a test.
 func number(i int) []byte { return fmt.Append(nil, i) }

@@ -2,64 +2,52 @@ package redisbroker
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"sync"
 
 	"comet/pubsub"
 )
 
-// findAlive sets Page.Alive where p answered with another generation than the
-// one that a query's reader or a message comes from: on Redis Cluster the slot
-// may have moved to p, which is no failover.
-func (b *Broker) findAlive(ctx context.Context, p *primary, queries []pubsub.Query, at []int, pages []pubsub.Page) {
-	var alive []pubsub.Generation
-	asked := false
-	for _, i := range at {
-		if pages[i].Err != nil || !isMixedLife(&queries[i], &pages[i]) {
-			continue
-		}
-		if !asked {
-			alive, asked = b.aliveBeside(ctx, p), true
-		}
-		pages[i].Alive = alive
-	}
-}
-
+// isMixedLife reports whether a page comes from another generation than its
+// query's reader or one of its messages. That may be a failover or not, which
+// Page.Alive tells.
 func isMixedLife(q *pubsub.Query, page *pubsub.Page) bool {
-	if q.Cursor.Gen != 0 && q.Cursor.Gen != page.Gen {
+	if q.Gen != 0 && q.Gen != page.Gen {
 		return true
 	}
-	for _, m := range page.Messages {
-		if m.ID.Gen != page.Gen {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(page.Messages, func(m *pubsub.Message) bool { return m.ID.Gen != page.Gen })
 }
 
-// aliveBeside is the generations of the other primaries, as p sees the cluster:
-// one that p has replaced is none in its eyes, while itself, cut off, may still
-// think so. What cannot be found out is not alive, so that a loss is told rather
-// than not.
-func (b *Broker) aliveBeside(ctx context.Context, p *primary) (alive []pubsub.Generation) {
+// alive is the generations of all primaries now, with the earlier ones of their
+// lives, as p sees the cluster. What cannot be found out is not alive, so that a
+// loss is told rather than not.
+func (b *Broker) alive(ctx context.Context, p *primary) []pubsub.Generation {
+	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/2) // the page is there, whoever hangs
+	defer cancel()
+	primaries := []*primary{p}
+	if b.sharded() {
+		primaries = b.seenBy(ctx, p)
+	}
+	gens := make([][]pubsub.Generation, len(primaries)) // none: not known
+	var all sync.WaitGroup
+	for i, other := range primaries {
+		all.Go(func() { gens[i], _ = b.livesOf(ctx, other) })
+	}
+	all.Wait()
+	return slices.Concat(gens...)
+}
+
+// seenBy is the primaries in the eyes of p: one that was replaced is none for
+// others, while itself, cut off, may still think so.
+func (b *Broker) seenBy(ctx context.Context, p *primary) []*primary {
 	nodes, err := p.client.ClusterNodes(ctx).Result()
 	if err != nil {
 		return nil
 	}
-	primaries, err := b.topology.all(ctx)
-	if err != nil {
-		return nil
-	}
-	for _, address := range healthyPrimaries(nodes) {
-		for _, other := range primaries {
-			if other.address != address || other == p {
-				continue
-			}
-			if gen, err := generationScript.evaluate(ctx, other.client, nil, nil).Int64(); err == nil {
-				alive = append(alive, pubsub.Generation(gen))
-			}
-		}
-	}
-	return alive
+	healthy := healthyPrimaries(nodes)
+	all, _ := b.topology.all(ctx)
+	return slices.DeleteFunc(slices.Clone(all), func(p *primary) bool { return !slices.Contains(healthy, p.address) })
 }
 
 // healthyPrimaries reads CLUSTER NODES: lines of

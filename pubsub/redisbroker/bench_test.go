@@ -1,7 +1,9 @@
 package redisbroker
 
 import (
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,23 +16,18 @@ import (
 // publishers is how many publish at the same time.
 const publishers = 64
 
-// BenchmarkPublish publishes 100-byte messages through Redis, and for
-// comparison calls the same script with a bare go-redis client.
+// BenchmarkPublish publishes 100-byte messages to many channels, through one
+// Redis and through a Redis Cluster of three primaries, and for comparison calls
+// the same script with a bare go-redis client.
 func BenchmarkPublish(b *testing.B) {
 	server := redistest.Start(b)
-	broker, err := New(Options{Addresses: []string{server.Addr()}, Size: 1000, TTL: time.Hour, KeyWindow: time.Minute})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := broker.Close(); err != nil {
-			b.Error(err)
-		}
-	})
-	draft := pubsub.Draft{Channel: "c", Type: pubsub.DefaultType, Data: []byte(`"` + strings.Repeat("x", 98) + `"`)}
-
 	b.Run("broker", func(b *testing.B) {
-		inParallel(b, func() error { return broker.Publish(b.Context(), []pubsub.Draft{draft})[0].Err })
+		publishThrough(b, Options{Addresses: []string{server.Addr()}}, server)
+	})
+	b.Run("cluster", func(b *testing.B) {
+		cluster := redistest.StartCluster(b, 3, 0)
+		b.ResetTimer()
+		publishThrough(b, Options{Addresses: cluster.Addresses()}, cluster.Nodes()...)
 	})
 	b.Run("go-redis", func(b *testing.B) {
 		client := redis.NewClient(&redis.Options{Addr: server.Addr()})
@@ -43,20 +40,71 @@ func BenchmarkPublish(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		broker := newBenchBroker(b, Options{Addresses: []string{server.Addr()}})
+		draft := benchDraft(0)
 		keys, args := broker.publishArgs(&draft)
-		inParallel(b, func() error { return shared.EvalSha(b.Context(), publishScript.Hash(), keys, args...).Err() })
+		inParallel(b, func(int) error { return shared.EvalSha(b.Context(), publishScript.Hash(), keys, args...).Err() })
 	})
 }
 
-func inParallel(b *testing.B, publish func() error) {
-	if err := publish(); err != nil { // also loads the script
+func publishThrough(b *testing.B, o Options, servers ...*redistest.Server) {
+	broker := newBenchBroker(b, o)
+	before := cpuSeconds(b, servers)
+	defer func() {
+		b.ReportMetric((cpuSeconds(b, servers)-before)/b.Elapsed().Seconds(), "redis-cores")
+	}()
+	inParallel(b, func(i int) error { return broker.Publish(b.Context(), []pubsub.Draft{benchDraft(i)})[0].Err })
+}
+
+// cpuSeconds is what the servers have used, which tells whether they or this
+// process are what is full.
+func cpuSeconds(b *testing.B, servers []*redistest.Server) (sum float64) {
+	for _, server := range servers {
+		for line := range strings.Lines(server.Do("INFO", "cpu").(string)) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+			if name != "used_cpu_user" && name != "used_cpu_sys" {
+				continue
+			}
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			sum += n
+		}
+	}
+	return sum
+}
+
+func newBenchBroker(b *testing.B, o Options) *Broker {
+	o.Size, o.TTL, o.KeyWindow = 1000, time.Hour, time.Minute
+	broker, err := New(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := broker.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return broker
+}
+
+var benchData = []byte(`"` + strings.Repeat("x", 98) + `"`)
+
+func benchDraft(i int) pubsub.Draft {
+	return pubsub.Draft{Channel: strconv.Itoa(i % 64), Type: pubsub.DefaultType, Data: benchData}
+}
+
+func inParallel(b *testing.B, publish func(i int) error) {
+	if err := publish(0); err != nil { // also loads the script
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	b.SetParallelism(publishers / 2) // of each core; GOMAXPROCS is 2 where it was measured
+	var number atomic.Int64
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if err := publish(); err != nil {
+			if err := publish(int(number.Add(1))); err != nil {
 				b.Error(err)
 				return
 			}

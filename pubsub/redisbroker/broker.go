@@ -44,15 +44,17 @@ type Options struct {
 
 // Broker implements pubsub.Broker.
 type Broker struct {
-	options  Options
-	keys     keys
-	logger   *slog.Logger
-	topology topology
-	ctx      context.Context // ends with Close
-	cancel   context.CancelFunc
-	busy     sync.WaitGroup // calls under way, so that Close can wait
-	wanted   wanted
-	health   health
+	options   Options
+	keys      keys
+	logger    *slog.Logger
+	topology  topology
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	busy      sync.WaitGroup // calls under way, so that Close can wait
+	wanted    wanted
+	health    health
+	confirmed confirmations
+	lives     lives
 
 	mu     sync.Mutex
 	closed bool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,8 +53,9 @@ func (b *Broker) Check(ctx context.Context) error {
 		}
 		b.warnOfEviction(p, info)
 	}
-	// Reading a log needs what publishing needs too: scripts, and INFO in them.
-	return checkError(b.readOne(ctx, &pubsub.Query{Channel: "comet.check"}).Err())
+	keys, args := []string{b.keys.check()}, []any{b.verb(), b.keys.check()}
+	cmd, _ := b.callScript(ctx, checkScript, keys, args)
+	return checkError(cmd.Err())
 }
 
 // warnOfEviction says that Redis may drop logs when its memory is full, which
@@ -66,22 +68,34 @@ func (b *Broker) warnOfEviction(p *primary, info string) {
 	}
 }
 
+// aclRules are what an ACL user needs, beside keys and channels.
+var aclRules = []string{
+	"+@read", "+@write", "+@pubsub", "+@scripting", "+@connection", "-@dangerous",
+	"+info", "+time", "+cluster|slots", "+cluster|nodes",
+}
+
+// passing are the errors of a Redis that can serve as the broker, at another
+// time.
+var passing = []string{
+	"LOADING", "BUSY", "OOM", "MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN",
+	"CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN",
+}
+
 func checkError(err error) error {
 	if err == nil {
 		return nil
 	}
 	text := err.Error()
+	code, _, _ := strings.Cut(text, " ")
 	switch {
-	case !refused(err):
-		return readError(err)
-	case strings.HasPrefix(text, "LOADING"), strings.HasPrefix(text, "CLUSTERDOWN"), strings.HasPrefix(text, "MASTERDOWN"):
+	case !refused(err), slices.Contains(passing, code):
 		return readError(err)
 	case strings.HasPrefix(text, "NOAUTH"):
 		return &RefusedError{"it wants a password: set redis.password or redis.password_file", err}
 	case strings.HasPrefix(text, "WRONGPASS"):
 		return &RefusedError{"it does not accept redis.username and redis.password", err}
-	case strings.HasPrefix(text, "NOPERM"):
-		return &RefusedError{"the user may not run what Comet needs: allow +info +@read +@write +@pubsub +@scripting on the keys and channels <redis.prefix>:*", err}
+	case strings.HasPrefix(text, "NOPERM"), strings.Contains(text, "user executing the script can't"):
+		return &RefusedError{"the user may not do what Comet needs: give it the ACL rules " + strings.Join(aclRules, " ") + " ~<redis.prefix>:* &<redis.prefix>:*", err}
 	}
 	return &RefusedError{"it refuses", err}
 }

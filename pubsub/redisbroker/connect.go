@@ -32,11 +32,11 @@ func connect(o Options) (topology, error) {
 	}
 	switch {
 	case o.Master != "":
-		return newSingle(redis.NewFailoverClient(u.Failover()))
+		return newSingle(o.Master, redis.NewFailoverClient(u.Failover()))
 	case o.Cluster || len(o.Addresses) > 1:
-		return newCluster(redis.NewClusterClient(u.Cluster())), nil
+		return newCluster(redis.NewClusterClient(u.Cluster()), o.Timeout), nil
 	}
-	return newSingle(redis.NewClient(u.Simple()))
+	return newSingle(o.Addresses[0], redis.NewClient(u.Simple()))
 }
 
 // credentials are asked for by each new connection, so that a password may

@@ -25,6 +25,13 @@ func encodeEphemeral(d *pubsub.Draft) []byte {
 	return append(b, d.Data...)
 }
 
+func encodeAnnounced(id pubsub.ID) []byte {
+	b := append([]byte(nil), "! "...)
+	b = id.Append(b)
+	b = append(b, ' ')
+	return id.Append(b) // as its own predecessor: it has to be read anyway
+}
+
 var errForeign = errors.New("not written by Comet")
 
 func decodeRelayed(channel, payload string) (*pubsub.Message, error) {

@@ -25,6 +25,13 @@ func (k keys) probe(unique uint64, n int) string {
 	return fmt.Sprintf("%s:{%d}:probe:%016x", k.prefix, n, unique)
 }
 
+// lives is what life.lua remembers: a hash that expires Options.TTL after it was
+// last asked for.
+func (k keys) lives() string { return k.prefix + ":lives" }
+
+// check is a key, and a pub/sub channel, that nothing is in: see check.lua.
+func (k keys) check() string { return k.prefix + ":check" }
+
 // channel is the inverse of live.
 func (k keys) channel(live string) (string, bool) {
 	name, ok := strings.CutPrefix(live, k.prefix+":{")

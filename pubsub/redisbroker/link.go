@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -25,7 +24,7 @@ type link struct {
 	key     linkKey
 	primary *primary
 	sink    pubsub.Sink
-	lost    chan<- []string // to the relay: channels that the server takes away
+	taken   chan<- string // to the relay: channels that the server takes away
 	pubsub  *redis.PubSub
 	probe   *probe
 	kick    chan struct{} // holds a token while changes may be non-empty
@@ -42,7 +41,7 @@ type link struct {
 
 func newLink(r *relay, key linkKey, p *primary) *link {
 	l := &link{
-		broker: r.broker, key: key, primary: p, sink: r.sink, lost: r.events,
+		broker: r.broker, key: key, primary: p, sink: r.sink, taken: r.taken,
 		kick: make(chan struct{}, 1), gone: make(chan struct{}),
 		carried: make(map[string]bool), unheard: make(map[string]int),
 	}
@@ -66,16 +65,15 @@ func (l *link) carry(channel string) {
 	l.wake()
 }
 
-// drop takes a channel away, of which nothing more reaches the sink. It reports
-// whether the link had it.
-func (l *link) drop(channel string) bool {
+// drop takes a channel away, of which nothing more reaches the sink.
+func (l *link) drop(channel string) {
 	l.mu.Lock()
-	_, had := l.carried[channel]
-	delete(l.carried, channel)
-	l.changes = append(l.changes, change{channel, false})
-	l.mu.Unlock()
-	l.wake()
-	return had
+	defer l.mu.Unlock()
+	if _, had := l.carried[channel]; had {
+		delete(l.carried, channel)
+		l.changes = append(l.changes, change{channel, false})
+		l.wake()
+	}
 }
 
 func (l *link) wake() {
@@ -192,112 +190,4 @@ func (l *link) unsubscribe(ctx context.Context, names ...string) error {
 		return fmt.Errorf("unsubscribe: %w", err)
 	}
 	return nil
-}
-
-// read hands what arrives to the sink until the link fails. A link that has
-// been silent for Options.Timeout is asked for a sign of life.
-func (l *link) read(ctx context.Context) error {
-	select {
-	case <-l.probe.subscribed: // before that there is no connection to read from
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	asked := false
-	for {
-		received, err := l.pubsub.ReceiveTimeout(ctx, l.broker.options.Timeout)
-		var timeout net.Error
-		switch {
-		case err == nil:
-			asked = false
-			if err := l.take(ctx, received); err != nil {
-				return err
-			}
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.As(err, &timeout) && timeout.Timeout() && !asked:
-			asked = true
-			if err := l.ping(ctx); err != nil {
-				return fmt.Errorf("ping: %w", err)
-			}
-		case asked:
-			return fmt.Errorf("%w for %v: %w", errSilent, l.broker.options.Timeout, err)
-		default:
-			return fmt.Errorf("receive: %w", err)
-		}
-	}
-}
-
-func (l *link) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, l.broker.options.Timeout)
-	defer cancel()
-	return l.pubsub.Ping(ctx)
-}
-
-func (l *link) take(ctx context.Context, received any) error {
-	switch r := received.(type) {
-	case *redis.Subscription:
-		if r.Channel == l.probe.channel {
-			return l.takeProbeSubscription(r.Kind)
-		}
-		if channel, ok := l.broker.keys.channel(r.Channel); ok && l.takeSubscription(channel, r.Kind) {
-			select {
-			case l.lost <- []string{channel}:
-			case <-ctx.Done():
-			}
-		}
-	case *redis.Message:
-		if r.Channel == l.probe.channel {
-			l.probe.heard(r.Payload)
-		} else if channel, ok := l.broker.keys.channel(r.Channel); ok {
-			l.takeMessage(channel, r.Payload)
-		}
-	}
-	return nil
-}
-
-func (l *link) takeProbeSubscription(kind string) error {
-	if kind == "sunsubscribe" {
-		return errGone
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.heard = true
-	close(l.probe.confirmed)
-	return nil
-}
-
-// takeSubscription tells the sink of a confirmation. lost says that the server
-// took the channel away: its slot has left the primary.
-func (l *link) takeSubscription(channel, kind string) (lost bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	confirmed, wanted := l.carried[channel]
-	if kind == "sunsubscribe" || kind == "unsubscribe" {
-		return confirmed // else it is the answer to an UNSUBSCRIBE of before
-	}
-	// An earlier confirmation may be of a SUBSCRIBE that was taken back since.
-	if l.unheard[channel]--; l.unheard[channel] > 0 {
-		return false
-	}
-	delete(l.unheard, channel)
-	if wanted {
-		l.carried[channel] = true
-		l.sink.Subscribed(channel)
-	}
-	return false
-}
-
-// takeMessage hands a message to the sink, if the link still carries its
-// channel.
-func (l *link) takeMessage(channel, payload string) {
-	m, err := decodeRelayed(channel, payload)
-	if err != nil {
-		l.broker.logger.Warn("dropped what the relay carried", "channel", channel, "error", err)
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, wanted := l.carried[channel]; wanted {
-		l.sink.Received(m)
-	}
 }

@@ -5,20 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"comet/pubsub"
 )
 
 // probeEvery is how often a link is asked to carry something.
 const probeEvery = 2 * time.Second
 
-var errDeaf = errors.New("what was published did not come")
+var (
+	errDeaf    = errors.New("what was published did not come")
+	errNewLife = errors.New("the primary is another one, or began a new life")
+)
 
 // probe is the watchdog of one link: it publishes to a pub/sub channel of its
 // own and expects that back. Nothing else finds a connection that answers PING
 // but carries nothing, as to a server that was cut off from its cluster, or
-// whose subscriptions were forgotten.
+// whose subscriptions were forgotten. It also sees when a new generation begins
+// while the link goes on, as where a primary is demoted and promoted again: then
+// every channel must be read, also those on which nothing is published.
 type probe struct {
 	link       *link
 	channel    string        // set before subscribed is closed
@@ -26,6 +34,7 @@ type probe struct {
 	confirmed  chan struct{} // closed when that is confirmed
 	echo       chan string   // what came; the newest is enough
 	number     atomic.Uint64
+	gen        pubsub.Generation // of the primary; 0: not known yet
 }
 
 func newProbe(l *link) *probe {
@@ -67,9 +76,14 @@ func (p *probe) run(ctx context.Context) (err error) {
 func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 	b := p.link.broker
 	number := strconv.FormatUint(p.number.Add(1), 10)
-	if err := p.publish(ctx, timeout, number); err != nil {
+	switch gen, err := p.publish(ctx, timeout, number); {
+	case err != nil:
 		b.health.unsent(p.link.key, err)
 		return nil
+	case p.gen != gen && !p.sameLife(ctx, timeout) && p.gen != 0: // asked the first time too, so that it is known
+		return errNewLife
+	default:
+		p.gen = gen
 	}
 	late := time.NewTimer(timeout)
 	defer late.Stop()
@@ -88,14 +102,21 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 	}
 }
 
-func (p *probe) publish(ctx context.Context, timeout time.Duration, number string) error {
+func (p *probe) publish(ctx context.Context, timeout time.Duration, number string) (pubsub.Generation, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	client := p.link.primary.client
-	if p.link.broker.sharded() {
-		return client.SPublish(ctx, p.channel, number).Err()
-	}
-	return client.Publish(ctx, p.channel, number).Err()
+	args := []any{p.link.broker.verb(), p.channel, number}
+	gen, err := probeScript.evaluate(ctx, p.link.primary.client, nil, args).Int64()
+	return pubsub.Generation(gen), err
+}
+
+// sameLife reports whether the generation now is of the same life as the one
+// before.
+func (p *probe) sameLife(ctx context.Context, timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	same, err := p.link.broker.livesOf(ctx, p.link.primary)
+	return err == nil && slices.Contains(same, p.gen)
 }
 
 // heard takes what the link has brought; it does not block.

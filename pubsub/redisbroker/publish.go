@@ -36,70 +36,57 @@ func (b *Broker) publishOne(ctx context.Context, d *pubsub.Draft) pubsub.Receipt
 		return b.publishEphemeral(ctx, d)
 	}
 	keys, args := b.publishArgs(d)
-	var reached error
-	cmd, left := b.call(ctx, publishScript, keys, args, func(p *primary) *redis.Cmd {
-		if b.options.MinReplicas == 0 {
-			return publishScript.evaluate(ctx, p.shared, keys, args)
+	var wait *redis.Cmd
+	cmd, left := b.call(ctx, keys[0], func(p *primary, asking bool) (cmd redis.Cmder) {
+		if b.options.MinReplicas == 0 && !asking {
+			return publishScript.share(ctx, p, keys, args)
 		}
-		var cmd *redis.Cmd
-		cmd, reached = b.callAndWait(ctx, p, keys, args)
+		// WAIT is about the connection's last write, which the script makes for a
+		// repeated key too.
+		cmd, wait = publishScript.inPipeline(ctx, p.client, keys, args,
+			around{asking: asking, replicas: b.options.MinReplicas, patience: b.options.Timeout * 2 / 3})
 		return cmd
 	})
 	r := receipt(cmd)
 	if r.Err == nil && left != nil {
 		// Who subscribed at the primary that the channel leaves has heard nothing.
-		announced := fmt.Sprintf("! %v %v", r.ID, r.ID)
-		_ = left.client.SPublish(ctx, b.keys.live(d.Channel), announced).Err() // else the sweep finds it
+		_ = left.client.SPublish(ctx, b.keys.live(d.Channel), encodeAnnounced(r.ID)).Err() // else the sweep finds it
 	}
-	if r.Err == nil {
-		r.Err = reached
+	if r.Err == nil && wait != nil {
+		r.Err = b.reached(wait)
 	}
 	return r
 }
 
-// publishEphemeral relays without the log.
-func (b *Broker) publishEphemeral(ctx context.Context, d *pubsub.Draft) pubsub.Receipt {
-	live := b.keys.live(d.Channel)
-	p, err := b.topology.of(ctx, live)
-	if err != nil {
-		return pubsub.Receipt{Err: publishError(err)}
-	}
-	if b.sharded() {
-		return receipt(p.shared.SPublish(ctx, live, encodeEphemeral(d)))
-	}
-	return receipt(p.shared.Publish(ctx, live, encodeEphemeral(d)))
-}
-
-// callAndWait calls publish.lua and waits until the replicas have what it
-// wrote; reached says that too few do. WAIT is about the connection's last
-// write, which the script makes for a repeated key too.
-func (b *Broker) callAndWait(ctx context.Context, p *primary, keys []string, args []any) (cmd *redis.Cmd, reached error) {
+// reached reads the answer of WAIT: an error says that too few replicas have it.
+func (b *Broker) reached(wait *redis.Cmd) error {
 	need := b.options.MinReplicas
-	var wait *redis.Cmd
-	both := func(call func(redis.Pipeliner) *redis.Cmd) {
-		_, _ = p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each command has its error
-			cmd = call(pipe)
-			wait = pipe.Do(ctx, "wait", need, (b.options.Timeout * 2 / 3).Milliseconds())
-			return nil
-		})
-	}
-	both(func(pipe redis.Pipeliner) *redis.Cmd { return pipe.EvalSha(ctx, publishScript.Hash(), keys, args...) })
-	if notLoaded(cmd.Err()) {
-		both(func(pipe redis.Pipeliner) *redis.Cmd { return pipe.Eval(ctx, publishScript.text, keys, args...) })
-	}
 	switch n, err := wait.Int(); {
 	case err != nil:
-		reached = fmt.Errorf("%w: wait for %d replicas: %w", pubsub.ErrOutcomeUnknown, need, err)
+		return fmt.Errorf("%w: wait for %d replicas: %w", pubsub.ErrOutcomeUnknown, need, err)
 	case n < need:
-		reached = fmt.Errorf("%w: %d of redis.min_replicas = %d replicas have it", pubsub.ErrOutcomeUnknown, n, need)
+		return fmt.Errorf("%w: %d of redis.min_replicas = %d replicas have it", pubsub.ErrOutcomeUnknown, n, need)
 	}
-	return cmd, reached
+	return nil
+}
+
+// publishEphemeral relays without the log.
+func (b *Broker) publishEphemeral(ctx context.Context, d *pubsub.Draft) pubsub.Receipt {
+	live, data := b.keys.live(d.Channel), encodeEphemeral(d)
+	cmd, _ := b.call(ctx, live, func(p *primary, _ bool) redis.Cmder { // which is never asked for elsewhere
+		cmd := redis.NewIntCmd(ctx, b.verb(), live, data)
+		if err := p.share(ctx, cmd); err != nil {
+			return failed(ctx, err)
+		}
+		return cmd
+	})
+	return receipt(cmd)
 }
 
 // publishAll publishes in order of channel. Drafts of one channel have one
 // primary, so they stay in order in its pipeline.
 func (b *Broker) publishAll(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt) {
-	if b.options.MinReplicas > 0 {
+	if b.options.MinReplicas > 0 || b.sharded() && someHaveKeys(drafts) {
 		b.publishEach(ctx, drafts, receipts)
 		return
 	}
@@ -117,6 +104,13 @@ func (b *Broker) publishAll(ctx context.Context, drafts []pubsub.Draft, receipts
 		all.Go(func() { b.publishGroup(ctx, p, drafts, at, receipts) })
 	}
 	all.Wait()
+}
+
+// someHaveKeys reports whether some drafts have an idempotency key and others
+// not. While a slot is being moved Redis Cluster refuses only the former
+// (TRYAGAIN): those behind would overtake them.
+func someHaveKeys(drafts []pubsub.Draft) bool {
+	return slices.ContainsFunc(drafts, func(d pubsub.Draft) bool { return (d.Key == "") != (drafts[0].Key == "") })
 }
 
 // publishEach publishes the drafts of each channel one by one, channels side by
@@ -189,18 +183,23 @@ func isMixed(drafts []pubsub.Draft, at []int) bool {
 
 // publishArgs are publish.lua's KEYS and ARGV.
 func (b *Broker) publishArgs(d *pubsub.Draft) (keys []string, args []any) {
-	keys = []string{b.keys.log(d.Channel), b.keys.live(d.Channel)}
+	keys = []string{b.keys.log(d.Channel)}
 	if d.Key != "" {
 		keys = append(keys, b.keys.once(d.Channel, d.Key))
 	}
-	verb := "PUBLISH"
-	if b.sharded() {
-		verb = "SPUBLISH"
-	}
 	return keys, []any{
-		verb, b.options.Size, b.options.TTL.Milliseconds(),
+		b.verb(), b.options.Size, b.options.TTL.Milliseconds(),
 		d.Type, d.Data, b.options.KeyWindow.Milliseconds(), b.options.Inline,
+		b.keys.live(d.Channel),
 	}
+}
+
+// verb is the command that relays.
+func (b *Broker) verb() string {
+	if b.sharded() {
+		return "SPUBLISH"
+	}
+	return "PUBLISH"
 }
 
 // receipt reads the answer of publish.lua, or of PUBLISH.

@@ -1,19 +1,21 @@
 -- Appends a message to a channel's log and relays it, all or nothing.
 -- KEYS[1]  the log, a stream
--- KEYS[2]  the relay's pub/sub channel, in the log's slot
--- KEYS[3]  the idempotency key, a string; may be left out
+-- KEYS[2]  the idempotency key, a string; may be left out
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
 -- ARGV[2]  how many messages to keep at least
 -- ARGV[3]  how long to keep the log after its newest message, in ms
 -- ARGV[4]  type, ARGV[5] data
 -- ARGV[6]  how long to remember the idempotency key, in ms
 -- ARGV[7]  data of more bytes is not relayed, only announced
+-- ARGV[8]  the relay's pub/sub channel, in the log's slot. It is no key: were it
+--          named as one, Redis Cluster would miss it wherever the slot is being
+--          moved, and refuse (TRYAGAIN) until the move is over
 -- Returns {id, 0}, or {id of the first publish, 1} if the key was seen before.
-if KEYS[3] then
-	local first = redis.call('GET', KEYS[3])
+if KEYS[2] then
+	local first = redis.call('GET', KEYS[2])
 	if first then
 		-- A write, so that WAIT on this connection is about the first publish too.
-		redis.call('PEXPIRE', KEYS[3], ARGV[6])
+		redis.call('PEXPIRE', KEYS[2], ARGV[6])
 		return {first, 1}
 	end
 end
@@ -40,12 +42,12 @@ local id = string.format('%.0f-%.0f', ms, seq)
 
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', ARGV[4], 'data', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-if KEYS[3] then
-	redis.call('SET', KEYS[3], id, 'PX', ARGV[6])
+if KEYS[2] then
+	redis.call('SET', KEYS[2], id, 'PX', ARGV[6])
 end
 if #ARGV[5] > tonumber(ARGV[7]) then
-	redis.call(ARGV[1], KEYS[2], '! ' .. id .. ' ' .. prev)
+	redis.call(ARGV[1], ARGV[8], '! ' .. id .. ' ' .. prev)
 else
-	redis.call(ARGV[1], KEYS[2], id .. ' ' .. prev .. ' ' .. ARGV[4] .. '\n' .. ARGV[5])
+	redis.call(ARGV[1], ARGV[8], id .. ' ' .. prev .. ' ' .. ARGV[4] .. '\n' .. ARGV[5])
 end
 return {id, 0}

@@ -46,15 +46,25 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 			cmds = b.readAll(ctx, p, queries, at)
 		}
 	}
+	mixed := make(map[*primary][]int) // pages that are to have Alive, by who answered
 	for n, cmd := range cmds {
-		i := at[n]
+		i, by := at[n], p
 		if kind, _ := redirected(cmd.Err()); kind != none {
-			cmd = b.readOne(ctx, &queries[i])
+			cmd, by = b.readOne(ctx, &queries[i])
 		}
-		pages[i] = page(queries[i].Channel, cmd)
+		pages[i] = page(&queries[i], cmd)
+		if pages[i].Err == nil && (isMixedLife(&queries[i], &pages[i]) || !b.lives.knows(pages[i].Gen)) {
+			mixed[by] = append(mixed[by], i)
+		}
 	}
-	if b.sharded() {
-		b.findAlive(ctx, p, queries, at, pages)
+	for by, at := range mixed {
+		alive := b.alive(ctx, by)
+		for _, i := range at {
+			pages[i].Alive = alive
+			if !b.believable(ctx, by, &queries[i], &pages[i]) {
+				pages[i] = pubsub.Page{Err: readError(errDeposed)}
+			}
+		}
 	}
 }
 
@@ -69,13 +79,10 @@ func (b *Broker) readAll(ctx context.Context, p *primary, queries []pubsub.Query
 	return cmds
 }
 
-// readOne follows redirects.
-func (b *Broker) readOne(ctx context.Context, q *pubsub.Query) *redis.Cmd {
+// readOne follows redirects, and also returns who answered.
+func (b *Broker) readOne(ctx context.Context, q *pubsub.Query) (*redis.Cmd, *primary) {
 	keys, args := b.readArgs(q)
-	cmd, _ := b.call(ctx, readScript, keys, args, func(p *primary) *redis.Cmd {
-		return readScript.evaluate(ctx, p.client, keys, args)
-	})
-	return cmd
+	return b.callScript(ctx, readScript, keys, args)
 }
 
 // readArgs are read.lua's KEYS and ARGV.
@@ -88,25 +95,28 @@ func (b *Broker) readArgs(q *pubsub.Query) (keys []string, args []any) {
 }
 
 // page reads the answer of read.lua.
-func page(channel string, cmd *redis.Cmd) pubsub.Page {
-	answer, err := cmd.Slice()
-	if err != nil {
+func page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
+	if err := cmd.Err(); err != nil {
 		return pubsub.Page{Err: readError(err)}
 	}
+	if gen, ok := cmd.Val().(int64); ok {
+		return pubsub.Page{Gen: pubsub.Generation(gen), End: q.Cursor}
+	}
+	answer, _ := cmd.Val().([]any)
 	if len(answer) != 3 {
-		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", answer))}
+		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", cmd.Val()))}
 	}
 	gen, _ := answer[0].(int64)
 	text, _ := answer[1].(string)
 	end, err := pubsub.ParseID(text)
 	if err != nil {
-		return pubsub.Page{Err: fmt.Errorf("log of %q: entry %s: %w", channel, text, errForeign)}
+		return pubsub.Page{Err: fmt.Errorf("log of %q: entry %s: %w", q.Channel, text, errForeign)}
 	}
 	entries, _ := answer[2].([]any)
 	p := pubsub.Page{Gen: pubsub.Generation(gen), End: end, Messages: make([]*pubsub.Message, len(entries))}
 	for i, entry := range entries {
-		if p.Messages[i], err = decodeEntry(channel, entry); err != nil {
-			return pubsub.Page{Err: fmt.Errorf("log of %q: %w", channel, err)}
+		if p.Messages[i], err = decodeEntry(q.Channel, entry); err != nil {
+			return pubsub.Page{Err: fmt.Errorf("log of %q: %w", q.Channel, err)}
 		}
 	}
 	return p

@@ -44,23 +44,28 @@ const (
 	maxRedirectPause = 200 * time.Millisecond
 )
 
-// call carries out one call of a script at the primary of its first key,
-// wherever that is by now, until ctx ends; at that primary send sends it. If the
-// key is on its way elsewhere and was found there, left is the primary that it
-// leaves.
-func (b *Broker) call(ctx context.Context, s *script, keys []string, args []any, send func(*primary) *redis.Cmd) (cmd *redis.Cmd, left *primary) {
+// send sends one command to p. With asking it does so behind an ASKING, because
+// p is only about to have the key.
+type send func(p *primary, asking bool) redis.Cmder
+
+// call carries out one command at the primary of a key, wherever that is by
+// now, until ctx ends. If the key is on its way elsewhere and was found there,
+// left is the primary that it leaves.
+func (b *Broker) call(ctx context.Context, key string, do send) (cmd redis.Cmder, left *primary) {
 	pause := minRedirectPause
 	for {
-		p, err := b.topology.of(ctx, keys[0])
+		p, err := b.topology.of(ctx, key)
 		if err != nil {
 			return failed(ctx, err), nil
 		}
-		cmd := send(p)
+		cmd = do(p, false)
 		kind, address := redirected(cmd.Err())
 		if kind == ask {
-			left = p
-			cmd = b.ask(ctx, address, s, keys, args)
-			kind, _ = redirected(cmd.Err())
+			// A node is unknown while it takes its first slot.
+			if to, err := b.topology.at(ctx, address); err == nil {
+				cmd, left = do(to, true), p
+				kind, _ = redirected(cmd.Err())
+			}
 		}
 		if kind == none {
 			return cmd, left
@@ -70,24 +75,23 @@ func (b *Broker) call(ctx context.Context, s *script, keys []string, args []any,
 		case <-ctx.Done():
 			return cmd, nil // it was refused
 		}
-		pause = min(2*pause, maxRedirectPause)
+		pause, left = min(2*pause, maxRedirectPause), nil
 		b.topology.refresh(ctx)
 	}
 }
 
-// ask calls at the primary that a slot is on its way to.
-func (b *Broker) ask(ctx context.Context, address string, s *script, keys []string, args []any) *redis.Cmd {
-	p, err := b.topology.at(ctx, address)
-	if err != nil {
-		return failed(ctx, err)
-	}
-	var cmd *redis.Cmd
-	_, _ = p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error { // the command has its error
-		pipe.Do(ctx, "asking")
-		cmd = pipe.Eval(ctx, s.text, keys, args...)
-		return nil
+// callScript calls a script through call, on a connection of its own.
+// It also returns who answered, nil if nobody did.
+func (b *Broker) callScript(ctx context.Context, s *script, keys []string, args []any) (answer *redis.Cmd, by *primary) {
+	cmd, _ := b.call(ctx, keys[0], func(p *primary, asking bool) redis.Cmder {
+		by = p
+		if !asking {
+			return s.evaluate(ctx, p.client, keys, args)
+		}
+		cmd, _ := s.inPipeline(ctx, p.client, keys, args, around{asking: true})
+		return cmd
 	})
-	return cmd
+	return cmd.(*redis.Cmd), by
 }
 
 func failed(ctx context.Context, err error) *redis.Cmd {

@@ -21,12 +21,15 @@ type relay struct {
 	sink   pubsub.Sink
 	links  map[linkKey]*link
 	of     map[string]*link // by channel; none while it waits for a link
+	lost   []string         // channels that a link has lost, which the sink is still to be told
 	ended  chan *link
-	events chan []string   // channels that a link lost without ending
+	taken  chan string // channels that a server takes away from a link that goes on
+	found  chan []*primary
+	asking bool            // the primaries are being asked for; found answers, with nil if nobody knows
 	life   context.Context // the links'
 	retry  *time.Timer     // set while something waits for a link
 	wait   time.Duration
-	busy   sync.WaitGroup // links
+	busy   sync.WaitGroup // links, and who asks
 }
 
 // linkKey says which link: on Redis Cluster the only one to a primary.
@@ -58,7 +61,7 @@ func (b *Broker) Relay(ctx context.Context, sink pubsub.Sink) error {
 	r := &relay{
 		broker: b, sink: sink,
 		links: make(map[linkKey]*link), of: make(map[string]*link),
-		ended: make(chan *link), events: make(chan []string),
+		ended: make(chan *link), taken: make(chan string), found: make(chan []*primary),
 		life: ctx, retry: time.NewTimer(0), wait: minRelink,
 	}
 	defer r.retry.Stop()
@@ -74,15 +77,18 @@ func (r *relay) run(ctx context.Context) {
 		select {
 		case <-r.broker.wanted.kick:
 			r.change(ctx, r.broker.wanted.take())
-		case channels := <-r.events:
-			r.orphan(channels)
+		case channel := <-r.taken:
+			r.orphan(channel)
 		case l := <-r.ended:
 			r.end(l)
 		case <-r.retry.C:
-			r.settle(ctx)
+			r.ask(ctx)
+		case primaries := <-r.found:
+			r.asking = false
+			r.settle(ctx, primaries)
 		case <-patrol.C:
 			if r.broker.sharded() {
-				r.settle(ctx)
+				r.ask(ctx)
 			}
 		case <-ctx.Done():
 			r.busy.Wait()
@@ -94,6 +100,7 @@ func (r *relay) run(ctx context.Context) {
 // change gives new channels to links, and takes others away. Where no link can
 // be had, settle goes on later.
 func (r *relay) change(ctx context.Context, changes []change) {
+	r.tell() // before one of these is carried again
 	waiting := false
 	for _, c := range changes {
 		l := r.of[c.channel]
@@ -112,22 +119,14 @@ func (r *relay) change(ctx context.Context, changes []change) {
 
 // place gives a channel that none carries to a link, if one can be had.
 func (r *relay) place(ctx context.Context, channel string) bool {
-	l, err := r.linkFor(ctx, channel)
+	p, err := r.broker.topology.of(ctx, r.broker.keys.live(channel))
 	if err != nil {
 		return false
 	}
+	l := r.open(p, r.numberOf(channel))
 	r.of[channel] = l
 	l.carry(channel)
 	return true
-}
-
-// linkFor is the link for a channel, a new one if need be.
-func (r *relay) linkFor(ctx context.Context, channel string) (*link, error) {
-	p, err := r.broker.topology.of(ctx, r.broker.keys.live(channel))
-	if err != nil {
-		return nil, err
-	}
-	return r.open(p, r.numberOf(channel)), nil
 }
 
 // linksEach is how many links there are to a primary.
@@ -165,16 +164,13 @@ func (r *relay) open(p *primary, number int) *link {
 // end takes a failed link away; its channels are carried by nobody.
 func (r *relay) end(l *link) {
 	delete(r.links, l.key)
-	var lost []string
 	for channel, of := range r.of {
 		if of == l {
 			delete(r.of, channel)
-			lost = append(lost, channel)
+			r.lost = append(r.lost, channel)
 		}
 	}
-	if len(lost) > 0 {
-		r.sink.Lost(lost...)
-	}
+	r.tell()
 	level := slog.LevelDebug // one that never worked says nothing new
 	if l.worked() {
 		level, r.wait = slog.LevelWarn, minRelink
@@ -184,20 +180,23 @@ func (r *relay) end(l *link) {
 	r.later()
 }
 
-// orphan takes channels from a link that goes on without them: their slot has
-// left its primary.
-func (r *relay) orphan(channels []string) {
-	var lost []string
-	for _, channel := range channels {
-		if l := r.of[channel]; l != nil && l.drop(channel) {
-			delete(r.of, channel)
-			lost = append(lost, channel)
-		}
+// orphan takes a channel from a link that goes on without it: its slot has left
+// the primary. Often many come at once, so the sink is told when all have.
+func (r *relay) orphan(channel string) {
+	if l := r.of[channel]; l != nil {
+		l.drop(channel)
+		delete(r.of, channel)
+		r.lost = append(r.lost, channel)
+		r.retry.Reset(minRelink - rand.N(minRelink/2))
 	}
-	if len(lost) > 0 {
-		r.sink.Lost(lost...)
+}
+
+// tell tells the sink what was lost.
+func (r *relay) tell() {
+	if len(r.lost) > 0 {
+		r.sink.Lost(r.lost...)
+		r.lost = nil
 	}
-	r.later()
 }
 
 // later has settle try again soon, each time after a longer wait.
@@ -206,38 +205,50 @@ func (r *relay) later() {
 	r.wait = min(2*r.wait, maxRelink)
 }
 
+// ask has the primaries found, and settle called. The relay does not wait for
+// it: a node of a Redis Cluster that hangs must not hold up the others' links.
+func (r *relay) ask(ctx context.Context) {
+	if r.asking {
+		return
+	}
+	r.asking = true
+	r.busy.Go(func() {
+		asked, cancel := context.WithTimeout(ctx, r.broker.options.Timeout)
+		defer cancel()
+		primaries, err := r.broker.topology.all(asked)
+		if err != nil {
+			r.broker.logger.Debug("cannot find the primaries, will try again", "error", err)
+		}
+		select {
+		case r.found <- primaries:
+		case <-ctx.Done():
+		}
+	})
+}
+
 // settle gives every channel to the link that it belongs to now, and makes sure
 // that there are links even with nothing to carry, because they are also what
 // tells whether the relay works.
-func (r *relay) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, r.broker.options.Timeout)
-	defer cancel()
-	if err := r.openAll(ctx); err != nil {
-		r.broker.logger.Debug("cannot find the primaries, will try again", "error", err)
+func (r *relay) settle(ctx context.Context, primaries []*primary) {
+	r.tell()
+	if len(primaries) == 0 {
 		r.later()
 		return
 	}
-	var moved []string
+	r.openAll(primaries)
 	for _, channel := range r.broker.wanted.all() {
 		switch l := r.of[channel]; {
 		case l != nil && !r.belongs(ctx, channel, l):
-			moved = append(moved, channel)
+			r.orphan(channel)
 		case l == nil && !r.place(ctx, channel):
 			r.later()
 			return
 		}
 	}
-	if len(moved) > 0 {
-		r.orphan(moved)
-	}
 }
 
 // openAll opens the links to all primaries.
-func (r *relay) openAll(ctx context.Context) error {
-	primaries, err := r.broker.topology.all(ctx)
-	if err != nil {
-		return err
-	}
+func (r *relay) openAll(primaries []*primary) {
 	keys := make(map[linkKey]bool)
 	for _, p := range primaries {
 		for number := range r.broker.linksEach() {
@@ -251,7 +262,6 @@ func (r *relay) openAll(ctx context.Context) error {
 		}
 	}
 	r.broker.health.keep(keys)
-	return nil
 }
 
 func (r *relay) belongs(ctx context.Context, channel string, l *link) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -15,11 +16,18 @@ var (
 	publishLua string
 	//go:embed read.lua
 	readLua string
+	//go:embed check.lua
+	checkLua string
+	//go:embed probe.lua
+	probeLua string
+	//go:embed life.lua
+	lifeLua string
 
 	publishScript = newScript(generationLua + publishLua)
 	readScript    = newScript(generationLua + readLua)
-
-	generationScript = newScript(generationLua + "return generation()")
+	checkScript   = newScript(generationLua + checkLua)
+	probeScript   = newScript(generationLua + probeLua)
+	lifeScript    = newScript(generationLua + lifeLua)
 )
 
 // script is a Lua script with its text, for servers that do not have it yet.
@@ -37,6 +45,59 @@ func (s *script) evaluate(ctx context.Context, c redis.Scripter, keys []string, 
 		cmd = c.Eval(ctx, s.text, keys, args...)
 	}
 	return cmd
+}
+
+// around is what goes before and behind a script on its connection.
+type around struct {
+	asking   bool          // ASKING before it
+	replicas int           // unless 0, WAIT for so many behind it
+	patience time.Duration // of WAIT
+}
+
+// inPipeline calls s through c, with all that belongs to it in one pipeline.
+// wait is the answer to WAIT, nil without.
+func (s *script) inPipeline(ctx context.Context, c *redis.Client, keys []string, args []any, a around) (cmd, wait *redis.Cmd) {
+	send := func(call func(redis.Pipeliner) *redis.Cmd) {
+		_, _ = c.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each command has its error
+			if a.asking {
+				pipe.Do(ctx, "asking")
+			}
+			cmd = call(pipe)
+			if a.replicas > 0 {
+				wait = pipe.Do(ctx, "wait", a.replicas, a.patience.Milliseconds())
+			}
+			return nil
+		})
+	}
+	send(func(pipe redis.Pipeliner) *redis.Cmd { return pipe.EvalSha(ctx, s.Hash(), keys, args...) })
+	if notLoaded(cmd.Err()) {
+		send(func(pipe redis.Pipeliner) *redis.Cmd { return pipe.Eval(ctx, s.text, keys, args...) })
+	}
+	return cmd, wait
+}
+
+// share calls s in a pipeline with others' calls.
+func (s *script) share(ctx context.Context, p *primary, keys []string, args []any) *redis.Cmd {
+	cmd := redis.NewCmd(ctx, command("evalsha", s.Hash(), keys, args)...)
+	err := p.share(ctx, cmd)
+	if notLoaded(err) {
+		cmd = redis.NewCmd(ctx, command("eval", s.text, keys, args)...)
+		err = p.share(ctx, cmd)
+	}
+	if err != nil {
+		return failed(ctx, err)
+	}
+	return cmd
+}
+
+// command is the words of EVAL or EVALSHA.
+func command(name, script string, keys []string, args []any) []any {
+	words := make([]any, 0, 3+len(keys)+len(args))
+	words = append(words, name, script, len(keys))
+	for _, key := range keys {
+		words = append(words, key)
+	}
+	return append(words, args...)
 }
 
 // notLoaded reports whether Redis does not know a script (it was restarted, or

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
 
 	"comet/pubsub"
 )
@@ -14,17 +17,24 @@ import (
 // primary is a server that takes writes. Its client never sends a command
 // twice, and follows no redirect.
 type primary struct {
-	address string
+	address string // host:port, a socket's path, or the name that the Sentinels know
 	client  *redis.Client
 	shared  *redis.AutoPipeliner // concurrent publishes share its pipelines
 }
 
-func newPrimary(client *redis.Client) (*primary, error) {
-	shared, err := client.AutoPipeline()
+func newPrimary(address string, client *redis.Client) (*primary, error) {
+	shared, err := client.AsyncAutoPipeline()
 	if err != nil {
 		return nil, err
 	}
-	return &primary{client.Options().Addr, client, shared}, nil
+	return &primary{address, client, shared}, nil
+}
+
+// share sends a command in a pipeline with others', and waits for the answer
+// until ctx ends: the pipeline in front of its own may take its full time too.
+// Then cmd must not be looked at any more, and may still be carried out.
+func (p *primary) share(ctx context.Context, cmd redis.Cmder) error {
+	return p.shared.Submit(ctx, cmd).WaitContext(ctx)
 }
 
 // topology says which primary has which key. go-redis would redirect commands
@@ -45,8 +55,8 @@ type topology interface {
 // behind the client.
 type single struct{ *primary }
 
-func newSingle(client *redis.Client) (topology, error) {
-	p, err := newPrimary(client)
+func newSingle(address string, client *redis.Client) (topology, error) {
+	p, err := newPrimary(address, client)
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
@@ -61,14 +71,20 @@ func (s single) close() error                                 { return errors.Jo
 
 // cluster is the topology of a Redis Cluster. go-redis keeps the map of slots.
 type cluster struct {
-	client *redis.ClusterClient
+	client  *redis.ClusterClient
+	timeout time.Duration
+	ctx     context.Context // ends with close
+	cancel  context.CancelFunc
+	asking  singleflight.Group // when a slot has moved, all publishers ask at once
 
 	mu        sync.Mutex
 	primaries map[*redis.Client]*primary
 }
 
-func newCluster(client *redis.ClusterClient) *cluster {
-	return &cluster{client: client, primaries: make(map[*redis.Client]*primary)}
+func newCluster(client *redis.ClusterClient, timeout time.Duration) *cluster {
+	c := &cluster{client: client, timeout: timeout, primaries: make(map[*redis.Client]*primary)}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
 }
 
 func (c *cluster) of(ctx context.Context, key string) (*primary, error) {
@@ -76,65 +92,69 @@ func (c *cluster) of(ctx context.Context, key string) (*primary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: find the primary: %w", pubsub.ErrUnavailable, err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.primaryOf(client)
 }
 
+// primaryOf is what is kept beside a client; c.mu must be held.
 func (c *cluster) primaryOf(client *redis.Client) (*primary, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := c.primaries[client]
-	if p == nil {
-		var err error
-		if p, err = newPrimary(client); err != nil {
-			return nil, err
-		}
+	if p := c.primaries[client]; p != nil {
+		return p, nil
+	}
+	p, err := newPrimary(client.Options().Addr, client)
+	if err == nil {
 		c.primaries[client] = p
 	}
-	return p, nil
+	return p, err
 }
 
-// refresh asks the cluster for its slots, and forgets who is no primary any
-// more: go-redis closes their clients itself.
-func (c *cluster) refresh(ctx context.Context) {
-	current, err := c.clients(ctx)
+func (c *cluster) refresh(ctx context.Context) { _, _ = c.all(ctx) } // else the old map is the best there is
+
+func (c *cluster) all(ctx context.Context) ([]*primary, error) {
+	asked := c.asking.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(c.ctx, c.timeout)
+		defer cancel()
+		return c.ask(ctx)
+	})
+	select {
+	case answer := <-asked:
+		if answer.Err != nil {
+			return nil, fmt.Errorf("%w: find the primaries: %w", pubsub.ErrUnavailable, answer.Err)
+		}
+		return answer.Val.([]*primary), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: find the primaries: %w", pubsub.ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+// ask asks the cluster for its primaries, and forgets who is none any more:
+// go-redis closes their clients itself.
+func (c *cluster) ask(ctx context.Context) ([]*primary, error) {
+	var clients []*redis.Client
+	// ForEachMaster is what makes go-redis read the slots before it returns.
+	err := c.client.ForEachMaster(ctx, func(_ context.Context, client *redis.Client) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		clients = append(clients, client)
+		return nil
+	})
 	if err != nil {
-		return // the old map is the best there is
+		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for client, p := range c.primaries {
-		if !current[client] {
+		if !slices.Contains(clients, client) {
 			delete(c.primaries, client)
 			_ = p.shared.Close() // its commands fail, as their server's would
 		}
 	}
-}
-
-// clients are those of the primaries, asked for anew.
-func (c *cluster) clients(ctx context.Context) (map[*redis.Client]bool, error) {
-	var mu sync.Mutex
-	clients := make(map[*redis.Client]bool)
-	// ForEachMaster is what makes go-redis read the slots before it returns.
-	err := c.client.ForEachMaster(ctx, func(_ context.Context, client *redis.Client) error {
-		mu.Lock()
-		defer mu.Unlock()
-		clients[client] = true
-		return nil
-	})
-	return clients, err
-}
-
-func (c *cluster) all(ctx context.Context) (all []*primary, err error) {
-	clients, err := c.clients(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%w: find the primaries: %w", pubsub.ErrUnavailable, err)
-	}
-	for client := range clients {
-		p, err := c.primaryOf(client)
-		if err != nil {
+	all := make([]*primary, len(clients))
+	for i, client := range clients {
+		if all[i], err = c.primaryOf(client); err != nil {
 			return nil, err
 		}
-		all = append(all, p)
 	}
 	return all, nil
 }
@@ -153,6 +173,8 @@ func (c *cluster) at(ctx context.Context, address string) (*primary, error) {
 }
 
 func (c *cluster) close() error {
+	c.cancel()
+	_, _, _ = c.asking.Do("", func() (any, error) { return nil, nil }) // waits for one under way
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var errs []error

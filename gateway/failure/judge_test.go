@@ -1,0 +1,284 @@
+package failure
+
+import (
+	"fmt"
+
+	"comet/pubsub"
+)
+
+// happening is one thing that a client got from one channel.
+type happening struct {
+	kind  happeningKind
+	id    pubsub.ID  // of a message
+	key   string     // of a message, see publisher
+	gap   pubsub.Gap // of a gap
+	after pubsub.Cursor
+	note  string // when and where
+}
+
+type happeningKind uint8
+
+const (
+	// started: after is where it begins, if known is set.
+	started happeningKind = iota
+	// startedSomewhere: the answer did not say where, see Ready of a poll.
+	startedSomewhere
+	got
+	told
+)
+
+func (h happening) String() string {
+	switch h.kind {
+	case started:
+		return fmt.Sprintf("%s: starts at %v", h.note, h.after)
+	case startedSomewhere:
+		return h.note + ": starts"
+	case got:
+		return fmt.Sprintf("%s: gets %v (%s)", h.note, h.id, h.key)
+	}
+	return fmt.Sprintf("%s: is told %s from %v to %v, is at %v", h.note, h.gap.Reason, h.gap.From, h.gap.To, h.after)
+}
+
+// judge holds what one client got from one channel against the truth:
+//
+//  1. Messages come in the order of the log, each once.
+//  2. What does not come is told before the next message comes: by a gap that
+//     begins where the client is, and covers it.
+//  3. Where the generation changes a gap is told even if nobody can know what
+//     was lost (see truth.quiet for where it need not); but none where a channel
+//     only moved, or nothing happened.
+//  4. A gap covers nothing that the client could have had, and is told once.
+//
+// A message that was not acknowledged may come or not, at most once.
+type judge struct {
+	truth *truth
+	begun bool
+	at    pubsub.Cursor // Gen 0: not known
+	place int           // of the newest entry that the client has, or was told not to get; -1: none
+	// fresh: what comes next may begin any later life of the log; anywhere also
+	// in its middle.
+	fresh, anywhere bool
+	before          pubsub.Generation // that a gap told the end of; 0: none since the last message
+	had             map[pubsub.ID]bool
+	gaps            map[toldGap]bool
+}
+
+type toldGap struct {
+	from, to pubsub.ID
+	gen      pubsub.Generation
+}
+
+func newJudge(t *truth) *judge {
+	return &judge{truth: t, place: -1, had: make(map[pubsub.ID]bool), gaps: make(map[toldGap]bool)}
+}
+
+// history judges all that a client got, and its end: it must have come to the
+// end of the log. It returns the index of what is wrong, and why.
+func (j *judge) history(all []happening) (at int, wrong error) {
+	for i, h := range all {
+		if err := j.take(h); err != nil {
+			return i, err
+		}
+	}
+	if n := len(j.truth.entries); n > 0 && j.place != n-1 {
+		return len(all), fmt.Errorf("it has not come to the end of the log, %v", j.truth.entries[n-1].id)
+	}
+	return -1, nil
+}
+
+func (j *judge) take(h happening) error {
+	switch h.kind {
+	case started, startedSomewhere:
+		return j.start(h)
+	case got:
+		return j.message(h)
+	}
+	return j.gap(h)
+}
+
+func (j *judge) start(h happening) error {
+	if j.begun {
+		return fmt.Errorf("it begins again")
+	}
+	j.begun = true
+	if h.kind == startedSomewhere {
+		j.fresh, j.anywhere = true, true
+		return nil
+	}
+	j.at = h.after
+	i, kept := j.truth.index[j.at.ID]
+	switch {
+	case kept:
+		j.place = i
+	case j.at.ID.IsZero():
+		j.fresh = true
+	default:
+		if j.place = j.truth.fork(j.at.ID); j.place < 0 {
+			j.fresh, j.anywhere = true, true // what its primary took is lost, with all before
+		}
+	}
+	return nil
+}
+
+func (j *judge) message(h happening) error {
+	switch i, kept := j.truth.index[h.id]; {
+	case !j.truth.sent[h.key]:
+		return fmt.Errorf("nobody published it")
+	case j.had[h.id] && !(kept && j.truth.entries[i].overtaken && j.at.ID.IsZero()):
+		return fmt.Errorf("it comes again")
+	case j.before != 0 && j.before == h.id.Gen:
+		return fmt.Errorf("the gap before it told of another generation, and there is none")
+	}
+	if err := j.generation(h.id); err != nil {
+		return err
+	}
+	var err error
+	if i, kept := j.truth.index[h.id]; kept {
+		err = j.keptMessage(i)
+	} else {
+		err = j.lostMessage(h.id)
+	}
+	j.had[h.id] = true
+	j.at, j.fresh, j.anywhere, j.before = pubsub.At(h.id), false, false, 0
+	return err
+}
+
+// generation applies rule 3 to a message.
+func (j *judge) generation(id pubsub.ID) error {
+	if j.at.Gen == 0 || j.at.Gen == id.Gen {
+		return nil
+	}
+	if !j.truth.quiet {
+		return fmt.Errorf("it is of another generation than %v, and no gap was told", j.at)
+	}
+	for _, r := range j.truth.lost {
+		if r.id.Gen == j.at.Gen && r.id.Compare(j.at.ID) > 0 && !j.had[r.id] {
+			return fmt.Errorf("%v (%s) is lost, and no gap was told", r.id, r.key)
+		}
+	}
+	return nil
+}
+
+// keptMessage moves to the entry at i.
+func (j *judge) keptMessage(i int) error {
+	t := j.truth
+	switch {
+	case j.fresh && !j.anywhere && !t.firstOfLife(i):
+		return j.silent(t.lives[t.lifeOf(i)].first, i)
+	case j.fresh && i > j.place:
+	case i <= j.place && !t.entries[i].overtaken:
+		return fmt.Errorf("it comes late, behind what follows it in the log, or was told not to come")
+	default:
+		if err := j.silent(j.place+1, i); err != nil {
+			return err
+		}
+	}
+	j.place = max(j.place, i)
+	return nil
+}
+
+// silent fails if the client lacks one of the entries from first to end.
+func (j *judge) silent(first, end int) error {
+	for i := first; i < end; i++ {
+		if e := j.truth.entries[i]; !j.had[e.id] && !e.overtaken {
+			return fmt.Errorf("%v (%s), in front of it in the log, is lost silently, one of %d", e.id, e.key, end-i)
+		}
+	}
+	return nil
+}
+
+// lostMessage moves to a message that a failover took back later.
+func (j *judge) lostMessage(id pubsub.ID) error {
+	t := j.truth
+	if t.outlived(id) || t.alive[id.Gen] {
+		return fmt.Errorf("it is not in the log, and its primary has not failed since")
+	}
+	if j.at.Gen == id.Gen && id.Compare(j.at.ID) <= 0 {
+		return fmt.Errorf("it comes late: the client is at %v", j.at)
+	}
+	for _, r := range t.lost {
+		between := r.id.Gen == id.Gen && r.id.Compare(j.at.ID) > 0 && r.id.Compare(id) < 0
+		if between && j.at.Gen == id.Gen && !j.had[r.id] {
+			return fmt.Errorf("%v (%s), in front of it, is lost silently", r.id, r.key)
+		}
+	}
+	fork := t.fork(id)
+	if fork < 0 || j.fresh {
+		return nil
+	}
+	if err := j.silent(j.place+1, fork+1); err != nil {
+		return err
+	}
+	j.place = max(j.place, fork)
+	return nil
+}
+
+func (j *judge) gap(h happening) error {
+	g, t := h.gap, j.truth
+	key := toldGap{g.From, g.To, h.after.Gen}
+	switch {
+	case !j.begun:
+		return fmt.Errorf("it begins with a gap")
+	case !j.anywhere && g.From != j.at.ID:
+		return fmt.Errorf("the gap begins at %v, but the client is at %v", g.From, j.at)
+	case j.gaps[key] && h.after.Gen != 0:
+		return fmt.Errorf("the gap is told again")
+	case h.after.ID != g.To:
+		return fmt.Errorf("the gap ends at %v, but the cursor says %v", g.To, h.after)
+	}
+	j.gaps[key] = true
+	var err error
+	switch g.Reason {
+	case pubsub.Failover:
+		err = j.failover(g, h.after.Gen)
+	case pubsub.Restarted:
+		if !g.To.IsZero() || t.inLastLife(g.From) {
+			err = fmt.Errorf("the log has not begun anew behind %v", g.From)
+		}
+		j.fresh, j.anywhere = true, false
+	case pubsub.Rewound:
+		err = j.rewound(g, h.after.Gen)
+	default:
+		err = fmt.Errorf("nothing can be %s", g.Reason)
+	}
+	j.at = pubsub.Cursor{ID: g.To, Gen: h.after.Gen}
+	return err
+}
+
+// failover wants two generations, and that the first one has ended.
+func (j *judge) failover(g pubsub.Gap, gen pubsub.Generation) error {
+	switch {
+	case g.From != g.To:
+		return fmt.Errorf("it covers what comes behind %v", g.From)
+	case j.at.Gen != 0 && (j.at.Gen == gen || j.truth.alive[j.at.Gen]):
+		return fmt.Errorf("nothing is missing: the primary of generation %v has not failed", j.at.Gen)
+	}
+	j.before = j.at.Gen
+	return nil
+}
+
+// rewound wants that the log does not have g.From any more, and that it goes on
+// behind the newest message that the client knows: all it may leave out is what
+// nobody can tell from what the client had.
+func (j *judge) rewound(g pubsub.Gap, gen pubsub.Generation) error {
+	t := j.truth
+	to, kept := t.index[g.To]
+	if !kept {
+		to = t.fork(g.To)
+	}
+	if t.inLastLife(g.From) {
+		return fmt.Errorf("the log has %v", g.From)
+	}
+	if to >= 0 {
+		known := false
+		for i := t.lives[t.lifeOf(to)].first; i <= to; i++ {
+			e := t.entries[i]
+			if i > j.place && !j.fresh && !j.had[e.id] && (known || e.id.Gen == gen) {
+				return fmt.Errorf("the gap is too wide: it covers %v (%s), which the log has", e.id, e.key)
+			}
+			known = known || e.id.Gen == g.From.Gen
+		}
+	}
+	j.place = to
+	return nil
+}

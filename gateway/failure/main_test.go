@@ -1,0 +1,37 @@
+// Package failure is the failure suite: a cluster of real nodes on a real
+// Redis, clients that come and go, a scheduler that breaks things in an order
+// that a seed decides, and a judge that knows what every log took and holds
+// each client's history against it. It has tests alone.
+//
+//	go test ./gateway/failure                                   a few seeds
+//	go test ./gateway/failure -failure.seed=7 -failure.redis=cluster
+//	make test-failure DURATION=10m                              seed after seed
+//	make test-failure DURATION=1s ARGS="-failure.seed=7"        the long round of one
+package failure
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+var (
+	seedFlag     = flag.Uint64("failure.seed", defaultSeed, "the first seed")
+	durationFlag = flag.Duration("failure.duration", 0, "run seed after seed for so long over each Redis; 0: a few short rounds")
+	redisFlag    = flag.String("failure.redis", "", "only over standalone, sentinel or cluster; empty: over each, side by side")
+)
+
+// defaultSeed begins with a failover that loses messages and with slots that
+// move: a short round gets no further than a few troubles.
+const defaultSeed = 12
+
+// The length of a round's troubles. What begins and ends a round takes some
+// seconds more.
+const (
+	shortRound = 8 * time.Second
+	longRound  = 40 * time.Second
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -1,0 +1,6 @@
+//go:build race
+
+package failure
+
+// buildFlags make the nodes like the test.
+var buildFlags = []string{"-race"}

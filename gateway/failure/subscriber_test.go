@@ -1,0 +1,282 @@
+package failure
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"comet/gateway/client"
+	"comet/gateway/wire"
+	"comet/pubsub"
+)
+
+// form is how a subscriber subscribes.
+type form string
+
+const (
+	sse    form = "sse"
+	ndjson form = "ndjson"
+	poll   form = "poll"
+)
+
+// subscriber follows channels through one session after the other, each at
+// other nodes, from the cursor where the last one ended. It is for one
+// goroutine.
+type subscriber struct {
+	name     string
+	form     form
+	channels []string // sorted
+	from     string   // where its first session begins
+	urls     []string // of the nodes
+	http     *http.Client
+	random   *rand.Rand
+	start    time.Time // of the round
+	logger   *slog.Logger
+
+	cursor  string
+	session string // how notes call it
+	begun   bool
+	at      map[string]pubsub.ID // of the last happening
+	held    []*pubsub.Gap        // of the poll's answer under way
+	got     map[string][]happening
+	ends    map[string]bool // channels whose last message has come
+	wrong   []string
+}
+
+// run comes and goes until churn ends, and then stays until it has the last
+// message of each channel, or ctx ends.
+func (s *subscriber) run(churn, ctx context.Context) {
+	for n := 0; ctx.Err() == nil && len(s.ends) < len(s.channels); n++ {
+		stay := upTo(s.random, 3*time.Second)
+		if s.random.IntN(4) == 0 {
+			stay *= 10
+		}
+		here, leave := context.WithTimeout(churn, stay)
+		if churn.Err() != nil {
+			here, leave = context.WithCancel(ctx)
+		}
+		s.subscribe(here, n)
+		leave()
+		away := upTo(s.random, 200*time.Millisecond)
+		if s.random.IntN(8) == 0 {
+			away *= 20
+		}
+		pause(churn, away)
+	}
+}
+
+// subscribe is one session.
+func (s *subscriber) subscribe(ctx context.Context, n int) {
+	urls := slices.Clone(s.urls)
+	s.random.Shuffle(len(urls), func(i, j int) { urls[i], urls[j] = urls[j], urls[i] })
+	s.session = fmt.Sprintf("session %d", n)
+	var err error
+	if s.form == ndjson {
+		err = s.lines(ctx, urls[0])
+	} else {
+		err = s.viaClient(ctx, urls)
+	}
+	if isRefusal(err) {
+		s.fail("%v", err)
+	}
+}
+
+func (s *subscriber) fail(format string, args ...any) {
+	s.wrong = append(s.wrong, fmt.Sprintf("%s %s: ", s.name, s.note())+fmt.Sprintf(format, args...))
+}
+
+func (s *subscriber) note() string {
+	return fmt.Sprintf("%.3fs %s", time.Since(s.start).Seconds(), s.session)
+}
+
+func (s *subscriber) viaClient(ctx context.Context, urls []string) error {
+	c, err := client.New(client.Options{URLs: urls, HTTPClient: s.http, Logger: s.logger})
+	if err != nil {
+		return err
+	}
+	o := client.SubscribeOptions{Channels: s.channels, Cursor: s.resume(), Poll: s.form == poll, Wait: time.Second, Idle: 4 * time.Second}
+	for e, err := range c.Subscribe(ctx, o) {
+		if err != nil {
+			return err
+		}
+		if done := s.take(e); done {
+			break
+		}
+	}
+	return nil
+}
+
+func (s *subscriber) resume() string {
+	if s.cursor == "" {
+		return s.from
+	}
+	return s.cursor
+}
+
+// lines is one stream of NDJSON, to its end.
+func (s *subscriber) lines(ctx context.Context, node string) error {
+	query := url.Values{"channel": s.channels}
+	if cursor := s.resume(); cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, node+"/v1/events?"+query.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Accept", wire.NDJSON.ContentType())
+	answer, err := s.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(answer.Body)
+		return &client.ProblemError{Status: answer.StatusCode, Detail: string(text)}
+	}
+	events := wire.NewReader(answer.Body, wire.NDJSON)
+	for {
+		e, err := events.Next()
+		if err != nil {
+			return err
+		}
+		if done := s.take(e); done {
+			return nil
+		}
+	}
+}
+
+// isRefusal reports whether trying again would not help.
+func isRefusal(err error) bool {
+	problem, ok := errors.AsType[*client.ProblemError](err)
+	return ok && problem.Status < 500 && problem.Status != http.StatusTooManyRequests && problem.Status != http.StatusRequestTimeout ||
+		errors.Is(err, wire.ErrMalformed)
+}
+
+// take notes an event. done says that the last of all messages has come.
+func (s *subscriber) take(e wire.Event) (done bool) {
+	moved := e.Cursor != s.cursor
+	var at []pubsub.Cursor
+	if moved {
+		var err error
+		if at, err = pubsub.ParseCursorSet(s.channels, e.Cursor); err != nil {
+			s.fail("cursor %q: %v", e.Cursor, err)
+			return false
+		}
+	}
+	switch e.Kind {
+	case wire.KindReady:
+		s.ready(e, at)
+	case wire.KindGap:
+		s.gap(e.Gap, at)
+	case wire.KindMessage:
+		s.message(e.Message, at)
+	}
+	if moved {
+		s.release(func(*pubsub.Gap) bool { return true }, at)
+		s.place(at)
+		s.cursor = e.Cursor
+	}
+	return len(s.ends) == len(s.channels)
+}
+
+// ready begins a session: where the last one ended.
+func (s *subscriber) ready(e wire.Event, at []pubsub.Cursor) {
+	switch {
+	case s.begun && at != nil && s.form != poll: // a poll may have come to an empty log meanwhile
+		s.fail("it resumes from %q, and the answer begins at %q", s.cursor, e.Cursor)
+		return
+	case s.begun:
+		return
+	}
+	s.begun = true
+	if at != nil {
+		s.place(at)
+	}
+}
+
+// place begins the channels of which nothing has come. A poll that is answered
+// with something tells only behind that where it is.
+func (s *subscriber) place(at []pubsub.Cursor) {
+	for i, channel := range s.channels {
+		if len(s.got[channel]) == 0 {
+			s.at[channel] = at[i].ID
+			s.add(channel, happening{kind: started, after: at[i]})
+		}
+	}
+}
+
+// gap notes a gap at its place. In the answer to a poll gaps come first.
+func (s *subscriber) gap(g *pubsub.Gap, at []pubsub.Cursor) {
+	placed := len(s.got[g.Channel]) > 0
+	if s.form == poll && placed && g.From != s.at[g.Channel] {
+		s.held = append(s.held, g)
+		return
+	}
+	s.tell(g, at)
+}
+
+func (s *subscriber) tell(g *pubsub.Gap, at []pubsub.Cursor) {
+	h := happening{kind: told, gap: *g, after: s.behind(g.Channel, g.To, at)}
+	s.at[g.Channel] = g.To
+	s.add(g.Channel, h)
+}
+
+func (s *subscriber) message(m *pubsub.Message, at []pubsub.Cursor) {
+	var data payload
+	if err := json.Unmarshal(m.Data, &data); err != nil {
+		s.fail("message %v: %v", m.ID, err)
+	}
+	h := happening{kind: got, id: m.ID, key: data.Key, after: s.behind(m.Channel, m.ID, at)}
+	if at != nil && s.form != poll && h.after != pubsub.At(m.ID) {
+		s.fail("message %v of %s has the cursor %v", m.ID, m.Channel, h.after)
+	}
+	s.at[m.Channel] = m.ID
+	s.add(m.Channel, h)
+	if data.Key == lastKey(m.Channel) {
+		s.ends[m.Channel] = true
+	}
+	s.release(func(g *pubsub.Gap) bool { return g.Channel == m.Channel && g.From == m.ID }, at)
+}
+
+// release notes the gaps that were held and whose place has come.
+func (s *subscriber) release(due func(*pubsub.Gap) bool, at []pubsub.Cursor) {
+	var later []*pubsub.Gap
+	for _, g := range s.held {
+		if due(g) {
+			s.tell(g, at)
+		} else {
+			later = append(later, g)
+		}
+	}
+	s.held = later
+}
+
+// behind is the cursor behind an event that goes to id; without a generation
+// where the cursor is not told, or of something that comes later in the answer
+// to a poll.
+func (s *subscriber) behind(channel string, id pubsub.ID, at []pubsub.Cursor) pubsub.Cursor {
+	i := slices.Index(s.channels, channel)
+	if at == nil || i < 0 || s.form == poll && at[i].ID != id {
+		return pubsub.Cursor{ID: id}
+	}
+	return at[i]
+}
+
+func (s *subscriber) add(channel string, h happening) {
+	h.note = s.note()
+	if h.kind != started && len(s.got[channel]) == 0 {
+		s.got[channel] = append(s.got[channel], happening{kind: startedSomewhere, note: h.note})
+	}
+	s.got[channel] = append(s.got[channel], h)
+}
+
+// lastKey is the key of a channel's last message in a round.
+func lastKey(channel string) string { return "last-" + channel }

@@ -1,0 +1,140 @@
+package failure
+
+import (
+	"fmt"
+
+	"comet/pubsub"
+)
+
+// entry is a message as a channel's log has it.
+type entry struct {
+	id, prev pubsub.ID
+	key      string // see publisher
+	// overtaken: the log was wiped so soon behind it that the wipe may have
+	// overtaken it on its way to a node whose link had broken. It may be
+	// missing then without a gap (the model of the pubsub package says why).
+	overtaken bool
+}
+
+// receipt is what a publisher was answered: the message is in the log.
+type receipt struct {
+	channel string
+	key     string
+	id      pubsub.ID
+}
+
+// truth is what one channel's log took. Nothing was trimmed, so that a message
+// is in one of the log's lives, or was lost with the primary that took it.
+type truth struct {
+	channel string
+	lives   []life
+	entries []entry           // of all lives
+	index   map[pubsub.ID]int // of entries
+	lost    []receipt         // acknowledged, and in no life
+	sent    map[string]bool   // the keys that publishers used
+	// alive are the generations of the primaries at the end: such a primary has
+	// lived all the time, and lost nothing.
+	alive map[pubsub.Generation]bool
+	// quiet: a generation may follow another with nothing lost between, and then
+	// nobody need be told: a channel moved between the primaries of a Redis
+	// Cluster, or a primary was demoted and promoted again.
+	quiet bool
+}
+
+// life is a part of entries: what the log had when it was wiped, the last one
+// what it has at the end.
+type life struct{ first, end int }
+
+func newTruth(channel string, lives [][]entry) *truth {
+	t := &truth{
+		channel: channel,
+		index:   make(map[pubsub.ID]int),
+		sent:    make(map[string]bool),
+		alive:   make(map[pubsub.Generation]bool),
+	}
+	for _, entries := range lives {
+		first := len(t.entries)
+		for _, e := range entries {
+			t.index[e.id] = len(t.entries)
+			t.entries = append(t.entries, e)
+		}
+		t.lives = append(t.lives, life{first, len(t.entries)})
+	}
+	return t
+}
+
+// acknowledge notes what a publisher was answered.
+func (t *truth) acknowledge(r receipt) {
+	t.sent[r.key] = true
+	if _, kept := t.index[r.id]; !kept {
+		t.lost = append(t.lost, r)
+	}
+}
+
+// lifeOf is the index of the life that the entry at i belongs to.
+func (t *truth) lifeOf(i int) int {
+	for n, l := range t.lives {
+		if i < l.end {
+			return n
+		}
+	}
+	return len(t.lives)
+}
+
+// inLastLife reports whether the log has the message at the end.
+func (t *truth) inLastLife(id pubsub.ID) bool {
+	i, kept := t.index[id]
+	return kept && t.lifeOf(i) == len(t.lives)-1
+}
+
+// firstOfLife reports whether the entry at i begins a life.
+func (t *truth) firstOfLife(i int) bool { return i == t.lives[t.lifeOf(i)].first }
+
+// fork is the index of the newest entry that the primary of id's generation
+// took before id, which was lost; -1: there is none.
+func (t *truth) fork(id pubsub.ID) int {
+	for i := len(t.entries) - 1; i >= 0; i-- {
+		if e := t.entries[i].id; e.Gen == id.Gen && e.Compare(id) < 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// outlived reports whether the primary that took id, which is not in the log,
+// took a later message that is: then nothing can have taken id away.
+func (t *truth) outlived(id pubsub.ID) bool {
+	for _, e := range t.entries {
+		if e.id.Gen == id.Gen && e.id.Compare(id) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// check holds the logs against the receipts: each key once a life, each message
+// behind the one that it names, and nothing lost that no failover took.
+func (t *truth) check() (wrong []string) {
+	fail := func(format string, args ...any) {
+		wrong = append(wrong, fmt.Sprintf("channel %s: ", t.channel)+fmt.Sprintf(format, args...))
+	}
+	for n, l := range t.lives {
+		keys := make(map[string]pubsub.ID)
+		var prev pubsub.ID
+		for _, e := range t.entries[l.first:l.end] {
+			if first, twice := keys[e.key]; twice {
+				fail("life %d of the log has the key %s twice, as %v and %v", n, e.key, first, e.id)
+			}
+			if e.prev != prev || e.id.Compare(prev) <= 0 {
+				fail("life %d of the log has %v, which says it is behind %v, behind %v", n, e.id, e.prev, prev)
+			}
+			keys[e.key], prev = e.id, e.id
+		}
+	}
+	for _, r := range t.lost {
+		if t.alive[r.id.Gen] || t.outlived(r.id) {
+			fail("%v with the key %s was acknowledged, its primary has not failed since, and the log does not have it", r.id, r.key)
+		}
+	}
+	return wrong
+}

@@ -1,0 +1,112 @@
+package failure
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"comet/pubsub"
+)
+
+// judge holds what publishers and subscribers have got against the truth.
+func (r *round) judge() {
+	const most = 12 // that are told
+	truths := r.truths()
+	wrong := r.wrongPublishing(truths)
+	for _, s := range r.subscribers {
+		wrong = append(wrong, s.judge(truths)...)
+	}
+	for _, text := range wrong[:min(len(wrong), most)] {
+		r.t.Error(text)
+	}
+	if len(wrong) > most {
+		r.t.Errorf("and %d more", len(wrong)-most)
+	}
+	count := make(map[happeningKind]int)
+	for _, s := range r.subscribers {
+		for _, all := range s.got {
+			for _, h := range all {
+				count[h.kind]++
+			}
+		}
+	}
+	lost := 0
+	for _, truth := range truths {
+		lost += len(truth.lost)
+	}
+	r.t.Logf("%d messages and %d gaps delivered; %d acknowledged messages were lost", count[got], count[told], lost)
+}
+
+// wrongPublishing is what is wrong with receipts and logs.
+func (r *round) wrongPublishing(truths map[string]*truth) (wrong []string) {
+	for _, p := range r.publishers {
+		wrong = append(wrong, p.wrong...)
+		for _, key := range p.unknown {
+			wrong = append(wrong, fmt.Sprintf("%s: publish %s was not decided in time", p.name, key))
+		}
+	}
+	for _, channel := range channels {
+		wrong = append(wrong, truths[channel].check()...)
+	}
+	return wrong
+}
+
+// judge is what is wrong with what the subscriber got, with some of its history.
+func (s *subscriber) judge(truths map[string]*truth) (wrong []string) {
+	wrong = s.wrong
+	for _, channel := range s.channels {
+		all := s.got[channel]
+		if at, err := newJudge(truths[channel]).history(all); err != nil {
+			wrong = append(wrong, fmt.Sprintf("%s, %s: %v\n%s", s.name, channel, err, around(all, at)))
+		}
+	}
+	return wrong
+}
+
+// truths are what the logs took.
+func (r *round) truths() map[string]*truth {
+	alive := make(map[pubsub.Generation]bool)
+	for _, p := range r.redis.primaries() {
+		alive[r.redis.generation(p)] = true
+	}
+	truths := make(map[string]*truth)
+	for _, channel := range channels {
+		t := newTruth(channel, append(r.lives[channel], r.redis.log(channel)))
+		t.alive, t.quiet = alive, r.redis.quiet
+		truths[channel] = t
+	}
+	for _, p := range r.publishers {
+		for _, receipt := range p.receipts {
+			truths[receipt.channel].acknowledge(receipt)
+		}
+		for _, key := range p.unknown {
+			for _, t := range truths {
+				t.sent[key] = true
+			}
+		}
+	}
+	return truths
+}
+
+// around is what came before and behind the happening at i.
+func around(all []happening, i int) string {
+	const before, behind = 6, 3
+	var text strings.Builder
+	for n := max(0, i-before); n < min(len(all), i+behind); n++ {
+		mark := "   "
+		if n == i {
+			mark = " → "
+		}
+		fmt.Fprintln(&text, mark, all[n])
+	}
+	return text.String()
+}
+
+// keyOf is the key in a message's data; empty if that is no payload.
+func keyOf(data string) string {
+	var p payload
+	if json.Unmarshal([]byte(data), &p) != nil {
+		return ""
+	}
+	return p.Key
+}

@@ -1,0 +1,14 @@
+-- Calls everything that publish.lua and read.lua call, to no effect, so that
+-- what the user may not do shows at the start.
+-- KEYS[1]  a key that is never there
+-- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
+-- ARGV[2]  a pub/sub channel in the key's slot that nobody listens to
+redis.call('TIME')
+redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
+redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', 'a', 'b')
+redis.call('GET', KEYS[1])
+redis.call('SET', KEYS[1], '', 'XX')
+redis.call('PEXPIRE', KEYS[1], 1)
+redis.call(ARGV[1], ARGV[2], '')
+return generation()

@@ -1,0 +1,189 @@
+package redisbroker_test
+
+import (
+	"fmt"
+	"testing"
+
+	"comet/pubsub"
+	"comet/pubsub/redisbroker"
+	"comet/pubsub/redistest"
+)
+
+// channelAt is a channel whose slot the node has, the n-th such.
+func channelAt(c *redistest.Cluster, node *redistest.Server, n int) string {
+	for i := 0; ; i++ {
+		if channel := fmt.Sprint("c", i); c.NodeFor("{"+channel+"}") == node {
+			if n == 0 {
+				return channel
+			}
+			n--
+		}
+	}
+}
+
+func slotOf(c *redistest.Cluster, channel string) int {
+	return int(c.Nodes()[0].Do("CLUSTER", "KEYSLOT", channel).(int64))
+}
+
+func reach(c *redistest.Cluster) redisbroker.Options {
+	return redisbroker.Options{Addresses: c.Addresses(), Cluster: true}
+}
+
+// Slots move under load, with everything in them, to and fro: nobody is told
+// of anything.
+func TestClusterMoveSlot(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, 0)
+	nodes := cluster.Nodes()
+	c := newCrowd(t, reach(cluster))
+	busy, quiet, other := channelAt(cluster, nodes[0], 0), channelAt(cluster, nodes[0], 1), channelAt(cluster, nodes[1], 0)
+	c.listen(busy, quiet, other)
+	c.say(quiet)
+	c.flood(busy, other)
+	for _, to := range []*redistest.Server{nodes[1], nodes[2], nodes[0]} {
+		c.awaitMore(100)
+		cluster.MoveSlot(slotOf(cluster, quiet), to)
+		cluster.MoveSlot(slotOf(cluster, busy), to)
+	}
+	c.awaitMore(100)
+	c.say(quiet)
+	c.drain()
+	c.judge()
+}
+
+// A slot stays half moved for some time: channels that are there, channels that
+// are new, subscribers that come, publishers with and without key.
+func TestClusterHalfMovedSlot(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, 0)
+	nodes := cluster.Nodes()
+	c := newCrowd(t, reach(cluster))
+	before := channelAt(cluster, nodes[0], 0)
+	during := sameSlot(before)
+	c.listen(before)
+	c.flood(before)
+	c.awaitMore(50)
+	end := cluster.BeginMove(slotOf(cluster, before), nodes[2])
+	c.listen(during)
+	for i := range 20 {
+		receipt := c.nodes[i%2].Publish(t.Context(), []pubsub.Draft{{Channel: during, Data: []byte("1")}})[0]
+		if receipt.Err != nil {
+			t.Errorf("publish to a new channel in a slot that is half moved: %v", receipt.Err)
+		}
+		c.accepted[receipt.ID] = during
+	}
+	c.awaitHeard()
+	end()
+	c.awaitMore(50)
+	c.say(during)
+	c.drain()
+	c.judge()
+}
+
+// sameSlot is another channel in the slot of the one given.
+func sameSlot(channel string) string {
+	want := redisbroker.SlotOf(channel)
+	for i := 0; ; i++ {
+		if other := fmt.Sprint("d", i); redisbroker.SlotOf(other) == want {
+			return other
+		}
+	}
+}
+
+// A primary hands over to its replica, which has everything. The generation is
+// a new one, so everybody is told of a failover, and nothing is missing.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, 1)
+	node := cluster.Nodes()[0]
+	c := newCrowd(t, reach(cluster))
+	busy, quiet := channelAt(cluster, node, 0), channelAt(cluster, node, 1)
+	c.listen(busy, quiet)
+	c.say(quiet)
+	c.flood(busy)
+	c.awaitMore(100)
+	cluster.Failover(node)
+	c.awaitGaps(1) // on the quiet channel too
+	c.awaitMore(100)
+	c.say(quiet)
+	c.drain()
+	c.judge(pubsub.Failover)
+}
+
+// A primary is killed. What it took last may be missing.
+func TestClusterKill(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, 1)
+	node := cluster.Nodes()[0]
+	c := newCrowd(t, reach(cluster))
+	lost, quiet, elsewhere := channelAt(cluster, node, 0), channelAt(cluster, node, 1), channelAt(cluster, cluster.Nodes()[2], 0)
+	c.listen(lost, quiet)
+	c.say(lost, quiet)
+	c.awaitHeard()
+	away := newCrowd(t, reach(cluster))
+	away.listen(elsewhere)
+	away.say(elsewhere)
+	replica := replicaOf(t, cluster, node)
+	node.KillLosing(func() {
+		for range 3 {
+			c.publish(t.Context(), c.nodes[0], lost)
+		}
+	}, replica)
+	cluster.AwaitFailover(node)
+	c.awaitGaps(1)
+	c.say(lost, quiet)
+	c.drain()
+	for _, l := range c.listeners {
+		want := pubsub.Failover
+		if l.channel == lost {
+			want = pubsub.Rewound
+		}
+		l.judge(ids(c.log(l.channel)), []pubsub.Reason{want})
+	}
+	away.say(elsewhere)
+	away.drain()
+	away.judge()
+}
+
+func ids(p *pubsub.Page) map[pubsub.ID]bool {
+	all := make(map[pubsub.ID]bool)
+	for _, m := range p.Messages {
+		all[m.ID] = true
+	}
+	return all
+}
+
+// replicaOf is the replica of a primary.
+func replicaOf(t *testing.T, c *redistest.Cluster, primary *redistest.Server) *redistest.Server {
+	t.Helper()
+	own := primary.Do("CLUSTER", "MYID")
+	rows := primary.Do("CLUSTER", "REPLICAS", own).([]any)
+	for _, s := range c.Nodes() {
+		if len(rows) == 1 && s.Do("CLUSTER", "MYID") == rows[0].(string)[:40] {
+			return s
+		}
+	}
+	t.Fatal("no replica")
+	return nil
+}
+
+// Nodes are replaced, and come back at other addresses, until none of the
+// addresses that Comet was given is left.
+func TestClusterAddresses(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, 1, redistest.Persist)
+	c := newCrowd(t, reach(cluster))
+	channel := channelAt(cluster, cluster.Nodes()[0], 0)
+	c.listen(channel)
+	c.flood(channel)
+	c.awaitMore(50)
+	for _, node := range cluster.Nodes()[1:] {
+		cluster.Readdress(node)
+	}
+	c.awaitMore(50)
+	cluster.Replace(cluster.Nodes()[0])
+	c.awaitGaps(1)
+	c.awaitMore(50)
+	c.drain()
+	c.judge(pubsub.Failover)
+}

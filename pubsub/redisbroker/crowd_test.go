@@ -1,0 +1,253 @@
+package redisbroker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"comet/pubsub"
+	"comet/pubsub/redisbroker"
+)
+
+// timeout is every broker's here: short, so that what must time out does soon.
+const timeout = time.Second
+
+// crowd is some nodes over one Redis, those who publish there, and those who
+// listen: some stay, others come back again and again with their cursor, each
+// time to another node. In the end everybody must have had everything once.
+type crowd struct {
+	t         *testing.T
+	nodes     []*pubsub.Hub
+	brokers   []*redisbroker.Broker
+	listeners []*listener
+
+	number   atomic.Int64 // of messages
+	mu       sync.Mutex
+	accepted map[pubsub.ID]string // what was acknowledged, and its channel
+	stop     context.CancelFunc
+	busy     sync.WaitGroup // publishers
+}
+
+// newCrowd starts a node with each of the options, two if there is one.
+func newCrowd(t *testing.T, options ...redisbroker.Options) *crowd {
+	t.Helper()
+	if len(options) == 1 {
+		options = append(options, options[0])
+	}
+	c := &crowd{t: t, accepted: make(map[pubsub.ID]string), stop: func() {}}
+	for _, o := range options {
+		c.join(o)
+	}
+	return c
+}
+
+// join adds a node.
+func (c *crowd) join(options redisbroker.Options) *pubsub.Hub {
+	c.t.Helper()
+	if options.Timeout == 0 {
+		options.Timeout = timeout
+	}
+	options.Size, options.TTL, options.KeyWindow = 100_000, time.Hour, time.Minute
+	options.Logger = slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", len(c.nodes))
+	b := newBroker(c.t, options)
+	hub := pubsub.NewHub(b, pubsub.Options{
+		Replicated: options.MinReplicas > 0,
+		Sweep:      time.Hour, // nothing here may depend on it
+		Timeout:    patience,
+		Linger:     10 * time.Millisecond,
+		Logger:     options.Logger,
+	})
+	c.t.Cleanup(func() {
+		hub.Close()
+		if err := b.Close(); err != nil {
+			c.t.Errorf("close broker: %v", err)
+		}
+	})
+	c.nodes, c.brokers = append(c.nodes, hub), append(c.brokers, b)
+	return hub
+}
+
+// listen has every channel listened to: on each node by one who stays, and by
+// one who wanders.
+func (c *crowd) listen(channels ...string) {
+	c.t.Helper()
+	c.stay(channels...)
+	for _, channel := range channels {
+		c.listeners = append(c.listeners, listen(c.t, channel+", who wanders", channel, 7, c.nodes...))
+	}
+}
+
+// stay is listen without the one who wanders.
+func (c *crowd) stay(channels ...string) {
+	c.t.Helper()
+	for _, channel := range channels {
+		for i, node := range c.nodes {
+			c.listeners = append(c.listeners, listen(c.t, fmt.Sprintf("%s, who stays at node %d", channel, i), channel, 0, node))
+		}
+	}
+}
+
+// flood publishes to the channels, one publisher each, until drain. What is
+// refused goes again, with its idempotency key.
+func (c *crowd) flood(channels ...string) {
+	ctx, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	c.t.Cleanup(stop)
+	for _, channel := range channels {
+		c.busy.Go(func() {
+			pause := time.NewTicker(2 * time.Millisecond)
+			defer pause.Stop()
+			for i := 0; ctx.Err() == nil; i++ {
+				c.publish(ctx, c.nodes[i%len(c.nodes)], channel)
+				<-pause.C
+			}
+		})
+	}
+}
+
+// publish publishes until it is accepted.
+func (c *crowd) publish(ctx context.Context, hub *pubsub.Hub, channel string) {
+	i := c.number.Add(1)
+	draft := pubsub.Draft{Channel: channel, Data: fmt.Append(nil, i)}
+	if i%2 == 0 {
+		draft.Key = fmt.Sprint("key", i)
+	}
+	pause := time.NewTicker(5 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		r := hub.Publish(context.Background(), []pubsub.Draft{draft})[0]
+		if r.Err == nil {
+			c.mu.Lock()
+			c.accepted[r.ID] = channel
+			c.mu.Unlock()
+			return
+		}
+		if !errors.Is(r.Err, pubsub.ErrUnavailable) && !errors.Is(r.Err, pubsub.ErrOutcomeUnknown) {
+			c.t.Errorf("publish: %v", r.Err)
+			return
+		}
+		if errors.Is(r.Err, pubsub.ErrOutcomeUnknown) && draft.Key == "" {
+			return // it may be there: who publishes without a key has to live with that
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// say publishes one message to each channel, through the first node.
+func (c *crowd) say(channels ...string) {
+	c.t.Helper()
+	for _, channel := range channels {
+		c.publish(c.t.Context(), c.nodes[0], channel)
+	}
+}
+
+// acceptedSoFar is how many messages were.
+func (c *crowd) acceptedSoFar() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.accepted)
+}
+
+// awaitMore waits until n more messages have been accepted.
+func (c *crowd) awaitMore(n int) {
+	c.t.Helper()
+	want := c.acceptedSoFar() + n
+	await(c.t, "more is published", func() bool { return c.acceptedSoFar() >= want })
+}
+
+// pause ends the flood.
+func (c *crowd) pause() {
+	c.stop()
+	c.busy.Wait()
+}
+
+// drain ends the flood and waits until everybody has all that there is.
+func (c *crowd) drain() {
+	c.t.Helper()
+	c.pause()
+	c.awaitHeard()
+}
+
+// try publishes one message once, and returns what came of it and how long it took.
+func (c *crowd) try(hub *pubsub.Hub, channel string) (took time.Duration, err error) {
+	start := time.Now()
+	r := hub.Publish(context.Background(), []pubsub.Draft{{Channel: channel, Data: []byte("1")}})[0]
+	return time.Since(start), r.Err
+}
+
+// awaitReady waits until a node is ready, or not.
+func (c *crowd) awaitReady(node int, ready bool) {
+	c.t.Helper()
+	await(c.t, fmt.Sprintf("node %d is ready: %v", node, ready), func() bool { return (c.brokers[node].Ready() == nil) == ready })
+}
+
+// log is all that a channel's log has.
+func (c *crowd) log(channel string) *pubsub.Page {
+	c.t.Helper()
+	all := &pubsub.Page{}
+	for {
+		q := pubsub.Query{Channel: channel, Limit: pubsub.MaxPage}
+		if n := len(all.Messages); n > 0 {
+			q.Cursor = all.Messages[n-1].ID
+		}
+		page, err := c.nodes[0].Read(c.t.Context(), q)
+		if err != nil {
+			c.t.Fatalf("read the log of %s: %v", channel, err)
+		}
+		all.End = page.End
+		all.Messages = append(all.Messages, page.Messages...)
+		if len(page.Messages) < q.Limit {
+			return all
+		}
+	}
+}
+
+// judge fails unless every listener had every message of the log once, in
+// order, every gap begins and ends where it says, and everybody was told of
+// gaps of exactly these reasons, in order. What was accepted and is not in the
+// log must lie before one of them.
+func (c *crowd) judge(reasons ...pubsub.Reason) {
+	c.t.Helper()
+	logs := make(map[string]map[pubsub.ID]bool)
+	for _, l := range c.listeners {
+		if logs[l.channel] == nil {
+			logs[l.channel] = make(map[pubsub.ID]bool)
+			for _, m := range c.log(l.channel).Messages {
+				logs[l.channel][m.ID] = true
+			}
+		}
+	}
+	for id, channel := range c.accepted {
+		if logs[channel] != nil && !logs[channel][id] && len(reasons) == 0 {
+			c.t.Errorf("%s: %v was accepted and is not in the log", channel, id)
+		}
+	}
+	for _, l := range c.listeners {
+		l.judge(logs[l.channel], reasons)
+	}
+}
+
+// awaitGaps waits until everybody was told of n gaps.
+func (c *crowd) awaitGaps(n int) {
+	c.t.Helper()
+	for _, l := range c.listeners {
+		l.until(fmt.Sprint(n, " gaps"), func(items []pubsub.Item) bool { return len(gaps(items)) >= n })
+	}
+}
+
+// awaitHeard waits until everybody has all that was published so far.
+func (c *crowd) awaitHeard() {
+	c.t.Helper()
+	for _, l := range c.listeners {
+		l.awaitID(c.log(l.channel).End)
+	}
+}

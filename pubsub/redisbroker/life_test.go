@@ -1,0 +1,211 @@
+package redisbroker_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"comet/pubsub"
+	"comet/pubsub/redisbroker"
+	"comet/pubsub/redistest"
+)
+
+func at(address string) redisbroker.Options {
+	return redisbroker.Options{Addresses: []string{address}}
+}
+
+// Redis crashes and comes back with its data, under load.
+func TestRestartWithData(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Persist)
+	c := newCrowd(t, at(server.Addr()))
+	c.listen("busy", "quiet")
+	c.say("quiet")
+	c.flood("busy")
+	c.awaitMore(50)
+	server.Kill()
+	c.awaitReady(0, false)
+	server.Restart()
+	c.awaitGaps(1)
+	c.awaitReady(0, true)
+	c.awaitMore(50)
+	c.say("quiet")
+	c.drain()
+	c.judge(pubsub.Failover)
+}
+
+// Redis crashes and comes back empty, under load.
+func TestRestartEmpty(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := newCrowd(t, at(server.Addr()))
+	c.listen("busy", "quiet")
+	c.say("quiet")
+	c.awaitHeard()
+	c.flood("busy")
+	c.awaitMore(50)
+	server.Kill()
+	server.Restart()
+	c.awaitGaps(1)
+	c.awaitMore(50)
+	c.say("quiet")
+	c.drain()
+	c.judge(pubsub.Restarted)
+}
+
+// Redis hangs for less than the watchdog's patience: all waits, and goes on.
+func TestFrozenShortly(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	options := at(server.Addr())
+	options.Timeout = 5 * time.Second
+	c := newCrowd(t, options)
+	c.listen("busy")
+	c.flood("busy")
+	c.awaitMore(50)
+	links := subscribedConnections(server)
+	server.Freeze()
+	<-time.After(time.Second) // what is tested is that nothing happens
+	server.Thaw()
+	c.awaitMore(50)
+	c.drain()
+	if now := subscribedConnections(server); now != links {
+		t.Errorf("relay connections were %s, are %s", links, now)
+	}
+	c.judge()
+}
+
+// Redis hangs for longer than that, as 10 or 60 s are with the default Timeout
+// of 3 s: publishing fails in time, and nothing is lost or told.
+func TestFrozenLong(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	options := at(server.Addr())
+	options.Timeout = 300 * time.Millisecond
+	c := newCrowd(t, options)
+	c.listen("busy", "quiet")
+	c.say("quiet")
+	c.flood("busy")
+	c.awaitMore(50)
+	server.Freeze()
+	c.awaitReady(0, false)
+	for range 4 {
+		took, err := c.try(c.nodes[0], "nobody")
+		if !errors.Is(err, pubsub.ErrOutcomeUnknown) && !errors.Is(err, pubsub.ErrUnavailable) || took > 2*options.Timeout+time.Second {
+			t.Errorf("publish answered %v after %v", err, took)
+		}
+	}
+	server.Thaw()
+	c.awaitReady(0, true)
+	c.awaitMore(50)
+	c.say("quiet")
+	c.drain()
+	c.judge()
+}
+
+// subscribedConnections names those that SUBSCRIBE.
+func subscribedConnections(server *redistest.Server) string {
+	var all []string
+	for line := range strings.Lines(server.Do("CLIENT", "LIST", "TYPE", "pubsub").(string)) {
+		all = append(all, strings.Fields(line)[0])
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// One node is cut off from Redis, and others are not.
+func TestNodeCutOff(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr())
+	options := at(server.Addr())
+	cut := at(proxy.Addr())
+	cut.Timeout = 300 * time.Millisecond
+	c := newCrowd(t, options, cut)
+	c.listen("a")
+	c.say("a")
+	c.awaitHeard()
+	proxy.Cut()
+	c.awaitReady(1, false)
+	for range 100 {
+		c.say("a")
+	}
+	c.listeners[0].awaitID(c.log("a").End) // at the other node
+	if err := c.brokers[0].Ready(); err != nil {
+		t.Errorf("the other node is not ready: %v", err)
+	}
+	if took, err := c.try(c.nodes[1], "nobody"); err == nil || took > 3*cut.Timeout {
+		t.Errorf("publish at the node answered %v after %v", err, took)
+	}
+	proxy.Heal()
+	c.awaitReady(1, true)
+	c.say("a")
+	c.drain()
+	c.judge()
+}
+
+// The primary is made a replica and a primary again, and no connection ends.
+func TestDemotedAndPromoted(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.TCP)
+	other := redistest.Replica(t, server)
+	c := newCrowd(t, at(server.Addr()))
+	c.stay("busy", "quiet")
+	c.say("quiet")
+	c.flood("busy")
+	c.awaitMore(50)
+	c.drain()
+	server.AwaitReplica(other)
+	other.Promote()
+	server.ReplicaOf(other.Addr())
+	other.AwaitReplica(server)
+	c.awaitReady(0, false)
+	if _, err := c.try(c.nodes[0], "busy"); !errors.Is(err, pubsub.ErrUnavailable) {
+		t.Errorf("publish to a replica: %v, want ErrUnavailable", err)
+	}
+	server.Promote()
+	c.awaitGaps(1) // on the quiet channel too
+	c.awaitReady(0, true)
+	c.flood("busy")
+	c.awaitMore(50)
+	c.say("quiet")
+	c.drain()
+	c.judge(pubsub.Failover)
+}
+
+// A primary gets its first replica, whereupon Redis draws a new replication ID:
+// that is no failover.
+func TestFirstReplica(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.TCP)
+	c := newCrowd(t, at(server.Addr()))
+	c.listen("busy", "quiet")
+	c.say("quiet")
+	c.flood("busy")
+	c.awaitMore(50)
+	before := c.log("busy").End.Gen
+	redistest.Replica(t, server)
+	await(t, "there is a new generation", func() bool { return c.log("busy").End.Gen != before })
+	c.awaitMore(50)
+	c.say("quiet")
+	c.drain()
+	c.judge()
+}
+
+// Redis's clock steps back: the IDs go on where they were.
+func TestClockSteppedBack(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Clock(0))
+	c := newCrowd(t, at(server.Addr()))
+	c.listen("busy")
+	c.flood("busy")
+	for _, offset := range []time.Duration{-time.Second, -time.Minute, 0} {
+		c.awaitMore(50)
+		server.SetClock(offset)
+	}
+	c.awaitMore(50)
+	c.drain()
+	c.judge()
+}

@@ -1,0 +1,139 @@
+package redisbroker_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"comet/pubsub"
+	"comet/pubsub/redisbroker"
+	"comet/pubsub/redistest"
+)
+
+func watch(s *redistest.Sentinel) redisbroker.Options {
+	return redisbroker.Options{Addresses: s.Addresses(), Master: s.Master()}
+}
+
+// The replica that takes over has everything. Nobody can know, so everybody is
+// told of a failover, once, and nothing is missing.
+func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
+	sentinel := redistest.StartSentinel(t)
+	c := newCrowd(t, watch(sentinel))
+	c.listen("a", "quiet")
+	c.say("a", "quiet")
+	c.awaitHeard()
+	sentinel.Servers()[0].AwaitReplica(sentinel.Servers()[1])
+	sentinel.Failover()
+	c.awaitGaps(1)
+	c.flood("a")
+	c.awaitMore(50)
+	c.say("quiet")
+	c.drain()
+	c.judge(pubsub.Failover)
+}
+
+// The replica that takes over lacks the newest writes, which were acknowledged
+// and seen, and its clock is behind: what it takes stands before them.
+func TestSentinelFailoverLosing(t *testing.T) {
+	t.Parallel()
+	sentinel := redistest.StartSentinel(t, redistest.Clock(0))
+	old, replica := sentinel.Servers()[0], sentinel.Servers()[1]
+	c := newCrowd(t, watch(sentinel))
+	c.listen("seen", "unseen", "quiet")
+	c.say("seen", "unseen", "quiet")
+	c.awaitHeard()
+	kept := c.log("seen").End
+	var lost pubsub.ID
+	old.KillLosing(func() {
+		for range 3 {
+			c.say("seen")
+		}
+		c.awaitHeard()
+		lost = c.log("seen").End
+		// As publish.lua writes it, but for the relay.
+		prev := c.log("unseen").End
+		unseen := pubsub.NextID(prev, uint64(time.Now().UnixMilli()), prev.Gen)
+		old.Do("XADD", "comet:{unseen}:log", unseen.String(), "prev", prev.String(), "type", "message", "data", "1")
+	}, replica)
+	replica.SetClock(-5 * time.Second)
+	sentinel.AwaitPrimaryOther(old)
+	c.awaitGaps(1) // at once, and nothing was published yet
+	for range 5 {
+		c.say("seen", "unseen", "quiet")
+	}
+	c.awaitHeard()
+	old.Restart() // and is a replica from now on
+	c.say("seen")
+	c.awaitHeard()
+	for _, l := range c.listeners {
+		reason := pubsub.Failover
+		if l.channel == "seen" {
+			reason = pubsub.Rewound
+			if g := gaps(l.items)[0]; g.From != lost || g.To != kept {
+				t.Errorf("%s: gap %+v, want from %v to %v", l.name, g, lost, kept)
+			}
+		}
+		l.judge(ids(c.log(l.channel)), []pubsub.Reason{reason})
+	}
+}
+
+// Who was away at the failover is told when they come back, wherever their
+// cursor is.
+func TestSentinelFailoverLosingResume(t *testing.T) {
+	t.Parallel()
+	sentinel := redistest.StartSentinel(t)
+	old := sentinel.Servers()[0]
+	c := newCrowd(t, watch(sentinel))
+	c.say("a", "a", "a")
+	kept := c.log("a")
+	var lost *pubsub.Page
+	old.KillLosing(func() {
+		c.say("a", "a")
+		lost = c.log("a")
+	}, sentinel.Servers()[1])
+	sentinel.AwaitPrimaryOther(old)
+	c.say("a", "a")
+	log := c.log("a")
+	for i, m := range lost.Messages {
+		l := listenFrom(t, "from "+m.ID.String(), "a", pubsub.At(m.ID), 0, c.nodes[i%2])
+		l.awaitID(log.End)
+		want := pubsub.Gap{Channel: "a", From: kept.End, To: kept.End, Reason: pubsub.Failover}
+		if i >= len(kept.Messages) {
+			want.From, want.Reason = m.ID, pubsub.Rewound
+		}
+		if told := gaps(l.items); len(told) != 1 || told[0] != want {
+			t.Errorf("%s: told %v, want %v", l.name, told, want)
+		}
+	}
+}
+
+// With MinReplicas nothing acknowledged is lost, so nobody is told of anything.
+func TestSentinelMinReplicas(t *testing.T) {
+	t.Parallel()
+	sentinel := redistest.StartSentinel(t)
+	old, replica := sentinel.Servers()[0], sentinel.Servers()[1]
+	options := watch(sentinel)
+	options.MinReplicas = 1
+	c := newCrowd(t, options)
+	c.listen("a", "quiet")
+	c.say("quiet")
+	c.flood("a")
+	c.awaitMore(50)
+	c.drain()
+	replica.Freeze()
+	took, err := c.try(c.nodes[0], "nobody")
+	if !errors.Is(err, pubsub.ErrOutcomeUnknown) || took < timeout/2 {
+		t.Errorf("with the replica frozen: publish answered %v after %v, want ErrOutcomeUnknown", err, took)
+	}
+	replica.Thaw()
+	c.say("a")
+	old.Kill()
+	sentinel.AwaitPrimaryOther(old)
+	old.Restart()
+	c.flood("a")
+	c.awaitMore(50)
+	c.say("quiet")
+	c.drain()
+	c.judge()
+}

@@ -1,0 +1,23 @@
+package redisbroker
+
+// slots is how many a Redis Cluster has.
+const slots = 16384
+
+// slotOf is the Redis Cluster slot of a channel, whose name is the hash tag of
+// all its keys: CRC-16/XMODEM
+// (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model).
+func slotOf(channel string) int {
+	const polynomial = 0x1021
+	var crc uint16
+	for i := range len(channel) {
+		crc ^= uint16(channel[i]) << 8
+		for range 8 {
+			high := crc&0x8000 != 0
+			crc <<= 1
+			if high {
+				crc ^= polynomial
+			}
+		}
+	}
+	return int(crc % slots)
+}

@@ -1,0 +1,169 @@
+package redisbroker_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"comet/pubsub"
+	"comet/pubsub/pubsubtest"
+	"comet/pubsub/redisbroker"
+	"comet/pubsub/redistest"
+)
+
+// store is a Redis of any topology.
+type store struct {
+	options   redisbroker.Options // to reach it
+	servers   []*redistest.Server // those with data, in the order to start them
+	primaries []*redistest.Server
+	settle    func() // returns when it is well after a primary's restart
+}
+
+// suite runs pubsubtest over stores that start makes: one that most tests
+// share, each under a prefix of its own, and more for those that break theirs.
+func suite(t *testing.T, start func(t *testing.T) *store) {
+	shared := start(t)
+	var number atomic.Int64
+	pubsubtest.Run(t, func(t *testing.T, o pubsubtest.Options) *pubsubtest.Cluster {
+		s := shared
+		if o.Alone {
+			s = start(t)
+		}
+		options := s.options
+		options.Prefix = fmt.Sprintf("comet:%d", number.Add(1))
+		options.Size, options.TTL, options.KeyWindow = o.Size, o.TTL, time.Minute
+		options.Timeout = 5 * time.Second
+		return s.cluster(func() pubsub.Broker { return newBroker(t, options) })
+	})
+}
+
+// cluster is s as the suite breaks it.
+func (s *store) cluster(node func() pubsub.Broker) *pubsubtest.Cluster {
+	wipe := func() {
+		for _, p := range s.primaries {
+			p.Do("FLUSHALL")
+		}
+	}
+	return &pubsubtest.Cluster{
+		Node: node,
+		CutRelay: func() {
+			for _, p := range s.primaries {
+				p.KillPubSub()
+			}
+		},
+		Wipe: wipe,
+		Restart: func(empty bool) {
+			if empty {
+				wipe()
+			}
+			for _, p := range s.primaries {
+				p.Restart()
+			}
+			s.settle()
+		},
+		Stop: func() {
+			for _, server := range s.servers {
+				server.Stop()
+			}
+		},
+		Start: func() {
+			for _, server := range s.servers {
+				server.Restart()
+			}
+			s.settle()
+		},
+	}
+}
+
+func newBroker(t testing.TB, o redisbroker.Options) *redisbroker.Broker {
+	t.Helper()
+	b, err := redisbroker.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// standalone is one server, reached with the options that change makes of the
+// simplest.
+func standalone(change func(*redisbroker.Options), options ...redistest.Option) func(*testing.T) *store {
+	return func(t *testing.T) *store {
+		server := redistest.Start(t, append(options, redistest.Persist)...)
+		tls, _ := server.TLS()
+		s := &store{
+			options:   redisbroker.Options{Addresses: []string{server.Addr()}, TLS: tls},
+			servers:   []*redistest.Server{server},
+			primaries: []*redistest.Server{server},
+			settle:    func() {},
+		}
+		change(&s.options)
+		return s
+	}
+}
+
+func TestBroker(t *testing.T) {
+	t.Parallel()
+	suite(t, standalone(func(*redisbroker.Options) {}))
+}
+
+func TestBrokerLinks(t *testing.T) {
+	t.Parallel()
+	suite(t, standalone(func(o *redisbroker.Options) { o.Links = 3 }))
+}
+
+// Everything is announced.
+func TestBrokerInline(t *testing.T) {
+	t.Parallel()
+	suite(t, standalone(func(o *redisbroker.Options) { o.Inline = 1 }))
+}
+
+// The user may do what Check says that Comet needs, and nothing else.
+func TestBrokerTLSUser(t *testing.T) {
+	t.Parallel()
+	suite(t, standalone(asUser, redistest.TLS(), user()))
+}
+
+// user is who may do what Comet needs.
+func user() redistest.Option {
+	rules := append([]string{"-@all"}, redisbroker.ACLRules()...)
+	return redistest.User("comet", "secret", append(rules, "~comet:*", "&comet:*")...)
+}
+
+func asUser(o *redisbroker.Options) {
+	o.Username, o.Password = "comet", func() (string, error) { return "secret", nil }
+}
+
+func TestBrokerSentinel(t *testing.T) {
+	t.Parallel()
+	suite(t, func(t *testing.T) *store {
+		sentinel := redistest.StartSentinel(t, redistest.Persist)
+		for _, watcher := range sentinel.Sentinels() {
+			// A restart shall be no failover as well, however long it takes.
+			watcher.Do("SENTINEL", "SET", sentinel.Master(), "down-after-milliseconds", 60_000)
+		}
+		return &store{
+			options:   redisbroker.Options{Addresses: sentinel.Addresses(), Master: sentinel.Master()},
+			servers:   sentinel.Servers(),
+			primaries: sentinel.Servers()[:1],
+			// With its replica again the primary begins another generation, which a node
+			// knows as the same life only if it has looked before.
+			settle: func() { sentinel.Primary().AwaitReplica(sentinel.Servers()[1]) },
+		}
+	})
+}
+
+func TestBrokerCluster(t *testing.T) {
+	t.Parallel()
+	suite(t, func(t *testing.T) *store {
+		cluster := redistest.StartCluster(t, 3, 0, redistest.Persist, user())
+		s := &store{
+			options:   redisbroker.Options{Addresses: cluster.Addresses()},
+			servers:   cluster.Nodes(),
+			primaries: cluster.Nodes(),
+			settle:    cluster.AwaitOK,
+		}
+		asUser(&s.options)
+		return s
+	})
+}
