@@ -131,7 +131,7 @@ var credentials = func() map[auth.Reason]kind {
 	all := make(map[auth.Reason]kind)
 	for _, reason := range []auth.Reason{
 		auth.Missing, auth.Malformed, auth.WrongAlgorithm, auth.BadSignature, auth.UnknownKey, auth.Expired,
-		auth.NotYetValid, auth.WrongIssuer, auth.WrongAudience, auth.Revoked, auth.NotTaken,
+		auth.NotYetValid, auth.WrongIssuer, auth.WrongAudience, auth.Revoked,
 	} {
 		all[reason] = kind{http.StatusUnauthorized, "credential-" + string(reason), "Not authorized", 0}
 	}

@@ -64,7 +64,8 @@ func isOrigin(text string) bool {
 // Authenticate is who sent r: by its token, by its key, or anonymous. The error
 // is an *Error, or ErrKeysUnavailable. While the keys of the JWKS URL are
 // fetched anew for a token that names an unknown one, it waits some seconds at
-// most, or until r's context ends.
+// most, or until r's context ends. Where neither tokens nor keys are taken,
+// everyone is anonymous, whatever they show.
 //
 // Many requests share a Principal: it must not be changed.
 func (a *Authenticator) Authenticate(r *http.Request) (*Principal, error) {
@@ -86,6 +87,9 @@ var ended = func() context.Context {
 }()
 
 func (a *Authenticator) authenticate(ctx context.Context, r *http.Request) (*Principal, error) {
+	if a.options.Tokens == nil && a.options.Keys == nil && !a.anonymous.hasNothing() {
+		return a.anonymous, nil // what may be in the header is for somebody else, a proxy as it may be
+	}
 	c, err := a.credentialOf(r)
 	switch {
 	case err != nil:
@@ -94,8 +98,6 @@ func (a *Authenticator) authenticate(ctx context.Context, r *http.Request) (*Pri
 		return nil, refuse(Missing, "Nobody may do anything here without a credential: send a token or a key in the header Authorization, as Bearer and the token.")
 	case c.from == nowhere:
 		return a.anonymous, nil
-	case a.options.Tokens == nil && a.options.Keys == nil:
-		return nil, refuse(NotTaken, "This node takes no tokens and no keys: leave the credential out, or set auth.jwt or auth.keys.")
 	}
 	// Only a program can send the header, and only programs have keys. In a URL
 	// or a cookie a key would live too long in too many places.

@@ -22,7 +22,6 @@ const (
 	Revoked        Reason = "revoked"
 	Several        Reason = "several"      // more than one credential; 400
 	WrongOrigin    Reason = "wrong-origin" // a cookie that another site may have made the browser send; 403
-	NotTaken       Reason = "not-taken"    // nothing is set that could check it
 )
 
 // Error is why a request's credential was refused.
