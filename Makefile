@@ -2,6 +2,7 @@
 # race detector a C compiler; `make test` gets the rest.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # Settings, as in `make run ARGS="--redis 127.0.0.1:6379"`.
 ARGS     ?=
@@ -11,7 +12,7 @@ DURATION ?= 10m
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build test test-failure check bench yardstick fuzz mutants redis tidy clean go compiler
+.PHONY: help run build test test-failure check vulncheck bench yardstick fuzz mutants redis tidy clean go compiler
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,10 @@ check: go ## gofmt, go vet (also for macOS and Windows) and staticcheck
 	GOOS=darwin go vet ./...
 	GOOS=windows go vet ./...
 	go run $(STATICCHECK) ./...
+
+# Not part of check: it needs the database at https://vuln.go.dev.
+vulncheck: go ## known weaknesses of what Comet uses (needs the network)
+	go run $(GOVULNCHECK) ./...
 
 bench: go ## all benchmarks, or those that match (BENCH=Publish)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...

@@ -70,3 +70,31 @@ func isLoopback(listen string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.IsLoopback()
 }
+
+// addressPrefix is an address or a prefix (CIDR) of addresses.
+func addressPrefix() kind[string] {
+	return stringKind("IP addresses, or prefixes as 10.0.0.0/8", func(text string) error {
+		if _, err := parsePrefix(text); err != nil {
+			return errors.New("is not an IP address or prefix: write for example 10.0.0.0/8 or 192.0.2.1")
+		}
+		return nil
+	})
+}
+
+func parsePrefix(text string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
+}
+
+// TrustedPrefixes is http.trusted_proxies.
+func (s *Settings) TrustedPrefixes() []netip.Prefix {
+	var all []netip.Prefix
+	for _, text := range s.HTTP.TrustedProxies {
+		if prefix, err := parsePrefix(text); err == nil { // Load has checked them
+			all = append(all, prefix)
+		}
+	}
+	return all
+}

@@ -10,8 +10,13 @@ import (
 func (l *loader) checkContradictions() {
 	if l.valid("http.listen", "auth.anonymous.subscribe", "auth.anonymous.publish") && l.loaded.Open() && !isLoopback(l.loaded.HTTP.Listen) {
 		l.contradict("http.listen", "lets other machines in while nothing says who may subscribe and publish: "+
-			"set auth.anonymous.subscribe and auth.anonymous.publish, as in [\"public/**\"], or [\"**\"] to let everyone in, or listen on 127.0.0.1")
+			"set auth.anonymous.subscribe and auth.anonymous.publish, as in [\"public/**\"], or [\"**\"] to let everyone in; "+
+			"or auth.jwt.algorithms and a key for tokens, or auth.keys_file; or listen on 127.0.0.1")
 	}
+	if l.valid("admin.listen") && l.loaded.Admin.Listen != "" && l.loaded.Admin.Token.Reveal() == "" && !isLoopback(l.loaded.Admin.Listen) {
+		l.contradict("admin.listen", "lets other machines see everything and end the node: set admin.token, or listen on 127.0.0.1")
+	}
+	l.checkAuth()
 	if l.valid("redis.addresses") && len(l.loaded.Redis.Addresses) == 0 {
 		l.checkNoRedis()
 		return
@@ -19,6 +24,34 @@ func (l *loader) checkContradictions() {
 	l.checkRedisAddresses()
 	l.checkRedisPassword()
 	l.checkRedisTLS()
+}
+
+// checkAuth reports what is of no use, or missing.
+func (l *loader) checkAuth() {
+	j := &l.loaded.Auth.JWT
+	hasKey := j.Secret.Reveal() != "" || j.SecretFile != "" || len(j.PublicKeys) > 0 || j.JWKSURL != ""
+	if l.valid("auth.jwt.algorithms", "auth.jwt.jwks_url") && hasKey != (len(j.Algorithms) > 0) {
+		l.contradict("auth.jwt.algorithms", "and the keys to check tokens with go together: set it with auth.jwt.secret_file, auth.jwt.public_keys or auth.jwt.jwks_url, or none of them")
+	}
+	if j.Secret.Reveal() != "" && j.SecretFile != "" {
+		l.contradict("auth.jwt.secret_file", "contradicts auth.jwt.secret: set only one of them")
+	}
+	if ttl := l.loaded.History.TTL; l.valid("auth.jwt.max_age", "history.ttl") && len(j.Algorithms) > 0 && j.MaxAge > ttl {
+		l.contradict("auth.jwt.max_age", "must not be more than history.ttl, after which nodes forget who was thrown out: write at most "+formatDuration(ttl)+", or raise history.ttl")
+	}
+	a := &l.loaded.Auth
+	if a.Keys.Reveal() != "" && a.KeysFile != "" {
+		l.contradict("auth.keys_file", "contradicts auth.keys: set only one of them")
+	}
+	if h := &a.Hook; (h.URL == "") != (h.SecretFile == "") {
+		l.contradict("auth.hook.url", "and auth.hook.secret_file go together: set both, or none")
+	}
+	if h := &l.loaded.Events; (h.URL == "") != (h.SecretFile == "") {
+		l.contradict("events.url", "and events.secret_file go together: set both, or none")
+	}
+	if t := &l.loaded.HTTP.TLS; (t.Cert == "") != (t.Key == "") {
+		l.contradict("http.tls.cert", "and http.tls.key go together: set both, or none")
+	}
 }
 
 // checkNoRedis reports what is set for a Redis that there is not. A default

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -157,6 +158,32 @@ func nodeName() kind[string] {
 
 func pattern() kind[string] {
 	return stringKind("channel patterns: `*` within one segment, `**` any segments", ValidatePattern)
+}
+
+// keyRule is name:verb:pattern.
+func keyRule() kind[string] {
+	const allowed = "name:verb:pattern, with the verb subscribe, publish, presence or history"
+	return stringKind(allowed, func(text string) error {
+		parts := strings.SplitN(text, ":", 3)
+		if len(parts) < 3 || parts[0] == "" || !slices.Contains([]string{"subscribe", "publish", "presence", "history"}, parts[1]) {
+			return errors.New("must be " + allowed)
+		}
+		return ValidatePattern(parts[2])
+	})
+}
+
+// keysURL keeps a password out of what `config print` shows.
+func keysURL() kind[string] {
+	return stringKind("", func(text string) error {
+		u, err := url.Parse(text)
+		if err != nil || text != "" && u.Host == "" {
+			return errors.New("is not a URL: write one as https://login.example/keys.json")
+		}
+		if u.User != nil {
+			return errors.New("must have no user and password: public keys need none")
+		}
+		return nil
+	})
 }
 
 func secret() kind[Secret] {

@@ -25,7 +25,9 @@ func TestDefaults(t *testing.T) {
 		Admin:   Admin{Listen: "127.0.0.1:9090"},
 		Redis:   Redis{Prefix: "comet", Timeout: 3 * time.Second, Relays: 1, Inline: 16 << 10},
 		History: History{Size: 1000, TTL: 24 * time.Hour},
-		Limits:  Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second},
+		Auth:    Auth{Hook: AuthHook{Timeout: time.Second}, JWT: JWT{JWKSRefresh: 15 * time.Minute, MaxAge: 24 * time.Hour}},
+		Limits:  Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second, Header: 16 << 10},
+		Drain:   Drain{Delay: 5 * time.Second, Spread: 20 * time.Second},
 		Log:     Log{Level: slog.LevelInfo, Format: "text"},
 		Node:    host,
 	}
@@ -41,43 +43,93 @@ func TestDefaults(t *testing.T) {
 // sample is a valid value, other than the default, for each setting.
 func sample(t *testing.T) map[string]string {
 	return map[string]string{
-		"http.listen":              "127.0.0.1:9999",
-		"http.heartbeat":           "1m30s",
-		"admin.listen":             "127.0.0.1:0",
-		"redis.addresses":          "one:1,two:2",
-		"redis.master":             "primary",
-		"redis.sentinel_username":  "watch",
-		"redis.sentinel_password":  "hunter3",
-		"redis.cluster":            "true",
-		"redis.username":           "alice",
-		"redis.password":           "hunter2",
-		"redis.password_file":      writeFile(t, "password", "hunter2\n"),
-		"redis.db":                 "3",
-		"redis.tls.enabled":        "true",
-		"redis.tls.ca":             writeFile(t, "ca.pem", certificate(t)),
-		"redis.tls.server_name":    "redis.example",
-		"redis.prefix":             "other-1",
-		"redis.timeout":            "250ms",
-		"redis.min_replicas":       "2",
-		"redis.relays":             "4",
-		"redis.inline":             "2KiB",
-		"history.size":             "77",
-		"history.ttl":              "36h",
-		"auth.anonymous.subscribe": "public/**,news",
-		"auth.anonymous.publish":   "chat/*",
-		"limits.message":           "3KiB",
-		"limits.batch":             "12",
-		"limits.channels":          "256",
-		"limits.wait":              "0s",
-		"limits.connections":       "5000",
-		"log.level":                "debug",
-		"log.format":               "json",
-		"node":                     "eu-1",
+		"http.listen":                "127.0.0.1:9999",
+		"http.heartbeat":             "1m30s",
+		"http.max_age":               "2h",
+		"http.cors.origins":          "https://a.example,https://b.example",
+		"http.tls.cert":              "chain.pem",
+		"http.tls.key":               "key.pem",
+		"http.trusted_proxies":       "10.0.0.0/8,192.0.2.1",
+		"admin.listen":               "127.0.0.1:0",
+		"admin.token":                "hunter4",
+		"redis.addresses":            "one:1,two:2",
+		"redis.master":               "primary",
+		"redis.sentinel_username":    "watch",
+		"redis.sentinel_password":    "hunter3",
+		"redis.cluster":              "true",
+		"redis.username":             "alice",
+		"redis.password":             "hunter2",
+		"redis.password_file":        writeFile(t, "password", "hunter2\n"),
+		"redis.db":                   "3",
+		"redis.tls.enabled":          "true",
+		"redis.tls.ca":               writeFile(t, "ca.pem", certificate(t)),
+		"redis.tls.server_name":      "redis.example",
+		"redis.prefix":               "other-1",
+		"redis.timeout":              "250ms",
+		"redis.min_replicas":         "2",
+		"redis.relays":               "4",
+		"redis.inline":               "2KiB",
+		"history.size":               "77",
+		"history.ttl":                "36h",
+		"auth.anonymous.subscribe":   "public/**,news",
+		"auth.anonymous.publish":     "chat/*",
+		"auth.keys":                  "backend:hunter5",
+		"auth.keys_file":             "keys",
+		"auth.key_rules":             "backend:publish:chat/**",
+		"auth.jwt.algorithms":        "RS256,HS256",
+		"auth.jwt.secret":            "hunter6",
+		"auth.jwt.secret_file":       "secret",
+		"auth.jwt.public_keys":       "one.pem,two.pem",
+		"auth.jwt.jwks_url":          "https://id.example/keys",
+		"auth.jwt.jwks_refresh":      "1m",
+		"auth.jwt.issuer":            "https://id.example",
+		"auth.jwt.audience":          "comet",
+		"auth.jwt.max_age":           "12h",
+		"auth.jwt.leeway":            "5s",
+		"auth.jwt.grace":             "30s",
+		"auth.cookie.name":           "token",
+		"auth.cookie.origins":        "https://a.example",
+		"auth.hook.url":              "https://app.example/ask",
+		"auth.hook.secret_file":      "hook-secret",
+		"auth.hook.timeout":          "2s",
+		"events.url":                 "https://app.example/events",
+		"events.secret_file":         "events-secret",
+		"limits.header":              "8KiB",
+		"limits.address_connections": "10",
+		"limits.user_connections":    "11",
+		"limits.address_requests":    "12",
+		"limits.user_requests":       "13",
+		"limits.address_publishes":   "14",
+		"limits.user_publishes":      "15",
+		"limits.message":             "3KiB",
+		"limits.batch":               "12",
+		"limits.channels":            "256",
+		"limits.wait":                "0s",
+		"limits.connections":         "5000",
+		"drain.delay":                "1s",
+		"drain.spread":               "2m",
+		"log.level":                  "debug",
+		"log.format":                 "json",
+		"node":                       "eu-1",
 	}
 }
 
 // needs is what a setting takes for granted.
 var needs = map[string]map[string]string{
+	"auth.hook.url":         {"auth.hook.secret_file": "s"},
+	"auth.hook.secret_file": {"auth.hook.url": "https://app.example/"},
+	"events.url":            {"events.secret_file": "s"},
+	"events.secret_file":    {"events.url": "https://app.example/"},
+
+	"http.tls.cert": {"http.tls.key": "k"},
+	"http.tls.key":  {"http.tls.cert": "c"},
+
+	"auth.jwt.algorithms":  {"auth.jwt.secret": "s"},
+	"auth.jwt.secret":      {"auth.jwt.algorithms": "HS256"},
+	"auth.jwt.secret_file": {"auth.jwt.algorithms": "HS256"},
+	"auth.jwt.public_keys": {"auth.jwt.algorithms": "RS256"},
+	"auth.jwt.jwks_url":    {"auth.jwt.algorithms": "RS256"},
+
 	"redis.sentinel_username": {"redis.addresses": "r:1", "redis.master": "m"},
 	"redis.sentinel_password": {"redis.addresses": "r:1", "redis.master": "m"},
 
@@ -127,16 +179,23 @@ func TestEverySettingFromEverySource(t *testing.T) {
 // the same table that wrote them.
 func TestSettingsLand(t *testing.T) {
 	samples := sample(t)
-	delete(samples, "redis.password_file") // contradicts redis.password
-	delete(samples, "redis.cluster")       // contradicts redis.master
+	delete(samples, "redis.password_file")  // contradicts redis.password
+	delete(samples, "redis.cluster")        // contradicts redis.master
+	delete(samples, "auth.keys_file")       // contradicts auth.keys
+	delete(samples, "auth.jwt.secret_file") // contradicts auth.jwt.secret
 	var environ []string
 	for _, s := range Table() {
 		environ = append(environ, s.Env+"="+samples[s.Key])
 	}
 	got := mustLoad(t, Source{Environ: environ})
 	want := Settings{
-		HTTP:  HTTP{Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second},
-		Admin: Admin{Listen: "127.0.0.1:0"},
+		HTTP: HTTP{
+			Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second, MaxAge: 2 * time.Hour,
+			CORS:           CORS{Origins: []string{"https://a.example", "https://b.example"}},
+			TLS:            TLS{Cert: "chain.pem", Key: "key.pem"},
+			TrustedProxies: []string{"10.0.0.0/8", "192.0.2.1"},
+		},
+		Admin: Admin{Listen: "127.0.0.1:0", Token: NewSecret("hunter4")},
 		Redis: Redis{
 			Addresses: []string{"one:1", "two:2"},
 			Master:    "primary",
@@ -154,10 +213,26 @@ func TestSettingsLand(t *testing.T) {
 			Inline:           2048,
 		},
 		History: History{Size: 77, TTL: 36 * time.Hour},
-		Auth:    Auth{Anonymous{Subscribe: []string{"public/**", "news"}, Publish: []string{"chat/*"}}},
-		Limits:  Limits{Message: 3072, Batch: 12, Channels: 256, Connections: 5000},
-		Log:     Log{Level: slog.LevelDebug, Format: "json"},
-		Node:    "eu-1",
+		Auth: Auth{
+			Anonymous: Anonymous{Subscribe: []string{"public/**", "news"}, Publish: []string{"chat/*"}},
+			Keys:      NewSecret("backend:hunter5"),
+			KeyRules:  []string{"backend:publish:chat/**"},
+			JWT: JWT{
+				Algorithms: []string{"RS256", "HS256"}, Secret: NewSecret("hunter6"), PublicKeys: []string{"one.pem", "two.pem"},
+				JWKSURL: "https://id.example/keys", JWKSRefresh: time.Minute, Issuer: "https://id.example", Audience: "comet",
+				MaxAge: 12 * time.Hour, Leeway: 5 * time.Second, Grace: 30 * time.Second,
+			},
+			Cookie: Cookie{Name: "token", Origins: []string{"https://a.example"}},
+			Hook:   AuthHook{Hook: Hook{URL: "https://app.example/ask", SecretFile: "hook-secret"}, Timeout: 2 * time.Second},
+		},
+		Limits: Limits{
+			Message: 3072, Batch: 12, Channels: 256, Connections: 5000, Header: 8 << 10,
+			AddressConnections: 10, UserConnections: 11, AddressRequests: 12, UserRequests: 13, AddressPublishes: 14, UserPublishes: 15,
+		},
+		Drain:  Drain{Delay: time.Second, Spread: 2 * time.Minute},
+		Events: Hook{URL: "https://app.example/events", SecretFile: "events-secret"},
+		Log:    Log{Level: slog.LevelDebug, Format: "json"},
+		Node:   "eu-1",
 	}
 	if !reflect.DeepEqual(got.Settings, want) {
 		t.Errorf("got %+v\nwant %+v", got.Settings, want)

@@ -117,9 +117,9 @@ func parseItems(k kind[string], items []string) ([]string, error) {
 }
 
 // shown is value as an error may quote it. Passwords also hide in URLs and
-// before an @, whatever the setting.
+// before an @, whatever the setting, and a rule with a mistake may be the key.
 func (s Setting) shown(value string) string {
-	if value != "" && (s.Secret || strings.Contains(value, "@") || strings.Contains(value, "://")) {
+	if value != "" && (s.Secret || s.Key == keyRules || strings.Contains(value, "@") || strings.Contains(value, "://")) {
 		return mask
 	}
 	return value

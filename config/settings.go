@@ -20,6 +20,8 @@ type Settings struct {
 	History History
 	Auth    Auth
 	Limits  Limits
+	Drain   Drain
+	Events  Hook
 	Log     Log
 	Node    string // never empty
 }
@@ -28,11 +30,29 @@ type Settings struct {
 type HTTP struct {
 	Listen    string // host:port
 	Heartbeat time.Duration
+	MaxAge    time.Duration // of a stream; 0: none
+	CORS      CORS
+	TLS       TLS
+	// TrustedProxies are addresses or prefixes (CIDR) of proxies whose word on
+	// who the client is counts.
+	TrustedProxies []string
+}
+
+// CORS says which other sites' pages may call.
+type CORS struct {
+	Origins []string // scheme://host each, or just *
+}
+
+// TLS is PEM files; both empty: no TLS.
+type TLS struct {
+	Cert string
+	Key  string
 }
 
 // Admin is the listener for operators.
 type Admin struct {
 	Listen string // host:port; empty: none
+	Token  Secret // wanted as Authorization: Bearer from everyone; empty: from nobody
 }
 
 // Redis is how to reach Redis. Without Addresses all of it is meaningless.
@@ -71,6 +91,12 @@ type History struct {
 // Auth says who may do what; see Settings.Open.
 type Auth struct {
 	Anonymous Anonymous
+	Keys      Secret   // name:secret each, comma-separated
+	KeysFile  string   // name:secret a line
+	KeyRules  []string // name:verb:pattern each; a key without any may do everything
+	JWT       JWT
+	Cookie    Cookie
+	Hook      AuthHook
 }
 
 // Anonymous has the channel patterns that are open to everyone. Nil is not
@@ -80,13 +106,60 @@ type Anonymous struct {
 	Publish   []string
 }
 
+// JWT says which tokens are taken; without Algorithms none are.
+type JWT struct {
+	Algorithms  []string
+	Secret      Secret
+	SecretFile  string
+	PublicKeys  []string // PEM files
+	JWKSURL     string
+	JWKSRefresh time.Duration
+	Issuer      string
+	Audience    string
+	MaxAge      time.Duration // after iat; at most History.TTL
+	Leeway      time.Duration
+	Grace       time.Duration
+}
+
+// Hook is a URL that the node calls; see package gateway/hook.
+type Hook struct {
+	URL        string // empty: none
+	SecretFile string // what calls are signed with
+}
+
+// AuthHook is asked who may do what.
+type AuthHook struct {
+	Hook
+	Timeout time.Duration
+}
+
+// Cookie is a cookie that may hold a token.
+type Cookie struct {
+	Name    string   // empty: none
+	Origins []string // whose pages may change something with it
+}
+
 // Limits are the bounds of what clients may ask for.
 type Limits struct {
 	Message     ByteSize
 	Batch       int // messages
 	Channels    int // a subscription
 	Wait        time.Duration
-	Connections int // 0: no limit
+	Connections int // 0: no limit, as for all below
+	Header      ByteSize
+
+	AddressConnections int
+	UserConnections    int
+	AddressRequests    int // a second, as all below
+	UserRequests       int
+	AddressPublishes   int
+	UserPublishes      int
+}
+
+// Drain is how the node leaves.
+type Drain struct {
+	Delay  time.Duration // before it stops accepting
+	Spread time.Duration // over which it says goodbye
 }
 
 // Log is how the node logs.
@@ -99,7 +172,9 @@ type Log struct {
 // everyone may. Load allows it on loopback only. If just one of the two lists
 // is set, the other one lets nobody in.
 func (s *Settings) Open() bool {
-	return s.Auth.Anonymous.Subscribe == nil && s.Auth.Anonymous.Publish == nil
+	a := &s.Auth
+	return a.Anonymous.Subscribe == nil && a.Anonymous.Publish == nil &&
+		a.Keys.Reveal() == "" && a.KeysFile == "" && len(a.JWT.Algorithms) == 0
 }
 
 // RedisPassword is redis.password or the content of redis.password_file,

@@ -86,8 +86,16 @@ func TestWriteYAML(t *testing.T) {
 	want := strings.ReplaceAll(`http:
   listen: "127.0.0.1:8080"  # default
   heartbeat: 25s  # default
+  max_age: 0s  # default
+  cors:
+    # origins: not set  # default
+  tls:
+    cert: ""  # default
+    key: ""  # default
+  # trusted_proxies: not set  # default
 admin:
   listen: "127.0.0.1:9090"  # default
+  token: ""  # default
 redis:
   addresses: ["r:1"]  # COMET_REDIS_ADDRESSES
   master: ""  # default
@@ -114,12 +122,47 @@ auth:
   anonymous:
     subscribe: ["a", "b\"c"]  # FILE:2
     # publish: not set  # default
+  keys: ""  # default
+  keys_file: ""  # default
+  # key_rules: not set  # default
+  jwt:
+    # algorithms: not set  # default
+    secret: ""  # default
+    secret_file: ""  # default
+    # public_keys: not set  # default
+    jwks_url: ""  # default
+    jwks_refresh: 15m  # default
+    issuer: ""  # default
+    audience: ""  # default
+    max_age: 24h  # default
+    leeway: 0s  # default
+    grace: 0s  # default
+  cookie:
+    name: ""  # default
+    # origins: not set  # default
+  hook:
+    url: ""  # default
+    secret_file: ""  # default
+    timeout: 1s  # default
 limits:
   message: 64KiB  # default
   batch: 1000  # default
   channels: 64  # default
   wait: 55s  # default
   connections: 0  # default
+  header: 16KiB  # default
+  address_connections: 0  # default
+  user_connections: 0  # default
+  address_requests: 0  # default
+  user_requests: 0  # default
+  address_publishes: 0  # default
+  user_publishes: 0  # default
+drain:
+  delay: 5s  # default
+  spread: 20s  # default
+events:
+  url: ""  # default
+  secret_file: ""  # default
 log:
   level: info  # default
   format: "text"  # default

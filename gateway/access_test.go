@@ -1,95 +1,116 @@
-package gateway
+package gateway_test
 
 import (
-	"strings"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"comet/gateway"
+	"comet/gateway/auth"
 )
 
-var matchTests = []struct {
-	pattern, channel string
-	want             bool
-}{
-	{"news", "news", true},
-	{"news", "new", false},
-	{"news", "news/today", false},
-	{"chat/*", "chat/1", true},
-	{"chat/*", "chat/", true},
-	{"chat/*", "chat", false},
-	{"chat/*", "chat/1/2", false},
-	{"chat/*/log", "chat/1/log", true},
-	{"*", "news", true},
-	{"*", "a/b", false},
-	{"a*c", "abbc", true},
-	{"a*c", "ac", true},
-	{"a*c", "acb", false},
-	{"*a*b*", "xxaxxbxx", true},
-	{"*a*b*", "xxbxxaxx", false},
-	{"*ab", "aab", true},
-	{"ab*ba", "aba", false},
-	{"**", "anything/at//all", true},
-	{"**", "", true},
-	{"chat/**", "chat", true},
-	{"chat/**", "chat/1/2/3", true},
-	{"chat/**", "chats/1", false},
-	{"**/log", "log", true},
-	{"**/log", "a/b/log", true},
-	{"**/log", "a/b/logs", false},
-	{"a/**/z", "a/z", true},
-	{"a/**/z", "a/b/z/c/z", true},
-	{"a/**/b/**/c", "a/x/b/b/y/c", true},
-	{"a/**/b/**/c", "a/x/c", false},
-	{"**/*", "a/b", true},
-	{"a**b", "axxb", true}, // only alone between slashes it crosses them
-	{"a**b", "a/b", false},
-	{"", "", true},
-	{"", "a", false},
-	{"a//b", "a//b", true},
-	{"a/*/b", "a//b", true},
-	{"[a]?.", "[a]?.", true},
-	{"[a]?.", "ax.", false},
-	{"é*", "éa", true},
+// access makes one node's options of who may do what, and nothing else.
+type access func() gateway.Options
+
+const (
+	secretText = "an-hmac-secret-of-thirty-two-bytes-and-more"
+	otherText  = "another-hmac-secret-that-no-node-was-told"
+	keyText    = "backend-key-0123456789abcdef0123456789abcdef"
+	readerText = "reader-key-0123456789abcdef0123456789abcdef0"
+	cookieName = "session"
+	pagesAt    = "https://app.example" // whose pages may use the cookie
+	leeway     = 5 * time.Second
+)
+
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+func publicPEM(t testing.TB) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(rsaKey().Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
-func TestMatches(t *testing.T) {
-	for _, test := range matchTests {
-		if got := matches(test.pattern, test.channel); got != test.want {
-			t.Errorf("%q matches %q: %v, want %v", test.pattern, test.channel, got, test.want)
+// guarded is nodes that take tokens, keys and a cookie, and let nobody else do
+// anything.
+func guarded(t testing.TB) access {
+	t.Helper()
+	public := filepath.Join(t.TempDir(), "public.pem")
+	if err := os.WriteFile(public, publicPEM(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := patterns([]string{"**"})
+	return func() gateway.Options {
+		tokens, err := auth.NewTokens(auth.TokenOptions{
+			Algorithms: []string{"HS256", "RS256"}, Secrets: [][]byte{[]byte(secretText)}, PublicKeyFiles: []string{public},
+			Issuer: "issuer", Audience: "comet", MaxAge: time.Hour, Leeway: leeway,
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-}
-
-// matches agrees with the plainest matcher that says what a pattern means.
-func FuzzMatches(f *testing.F) {
-	for _, test := range matchTests {
-		f.Add(test.pattern, test.channel)
-	}
-	f.Fuzz(func(t *testing.T, pattern, channel string) {
-		if len(pattern) > 16 || len(channel) > 16 || strings.Count(pattern, "*") > 6 {
-			t.Skip("the plain matcher would take too long")
+		keys, err := auth.NewKeys(auth.KeyOptions{
+			Secrets: []string{"backend:" + keyText, "reader:" + readerText},
+			Permissions: map[string]auth.Permissions{
+				"backend": {Subscribe: all, Publish: all},
+				"reader":  {Subscribe: patterns([]string{"other"})},
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		want := plainSegments(strings.Split(pattern, "/"), strings.Split(channel, "/"))
-		if got := matches(pattern, channel); got != want {
-			t.Errorf("%q matches %q: %v, want %v", pattern, channel, got, want)
+		revocations := auth.NewRevocations(time.Hour, 1000)
+		a, err := auth.New(auth.Options{Tokens: tokens, Keys: keys, Cookie: cookieName, Origins: []string{pagesAt}, Revoked: revocations.Revoked})
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		return gateway.Options{Auth: a, Credentials: true, Revocations: revocations}
+	}
 }
 
-func plainSegments(pattern, channel []string) bool {
-	if len(pattern) == 0 {
-		return len(channel) == 0
+// claims are alice's, which let her do everything in channel c; more are put
+// over them, and a nil takes one away.
+func claims(more map[string]any) jwt.MapClaims {
+	all := jwt.MapClaims{
+		"sub": "alice", "iss": "issuer", "aud": "comet",
+		"iat": time.Now().Add(-time.Minute).Unix(), "exp": time.Now().Add(time.Hour).Unix(),
+		"comet": map[string]any{"subscribe": []string{"c", "d"}, "publish": []string{"c"}},
 	}
-	if pattern[0] == "**" && (plainSegments(pattern[1:], channel) || len(channel) > 0 && plainSegments(pattern, channel[1:])) {
-		return true
-	}
-	return len(channel) > 0 && pattern[0] != "**" && plainText(pattern[0], channel[0]) && plainSegments(pattern[1:], channel[1:])
+	maps.Copy(all, more)
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
+	return all
 }
 
-func plainText(pattern, text string) bool {
-	if pattern == "" {
-		return text == ""
-	}
-	if pattern[0] == '*' {
-		return plainText(pattern[1:], text) || text != "" && plainText(pattern, text[1:])
-	}
-	return text != "" && pattern[0] == text[0] && plainText(pattern[1:], text[1:])
+// token is alice's, or whose more says.
+func token(t testing.TB, more map[string]any) string {
+	t.Helper()
+	return sign(t, jwt.SigningMethodHS256, []byte(secretText), claims(more))
 }
+
+func sign(t testing.TB, method jwt.SigningMethod, key any, c jwt.MapClaims) string {
+	t.Helper()
+	text, err := jwt.NewWithClaims(method, c).SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// bearer is the header for a token or key.
+func bearer(text string) []string { return []string{"Authorization", "Bearer " + text} }

@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 
+	"comet/gateway/hook"
 	"comet/pubsub"
 )
 
@@ -35,17 +37,21 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	results := make([]batchResult, len(lines))
 	var drafts []pubsub.Draft
 	var at []int // the result of each draft
+	v := visitOf(r)
 	for i, line := range lines {
-		d, err := g.itemDraft(line, what, i+1)
+		d, err := g.itemDraft(r.Context(), v, line, what, i+1)
 		if err != nil {
-			results[i].Error = toProblem(err)
+			results[i].Error = g.toProblem(err)
 			continue
 		}
 		drafts, at = append(drafts, d), append(at, i)
 	}
+	if err := g.options.Limiter.Publish(v.client, len(drafts)); err != nil {
+		return err
+	}
 	for i, receipt := range g.options.Hub.Publish(r.Context(), drafts) {
 		if receipt.Err != nil {
-			results[at[i]].Error = toProblem(receipt.Err)
+			results[at[i]].Error = g.toProblem(receipt.Err)
 			continue
 		}
 		p := answerTo(&drafts[i], &receipt)
@@ -94,7 +100,7 @@ func splitLines(body []byte) (lines []json.RawMessage) {
 }
 
 // itemDraft is the n-th message of a batch, counted from 1.
-func (g *Gateway) itemDraft(line []byte, what string, n int) (d pubsub.Draft, err error) {
+func (g *Gateway) itemDraft(ctx context.Context, v *visit, line []byte, what string, n int) (d pubsub.Draft, err error) {
 	var item batchItem
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
@@ -109,10 +115,13 @@ func (g *Gateway) itemDraft(line []byte, what string, n int) (d pubsub.Draft, er
 		err = d.Validate()
 	}
 	if err == nil {
-		err = g.options.Access.mayPublish(d.Channel)
+		err = v.mayPublish(d.Channel)
+	}
+	if err == nil {
+		err = g.ask(ctx, v, hook.Publish, d.Channel)
 	}
 	if err != nil {
-		p := toProblem(err)
+		p := g.toProblem(err)
 		return d, &Problem{kind: p.kind, Detail: fmt.Sprintf("%s %d: %s", what, n, p.Detail)}
 	}
 	return d, nil

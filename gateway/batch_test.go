@@ -47,7 +47,7 @@ var badItems = []struct{ item, problem, detail string }{
 func TestBatch(t *testing.T) {
 	s := setup{}
 	s.limits.Message = 100
-	s.access.Restricted, s.access.Publish, s.access.Subscribe = true, []string{"c", "{c}"}, []string{"**"}
+	s.gateway = anonymously([]string{"**"}, []string{"c"})
 	var items, published []string
 	for i, bad := range badItems {
 		items = append(items, fmt.Sprintf(`{"channel":"c","data": {"n": %d}, "type":"tick"}`, i), bad.item)

@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"comet/gateway"
+	"comet/gateway/auth"
 	"comet/gateway/conn"
 	"comet/pubsub"
 	"comet/pubsub/membroker"
@@ -27,7 +29,8 @@ const patience = 30 * time.Second
 // setup is how a test wants its nodes. The zero value has every default.
 type setup struct {
 	limits     gateway.Limits
-	access     gateway.Access
+	gateway    gateway.Options // what of it is not the test's to set
+	access     access          // who may do what, instead of gateway
 	heartbeat  time.Duration
 	tail       pubsub.TailLimits
 	size       int                               // messages kept a channel; 0: 10,000
@@ -68,6 +71,23 @@ func (n *node) countingDoor() conn.Door {
 	}
 	d.Stream, d.Poll = counting(d.Stream), counting(d.Poll)
 	return d
+}
+
+// anonymously is what is open to everyone.
+func anonymously(subscribe, publish []string) gateway.Options {
+	a, err := auth.New(auth.Options{Anonymous: auth.Permissions{Subscribe: patterns(subscribe), Publish: patterns(publish)}})
+	if err != nil {
+		panic(err)
+	}
+	return gateway.Options{Auth: a}
+}
+
+func patterns(texts []string) auth.Patterns {
+	p, err := auth.ParsePatterns(texts)
+	if err != nil {
+		panic(err)
+	}
+	return p
 }
 
 // overEach runs test over every kind of cluster.
@@ -172,15 +192,15 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	logger := slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", name)
 	hub := pubsub.NewHub(b, pubsub.Options{Tail: s.tail, Timeout: s.timeout, Logger: logger})
 	holder := newHolder(c.t, cmp.Or(s.heartbeat, time.Minute))
-	g := gateway.New(gateway.Options{
-		Hub:       hub,
-		Holder:    holder,
-		Node:      name,
-		Heartbeat: s.heartbeat,
-		Limits:    s.limits,
-		Access:    s.access,
-		Logger:    logger,
-	})
+	o := s.gateway
+	if s.access != nil {
+		o = s.access()
+	}
+	o.Hub, o.Holder, o.Node, o.Heartbeat, o.Limits, o.Logger = hub, holder, name, s.heartbeat, s.limits, logger
+	g, err := gateway.New(o)
+	if err != nil {
+		c.t.Fatal(err)
+	}
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		c.t.Fatal(err)
@@ -193,11 +213,18 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	go func() { served <- server.Serve(listener) }()
 	go func() { served <- server.Serve(listener.Back()) }()
 	c.nodes = append(c.nodes, n)
+	following, unfollow := context.WithCancel(context.Background())
+	var followers sync.WaitGroup
+	if o.Revocations != nil {
+		followers.Go(func() { g.FollowRevocations(following) })
+	}
 	c.t.Cleanup(func() {
+		unfollow()
+		followers.Wait()
 		c.http.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		g.Leave()
+		g.Leave(0)
 		if err := server.Shutdown(ctx); err != nil {
 			c.t.Errorf("%s: clients did not leave: %v", name, err)
 			server.Close()
@@ -221,4 +248,17 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 func (c *cluster) next() *node {
 	c.sent++
 	return c.nodes[c.sent%len(c.nodes)]
+}
+
+// newHub is a hub over b, without a listener.
+func newHub(t testing.TB, b pubsub.Broker) *pubsub.Hub {
+	t.Helper()
+	hub := pubsub.NewHub(b, pubsub.Options{})
+	t.Cleanup(func() {
+		hub.Close()
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return hub
 }

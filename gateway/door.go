@@ -17,7 +17,6 @@ func (g *Gateway) Door() conn.Door {
 		Node:   g.options.Node,
 		Stream: g.streamAtOnce,
 		Poll:   g.pollAtOnce,
-		Ended:  g.release,
 	}
 }
 
@@ -31,7 +30,11 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		return next, false
 	}
 	next.Format = formatOf(r, p)
-	return next, g.enterAtOnce(r, p, &next)
+	v, ok := g.enterAtOnce(r, p, &next)
+	if ok {
+		next.Ended = g.streamed(v, next.Format)
+	}
+	return next, ok
 }
 
 func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
@@ -44,21 +47,46 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		return next, false
 	}
 	next.Wait = p.wait("wait", defaultWait, g.options.Limits.Wait)
-	return next, next.Wait > 0 && g.enterAtOnce(r, p, &next)
+	if next.Wait == 0 {
+		return next, false
+	}
+	v, ok := g.enterAtOnce(r, p, &next)
+	if ok {
+		next.Ended = func(conn.Bye) { g.release(v.client) }
+	}
+	return next, ok
 }
 
 // enterAtOnce attaches what r asks for, all of it or nothing.
-func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) bool {
-	channels, starts, err := g.startsOf(r, p)
-	if err != nil || g.admit() != nil {
-		return false
+func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (v *visit, ok bool) {
+	visitor, ok := g.letInAtOnce(r)
+	if !ok {
+		return nil, false
 	}
+	v = &visitor
+	channels, starts, err := g.startsOf(r, p, v)
+	if err != nil || g.admit(v.client) != nil {
+		return nil, false
+	}
+	if !g.askAtOnce(v, channels) || !g.attach(channels, starts, next) || g.options.Limiter.Request(v.client) != nil {
+		next.Release()
+		g.release(v.client)
+		return nil, false
+	}
+	next.Session = g.session(v)
+	if g.corsHeader != nil {
+		next.Header = g.corsHeader(r)
+		next.Header[nodeHeader] = []string{g.options.Node}
+	}
+	return v, true
+}
+
+// attach opens the channels at their starts, if nothing has to be waited for.
+func (g *Gateway) attach(channels []string, starts []pubsub.Start, next *conn.Next) bool {
 	at := make([]pubsub.Cursor, len(starts))
 	for i, start := range starts {
 		c, place, cursor, ok := g.options.Hub.Attach(start)
 		if !ok {
-			next.Release()
-			g.release()
 			return false
 		}
 		at[i] = cursor

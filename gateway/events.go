@@ -27,8 +27,8 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		Several:    s.several,
 		Format:     format,
 		Node:       g.options.Node,
-		Leaving:    errLeaving,
-		Ended:      g.release,
+		Session:    s.session,
+		Ended:      g.streamed(s.visit, format),
 	})
 	return nil
 }

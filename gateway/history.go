@@ -18,7 +18,7 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := g.options.Access.maySubscribe(channel); err != nil {
+	if err := visitOf(r).mayReadHistory(channel); err != nil {
 		return err
 	}
 	p, err := parametersOf(r)

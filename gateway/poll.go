@@ -26,8 +26,8 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 		Subscriber: s.subscriber,
 		Cursors:    s.cursors,
 		Wait:       wait,
-		Leaving:    errLeaving,
-		Ended:      g.release,
+		Session:    s.session,
+		Ended:      func(conn.Bye) { g.release(s.visit.client) },
 		Again:      g.pollAtOnce,
 	})
 }

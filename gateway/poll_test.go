@@ -112,7 +112,10 @@ func bubble(t *testing.T, test func(t *testing.T, g *gateway.Gateway, hub *pubsu
 	synctest.Test(t, func(t *testing.T) {
 		b := membroker.New(membroker.Options{Size: 100, TTL: time.Hour, KeyWindow: time.Minute}).Node()
 		hub := pubsub.NewHub(b, pubsub.Options{})
-		g := gateway.New(gateway.Options{Hub: hub, Node: "n"})
+		g, err := gateway.New(gateway.Options{Hub: hub, Node: "n"})
+		if err != nil {
+			t.Fatal(err)
+		}
 		defer func() {
 			hub.Close()
 			if err := b.Close(); err != nil {
@@ -177,7 +180,7 @@ func TestPollAnswered(t *testing.T) {
 func TestPollLeave(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, g *gateway.Gateway, hub *pubsub.Hub) {
-		time.AfterFunc(3*time.Second, g.Leave)
+		time.AfterFunc(3*time.Second, func() { g.Leave(0) })
 		if p, took := polled(t, g, ""); took != 3*time.Second || len(p.Messages) > 0 || p.Cursor == "" {
 			t.Errorf("%+v after %v", p, took)
 		}

@@ -127,7 +127,7 @@ func TestPollAgain(t *testing.T) {
 
 // What a parked poll's connection sends next is checked as any request is.
 func TestPollAgainIsChecked(t *testing.T) {
-	overEach(t, setup{access: gateway.Access{Restricted: true, Subscribe: []string{"c"}}}, func(t *testing.T, c *cluster) {
+	overEach(t, setup{gateway: anonymously([]string{"c"}, nil)}, func(t *testing.T, c *cluster) {
 		p := newPoller(t, c.nodes[0])
 		poll := func(query, header string) int {
 			t.Helper()

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
+	"comet/gateway/conn"
+	"comet/gateway/limit"
 	"comet/pubsub"
 )
 
@@ -33,8 +36,10 @@ var (
 	forbidden          = kind{403, "forbidden", "Not allowed", 0}
 	pathNotFound       = kind{404, "not-found", "Not found", 0}
 	methodNotAllowed   = kind{405, "method-not-allowed", "Method not allowed", 0}
+	tooSlow            = kind{408, "too-slow", "Too slow", 0}
 	tooLarge           = kind{413, "too-large", "Too large", 0}
 	wrongMediaType     = kind{415, "unsupported-media-type", "Unsupported media type", 0}
+	tooManyRequests    = kind{429, "too-many-requests", "Too many requests", 5}
 	internal           = kind{500, "internal", "Internal error", 0}
 	unavailable        = kind{503, "unavailable", "Unavailable", 1}
 	outcomeUnknown     = kind{503, "outcome-unknown", "Outcome unknown", 1}
@@ -79,10 +84,16 @@ var invalidFields = map[string]kind{
 
 // toProblem is the one table from errors to what a client sees of them. What
 // is not in it is our own fault, and its cause stays in the log.
-func toProblem(err error) *Problem {
+func (g *Gateway) toProblem(err error) *Problem {
 	var p *Problem
 	var invalid *pubsub.InvalidError
+	var over *limit.Exceeded
+	if refusal := g.refusal(err); refusal != nil {
+		return refusal
+	}
 	switch {
+	case errors.As(err, &over):
+		return g.exceeded(over)
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &invalid):
@@ -93,7 +104,7 @@ func toProblem(err error) *Problem {
 		return problem(outcomeUnknown, "The message was sent to the broker, but the answer did not come in time: it may be delivered. Repeating the request with the same Idempotency-Key is safe.")
 	case errors.Is(err, pubsub.ErrUnavailable):
 		return problem(unavailable, "The broker cannot be reached or refuses; nothing was published. Try again later.")
-	case errors.Is(err, errLeaving), errors.Is(err, pubsub.ErrClosed):
+	case errors.Is(err, conn.Shutdown), errors.Is(err, pubsub.ErrClosed):
 		return problem(unavailable, "This node is shutting down: try again, at another node if you can.")
 	}
 	return problem(internal, "Something went wrong in this node; its log says what. Trying again may help.")
@@ -105,12 +116,16 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return // the client has gone
 	}
-	p := toProblem(err)
+	p := g.toProblem(err)
+	g.options.Limiter.Count(err)
 	if p.status >= 500 {
 		g.options.Logger.WarnContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "problem", p.name, "error", err)
 	}
 	if p.retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retry))
+	}
+	if p.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="comet"`)
 	}
 	answerJSON(w, p.status, "application/problem+json", p)
 }
@@ -124,8 +139,12 @@ func answerJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	answer(w, status, contentType, append(body, '\n'))
 }
 
+// answerTimeout is how long a client may take for an answer.
+const answerTimeout = 30 * time.Second
+
 // answer writes the whole answer. None may be cached: the next one differs.
 func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // a test's recorder has none
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))

@@ -210,7 +210,7 @@ func TestProblemsOfPathsAndMethods(t *testing.T) {
 
 // Who may do what is asked of every way in.
 func TestProblemsOfAccess(t *testing.T) {
-	s := setup{access: gateway.Access{Restricted: true, Subscribe: []string{"open/**", "news"}, Publish: []string{"open/*"}}}
+	s := setup{gateway: anonymously([]string{"open/**", "news"}, []string{"open/*"})}
 	overEach(t, s, func(t *testing.T, c *cluster) {
 		const mine, news, secret = "/v1/channels/open/1/messages", "/v1/channels/news/messages", "/v1/channels/secret/messages"
 		subscribe := want{403, "forbidden", "auth.anonymous.subscribe"}

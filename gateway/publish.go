@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"comet/gateway/hook"
 	"comet/pubsub"
 )
 
@@ -20,6 +21,13 @@ type published struct {
 func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
 	draft, err := g.draftOf(w, r)
 	if err != nil {
+		return err
+	}
+	v := visitOf(r)
+	if err := g.ask(r.Context(), v, hook.Publish, draft.Channel); err != nil {
+		return err
+	}
+	if err := g.options.Limiter.Publish(v.client, 1); err != nil {
 		return err
 	}
 	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]
@@ -43,7 +51,7 @@ func (g *Gateway) draftOf(w http.ResponseWriter, r *http.Request) (d pubsub.Draf
 	if d.Channel, err = pathChannel(r); err != nil {
 		return d, err
 	}
-	if err := g.options.Access.mayPublish(d.Channel); err != nil {
+	if err := visitOf(r).mayPublish(d.Channel); err != nil {
 		return d, err
 	}
 	p, err := parametersOf(r)

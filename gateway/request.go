@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -13,9 +14,6 @@ import (
 
 	"comet/pubsub"
 )
-
-// bodyTimeout bounds how long a client may take to send a body.
-const bodyTimeout = 30 * time.Second
 
 // pathChannel is the channel in the path, decoded and valid.
 func pathChannel(r *http.Request) (string, error) {
@@ -28,16 +26,17 @@ func pathChannel(r *http.Request) (string, error) {
 
 // readBody reads a body of at most limit bytes; name is the limit's setting.
 func readBody(w http.ResponseWriter, r *http.Request, limit int, what, name string) ([]byte, error) {
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Now().Add(bodyTimeout)) // a test's recorder has none
-	defer c.SetReadDeadline(time.Time{})
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		return nil, problem(tooLarge, "A %s may have %d bytes at most (%s).", what, limit, name)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, problem(tooSlow, "The body did not arrive in time: send it faster, or less at a time.")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, problem(invalidBody, "The body did not arrive whole.")
 	case err != nil:
-		return nil, problem(invalidBody, "The body did not arrive whole: %v.", err)
+		return nil, problem(invalidBody, "The body cannot be read: see that its length, or its chunks, are right.")
 	}
 	return body, nil
 }

@@ -16,6 +16,7 @@ type route struct {
 	method   string
 	path     string
 	endpoint func(*Gateway, http.ResponseWriter, *http.Request) error
+	open     bool // to anyone, however often: it does next to nothing
 }
 
 // Paths that are looked for at the door too.
@@ -26,11 +27,11 @@ const (
 
 // table is every route. A channel may hold slashes, so its pattern takes all.
 var table = []route{
-	{http.MethodPost, "/v1/channels/{channel:.*}/messages", (*Gateway).publish},
-	{http.MethodPost, "/v1/publish", (*Gateway).publishBatch},
-	{http.MethodGet, eventsPath, (*Gateway).events},
-	{http.MethodGet, pollPath, (*Gateway).poll},
-	{http.MethodGet, "/v1/channels/{channel:.*}/messages", (*Gateway).history},
+	{method: http.MethodPost, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).publish},
+	{method: http.MethodPost, path: "/v1/publish", endpoint: (*Gateway).publishBatch},
+	{method: http.MethodGet, path: eventsPath, endpoint: (*Gateway).events},
+	{method: http.MethodGet, path: pollPath, endpoint: (*Gateway).poll},
+	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).history},
 }
 
 // pages are the chat and its parts, for GET and HEAD.
@@ -52,7 +53,7 @@ func (g *Gateway) routes() http.Handler {
 	for path, methods := range allowed {
 		router.Path(path).Handler(g.wrongMethod(methods))
 	}
-	router.NotFoundHandler = g.handle(route{endpoint: notFound})
+	router.NotFoundHandler = g.handle(route{endpoint: notFound, open: true})
 	return router
 }
 
@@ -66,16 +67,25 @@ func (g *Gateway) handle(row route) http.Handler {
 				panic(http.ErrAbortHandler) // whatever was written is no answer
 			}
 		}()
-		if err := row.endpoint(g, w, r); err != nil {
+		if err := g.serve(row, w, r); err != nil {
 			g.answerError(w, r, err)
 		}
 	})
 }
 
+func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request) (err error) {
+	if !row.open {
+		if r, err = g.letIn(r); err != nil {
+			return err
+		}
+	}
+	return row.endpoint(g, w, r)
+}
+
 func (g *Gateway) wrongMethod(allowed []string) http.Handler {
 	slices.Sort(allowed)
 	list := strings.Join(allowed, ", ")
-	return g.handle(route{endpoint: func(_ *Gateway, w http.ResponseWriter, r *http.Request) error {
+	return g.handle(route{open: true, endpoint: func(_ *Gateway, w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Allow", list)
 		return &Problem{
 			kind:   methodNotAllowed,
@@ -92,5 +102,5 @@ func notFound(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
 }
 
 func crossOrigin(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
-	return problem(forbidden, "A browser sent this %s from a page of another origin: only this node's own pages may publish.", r.Method)
+	return problem(forbidden, "A browser sent this %s from a page of another origin: only this node's own pages, and those of http.cors.origins, may publish.", r.Method)
 }

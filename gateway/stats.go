@@ -13,7 +13,8 @@ func (g *Gateway) Stats() Stats { return Stats{Refused: g.refused.Load()} }
 // countRefusal counts what admit refused where the client is told. Who is
 // refused at the door asks again on the long way, and must count once.
 func (g *Gateway) countRefusal(err error) {
-	if !errors.Is(err, errLeaving) {
+	var p *Problem
+	if errors.As(err, &p) {
 		g.refused.Add(1)
 	}
 }

@@ -5,35 +5,46 @@ import (
 	"net/http"
 	"slices"
 
+	"comet/gateway/conn"
+	"comet/gateway/hook"
 	"comet/pubsub"
 )
 
 // subscription is a stream or poll that was let in.
 type subscription struct {
-	request    *http.Request // its context ends with errLeaving when the node leaves
+	request    *http.Request // its context ends with a conn.Bye
 	cancel     context.CancelFunc
 	subscriber *pubsub.Subscriber
 	cursors    *pubsub.CursorSet
 	several    bool // more than one channel
+	session    conn.Session
+	visit      *visit
 }
 
 // subscribe lets in what a request to events or poll asks for. The caller
-// cancels it when the request has been handled, and calls g.release when what
-// was let in is over.
+// cancels it when the request has been handled.
 func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, error) {
-	channels, starts, err := g.startsOf(r, p)
+	v := visitOf(r)
+	channels, starts, err := g.startsOf(r, p, v)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.admit(); err != nil {
+	if err := g.ask(r.Context(), v, hook.Subscribe, channels...); err != nil {
+		return nil, err
+	}
+	if err := g.admit(v.client); err != nil {
 		g.countRefusal(err)
 		return nil, err
 	}
-	ctx, cancel := g.whileHere(r)
-	subscriber, err := g.options.Hub.Subscribe(ctx, starts)
+	ctx, cancel := g.whileHere(r, v)
+	err = g.stillGood(v.Principal) // who was thrown out just before will not be again
+	var subscriber *pubsub.Subscriber
+	if err == nil {
+		subscriber, err = g.options.Hub.Subscribe(ctx, starts)
+	}
 	if err != nil {
 		cancel()
-		g.release()
+		g.release(v.client)
 		return nil, err
 	}
 	return &subscription{
@@ -42,6 +53,8 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 		subscriber: subscriber,
 		cursors:    pubsub.NewCursorSet(channels, subscriber.Start()),
 		several:    len(channels) > 1,
+		session:    g.session(v),
+		visit:      v,
 	}, nil
 }
 
@@ -49,7 +62,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 // (which an EventSource sends along with the URL it began with, so it counts
 // first), else `cursor`, else `last`, else with the next message. The channels
 // are sorted and distinct, with a start for each.
-func (g *Gateway) startsOf(r *http.Request, p *parameters) (channels []string, starts []pubsub.Start, err error) {
+func (g *Gateway) startsOf(r *http.Request, p *parameters, v *visit) (channels []string, starts []pubsub.Start, err error) {
 	channels = slices.Clone(p.Values["channel"])
 	slices.Sort(channels)
 	channels = slices.Compact(channels)
@@ -63,7 +76,7 @@ func (g *Gateway) startsOf(r *http.Request, p *parameters) (channels []string, s
 		if err := pubsub.ValidateChannel(channel); err != nil {
 			return nil, nil, err
 		}
-		if err := g.options.Access.maySubscribe(channel); err != nil {
+		if err := v.maySubscribe(channel); err != nil {
 			return nil, nil, err
 		}
 	}

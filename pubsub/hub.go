@@ -17,7 +17,10 @@ type Options struct {
 	// Replicated: a message is acknowledged only when it survives a failover, so
 	// that one is no gap, unless the log is found to lack messages.
 	Replicated bool
-	Logger     *slog.Logger // default: none
+	// Opened and Closed are told of a channel that gets its first subscriber here,
+	// and of one whose last left Linger ago; in order, and without waiting.
+	Opened, Closed func(channel string)
+	Logger         *slog.Logger // default: none
 }
 
 func (o Options) withDefaults() Options {
@@ -31,6 +34,11 @@ func (o Options) withDefaults() Options {
 	set(&o.Timeout, 3*time.Second)
 	if o.Tail == (TailLimits{}) {
 		o.Tail = TailLimits{Messages: 1000, Bytes: 1 << 20}
+	}
+	for _, told := range []*func(string){&o.Opened, &o.Closed} {
+		if *told == nil {
+			*told = func(string) {}
+		}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -124,6 +132,7 @@ func (h *Hub) acquire(channel string) *Channel {
 		c = newChannel(channel, h)
 		h.open[channel] = c
 		h.broker.Subscribe(channel)
+		h.options.Opened(channel)
 	}
 	c.users++
 	return c
@@ -176,6 +185,7 @@ func (h *Hub) letGo() {
 		if t.users == 0 && time.Since(t.unused) >= h.options.Linger {
 			delete(h.open, channel)
 			h.broker.Unsubscribe(channel)
+			h.options.Closed(channel)
 		}
 	}
 }

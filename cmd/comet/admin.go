@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,17 +19,26 @@ import (
 type adminRoute struct {
 	pattern string // as http.ServeMux has it
 	handler http.Handler
+	open    bool // asks for no token, which probes of an orchestrator cannot keep secret
 }
 
 // adminRoutes is every route. Of pprof there is no cmdline, which would show a
 // password that was given as a flag.
-func adminRoutes(n *node, logger *slog.Logger) []adminRoute {
+func adminRoutes(n *node, terminate context.CancelCauseFunc, logger *slog.Logger) []adminRoute {
+	drain := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		terminate(errTerminated)
+		w.WriteHeader(http.StatusAccepted)
+	})
 	return []adminRoute{
-		{"GET /healthz", http.HandlerFunc(healthz)},
-		{"GET /metrics", newMetrics(n, logger)},
-		{"GET /debug/pprof/", http.HandlerFunc(pprof.Index)},
-		{"GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile)},
-		{"GET /debug/pprof/trace", http.HandlerFunc(pprof.Trace)},
+		{pattern: "GET /healthz", handler: http.HandlerFunc(healthz), open: true},
+		{pattern: "GET /readyz", handler: http.HandlerFunc(n.readyz), open: true},
+		{pattern: "GET /startupz", handler: http.HandlerFunc(n.readyz), open: true},
+		{pattern: "POST /v1/drain", handler: drain},
+		{pattern: "DELETE /v1/users/{user}/sessions", handler: n.revoke()},
+		{pattern: "GET /metrics", handler: newMetrics(n, logger)},
+		{pattern: "GET /debug/pprof/", handler: http.HandlerFunc(pprof.Index)},
+		{pattern: "GET /debug/pprof/profile", handler: http.HandlerFunc(pprof.Profile)},
+		{pattern: "GET /debug/pprof/trace", handler: http.HandlerFunc(pprof.Trace)},
 	}
 }
 
@@ -35,6 +47,63 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = io.WriteString(w, "ok\n")
+}
+
+// revoke throws a user out, on all nodes: 204, or 503 if they could not be told.
+func (n *node) revoke() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), revokeTimeout)
+		defer cancel()
+		if err := n.gateway.Revoke(ctx, r.PathValue("user")); err != nil {
+			n.logger.ErrorContext(ctx, "could not throw a user out", "error", err)
+			http.Error(w, "the other nodes could not be told: try again", http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// withToken lets in only who sends token as a bearer; an empty one lets all in.
+func withToken(token string, h http.Handler) http.Handler {
+	if token == "" {
+		return h
+	}
+	want := sha256.Sum256([]byte("Bearer " + token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="comet admin"`)
+			http.Error(w, "send admin.token as Authorization: Bearer", http.StatusUnauthorized)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// readiness is the answer of GET /readyz.
+type readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons,omitempty"` // why not
+}
+
+// readyz says whether the node should get new clients: 200, or 503.
+func (n *node) readyz(w http.ResponseWriter, _ *http.Request) {
+	var r readiness
+	if n.leaving.Load() {
+		r.Reasons = append(r.Reasons, "draining: the node is about to leave")
+	}
+	if b, ok := n.broker.(interface{ Ready() error }); ok {
+		if err := b.Ready(); err != nil {
+			r.Reasons = append(r.Reasons, "relay: "+err.Error())
+		}
+	}
+	r.Ready = len(r.Reasons) == 0
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if !r.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(r)
 }
 
 // admin is the listener for operators. It is open before the node is made, so
@@ -67,16 +136,27 @@ func (a *admin) url() string {
 }
 
 // serve serves the routes in the background, until close.
-func (a *admin) serve(routes []adminRoute, logger *slog.Logger) {
+func (a *admin) serve(routes []adminRoute, token string, logger *slog.Logger) {
 	if a.listener == nil {
 		return
 	}
 	mux := http.NewServeMux()
+	open := make(map[string]bool)
 	for _, r := range routes {
 		mux.Handle(r.pattern, r.handler)
+		open[r.pattern] = r.open
 	}
+	closed := withToken(token, mux)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); open[pattern] {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		closed.ServeHTTP(w, r)
+	})
 	a.server = &http.Server{
-		Handler:           mux,
+		// A page that an operator looks at must not drain a node on loopback.
+		Handler:           http.NewCrossOriginProtection().Handler(handler),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),

@@ -102,6 +102,7 @@ func demoSettings(address, redisAddress string) (*config.Settings, error) {
 	if err != nil {
 		return nil, err
 	}
+	loaded.Drain = config.Drain{} // there is nowhere else to go
 	return &loaded.Settings, nil
 }
 

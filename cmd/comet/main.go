@@ -17,12 +17,23 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // until the process ends
+		first := <-signals
+		signal.Stop(signals) // a second one ends the process at once
+		if first == syscall.SIGTERM {
+			cancel(errTerminated)
+		}
+		cancel(context.Canceled)
+	}()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
+
+// errTerminated as the cause of a context's end has a node take its time to
+// leave: who stops it so, other than with Ctrl-C, has clients on other nodes.
+var errTerminated = errors.New("terminated")
 
 // Exit codes.
 const (
@@ -80,7 +91,7 @@ reaches the subscribers on every node, in order, once.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newPublish(), newSubscribe(), newBench(), newConfig(), newCompletion(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newPublish(), newSubscribe(), newBench(), newToken(), newConfig(), newCompletion(), newVersion())
 	return root
 }
 

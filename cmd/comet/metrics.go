@@ -4,10 +4,13 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"comet/gateway/limit"
 )
 
 // Every metric of Comet's own; docs/operations.md has the same table.
@@ -17,6 +20,10 @@ var (
 	connectionsRefused = prometheus.NewDesc("comet_connections_refused_total",
 		"Refused by reason: connections over the descriptors (ulimit -n), or streams and polls over the limit (limits.connections).",
 		[]string{"reason"}, nil)
+	limitHits = prometheus.NewDesc("comet_limit_hits_total",
+		"Requests, streams, polls and publishes that were refused because a client met its limit.", []string{"limit"}, nil)
+	probeAge = prometheus.NewDesc("comet_relay_probe_age_seconds",
+		"How long ago the oldest of the relay connections' newest probes came back; -1 while one has none, 0 without Redis.", nil, nil)
 	buildInfo = prometheus.NewDesc("comet_build_info",
 		"Always 1; the version of Comet, and of the Go that built it.", []string{"version", "go"}, nil)
 )
@@ -59,5 +66,24 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge(connections, float64(listener.Open))
 	counter(connectionsRefused, listener.Refused, reasonDescriptors)
 	counter(connectionsRefused, c.node.gateway.Stats().Refused, reasonLimit)
+	hits := c.node.access.options.Limiter.Stats().Refused
+	for l := range limit.Limits {
+		counter(limitHits, hits[l], l.String())
+	}
+	gauge(probeAge, c.node.probeAge().Seconds())
 	gauge(buildInfo, 1, version+revision(), runtime.Version())
+}
+
+// probeAge is as comet_relay_probe_age_seconds has it.
+func (n *node) probeAge() time.Duration {
+	b, ok := n.broker.(interface {
+		RelayAge() (age time.Duration, ok bool)
+	})
+	if !ok {
+		return 0
+	}
+	if age, ok := b.RelayAge(); ok {
+		return age
+	}
+	return -time.Second
 }

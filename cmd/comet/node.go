@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"comet/config"
@@ -23,13 +25,19 @@ const (
 
 // node is everything of one node, from broker to listener.
 type node struct {
-	name     string
-	broker   pubsub.Broker
-	hub      *pubsub.Hub
-	parker   *conn.Parker
-	gateway  *gateway.Gateway
-	listener *conn.Listener
-	server   *http.Server
+	name      string
+	broker    pubsub.Broker
+	hub       *pubsub.Hub
+	parker    *conn.Parker
+	gateway   *gateway.Gateway
+	listener  *conn.Listener
+	server    *http.Server
+	encrypted bool // server.TLSConfig does not tell: net/http sets one anyway
+	drain     config.Drain
+	access    *access
+	hooks     hooks
+	leaving   atomic.Bool
+	logger    *slog.Logger
 }
 
 // connectionLimit is how many connections one of so many nodes in this process
@@ -40,76 +48,127 @@ func connectionLimit(nodes int) int { return conn.DescriptorLimit() / 20 * 19 / 
 // newNode makes a node that serves on l, at most limit connections, once run.
 // It takes over b and l.
 func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, limit int, logger *slog.Logger) (*node, error) {
+	logger = logger.With("node", name)
+	who, err := newAccess(s, logger)
+	if err != nil {
+		return nil, err
+	}
+	encryption, err := newTLS(s.HTTP.TLS.Cert, s.HTTP.TLS.Key, logger)
+	if err != nil {
+		return nil, err
+	}
 	parker, err := conn.NewParker(s.HTTP.Heartbeat)
 	if err != nil {
 		return nil, err
 	}
-	logger = logger.With("node", name)
-	hub := pubsub.NewHub(b, pubsub.Options{Timeout: s.Redis.Timeout, Replicated: s.Redis.MinReplicas > 0, Logger: logger})
-	g := gateway.New(gateway.Options{
-		Hub:       hub,
-		Node:      name,
-		Heartbeat: s.HTTP.Heartbeat,
-		Limits: gateway.Limits{
-			Message:     int(s.Limits.Message),
-			Batch:       s.Limits.Batch,
-			Channels:    s.Limits.Channels,
-			Wait:        s.Limits.Wait,
-			Connections: s.Limits.Connections,
-		},
-		Access: gateway.Access{
-			Restricted: !s.Open(),
-			Subscribe:  s.Auth.Anonymous.Subscribe,
-			Publish:    s.Auth.Anonymous.Publish,
-		},
-		Holder: parker,
-		Logger: logger,
-	})
+	application, err := newHooks(s, name, logger)
+	if err != nil {
+		return nil, errors.Join(err, parker.Close())
+	}
+	about := pubsub.Options{Timeout: s.Redis.Timeout, Replicated: s.Redis.MinReplicas > 0, Logger: logger}
+	if application.events != nil {
+		about.Opened, about.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
+	}
+	hub := pubsub.NewHub(b, about)
+	o := who.options
+	o.Asker, o.Events = application.asker, application.events
+	o.Hub, o.Node, o.Holder, o.Logger = hub, name, parker, logger
+	o.Heartbeat, o.MaxAge = s.HTTP.Heartbeat, s.HTTP.MaxAge
+	o.Limits = gateway.Limits{
+		Message:     int(s.Limits.Message),
+		Batch:       s.Limits.Batch,
+		Channels:    s.Limits.Channels,
+		Wait:        s.Limits.Wait,
+		Connections: s.Limits.Connections,
+	}
+	g, err := gateway.New(o)
+	if err != nil {
+		hub.Close()
+		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
+	}
 	listener := conn.Listen(l, limit, logger)
-	parker.Guard(listener, g.Door())
+	if encryption == nil {
+		parker.Guard(listener, g.Door())
+	}
 	return &node{
+		drain: s.Drain, logger: logger, access: who, hooks: application, encrypted: encryption != nil,
 		name: name, broker: b, hub: hub, parker: parker, gateway: g,
 		listener: listener,
 		server: &http.Server{
 			Handler:           g,
 			ReadHeaderTimeout: headerTimeout,
 			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    int(s.Limits.Header),
+			TLSConfig:         encryption,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},
 	}, nil
 }
 
 // url is where the node serves.
-func (n *node) url() string { return "http://" + n.listener.Addr().String() }
+func (n *node) url() string {
+	scheme := "http://"
+	if n.encrypted {
+		scheme = "https://"
+	}
+	return scheme + n.listener.Addr().String()
+}
 
 // run serves until ctx ends, says goodbye to all clients, and closes the node.
+// If errTerminated ends ctx the node drains; else it leaves at once.
 func (n *node) run(ctx context.Context) error {
+	life, die := context.WithCancel(context.WithoutCancel(ctx))
+	var chores sync.WaitGroup
+	chores.Go(func() { n.access.run(life) })
+	chores.Go(func() { n.gateway.FollowRevocations(life) })
 	served := make(chan error, 2)
-	for _, l := range []net.Listener{n.listener, n.listener.Back()} {
-		go func() { served <- n.server.Serve(l) }()
-	}
+	go func() { served <- n.accept() }()
+	go func() { served <- n.server.Serve(n.listener.Back()) }()
 	var err error
 	select {
 	case err = <-served:
 		err = fmt.Errorf("serve %s: %w", n.url(), errors.Join(err, n.server.Close()))
 	case <-ctx.Done():
-		err = n.leave(context.WithoutCancel(ctx))
+		var drain config.Drain
+		if errors.Is(context.Cause(ctx), errTerminated) {
+			drain = n.drain
+		}
+		err = n.leave(context.WithoutCancel(ctx), drain)
 		<-served
 	}
 	<-served
+	die()
+	chores.Wait()
 	err = errors.Join(err, n.parker.Close())
 	n.hub.Close()
+	err = errors.Join(err, n.hooks.close(context.WithoutCancel(ctx)))
 	return errors.Join(err, n.broker.Close())
 }
 
-func (n *node) leave(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
-	defer cancel()
-	n.gateway.Leave()
-	if err := n.server.Shutdown(ctx); err != nil {
-		return fmt.Errorf("%s: clients did not leave in time: %w", n.name, errors.Join(err, n.server.Close()))
+// accept serves those who come.
+func (n *node) accept() error {
+	if n.encrypted {
+		return n.server.ServeTLS(n.listener, "", "") // TLSConfig has the certificate
 	}
-	return nil
+	return n.server.Serve(n.listener)
+}
+
+// leave tells load balancers first, then stops accepting and says goodbye to
+// streams and polls, evenly, and waits for their ends.
+func (n *node) leave(ctx context.Context, drain config.Drain) error {
+	n.leaving.Store(true)
+	n.logger.Info("leaving", "connections", n.listener.Open(), "delay", drain.Delay, "spread", drain.Spread)
+	time.Sleep(drain.Delay) // a second signal ends the process
+	ctx, cancel := context.WithTimeout(ctx, drain.Spread+shutdownTimeout)
+	defer cancel()
+	n.gateway.Leave(drain.Spread)
+	err := n.server.Shutdown(ctx)
+	left := n.parker.Drained(ctx)
+	if err != nil {
+		err = fmt.Errorf("%s: clients did not leave in time: %w", n.name, errors.Join(err, n.server.Close()))
+	}
+	n.logger.Info("said goodbye to all clients", "left", left)
+	return err
 }
 
 // listen opens address, the value of the given setting.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -47,15 +48,17 @@ func serve(cmd *cobra.Command) error {
 		return err
 	}
 	if settings.Open() {
-		logger.Warn("anyone on this machine may publish and subscribe; set auth.anonymous to say who may do what")
+		logger.Warn("anyone on this machine may publish and subscribe; set auth to say who may do what")
 	}
 	n, err := newNode(settings.Node, &settings.Settings, broker, l, connectionLimit(1), logger)
 	if err != nil {
 		return errors.Join(err, broker.Close())
 	}
-	operators.serve(adminRoutes(n, logger), logger)
+	ctx, terminate := context.WithCancelCause(cmd.Context())
+	defer terminate(nil)
+	operators.serve(adminRoutes(n, terminate, logger), settings.Admin.Token.Reveal(), logger)
 	logger.Info("serving", "node", n.name, "url", n.url(), "admin", operators.url(), "redis", settings.Redis.Addresses)
-	if err := n.run(cmd.Context()); err != nil {
+	if err := n.run(ctx); err != nil {
 		return err
 	}
 	logger.Info("left", "node", n.name)

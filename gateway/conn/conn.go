@@ -9,6 +9,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -23,13 +24,13 @@ type Poll struct {
 	Subscriber *pubsub.Subscriber // the holder closes it
 	Cursors    *pubsub.CursorSet  // where the subscriber is
 	Wait       time.Duration      // how long for something to come
-	Leaving    error              // the cause of the request's context when the node leaves
-	Ended      func()             // called once, when the poll is over
+	Session    Session
+	Ended      func(Bye) // called once, when the poll is over
 	Again      Again
 }
 
 // Again reads the next request on a poll's connection, which must not be
-// waited for: it lets another poll in, which ends with Ended too. Anything
+// waited for: it lets another poll in. Anything
 // else (ok is false) goes the long way, through the server. A nil Again lets
 // nothing in.
 type Again func(r *http.Request) (next Next, ok bool)
@@ -37,11 +38,10 @@ type Again func(r *http.Request) (next Next, ok bool)
 // Door lets in who comes with a new connection, where nothing has to be waited
 // for. Its functions are called one at a time.
 type Door struct {
-	Header http.Header // of every answer
+	Header http.Header // of an answer, unless Next has another
 	Node   string      // as Stream.Node
 	Stream Again       // of streams
 	Poll   Again       // of polls that wait, and of those after them
-	Ended  func()      // called once for each that was let in, when it is over
 }
 
 // Next is where a stream or poll that is let in goes on, in channels that are
@@ -52,6 +52,9 @@ type Next struct {
 	Places   []uint64          // in each channel's tail
 	Format   wire.Format       // of a stream
 	Wait     time.Duration     // of a poll, more than 0
+	Session  Session
+	Header   http.Header // of the answer; nil: as before
+	Ended    func(Bye)   // called once, when it is over
 }
 
 // Release lets go of the channels.
@@ -63,7 +66,7 @@ func (n *Next) Release() {
 
 func (q *Poll) end() {
 	q.Subscriber.Close()
-	q.Ended()
+	q.Ended(Gone)
 }
 
 // pollItems bounds the items of one answer; the next poll gets the rest.
@@ -72,9 +75,9 @@ const pollItems = 1000
 // errWaited ends a poll to which nothing came.
 var errWaited = errors.New("waited long enough")
 
-// next waits for items for as long as wait; none is no error, and neither is
-// the node's leaving, which waited is true for too, nor a place that has left the
-// tail: the next poll reads the log.
+// next waits for items for as long as wait; none is no error, and neither is a
+// Bye, which waited is true for too, nor a place that has left the tail: the next
+// poll reads the log.
 func (q *Poll) next(ctx context.Context, wait time.Duration) (items []pubsub.Delivery, waited bool, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, errWaited)
 	defer cancel()
@@ -82,7 +85,7 @@ func (q *Poll) next(ctx context.Context, wait time.Duration) (items []pubsub.Del
 	switch {
 	case errors.Is(err, errWaited):
 		return nil, false, nil
-	case errors.Is(err, q.Leaving), errors.Is(err, pubsub.ErrSlow):
+	case errors.As(err, new(Bye)), errors.Is(err, pubsub.ErrSlow):
 		return nil, true, nil
 	}
 	return items, true, err
@@ -118,14 +121,16 @@ type Stream struct {
 	Several    bool               // more than one channel
 	Format     wire.Format
 	Node       string
-	Leaving    error  // the cause of the request's context when the node leaves
-	Ended      func() // called once, when the stream is over
+	Session    Session
+	Ended      func(Bye) // called once, when the stream is over, with the reason
+
+	bye Bye // that was said; none if the client went
 }
 
 // end closes what the stream holds.
 func (s *Stream) end() {
 	s.Subscriber.Close()
-	s.Ended()
+	s.Ended(cmp.Or(s.bye, Gone))
 }
 
 // setStreamHeader makes the answer one that passes proxies unbuffered
@@ -195,23 +200,20 @@ func appendItem(b []byte, f wire.Format, it *pubsub.Item, cursor []byte, several
 	return f.AppendMessage(b, it.Message, cursor, several)
 }
 
-// Reasons of a comet.bye, and when to come back.
-const (
-	reasonShutdown = "shutdown"
-	reasonSlow     = "slow"
-	retryBye       = time.Second
-)
-
 // appendBye adds the goodbye that goes with the error that ended the stream;
 // nothing if the client is the one who went.
 func (s *Stream) appendBye(b []byte, err error) []byte {
+	var bye Bye
 	switch {
 	case errors.Is(err, pubsub.ErrSlow):
-		return s.Format.AppendBye(b, reasonSlow, retryBye)
-	case errors.Is(err, pubsub.ErrClosed), errors.Is(err, s.Leaving):
-		return s.Format.AppendBye(b, reasonShutdown, retryBye)
+		bye = Slow
+	case errors.Is(err, pubsub.ErrClosed):
+		bye = Shutdown
+	case !errors.As(err, &bye):
+		return b
 	}
-	return b
+	s.bye = bye
+	return s.Format.AppendBye(b, string(bye), retryBye())
 }
 
 // writeTimeout is how long a client may take nothing before it counts as gone.

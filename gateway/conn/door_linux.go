@@ -60,6 +60,7 @@ func (g *guard) letIn(c *counted) bool {
 	defer g.parker.holding.Done()
 	input := g.input[:readNow(c.Conn, g.input[:])]
 	if r, ok := parsePlain(input); ok && len(input) < len(g.input) {
+		r.RemoteAddr = c.RemoteAddr().String()
 		if next, ok := g.door.Stream(r); ok {
 			if g.stream(c, &next) {
 				return true
@@ -95,15 +96,20 @@ func readNow(c net.Conn, b []byte) (n int) {
 func (g *guard) stream(c *counted, next *Next) bool {
 	defer next.Release()
 	p := g.parker
-	q := &parked{writer: p.nextWriter(), format: next.Format, ended: g.door.Ended}
+	q := &parked{writer: p.nextWriter(), format: next.Format, ended: next.Ended}
+	q.belongTo(&next.Session)
 	if !p.joinNext(q, next) {
-		q.ended()
+		q.ended(Gone)
 		return false
 	}
 	if !g.take(q, c) {
 		return false
 	}
-	b := appendHead(g.output[:0], g.streamHead[next.Format], httpDate(time.Now()))
+	head := g.streamHead[next.Format]
+	if next.Header != nil {
+		head = streamHead(next.Header, next.Format)
+	}
+	b := appendHead(g.output[:0], head, httpDate(time.Now()))
 	b = appendChunk(b, next.Format.AppendReady(nil, g.door.Node, next.Cursors.Append(nil)))
 	g.output = b
 	if n, _ := q.write(b); n < len(b) { // the buffer of a new connection has room, unless its client has gone
@@ -119,9 +125,11 @@ func (g *guard) poll(c *counted, next *Next) bool {
 	defer next.Release()
 	p := g.parker
 	k := &parked{
-		writer: p.nextWriter(), ended: g.door.Ended,
+		writer: p.nextWriter(), ended: next.Ended,
 		poll: &poll{head: g.pollHead, again: g.door.Poll, wait: next.Wait, waiting: true},
 	}
+	k.poll.answerWith(next.Header)
+	k.belongTo(&next.Session)
 	p.joinNext(k, next)
 	if !g.take(k, c) {
 		return false
@@ -135,7 +143,7 @@ func (g *guard) take(q *parked, c *counted) bool {
 	fd, listener, err := takeOver(c)
 	if err != nil {
 		g.parker.unjoin(q)
-		q.ended()
+		q.ended(Gone)
 		return false
 	}
 	q.fd, q.listener = fd, listener
@@ -149,7 +157,7 @@ func (p *Parker) abandon(q *parked) {
 	p.unjoin(q)
 	_ = unix.Close(int(q.fd)) // nothing can be done about it
 	q.listener.open.Add(-1)
-	q.ended()
+	q.ended(Gone)
 }
 
 // joinNext gives q its places; false if a stream's has moved on. A poll's

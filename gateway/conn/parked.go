@@ -21,6 +21,10 @@ type parked struct {
 	ticket   ticket
 	index    int32  // in writer.all
 	written  uint32 // writer.now when something was last written
+	issued   int64  // what lets its user in, in Unix ms; 0: not known
+	ends     int64  // the session, in Unix ms; 0: never
+	user     unique.Handle[string]
+	why      Bye // it ends so
 	format   wire.Format
 	blocked  bool // the socket is full: wait for the poller
 	readable bool // something has come and was not read; only of polls
@@ -31,7 +35,8 @@ type parked struct {
 	own      *own      // nil for a stream of one channel
 	poll     *poll     // nil for a stream
 	listener *Listener // that counts the connection; nil: none does
-	ended    func()
+	ended    func(Bye)
+	said     bool // a goodbye, with why
 }
 
 // place is where a stream is in one channel.

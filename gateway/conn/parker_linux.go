@@ -55,12 +55,33 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 	return p, nil
 }
 
-// Leave says goodbye to every parked stream, now and from now on. It does not
-// wait.
-func (p *Parker) Leave() {
+// Leave says goodbye to all that is parked, evenly over the time of spread, and
+// at once to what is parked after that. It does not wait.
+func (p *Parker) Leave(spread time.Duration) {
 	for _, w := range p.writers {
-		w.leave()
+		w.leave(spread)
 	}
+}
+
+// Evict says goodbye to all that is parked of a user, and to what of it is on
+// its way there, unless it was issued later than before. It does not wait.
+func (p *Parker) Evict(user string, before time.Time, why Bye) {
+	for _, w := range p.writers {
+		w.evict(user, before, why)
+	}
+}
+
+// Drained returns when nothing is parked any more after a Leave, or when ctx
+// ends, and tells how much is.
+func (p *Parker) Drained(ctx context.Context) (left int) {
+	for _, w := range p.writers {
+		select {
+		case <-w.empty:
+		case <-ctx.Done():
+			left += int(w.count.Load())
+		}
+	}
+	return left
 }
 
 // Close waits for what is not parked yet, which must be about to end (Leave),
@@ -92,7 +113,9 @@ func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 		return
 	}
 	defer connection.Close()
-	if p.pumpUntilParked(r.Context(), connection, w.Header(), s) {
+	ctx, cancel := s.Session.bounded(r.Context())
+	defer cancel()
+	if p.pumpUntilParked(ctx, connection, w.Header(), s) {
 		return
 	}
 	s.end()
@@ -161,6 +184,7 @@ func (p *Parker) park(connection net.Conn, s *Stream) bool {
 	}
 	w := p.nextWriter()
 	q := &parked{writer: w, format: s.Format, ended: s.Ended}
+	q.belongTo(&s.Session)
 	if !p.join(q, s) {
 		return false
 	}

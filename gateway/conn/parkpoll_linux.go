@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strconv"
 	"time"
@@ -59,13 +60,14 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 		b := appendAnswer(nil, pollHead(header)+lastAnswer, httpDate(time.Now()), answer(q.Cursors, nil))
 		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_, _ = connection.Write(b) // one that has gone needs none
-		q.Ended()
+		q.Ended(Gone)
 		return
 	}
 	k := &parked{
 		writer: p.nextWriter(), fd: fd, listener: listener, ended: q.Ended,
 		poll: &poll{head: unique.Make(pollHead(header)), again: q.Again, wait: q.Wait, waiting: true},
 	}
+	k.belongTo(&q.Session)
 	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
 		k.poll.read = append([]byte(nil), read...)
 	}
@@ -130,12 +132,12 @@ func (s *shard) answer(from, to uint64, encode func() []byte) []byte {
 func (w *writer) answer(k *parked, body []byte) {
 	b := appendAnswer(w.scratch[:0], k.poll.head.Value(), w.date(), body)
 	w.keepScratch(b)
+	w.stopWaiting(k) // before the client can know that it may ask again
 	n, err := k.write(b)
 	if err != nil {
 		w.remove(k)
 		return
 	}
-	w.stopWaiting(k)
 	if n < len(b) {
 		w.giveBack(k, append([]byte(nil), b[n:]...))
 		return
@@ -167,7 +169,7 @@ func (w *writer) stopWaiting(k *parked) {
 	k.places, k.own = nil, nil
 	k.poll.waiting = false
 	w.makeDue(k, restTimeout)
-	k.ended()
+	k.ended(Gone)
 }
 
 // nextRequest reads what comes on a resting connection. If it is the next
@@ -191,7 +193,7 @@ func (w *writer) nextRequest(k *parked) {
 		w.giveBack(k, nil)
 		return
 	}
-	next, ok := readPoll(input, k.poll.again)
+	next, ok := k.readPoll(input)
 	if !ok {
 		k.poll.read = append([]byte(nil), input...)
 		w.giveBack(k, nil)
@@ -201,16 +203,42 @@ func (w *writer) nextRequest(k *parked) {
 	w.parker.joinNext(k, &next)
 	next.Release()
 	k.poll.wait, k.poll.waiting = next.Wait, true
+	k.ended = next.Ended
+	k.poll.answerWith(next.Header)
+	k.belongTo(&next.Session)
 	w.sit(k, func() bool { return true }) // the poller has it already
 }
 
 // readPoll reads a request that is all there is in input.
-func readPoll(input []byte, again Again) (next Next, ok bool) {
+func (k *parked) readPoll(input []byte) (next Next, ok bool) {
 	r, ok := parsePlain(input)
-	if !ok || again == nil {
+	if !ok || k.poll.again == nil {
 		return next, false
 	}
-	return again(r)
+	r.RemoteAddr = k.peer()
+	return k.poll.again(r)
+}
+
+// peer is the client's address, as in http.Request.RemoteAddr.
+func (k *parked) peer() string {
+	address, err := unix.Getpeername(int(k.fd))
+	if err != nil {
+		return ""
+	}
+	switch a := address.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)).String()
+	}
+	return ""
+}
+
+// answerWith makes header the answer's; nil leaves it.
+func (q *poll) answerWith(header http.Header) {
+	if header != nil {
+		q.head = unique.Make(pollHead(header))
+	}
 }
 
 // giveBack hands the connection to the server, with rest still to be written.

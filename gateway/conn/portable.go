@@ -19,17 +19,20 @@ type Portable struct {
 func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	defer s.end()
 	out := http.NewResponseController(w)
-	defer out.SetWriteDeadline(time.Time{}) // the connection may serve another request
+	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
 	setStreamHeader(w.Header(), s.Format)
 	w.WriteHeader(http.StatusOK)
 	write := func(b []byte) error {
 		_ = out.SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's recorder has none
+		defer out.SetWriteDeadline(time.Time{})                // over HTTP/2 it would end a stream that is only silent
 		if _, err := w.Write(b); err != nil {
 			return err
 		}
 		return out.Flush()
 	}
-	if bye := s.pump(r.Context(), p.Heartbeat, write, func() bool { return false }); len(bye) > 0 {
+	ctx, cancel := s.Session.bounded(r.Context())
+	defer cancel()
+	if bye := s.pump(ctx, p.Heartbeat, write, func() bool { return false }); len(bye) > 0 {
 		_ = write(bye) // a client that has gone misses nothing
 	}
 }
@@ -38,7 +41,12 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 // anything was written.
 func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error {
 	defer q.end()
-	items, _, err := q.next(r.Context(), q.Wait)
+	out := http.NewResponseController(w)
+	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
+	ctx, cancel := q.Session.bounded(r.Context())
+	defer cancel()
+	items, _, err := q.next(ctx, q.Wait)
+	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err != nil {
 		return err
 	}
@@ -54,5 +62,8 @@ func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery) {
 	w.Write(body) // an error means that the client has gone
 }
 
-// Leave is for Parker: the streams of a Portable end with their requests.
-func (p Portable) Leave() {}
+// Leave and Evict are for Parker: what a Portable holds ends with its request.
+func (p Portable) Leave(time.Duration) {}
+
+// Evict does nothing.
+func (p Portable) Evict(string, time.Time, Bye) {}

@@ -21,8 +21,6 @@ import (
 
 const heartbeat = 20 * time.Second
 
-var errLeaving = errors.New("leaving")
-
 // held is a stream of channel c that Hold writes to a pipe, which takes no
 // byte that nobody reads, in the memory time of a synctest bubble.
 type held struct {
@@ -79,8 +77,7 @@ func (h *held) run(ctx context.Context, p Portable, format wire.Format) {
 		Cursors:    pubsub.NewCursorSet([]string{"c"}, subscriber.Start()),
 		Format:     format,
 		Node:       "n",
-		Leaving:    errLeaving,
-		Ended:      func() {},
+		Ended:      func(Bye) {},
 	})
 }
 
@@ -170,6 +167,18 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
+// A stream that is silent has no deadline: over HTTP/2 it would end it.
+func TestNoDeadlineWhileSilent(t *testing.T) {
+	t.Parallel()
+	hold(t, Portable{Heartbeat: time.Hour}, wire.SSE, func(h *held) {
+		h.want("ready")
+		synctest.Wait()
+		if !h.server.deadline.IsZero() {
+			t.Errorf("it ends in %v", time.Until(h.server.deadline))
+		}
+	})
+}
+
 // A client that takes nothing counts as gone after a while.
 func TestFrozenClient(t *testing.T) {
 	t.Parallel()
@@ -205,10 +214,10 @@ func TestSlowClient(t *testing.T) {
 func TestBye(t *testing.T) {
 	t.Parallel()
 	ends := map[string]func(h *held){
-		"the node leaves":  func(h *held) { h.end(errLeaving) },
+		"the node leaves":  func(h *held) { h.end(Shutdown) },
 		"the hub closes":   func(h *held) { h.hub.Close() },
-		"both":             func(h *held) { h.hub.Close(); h.end(errLeaving) },
-		"a wrapped reason": func(h *held) { h.end(fmt.Errorf("now: %w", errLeaving)) },
+		"both":             func(h *held) { h.hub.Close(); h.end(Shutdown) },
+		"a wrapped reason": func(h *held) { h.end(fmt.Errorf("now: %w", Shutdown)) },
 	}
 	for name, end := range ends {
 		for formatName, format := range formats {
@@ -260,7 +269,7 @@ func TestPollBehind(t *testing.T) {
 		cursors := pubsub.NewCursorSet([]string{"c"}, subscriber.Start())
 		want := cursors.String()
 		err = Portable{}.HoldPoll(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), &Poll{
-			Subscriber: subscriber, Cursors: cursors, Wait: time.Minute, Leaving: errLeaving, Ended: func() {},
+			Subscriber: subscriber, Cursors: cursors, Wait: time.Minute, Ended: func(Bye) {},
 		})
 		if p, parseErr := wire.ParsePoll(w.Body.Bytes()); err != nil || parseErr != nil || p.Cursor != want || len(p.Messages) > 0 {
 			t.Errorf("%v, %s", err, w.Body)

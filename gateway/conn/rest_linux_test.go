@@ -21,7 +21,7 @@ func TestRest(t *testing.T) {
 		}},
 		{"much has come", []string{"1", large[:hurryBytes]}, func(w *writer, _ *shard) { w.work() }},
 		{"the node leaves", []string{"1", "2"}, func(w *writer, _ *shard) {
-			w.leave()
+			w.leave(0)
 			w.work()
 		}},
 	} {

@@ -12,7 +12,9 @@ import (
 func (w *writer) seat(p *parked) {
 	p.index = int32(len(w.all))
 	w.all = append(w.all, p)
+	w.count.Add(1)
 	w.sit(p, func() bool { return w.parker.poller.add(p) == nil })
+	w.welcome(p)
 }
 
 // sit gives p the seats that it has joined for, and writes what it is behind
@@ -25,7 +27,7 @@ func (w *writer) sit(p *parked, ready func() bool) {
 		p.places[i].seat = shards[i].take(seat{p, int32(i)})
 	}
 	if p.poll != nil {
-		w.makeDue(p, p.poll.wait)
+		w.makeDue(p, p.patient())
 	}
 	if ready() {
 		w.catchUp(p)
@@ -81,7 +83,7 @@ func (w *writer) remove(p *parked) {
 		p.listener.open.Add(-1)
 	}
 	if p.poll == nil || p.poll.waiting {
-		p.ended()
+		p.ended(p.cause())
 	}
 }
 
@@ -93,6 +95,7 @@ func (w *writer) forget(p *parked) {
 	w.all[p.index].index = p.index
 	w.all[last] = nil
 	w.all = w.all[:last]
+	w.count.Add(-1)
 	if p.poll != nil {
 		w.forgetDue(p.poll)
 	}
@@ -106,29 +109,4 @@ func (w *writer) vacate(p *parked) {
 		s.vacate(p.places[i].seat, p.needsFeed())
 		w.parker.releaseFeed(s.feed)
 	}
-}
-
-// sayGoodbye ends all.
-func (w *writer) sayGoodbye() {
-	for len(w.all) > 0 {
-		p := w.all[len(w.all)-1]
-		switch {
-		case p.poll == nil:
-			w.goodbye(p, reasonShutdown)
-		case p.poll.waiting:
-			w.dismiss(p)
-		default:
-			w.remove(p)
-		}
-	}
-}
-
-// goodbye ends a stream, with a comet.bye if it can be written.
-func (w *writer) goodbye(p *parked, reason string) {
-	if !p.inside {
-		b := appendChunk(nil, p.format.AppendBye(nil, reason, retryBye))
-		_, _ = p.write(append(b, lastChunk...)) // one that cannot take it misses only the politeness
-		p.discard()
-	}
-	w.remove(p)
 }

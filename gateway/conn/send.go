@@ -54,7 +54,7 @@ func (w *writer) send(p *parked, data []byte, base uint64) {
 	}
 	place := &p.one[0]
 	if place.next < base {
-		w.goodbye(p, reasonSlow)
+		w.goodbye(p, Slow)
 		return
 	}
 	if n, ok := w.write(p, data[place.next-base:]); ok {
@@ -94,7 +94,7 @@ func (w *writer) sendOwn(p *parked) {
 		p.own.rest = nil
 		data, ok := w.encodeOwn(p)
 		if !ok {
-			w.goodbye(p, reasonSlow)
+			w.goodbye(p, Slow)
 			return
 		}
 		if len(data) == 0 {

@@ -69,8 +69,8 @@ func (s *server) close() {
 		return
 	}
 	s.closed = true
-	s.leaving(errLeaving)
-	s.parker.Leave()
+	s.leaving(Shutdown)
+	s.parker.Leave(0)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
@@ -134,22 +134,24 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	defer context.AfterFunc(s.leave, func() { cancel(errLeaving) })()
+	defer context.AfterFunc(s.leave, func() { cancel(Shutdown) })()
 	subscriber, err := s.hub.Subscribe(ctx, starts)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	s.held.Add(1)
-	ended := func() { s.held.Add(-1) }
+	ended := func(Bye) { s.held.Add(-1) }
 	cursors := pubsub.NewCursorSet(names, subscriber.Start())
 	r = r.WithContext(ctx)
 	if r.URL.Path == "/events" {
 		format := formats[query.Get("format")]
-		s.parker.Hold(w, r, &Stream{subscriber, cursors, len(names) > 1, format, "n", errLeaving, ended})
+		s.parker.Hold(w, r, &Stream{
+			Subscriber: subscriber, Cursors: cursors, Several: len(names) > 1, Format: format, Node: "n", Ended: ended,
+		})
 		return
 	}
-	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, waitOf(r), errLeaving, ended, s.again}); err != nil {
+	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, waitOf(r), Session{}, ended, s.again}); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
 }
@@ -171,6 +173,7 @@ func (s *server) again(r *http.Request) (next Next, ok bool) {
 	}
 	s.held.Add(1)
 	next.Cursors, next.Wait = pubsub.NewCursorSet(names, at), waitOf(r)
+	next.Ended = func(Bye) { s.held.Add(-1) }
 	return next, true
 }
 

@@ -4,7 +4,9 @@ package conn
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
+	"unique"
 
 	"comet/gateway/wire"
 )
@@ -12,11 +14,13 @@ import (
 // A writer looks up at every tick, at least minSteps times a heartbeat: it
 // walks through its streams in the time of 1/rounds of a heartbeat, which
 // spreads the heartbeats, and a stream that would be late by the next round
-// gets its own in this one; and polls end at most maxTick late.
+// gets its own in this one. A round takes maxRound at most, and by that a stream
+// outlives its session; polls end at most maxTick late.
 const (
 	minSteps = 32
 	rounds   = 8
 	maxTick  = 250 * time.Millisecond
+	maxRound = 3 * time.Second
 )
 
 // writer writes to its share of what is parked, with one goroutine.
@@ -25,21 +29,27 @@ type writer struct {
 	number int
 	tick   time.Duration
 	steps  uint32        // ticks in a heartbeat
+	round  uint32        // ticks in a round
 	kick   chan struct{} // holds a token while there is something to do
 	wake   *time.Timer   // set while shards rest, for the first that has rested
 
 	maxRest time.Duration
+	count   atomic.Int64  // of all
+	empty   chan struct{} // closed when a leave has ended all
 
 	mu    sync.Mutex // guards inbox and shard.queued
 	inbox inbox
 
 	// Owned by run.
 	all       []*parked
-	now       uint32               // counts ticks
-	walked    int                  // how far the walk of this round is
-	resting   []*shard             // that have grown
-	due       map[uint32][]*parked // polls by the tick at which they have waited long enough
-	heartbeat [wire.Formats][]byte // by format
+	now       uint32   // counts ticks
+	ms        int64    // the time of the last tick, Unix ms
+	walked    int      // how far the walk of this round is
+	resting   []*shard // that have grown
+	leaving   leaving
+	evicted   map[unique.Handle[string]]eviction // lately
+	due       map[uint32][]*parked               // polls by the tick at which they have waited long enough
+	heartbeat [wire.Formats][]byte               // by format
 	scratch   []byte
 	dated     time.Time // when dateText was right
 	dateText  string
@@ -51,15 +61,17 @@ type inbox struct {
 	joins  []*parked
 	events []event
 	ready  []*shard // with feeds that have grown
-	leave  bool     // say goodbye to all, and to who comes later
+	evict  []eviction
+	leave  *time.Duration // the spread of a leave that has just been asked for
 }
 
 func newWriter(p *Parker, number int) *writer {
 	tick := min(p.Heartbeat/minSteps, maxTick)
+	steps := uint32(p.Heartbeat / tick)
 	w := &writer{
-		parker: p, number: number, tick: tick, steps: uint32(p.Heartbeat / tick),
-		kick: make(chan struct{}, 1), wake: time.NewTimer(0), maxRest: maxRest,
-		due: make(map[uint32][]*parked),
+		parker: p, number: number, tick: tick, steps: steps, round: min(steps/rounds, uint32(maxRound/tick)),
+		kick: make(chan struct{}, 1), empty: make(chan struct{}), wake: time.NewTimer(0), maxRest: maxRest,
+		due: make(map[uint32][]*parked), evicted: make(map[unique.Handle[string]]eviction),
 	}
 	w.wake.Stop()
 	for f := range w.heartbeat {
@@ -95,9 +107,6 @@ func (w *writer) grown(s *shard) {
 	})
 }
 
-// leave says goodbye to all.
-func (w *writer) leave() { w.hand(func(in *inbox) { in.leave = true }) }
-
 // run works until stop is closed.
 func (w *writer) run(stop <-chan struct{}) {
 	tick := time.NewTicker(w.tick)
@@ -125,7 +134,7 @@ func (w *writer) run(stop <-chan struct{}) {
 func (w *writer) work() {
 	w.mu.Lock()
 	in := w.inbox
-	w.inbox = inbox{leave: in.leave}
+	w.inbox = inbox{}
 	for _, s := range in.ready {
 		s.queued = false
 	}
@@ -139,9 +148,12 @@ func (w *writer) work() {
 	for _, s := range in.ready {
 		w.serve(s)
 	}
-	if in.leave {
-		w.endRests()
-		w.sayGoodbye()
+	for _, e := range in.evict {
+		w.throwOut(e)
+	}
+	if in.leave != nil {
+		w.beginLeave(*in.leave)
+		w.goOnLeaving()
 	}
 }
 
@@ -165,6 +177,11 @@ func (w *writer) handle(e event) {
 // streams: heartbeats, and those that have been full for too long.
 func (w *writer) walk() {
 	w.now++
+	w.ms = time.Now().UnixMilli()
+	w.forgetEvicted()
+	if w.leaving.begun {
+		w.goOnLeaving()
+	}
 	for len(w.due[w.now]) > 0 {
 		if p := w.due[w.now][0]; p.poll.waiting {
 			w.answerNothing(p)
@@ -173,7 +190,7 @@ func (w *writer) walk() {
 		}
 	}
 	delete(w.due, w.now)
-	for range len(w.all)/int(w.steps/rounds) + 1 {
+	for range len(w.all)/int(w.round) + 1 {
 		if len(w.all) == 0 {
 			return
 		}
@@ -186,17 +203,19 @@ func (w *writer) lookAfter(p *parked) {
 	quiet := w.now - p.written
 	switch {
 	case p.poll != nil:
+	case p.over(w.ms):
+		w.goodbye(p, p.why)
 	case p.blocked && time.Duration(quiet)*w.tick > writeTimeout:
 		w.remove(p)
 	case p.blocked && p.behind():
-		w.goodbye(p, reasonSlow)
+		w.goodbye(p, Slow)
 	case !p.blocked && quiet+w.roundTicks() >= w.steps:
 		w.beat(p)
 	}
 }
 
 // roundTicks is how many ticks lie at most between two looks at a stream.
-func (w *writer) roundTicks() uint32 { return min(w.steps/rounds, uint32(len(w.all))) }
+func (w *writer) roundTicks() uint32 { return min(w.round, uint32(len(w.all))) }
 
 // beat writes a heartbeat.
 func (w *writer) beat(p *parked) {

@@ -64,7 +64,11 @@ func newGateway(t *testing.T, broker *membroker.Cluster) (h http.Handler, hangUp
 		}
 	})
 	t.Cleanup(hangUp)
-	return gateway.New(gateway.Options{Hub: hub, Node: "n", Holder: parker}), hangUp
+	g, err := gateway.New(gateway.Options{Hub: hub, Node: "n", Holder: parker})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g, hangUp
 }
 
 func mustRun(t *testing.T, plan Plan, options Options) *Result {

@@ -52,7 +52,7 @@ func TestPageInChromium(t *testing.T) {
 			b.open(html, s)
 			b.wantQuiet(s)
 			var drawn []string
-			b.evaluate(drawnCharts, &drawn)
+			b.Evaluate(drawnCharts, &drawn)
 			if !slices.Equal(drawn, test.charts) {
 				t.Errorf("%s, %s: drawn are %q, want %q", name, s.name, drawn, test.charts)
 			}
@@ -72,7 +72,7 @@ func TestComparisonInChromium(t *testing.T) {
 		b.open(html.Bytes(), s)
 		b.wantQuiet(s)
 		var bars int
-		b.evaluate(`[...document.querySelectorAll('rect')].filter(r => r.getBoundingClientRect().width > 0).length`, &bars)
+		b.Evaluate(`[...document.querySelectorAll('rect')].filter(r => r.getBoundingClientRect().width > 0).length`, &bars)
 		if want := 38; bars != want {
 			t.Errorf("%s: %d bars, want %d", s.name, bars, want)
 		}

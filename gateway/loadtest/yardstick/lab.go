@@ -98,7 +98,7 @@ func (l *lab) start(ctx context.Context, name string) (*server, error) {
 	case comet:
 		s.preset = "comet"
 		s.process, err = startProcess(filepath.Join(l.dir, "comet.log"), l.comet,
-			"serve", "--http-listen", address.String(), "--admin-listen", "", "--redis-addresses", l.redisAddr, "--redis-prefix", "yardstick")
+			"serve", "--http-listen", address.String(), "--admin-listen", "", "--drain-delay", "0s", "--redis-addresses", l.redisAddr, "--redis-prefix", "yardstick")
 	case nchan:
 		s.preset = "nchan"
 		s.process, err = l.startNginx(address)

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"comet/config"
+	"comet/gateway"
+	"comet/gateway/auth"
+	"comet/gateway/limit"
+)
+
+// revocationsKept is how many users who were thrown out a node remembers one by
+// one.
+const revocationsKept = 100_000
+
+// access is who may do what on a node.
+type access struct {
+	options gateway.Options // just what of it says so
+	tokens  *auth.Tokens    // nil: none are taken
+}
+
+// newAccess reads the files that the settings name. Its errors name them.
+func newAccess(s *config.Settings, logger *slog.Logger) (*access, error) {
+	a := &access{}
+	o := auth.Options{Cookie: s.Auth.Cookie.Name, Origins: s.Auth.Cookie.Origins}
+	var err error
+	if o.Anonymous, err = anonymous(s); err != nil {
+		return nil, err
+	}
+	if o.Keys, err = keys(s); err != nil {
+		return nil, err
+	}
+	if len(s.Auth.JWT.Algorithms) > 0 {
+		if a.tokens, err = tokens(s, logger); err != nil {
+			return nil, err
+		}
+		o.Tokens = a.tokens
+	}
+	// The log of revocations lives at least as long: config sees to that.
+	revocations := auth.NewRevocations(s.Auth.JWT.MaxAge, revocationsKept)
+	o.Revoked = revocations.Revoked
+	a.options = gateway.Options{
+		Revocations:    revocations,
+		Credentials:    o.Tokens != nil || o.Keys != nil,
+		Limiter:        newLimiter(&s.Limits),
+		TrustedProxies: s.TrustedPrefixes(),
+		Origins:        s.HTTP.CORS.Origins,
+	}
+	a.options.Auth, err = auth.New(o)
+	return a, err
+}
+
+// anonymous is what everyone may do; all, if the settings say nothing.
+func anonymous(s *config.Settings) (p auth.Permissions, err error) {
+	subscribe, publish := s.Auth.Anonymous.Subscribe, s.Auth.Anonymous.Publish
+	if s.Open() {
+		subscribe, publish = []string{"**"}, []string{"**"}
+	}
+	if p.Subscribe, err = auth.ParsePatterns(subscribe); err != nil {
+		return p, fmt.Errorf("auth.anonymous.subscribe: %w", err)
+	}
+	if p.Publish, err = auth.ParsePatterns(publish); err != nil {
+		return p, fmt.Errorf("auth.anonymous.publish: %w", err)
+	}
+	p.Presence = p.Subscribe
+	return p, nil
+}
+
+// keys are those of back ends; nil if there are none.
+func keys(s *config.Settings) (*auth.Keys, error) {
+	var secrets []string
+	for key := range strings.SplitSeq(s.Auth.Keys.Reveal(), ",") {
+		if key = strings.TrimSpace(key); key != "" {
+			secrets = append(secrets, key)
+		}
+	}
+	if s.Auth.KeysFile != "" {
+		var err error
+		if secrets, err = auth.ReadKeys(s.Auth.KeysFile); err != nil {
+			return nil, fmt.Errorf("auth.keys_file: %w", err)
+		}
+	}
+	if len(secrets) == 0 {
+		return nil, nil
+	}
+	permissions, err := keyPermissions(secrets, s.Auth.KeyRules)
+	if err != nil {
+		return nil, err
+	}
+	return auth.NewKeys(auth.KeyOptions{Secrets: secrets, Permissions: permissions})
+}
+
+// keyPermissions makes rules, name:verb:pattern each, what each key may do. One
+// without a rule may do everything.
+func keyPermissions(secrets, rules []string) (map[string]auth.Permissions, error) {
+	patterns := make(map[string]map[auth.Verb][]string)
+	for i, secret := range secrets {
+		name, err := auth.KeyName(secret)
+		if err != nil {
+			return nil, fmt.Errorf("auth.keys_file or auth.keys: key %d %w", i+1, err)
+		}
+		patterns[name] = make(map[auth.Verb][]string)
+	}
+	for _, rule := range rules {
+		parts := strings.SplitN(rule, ":", 3)
+		if patterns[parts[0]] == nil {
+			return nil, fmt.Errorf("auth.key_rules: there is no key %q: add it to auth.keys_file or auth.keys, or remove the rule", parts[0])
+		}
+		verb := auth.Verb(parts[1])
+		patterns[parts[0]][verb] = append(patterns[parts[0]][verb], parts[2])
+	}
+	all := make(map[string]auth.Permissions)
+	for name, byVerb := range patterns {
+		if len(byVerb) == 0 {
+			for _, verb := range []auth.Verb{auth.Subscribe, auth.Publish, auth.Presence} {
+				byVerb[verb] = []string{"**"}
+			}
+		}
+		var p auth.Permissions
+		for verb, field := range map[auth.Verb]*auth.Patterns{
+			auth.Subscribe: &p.Subscribe, auth.Publish: &p.Publish, auth.Presence: &p.Presence, auth.History: &p.History,
+		} {
+			var err error
+			if *field, err = auth.ParsePatterns(byVerb[verb]); err != nil {
+				return nil, fmt.Errorf("auth.key_rules: %w", err)
+			}
+		}
+		all[name] = p
+	}
+	return all, nil
+}
+
+func tokens(s *config.Settings, logger *slog.Logger) (*auth.Tokens, error) {
+	j := &s.Auth.JWT
+	o := auth.TokenOptions{
+		Algorithms:     j.Algorithms,
+		PublicKeyFiles: j.PublicKeys,
+		JWKSURL:        j.JWKSURL,
+		JWKSRefresh:    j.JWKSRefresh,
+		Issuer:         j.Issuer,
+		Audience:       j.Audience,
+		MaxAge:         j.MaxAge,
+		Leeway:         j.Leeway,
+		Grace:          j.Grace,
+		Logger:         logger,
+	}
+	if secret := j.Secret.Reveal(); secret != "" {
+		o.Secrets = [][]byte{[]byte(secret)}
+	}
+	if j.SecretFile != "" {
+		var err error
+		if o.Secrets, err = auth.ReadSecrets(j.SecretFile); err != nil {
+			return nil, fmt.Errorf("auth.jwt.secret_file: %w", err)
+		}
+	}
+	t, err := auth.NewTokens(o)
+	if err != nil {
+		return nil, fmt.Errorf("auth.jwt: %w", err)
+	}
+	return t, nil
+}
+
+func newLimiter(l *config.Limits) *limit.Limiter {
+	rate := func(perSecond int) limit.Rate { return limit.Rate{PerSecond: float64(perSecond)} }
+	return limit.New(limit.Options{
+		AddressConnections: l.AddressConnections,
+		UserConnections:    l.UserConnections,
+		AddressRequests:    rate(l.AddressRequests),
+		UserRequests:       rate(l.UserRequests),
+		AddressPublishes:   rate(l.AddressPublishes),
+		UserPublishes:      rate(l.UserPublishes),
+	})
+}
+
+// run keeps the tokens' keys new until ctx ends.
+func (a *access) run(ctx context.Context) {
+	if a.tokens != nil {
+		a.tokens.Run(ctx)
+	}
+}
+
+// revokeTimeout is for a revocation to be written.
+const revokeTimeout = 5 * time.Second

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"comet/gateway/hook"
+)
+
+const hookSecret = "0123456789abcdef0123456789abcdef"
+
+// TestHooks: the application is asked who may do what, and told who came.
+func TestHooks(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	told := make(map[string]bool)
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /ask", func(w http.ResponseWriter, r *http.Request) {
+		body := verified(t, r)
+		var q struct{ Action, Channel string }
+		if err := json.Unmarshal(body, &q); err != nil {
+			t.Error(err)
+		}
+		allow := q.Channel == "open" || q.Action == "subscribe" && q.Channel == "read-only"
+		_ = json.NewEncoder(w).Encode(map[string]any{"allow": allow, "reason": "the moon is full"})
+	})
+	mux.HandleFunc("POST /events", func(_ http.ResponseWriter, r *http.Request) {
+		var events []struct {
+			Kind                       string `json:"event"`
+			Channel, Transport, Reason string
+		}
+		if err := json.Unmarshal(verified(t, r), &events); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, e := range events {
+			told[strings.TrimSpace(e.Kind+" "+e.Channel+e.Transport+" "+e.Reason)] = true
+		}
+	})
+	application := httptest.NewServer(mux)
+	defer application.Close()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(hookSecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	node, url := startNode(t, "--auth-hook-url", application.URL+"/ask", "--auth-hook-secret-file", secret,
+		"--events-url", application.URL+"/events", "--events-secret-file", secret)
+
+	for path, want := range map[string]int{
+		"/v1/channels/open/messages": http.StatusCreated, "/v1/channels/read-only/messages": http.StatusForbidden,
+	} {
+		if r := send(t, http.MethodPost, url+path); r.StatusCode != want {
+			t.Errorf("publish to %s: %s, want %d", path, r.Status, want)
+		}
+	}
+	if r := get(t, url+"/v1/events?channel=secret"); r.StatusCode != http.StatusForbidden || !strings.Contains(bodyOf(t, r), "the moon is full") {
+		t.Errorf("subscribe to secret: %s", r.Status)
+	}
+	openStream(t, url+"/v1/events?channel=read-only")
+	openStream(t, url+"/v1/events?channel=open")
+	node.wantLeave(syscall.SIGTERM)
+
+	mu.Lock()
+	defer mu.Unlock()
+	for _, want := range []string{"first-subscriber open", "connected sse", "disconnected sse shutdown"} {
+		if !told[want] {
+			t.Errorf("it was not told %q, but %v", want, told)
+		}
+	}
+}
+
+func verified(t *testing.T, r *http.Request) []byte {
+	t.Helper()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	if err := hook.Verify([]byte(hookSecret), r.Header.Get(hook.SignatureHeader), body, time.Now()); err != nil {
+		t.Error(err)
+	}
+	return body
+}

@@ -1,0 +1,133 @@
+// Package auth says who sent a request and what they may do: tokens (JWT) of
+// users, keys of back ends, and what is open to everyone. It only reads
+// requests; the gateway answers them. docs/security.md describes it for users.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Options of an Authenticator. The zero value lets nobody in.
+type Options struct {
+	Tokens    *Tokens     // nil: none are taken
+	Keys      *Keys       // nil: none are taken
+	Anonymous Permissions // of who shows no credential
+
+	// Cookie is the name of the cookie that may hold a token; "": none. As a
+	// browser sends it whoever asks, such a request counts only from the own
+	// host or from one of Origins (exact, as https://example.org), unless its
+	// method is GET, HEAD or OPTIONS.
+	Cookie  string
+	Origins []string
+
+	// Revoked reports whether what user got at issuedAt (zero: not known) is no
+	// longer valid. It is asked for every token of every request, by many at
+	// once. Nil: nothing is revoked.
+	Revoked func(user string, issuedAt time.Time) bool
+}
+
+// Authenticator finds the Principal of each request. Its methods may be called
+// concurrently.
+type Authenticator struct {
+	options   Options
+	anonymous *Principal
+}
+
+// New makes an Authenticator. Its error names each wrong option.
+func New(o Options) (*Authenticator, error) {
+	var errs []error
+	if o.Cookie != "" && (&http.Cookie{Name: o.Cookie, Value: "x"}).Valid() != nil {
+		errs = append(errs, fmt.Errorf("the name of the cookie, %q, is none: write letters, digits, - and _, as in __Host-token", o.Cookie))
+	}
+	for _, origin := range o.Origins {
+		if !isOrigin(origin) {
+			errs = append(errs, fmt.Errorf("%q is no origin: write scheme and host, as in https://example.org", origin))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return &Authenticator{options: o, anonymous: &Principal{Permissions: o.Anonymous}}, nil
+}
+
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && text == u.Scheme+"://"+u.Host && text == strings.ToLower(text)
+}
+
+// Authenticate is who sent r: by its token, by its key, or anonymous. The error
+// is an *Error, or ErrKeysUnavailable. While the keys of the JWKS URL are
+// fetched anew for a token that names an unknown one, it waits some seconds at
+// most, or until r's context ends. Where neither tokens nor keys are taken,
+// everyone is anonymous, whatever they show.
+//
+// Many requests share a Principal: it must not be changed.
+func (a *Authenticator) Authenticate(r *http.Request) (*Principal, error) {
+	return a.authenticate(r.Context(), r)
+}
+
+// AtOnce is Authenticate for who must not wait: ok is false if r is refused or
+// would have to wait, and Authenticate tells which.
+func (a *Authenticator) AtOnce(r *http.Request) (p *Principal, ok bool) {
+	p, err := a.authenticate(ended, r)
+	return p, err == nil
+}
+
+// ended is a context that leaves no time to wait.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+func (a *Authenticator) authenticate(ctx context.Context, r *http.Request) (*Principal, error) {
+	if a.options.Tokens == nil && a.options.Keys == nil && !a.anonymous.hasNothing() {
+		return a.anonymous, nil // what may be in the header is for somebody else, a proxy as it may be
+	}
+	c, err := a.credentialOf(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.from == nowhere && a.anonymous.hasNothing():
+		return nil, refuse(Missing, "Nobody may do anything here without a credential: send a token or a key in the header Authorization, as Bearer and the token.")
+	case c.from == nowhere:
+		return a.anonymous, nil
+	}
+	// Only a program can send the header, and only programs have keys. In a URL
+	// or a cookie a key would live too long in too many places.
+	if c.from == header {
+		if p := a.options.Keys.find(c.text); p != nil {
+			return p, nil
+		}
+	}
+	return a.authenticateToken(ctx, c)
+}
+
+func (a *Authenticator) authenticateToken(ctx context.Context, c credential) (*Principal, error) {
+	switch {
+	case a.options.Tokens == nil:
+		return nil, refuse(UnknownKey, "This key is not one of the keys of this node (auth.keys): send one that is, in the header Authorization, as Bearer and the key.")
+	case c.from == header && a.options.Keys != nil && !looksLikeToken(c.text):
+		return nil, refuse(UnknownKey, "What the header Authorization has is neither a token nor one of the keys of this node (auth.keys): send one that is.")
+	}
+	p, err := a.options.Tokens.Verify(ctx, c.text)
+	if err != nil {
+		return nil, err
+	}
+	if a.options.Revoked != nil && a.options.Revoked(p.User, p.IssuedAt) {
+		return nil, ErrRevoked
+	}
+	return p, nil
+}
+
+// CookieOrigins is Options.Origins.
+func (a *Authenticator) CookieOrigins() []string { return a.options.Origins }
+
+// looksLikeToken tells a broken token from a key that is not known.
+func looksLikeToken(text string) bool { return strings.Count(text, ".") == 2 }

@@ -1,0 +1,273 @@
+package auth
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// keySetOf is a JWK set of one key.
+func keySetOf(t testing.TB, id string, p pair) []byte {
+	t.Helper()
+	text, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.private.Public(), KeyID: id, Use: "sig"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// issuer serves a JWK set that a test changes.
+type issuer struct {
+	*httptest.Server
+	answer  atomic.Pointer[[]byte] // nil: 500
+	fetched chan struct{}          // one item a request, if a test wants them
+}
+
+func newIssuer(t testing.TB) *issuer {
+	t.Helper()
+	i := &issuer{fetched: make(chan struct{}, 1000)}
+	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		defer func() { i.fetched <- struct{}{} }()
+		text := i.answer.Load()
+		if text == nil {
+			http.Error(w, "away", http.StatusInternalServerError)
+			return
+		}
+		_, _ = w.Write(*text) // a client that has gone
+	}))
+	t.Cleanup(i.Close)
+	return i
+}
+
+func (i *issuer) publish(text []byte) { i.answer.Store(&text) }
+
+func (i *issuer) awaitFetch(t testing.TB) {
+	t.Helper()
+	select {
+	case <-i.fetched:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing was fetched")
+	}
+}
+
+// start runs Tokens that fetch from i. An unknown key may ask at any time.
+func (i *issuer) start(t testing.TB, refresh time.Duration, more TokenOptions) *Tokens {
+	t.Helper()
+	more.JWKSURL, more.JWKSRefresh = i.URL, refresh
+	if more.Algorithms == nil {
+		more.Algorithms = []string{"RS256", "ES256", "EdDSA"}
+	}
+	tokens := mustTokens(t, more)
+	tokens.fetched.pause = 0
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { tokens.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		tokens.fetched.client.CloseIdleConnections()
+	})
+	return tokens
+}
+
+func signedBy(t testing.TB, p pair, algorithm, id string) string {
+	t.Helper()
+	return sign(t, algorithm, p.private, map[string]any{"kid": id}, alice(nil))
+}
+
+func TestJWKSRotation(t *testing.T) {
+	i := newIssuer(t)
+	first, second := pairs()["rsa"], pairs()["ed"]
+	i.publish(keySetOf(t, "1", first))
+	tokens := i.start(t, time.Hour, TokenOptions{})
+	old, young := signedBy(t, first, "RS256", "1"), signedBy(t, second, "EdDSA", "2")
+
+	if _, err := tokens.Verify(t.Context(), old); err != nil { // it waits for the first fetch
+		t.Fatal(err)
+	}
+	_, err := tokens.Verify(t.Context(), young)
+	wantReason(t, err, BadSignature, young)
+
+	// A new key is fetched when a token names it; the old one, withdrawn, ends
+	// although its token was in the cache.
+	i.publish(keySetOf(t, "2", second))
+	if _, err := tokens.Verify(t.Context(), young); err != nil {
+		t.Fatal(err)
+	}
+	_, err = tokens.Verify(t.Context(), old)
+	wantReason(t, err, BadSignature, old)
+
+	forged := signedBy(t, pairs()["p256"], "ES256", "2")
+	_, err = tokens.Verify(t.Context(), forged)
+	wantReason(t, err, WrongAlgorithm, forged)
+}
+
+func TestJWKSOutage(t *testing.T) {
+	i := newIssuer(t)
+	var log strings.Builder
+	var mu sync.Mutex
+	logger := slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))
+	tokens := i.start(t, time.Millisecond, TokenOptions{Logger: logger})
+	right := signedBy(t, pairs()["rsa"], "RS256", "1")
+
+	i.awaitFetch(t)
+	if _, ok := mustAuthenticator(t, tokens).AtOnce(request(http.MethodGet, "/", "Bearer "+right)); ok {
+		t.Error("a token was taken without keys")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tokens.Verify(ctx, right); !errors.Is(err, ErrKeysUnavailable) {
+		t.Errorf("without keys: got %v", err)
+	}
+	i.publish(keySetOf(t, "1", pairs()["rsa"]))
+	for range 3 { // one may be under way that saw nothing
+		i.awaitFetch(t)
+	}
+	if _, err := tokens.Verify(t.Context(), right); err != nil {
+		t.Fatal(err)
+	}
+
+	// What was good stays so, whatever comes from the URL.
+	for _, answer := range []string{"", "{}", "nonsense", `{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`, strings.Repeat(" ", maxKeySet+1)} {
+		if answer == "" {
+			i.answer.Store(nil)
+		} else {
+			i.publish([]byte(answer))
+		}
+		tokens.fetched.newer(t.Context(), tokens.fetched.current())
+		if _, err := tokens.Verify(t.Context(), signedBy(t, pairs()["rsa"], "RS256", "1")); err != nil {
+			t.Errorf("after %.20q: %v", answer, err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !strings.Contains(log.String(), "keys for tokens not fetched") || strings.Contains(log.String(), i.URL) {
+		t.Errorf("the log is\n%s", log.String())
+	}
+}
+
+// Tokens of unknown keys must not make the node flood the issuer.
+func TestJWKSPause(t *testing.T) {
+	i := newIssuer(t)
+	i.publish(keySetOf(t, "1", pairs()["rsa"]))
+	tokens := i.start(t, time.Hour, TokenOptions{})
+	if _, err := tokens.Verify(t.Context(), signedBy(t, pairs()["rsa"], "RS256", "1")); err != nil {
+		t.Fatal(err)
+	}
+	tokens.fetched.mu.Lock()
+	tokens.fetched.pause = time.Hour
+	tokens.fetched.mu.Unlock()
+	unknown := signedBy(t, pairs()["ed"], "EdDSA", "2")
+	for range 100 {
+		_, err := tokens.Verify(t.Context(), unknown)
+		wantReason(t, err, BadSignature, unknown)
+	}
+	if n := len(i.fetched); n != 1 {
+		t.Errorf("%d fetches, want 1", n)
+	}
+}
+
+// A set may have a key as an HMAC secret or as both: HMAC tokens never count.
+func TestJWKSConfusion(t *testing.T) {
+	i := newIssuer(t)
+	text := strings.Replace(string(keySetOf(t, "1", pairs()["rsa"])), `"keys":[`, `"keys":[{"kty":"oct","kid":"1","alg":"HS256","k":"YW4taG1hYy1zZWNyZXQtdGhhdC1uby1lcnJvci1tYXktc2hvdw"},`, 1)
+	i.publish([]byte(text))
+	tokens := i.start(t, time.Hour, TokenOptions{Algorithms: []string{"RS256", "HS256"}, Secrets: [][]byte{[]byte(otherText)}})
+	token := sign(t, "HS256", []byte(secretText), map[string]any{"kid": "1"}, alice(nil))
+	_, err := tokens.Verify(t.Context(), token)
+	wantReason(t, err, BadSignature, token)
+	if _, err := tokens.Verify(t.Context(), signedBy(t, pairs()["rsa"], "RS256", "1")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestParseKeySet(t *testing.T) {
+	var all []jose.JSONWebKey
+	for name, p := range pairs() {
+		all = append(all, jose.JSONWebKey{Key: p.private.Public(), KeyID: name})
+	}
+	all = append(all,
+		jose.JSONWebKey{Key: pairs()["rsa"].private.Public(), KeyID: "encryption", Use: "enc"},
+		jose.JSONWebKey{Key: crypto.PrivateKey(pairs()["ed"].private), KeyID: "private"})
+	text, err := json.Marshal(jose.JSONWebKeySet{Keys: all})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := parseKeySet(text)
+	if err != nil || len(found) != len(pairs()) {
+		t.Errorf("%d keys, %v, want %d", len(found), err, len(pairs()))
+	}
+}
+
+// A key that is for one algorithm must not verify another of its kind.
+func TestJWKSAlgorithm(t *testing.T) {
+	i := newIssuer(t)
+	text := strings.Replace(string(keySetOf(t, "1", pairs()["rsa"])), `"kty"`, `"alg":"RS256","kty"`, 1)
+	i.publish([]byte(text))
+	tokens := i.start(t, time.Hour, TokenOptions{Algorithms: []string{"RS256", "PS256"}})
+	if _, err := tokens.Verify(t.Context(), signedBy(t, pairs()["rsa"], "RS256", "1")); err != nil {
+		t.Error(err)
+	}
+	other := signedBy(t, pairs()["rsa"], "PS256", "1")
+	_, err := tokens.Verify(t.Context(), other)
+	wantReason(t, err, WrongAlgorithm, other)
+}
+
+func TestRedirects(t *testing.T) {
+	i := newIssuer(t)
+	i.publish(keySetOf(t, "1", pairs()["rsa"]))
+	for target, want := range map[string]string{i.URL: "", "http://keys.example/": "a redirect to a URL that is not https", "/": "too many redirects"} {
+		from := httptest.NewServer(http.RedirectHandler(target, http.StatusFound))
+		tokens := mustTokens(t, TokenOptions{Algorithms: []string{"RS256"}, JWKSURL: from.URL + "/?key=" + keyText})
+		err := tokens.fetched.fetch(t.Context())
+		if (err == nil) != (want == "") || err != nil && err.Error() != want { // and no URL
+			t.Errorf("to %s: %v, want %s", target, err, want)
+		}
+		tokens.fetched.client.CloseIdleConnections()
+		from.Close()
+	}
+}
+
+// What cannot be reached must not get its URL, with a password, into the log.
+func TestJWKSErrorHasNoURL(t *testing.T) {
+	away := httptest.NewServer(http.NotFoundHandler())
+	away.Close()
+	tokens := mustTokens(t, TokenOptions{Algorithms: []string{"RS256"}, JWKSURL: away.URL + "/?key=" + keyText})
+	err := tokens.fetched.fetch(t.Context())
+	if err == nil {
+		t.Fatal("no error")
+	}
+	wantSilent(t, err.Error())
+}
+
+func mustAuthenticator(t testing.TB, tokens *Tokens) *Authenticator {
+	t.Helper()
+	a, err := New(Options{Tokens: tokens})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// lockedWriter may be read, with mu, while others write.
+type lockedWriter struct {
+	mu *sync.Mutex
+	to *strings.Builder
+}
+
+func (w lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
+}

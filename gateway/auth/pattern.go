@@ -1,0 +1,153 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxPattern is as long as a channel's name, in bytes: a longer pattern has
+// parts that match nothing.
+const maxPattern = 255
+
+// Pattern names channels. Patterns and channels are cut at slashes; `**` alone
+// between slashes is any number of segments, none too, and `*` is any text
+// within one. The zero value is no pattern: use ParsePattern.
+type Pattern struct {
+	text     string
+	segments []string
+}
+
+// ParsePattern reads a pattern of 1 to 255 bytes. Its error reads behind the
+// name of what was parsed.
+func ParsePattern(text string) (Pattern, error) {
+	switch {
+	case text == "":
+		return Pattern{}, errors.New("is empty: write a channel or a pattern, as in public/**")
+	case len(text) > maxPattern:
+		return Pattern{}, errors.New("is too long: a pattern has at most 255 bytes, as a channel has")
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+		return Pattern{}, errors.New("must be UTF-8 without control characters")
+	case strings.ContainsAny(text, "{}"):
+		return Pattern{}, errors.New("must not contain { or }, which no channel contains")
+	}
+	p := Pattern{text: text, segments: strings.Split(text, "/")}
+	for _, segment := range p.segments {
+		if segment != "**" && strings.Contains(segment, "**") {
+			return Pattern{}, errors.New("must have ** alone between slashes, as in public/** or chat/**/log")
+		}
+	}
+	return p, nil
+}
+
+// String is what was parsed.
+func (p Pattern) String() string { return p.text }
+
+// Match reports whether the pattern matches the whole channel.
+func (p Pattern) Match(channel string) bool {
+	return matchSegments(p.segments, strings.Split(channel, "/"))
+}
+
+// Patterns is a list of which any may match.
+type Patterns []Pattern
+
+// ParsePatterns reads each text. The result is nil only if texts is: see
+// Permissions.History.
+func ParsePatterns(texts []string) (Patterns, error) {
+	if texts == nil {
+		return nil, nil
+	}
+	ps := make(Patterns, len(texts))
+	var errs []error
+	for i, text := range texts {
+		p, err := ParsePattern(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("item %d %w", i+1, err))
+		}
+		ps[i] = p
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return ps, nil
+}
+
+// Match reports whether one of them matches the whole channel.
+func (ps Patterns) Match(channel string) bool {
+	if len(ps) == 0 {
+		return false
+	}
+	var few [8]string // most channels have no more segments: nothing is allocated
+	segments := few[:0]
+	for segment := range strings.SplitSeq(channel, "/") {
+		segments = append(segments, segment)
+	}
+	for _, p := range ps {
+		if matchSegments(p.segments, segments) {
+			return true
+		}
+	}
+	return false
+}
+
+// Strings is the texts of all.
+func (ps Patterns) Strings() []string {
+	if ps == nil {
+		return nil
+	}
+	texts := make([]string, len(ps))
+	for i, p := range ps {
+		texts[i] = p.text
+	}
+	return texts
+}
+
+// matchSegments goes back to the newest ** only: what an older one could take
+// on top, that one can take too.
+func matchSegments(pattern, channel []string) bool {
+	p, c := 0, 0
+	star, from := -1, 0
+	for c < len(channel) {
+		switch {
+		case p < len(pattern) && pattern[p] == "**":
+			star, from = p, c
+			p++
+		case p < len(pattern) && matchText(pattern[p], channel[c]):
+			p, c = p+1, c+1
+		case star >= 0:
+			from++
+			p, c = star+1, from
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == "**" {
+		p++
+	}
+	return p > 0 && p == len(pattern)
+}
+
+// matchText matches one segment with `*` in it, in time linear in each part.
+func matchText(pattern, text string) bool {
+	first, rest, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return pattern == text
+	}
+	text, ok := strings.CutPrefix(text, first)
+	if !ok {
+		return false
+	}
+	for {
+		part, more, again := strings.Cut(rest, "*")
+		if !again {
+			return strings.HasSuffix(text, part)
+		}
+		i := strings.Index(text, part)
+		if i < 0 {
+			return false
+		}
+		text, rest = text[i+len(part):], more
+	}
+}

@@ -1,0 +1,69 @@
+package auth
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Sign makes a token. Key is an HMAC secret ([]byte) or what ReadPrivateKey
+// returns; algorithm "" is the usual one for such a key.
+func Sign(c *Claims, algorithm string, key any) (string, error) {
+	if err := c.check(); err != nil {
+		return "", err
+	}
+	public := &verifier{key: key}
+	switch key := key.(type) {
+	case []byte:
+		if err := checkSecret(key); err != nil {
+			return "", fmt.Errorf("the secret %w", err)
+		}
+	case crypto.Signer:
+		public.key = key.Public()
+	default:
+		return "", errors.New("a token is signed with a secret or a private key")
+	}
+	if algorithm == "" {
+		algorithm = usualAlgorithm(public.key)
+	}
+	method := jwt.GetSigningMethod(algorithm)
+	if method == nil || !public.fits(algorithm) {
+		return "", fmt.Errorf("the algorithm %q does not go with the key: it must be one of %s", algorithm, strings.Join(public.algorithms(), ", "))
+	}
+	return jwt.NewWithClaims(method, &envelope{Claims: c}).SignedString(key)
+}
+
+// usualAlgorithm is the algorithm for who has no other wish.
+func usualAlgorithm(key any) string {
+	switch key := key.(type) {
+	case []byte:
+		return "HS256"
+	case *rsa.PublicKey:
+		return "RS256"
+	case *ecdsa.PublicKey:
+		return curveAlgorithm(key.Curve)
+	case ed25519.PublicKey:
+		return "EdDSA"
+	}
+	return ""
+}
+
+// Peek is the header and the claims of a token, whoever signed it, for people:
+// nothing may be allowed by them. Its error is an *Error.
+func Peek(token string) (header map[string]any, claims *Claims, err error) {
+	claims = &Claims{}
+	parsed, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(token, &envelope{Claims: claims})
+	if refused, ok := errors.AsType[*Error](err); ok {
+		return nil, nil, refused
+	}
+	if err != nil && (parsed == nil || parsed.Header == nil || !errors.Is(err, jwt.ErrTokenUnverifiable)) {
+		return nil, nil, errNoToken
+	}
+	return parsed.Header, claims, nil
+}

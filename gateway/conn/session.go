@@ -1,0 +1,44 @@
+package conn
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// Bye is why the node ends a stream or poll: the reason in its comet.bye. It is
+// also an error, to be the cause of the context of a request that is held.
+type Bye string
+
+// Every reason; docs/protocol.md lists those that a client hears.
+const (
+	Gone         Bye = "gone"          // the client went, which nobody is told
+	Shutdown     Bye = "shutdown"      // the node leaves
+	Slow         Bye = "slow"          // the subscriber's place has left the tail
+	MaxAge       Bye = "max-age"       // streams live only so long here
+	TokenExpired Bye = "token-expired" // a new one is needed
+	Revoked      Bye = "revoked"       // the user was thrown out
+)
+
+func (b Bye) Error() string { return "ended by the node: " + string(b) }
+
+// Session is whose a stream or poll is, and when it must end. The zero value is
+// nobody's, for ever.
+type Session struct {
+	User   string
+	Issued time.Time // what lets them in; zero: not known
+	Until  time.Time // zero: never
+	Why    Bye       // then
+}
+
+// bounded ends ctx with the session.
+func (s *Session) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.Until.IsZero() {
+		return ctx, func() {}
+	}
+	return context.WithDeadlineCause(ctx, s.Until, s.Why)
+}
+
+// retryBye is when a client shall come back after a goodbye, by chance, so that
+// those who left together do not return together.
+func retryBye() time.Duration { return 500*time.Millisecond + rand.N(time.Second) }

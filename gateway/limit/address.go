@@ -1,0 +1,107 @@
+package limit
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Address is the address that r's client counts as. For IPv6 it is that of its
+// /64, which is the least that a customer gets (RFC 6177), so that nobody has
+// 2^64 of them. It is the zero Addr if the connection has none, as a Unix
+// socket's, which counts as one client.
+//
+// A client is who the connection is from. If that is a proxy in trusted, the
+// client is the one that the proxy names in Forwarded (RFC 7239) or
+// X-Forwarded-For: of the addresses there, which each proxy adds to at the
+// right, the rightmost that is not trusted too, or the leftmost if all are.
+// What is further left the client may have invented.
+//
+// Where that cannot be read, or says that it is unknown, the proxy's own
+// address counts. So it does if both fields are there and tell of different
+// clients: most proxies write one of them and let through what the client sent
+// as the other, and which one that is nobody can see.
+func Address(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	proxy := from.Addr().Unmap().WithZone("")
+	forwarded, xForwardedFor := r.Header["Forwarded"], r.Header["X-Forwarded-For"]
+	if len(forwarded)+len(xForwardedFor) == 0 || !contains(trusted, proxy) {
+		return network(proxy)
+	}
+	named, ok := clientOf(forwarded, forwardedNodes, trusted)
+	also, ok2 := clientOf(xForwardedFor, listedNodes, trusted)
+	switch {
+	case len(forwarded) == 0:
+		named, ok = also, ok2
+	case len(xForwardedFor) > 0:
+		ok = ok && ok2 && named == also
+	}
+	if !ok {
+		return network(proxy)
+	}
+	return network(named)
+}
+
+// clientOf looks for the client in the lines of a field, which nodes cuts. A
+// line is cut by itself, so that a quote which the client left open ends with
+// its line.
+func clientOf(lines []string, nodes func(line string) ([]string, bool), trusted []netip.Prefix) (client netip.Addr, ok bool) {
+	for _, line := range slices.Backward(lines) {
+		list, whole := nodes(line)
+		if !whole {
+			return client, false
+		}
+		for _, node := range slices.Backward(list) {
+			if client, ok = parseNode(node); !ok || !contains(trusted, client) {
+				return client, ok
+			}
+		}
+	}
+	return client, client.IsValid()
+}
+
+// listedNodes cuts a line of X-Forwarded-For.
+func listedNodes(line string) (nodes []string, ok bool) {
+	for node := range strings.SplitSeq(line, ",") {
+		if node = strings.Trim(node, " \t"); node != "" { // RFC 9110 section 5.6.1.2
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes, true
+}
+
+// parseNode reads an address, for IPv6 in brackets or not, with a port or not.
+// It is no other node that RFC 7239 section 6 has, `unknown` or a secret name.
+func parseNode(node string) (netip.Addr, bool) {
+	if strings.HasSuffix(node, "]") {
+		node += ":0"
+	}
+	addr, err := netip.ParseAddr(node)
+	if err != nil {
+		withPort, err := netip.ParseAddrPort(node)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		addr = withPort.Addr()
+	}
+	return addr.Unmap(), addr.Zone() == ""
+}
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// clientBits is how much of an IPv6 address tells clients apart.
+const clientBits = 64
+
+// network is what addr counts as.
+func network(addr netip.Addr) netip.Addr {
+	if addr.Is4() {
+		return addr
+	}
+	return netip.PrefixFrom(addr, clientBits).Masked().Addr()
+}

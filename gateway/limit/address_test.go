@@ -1,0 +1,235 @@
+package limit
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// proxies are trusted in these tests; 10.0.0.1 is the one that connects.
+var proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8:aaaa::/48")}
+
+const (
+	proxy  = "10.0.0.1"
+	client = "203.0.113.9"
+)
+
+// from is a request of a connection from remote.
+func from(remote string, forwarded, xForwardedFor []string) *http.Request {
+	r := &http.Request{RemoteAddr: remote, Header: http.Header{}}
+	if forwarded != nil {
+		r.Header["Forwarded"] = forwarded
+	}
+	if xForwardedFor != nil {
+		r.Header["X-Forwarded-For"] = xForwardedFor
+	}
+	return r
+}
+
+func TestAddressOfConnection(t *testing.T) {
+	for remote, want := range map[string]string{
+		"203.0.113.9:1234":                    client,
+		"[::ffff:203.0.113.9]:1234":           client,
+		"[2001:db8:1:2:3:4:5:6]:1234":         "2001:db8:1:2::",
+		"[2001:db8:1:2:ffff::]:1234":          "2001:db8:1:2::",
+		"[fe80::1:2%eth0]:1234":               "fe80::",
+		"10.0.0.1:1234":                       proxy,
+		"[2001:db8:aaaa:1:2:3:4:5]:1234":      "2001:db8:aaaa:1::",
+		"[2001:db8:aaaa:ffff:2:3:4:5%x]:1234": "2001:db8:aaaa:ffff::",
+	} {
+		if got := Address(from(remote, nil, nil), proxies); got != netip.MustParseAddr(want) {
+			t.Errorf("%s: got %v, want %s", remote, got, want)
+		}
+	}
+	for _, remote := range []string{"", "@", "/run/comet.sock", "203.0.113.9", "example.com:80"} {
+		if got := Address(from(remote, nil, []string{client}), proxies); got.IsValid() {
+			t.Errorf("%q: got %v, want none", remote, got)
+		}
+	}
+}
+
+// TestAddressNotTrusted: what others than trusted proxies say is nothing.
+func TestAddressNotTrusted(t *testing.T) {
+	r := from(client+":1", []string{"for=198.51.100.1"}, []string{"198.51.100.1"})
+	for _, trusted := range [][]netip.Prefix{proxies, nil} {
+		if got := Address(r, trusted); got != netip.MustParseAddr(client) {
+			t.Errorf("with %v: got %v", trusted, got)
+		}
+	}
+}
+
+// lines has what a proxy sends, and the client that it names.
+type lines struct {
+	name  string
+	lines []string
+	want  string
+}
+
+var xForwardedFors = []lines{
+	{"client", []string{"203.0.113.9"}, client},
+	{"port", []string{"203.0.113.9:1234"}, client},
+	{"rightmost that is not trusted", []string{"198.51.100.1, 203.0.113.9"}, client},
+	{"behind several proxies", []string{"198.51.100.1,203.0.113.9 ,10.0.0.3,\t10.0.0.2"}, client},
+	{"several lines", []string{"198.51.100.1", "203.0.113.9", "10.0.0.2"}, client},
+	{"empty elements", []string{", 203.0.113.9, ,", ""}, client},
+	{"all trusted", []string{"10.0.0.9, 10.0.0.2"}, "10.0.0.9"},
+	{"garbage at the left", []string{"<script>, 203.0.113.9"}, client},
+	{"IPv6", []string{"2001:db8:1:2:3::4"}, "2001:db8:1:2::"},
+	{"IPv6 in brackets", []string{"[2001:db8:1:2:3::4]"}, "2001:db8:1:2::"},
+	{"IPv6 with a port", []string{"[2001:db8:1:2:3::4]:443"}, "2001:db8:1:2::"},
+	{"IPv6 proxy", []string{"203.0.113.9, 2001:db8:aaaa::7"}, client},
+	{"IPv4 in IPv6", []string{"::ffff:203.0.113.9, ::ffff:10.0.0.2"}, client},
+	{"empty", []string{""}, proxy},
+	{"garbage", []string{"203.0.113.9, x"}, proxy},
+	{"garbage behind a proxy", []string{"203.0.113.9, x, 10.0.0.2"}, proxy},
+	{"unknown", []string{"unknown"}, proxy},
+	{"name", []string{"localhost"}, proxy},
+	{"zone", []string{"fe80::1%eth0"}, proxy},
+	{"zone in brackets", []string{"[fe80::1%eth0]:1"}, proxy},
+	{"IPv4 in brackets", []string{"[203.0.113.9]"}, proxy},
+	{"leading zero", []string{"203.0.113.09"}, proxy},
+	{"port too large", []string{"203.0.113.9:65536"}, proxy},
+	{"quotes", []string{`"203.0.113.9"`}, proxy},
+}
+
+var forwardeds = []lines{
+	{"client", []string{"for=203.0.113.9"}, client},
+	{"more parameters", []string{"by=10.0.0.1;For=203.0.113.9;proto=https;host=example.com"}, client},
+	{"quoted", []string{`for="203.0.113.9:1234"`}, client},
+	{"escaped", []string{`for="203.0.113\.9"`}, client},
+	{"rightmost that is not trusted", []string{"for=198.51.100.1, for=203.0.113.9"}, client},
+	{"behind several proxies", []string{"for=198.51.100.1,for=203.0.113.9 , for=10.0.0.3;by=_a,\tFOR=10.0.0.2"}, client},
+	{"several lines", []string{"for=198.51.100.1", "for=203.0.113.9", "for=10.0.0.2"}, client},
+	{"empty elements", []string{", for=203.0.113.9;, ,;", ""}, client},
+	{"all trusted", []string{"for=10.0.0.9, for=10.0.0.2"}, "10.0.0.9"},
+	{"unknown at the left", []string{"for=unknown, for=203.0.113.9"}, client},
+	{"a line that is broken before", []string{`for="`, "for=203.0.113.9"}, client},
+	{"IPv6", []string{`for="[2001:db8:1:2:3::4]"`}, "2001:db8:1:2::"},
+	{"IPv6 with a port", []string{`for="[2001:db8:1:2:3::4]:443"`}, "2001:db8:1:2::"},
+	{"a comma in quotes", []string{`for=203.0.113.9;host="a,for=198.51.100.1"`}, client},
+	{"empty", []string{""}, proxy},
+	{"unknown", []string{"for=unknown"}, proxy},
+	{"secret", []string{"for=_hidden"}, proxy},
+	{"secret port", []string{`for="203.0.113.9:_x"`}, proxy},
+	{"no for", []string{"for=203.0.113.9, proto=https"}, proxy},
+	{"two", []string{"for=203.0.113.9;for=198.51.100.1"}, proxy},
+	{"no value", []string{"for="}, proxy},
+	{"no name", []string{"=203.0.113.9"}, proxy},
+	{"bare", []string{"203.0.113.9"}, proxy},
+	{"IPv6 without quotes", []string{"for=[2001:db8:1:2:3::4]"}, proxy},
+	{"open quote", []string{`for="203.0.113.9`}, proxy},
+	{"open escape", []string{`for="203.0.113.9\`}, proxy},
+	{"a quote that swallows the next proxy's", []string{`for=198.51.100.1;x=", for=203.0.113.9`}, proxy},
+	{"the same, closed by it", []string{`for=198.51.100.1;x=", for="203.0.113.9"`}, proxy},
+}
+
+func TestAddressXForwardedFor(t *testing.T) {
+	for _, tt := range xForwardedFors {
+		if got := Address(from(proxy+":1", nil, tt.lines), proxies); got != netip.MustParseAddr(tt.want) {
+			t.Errorf("%s: got %v, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestAddressForwarded(t *testing.T) {
+	for _, tt := range forwardeds {
+		if got := Address(from(proxy+":1", tt.lines, nil), proxies); got != netip.MustParseAddr(tt.want) {
+			t.Errorf("%s: got %v, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestAddressBoth: one of them may be the client's own invention.
+func TestAddressBoth(t *testing.T) {
+	for _, tt := range []struct{ name, forwarded, xForwardedFor, want string }{
+		{"the same", "for=203.0.113.9;proto=https", "203.0.113.9", client},
+		{"the same, by other ways", "for=203.0.113.9, for=10.0.0.3", "198.51.100.1, 203.0.113.9", client},
+		{"different", "for=198.51.100.1", "203.0.113.9", proxy},
+		{"different in the same /64", `for="[2001:db8:1:2::1]"`, "2001:db8:1:2::2", proxy},
+		{"one broken", "for", "203.0.113.9", proxy},
+		{"the other broken", "for=203.0.113.9", "x", proxy},
+		{"one empty", "", "203.0.113.9", proxy},
+	} {
+		got := Address(from(proxy+":1", []string{tt.forwarded}, []string{tt.xForwardedFor}), proxies)
+		if got != netip.MustParseAddr(tt.want) {
+			t.Errorf("%s: got %v, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// FuzzAddress has a client that sends what it likes, and a proxy that adds the
+// client's address behind it. Nobody may count as anyone else.
+func FuzzAddress(f *testing.F) {
+	for _, list := range [][]lines{xForwardedFors, forwardeds} {
+		for _, tt := range list {
+			f.Add(strings.Join(tt.lines, ", "), "")
+			f.Add("", strings.Join(tt.lines, ", "))
+		}
+	}
+	f.Fuzz(func(t *testing.T, forwarded, xForwardedFor string) {
+		want, fallback := netip.MustParseAddr(client), netip.MustParseAddr(proxy)
+		address := func(forwarded, xForwardedFor []string) netip.Addr {
+			return Address(from(proxy+":1", forwarded, xForwardedFor), proxies)
+		}
+		for name, got := range map[string]netip.Addr{
+			"X-Forwarded-For, same line":  address(nil, []string{xForwardedFor + ", " + client}),
+			"X-Forwarded-For, line added": address(nil, []string{xForwardedFor, client}),
+			"Forwarded, line added":       address([]string{forwarded, "for=" + client}, nil),
+		} {
+			if got != want {
+				t.Errorf("%s: got %v, want %v", name, got, want)
+			}
+		}
+		for name, got := range map[string]netip.Addr{
+			"Forwarded, same line":         address([]string{forwarded + ", for=" + client}, nil),
+			"Forwarded, same line, quoted": address([]string{forwarded + `, for="` + client + `:1";by="x"`}, nil),
+			"X-Forwarded-For and an alien": address([]string{forwarded}, []string{xForwardedFor + ", " + client}),
+			"Forwarded and an alien":       address([]string{forwarded, "for=" + client}, []string{xForwardedFor}),
+		} {
+			if got != want && got != fallback {
+				t.Errorf("%s: got %v", name, got)
+			}
+		}
+		got := address([]string{forwarded}, []string{xForwardedFor})
+		if !got.IsValid() || got.Is4In6() || got.Zone() != "" || got != network(got) {
+			t.Errorf("got %v, which is no address that a client counts as", got)
+		}
+	})
+}
+
+// FuzzForwarded writes nodes as a proxy must, and wants them back.
+func FuzzForwarded(f *testing.F) {
+	f.Add("203.0.113.9", `a"b\c`, ",;=")
+	f.Add("", "for", " ")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+		var line []string
+		for _, node := range []string{a, b, c} {
+			line = append(line, `by=_x;for="`+quote.Replace(node)+`"`)
+		}
+		nodes, ok := forwardedNodes(strings.Join(line, ", "))
+		if want := []string{a, b, c}; !ok || !slices.Equal(nodes, want) {
+			t.Errorf("%q: got %q, %v", line, nodes, ok)
+		}
+	})
+}
+
+func BenchmarkAddress(b *testing.B) {
+	for _, bb := range []struct {
+		name string
+		r    *http.Request
+	}{
+		{"direct", from("203.0.113.9:1234", nil, nil)},
+		{"X-Forwarded-For", from("10.0.0.1:1234", nil, []string{"203.0.113.9, 10.0.0.2"})},
+		{"Forwarded", from("10.0.0.1:1234", []string{"for=203.0.113.9;proto=https, for=10.0.0.2"}, nil)},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				Address(bb.r, proxies)
+			}
+		})
+	}
+}

@@ -1,0 +1,169 @@
+// Package limit keeps one client from harming the rest: who a request counts
+// for, how much it may do in a second and how much at a time, and which other
+// sites' pages may call. All of it is per node.
+package limit
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// Limit is a limit that a client can meet.
+type Limit int
+
+// Every limit, by what is counted and for whom.
+const (
+	AddressConnections Limit = iota
+	UserConnections
+	AddressRequests
+	UserRequests
+	AddressPublishes
+	UserPublishes
+	Limits // how many there are
+)
+
+// String is a metric's label value.
+func (l Limit) String() string {
+	return [Limits]string{
+		"address-connections", "user-connections",
+		"address-requests", "user-requests",
+		"address-publishes", "user-publishes",
+	}[l]
+}
+
+// Options of a Limiter. The zero value limits nothing.
+type Options struct {
+	AddressConnections int // open at a time; 0: no limit
+	UserConnections    int // open at a time; 0: no limit
+	AddressRequests    Rate
+	UserRequests       Rate
+	AddressPublishes   Rate // of messages
+	UserPublishes      Rate // of messages
+	Keys               int  // as for NewRates, of each rate
+}
+
+// Client is who a request counts for.
+type Client struct {
+	Address netip.Addr // as Address returns it
+	User    string     // empty: anonymous, for whom only the address counts
+	Trusted bool       // nothing counts
+}
+
+// Exceeded is the error of a client that has met a limit.
+type Exceeded struct {
+	Limit Limit
+	Wait  time.Duration // until it is worth another try; 0: nobody knows
+}
+
+func (e *Exceeded) Error() string {
+	if e.Wait == 0 {
+		return fmt.Sprintf("over the limit %v", e.Limit)
+	}
+	return fmt.Sprintf("over the limit %v for another %v", e.Limit, e.Wait)
+}
+
+// Limiter has every limit of a node. It may be used concurrently.
+type Limiter struct {
+	addressConnections *Counts[netip.Addr]
+	userConnections    *Counts[string]
+	addressRequests    *Rates[netip.Addr]
+	userRequests       *Rates[string]
+	addressPublishes   *Rates[netip.Addr]
+	userPublishes      *Rates[string]
+
+	refused [Limits]atomic.Int64
+}
+
+// New makes a Limiter.
+func New(o Options) *Limiter {
+	return &Limiter{
+		addressConnections: NewCounts[netip.Addr](o.AddressConnections),
+		userConnections:    NewCounts[string](o.UserConnections),
+		addressRequests:    NewRates[netip.Addr](o.AddressRequests, o.Keys),
+		userRequests:       NewRates[string](o.UserRequests, o.Keys),
+		addressPublishes:   NewRates[netip.Addr](o.AddressPublishes, o.Keys),
+		userPublishes:      NewRates[string](o.UserPublishes, o.Keys),
+	}
+}
+
+// Connect counts a stream or poll of c, or is an *Exceeded. Once it is over,
+// and not sooner, Disconnect must be called with the same c.
+func (l *Limiter) Connect(c Client) error {
+	if c.Trusted {
+		return nil
+	}
+	if !l.addressConnections.Acquire(c.Address) {
+		return &Exceeded{Limit: AddressConnections}
+	}
+	if c.User != "" && !l.userConnections.Acquire(c.User) {
+		l.addressConnections.Release(c.Address)
+		return &Exceeded{Limit: UserConnections}
+	}
+	return nil
+}
+
+// Disconnect ends what one Connect counted.
+func (l *Limiter) Disconnect(c Client) {
+	if c.Trusted {
+		return
+	}
+	l.addressConnections.Release(c.Address)
+	if c.User != "" {
+		l.userConnections.Release(c.User)
+	}
+}
+
+// Request takes one request from c's rates, or is an *Exceeded. Ask last: what
+// was taken is not given back if the request is then handled another way.
+func (l *Limiter) Request(c Client) error {
+	return take(c, 1, l.userRequests, UserRequests, l.addressRequests, AddressRequests)
+}
+
+// Publish takes n messages from c's rates, or is an *Exceeded.
+func (l *Limiter) Publish(c Client, n int) error {
+	return take(c, n, l.userPublishes, UserPublishes, l.addressPublishes, AddressPublishes)
+}
+
+// take asks for the user first, so that what one is refused costs the others at
+// the same address nothing.
+func take(c Client, n int, users *Rates[string], user Limit, addresses *Rates[netip.Addr], address Limit) error {
+	if c.Trusted {
+		return nil
+	}
+	if c.User != "" {
+		if wait, ok := users.Take(c.User, n); !ok {
+			return &Exceeded{user, wait}
+		}
+	}
+	if wait, ok := addresses.Take(c.Address, n); !ok {
+		return &Exceeded{address, wait}
+	}
+	return nil
+}
+
+// Count counts err if it is, or wraps, an *Exceeded. Call it where the client
+// is told: who is refused at the door asks again on the long way, and must
+// count once.
+func (l *Limiter) Count(err error) {
+	if e, ok := errors.AsType[*Exceeded](err); ok {
+		l.refused[e.Limit].Add(1)
+	}
+}
+
+// Stats is what a Limiter counts, since the start.
+type Stats struct {
+	Refused [Limits]int64 // by Limit, as told to Count
+	Pardons int64         // rates forgotten before their time, see NewRates; many: raise Options.Keys
+}
+
+// Stats may be called at any time.
+func (l *Limiter) Stats() Stats {
+	s := Stats{Pardons: l.addressRequests.Pardons() + l.userRequests.Pardons() + l.addressPublishes.Pardons() + l.userPublishes.Pardons()}
+	for i := range l.refused {
+		s.Refused[i] = l.refused[i].Load()
+	}
+	return s
+}

@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"comet/gateway/auth"
+	"comet/gateway/conn"
+	"comet/gateway/hook"
+	"comet/gateway/limit"
+)
+
+// visit is who sent a request.
+type visit struct {
+	*auth.Principal
+	client limit.Client
+}
+
+type visitKey struct{}
+
+// visitOf is the visit of a request that was let in.
+func visitOf(r *http.Request) *visit {
+	v, _ := r.Context().Value(visitKey{}).(*visit)
+	return v
+}
+
+// letIn finds out who sent r, and counts the request. Who shows a bad
+// credential counts too.
+func (g *Gateway) letIn(r *http.Request) (*http.Request, error) {
+	client := limit.Client{Address: limit.Address(r, g.options.TrustedProxies)}
+	who, err := g.options.Auth.Authenticate(r)
+	if err == nil {
+		client = clientOf(client, who)
+	}
+	if over := g.options.Limiter.Request(client); over != nil {
+		return nil, over
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := g.awaitRevocations(r.Context(), who); err != nil {
+		return nil, err
+	}
+	return r.WithContext(context.WithValue(r.Context(), visitKey{}, &visit{who, client})), nil
+}
+
+// letInAtOnce is letIn for the door; ok is false for who must wait, or be told.
+func (g *Gateway) letInAtOnce(r *http.Request) (v visit, ok bool) {
+	who, ok := g.options.Auth.AtOnce(r)
+	if !ok || who.User != "" && !g.hasHeard() {
+		return v, false
+	}
+	return visit{who, clientOf(limit.Client{Address: limit.Address(r, g.options.TrustedProxies)}, who)}, true
+}
+
+// clientOf is whom the limits count. Back ends, which have keys, speak for many.
+func clientOf(c limit.Client, who *auth.Principal) limit.Client {
+	c.User, c.Trusted = who.User, who.Key != ""
+	return c
+}
+
+// reserved begins the names of channels that nodes use among themselves.
+const reserved = "comet."
+
+func (v *visit) maySubscribe(channel string) error   { return may(channel, v.MaySubscribe) }
+func (v *visit) mayPublish(channel string) error     { return may(channel, v.MayPublish) }
+func (v *visit) mayReadHistory(channel string) error { return may(channel, v.MayReadHistory) }
+
+func may(channel string, permitted func(channel string) error) error {
+	if strings.HasPrefix(channel, reserved) {
+		return problem(forbidden, "Channels that begin with %q are the nodes' own: choose another name.", reserved)
+	}
+	return permitted(channel)
+}
+
+// setting is what a limit is set by.
+var setting = [limit.Limits]string{
+	limit.AddressConnections: "limits.address_connections",
+	limit.UserConnections:    "limits.user_connections",
+	limit.AddressRequests:    "limits.address_requests",
+	limit.UserRequests:       "limits.user_requests",
+	limit.AddressPublishes:   "limits.address_publishes",
+	limit.UserPublishes:      "limits.user_publishes",
+}
+
+// exceeded is what a client that has met a limit is told.
+func (g *Gateway) exceeded(e *limit.Exceeded) *Problem {
+	p := problem(tooManyRequests, "This is more than %s allows here: try again later, and less often.", setting[e.Limit])
+	if e.Limit == limit.AddressConnections || e.Limit == limit.UserConnections {
+		p = problem(tooManyRequests, "There are as many streams and polls as %s allows: end one, or try again later.", setting[e.Limit])
+	}
+	if e.Wait > 0 {
+		p.retry = limit.RetryAfter(e.Wait)
+	}
+	return p
+}
+
+// refusal is what somebody hears whose credential is no good, or lacking.
+func (g *Gateway) refusal(err error) *Problem {
+	var denied *auth.DeniedError
+	var bad *auth.Error
+	var no *hook.Denied
+	var silent *hook.Unavailable
+	switch {
+	case errors.As(err, &denied) && denied.Credential == auth.None && g.options.Credentials:
+		return problem(credentials[auth.Missing], "%s", denied.Error())
+	case errors.As(err, &denied):
+		return problem(forbidden, "%s", denied.Error())
+	case errors.As(err, &bad):
+		return problem(credentials[bad.Reason], "%s", bad.Detail)
+	case errors.As(err, &no):
+		return problem(forbidden, "%s", no.Error())
+	case errors.As(err, &silent):
+		p := problem(unavailable, "Whether this is allowed cannot be found out at the moment: try again soon.")
+		if silent.Wait > 0 {
+			p.retry = limit.RetryAfter(silent.Wait)
+		}
+		return p
+	case errors.Is(err, conn.Revoked): // while it waited for its channels
+		return g.refusal(auth.ErrRevoked)
+	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, errNotHeard):
+		return problem(unavailable, "Tokens cannot be checked at the moment: try again soon.")
+	}
+	return nil
+}
+
+// credentials is the kind of problem for each reason to refuse one.
+var credentials = func() map[auth.Reason]kind {
+	all := make(map[auth.Reason]kind)
+	for _, reason := range []auth.Reason{
+		auth.Missing, auth.Malformed, auth.WrongAlgorithm, auth.BadSignature, auth.UnknownKey, auth.Expired,
+		auth.NotYetValid, auth.WrongIssuer, auth.WrongAudience, auth.Revoked,
+	} {
+		all[reason] = kind{http.StatusUnauthorized, "credential-" + string(reason), "Not authorized", 0}
+	}
+	all[auth.Several] = kind{http.StatusBadRequest, "credential-several", "Several credentials", 0}
+	all[auth.WrongOrigin] = kind{http.StatusForbidden, "credential-wrong-origin", "Not allowed", 0}
+	return all
+}()
+
+// session is for a stream or poll of v that begins now.
+func (g *Gateway) session(v *visit) conn.Session {
+	s := conn.Session{User: v.User, Issued: v.IssuedAt, Until: v.Ends, Why: conn.TokenExpired}
+	if end := g.greatestAge(); !end.IsZero() && (s.Until.IsZero() || end.Before(s.Until)) {
+		s.Until, s.Why = end, conn.MaxAge
+	}
+	return s
+}

@@ -1,0 +1,195 @@
+// Package browsertest drives a real Chromium in tests.
+package browsertest
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// deadline is for anything that a browser does; a loaded machine needs it.
+const deadline = 45 * time.Second
+
+// Browser is a headless Chromium, spoken to by the DevTools protocol over
+// pipes: JSON objects, each ended by a zero byte. Its methods are for the
+// test's own goroutine.
+type Browser struct {
+	t        testing.TB
+	commands io.Writer
+	messages chan message // closed when Chromium has ended
+	next     int
+	session  string
+	// What the page did since it was opened, by method of the protocol.
+	Events map[string][]json.RawMessage
+}
+
+type message struct {
+	ID      int             `json:"id,omitempty"`
+	Session string          `json:"sessionId,omitempty"`
+	Method  string          `json:"method,omitempty"`
+	Params  json.RawMessage `json:"params,omitempty"`
+	Result  json.RawMessage `json:"result,omitempty"`
+	Error   *struct {
+		Message string `json:"message"`
+	} `json:"error,omitempty"`
+}
+
+// Start starts one, which ends with t. It skips the test where there is no Chromium.
+func Start(t testing.TB) *Browser {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows hands down no pipes by number")
+	}
+	name, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("chromium is not installed (Debian: apt-get install chromium)")
+	}
+	theirIn, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, theirOut, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(name, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+		"--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
+	command.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, as Chromium wants them
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = theirIn.Close(), theirOut.Close()
+	b := &Browser{t: t, commands: in, messages: make(chan message), Events: make(map[string][]json.RawMessage)}
+	ended := make(chan struct{})
+	go func() { defer close(ended); b.read(out) }()
+	t.Cleanup(func() {
+		b.send("", "Browser.close", nil)
+		kill := time.AfterFunc(deadline, func() { _ = command.Process.Kill() })
+		for range b.messages { // to the end
+		}
+		<-ended
+		_ = command.Wait() // its exit code says nothing
+		kill.Stop()
+		_, _ = in.Close(), out.Close()
+	})
+	b.attach()
+	return b
+}
+
+func (b *Browser) read(out io.Reader) {
+	defer close(b.messages)
+	for r := bufio.NewReader(out); ; {
+		text, err := r.ReadBytes(0)
+		if err != nil {
+			return
+		}
+		var m message
+		if json.Unmarshal(text[:len(text)-1], &m) == nil {
+			b.messages <- m
+		}
+	}
+}
+
+// attach makes the page that all further calls are about.
+func (b *Browser) attach() {
+	b.t.Helper()
+	var target struct{ TargetID string }
+	b.Call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	var attached struct{ SessionID string }
+	b.Call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
+	b.session = attached.SessionID
+	for _, domain := range []string{"Page", "Runtime", "Log", "Network"} {
+		b.Call(domain+".enable", nil, nil)
+	}
+}
+
+func (b *Browser) send(session, method string, params any) int {
+	b.next++
+	text, err := json.Marshal(struct {
+		ID      int    `json:"id"`
+		Session string `json:"sessionId,omitempty"`
+		Method  string `json:"method"`
+		Params  any    `json:"params,omitempty"`
+	}{b.next, session, method, params})
+	if err == nil {
+		_, err = b.commands.Write(append(text, 0))
+	}
+	if err != nil {
+		b.t.Errorf("chromium, %s: %v", method, err)
+	}
+	return b.next
+}
+
+// Call sends a command of the protocol and returns when the answer is there, in result unless that is nil.
+func (b *Browser) Call(method string, params, result any) {
+	b.t.Helper()
+	id := b.send(b.session, method, params)
+	b.await(func(m message) bool { return m.ID == id }, func(m message) error {
+		switch {
+		case m.Error != nil:
+			return errors.New(m.Error.Message)
+		case result == nil:
+			return nil
+		}
+		return json.Unmarshal(m.Result, result)
+	}, method)
+}
+
+// await takes messages until one is wanted, and keeps the events among them.
+func (b *Browser) await(wanted func(message) bool, do func(message) error, what string) {
+	b.t.Helper()
+	late := time.After(deadline)
+	for {
+		select {
+		case m, open := <-b.messages:
+			if !open {
+				b.t.Fatalf("chromium ended before %s", what)
+			}
+			if m.Method != "" {
+				b.Events[m.Method] = append(b.Events[m.Method], m.Params)
+			}
+			if wanted(m) {
+				if err := do(m); err != nil {
+					b.t.Fatalf("chromium, %s: %v", what, err)
+				}
+				return
+			}
+		case <-late:
+			b.t.Fatalf("chromium, %s: no answer", what)
+		}
+	}
+}
+
+// Open goes to a page and returns when it is loaded. From then on Events has
+// what the page did.
+func (b *Browser) Open(url string) {
+	b.t.Helper()
+	clear(b.Events)
+	b.send(b.session, "Page.navigate", map[string]any{"url": url})
+	b.await(func(m message) bool { return m.Method == "Page.loadEventFired" }, func(message) error { return nil }, "loading")
+	b.Evaluate(`new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`, new(bool))
+}
+
+// Evaluate is the value of a JavaScript expression, or of its promise.
+func (b *Browser) Evaluate(expression string, value any) {
+	b.t.Helper()
+	var answer struct {
+		Result           struct{ Value json.RawMessage }
+		ExceptionDetails json.RawMessage
+	}
+	b.Call("Runtime.evaluate", map[string]any{
+		"expression": expression, "returnByValue": true, "awaitPromise": true}, &answer)
+	if answer.ExceptionDetails != nil {
+		b.t.Fatalf("%s: %s", expression, answer.ExceptionDetails)
+	}
+	if err := json.Unmarshal(answer.Result.Value, value); err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+}
