@@ -52,7 +52,7 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	}
 	v, ok := g.enterAtOnce(r, p, &next)
 	if ok {
-		next.Ended = func(conn.Bye) { g.release(v.client) }
+		next.Ended = g.releaser(v.client)
 	}
 	return next, ok
 }

@@ -78,6 +78,7 @@ type Gateway struct {
 	corsHeader func(*http.Request) http.Header
 
 	connections atomic.Int64
+	releaseAny  func(conn.Bye)
 	visitors    visitors        // of requests that a goroutine holds
 	spread      atomic.Int64    // of the leave, in ns
 	refused     atomic.Int64    // at the limit of connections
@@ -114,6 +115,7 @@ func New(o Options) (*Gateway, error) {
 		g.hear()
 	}
 	g.leaving, g.leave = context.WithCancel(context.Background())
+	g.releaseAny = func(conn.Bye) { g.connections.Add(-1) }
 	if err := g.route(); err != nil {
 		return nil, err
 	}
@@ -244,6 +246,15 @@ func (g *Gateway) admit(c limit.Client) error {
 		return tooManyConnections(limit)
 	}
 	return nil
+}
+
+// releaser is release for what ends later. Thousands of streams keep it, so
+// where the client does not matter it is the same for all.
+func (g *Gateway) releaser(c limit.Client) func(conn.Bye) {
+	if !g.options.Limiter.Counts() {
+		return g.releaseAny
+	}
+	return func(conn.Bye) { g.release(c) }
 }
 
 func (g *Gateway) release(c limit.Client) {

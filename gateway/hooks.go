@@ -36,16 +36,17 @@ func questionOf(v *visit, action hook.Action, channels []string) hook.Question {
 func (g *Gateway) streamed(v *visit, f wire.Format) (ended func(conn.Bye)) {
 	events := g.options.Events
 	if events == nil {
-		return func(conn.Bye) { g.release(v.client) }
+		return g.releaser(v.client)
 	}
 	transport := "sse"
 	if f == wire.NDJSON {
 		transport = "ndjson"
 	}
-	events.Connected(v.User, transport)
+	client, user := v.client, v.User
+	events.Connected(user, transport)
 	return func(why conn.Bye) {
-		g.release(v.client)
-		events.Disconnected(v.User, transport, string(why))
+		g.release(client)
+		events.Disconnected(user, transport, string(why))
 	}
 }
 

@@ -27,7 +27,7 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 		Cursors:    s.cursors,
 		Wait:       wait,
 		Session:    s.session,
-		Ended:      func(conn.Bye) { g.release(s.visit.client) },
+		Ended:      g.releaser(s.visit.client),
 		Again:      g.pollAtOnce,
 	})
 }

@@ -50,9 +50,9 @@ type shard struct {
 	seats  []seat // owned by the writer
 	queued bool   // guarded by writer.mu
 
-	answered answered  // owned by the writer; of polls
-	rested   time.Time // owned by the writer; until then it leaves the shard alone
-	resting  bool      // owned by the writer; the shard is in writer.resting
+	answered *answered     // owned by the writer; of polls
+	rested   time.Duration // owned by the writer; until then, by its clock, it leaves the shard alone
+	resting  bool          // owned by the writer; the shard is in writer.resting
 
 	// Guarded by feed.mu.
 	streams int    // those that have joined

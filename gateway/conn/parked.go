@@ -29,6 +29,7 @@ type parked struct {
 	blocked  bool // the socket is full: wait for the poller
 	readable bool // something has come and was not read; only of polls
 	inside   bool // what was written last ended inside a chunk
+	said     bool // a goodbye, with why
 	gone     bool
 	places   []place   // one a channel
 	one      [1]place  // places of a stream of one channel
@@ -36,7 +37,6 @@ type parked struct {
 	poll     *poll     // nil for a stream
 	listener *Listener // that counts the connection; nil: none does
 	ended    func(Bye)
-	said     bool // a goodbye, with why
 }
 
 // place is where a stream is in one channel.

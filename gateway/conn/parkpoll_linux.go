@@ -122,8 +122,8 @@ type answered struct {
 
 // answer is the body for the places, made once.
 func (s *shard) answer(from, to uint64, encode func() []byte) []byte {
-	if a := &s.answered; a.body == nil || a.from != from || a.to != to {
-		*a = answered{from, to, encode()}
+	if a := s.answered; a == nil || a.from != from || a.to != to {
+		s.answered = &answered{from, to, encode()}
 	}
 	return s.answered.body
 }

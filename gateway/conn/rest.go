@@ -19,7 +19,7 @@ const (
 
 // serve flushes a shard that has grown, or leaves it until it has rested.
 func (w *writer) serve(s *shard) {
-	switch rest := time.Until(s.rested); {
+	switch rest := s.rested - w.clock(); {
 	case rest <= 0 || s.waiting() > hurryBytes:
 		w.flushAndRest(s)
 	case !s.resting:
@@ -31,11 +31,14 @@ func (w *writer) serve(s *shard) {
 }
 
 func (w *writer) flushAndRest(s *shard) {
-	began := time.Now()
+	began := w.clock()
 	w.flush(s)
-	now := time.Now()
-	s.rested = now.Add(min(s.restAfter(now.Sub(began)), w.maxRest))
+	now := w.clock()
+	s.rested = now + min(s.restAfter(now-began), w.maxRest)
 }
+
+// clock is the time since the writer was made.
+func (w *writer) clock() time.Duration { return time.Since(w.made) }
 
 // restAfter is how long to rest after a walk that took so long. What encodes
 // for itself is not written together, and polls are not to wait.
@@ -48,12 +51,12 @@ func (s *shard) restAfter(took time.Duration) time.Duration {
 
 // serveRested flushes the shards that have rested.
 func (w *writer) serveRested() {
-	now := time.Now()
+	now := w.clock()
 	next := maxRest
 	all := w.resting
 	w.resting = w.resting[:0]
 	for _, s := range all {
-		if rest := s.rested.Sub(now); rest > 0 {
+		if rest := s.rested - now; rest > 0 {
 			w.resting = append(w.resting, s)
 			next = min(next, rest)
 			continue
@@ -70,7 +73,7 @@ func (w *writer) serveRested() {
 // endRests flushes what rests, before a goodbye.
 func (w *writer) endRests() {
 	for _, s := range w.resting {
-		s.rested = time.Time{}
+		s.rested = 0
 	}
 	w.serveRested()
 }

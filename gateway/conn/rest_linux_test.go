@@ -16,7 +16,7 @@ func TestRest(t *testing.T) {
 		end     func(*writer, *shard)
 	}{
 		{"time is up", []string{"1", "2"}, func(w *writer, s *shard) {
-			s.rested = time.Now()
+			s.rested = w.clock()
 			w.serveRested()
 		}},
 		{"much has come", []string{"1", large[:hurryBytes]}, func(w *writer, _ *shard) { w.work() }},
@@ -31,7 +31,7 @@ func TestRest(t *testing.T) {
 			w := b.parker.writers[0]
 			p := b.seat(w, "c")
 			s := p.places[0].shard
-			s.rested = time.Now().Add(time.Hour)
+			s.rested = w.clock() + time.Hour
 
 			b.publish("c", test.publish[0])
 			w.work()

@@ -33,6 +33,7 @@ type writer struct {
 	kick   chan struct{} // holds a token while there is something to do
 	wake   *time.Timer   // set while shards rest, for the first that has rested
 
+	made    time.Time
 	maxRest time.Duration
 	count   atomic.Int64  // of all
 	empty   chan struct{} // closed when a leave has ended all
@@ -70,7 +71,7 @@ func newWriter(p *Parker, number int) *writer {
 	steps := uint32(p.Heartbeat / tick)
 	w := &writer{
 		parker: p, number: number, tick: tick, steps: steps, round: min(steps/rounds, uint32(maxRound/tick)),
-		kick: make(chan struct{}, 1), empty: make(chan struct{}), wake: time.NewTimer(0), maxRest: maxRest,
+		kick: make(chan struct{}, 1), empty: make(chan struct{}), wake: time.NewTimer(0), made: time.Now(), maxRest: maxRest,
 		due: make(map[uint32][]*parked), evicted: make(map[unique.Handle[string]]eviction),
 	}
 	w.wake.Stop()

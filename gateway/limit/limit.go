@@ -89,6 +89,11 @@ func New(o Options) *Limiter {
 	}
 }
 
+// Counts reports whether Connect counts anything, so that Disconnect matters.
+func (l *Limiter) Counts() bool {
+	return l.addressConnections.limit > 0 || l.userConnections.limit > 0
+}
+
 // Connect counts a stream or poll of c, or is an *Exceeded. Once it is over,
 // and not sooner, Disconnect must be called with the same c.
 func (l *Limiter) Connect(c Client) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -74,6 +76,21 @@ func (l *link) drop(channel string) {
 		l.changes = append(l.changes, change{channel, false})
 		l.wake()
 	}
+}
+
+// has reports whether a channel was given to the link.
+func (l *link) has(channel string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, had := l.carried[channel]
+	return had
+}
+
+// channels is all that were given to the link.
+func (l *link) channels() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.carried))
 }
 
 func (l *link) wake() {

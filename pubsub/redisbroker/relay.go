@@ -20,8 +20,7 @@ type relay struct {
 	broker *Broker
 	sink   pubsub.Sink
 	links  map[linkKey]*link
-	of     map[string]*link // by channel; none while it waits for a link
-	lost   []string         // channels that a link has lost, which the sink is still to be told
+	lost   []string // channels that a link has lost, which the sink is still to be told
 	ended  chan *link
 	taken  chan string // channels that a server takes away from a link that goes on
 	found  chan []*primary
@@ -60,7 +59,7 @@ func (b *Broker) Relay(ctx context.Context, sink pubsub.Sink) error {
 
 	r := &relay{
 		broker: b, sink: sink,
-		links: make(map[linkKey]*link), of: make(map[string]*link),
+		links: make(map[linkKey]*link),
 		ended: make(chan *link), taken: make(chan string), found: make(chan []*primary),
 		life: ctx, retry: time.NewTimer(0), wait: minRelink,
 	}
@@ -103,18 +102,28 @@ func (r *relay) change(ctx context.Context, changes []change) {
 	r.tell() // before one of these is carried again
 	waiting := false
 	for _, c := range changes {
-		l := r.of[c.channel]
+		l := r.linkOf(c.channel)
 		switch {
 		case c.carry && l == nil && !waiting:
 			waiting = !r.place(ctx, c.channel)
 		case !c.carry && l != nil:
 			l.drop(c.channel)
-			delete(r.of, c.channel)
 		}
 	}
 	if waiting {
 		r.later()
 	}
+}
+
+// linkOf is the link that has a channel, nil while it waits for one. There are
+// few links; a map of the channels beside theirs would take 0.1 KiB each.
+func (r *relay) linkOf(channel string) *link {
+	for _, l := range r.links {
+		if l.has(channel) {
+			return l
+		}
+	}
+	return nil
 }
 
 // place gives a channel that none carries to a link, if one can be had.
@@ -124,7 +133,6 @@ func (r *relay) place(ctx context.Context, channel string) bool {
 		return false
 	}
 	l := r.open(p, r.numberOf(channel))
-	r.of[channel] = l
 	l.carry(channel)
 	return true
 }
@@ -164,12 +172,7 @@ func (r *relay) open(p *primary, number int) *link {
 // end takes a failed link away; its channels are carried by nobody.
 func (r *relay) end(l *link) {
 	delete(r.links, l.key)
-	for channel, of := range r.of {
-		if of == l {
-			delete(r.of, channel)
-			r.lost = append(r.lost, channel)
-		}
-	}
+	r.lost = append(r.lost, l.channels()...)
 	r.tell()
 	level := slog.LevelDebug // one that never worked says nothing new
 	if l.worked() {
@@ -183,9 +186,8 @@ func (r *relay) end(l *link) {
 // orphan takes a channel from a link that goes on without it: its slot has left
 // the primary. Often many come at once, so the sink is told when all have.
 func (r *relay) orphan(channel string) {
-	if l := r.of[channel]; l != nil {
+	if l := r.linkOf(channel); l != nil {
 		l.drop(channel)
-		delete(r.of, channel)
 		r.lost = append(r.lost, channel)
 		r.retry.Reset(minRelink - rand.N(minRelink/2))
 	}
@@ -237,7 +239,7 @@ func (r *relay) settle(ctx context.Context, primaries []*primary) {
 	}
 	r.openAll(primaries)
 	for _, channel := range r.broker.wanted.all() {
-		switch l := r.of[channel]; {
+		switch l := r.linkOf(channel); {
 		case l != nil && !r.belongs(ctx, channel, l):
 			r.orphan(channel)
 		case l == nil && !r.place(ctx, channel):
