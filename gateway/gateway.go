@@ -240,10 +240,10 @@ func (g *Gateway) admit(c limit.Client) error {
 	if err := g.options.Limiter.Connect(c); err != nil {
 		return err
 	}
-	limit := int64(g.options.Limits.Connections)
-	if n := g.connections.Add(1); limit > 0 && n > limit {
+	most := int64(g.options.Limits.Connections)
+	if n := g.connections.Add(1); most > 0 && n > most {
 		g.release(c)
-		return tooManyConnections(limit)
+		return tooManyConnections(most)
 	}
 	return nil
 }

@@ -70,8 +70,8 @@ func problem(k kind, format string, args ...any) *Problem {
 	return &Problem{kind: k, Detail: fmt.Sprintf(format, args...)}
 }
 
-func tooManyConnections(limit int64) *Problem {
-	return problem(connectionsReached, "This node already has %d connections (limits.connections): come back later, or to another node.", limit)
+func tooManyConnections(most int64) *Problem {
+	return problem(connectionsReached, "This node already has %d connections (limits.connections): come back later, or to another node.", most)
 }
 
 // invalidFields maps pubsub.InvalidError.Field.
@@ -82,8 +82,9 @@ var invalidFields = map[string]kind{
 	"data":    invalidBody,
 }
 
-// toProblem is the one table from errors to what a client sees of them. What
-// is not in it is our own fault, and its cause stays in the log.
+// toProblem is the one table from errors to what a client sees of them, with
+// refusal for those about credentials. What is not in it is our own fault, and
+// its cause stays in the log.
 func (g *Gateway) toProblem(err error) *Problem {
 	var p *Problem
 	var invalid *pubsub.InvalidError
@@ -93,7 +94,7 @@ func (g *Gateway) toProblem(err error) *Problem {
 	}
 	switch {
 	case errors.As(err, &over):
-		return g.exceeded(over)
+		return exceeded(over)
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &invalid):
@@ -142,14 +143,11 @@ func answerJSON(w http.ResponseWriter, status int, contentType string, v any) {
 // answerTimeout is how long a client may take for an answer.
 const answerTimeout = 30 * time.Second
 
-// answer writes the whole answer. None may be cached: the next one differs.
+// answer writes the whole answer.
 func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // a test's recorder has none
-	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	conn.SetAnswerHeader(w.Header(), contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	w.Write(body) // an error means that the client has gone
 }

@@ -29,11 +29,8 @@ func visitOf(r *http.Request) *visit {
 // letIn finds out who sent r, and counts the request. Who shows a bad
 // credential counts too.
 func (g *Gateway) letIn(r *http.Request) (*http.Request, error) {
-	client := limit.Client{Address: limit.Address(r, g.options.TrustedProxies)}
 	who, err := g.options.Auth.Authenticate(r)
-	if err == nil {
-		client = clientOf(client, who)
-	}
+	client := g.clientOf(r, who)
 	if over := g.options.Limiter.Request(client); over != nil {
 		return nil, over
 	}
@@ -52,12 +49,16 @@ func (g *Gateway) letInAtOnce(r *http.Request) (v visit, ok bool) {
 	if !ok || who.User != "" && !g.hasHeard() {
 		return v, false
 	}
-	return visit{who, clientOf(limit.Client{Address: limit.Address(r, g.options.TrustedProxies)}, who)}, true
+	return visit{who, g.clientOf(r, who)}, true
 }
 
-// clientOf is whom the limits count. Back ends, which have keys, speak for many.
-func clientOf(c limit.Client, who *auth.Principal) limit.Client {
-	c.User, c.Trusted = who.User, who.Key != ""
+// clientOf is whom the limits count; who is nil for one that is not known. Back
+// ends, which have keys, speak for many.
+func (g *Gateway) clientOf(r *http.Request, who *auth.Principal) limit.Client {
+	c := limit.Client{Address: limit.Address(r, g.options.TrustedProxies)}
+	if who != nil {
+		c.User, c.Trusted = who.User, who.Key != ""
+	}
 	return c
 }
 
@@ -86,7 +87,7 @@ var setting = [limit.Limits]string{
 }
 
 // exceeded is what a client that has met a limit is told.
-func (g *Gateway) exceeded(e *limit.Exceeded) *Problem {
+func exceeded(e *limit.Exceeded) *Problem {
 	p := problem(tooManyRequests, "This is more than %s allows here: try again later, and less often.", setting[e.Limit])
 	if e.Limit == limit.AddressConnections || e.Limit == limit.UserConnections {
 		p = problem(tooManyRequests, "There are as many streams and polls as %s allows: end one, or try again later.", setting[e.Limit])

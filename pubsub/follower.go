@@ -25,7 +25,6 @@ type follower struct {
 	replicated bool   // see Options.Replicated
 	at         Cursor // everything up to here was taken
 	fork       *fork  // set while it is being looked for
-	alive      []Generation
 }
 
 func newFollower(channel string, o *Options) follower {
@@ -55,18 +54,17 @@ func (f *follower) query(limit int) Query {
 // says that f.at is the end of the log at the moment of the page; if not,
 // query again.
 func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done bool) {
-	f.alive = p.Alive
 	if f.fork != nil {
 		return f.walk(p, limit), false
 	}
 	for _, m := range p.Messages {
 		switch {
 		case m.Prev == f.at.ID:
-			if f.failedOver(m.ID.Gen) {
+			if f.failedOver(m.ID.Gen, p) {
 				items = append(items, f.gap(Failover, m.Prev, m.ID.Gen))
 			}
 		case m.Prev.IsZero():
-			if !unbroken || f.failedOver(m.ID.Gen) {
+			if !unbroken || f.failedOver(m.ID.Gen, p) {
 				items = append(items, f.gap(Restarted, m.Prev, m.ID.Gen))
 			}
 		case m.Prev.Compare(f.at.ID) > 0:
@@ -81,7 +79,7 @@ func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done b
 	case c > 0:
 		return items, false
 	case c < 0 && p.End.IsZero():
-		if unbroken && !f.failedOver(p.Gen) {
+		if unbroken && !f.failedOver(p.Gen, p) {
 			f.at = Cursor{Gen: p.Gen}
 			items = append(items, Item{After: f.at})
 		} else {
@@ -90,7 +88,7 @@ func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done b
 	case c < 0:
 		f.fork = &fork{to: p.End, run: p.Gen, inRun: true}
 		return items, false
-	case f.failedOver(p.Gen):
+	case f.failedOver(p.Gen, p):
 		items = append(items, f.gap(Failover, f.at.ID, p.Gen))
 	}
 	f.at.Gen = p.Gen
@@ -100,8 +98,8 @@ func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done b
 // failedOver reports whether gen is another generation than the one followed,
 // which may have taken messages that gen's primary never had. If the one
 // followed is alive, the channel has only moved, with all that was in it.
-func (f *follower) failedOver(gen Generation) bool {
-	return f.at.Gen != 0 && f.at.Gen != gen && !f.replicated && !slices.Contains(f.alive, f.at.Gen)
+func (f *follower) failedOver(gen Generation, p *Page) bool {
+	return f.at.Gen != 0 && f.at.Gen != gen && !f.replicated && !slices.Contains(p.Alive, f.at.Gen)
 }
 
 // follow moves on to m, which follows without a gap.

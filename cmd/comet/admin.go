@@ -49,6 +49,9 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
+// revokeTimeout is for a revocation to be written.
+const revokeTimeout = 5 * time.Second
+
 // revoke throws a user out, on all nodes: 204, or 503 if they could not be told.
 func (n *node) revoke() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

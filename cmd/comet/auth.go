@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"comet/config"
 	"comet/gateway"
@@ -182,6 +181,3 @@ func (a *access) run(ctx context.Context) {
 		a.tokens.Run(ctx)
 	}
 }
-
-// revokeTimeout is for a revocation to be written.
-const revokeTimeout = 5 * time.Second

@@ -29,10 +29,9 @@ type Poll struct {
 	Again      Again
 }
 
-// Again reads the next request on a poll's connection, which must not be
-// waited for: it lets another poll in. Anything
-// else (ok is false) goes the long way, through the server. A nil Again lets
-// nothing in.
+// Again reads the next request on a poll's connection, without waiting, and lets
+// another poll in. Anything else (ok is false) goes the long way, through the
+// server. A nil Again lets nothing in.
 type Again func(r *http.Request) (next Next, ok bool)
 
 // Door lets in who comes with a new connection, where nothing has to be waited
@@ -75,20 +74,17 @@ const pollItems = 1000
 // errWaited ends a poll to which nothing came.
 var errWaited = errors.New("waited long enough")
 
-// next waits for items for as long as wait; none is no error, and neither is a
-// Bye, which waited is true for too, nor a place that has left the tail: the next
-// poll reads the log.
-func (q *Poll) next(ctx context.Context, wait time.Duration) (items []pubsub.Delivery, waited bool, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, wait, errWaited)
+// next waits for items for as long as the poll does; none is no error, and
+// neither is a Bye, nor a place that has left the tail: the next poll reads the
+// log.
+func (q *Poll) next(ctx context.Context) ([]pubsub.Delivery, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, q.Wait, errWaited)
 	defer cancel()
-	items, err = q.Subscriber.Next(ctx, pollItems)
-	switch {
-	case errors.Is(err, errWaited):
-		return nil, false, nil
-	case errors.As(err, new(Bye)), errors.Is(err, pubsub.ErrSlow):
-		return nil, true, nil
+	items, err := q.Subscriber.Next(ctx, pollItems)
+	if errors.Is(err, errWaited) || errors.As(err, new(Bye)) || errors.Is(err, pubsub.ErrSlow) {
+		return nil, nil
 	}
-	return items, true, err
+	return items, err
 }
 
 // answer is the body that brings items, and moves the cursors.
@@ -107,9 +103,10 @@ func answer(cursors *pubsub.CursorSet, items []pubsub.Delivery) []byte {
 	return append(p.AppendJSON(nil), '\n')
 }
 
-// setAnswerHeader makes the header of an answer, but for its length.
-func setAnswerHeader(h http.Header) {
-	h.Set("Content-Type", "application/json")
+// SetAnswerHeader makes the header of a whole answer, but for its length. None
+// may be cached: the next one differs.
+func SetAnswerHeader(h http.Header, contentType string) {
+	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 }

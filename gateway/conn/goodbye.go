@@ -30,7 +30,7 @@ func (w *writer) goOnLeaving() {
 		ticks += int(w.leaving.until - w.now)
 	}
 	for range (len(w.all) + ticks - 1) / ticks {
-		w.dismissOne(w.all[len(w.all)-1])
+		w.sendAway(w.all[len(w.all)-1], Shutdown)
 	}
 	if len(w.all) == 0 {
 		select {
@@ -41,10 +41,12 @@ func (w *writer) goOnLeaving() {
 	}
 }
 
-func (w *writer) dismissOne(p *parked) {
+// sendAway ends whatever p is: a stream hears why, a poll that waits has
+// nothing, and a connection that rests between two is closed.
+func (w *writer) sendAway(p *parked, why Bye) {
 	switch {
 	case p.poll == nil:
-		w.goodbye(p, Shutdown)
+		w.goodbye(p, why)
 	case p.poll.waiting:
 		w.dismiss(p)
 	default:
@@ -99,14 +101,8 @@ func (w *writer) throwOut(e eviction) {
 }
 
 func (w *writer) throwOutIf(p *parked, e eviction) {
-	switch {
-	case p.gone || p.user != e.user || p.issued >= e.before:
-	case p.poll == nil:
-		w.goodbye(p, e.why)
-	case p.poll.waiting:
-		w.dismiss(p)
-	default:
-		w.remove(p)
+	if !p.gone && p.user == e.user && p.issued < e.before {
+		w.sendAway(p, e.why)
 	}
 }
 
@@ -146,6 +142,6 @@ func (w *writer) welcome(p *parked) {
 		w.throwOutIf(p, e)
 	}
 	if w.leaving.begun && !p.gone {
-		w.dismissOne(p)
+		w.sendAway(p, Shutdown)
 	}
 }

@@ -78,7 +78,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 // pollHead is the header of a poll's answer up to what each answer has of its
 // own.
 func pollHead(header http.Header) string {
-	setAnswerHeader(header)
+	SetAnswerHeader(header, "application/json")
 	return string(appendHeader([]byte("HTTP/1.1 200 OK\r\n"), header))
 }
 
@@ -206,7 +206,9 @@ func (w *writer) nextRequest(k *parked) {
 	k.ended = next.Ended
 	k.poll.answerWith(next.Header)
 	k.belongTo(&next.Session)
-	w.sit(k, func() bool { return true }) // the poller has it already
+	shards := w.sit(k) // the poller has it already
+	w.catchUp(k)
+	allSeated(shards)
 }
 
 // readPoll reads a request that is all there is in input.

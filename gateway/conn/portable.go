@@ -45,7 +45,7 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
 	ctx, cancel := q.Session.bounded(r.Context())
 	defer cancel()
-	items, _, err := q.next(ctx, q.Wait)
+	items, err := q.next(ctx)
 	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 // write answers with items.
 func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery) {
 	body := answer(q.Cursors, items)
-	setAnswerHeader(w.Header())
+	SetAnswerHeader(w.Header(), "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Write(body) // an error means that the client has gone
 }

@@ -13,15 +13,21 @@ func (w *writer) seat(p *parked) {
 	p.index = int32(len(w.all))
 	w.all = append(w.all, p)
 	w.count.Add(1)
-	w.sit(p, func() bool { return w.parker.poller.add(p) == nil })
+	shards := w.sit(p)
+	if w.parker.poller.add(p) == nil {
+		w.catchUp(p)
+	} else {
+		w.remove(p)
+	}
+	allSeated(shards)
 	w.welcome(p)
 }
 
-// sit gives p the seats that it has joined for, and writes what it is behind
-// already, if ready says so; else p goes.
-func (w *writer) sit(p *parked, ready func() bool) {
+// sit gives p the seats that it has joined for, in shards. Call allSeated when it
+// has what it is behind.
+func (w *writer) sit(p *parked) (shards []*shard) {
 	p.written = w.now
-	shards := make([]*shard, len(p.places))
+	shards = make([]*shard, len(p.places))
 	for i := range p.places {
 		shards[i] = p.places[i].shard
 		p.places[i].seat = shards[i].take(seat{p, int32(i)})
@@ -29,11 +35,10 @@ func (w *writer) sit(p *parked, ready func() bool) {
 	if p.poll != nil {
 		w.makeDue(p, p.patient())
 	}
-	if ready() {
-		w.catchUp(p)
-	} else {
-		w.remove(p)
-	}
+	return shards
+}
+
+func allSeated(shards []*shard) {
 	for _, s := range shards {
 		s.seated()
 	}

@@ -184,27 +184,23 @@ func (l *link) send(ctx context.Context, changes []change) error {
 }
 
 func (l *link) subscribe(ctx context.Context, names ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, l.broker.options.Timeout)
-	defer cancel()
-	subscribe := l.pubsub.Subscribe
-	if l.broker.sharded() {
-		subscribe = l.pubsub.SSubscribe
-	}
-	if err := subscribe(ctx, names...); err != nil {
-		return fmt.Errorf("subscribe: %w", err)
-	}
-	return nil
+	return l.tell(ctx, "subscribe", l.pubsub.Subscribe, l.pubsub.SSubscribe, names)
 }
 
 func (l *link) unsubscribe(ctx context.Context, names ...string) error {
+	return l.tell(ctx, "unsubscribe", l.pubsub.Unsubscribe, l.pubsub.SUnsubscribe, names)
+}
+
+// tell sends a command in its plain form, or in that for sharded pub/sub.
+func (l *link) tell(ctx context.Context, what string, plain, sharded func(context.Context, ...string) error, names []string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.broker.options.Timeout)
 	defer cancel()
-	unsubscribe := l.pubsub.Unsubscribe
+	command := plain
 	if l.broker.sharded() {
-		unsubscribe = l.pubsub.SUnsubscribe
+		command = sharded
 	}
-	if err := unsubscribe(ctx, names...); err != nil {
-		return fmt.Errorf("unsubscribe: %w", err)
+	if err := command(ctx, names...); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }

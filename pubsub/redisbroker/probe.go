@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"comet/pubsub"
@@ -29,11 +28,11 @@ var (
 // every channel must be read, also those on which nothing is published.
 type probe struct {
 	link       *link
-	channel    string        // set before subscribed is closed
-	subscribed chan struct{} // closed when SUBSCRIBE is sent
-	confirmed  chan struct{} // closed when that is confirmed
-	echo       chan string   // what came; the newest is enough
-	number     atomic.Uint64
+	channel    string            // set before subscribed is closed
+	subscribed chan struct{}     // closed when SUBSCRIBE is sent
+	confirmed  chan struct{}     // closed when that is confirmed
+	echo       chan string       // what came; the newest is enough
+	number     uint64            // of the last one sent
 	gen        pubsub.Generation // of the primary; 0: not known yet
 }
 
@@ -75,7 +74,8 @@ func (p *probe) run(ctx context.Context) (err error) {
 // about the link.
 func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 	b := p.link.broker
-	number := strconv.FormatUint(p.number.Add(1), 10)
+	p.number++
+	number := strconv.FormatUint(p.number, 10)
 	switch gen, err := p.publish(ctx, timeout, number); {
 	case err != nil:
 		b.health.unsent(p.link.key, err)

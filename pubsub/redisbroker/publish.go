@@ -72,9 +72,8 @@ func (b *Broker) reached(wait *redis.Cmd) error {
 
 // publishEphemeral relays without the log.
 func (b *Broker) publishEphemeral(ctx context.Context, d *pubsub.Draft) pubsub.Receipt {
-	live, data := b.keys.live(d.Channel), encodeEphemeral(d)
-	cmd, _ := b.call(ctx, live, func(p *primary, _ bool) redis.Cmder { // which is never asked for elsewhere
-		cmd := redis.NewIntCmd(ctx, b.verb(), live, data)
+	cmd, _ := b.call(ctx, b.keys.live(d.Channel), func(p *primary, _ bool) redis.Cmder { // which is never asked for elsewhere
+		cmd := b.ephemeral(ctx, d)
 		if err := p.share(ctx, cmd); err != nil {
 			return failed(ctx, err)
 		}
@@ -90,20 +89,9 @@ func (b *Broker) publishAll(ctx context.Context, drafts []pubsub.Draft, receipts
 		b.publishEach(ctx, drafts, receipts)
 		return
 	}
-	groups := make(map[*primary][]int)
-	for i := range drafts {
-		p, err := b.topology.of(ctx, b.keys.live(drafts[i].Channel))
-		if err != nil {
-			receipts[i].Err = publishError(err)
-			continue
-		}
-		groups[p] = append(groups[p], i)
-	}
-	var all sync.WaitGroup
-	for p, at := range groups {
-		all.Go(func() { b.publishGroup(ctx, p, drafts, at, receipts) })
-	}
-	all.Wait()
+	b.eachPrimary(ctx, len(drafts), func(i int) string { return drafts[i].Channel },
+		func(i int, err error) { receipts[i].Err = publishError(err) },
+		func(p *primary, at []int) { b.publishGroup(ctx, p, drafts, at, receipts) })
 }
 
 // someHaveKeys reports whether some drafts have an idempotency key and others
@@ -162,15 +150,12 @@ func (b *Broker) pipeline(ctx context.Context, p *primary, drafts []pubsub.Draft
 	pipe := p.client.Pipeline()
 	for _, i := range at {
 		d := &drafts[i]
-		switch live := b.keys.live(d.Channel); {
-		case !d.Ephemeral:
-			keys, args := b.publishArgs(d)
-			pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
-		case b.sharded():
-			pipe.SPublish(ctx, live, encodeEphemeral(d))
-		default:
-			pipe.Publish(ctx, live, encodeEphemeral(d))
+		if d.Ephemeral {
+			_ = pipe.Process(ctx, b.ephemeral(ctx, d)) // it is only queued
+			continue
 		}
+		keys, args := b.publishArgs(d)
+		pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
 	}
 	cmds, _ := pipe.Exec(ctx) // each command has its own error
 	return cmds
@@ -192,6 +177,11 @@ func (b *Broker) publishArgs(d *pubsub.Draft) (keys []string, args []any) {
 		d.Type, d.Data, b.options.KeyWindow.Milliseconds(), b.options.Inline,
 		b.keys.live(d.Channel),
 	}
+}
+
+// ephemeral is the command that relays d.
+func (b *Broker) ephemeral(ctx context.Context, d *pubsub.Draft) *redis.IntCmd {
+	return redis.NewIntCmd(ctx, b.verb(), b.keys.live(d.Channel), encodeEphemeral(d))
 }
 
 // verb is the command that relays.

@@ -3,7 +3,6 @@ package redisbroker
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -21,20 +20,9 @@ func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page
 		return pages
 	}
 	defer end()
-	groups := make(map[*primary][]int)
-	for i, q := range queries {
-		p, err := b.topology.of(ctx, b.keys.log(q.Channel))
-		if err != nil {
-			pages[i].Err = readError(err)
-			continue
-		}
-		groups[p] = append(groups[p], i)
-	}
-	var all sync.WaitGroup
-	for p, at := range groups {
-		all.Go(func() { b.readGroup(ctx, p, queries, at, pages) })
-	}
-	all.Wait()
+	b.eachPrimary(ctx, len(queries), func(i int) string { return queries[i].Channel },
+		func(i int, err error) { pages[i].Err = readError(err) },
+		func(p *primary, at []int) { b.readGroup(ctx, p, queries, at, pages) })
 	return pages
 }
 

@@ -183,14 +183,15 @@ func (r *relay) end(l *link) {
 	r.later()
 }
 
-// orphan takes a channel from a link that goes on without it: its slot has left
-// the primary. Often many come at once, so the sink is told when all have.
+// orphan says that a channel's slot has left the primary of its link, which goes
+// on without it, and may have given it back already. Often many come at once, so
+// the sink is told when all have.
 func (r *relay) orphan(channel string) {
 	if l := r.linkOf(channel); l != nil {
 		l.drop(channel)
-		r.lost = append(r.lost, channel)
-		r.retry.Reset(minRelink - rand.N(minRelink/2))
 	}
+	r.lost = append(r.lost, channel)
+	r.retry.Reset(minRelink - rand.N(minRelink/2))
 }
 
 // tell tells the sink what was lost.

@@ -183,3 +183,23 @@ func (c *cluster) close() error {
 	}
 	return errors.Join(append(errs, c.client.Close())...)
 }
+
+// eachPrimary sorts n things by the primary that has their channel, has do do
+// those of each, primaries side by side, and waits. failed is told of a thing
+// whose primary cannot be found.
+func (b *Broker) eachPrimary(ctx context.Context, n int, channel func(i int) string, failed func(i int, err error), do func(p *primary, at []int)) {
+	groups := make(map[*primary][]int)
+	for i := range n {
+		p, err := b.topology.of(ctx, b.keys.live(channel(i)))
+		if err != nil {
+			failed(i, err)
+			continue
+		}
+		groups[p] = append(groups[p], i)
+	}
+	var all sync.WaitGroup
+	for p, at := range groups {
+		all.Go(func() { do(p, at) })
+	}
+	all.Wait()
+}

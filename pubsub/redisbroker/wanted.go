@@ -55,9 +55,9 @@ func (w *wanted) take() []change {
 	return changes
 }
 
-// all is everything, sorted.
+// all is everything.
 func (w *wanted) all() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Sorted(maps.Keys(w.channels))
+	return slices.Collect(maps.Keys(w.channels))
 }

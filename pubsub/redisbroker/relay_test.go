@@ -1,0 +1,37 @@
+package redisbroker
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"comet/pubsub"
+)
+
+// lostSink notes what was lost.
+type lostSink struct {
+	pubsub.Sink
+	lost []string
+}
+
+func (s *lostSink) Lost(channels ...string) { s.lost = append(s.lost, channels...) }
+
+// A channel that its link has given back already, because the server took it
+// away, is told as lost all the same.
+func TestOrphanOfNoLink(t *testing.T) {
+	sink := &lostSink{}
+	r := &relay{sink: sink, retry: time.NewTimer(time.Hour)}
+	defer r.retry.Stop()
+	r.orphan("a")
+	r.orphan("b")
+	r.tell()
+	r.tell()
+	if want := []string{"a", "b"}; !slices.Equal(sink.lost, want) {
+		t.Errorf("told that %q were lost, want %q once", sink.lost, want)
+	}
+	select {
+	case <-r.retry.C:
+	case <-time.After(minRelink * 20):
+		t.Error("nothing makes the relay carry them again")
+	}
+}
