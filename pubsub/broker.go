@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Broker connects the nodes: it keeps a log for each channel and relays each
@@ -48,9 +49,9 @@ type Sink interface {
 	// only announced, because it is too large to be relayed: it is in the log.
 	// The sink keeps m.
 	Received(m *Message)
-	// Lost: any number of messages of these channels may have been missed, and
-	// none comes until Subscribed.
-	Lost(channels ...string)
+	// Lost: any number of messages of these channels may have been missed since
+	// a time at which they were carried whole, and none comes until Subscribed.
+	Lost(since time.Time, channels ...string)
 }
 
 // Receipt is the outcome of one draft.
@@ -74,6 +75,9 @@ type Query struct {
 	// Gen is the generation that the reader was in last, which may be another
 	// than Cursor's, see Cursor: it is what Page.Alive is about. Zero: none.
 	Gen Generation
+	// Seen is when the reader was known to be in Gen last. Zero: when the
+	// message at Cursor was taken.
+	Seen time.Time
 	// Limit is 0 to MaxPage messages; 0 asks for End and Gen alone.
 	Limit int
 }
@@ -83,10 +87,10 @@ type Page struct {
 	Gen      Generation // of the primary that answered; never 0
 	End      ID         // the newest message's; zero: no log, or an empty one
 	Messages []*Message
-	// Alive are other generations that did not end: a primary of theirs lived on
-	// after the page was read. A channel that one of them had before has moved
-	// between primaries, as in a Redis Cluster, or its primary has begun another
-	// generation in the same life; it lost nothing on the way.
+	// Alive are other generations that did not end, so that the reader lost
+	// nothing if it is in one of them: its channel has moved between primaries, as
+	// in a Redis Cluster, all of which have lived since Query.Seen, or its primary
+	// has begun another generation in the same life.
 	Alive []Generation
 	Err   error // then nothing else is set
 }

@@ -234,12 +234,12 @@ func (s relaySink) Received(m *Message) {
 	}
 }
 
-func (s relaySink) Lost(channels ...string) {
+func (s relaySink) Lost(since time.Time, channels ...string) {
 	s.h.options.Logger.Warn("relay lost, subscribers stay and will be caught up", "channels", len(channels))
 	for _, channel := range channels {
 		if t := s.tail(channel); t != nil {
 			t.mu.Lock()
-			t.lost()
+			t.lost(since)
 			t.mu.Unlock()
 		}
 	}

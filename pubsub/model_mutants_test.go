@@ -164,11 +164,11 @@ var mutants = []struct {
 	},
 	{
 		"pending messages are dropped", "tail.go",
-		"for i, m := range t.pending[t.seen:] {", "for i, m := range t.pending[:0] {",
+		"for i, m := range t.pending[t.before:] {", "for i, m := range t.pending[:0] {",
 	},
 	{
 		"messages from before the read are judged after it", "tail.go",
-		"for i, m := range t.pending[t.seen:] {", "t.seen = 0\n\tfor i, m := range t.pending[t.seen:] {",
+		"for i, m := range t.pending[t.before:] {", "t.before = 0\n\tfor i, m := range t.pending[t.before:] {",
 	},
 	{
 		"what is surprising in pending is dropped", "tail.go",
@@ -240,7 +240,7 @@ var mutants = []struct {
 	},
 	{
 		"a lost link is not told to the tails", "hub.go",
-		"t.lost()", "",
+		"t.lost(since)", "",
 	},
 	{
 		"a cursor loses its generation", "subscriber.go",

@@ -3,6 +3,7 @@ package pubsub
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // tail is a node's gap-free copy of the newest part of one channel's log, and
@@ -21,6 +22,9 @@ type tail struct {
 	// of the log, so nothing can have been missed.
 	unbroken bool
 	opened   bool // follow.at is known
+	// seen is until when the relay carried the channel, while it does not and
+	// the log has not been read since; else zero.
+	seen time.Time
 
 	// items[i] stands at place first+i; origin is the cursor before items[0].
 	items  []Item
@@ -28,10 +32,10 @@ type tail struct {
 	bytes  int
 	origin Cursor
 
-	// pending are messages that arrived while the log is being read; those
-	// before seen arrived before the read began, so the read explains them.
+	// pending are messages that arrived while the log is being read; those in
+	// front of before arrived before the read began, so the read explains them.
 	pending  []*Message
-	seen     int
+	before   int
 	overflow bool // pending was full: read once more
 	link     int  // counts subscribed and lost: a read across them proves nothing
 	readLink int  // link when the read began
@@ -61,12 +65,15 @@ func (t *tail) subscribed() {
 	t.state = reading
 }
 
-// lost: the relay carries nothing.
-func (t *tail) lost() {
+// lost: the relay carries nothing, and carried all until since.
+func (t *tail) lost(since time.Time) {
+	if t.unbroken {
+		t.seen = since
+	}
 	t.link++
 	t.state = waiting
 	t.unbroken = false
-	t.pending, t.seen, t.overflow = nil, 0, false
+	t.pending, t.before, t.overflow = nil, 0, false
 }
 
 // received takes a live message. read says that the log must be read to know
@@ -131,12 +138,14 @@ func (t *tail) hold(m *Message) {
 
 // query begins a read: pass what the broker answers to take.
 func (t *tail) query(limit int) Query {
-	t.seen, t.overflow = len(t.pending), false
+	t.before, t.overflow = len(t.pending), false
 	t.readLink = t.link
 	if !t.opened {
 		return Query{Channel: t.follow.channel}
 	}
-	return t.follow.query(limit)
+	q := t.follow.query(limit)
+	q.Seen = t.seen
+	return q
 }
 
 // take ends a read that query(limit) began. again says that another one is
@@ -153,6 +162,9 @@ func (t *tail) take(p *Page, limit int) (again bool) {
 	} else {
 		t.follow.at = Cursor{ID: p.End, Gen: p.Gen}
 		t.origin, t.opened = t.follow.at, true
+	}
+	if done {
+		t.seen = time.Time{}
 	}
 	switch {
 	case t.state == waiting:
@@ -172,7 +184,7 @@ func (t *tail) explained(p *Page) bool {
 	if n := len(p.Messages); n > 0 {
 		reach = p.Messages[n-1].ID
 	}
-	return !slices.ContainsFunc(t.pending[:t.seen], func(m *Message) bool {
+	return !slices.ContainsFunc(t.pending[:t.before], func(m *Message) bool {
 		newer := m.ID.Compare(t.follow.at.ID) > 0
 		toCome := m.ID.Compare(reach) > 0 && m.ID.Compare(p.End) <= 0
 		return newer && !toCome && !slices.ContainsFunc(p.Messages, func(read *Message) bool { return read.ID == m.ID })
@@ -184,9 +196,9 @@ func (t *tail) explained(p *Page) bool {
 // log are in no log any more.
 func (t *tail) settle() bool {
 	t.unbroken = !t.overflow
-	for i, m := range t.pending[t.seen:] {
+	for i, m := range t.pending[t.before:] {
 		if t.judge(m) == surprising {
-			t.pending, t.seen = t.pending[t.seen+i:], 0
+			t.pending, t.before = t.pending[t.before+i:], 0
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"sync"
+	"time"
 
 	"comet/pubsub"
 )
@@ -54,29 +55,57 @@ func (l *lives) learn(some []pubsub.Generation, now life) (same []pubsub.Generat
 	return same
 }
 
-// livesOf asks p which generations its life had, as far as a node saw them; on
-// Redis Cluster, this node.
-func (b *Broker) livesOf(ctx context.Context, p *primary) ([]pubsub.Generation, error) {
-	var keys []string
-	if !b.sharded() {
-		keys = []string{b.keys.lives()}
+// lifeMemory is for how long it is remembered since when a primary lives, if no
+// node starts and no slot moves meanwhile.
+const lifeMemory = 90 * 24 * time.Hour
+
+// livesOf asks p which generations its life had, as far as nodes saw them, and
+// since when it lives, by the clock of p.
+func (b *Broker) livesOf(ctx context.Context, p *primary) (same []pubsub.Generation, since time.Time, err error) {
+	args := []any{lifeMemory.Milliseconds()}
+	cmd := lifeScript.evaluate(ctx, p.client, b.livesKey(ctx, p), args)
+	if kind, _ := redirected(cmd.Err()); kind != none { // its slot is on the way
+		cmd = lifeScript.evaluate(ctx, p.client, nil, args)
 	}
-	answer, err := lifeScript.evaluate(ctx, p.client, keys, []any{b.options.TTL.Milliseconds()}).Slice()
-	if err != nil || len(answer) != 4 {
-		return nil, err
+	answer, err := cmd.Slice()
+	if err != nil || len(answer) != 5 {
+		return nil, since, err
 	}
 	gen, _ := answer[0].(int64)
 	process, _ := answer[1].(string)
 	before, _ := answer[2].(string)
 	list, _ := answer[3].([]any)
+	ms, _ := answer[4].(int64)
+	since = time.UnixMilli(ms)
 	const runIDLen = 40
 	if len(process) < runIDLen { // some providers hide it
-		return []pubsub.Generation{pubsub.Generation(gen)}, nil
+		return []pubsub.Generation{pubsub.Generation(gen)}, since, nil
 	}
-	same := make([]pubsub.Generation, len(list))
+	same = make([]pubsub.Generation, len(list))
 	for i := range list {
 		gen, _ := list[i].(int64)
 		same[i] = pubsub.Generation(gen)
 	}
-	return b.lives.learn(same, life{process, before}), nil
+	return b.lives.learn(same, life{process, before}), since, nil
+}
+
+// manySlots is how many keys are tried for one in a slot of a primary: that of
+// a single slot is found with a probability of 0.998.
+const manySlots = 100_000
+
+// livesKey is KEYS of life.lua: all nodes ask p for the same key, as long as
+// its slots are the same.
+func (b *Broker) livesKey(ctx context.Context, p *primary) []string {
+	if !b.sharded() {
+		return []string{b.keys.lives()}
+	}
+	for n := range manySlots {
+		key := b.keys.livesAt(n)
+		if at, err := b.topology.of(ctx, key); err != nil {
+			return nil
+		} else if at == p {
+			return []string{key}
+		}
+	}
+	return nil
 }

@@ -48,7 +48,7 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 	for by, at := range mixed {
 		alive := b.alive(ctx, by)
 		for _, i := range at {
-			pages[i].Alive = alive
+			pages[i].Alive = alive.to(&queries[i])
 			if !b.believable(ctx, by, &queries[i], &pages[i]) {
 				pages[i] = pubsub.Page{Err: readError(errDeposed)}
 			}
