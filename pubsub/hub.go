@@ -235,7 +235,7 @@ func (s relaySink) Received(m *Message) {
 }
 
 func (s relaySink) Lost(since time.Time, channels ...string) {
-	s.h.options.Logger.Warn("relay lost, subscribers stay and will be caught up", "channels", len(channels))
+	s.h.options.Logger.Info("relay lost, subscribers stay and will be caught up", "channels", len(channels))
 	for _, channel := range channels {
 		if t := s.tail(channel); t != nil {
 			t.mu.Lock()
