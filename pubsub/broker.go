@@ -73,11 +73,8 @@ type Query struct {
 	Cursor   ID
 	Backward bool
 	// Gen is the generation that the reader was in last, which may be another
-	// than Cursor's, see Cursor: it is what Page.Alive is about. Zero: none.
+	// than Cursor's, see Cursor: it is what Page.Lives is about. Zero: none.
 	Gen Generation
-	// Seen is when the reader was known to be in Gen last. Zero: when the
-	// message at Cursor was taken.
-	Seen time.Time
 	// Limit is 0 to MaxPage messages; 0 asks for End and Gen alone.
 	Limit int
 }
@@ -87,11 +84,9 @@ type Page struct {
 	Gen      Generation // of the primary that answered; never 0
 	End      ID         // the newest message's; zero: no log, or an empty one
 	Messages []*Message
-	// Alive are other generations that did not end, so that the reader lost
-	// nothing if it is in one of them: its channel has moved between primaries, as
-	// in a Redis Cluster, all of which have lived since Query.Seen, or its primary
-	// has begun another generation in the same life.
-	Alive []Generation
+	// Lives is set if the page is of several generations, or of another than
+	// Query.Gen. What it says held when the page was read.
+	Lives Lives
 	Err   error // then nothing else is set
 }
 

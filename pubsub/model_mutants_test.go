@@ -6,11 +6,11 @@ var mutants = []struct {
 }{
 	{
 		"no gap in front of a new generation", "follower.go",
-		"if f.failedOver(m.ID.Gen, p) {\n\t\t\t\titems", "if false {\n\t\t\t\titems",
+		"if f.failedOver(m.ID.Gen, m.ID, p) {\n\t\t\t\titems", "if false {\n\t\t\t\titems",
 	},
 	{
 		"no gap behind the last message of an old generation", "follower.go",
-		"case f.failedOver(p.Gen, p):", "case false:",
+		"case f.failedOver(p.Gen, ID{}, p):", "case false:",
 	},
 	{
 		"the generation is not kept at the end of the log", "follower.go",
@@ -18,19 +18,19 @@ var mutants = []struct {
 	},
 	{
 		"the gap behind is told before the end of the log", "follower.go",
-		"case c > 0:\n\t\treturn items, false", "case c > 0 && !f.failedOver(p.Gen, p):\n\t\treturn items, false",
+		"case c > 0:\n\t\treturn items, false", "case c > 0 && !f.failedOver(p.Gen, ID{}, p):\n\t\treturn items, false",
 	},
 	{
 		"no gap where the log begins anew", "follower.go",
-		"if !unbroken || f.failedOver(m.ID.Gen, p) {", "if false {",
+		"if !unbroken || f.failedOver(m.ID.Gen, m.ID, p) {", "if false {",
 	},
 	{
 		"a log that begins anew always has a gap", "follower.go",
-		"if !unbroken || f.failedOver(m.ID.Gen, p) {", "if true {",
+		"if !unbroken || f.failedOver(m.ID.Gen, m.ID, p) {", "if true {",
 	},
 	{
 		"a log that begins anew in a new generation has no gap", "follower.go",
-		"if !unbroken || f.failedOver(m.ID.Gen, p) {", "if !unbroken {",
+		"if !unbroken || f.failedOver(m.ID.Gen, m.ID, p) {", "if !unbroken {",
 	},
 	{
 		"no gap where the log was trimmed", "follower.go",
@@ -52,15 +52,15 @@ var mutants = []struct {
 	},
 	{
 		"an empty log is taken for whole", "follower.go",
-		"case c < 0 && p.End.IsZero():\n\t\tif unbroken && !f.failedOver(p.Gen, p) {", "case c < 0 && p.End.IsZero():\n\t\tif true {",
+		"case c < 0 && p.End.IsZero():\n\t\tif unbroken && !f.failedOver(p.Gen, ID{}, p) {", "case c < 0 && p.End.IsZero():\n\t\tif true {",
 	},
 	{
 		"an empty log always has a gap", "follower.go",
-		"case c < 0 && p.End.IsZero():\n\t\tif unbroken && !f.failedOver(p.Gen, p) {", "case c < 0 && p.End.IsZero():\n\t\tif false {",
+		"case c < 0 && p.End.IsZero():\n\t\tif unbroken && !f.failedOver(p.Gen, ID{}, p) {", "case c < 0 && p.End.IsZero():\n\t\tif false {",
 	},
 	{
 		"an empty log in a new generation has no gap", "follower.go",
-		"if unbroken && !f.failedOver(p.Gen, p) {", "if unbroken {",
+		"if unbroken && !f.failedOver(p.Gen, ID{}, p) {", "if unbroken {",
 	},
 	{
 		"a fork's search does not know its own generation", "follower.go",

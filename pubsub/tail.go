@@ -22,9 +22,6 @@ type tail struct {
 	// of the log, so nothing can have been missed.
 	unbroken bool
 	opened   bool // follow.at is known
-	// seen is until when the relay carried the channel, while it does not and
-	// the log has not been read since; else zero.
-	seen time.Time
 
 	// items[i] stands at place first+i; origin is the cursor before items[0].
 	items  []Item
@@ -68,7 +65,7 @@ func (t *tail) subscribed() {
 // lost: the relay carries nothing, and carried all until since.
 func (t *tail) lost(since time.Time) {
 	if t.unbroken {
-		t.seen = since
+		t.follow.seen = since
 	}
 	t.link++
 	t.state = waiting
@@ -143,9 +140,7 @@ func (t *tail) query(limit int) Query {
 	if !t.opened {
 		return Query{Channel: t.follow.channel}
 	}
-	q := t.follow.query(limit)
-	q.Seen = t.seen
-	return q
+	return t.follow.query(limit)
 }
 
 // take ends a read that query(limit) began. again says that another one is
@@ -162,9 +157,6 @@ func (t *tail) take(p *Page, limit int) (again bool) {
 	} else {
 		t.follow.at = Cursor{ID: p.End, Gen: p.Gen}
 		t.origin, t.opened = t.follow.at, true
-	}
-	if done {
-		t.seen = time.Time{}
 	}
 	switch {
 	case t.state == waiting:
