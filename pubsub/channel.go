@@ -102,9 +102,10 @@ func (h *Hub) Attach(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
 	c.mu.Unlock()
 	if !ok {
 		c.Release()
-		c = nil
+		return nil, 0, Cursor{}, false
 	}
-	return c, place, at, ok
+	h.resumed(s.From, true)
+	return c, place, at, true
 }
 
 // From returns the tail's items from place on, at most limit. ok is false if

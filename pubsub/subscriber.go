@@ -73,6 +73,9 @@ func (h *Hub) Subscribe(ctx context.Context, starts []Start) (*Subscriber, error
 			return nil, fmt.Errorf("subscribe %q: %w", start.Channel, err)
 		}
 	}
+	for i, start := range starts {
+		s.hub.resumed(start.From, s.places[i].joined)
+	}
 	return s, nil
 }
 
@@ -105,7 +108,7 @@ func (s *Subscriber) enter(ctx context.Context, p *place, from From) (err error)
 // begin starts a replay with the page that q asks for.
 func (s *Subscriber) begin(ctx context.Context, p *place, q Query) error {
 	q.Channel = p.replay.channel
-	page, err := s.hub.Read(ctx, q)
+	page, err := s.hub.read(ctx, q, ForReplay)
 	if err != nil {
 		return err
 	}
@@ -119,6 +122,7 @@ func (s *Subscriber) begin(ctx context.Context, p *place, q Query) error {
 	}
 	p.replay.at = p.start
 	p.held, _ = p.replay.take(&page, q.Limit, false)
+	s.hub.counts.told(p.held)
 	return nil
 }
 
@@ -194,7 +198,7 @@ func (s *Subscriber) advance(ctx context.Context, p *place, limit int) (items []
 		case done && len(p.held) == 0:
 			// At the end of the log and yet not in the tail: the tail is
 			// behind and will grow, or has to look at the log.
-			s.hub.syncer.refresh(p.tail)
+			s.hub.syncer.refresh(p.tail, BySubscriber)
 			return nil, s.retry.step(), nil
 		}
 	}
@@ -227,11 +231,12 @@ func (p *place) live(limit int) (items []Item, ok bool, err error) {
 func (s *Subscriber) replay(ctx context.Context, p *place) (done bool, err error) {
 	// Not bounded by ctx, which may be a wait of no time: what the log has is
 	// there already. Options.Timeout bounds it.
-	page, err := s.hub.Read(context.WithoutCancel(ctx), p.replay.query(replayPage))
+	page, err := s.hub.read(context.WithoutCancel(ctx), p.replay.query(replayPage), ForReplay)
 	if err != nil {
 		return false, err
 	}
 	p.held, done = p.replay.take(&page, replayPage, false)
+	s.hub.counts.told(p.held)
 	return done, nil
 }
 
