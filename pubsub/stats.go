@@ -82,6 +82,13 @@ func newCounts() counts {
 	}
 }
 
+// Attached counts a subscriber that begins at places that Attach has found.
+func (h *Hub) Attached(starts []Start) {
+	for _, s := range starts {
+		h.resumed(s.From, true)
+	}
+}
+
 // resumed counts a subscriber's place in one channel.
 func (h *Hub) resumed(from From, inTail bool) {
 	switch {
@@ -113,8 +120,7 @@ type Stats struct {
 	Publishes map[Outcome]int64 // messages given to Publish
 	Resyncs   map[Cause]int64
 	// Resumes are the channels of subscribers that began behind a cursor, or
-	// with older messages, by where their place was found. One that was
-	// attached in vain because another channel of it was not is counted again.
+	// with older messages, by where their place was found.
 	Resumes map[Source]int64
 	Reads   map[Reader]int64 // pages asked for
 	// Gaps are counted once for all who follow a tail, and once for each

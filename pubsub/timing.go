@@ -59,7 +59,7 @@ func (t *timing) arrived(m *Message) *Message {
 		return m
 	}
 	t.relay.Observe(time.Since(f.began))
-	timed := *m
-	timed.began = &f.began
+	timed, began := *m, f.began // not f's own, which would keep the draft as long as the tail keeps m
+	timed.began = &began
 	return &timed
 }

@@ -53,7 +53,15 @@ type Next struct {
 	Wait     time.Duration     // of a poll, more than 0
 	Session  Session
 	Header   http.Header // of the answer; nil: as before
-	Ended    func(Bye)   // called once, when it is over, with the reason
+	Began    func()      // called when it begins; nil: nobody wants to know
+	Ended    func(Bye)   // called once, when it is over, with the reason; Elsewhere: it never began
+}
+
+// begin says that it begins.
+func (n *Next) begin() {
+	if n.Began != nil {
+		n.Began()
+	}
 }
 
 // Release lets go of the channels.
@@ -156,11 +164,12 @@ var errIdle = errors.New("nothing to send")
 func (s *Stream) pump(ctx context.Context, heartbeat time.Duration, write func([]byte) error, settled func() bool) (bye []byte) {
 	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil))
 	var items []pubsub.Delivery
+	since := time.Now()
 	for {
 		if write(b) != nil {
 			return nil
 		}
-		s.tally.wrote(TransportOf(s.Format), items)
+		s.tally.wrote(TransportOf(s.Format), items, since)
 		if settled() {
 			return nil
 		}

@@ -207,6 +207,7 @@ func (w *writer) nextRequest(k *parked) {
 	w.forgetDue(k.poll)
 	w.parker.joinNext(k, &next)
 	next.Release()
+	next.begin()
 	w.population.count(k, -1)
 	k.poll.wait, k.poll.waiting = next.Wait, true
 	w.population.count(k, 1)

@@ -45,7 +45,7 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 // HoldPoll waits for what q waits for and answers. An error comes before
 // anything was written.
 func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error {
-	why := Gone
+	why, since := Gone, time.Now()
 	defer func() { q.end(why) }()
 	out := http.NewResponseController(w)
 	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
@@ -58,20 +58,20 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 	if err != nil {
 		return err
 	}
-	q.write(w, items, p.ledger.next())
+	if y := p.ledger.next(); q.write(w, items, y) {
+		y.wrote(OverPoll, items, since)
+	}
 	return nil
 }
 
-// write answers with items.
-func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery, y *tally) {
+// write answers with items, and reports whether the client is still there.
+func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery, y *tally) bool {
 	body := answer(q.Cursors, items)
 	SetAnswerHeader(w.Header(), "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	n, err := w.Write(body)
 	y.wroteBytes(OverPoll, n)
-	if err == nil { // else the client has gone
-		y.wrote(OverPoll, items)
-	}
+	return err == nil
 }
 
 // Leave and Evict are for Parker: what a Portable holds ends with its request.

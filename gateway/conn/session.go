@@ -13,16 +13,12 @@ type Bye string
 // Every reason; docs/protocol.md lists those that a client hears.
 const (
 	Gone         Bye = "gone"          // the client went, which nobody is told
-	Answered     Bye = "answered"      // a poll was, which is told otherwise
 	Shutdown     Bye = "shutdown"      // the node leaves
 	Slow         Bye = "slow"          // the subscriber's place has left the tail
 	MaxAge       Bye = "max-age"       // streams live only so long here
 	TokenExpired Bye = "token-expired" // a new one is needed
 	Revoked      Bye = "revoked"       // the user was thrown out
 )
-
-// Byes is every reason.
-var Byes = []Bye{Gone, Answered, Shutdown, Slow, MaxAge, TokenExpired, Revoked}
 
 func (b Bye) Error() string { return "ended by the node: " + string(b) }
 

@@ -31,6 +31,17 @@ func TransportOf(f wire.Format) Transport {
 	return OverSSE
 }
 
+// Reasons that no client hears.
+const (
+	Answered Bye = "answered" // a poll was
+	// Elsewhere is no reason: what was let in at the door did not begin there,
+	// and goes the long way.
+	Elsewhere Bye = "elsewhere"
+)
+
+// Byes is every reason for which a stream or poll ends.
+var Byes = []Bye{Gone, Answered, Shutdown, Slow, MaxAge, TokenExpired, Revoked}
+
 // Stats is what a holder has at the moment, and has counted since the start.
 type Stats struct {
 	Parked   [Transports]int64 // streams, and polls that wait, that no goroutine holds
@@ -105,16 +116,20 @@ func (y *tally) wroteMessages(t Transport, n int) {
 	}
 }
 
-// wrote counts the messages of items that a goroutine has written, and takes
-// the time of those whose time is taken.
-func (y *tally) wrote(t Transport, items []pubsub.Delivery) {
+// wrote counts the messages of items that a goroutine has written for a stream
+// or poll that began at since, and takes the time of those whose time is taken:
+// not of older ones, which it resumed with.
+func (y *tally) wrote(t Transport, items []pubsub.Delivery, since time.Time) {
 	if y == nil {
 		return
 	}
 	y.wroteMessages(t, messagesIn(items))
 	for _, it := range items {
-		if it.Message != nil && it.Message.Began() != nil {
-			y.ledger.written.Observe(time.Since(*it.Message.Began()))
+		if it.Message == nil {
+			continue
+		}
+		if began := it.Message.Began(); began != nil && began.After(since) {
+			y.ledger.written.Observe(time.Since(*began))
 		}
 	}
 }
