@@ -139,11 +139,25 @@ func (s *Subscriber) Start() []Cursor {
 func (s *Subscriber) Channels() int { return len(s.places) }
 
 // Place is where the subscriber is in the tail of its i-th channel; ok is false
-// while it still replays the log. The channel stays the subscriber's: Share it
+// while it still replays the log; what has reached its end joins here, not only
+// when there is something more. The channel stays the subscriber's: Share it
 // to keep it.
 func (s *Subscriber) Place(i int) (c *Channel, next uint64, ok bool) {
 	p := s.places[i]
+	if len(p.held) == 0 {
+		p.tail.mu.Lock()
+		p.join()
+		p.tail.mu.Unlock()
+	}
 	return p.tail, p.next, p.joined && len(p.held) == 0
+}
+
+// join makes p a place in its tail, which is locked, if the tail holds it.
+func (p *place) join() (joined bool) {
+	if !p.joined {
+		p.next, p.joined = p.tail.locate(p.replay.at)
+	}
+	return p.joined
 }
 
 // replayPage is how many messages are read at a time for one subscriber.
@@ -213,10 +227,8 @@ func (s *Subscriber) advance(ctx context.Context, p *place, limit int) (items []
 func (p *place) live(limit int) (items []Item, ok bool, err error) {
 	p.tail.mu.Lock()
 	defer p.tail.mu.Unlock()
-	if !p.joined {
-		if p.next, p.joined = p.tail.locate(p.replay.at); !p.joined {
-			return nil, false, nil
-		}
+	if !p.join() {
+		return nil, false, nil
 	}
 	items, ok = p.tail.from(p.next, limit)
 	if !ok {
