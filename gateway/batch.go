@@ -32,6 +32,7 @@ type batchResult struct {
 func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	lines, what, err := g.batchLines(w, r)
 	if err != nil {
+		g.counts.publishesRefused.Add(1) // nobody knows how many
 		return err
 	}
 	results := make([]batchResult, len(lines))
@@ -41,12 +42,14 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	for i, line := range lines {
 		d, err := g.itemDraft(r.Context(), v, line, what, i+1)
 		if err != nil {
+			g.counts.publishesRefused.Add(1)
 			results[i].Error = g.toProblem(err)
 			continue
 		}
 		drafts, at = append(drafts, d), append(at, i)
 	}
 	if err := g.options.Limiter.Publish(v.client, len(drafts)); err != nil {
+		g.counts.publishesRefused.Add(int64(len(drafts)))
 		return err
 	}
 	for i, receipt := range g.options.Hub.Publish(r.Context(), drafts) {

@@ -30,9 +30,14 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		return next, false
 	}
 	next.Format = formatOf(r, p)
-	v, ok := g.enterAtOnce(r, p, &next)
+	v, starts, ok := g.enterAtOnce(r, p, &next)
 	if ok {
-		next.Ended = g.streamed(v, next.Format)
+		transport := conn.TransportOf(next.Format)
+		next.Began = func() {
+			g.streamBegan(v, transport)
+			g.options.Hub.Attached(starts)
+		}
+		next.Ended = g.streamOver(v, transport)
 	}
 	return next, ok
 }
@@ -50,35 +55,39 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if next.Wait == 0 {
 		return next, false
 	}
-	v, ok := g.enterAtOnce(r, p, &next)
+	v, starts, ok := g.enterAtOnce(r, p, &next)
 	if ok {
-		next.Ended = g.releaser(v.client)
+		next.Began = func() {
+			g.counts.connects[conn.OverPoll].Add(1)
+			g.options.Hub.Attached(starts)
+		}
+		next.Ended = g.over(conn.OverPoll, v.client)
 	}
 	return next, ok
 }
 
 // enterAtOnce attaches what r asks for, all of it or nothing.
-func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (v *visit, ok bool) {
+func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (v *visit, starts []pubsub.Start, ok bool) {
 	visitor, ok := g.letInAtOnce(r)
 	if !ok {
-		return nil, false
+		return nil, nil, false
 	}
 	v = &visitor
 	channels, starts, err := g.startsOf(r, p, v)
 	if err != nil || g.admit(v.client) != nil {
-		return nil, false
+		return nil, nil, false
 	}
 	if !g.askAtOnce(v, channels) || !g.attach(channels, starts, next) || g.options.Limiter.Request(v.client) != nil {
 		next.Release()
 		g.release(v.client)
-		return nil, false
+		return nil, nil, false
 	}
 	next.Session = g.session(v)
 	if g.corsHeader != nil {
 		next.Header = g.corsHeader(r)
 		next.Header[nodeHeader] = []string{g.options.Node}
 	}
-	return v, true
+	return v, starts, true
 }
 
 // attach opens the channels at their starts, if nothing has to be waited for.

@@ -78,10 +78,9 @@ type Gateway struct {
 	corsHeader func(*http.Request) http.Header
 
 	connections atomic.Int64
-	releaseAny  func(conn.Bye)
+	counts      counts
 	visitors    visitors        // of requests that a goroutine holds
 	spread      atomic.Int64    // of the leave, in ns
-	refused     atomic.Int64    // at the limit of connections
 	leaving     context.Context // ends when the node does, see Leave
 	leave       context.CancelFunc
 	heard       chan struct{} // closed once it is known who was thrown out before
@@ -115,7 +114,7 @@ func New(o Options) (*Gateway, error) {
 		g.hear()
 	}
 	g.leaving, g.leave = context.WithCancel(context.Background())
-	g.releaseAny = func(conn.Bye) { g.connections.Add(-1) }
+	g.startCounts()
 	if err := g.route(); err != nil {
 		return nil, err
 	}
@@ -246,15 +245,6 @@ func (g *Gateway) admit(c limit.Client) error {
 		return tooManyConnections(most)
 	}
 	return nil
-}
-
-// releaser is release for what ends later. Thousands of streams keep it, so
-// where the client does not matter it is the same for all.
-func (g *Gateway) releaser(c limit.Client) func(conn.Bye) {
-	if !g.options.Limiter.Counts() {
-		return g.releaseAny
-	}
-	return func(conn.Bye) { g.release(c) }
 }
 
 func (g *Gateway) release(c limit.Client) {

@@ -6,7 +6,6 @@ import (
 
 	"comet/gateway/conn"
 	"comet/gateway/hook"
-	"comet/gateway/wire"
 )
 
 // ask asks the application, if it wants to be, whether v may do something with
@@ -31,22 +30,26 @@ func questionOf(v *visit, action hook.Action, channels []string) hook.Question {
 	return hook.Question{Action: action, User: v.User, Key: v.Key, Channels: channels, Address: v.client.Address}
 }
 
-// streamed tells the application of a stream that begins, and returns what to
-// call when it is over, besides release. Polls come and go too often to be told.
-func (g *Gateway) streamed(v *visit, f wire.Format) (ended func(conn.Bye)) {
-	events := g.options.Events
+// streamBegan counts a stream that begins, and tells the application. Polls come
+// and go too often for that.
+func (g *Gateway) streamBegan(v *visit, t conn.Transport) {
+	g.counts.connects[t].Add(1)
+	if events := g.options.Events; events != nil {
+		events.Connected(v.User, t.String())
+	}
+}
+
+// streamOver is over for a stream, of which it also tells the application.
+func (g *Gateway) streamOver(v *visit, t conn.Transport) (ended func(conn.Bye)) {
+	over, events, user := g.over(t, v.client), g.options.Events, v.User
 	if events == nil {
-		return g.releaser(v.client)
+		return over
 	}
-	transport := "sse"
-	if f == wire.NDJSON {
-		transport = "ndjson"
-	}
-	client, user := v.client, v.User
-	events.Connected(user, transport)
 	return func(why conn.Bye) {
-		g.release(client)
-		events.Disconnected(user, transport, string(why))
+		over(why)
+		if why != conn.Elsewhere {
+			events.Disconnected(user, t.String(), string(why))
+		}
 	}
 }
 

@@ -22,12 +22,13 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.cancel()
+	g.counts.connects[conn.OverPoll].Add(1)
 	return g.options.Holder.HoldPoll(w, s.request, &conn.Poll{
 		Subscriber: s.subscriber,
 		Cursors:    s.cursors,
 		Wait:       wait,
 		Session:    s.session,
-		Ended:      g.releaser(s.visit.client),
+		Ended:      g.over(conn.OverPoll, s.visit.client),
 		Again:      g.pollAtOnce,
 	})
 }

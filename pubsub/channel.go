@@ -78,7 +78,7 @@ func (c *Channel) tellWatchers(place uint64) {
 
 // Attach finds where s begins in its channel's tail, and the cursor there, if
 // the channel is open, ready, and its tail holds the place; it never waits. The
-// channel is the caller's to Release.
+// channel is the caller's to Release. Attached counts it.
 func (h *Hub) Attach(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
 	h.mu.Lock()
 	c = h.open[s.Channel]
@@ -102,9 +102,9 @@ func (h *Hub) Attach(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
 	c.mu.Unlock()
 	if !ok {
 		c.Release()
-		c = nil
+		return nil, 0, Cursor{}, false
 	}
-	return c, place, at, ok
+	return c, place, at, true
 }
 
 // From returns the tail's items from place on, at most limit. ok is false if

@@ -58,9 +58,10 @@ func newNode(w *world, name int) *node {
 		broker:  n,
 		options: Options{Tail: w.limits, Timeout: time.Hour}.withDefaults(),
 		open:    make(map[string]*Channel),
+		counts:  newCounts(),
 	}
 	n.hub.options.Linger = 0
-	n.hub.syncer = newSyncer(n, n.hub.options)
+	n.hub.syncer = newSyncer(n, n.hub.options, &n.hub.counts)
 	return n
 }
 

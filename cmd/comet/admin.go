@@ -89,10 +89,9 @@ type readiness struct {
 	Reasons []string `json:"reasons,omitempty"` // why not
 }
 
-// readyz says whether the node should get new clients: 200, or 503.
-func (n *node) readyz(w http.ResponseWriter, _ *http.Request) {
-	var r readiness
-	if n.leaving.Load() {
+// readiness asks nobody.
+func (n *node) readiness() (r readiness) {
+	if n.leaving.Load() != nil {
 		r.Reasons = append(r.Reasons, "draining: the node is about to leave")
 	}
 	if b, ok := n.broker.(interface{ Ready() error }); ok {
@@ -101,6 +100,12 @@ func (n *node) readyz(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	r.Ready = len(r.Reasons) == 0
+	return r
+}
+
+// readyz says whether the node should get new clients: 200, or 503.
+func (n *node) readyz(w http.ResponseWriter, _ *http.Request) {
+	r := n.readiness()
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	if !r.Ready {

@@ -33,10 +33,11 @@ type node struct {
 	listener  *conn.Listener
 	server    *http.Server
 	encrypted bool // server.TLSConfig does not tell: net/http sets one anyway
+	most      int  // streams and polls, as limits.connections has it
 	drain     config.Drain
 	access    *access
 	hooks     hooks
-	leaving   atomic.Bool
+	leaving   atomic.Pointer[time.Time] // since when; nil: it does not
 	logger    *slog.Logger
 }
 
@@ -91,7 +92,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 		parker.Guard(listener, g.Door())
 	}
 	return &node{
-		drain: s.Drain, logger: logger, access: who, hooks: application, encrypted: encryption != nil,
+		most: s.Limits.Connections, drain: s.Drain, logger: logger, access: who, hooks: application, encrypted: encryption != nil,
 		name: name, broker: b, hub: hub, parker: parker, gateway: g,
 		listener: listener,
 		server: &http.Server{
@@ -156,7 +157,7 @@ func (n *node) accept() error {
 // leave tells load balancers first, then stops accepting and says goodbye to
 // streams and polls, evenly, and waits for their ends.
 func (n *node) leave(ctx context.Context, drain config.Drain) error {
-	n.leaving.Store(true)
+	n.leaving.Store(new(time.Now()))
 	n.logger.Info("leaving", "connections", n.listener.Open(), "delay", drain.Delay, "spread", drain.Spread)
 	time.Sleep(drain.Delay) // a second signal ends the process
 	ctx, cancel := context.WithTimeout(ctx, drain.Spread+shutdownTimeout)

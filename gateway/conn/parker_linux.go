@@ -45,8 +45,12 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("park connections: %w", err)
 	}
-	p := &Parker{Portable: Portable{heartbeat}, poller: poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed)}
-	for i := range runtime.GOMAXPROCS(0) {
+	n := runtime.GOMAXPROCS(0)
+	p := &Parker{
+		Portable: Portable{Heartbeat: heartbeat, ledger: newLedger(n)},
+		poller:   poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed),
+	}
+	for i := range n {
 		w := newWriter(p, i)
 		p.writers = append(p.writers, w)
 		p.writing.Go(func() { w.run(p.stop) })
@@ -124,12 +128,14 @@ func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 // pumpUntilParked writes to a hijacked connection until its stream can be
 // parked, or is over.
 func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, header http.Header, s *Stream) (parked bool) {
+	s.tally = p.ledger.next()
 	out := appendHead(nil, streamHead(header, s.Format), httpDate(time.Now()))
 	write := func(b []byte) error {
 		if err := connection.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 			return err
 		}
-		_, err := connection.Write(appendChunk(out, b))
+		n, err := connection.Write(appendChunk(out, b))
+		s.tally.wroteBytes(TransportOf(s.Format), n)
 		out = out[:0]
 		return err
 	}
@@ -138,7 +144,8 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 		return parked
 	})
 	if len(bye) > 0 && write(bye) == nil {
-		_, _ = connection.Write([]byte(lastChunk))
+		n, _ := connection.Write([]byte(lastChunk))
+		s.tally.wroteBytes(TransportOf(s.Format), n)
 	}
 	return parked
 }

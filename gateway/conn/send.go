@@ -4,46 +4,47 @@ package conn
 
 // flush writes to every stream of a shard what it is behind.
 func (w *writer) flush(s *shard) {
-	data, base, _ := s.begin()
+	l := s.begin()
 	blocked := 0
 	for i := len(s.seats) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
 		p := s.seats[i].stream
 		if p.blocked {
 			continue
 		}
-		if w.send(p, data, base); p.needsFeed() && !p.gone {
+		if w.send(p, &l); p.needsFeed() && !p.gone {
 			blocked++
 		}
 	}
-	s.finish(base+uint64(len(data)), blocked)
+	s.finish(l.end(), blocked)
+	w.flushed(s)
 }
 
 // catchUp writes to one stream what it is behind.
 func (w *writer) catchUp(p *parked) {
 	if p.own != nil {
 		p.blocked = false
-		w.send(p, nil, 0)
+		w.send(p, &lent{})
 		return
 	}
 	s := p.places[0].shard
-	data, base, done := s.begin() // from here on the feed forgets nothing, so p needs no count as blocked
+	l := s.begin() // from here on the feed forgets nothing, so p needs no count as blocked
 	blocked := 0
 	if p.needsFeed() {
 		blocked--
 	}
 	if len(s.seats) == 1 { // else others may be behind, even if p goes now and leaves one
-		done = base + uint64(len(data))
+		l.done = l.end()
 	}
 	p.blocked = false
-	if w.send(p, data, base); p.needsFeed() && !p.gone {
+	if w.send(p, &l); p.needsFeed() && !p.gone {
 		blocked++
 	}
-	s.finish(done, blocked)
+	s.finish(l.done, blocked)
 }
 
-// send writes what p is behind: of data, which begins at base, or of what it
-// encodes itself. A stream whose place is gone is slow.
-func (w *writer) send(p *parked, data []byte, base uint64) {
+// send writes what p is behind: of what its feed has lent, or of what it encodes
+// itself. A stream whose place is gone is slow.
+func (w *writer) send(p *parked, l *lent) {
 	switch {
 	case p.poll != nil:
 		w.tryAnswer(p)
@@ -53,12 +54,14 @@ func (w *writer) send(p *parked, data []byte, base uint64) {
 		return
 	}
 	place := &p.one[0]
-	if place.next < base {
+	if place.next < l.base {
 		w.goodbye(p, Slow)
 		return
 	}
-	if n, ok := w.write(p, data[place.next-base:]); ok {
+	if n, ok := w.write(p, l.data[place.next-l.base:]); ok && n > 0 {
+		from := place.next
 		place.next += uint64(n)
+		w.tally.wroteMessages(p.transport(), l.messages(from, place.next))
 	}
 }
 
@@ -92,7 +95,7 @@ func (w *writer) sendOwn(p *parked) {
 			return
 		}
 		p.own.rest = nil
-		data, ok := w.encodeOwn(p)
+		data, messages, ok := w.encodeOwn(p)
 		if !ok {
 			w.goodbye(p, Slow)
 			return
@@ -103,6 +106,7 @@ func (w *writer) sendOwn(p *parked) {
 		if n, ok = w.write(p, data); !ok {
 			return
 		}
+		w.tally.wroteMessages(p.transport(), messages) // those that are in rest are on their way too
 		if n < len(data) {
 			p.own.rest = append([]byte(nil), data[n:]...)
 			return
@@ -110,9 +114,9 @@ func (w *writer) sendOwn(p *parked) {
 	}
 }
 
-// encodeOwn encodes some of what p is behind, into w.scratch; ok is false if a
-// place has left its tail.
-func (w *writer) encodeOwn(p *parked) (data []byte, ok bool) {
+// encodeOwn encodes some of what p is behind, so many messages, into w.scratch;
+// ok is false if a place has left its tail.
+func (w *writer) encodeOwn(p *parked) (data []byte, messages int, ok bool) {
 	items, ok := p.take(pumpItems)
 	b := w.scratch[:0]
 	var event, cursor []byte
@@ -123,7 +127,7 @@ func (w *writer) encodeOwn(p *parked) (data []byte, ok bool) {
 		b = appendChunk(b, event)
 	}
 	w.keepScratch(b)
-	return b, ok
+	return b, messagesIn(items), ok
 }
 
 // keepScratch keeps b to be used again, unless it is unusually large.

@@ -80,6 +80,7 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 	switch gen, err := p.publish(ctx, timeout, number); {
 	case err != nil:
 		b.health.unsent(p.link.key, err)
+		b.troubles.count(ToProbe, err)
 		return nil
 	case p.gen != gen && !p.sameLife(ctx, timeout) && p.gen != 0: // asked the first time too, so that it is known
 		return errNewLife

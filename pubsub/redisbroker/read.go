@@ -23,6 +23,9 @@ func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page
 	b.eachPrimary(ctx, len(queries), func(i int) string { return queries[i].Channel },
 		func(i int, err error) { pages[i].Err = readError(err) },
 		func(p *primary, at []int) { b.readGroup(ctx, p, queries, at, pages) })
+	for i := range pages {
+		b.troubles.count(ToRead, pages[i].Err)
+	}
 	return pages
 }
 

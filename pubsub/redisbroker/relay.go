@@ -181,6 +181,7 @@ func (r *relay) end(l *link) {
 	}
 	r.broker.logger.Log(context.Background(), level, "relay connection to redis failed, will make a new one", "address", l.key.address, "error", l.err)
 	r.broker.health.failed(l.key, l.err)
+	r.broker.troubles.count(ToRelay, l.err)
 	r.later()
 }
 
