@@ -3,8 +3,8 @@ package pubsub
 import "time"
 
 // Channel is one channel that is open at a hub: its tail, shared by all who
-// read it there. Each hold on it needs one Release. Its methods may be called
-// concurrently.
+// read it there. Each subscriber has one hold on it, see Hub.Busiest, and each
+// hold needs one Release. Its methods may be called concurrently.
 type Channel struct {
 	tail
 	hub   *Hub
