@@ -20,7 +20,7 @@ type Audience struct {
 func (h *Hub) Busiest(limit int, wanted func(channel string) bool) (top []Audience, all int) {
 	top = h.audiences()
 	top = slices.DeleteFunc(top, func(a Audience) bool { return !wanted(a.Channel) })
-	SortAudiences(top)
+	slices.SortFunc(top, CompareAudiences)
 	return top[:min(limit, len(top))], len(top)
 }
 
@@ -37,9 +37,7 @@ func (h *Hub) audiences() []Audience {
 	return all
 }
 
-// SortAudiences sorts the busiest first, and by name those that are equal.
-func SortAudiences(a []Audience) {
-	slices.SortFunc(a, func(a, b Audience) int {
-		return cmp.Or(cmp.Compare(b.Subscribers, a.Subscribers), strings.Compare(a.Channel, b.Channel))
-	})
+// CompareAudiences puts the busiest first, and those that are equal by name.
+func CompareAudiences(a, b Audience) int {
+	return cmp.Or(cmp.Compare(b.Subscribers, a.Subscribers), strings.Compare(a.Channel, b.Channel))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -57,6 +58,8 @@ type Hub struct {
 	done    sync.WaitGroup
 	syncer  *syncer
 
+	published atomic.Int64 // see Published
+
 	mu   sync.Mutex
 	open map[string]*Channel
 }
@@ -107,9 +110,15 @@ func (h *Hub) Publish(ctx context.Context, drafts []Draft) []Receipt {
 	}
 	for i, r := range h.broker.Publish(ctx, valid) {
 		receipts[at[i]] = r
+		if r.Err == nil && !r.Duplicate {
+			h.published.Add(1)
+		}
 	}
 	return receipts
 }
+
+// Published is how many messages Publish has published since the hub was made.
+func (h *Hub) Published() int64 { return h.published.Load() }
 
 // Read reads a part of a channel's log. The error is an *InvalidError for a bad
 // channel, or the page's.

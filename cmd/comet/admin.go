@@ -29,7 +29,7 @@ func adminRoutes(n *node, terminate context.CancelCauseFunc, logger *slog.Logger
 		terminate(errTerminated)
 		w.WriteHeader(http.StatusAccepted)
 	})
-	return []adminRoute{
+	return append(viewRoutes(n), []adminRoute{
 		{pattern: "GET /healthz", handler: http.HandlerFunc(healthz), open: true},
 		{pattern: "GET /readyz", handler: http.HandlerFunc(n.readyz), open: true},
 		{pattern: "GET /startupz", handler: http.HandlerFunc(n.readyz), open: true},
@@ -39,7 +39,7 @@ func adminRoutes(n *node, terminate context.CancelCauseFunc, logger *slog.Logger
 		{pattern: "GET /debug/pprof/", handler: http.HandlerFunc(pprof.Index)},
 		{pattern: "GET /debug/pprof/profile", handler: http.HandlerFunc(pprof.Profile)},
 		{pattern: "GET /debug/pprof/trace", handler: http.HandlerFunc(pprof.Trace)},
-	}
+	}...)
 }
 
 // healthz says that the process answers, whatever else is wrong.
@@ -89,9 +89,8 @@ type readiness struct {
 	Reasons []string `json:"reasons,omitempty"` // why not
 }
 
-// readyz says whether the node should get new clients: 200, or 503.
-func (n *node) readyz(w http.ResponseWriter, _ *http.Request) {
-	var r readiness
+// readiness is whether the node should get new clients.
+func (n *node) readiness() (r readiness) {
 	if n.leaving.Load() {
 		r.Reasons = append(r.Reasons, "draining: the node is about to leave")
 	}
@@ -101,6 +100,12 @@ func (n *node) readyz(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	r.Ready = len(r.Reasons) == 0
+	return r
+}
+
+// readyz says whether the node should get new clients: 200, or 503.
+func (n *node) readyz(w http.ResponseWriter, _ *http.Request) {
+	r := n.readiness()
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	if !r.Ready {

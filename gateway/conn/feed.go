@@ -5,6 +5,7 @@ package conn
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"comet/gateway/wire"
@@ -26,6 +27,8 @@ type feed struct {
 	watch  pubsub.Watch
 	shards []*shard // one a writer, nil until it has a stream
 	users  int      // guarded by Parker.mu
+
+	delivered *atomic.Int64 // the parker's
 
 	mu      sync.Mutex // guards all below
 	next    uint64     // the place in the tail behind what is encoded
@@ -81,11 +84,24 @@ func (f *feed) Grown(items []pubsub.Item) {
 		}
 		f.trim(newest)
 	}
+	streams := 0
 	for _, s := range f.shards {
 		if s != nil && s.streams > 0 {
+			streams += s.streams
 			s.writer.grown(s)
 		}
 	}
+	f.delivered.Add(int64(streams * messagesIn(items)))
+}
+
+// messagesIn is how many of the items are messages.
+func messagesIn(items []pubsub.Item) (n int) {
+	for i := range items {
+		if items[i].Message != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // encode adds one item as a chunk of its own.

@@ -34,6 +34,8 @@ type Parker struct {
 	holding sync.WaitGroup // connections that are the server's no more and not parked yet
 	giving  sync.WaitGroup // connections on their way back to the server
 
+	delivered atomic.Int64 // see Delivered
+
 	mu    sync.Mutex
 	feeds map[feedKey]*feed
 }
@@ -70,6 +72,10 @@ func (p *Parker) Evict(user string, before time.Time, why Bye) {
 		w.evict(user, before, why)
 	}
 }
+
+// Delivered is how many messages have come for what is parked, one for each
+// stream and poll that it came for, since the parker was made.
+func (p *Parker) Delivered() int64 { return p.delivered.Load() }
 
 // Drained returns when nothing is parked any more after a Leave, or when ctx
 // ends, and tells how much is.
@@ -260,7 +266,7 @@ func (p *Parker) useFeed(key feedKey) *feed {
 	defer p.mu.Unlock()
 	f := p.feeds[key]
 	if f == nil {
-		f = &feed{key: key, shards: make([]*shard, len(p.writers))}
+		f = &feed{key: key, shards: make([]*shard, len(p.writers)), delivered: &p.delivered}
 		p.feeds[key] = f
 		f.mu.Lock()
 		f.next = key.channel.Watch(&f.watch, f)

@@ -18,6 +18,9 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 // Guard does nothing: all comes in through the server.
 func (p *Parker) Guard(*Listener, Door) {}
 
+// Delivered is 0: nothing is parked.
+func (p *Parker) Delivered() int64 { return 0 }
+
 // Drained returns at once: nothing is held beyond its request.
 func (p *Parker) Drained(context.Context) (left int) { return 0 }
 

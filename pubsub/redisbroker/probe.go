@@ -76,6 +76,7 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 	b := p.link.broker
 	p.number++
 	number := strconv.FormatUint(p.number, 10)
+	sent := time.Now()
 	switch gen, err := p.publish(ctx, timeout, number); {
 	case err != nil:
 		b.health.unsent(p.link.key, err)
@@ -91,7 +92,7 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 		select {
 		case got := <-p.echo:
 			if got == number {
-				b.health.heard(p.link.key)
+				b.health.heard(p.link.key, time.Since(sent))
 				return nil
 			}
 		case <-late.C:
