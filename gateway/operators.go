@@ -13,9 +13,9 @@ import (
 )
 
 // Operators serves the routes for clients to operators, who may do everything,
-// see the nodes' own channels too, and count for no limit. It asks nobody who
-// they are: put it where only they can come. Their streams are nobody's
-// deliveries, and go on while the node leaves, until its hub is closed.
+// see the nodes' own channels too, and count for nothing. It asks nobody who
+// they are: put it where only they can come. Their streams go on while the node
+// leaves, until its hub is closed.
 func (g *Gateway) Operators() http.Handler {
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	for _, row := range table {
@@ -53,7 +53,7 @@ func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	subscriber, err := g.options.Hub.Subscribe(r.Context(), starts)
+	subscriber, err := g.options.Hub.Observe(r.Context(), starts)
 	if err != nil {
 		return err
 	}

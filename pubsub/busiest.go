@@ -30,8 +30,8 @@ func (h *Hub) audiences() []Audience {
 	defer h.mu.Unlock()
 	all := make([]Audience, 0, len(h.open))
 	for channel, c := range h.open {
-		if c.users > 0 {
-			all = append(all, Audience{channel, c.users})
+		if n := c.users - c.observers; n > 0 {
+			all = append(all, Audience{channel, n})
 		}
 	}
 	return all

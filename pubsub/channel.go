@@ -11,8 +11,9 @@ type Channel struct {
 	ready chan struct{} // closed by the syncer once the tail is opened
 
 	// Guarded by Hub.mu.
-	users  int
-	unused time.Time // since when users is 0
+	users     int
+	observers int       // those of users that Busiest leaves out
+	unused    time.Time // since when users is 0
 
 	// Guarded by syncer.mu.
 	queued bool
@@ -121,6 +122,13 @@ func (c *Channel) Share() {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	c.users++
+}
+
+// observe counts n observers more.
+func (c *Channel) observe(n int) {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	c.observers += n
 }
 
 // Release lets go of the channel.

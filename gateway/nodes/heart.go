@@ -162,9 +162,10 @@ func (h *Heart) complain(ctx context.Context, err error) {
 // report is what there is to say now.
 func (h *Heart) report(now *snapshot) *Report {
 	since := now.at.Sub(h.last.at).Seconds()
+	measured := now.at.Sub(h.last.at) >= h.options.Interval/2 // not at the first beat
 	rate := func(total, before int64) Rate {
 		r := Rate{Total: total}
-		if since > 0 {
+		if measured {
 			r.PerSecond = float64(total-before) / since
 		}
 		return r
@@ -187,7 +188,7 @@ func (h *Heart) report(now *snapshot) *Report {
 		bytes := rate(*now.Bytes, *h.last.Bytes)
 		r.Bytes = &bytes
 	}
-	if now.cpu > 0 && since > 0 {
+	if now.cpu > 0 && measured {
 		percent := 100 * (now.cpu - h.last.cpu).Seconds() / since
 		r.CPUPercent = &percent
 	}

@@ -9,12 +9,12 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 /** The CSS variable of a node's colour. */
 export const series = (n) => `series-${(n % COLOURS) + 1}`;
 
-/** What each chart shows of a report. */
+/** What each chart shows of a report; stacked, where the sum means something. */
 const shown = {
-  streams: (r) => r.connections.streams,
-  deliveries: (r) => r.deliveries.per_second,
-  cpu: (r) => r.cpu_percent,
-  relay: (r) => r.relay_delay_ms,
+  streams: { of: (r) => r.connections.streams, stacked: true },
+  deliveries: { of: (r) => r.deliveries.per_second, stacked: true },
+  cpu: { of: (r) => r.cpu_percent },
+  relay: { of: (r) => r.relay_delay_ms },
 };
 
 export class Charts {
@@ -38,22 +38,27 @@ export class Charts {
   }
 
   #drawOne(plot) {
-    const { times, lines } = this.#cluster.past(shown[plot.dataset.chart]);
+    const { of, stacked } = shown[plot.dataset.chart];
+    const { times, lines } = this.#cluster.past(of);
     const key = lines.map((l) => l.id).join();
-    const data = [times, ...lines.map((l) => l.values)];
-    const drawn = this.#drawn.get(plot);
-    if (drawn?.key === key) {
-      drawn.chart.setData(data);
+    const data = [times, ...(stacked ? stack(lines) : lines.map((l) => l.values))];
+    plot.dataset.lines = lines.length;
+    let drawn = this.#drawn.get(plot);
+    if (drawn?.key !== key) {
+      drawn?.chart.destroy();
+      drawn = { key, said: { lines } }; // of what a tip tells
+      drawn.chart = new uPlot(this.#options(plot, lines, stacked, drawn.said), data, plot);
+      this.#drawn.set(plot, drawn);
       return;
     }
-    drawn?.chart.destroy();
-    this.#drawn.set(plot, { key, chart: new uPlot(this.#options(plot, lines), data, plot) });
+    drawn.said.lines = lines;
+    drawn.chart.setData(data);
   }
 
-  #options(plot, lines) {
+  #options(plot, lines, stacked, said) {
     const look = { stroke: css('faint'), font: '11px system-ui, sans-serif', ticks: { show: false }, grid: { stroke: css('grid'), width: 1 } };
     return {
-      width: plot.clientWidth, height: HEIGHT, padding: [8, 8, 0, 0],
+      width: plot.clientWidth, height: HEIGHT, padding: [8, 18, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { size: 6 }, sync: { key: 'cluster' }, y: false },
       scales: {
@@ -64,10 +69,12 @@ export class Charts {
         { ...look, grid: { show: false }, size: 24, splits: (u) => marks(...extent(u.data[0]), u.width), values: (u, at) => at.map((t) => ago(u.data[0].at(-1) - t)) },
         { ...look, size: 46, space: 36, values: (_, s) => s.map(short) },
       ],
-      series: [{}, ...lines.map(({ id, name }) => ({
-        label: name, stroke: css(series(this.#cluster.colour(id))), width: 2, spanGaps: true, points: { show: false },
-      }))],
-      plugins: [tip()],
+      series: [{}, ...lines.map(({ id }) => {
+        const stroke = css(series(this.#cluster.colour(id)));
+        return { stroke, width: 2, spanGaps: true, points: { show: false }, fill: stacked ? `${stroke}30` : undefined };
+      })],
+      bands: stacked ? lines.slice(1).map((_, i) => ({ series: [i + 2, i + 1] })) : [],
+      plugins: [tip(said)],
     };
   }
 
@@ -100,7 +107,7 @@ const ago = (s) => s < 1 ? 'now' : s % 60 === 0 ? `−${s / 60} min` : `−${s} 
 const TIPS = 8; // lines of a tip: the highest
 
 /** Shows beside the cursor what each node had there. */
-function tip() {
+function tip(said) {
   const box = make('div', 'tip');
   box.hidden = true;
   return {
@@ -108,17 +115,11 @@ function tip() {
       init: (u) => u.over.append(box),
       setCursor: (u) => {
         const { idx, left } = u.cursor;
-        const values = u.series.slice(1).map((s, i) => ({ s, y: nearest(u.data[i + 1], idx) })).filter(({ y }) => y != null);
-        box.hidden = idx == null || left < 0 || values.length === 0;
+        const there = said.lines.map(({ name, values }, i) => ({ name, value: nearest(values, idx), colour: u.series[i + 1]?.stroke() }));
+        const known = there.filter(({ value }) => value != null).sort((a, b) => b.value - a.value);
+        box.hidden = left < 0 || known.length === 0;
         if (box.hidden) return;
-        values.sort((a, b) => b.y - a.y);
-        box.replaceChildren(...values.slice(0, TIPS).map(({ s, y }) => {
-          const line = make('p');
-          const mark = make('span', 'swatch');
-          mark.style.background = s.stroke();
-          line.append(mark, make('span', 'name', s.label), make('b', '', number(y)));
-          return line;
-        }));
+        box.replaceChildren(...known.slice(0, TIPS).map(line));
         const width = u.over.clientWidth;
         box.style.left = left > width / 2 ? '' : `${left + 12}px`;
         box.style.right = left > width / 2 ? `${width - left + 12}px` : '';
@@ -127,7 +128,22 @@ function tip() {
   };
 }
 
+function line({ name, value, colour }) {
+  const element = make('p');
+  const mark = make('span', 'swatch');
+  mark.style.background = colour;
+  element.append(mark, make('span', 'name', name), make('b', '', number(value)));
+  return element;
+}
+
 /** The value at i, or at a neighbour: a step may have none. */
-function nearest(values, i) {
-  return i == null ? null : values[i] ?? values[i - 1] ?? values[i + 1];
+const nearest = (values, i) => i == null ? null : values[i] ?? values[i - 1] ?? values[i + 1];
+
+/** Each line on top of those before it. */
+function stack(lines) {
+  let below = [];
+  return lines.map(({ values }) => {
+    below = values.map((_, i) => (below[i] ?? 0) + (nearest(values, i) ?? 0));
+    return below;
+  });
 }

@@ -1,5 +1,5 @@
 // The dashboard: what the nodes say, live, through Comet's own event stream.
-import { $, bytes, make, number, plural, put, short, span } from './text.js';
+import { $, bytes, fine, make, number, plural, put, short, span } from './text.js';
 import { ask, askWith, signedIn, signOut, Stream } from './server.js';
 import { Charts, series } from './charts.js';
 import { Cluster, WINDOW } from './cluster.js';
@@ -79,13 +79,13 @@ function showTiles(nodes) {
   const ready = nodes.filter((r) => r.ready).length;
   put($('summary'), `${plural(nodes.length, 'node')} · ${ready === nodes.length ? 'all ready' : `${nodes.length - ready} not ready`}`);
   put($('tile-streams'), number(sum(nodes, (r) => r.connections.streams)));
-  put($('tile-streams-note'), `${plural(sum(nodes, (r) => r.connections.total), 'connection')} in all`);
+  put($('tile-streams-note'), plural(sum(nodes, (r) => r.connections.total), 'connection'));
   for (const [id, key] of [['deliveries', 'deliveries'], ['publishes', 'publishes']]) {
     put($(`tile-${id}`), number(Math.round(sum(nodes, (r) => r[key].per_second))));
-    put($(`tile-${id}-note`), `${short(sum(nodes, (r) => r[key].total))} since the nodes started`);
+    put($(`tile-${id}-note`), `${short(sum(nodes, (r) => r[key].total))} in all`);
   }
   const relays = nodes.map((r) => r.relay_delay_ms).filter((ms) => ms != null);
-  put($('tile-relay'), relays.length ? number(Math.max(...relays)) : '–');
+  put($('tile-relay'), relays.length ? fine(Math.max(...relays)) : '–');
 }
 
 function showNodes(nodes) {
@@ -116,9 +116,9 @@ function fill(row, r) {
   badge.title = (r.reasons ?? []).join('; ');
   const values = [
     number(r.connections.streams), number(Math.round(r.deliveries.per_second)),
-    r.cpu_percent == null ? '–' : `${number(Math.round(r.cpu_percent * 10) / 10)} %`,
+    r.cpu_percent == null ? '–' : `${fine(r.cpu_percent)} %`,
     bytes(r.rss_bytes || r.heap_bytes),
-    r.relay_delay_ms == null ? '–' : `${number(r.relay_delay_ms)} ms`,
+    r.relay_delay_ms == null ? '–' : `${fine(r.relay_delay_ms)} ms`,
     span(Date.parse(r.time) - Date.parse(r.started)),
   ];
   row.querySelectorAll('[data-label]').forEach((cell, i) => put(cell, values[i]));
