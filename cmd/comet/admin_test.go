@@ -35,15 +35,21 @@ func TestAdmin(t *testing.T) {
 		{http.MethodGet, "/debug/pprof/heap?debug=1", http.StatusOK, "heap profile"},
 		{http.MethodGet, "/debug/pprof/cmdline", http.StatusNotFound, ""}, // may have a password
 		{http.MethodPost, "/healthz", http.StatusMethodNotAllowed, ""},
-		{http.MethodGet, "/", http.StatusNotFound, ""},
-		{http.MethodGet, "/v1/events?channel=news", http.StatusNotFound, ""},
+		{http.MethodGet, "/", http.StatusOK, "dashboard.js"},
+		{http.MethodHead, "/dashboard.js", http.StatusOK, ""},
+		{http.MethodGet, "/chat.js", http.StatusNotFound, ""},
+		{http.MethodGet, "/v1/nodes", http.StatusOK, `"interval_ms":2000`},
+		{http.MethodGet, "/v1/channels", http.StatusOK, `"complete":true`},
+		{http.MethodGet, "/v1/channels?limit=0", http.StatusBadRequest, "limit must be"},
+		{http.MethodGet, "/v1/channels/news/messages", http.StatusOK, `"messages":[]`},
+		{http.MethodGet, "/v1/poll?channel=news", http.StatusNotFound, ""},
 	} {
 		response := send(t, test.method, admin+test.path)
 		if body := bodyOf(t, response); response.StatusCode != test.status || !strings.Contains(body, test.want) {
 			t.Errorf("%s %s: %s, want %d with %q\n%s", test.method, test.path, response.Status, test.status, test.want, body)
 		}
 	}
-	for _, path := range []string{"/healthz", "/metrics", "/debug/pprof/"} {
+	for _, path := range []string{"/healthz", "/metrics", "/debug/pprof/", "/v1/nodes", "/v1/channels", "/dashboard.js"} {
 		if response := get(t, url+path); response.StatusCode != http.StatusNotFound {
 			t.Errorf("clients can have %s: %s", path, response.Status)
 		}

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
-	"math"
-	"math/rand/v2"
-	"sync"
+	"net/url"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
-	"time"
 
-	"comet/gateway/client"
 	"comet/gateway/web/browsertest"
-	"comet/pubsub"
 	"comet/pubsub/redistest"
 )
 
@@ -34,36 +30,11 @@ func startCluster(t testing.TB, nodes int, args ...string) *clusterOf {
 	return c
 }
 
-// pictureScreens is what the docs show the dashboard on.
-var pictureScreens = []browsertest.Screen{
-	{Name: "light", Width: 1200, Height: 1000},
-	{Name: "dark", Width: 1200, Height: 1000, Dark: true},
-	{Name: "phone", Width: 360, Height: 800},
-}
-
-// pictureTime is how much past the pictures show.
-const pictureTime = 75 * time.Second
-
-// TestDashboardPictures makes the pictures of the docs: see `make screenshots`.
-func TestDashboardPictures(t *testing.T) {
-	if !browsertest.Pictures() {
-		t.Skip("nobody wants them")
-	}
-	b := browsertest.Start(t)
-	c := startCluster(t, 3)
-	town(t, c.urls)
-	select {
-	case <-time.After(pictureTime):
-	case <-t.Context().Done():
-	}
-	for _, s := range pictureScreens {
-		b.Show(s)
-		b.Open(c.admins[0] + "/?" + s.Name + "#chat%2Flobby") // another page, and not only another place in it
-		awaitPage(b, `document.querySelectorAll('#nodes tr').length === 3 && document.querySelectorAll('#messages article').length > 3 &&
-			document.querySelectorAll('#channels li').length > 5 && document.querySelectorAll('.plot[data-lines="3"] canvas').length === 4`)
-		b.WantFit(s)
-		b.Picture("dashboard-" + s.Name)
-	}
+// dashboardScreens is what it must fit.
+var dashboardScreens = []browsertest.Screen{
+	{Name: "desk", Width: 1280, Height: 900},
+	{Name: "dark", Width: 1280, Height: 900, Dark: true},
+	{Name: "phone", Width: 360, Height: 780},
 }
 
 // awaitPage waits until a JavaScript condition is met.
@@ -71,63 +42,149 @@ func awaitPage(b *browsertest.Browser, condition string) {
 	b.Evaluate(fmt.Sprintf(`new Promise(done => { const look = () => (%s) ? done(true) : setTimeout(look, 20); look(); })`, condition), new(bool))
 }
 
-// place is a channel of the town: how many listen, and how often something is
-// said, by the wave that it follows.
-type place struct {
-	channel   string
-	listeners int
-	perSecond float64
-	wave      time.Duration
-	say       func() any
+// text is what an element shows.
+func text(b *browsertest.Browser, selector string) (shown string) {
+	b.Evaluate(fmt.Sprintf(`document.querySelector(%q).textContent`, selector), &shown)
+	return shown
 }
 
-// town is clients that talk, until the end of t.
-func town(t testing.TB, urls []string) {
-	clients := make([]*client.Client, len(urls)) // one a node
-	for i, url := range urls {
-		var err error
-		if clients[i], err = client.New(client.Options{URLs: []string{url}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
-			t.Fatal(err)
-		}
+// press types into the page: a key of the keyboard, or text.
+func press(b *browsertest.Browser, key string) {
+	if key != "Enter" && key != "Tab" {
+		b.Call("Input.insertText", map[string]string{"text": key}, nil)
+		return
 	}
-	lines := []string{"Good morning!", "Is the new release out?", "It is, since nine.", "Lovely. No restarts needed?", "None. The nodes drained one by one.", "Has anybody lost a message?", "Not one."}
-	said := 0
-	places := []place{
-		{"prices/EUR-USD", 160, 8, 40 * time.Second, func() any { return map[string]any{"bid": 1.0871, "ask": 1.0873} }},
-		{"prices/GBP-USD", 90, 5, 55 * time.Second, func() any { return map[string]any{"bid": 1.2644, "ask": 1.2647} }},
-		{"chat/lobby", 120, 0.5, time.Hour, func() any { said++; return lines[said%len(lines)] }},
-		{"news", 75, 0.4, time.Hour, func() any { return "Comet now watches itself" }},
-		{"chat/support", 34, 0.3, time.Hour, func() any { return "How can I help?" }},
-		{"scores/live", 48, 3, 30 * time.Second, func() any { return map[string]int{"home": 2, "away": 1} }},
-		{"build/main", 12, 0.5, time.Hour, func() any { return map[string]string{"state": "passed"} }},
-		{"orders/4711", 2, 0.2, time.Hour, func() any { return map[string]string{"status": "packed"} }},
-		{"orders/4712", 1, 0.2, time.Hour, func() any { return map[string]string{"status": "sent"} }},
+	code := map[string]int{"Tab": 9, "Enter": 13}[key]
+	down := map[string]any{"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code}
+	if key == "Enter" {
+		down["text"] = "\r"
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var all sync.WaitGroup
-	for i, p := range places {
-		for n := range p.listeners {
-			all.Go(func() {
-				for range clients[(i+n*n)%len(clients)].Subscribe(ctx, client.SubscribeOptions{Channels: []string{p.channel}}) {
-				}
-			})
-		}
-		all.Go(func() { p.talk(ctx, clients[i%len(clients)]) })
-	}
-	t.Cleanup(func() { cancel(); all.Wait() })
+	b.Call("Input.dispatchKeyEvent", down, nil)
+	b.Call("Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code}, nil)
 }
 
-// talk publishes, more and less by turns.
-func (p place) talk(ctx context.Context, c *client.Client) {
-	for began := time.Now(); ; {
-		swing := 1 + 0.6*math.Sin(2*math.Pi*time.Since(began).Seconds()/p.wave.Seconds())
-		wait := time.Duration(float64(time.Second) / (p.perSecond * swing) * (0.7 + 0.6*rand.Float64()))
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return
-		}
-		data, _ := json.Marshal(p.say())
-		_, _ = c.Publish(ctx, pubsub.Draft{Channel: p.channel, Data: data}) // the last one is cut
+// wantQuiet fails for what the page complained of, but for answers that it
+// expects: the given statuses, and no presence.
+func wantQuiet(b *browsertest.Browser, expected ...string) {
+	const entries = "Log.entryAdded"
+	b.Events[entries] = slices.DeleteFunc(b.Events[entries], func(e json.RawMessage) bool {
+		return strings.Contains(string(e), "/presence") || slices.ContainsFunc(expected, func(status string) bool {
+			return strings.Contains(string(e), "status of "+status)
+		})
+	})
+	b.WantNoComplaints()
+}
+
+// jumps is the sum of what moved on the page without having been asked to
+// (https://web.dev/articles/cls): 0.1 is what people notice.
+const jumps = `new Promise(done => new PerformanceObserver(list =>
+	done(list.getEntries().reduce((sum, e) => sum + (e.hadRecentInput ? 0 : e.value), 0))).observe({type: 'layout-shift', buffered: true}) ??
+	setTimeout(() => done(0), 500))`
+
+// The dashboard of three nodes shows what they have, live, on every screen.
+func TestDashboard(t *testing.T) {
+	t.Parallel()
+	b := browsertest.Start(t)
+	c := startCluster(t, 3)
+	hostile := `<img src=x onerror="window.owned=1">`
+	for i, query := range []string{"channel=news", "channel=news", "channel=" + url.QueryEscape(hostile)} {
+		openStream(t, c.urls[i]+"/v1/events?"+query)
 	}
+	for _, s := range dashboardScreens {
+		b.Show(s)
+		b.Open(c.admins[1] + "/?" + s.Name)
+		awaitPage(b, `document.querySelectorAll('#nodes tr').length === 3 && document.querySelectorAll('#channels li').length === 2 &&
+			document.querySelector('#status').dataset.state === 'connected' && document.querySelectorAll('.plot[data-lines="3"] canvas').length === 4 &&
+			document.querySelector('#tile-streams').textContent === '3'`)
+		if got := text(b, "#summary"); got != "3 nodes · all ready" {
+			t.Errorf("%s: the summary is %q", s.Name, got)
+		}
+		if got := text(b, "#channels li"); got != "news2" {
+			t.Errorf("%s: the busiest channel is %q", s.Name, got)
+		}
+		if got := text(b, "#channels li:last-child a"); got != hostile {
+			t.Errorf("%s: the other one is %q", s.Name, got)
+		}
+		var jumped float64
+		if b.Evaluate(jumps, &jumped); jumped > 0.1 {
+			t.Errorf("%s: the page jumped by %v", s.Name, jumped)
+		}
+		b.WantFit(s)
+		wantQuiet(b)
+	}
+	inspectByKeyboard(t, b, hostile)
+	c.processes[2].signal(syscall.SIGTERM)
+	c.processes[2].wantExit(exitOK)
+	awaitPage(b, `document.querySelectorAll('#nodes tr').length === 2 && document.querySelector('#tile-streams').textContent === '2'`)
+	if err := c.processes[0].command.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	awaitPage(b, `document.querySelectorAll('#nodes tr').length === 1 && document.querySelector('#tile-streams').textContent === '1'`)
+	wantQuiet(b)
+}
+
+// inspectByKeyboard opens the last channel and publishes there, without a mouse.
+func inspectByKeyboard(t *testing.T, b *browsertest.Browser, hostile string) {
+	t.Helper()
+	b.Evaluate(`(document.querySelector('#channels li:last-child a').focus(), true)`, new(bool))
+	press(b, "Enter")
+	awaitPage(b, `document.querySelector('#inspected-state').dataset.state === 'connected' && document.activeElement.closest('#channels')`)
+	b.Evaluate(`(document.querySelector('#type').focus(), true)`, new(bool))
+	press(b, "test")
+	press(b, "Tab")
+	press(b, hostile)
+	press(b, "Enter")
+	awaitPage(b, `document.querySelectorAll('#messages article').length === 1 && document.querySelector('#published').textContent.startsWith('Published as ')`)
+	if kind, said := text(b, "#messages .type"), text(b, "#messages .text"); kind != "test" || said != hostile {
+		t.Errorf("the inspector shows %q: %q", kind, said)
+	}
+	var owned bool
+	b.Evaluate(`window.owned !== undefined || document.querySelectorAll('main img').length > 0`, &owned)
+	if owned {
+		t.Error("a name or message became HTML")
+	}
+}
+
+// With admin.token the page asks for it, keeps it for the tab, and shows nothing
+// without; the assets alone are open.
+func TestDashboardSignIn(t *testing.T) {
+	t.Parallel()
+	b := browsertest.Start(t)
+	const token = "a-token-of-an-operator"
+	_, _, admin := startNodeWithAdmin(t, "--admin-token", token)
+	for _, path := range []string{"/v1/nodes", "/v1/channels", "/v1/events?channel=comet.nodes", "/v1/channels/news/messages"} {
+		if response := get(t, admin+path); response.StatusCode != 401 {
+			t.Errorf("%s without a token: %s", path, response.Status)
+		}
+	}
+	b.Open(admin)
+	signIn := func(token string) {
+		b.Evaluate(`(document.querySelector('#token').focus(), true)`, new(bool))
+		press(b, token)
+		press(b, "Enter")
+	}
+	awaitPage(b, `document.querySelector('#sign-in').open`)
+	signIn("wrong")
+	awaitPage(b, `document.querySelector('#sign-in').open && document.querySelector('#sign-in-problem').textContent !== ''`)
+	if got := text(b, "#nodes"); strings.TrimSpace(got) != "" {
+		t.Errorf("shown without the token: %q", got)
+	}
+	signIn(token)
+	const shown = `!document.querySelector('#sign-in').open && document.querySelectorAll('#nodes tr').length === 1 &&
+		document.querySelector('#status').dataset.state === 'connected' && !document.querySelector('#sign-out').hidden`
+	awaitPage(b, shown)
+	wantQuiet(b, "401")
+	b.Open(admin + "/?again")
+	awaitPage(b, shown)
+	wantQuiet(b)
+	b.Evaluate(`(document.querySelector('#sign-out').click(), true)`, new(bool))
+	awaitPage(b, `document.querySelector('#sign-in').open && document.querySelectorAll('#nodes tr').length === 0`)
+	if kept := pageStorage(b); strings.Contains(kept, token) {
+		t.Errorf("kept after signing out: %s", kept)
+	}
+}
+
+func pageStorage(b *browsertest.Browser) (all string) {
+	b.Evaluate(`JSON.stringify([{...sessionStorage}, {...localStorage}, document.cookie])`, &all)
+	return all
 }
