@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof" // also adds itself to http.DefaultServeMux, which nothing here serves
+	"strings"
 	"time"
 )
 
@@ -66,10 +67,11 @@ func (n *node) revoke() http.Handler {
 	})
 }
 
-// withToken lets in only who sends token as a bearer; an empty one lets all in.
+// withToken lets in only who sends token as a bearer; with an empty one, who
+// calls this machine by its address.
 func withToken(token string, h http.Handler) http.Handler {
 	if token == "" {
-		return h
+		return byAddress(h)
 	}
 	want := sha256.Sum256([]byte("Bearer " + token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -77,6 +79,23 @@ func withToken(token string, h http.Handler) http.Handler {
 		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="comet admin"`)
 			http.Error(w, "send admin.token as Authorization: Bearer", http.StatusUnauthorized)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// byAddress lets in only who calls this machine localhost, or by an IP address. A
+// page of anywhere can have its own name lead to 127.0.0.1 (DNS rebinding), and
+// would then be of the same origin to the browser.
+func byAddress(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil {
+			http.Error(w, "without admin.token this is only for who calls it localhost, or by its IP address", http.StatusMisdirectedRequest)
 			return
 		}
 		h.ServeHTTP(w, r)

@@ -57,6 +57,40 @@ func TestAdmin(t *testing.T) {
 	node.wantLeave(syscall.SIGTERM)
 }
 
+// Without a token a page whose name leads to this machine learns nothing, and
+// can do nothing; probes may call it anything.
+func TestAdminRebinding(t *testing.T) {
+	t.Parallel()
+	_, _, admin := startNodeWithAdmin(t)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(admin, "http://"))
+	for _, test := range []struct {
+		method, path, host string
+		status             int
+	}{
+		{http.MethodGet, "/v1/nodes", "localhost:" + port, http.StatusOK},
+		{http.MethodGet, "/v1/nodes", "127.0.0.1", http.StatusOK},
+		{http.MethodGet, "/v1/nodes", "[::1]:" + port, http.StatusOK},
+		{http.MethodGet, "/v1/nodes", "evil.example:" + port, http.StatusMisdirectedRequest},
+		{http.MethodPost, "/v1/drain", "evil.example", http.StatusMisdirectedRequest},
+		{http.MethodGet, "/healthz", "node.internal:" + port, http.StatusOK},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), test.method, admin+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = test.host
+		transport := &http.Transport{DisableKeepAlives: true}
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != test.status {
+			t.Errorf("%s %s of %s: %s, want %d", test.method, test.path, test.host, response.Status, test.status)
+		}
+	}
+}
+
 // TestAdminOff: there is no port but that of http.listen.
 func TestAdminOff(t *testing.T) {
 	t.Parallel()

@@ -177,7 +177,8 @@ func TestDashboardSignIn(t *testing.T) {
 	b.Open(admin + "/?again")
 	awaitPage(b, shown)
 	wantQuiet(b)
-	b.Evaluate(`(document.querySelector('#sign-out').click(), true)`, new(bool))
+	b.Evaluate(`(setTimeout(() => document.querySelector('#sign-out').click()), true)`, new(bool))
+	b.AwaitLoad()
 	awaitPage(b, `document.querySelector('#sign-in').open && document.querySelectorAll('#nodes tr').length === 0`)
 	if kept := pageStorage(b); strings.Contains(kept, token) {
 		t.Errorf("kept after signing out: %s", kept)

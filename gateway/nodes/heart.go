@@ -53,9 +53,9 @@ type Heart struct {
 	options Options
 
 	// Owned by Run.
-	last    snapshot
-	warned  bool
-	channel []byte // what was last said of channels, while somebody asks; else nil
+	last     snapshot
+	warned   bool
+	channels []byte // what was last said of channels, while somebody asks; else nil
 }
 
 // snapshot is what rates are measured from.
@@ -114,20 +114,20 @@ func (h *Heart) beat(ctx context.Context) {
 // announce puts the report on the board, and channels as long as somebody asks:
 // at once where that has just begun.
 func (h *Heart) announce(ctx context.Context, report []byte) error {
-	said := h.channel != nil
+	said := h.channels != nil
 	if said {
-		h.channel = h.encodeChannels()
+		h.channels = h.encodeChannels()
 	}
-	r := pubsub.NodeReport{Node: h.options.About.ID, Report: report, Channels: h.channel}
+	r := pubsub.NodeReport{Node: h.options.About.ID, Report: report, Channels: h.channels}
 	asked, err := h.options.Broker.Announce(ctx, r, Lives*h.options.Interval)
 	switch {
 	case err != nil:
 		return err
 	case !asked:
-		h.channel = nil
+		h.channels = nil
 	case !said:
-		h.channel = h.encodeChannels()
-		r.Channels = h.channel
+		h.channels = h.encodeChannels()
+		r.Channels = h.channels
 		_, err = h.options.Broker.Announce(ctx, r, Lives*h.options.Interval)
 	}
 	return err

@@ -260,7 +260,7 @@ func TestChannels(t *testing.T) {
 			}
 		}
 		b.subscribe(t, "chat/1", 1)
-		time.Sleep(Interval)
+		time.Sleep(Interval + look)
 		var got Channels
 		a.get(t, "/v1/channels?prefix=chat/&limit=1", &got)
 		if want := counts("chat/1", 2, 1); fmt.Sprint(got.Channels) != fmt.Sprint(want) {

@@ -4,17 +4,17 @@ export const WINDOW = 300; // seconds that charts show
 
 /** The nodes, by ID, and their past in steps of the interval. */
 export class Cluster {
-  nodes = new Map(); // ID → {report, heard}
+  nodes = new Map(); // ID → {report, heard, step}; one of reset has no step
   interval = 2; // seconds
-  #lifetime = 6_000;
+  #lifetime = 6; // seconds
   #past = new Map(); // ID → Map of step → report
-  #colours = new Map(); // ID → number, in the order in which they were seen
+  #colours = new Map(); // ID → number
   #newest = 0; // step
 
   /** Takes the answer of /v1/nodes: what is not in it is gone. */
   reset({ nodes, interval_ms, lifetime_ms }) {
     this.interval = interval_ms / 1000;
-    this.#lifetime = lifetime_ms;
+    this.#lifetime = lifetime_ms / 1000;
     this.nodes.clear();
     for (const report of nodes) this.nodes.set(report.id, { report, heard: performance.now() });
   }
@@ -25,29 +25,33 @@ export class Cluster {
     this.#newest = Math.max(this.#newest, step);
     if (!this.#past.has(report.id)) this.#past.set(report.id, new Map());
     this.#past.get(report.id).set(step, report);
-    this.colour(report.id);
-    if (this.#newest - step <= this.#lifetime / 1000 / this.interval) {
-      this.nodes.set(report.id, { report, heard: performance.now() });
-    }
+    this.nodes.set(report.id, { report, heard: performance.now(), step });
   }
 
   remove(id) { this.nodes.delete(id); }
 
   /** Forgets nodes that say nothing more, and what is too old to be shown. */
   tidy() {
-    for (const [id, { heard }] of this.nodes) {
-      if (performance.now() - heard > this.#lifetime) this.nodes.delete(id);
+    const oldest = this.#newest - this.#lifetime / this.interval;
+    for (const [id, { heard, step }] of this.nodes) {
+      if (step < oldest || performance.now() - heard > 1000 * this.#lifetime) this.nodes.delete(id);
     }
-    const oldest = this.#newest - WINDOW / this.interval;
+    const first = this.#newest - WINDOW / this.interval;
     for (const [id, steps] of this.#past) {
-      for (const step of steps.keys()) if (step < oldest) steps.delete(step);
+      for (const step of steps.keys()) if (step < first) steps.delete(step);
       if (steps.size === 0) this.#past.delete(id);
     }
+    for (const id of this.#colours.keys()) if (!this.nodes.has(id) && !this.#past.has(id)) this.#colours.delete(id);
   }
 
-  /** Which of the colours is a node's. */
+  /** Which of the colours is a node's: the first that no other has. */
   colour(id) {
-    if (!this.#colours.has(id)) this.#colours.set(id, this.#colours.size);
+    if (!this.#colours.has(id)) {
+      const taken = new Set(this.#colours.values());
+      let free = 0;
+      while (taken.has(free)) free++;
+      this.#colours.set(id, free);
+    }
     return this.#colours.get(id);
   }
 

@@ -28,6 +28,7 @@ $('sign-out').onclick = signOut;
 
 // ---- The nodes ----------------------------------------------------------------
 let stream = null;
+let live = false; // while not, what was last heard stays
 
 async function start() {
   try {
@@ -40,16 +41,30 @@ async function start() {
   $('sign-out').hidden = !signedIn();
   show();
   const past = Math.ceil(WINDOW / cluster.interval) * Math.max(1, cluster.nodes.size);
-  stream = new Stream('comet.nodes', { last: Math.min(MAX_LAST, past), on: heed, lost: () => status('away', 'reconnecting…') });
+  stream = new Stream('comet.nodes', { last: Math.min(MAX_LAST, past), on: heed, lost });
   lookAtChannels();
 }
 
+function lost() {
+  live = false;
+  status('away', 'reconnecting…');
+}
+
 function heed(kind, value) {
-  if (kind === 'comet.ready') status('connected', 'live');
+  if (kind === 'comet.ready') back();
   if (kind !== 'message') return;
   if (value.type === 'report') cluster.add(value.data, value.time);
   if (value.type === 'left') cluster.remove(value.data.id);
   showSoon();
+}
+
+/** Who has gone meanwhile is not heard of any more. */
+async function back() {
+  try {
+    cluster.reset(await ask('/v1/nodes'));
+    live = true;
+    status('connected', 'live');
+  } catch { /* the stream is about to be lost too */ }
 }
 
 function status(state, text) {
@@ -65,7 +80,7 @@ function showSoon() {
 }
 
 function show() {
-  cluster.tidy();
+  if (live) cluster.tidy();
   const nodes = cluster.now();
   showTiles(nodes);
   showNodes(nodes);
