@@ -11,7 +11,7 @@ import (
 // ask asks the application, if it wants to be, whether v may do something with
 // the channels.
 func (g *Gateway) ask(ctx context.Context, v *visit, action hook.Action, channels ...string) error {
-	if g.options.Asker == nil {
+	if g.options.Asker == nil || v.operator {
 		return nil
 	}
 	return g.options.Asker.Allowed(ctx, questionOf(v, action, channels))

@@ -6,7 +6,7 @@ import (
 
 	"comet/gateway/conn"
 	"comet/gateway/limit"
-	"comet/measure"
+	"comet/pubsub/measure"
 )
 
 // Stats is what a Gateway counts, since the start.

@@ -15,7 +15,8 @@ import (
 // visit is who sent a request.
 type visit struct {
 	*auth.Principal
-	client limit.Client
+	client   limit.Client
+	operator bool // who may read the nodes' own channels
 }
 
 type visitKey struct{}
@@ -40,7 +41,7 @@ func (g *Gateway) letIn(r *http.Request) (*http.Request, error) {
 	if err := g.awaitRevocations(r.Context(), who); err != nil {
 		return nil, err
 	}
-	return r.WithContext(context.WithValue(r.Context(), visitKey{}, &visit{who, client})), nil
+	return r.WithContext(context.WithValue(r.Context(), visitKey{}, &visit{Principal: who, client: client})), nil
 }
 
 // letInAtOnce is letIn for the door; ok is false for who must wait, or be told.
@@ -49,7 +50,7 @@ func (g *Gateway) letInAtOnce(r *http.Request) (v visit, ok bool) {
 	if !ok || who.User != "" && !g.hasHeard() {
 		return v, false
 	}
-	return visit{who, g.clientOf(r, who)}, true
+	return visit{Principal: who, client: g.clientOf(r, who)}, true
 }
 
 // clientOf is whom the limits count; who is nil for one that is not known. Back
@@ -65,12 +66,15 @@ func (g *Gateway) clientOf(r *http.Request, who *auth.Principal) limit.Client {
 // reserved begins the names of channels that nodes use among themselves.
 const reserved = "comet."
 
-func (v *visit) maySubscribe(channel string) error   { return may(channel, v.MaySubscribe) }
-func (v *visit) mayPublish(channel string) error     { return may(channel, v.MayPublish) }
-func (v *visit) mayReadHistory(channel string) error { return may(channel, v.MayReadHistory) }
+func (v *visit) maySubscribe(channel string) error { return may(channel, v.MaySubscribe, v.operator) }
+func (v *visit) mayPublish(channel string) error   { return may(channel, v.MayPublish, false) }
+func (v *visit) mayReadHistory(channel string) error {
+	return may(channel, v.MayReadHistory, v.operator)
+}
 
-func may(channel string, permitted func(channel string) error) error {
-	if strings.HasPrefix(channel, reserved) {
+// may judges; own says that the nodes' own channels are no secret.
+func may(channel string, permitted func(channel string) error, own bool) error {
+	if strings.HasPrefix(channel, reserved) && !own {
 		return problem(forbidden, "Channels that begin with %q are the nodes' own: choose another name.", reserved)
 	}
 	return permitted(channel)

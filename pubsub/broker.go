@@ -12,6 +12,8 @@ import (
 //
 // All methods may be called concurrently. After Close they return ErrClosed.
 type Broker interface {
+	Board
+
 	// Publish appends the drafts to their channels' logs, relays them, and
 	// returns one receipt a draft, in order. Drafts of one channel keep their
 	// order. Drafts must be valid (Draft.Validate).

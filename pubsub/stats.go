@@ -3,7 +3,7 @@ package pubsub
 import (
 	"errors"
 
-	"comet/measure"
+	"comet/pubsub/measure"
 )
 
 // Outcome is what became of a message that was to be published.

@@ -35,11 +35,12 @@ type Delivery struct {
 // Subscriber is a place in each of its channels' tails, and nothing more: it
 // has no queue. It is for one goroutine at a time.
 type Subscriber struct {
-	hub    *Hub
-	places []*place
-	woken  chan struct{} // holds a token if a tail has grown since it was last looked at
-	turn   int           // the place to look at first, so that a busy channel does not starve others
-	retry  *backoff
+	hub      *Hub
+	places   []*place
+	observes bool          // see Observe
+	woken    chan struct{} // holds a token if a tail has grown since it was last looked at
+	turn     int           // the place to look at first, so that a busy channel does not starve others
+	retry    *backoff
 }
 
 // place is where a subscriber is in one channel. Until it has joined the tail
@@ -58,14 +59,26 @@ type place struct {
 // subscriber that must be closed. The errors are *InvalidError,
 // ErrUnavailable, ErrClosed, or ctx's cause.
 func (h *Hub) Subscribe(ctx context.Context, starts []Start) (*Subscriber, error) {
+	return h.subscribe(ctx, starts, &Subscriber{})
+}
+
+// Observe is Subscribe for who only looks: Busiest does not count it.
+func (h *Hub) Observe(ctx context.Context, starts []Start) (*Subscriber, error) {
+	return h.subscribe(ctx, starts, &Subscriber{observes: true})
+}
+
+func (h *Hub) subscribe(ctx context.Context, starts []Start, s *Subscriber) (*Subscriber, error) {
 	for _, s := range starts {
 		if err := ValidateChannel(s.Channel); err != nil {
 			return nil, err
 		}
 	}
-	s := &Subscriber{hub: h, woken: make(chan struct{}, 1), retry: newBackoff()}
+	s.hub, s.woken, s.retry = h, make(chan struct{}, 1), newBackoff()
 	for _, start := range starts {
-		s.places = append(s.places, &place{tail: h.acquire(start.Channel), replay: newFollower(start.Channel, &h.options)})
+		p := &place{tail: h.acquire(start.Channel), replay: newFollower(start.Channel, &h.options)}
+		if s.places = append(s.places, p); s.observes {
+			p.tail.observe(1)
+		}
 	}
 	for i, start := range starts {
 		if err := s.enter(ctx, s.places[i], start.From); err != nil {
@@ -289,5 +302,8 @@ func (s *Subscriber) Close() {
 
 func (s *Subscriber) leave(p *place) {
 	p.tail.Unwatch(&p.watch)
+	if s.observes {
+		p.tail.observe(-1)
+	}
 	p.tail.Release()
 }

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"comet/measure"
+	"comet/pubsub/measure"
 )
 
 // timing follows one publish of this node after the other on its way through

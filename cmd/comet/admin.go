@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof" // also adds itself to http.DefaultServeMux, which nothing here serves
+	"strings"
 	"time"
 )
 
@@ -29,7 +30,7 @@ func adminRoutes(n *node, terminate context.CancelCauseFunc, logger *slog.Logger
 		terminate(errTerminated)
 		w.WriteHeader(http.StatusAccepted)
 	})
-	return []adminRoute{
+	return append(viewRoutes(n), []adminRoute{
 		{pattern: "GET /healthz", handler: http.HandlerFunc(healthz), open: true},
 		{pattern: "GET /readyz", handler: http.HandlerFunc(n.readyz), open: true},
 		{pattern: "GET /startupz", handler: http.HandlerFunc(n.readyz), open: true},
@@ -39,7 +40,7 @@ func adminRoutes(n *node, terminate context.CancelCauseFunc, logger *slog.Logger
 		{pattern: "GET /debug/pprof/", handler: http.HandlerFunc(pprof.Index)},
 		{pattern: "GET /debug/pprof/profile", handler: http.HandlerFunc(pprof.Profile)},
 		{pattern: "GET /debug/pprof/trace", handler: http.HandlerFunc(pprof.Trace)},
-	}
+	}...)
 }
 
 // healthz says that the process answers, whatever else is wrong.
@@ -66,10 +67,11 @@ func (n *node) revoke() http.Handler {
 	})
 }
 
-// withToken lets in only who sends token as a bearer; an empty one lets all in.
+// withToken lets in only who sends token as a bearer; with an empty one, who
+// calls this machine by its address.
 func withToken(token string, h http.Handler) http.Handler {
 	if token == "" {
-		return h
+		return byAddress(h)
 	}
 	want := sha256.Sum256([]byte("Bearer " + token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -83,13 +85,30 @@ func withToken(token string, h http.Handler) http.Handler {
 	})
 }
 
+// byAddress lets in only who calls this machine localhost, or by an IP address. A
+// page of anywhere can have its own name lead to 127.0.0.1 (DNS rebinding), and
+// would then be of the same origin to the browser.
+func byAddress(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil {
+			http.Error(w, "without admin.token this is only for who calls it localhost, or by its IP address", http.StatusMisdirectedRequest)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // readiness is the answer of GET /readyz.
 type readiness struct {
 	Ready   bool     `json:"ready"`
 	Reasons []string `json:"reasons,omitempty"` // why not
 }
 
-// readiness asks nobody.
+// readiness is whether the node should get new clients. It asks nobody.
 func (n *node) readiness() (r readiness) {
 	if n.leaving.Load() != nil {
 		r.Reasons = append(r.Reasons, "draining: the node is about to leave")

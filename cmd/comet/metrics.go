@@ -10,8 +10,8 @@ import (
 
 	"comet/gateway"
 	"comet/gateway/conn"
-	"comet/measure"
 	"comet/pubsub"
+	"comet/pubsub/measure"
 	"comet/pubsub/redisbroker"
 )
 

@@ -36,7 +36,7 @@ func runNode(t *testing.T, connections, held int) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := newNode("n", &settings.Settings, broker, l, connections, slog.New(slog.DiscardHandler))
+	n, err := newNode("n", &settings.Settings, broker, l, connections, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"comet/config"
 	"comet/gateway"
 	"comet/gateway/conn"
+	"comet/gateway/nodes"
 	"comet/pubsub"
 )
 
@@ -30,6 +31,7 @@ type node struct {
 	hub       *pubsub.Hub
 	parker    *conn.Parker
 	gateway   *gateway.Gateway
+	heart     *nodes.Heart
 	listener  *conn.Listener
 	server    *http.Server
 	encrypted bool // server.TLSConfig does not tell: net/http sets one anyway
@@ -47,8 +49,8 @@ type node struct {
 func connectionLimit(nodes int) int { return conn.DescriptorLimit() / 20 * 19 / nodes }
 
 // newNode makes a node that serves on l, at most limit connections, once run.
-// It takes over b and l.
-func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, limit int, logger *slog.Logger) (*node, error) {
+// admin is where it serves operators, or empty. It takes over b and l.
+func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, limit int, admin string, logger *slog.Logger) (*node, error) {
 	logger = logger.With("node", name)
 	who, err := newAccess(s, logger)
 	if err != nil {
@@ -91,7 +93,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	if encryption == nil {
 		parker.Guard(listener, g.Door())
 	}
-	return &node{
+	n := &node{
 		most: s.Limits.Connections, drain: s.Drain, logger: logger, access: who, hooks: application, encrypted: encryption != nil,
 		name: name, broker: b, hub: hub, parker: parker, gateway: g,
 		listener: listener,
@@ -103,7 +105,9 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 			TLSConfig:         encryption,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},
-	}, nil
+	}
+	n.heart = newHeart(n, admin, logger)
+	return n, nil
 }
 
 // url is where the node serves.
@@ -122,6 +126,7 @@ func (n *node) run(ctx context.Context) error {
 	var chores sync.WaitGroup
 	chores.Go(func() { n.access.run(life) })
 	chores.Go(func() { n.gateway.FollowRevocations(life) })
+	chores.Go(func() { n.heart.Run(life) })
 	served := make(chan error, 2)
 	go func() { served <- n.accept() }()
 	go func() { served <- n.server.Serve(n.listener.Back()) }()

@@ -259,15 +259,16 @@ func (p *Parker) unjoin(q *parked) {
 	}
 }
 
-// useFeed finds or makes a feed. Each use needs a releaseFeed.
+// useFeed finds or makes a feed. Each use needs a releaseFeed, and is a hold on
+// the channel, so that the hub knows how many subscribers that has.
 func (p *Parker) useFeed(key feedKey) *feed {
+	key.channel.Share()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.feeds[key]
 	if f == nil {
 		f = &feed{key: key, shards: make([]*shard, len(p.writers))}
 		p.feeds[key] = f
-		key.channel.Share()
 		f.mu.Lock()
 		f.next = key.channel.Watch(&f.watch, f)
 		f.mu.Unlock()
@@ -286,8 +287,8 @@ func (p *Parker) releaseFeed(f *feed) {
 	p.mu.Unlock()
 	if last {
 		f.key.channel.Unwatch(&f.watch)
-		f.key.channel.Release()
 	}
+	f.key.channel.Release()
 }
 
 // takeOver returns a descriptor of the connection that is ours alone; the

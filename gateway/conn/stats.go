@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"comet/gateway/wire"
-	"comet/measure"
 	"comet/pubsub"
+	"comet/pubsub/measure"
 )
 
 // Transport is how messages come to a client.

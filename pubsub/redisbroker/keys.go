@@ -30,6 +30,16 @@ func (k keys) probe(unique uint64, n int) string {
 func (k keys) lives() string        { return k.prefix + ":lives" }
 func (k keys) livesAt(n int) string { return fmt.Sprintf("%s:{%d}:lives", k.prefix, n) }
 
+// board is the keys of the board, all in one slot, as announce.lua and nodes.lua
+// have them. Each expires when no node announces any more.
+func (k keys) board() []string {
+	names := []string{"alive", "reports", "channels", "asked"}
+	for i, name := range names {
+		names[i] = k.prefix + ":{comet.nodes}:" + name
+	}
+	return names
+}
+
 // check is a key, and a pub/sub channel, that nothing is in: see check.lua.
 func (k keys) check() string { return k.prefix + ":check" }
 

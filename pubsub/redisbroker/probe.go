@@ -77,6 +77,7 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 	b := p.link.broker
 	p.number++
 	number := strconv.FormatUint(p.number, 10)
+	sent := time.Now()
 	switch gen, err := p.publish(ctx, timeout, number); {
 	case err != nil:
 		b.health.unsent(p.link.key, err)
@@ -94,7 +95,7 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 		case got := <-p.echo:
 			if got == number {
 				p.heardAt = time.Now()
-				b.health.heard(p.link.key)
+				b.health.heard(p.link.key, p.heardAt.Sub(sent))
 				return nil
 			}
 		case <-late.C:

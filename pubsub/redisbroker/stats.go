@@ -7,8 +7,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"comet/measure"
 	"comet/pubsub"
+	"comet/pubsub/measure"
 )
 
 // Operation is what Redis was asked to do.
