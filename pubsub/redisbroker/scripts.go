@@ -22,12 +22,18 @@ var (
 	probeLua string
 	//go:embed life.lua
 	lifeLua string
+	//go:embed hold.lua
+	holdLua string
+	//go:embed members.lua
+	membersLua string
 
 	publishScript = newScript(generationLua + publishLua)
 	readScript    = newScript(generationLua + readLua)
 	checkScript   = newScript(generationLua + checkLua)
 	probeScript   = newScript(generationLua + probeLua)
 	lifeScript    = newScript(generationLua + lifeLua)
+	holdScript    = newScript(generationLua + holdLua)
+	membersScript = newScript(generationLua + membersLua)
 )
 
 // script is a Lua script with its text, for servers that do not have it yet.
