@@ -128,7 +128,7 @@ func openToAll() *auth.Authenticator {
 	if err != nil {
 		panic(err)
 	}
-	a, err := auth.New(auth.Options{Anonymous: auth.Permissions{Subscribe: all, Publish: all, Presence: all}})
+	a, err := auth.New(auth.Options{Anonymous: auth.Permissions{Subscribe: all, Publish: all}})
 	if err != nil {
 		panic(err)
 	}
