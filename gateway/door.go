@@ -30,9 +30,9 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		return next, false
 	}
 	next.Format = formatOf(r, p)
-	v, ok := g.enterAtOnce(r, p, &next)
+	v, channels, ok := g.enterAtOnce(r, p, &next)
 	if ok {
-		next.Ended = g.streamed(v, next.Format)
+		next.Ended = g.present(v, channels, g.streamed(v, next.Format))
 	}
 	return next, ok
 }
@@ -50,35 +50,35 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if next.Wait == 0 {
 		return next, false
 	}
-	v, ok := g.enterAtOnce(r, p, &next)
+	v, channels, ok := g.enterAtOnce(r, p, &next)
 	if ok {
-		next.Ended = g.releaser(v.client)
+		next.Ended = g.present(v, channels, g.releaser(v.client))
 	}
 	return next, ok
 }
 
 // enterAtOnce attaches what r asks for, all of it or nothing.
-func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (v *visit, ok bool) {
+func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (v *visit, channels []string, ok bool) {
 	visitor, ok := g.letInAtOnce(r)
 	if !ok {
-		return nil, false
+		return nil, nil, false
 	}
 	v = &visitor
 	channels, starts, err := g.startsOf(r, p, v)
 	if err != nil || g.admit(v.client) != nil {
-		return nil, false
+		return nil, nil, false
 	}
 	if !g.askAtOnce(v, channels) || !g.attach(channels, starts, next) || g.options.Limiter.Request(v.client) != nil {
 		next.Release()
 		g.release(v.client)
-		return nil, false
+		return nil, nil, false
 	}
 	next.Session = g.session(v)
 	if g.corsHeader != nil {
 		next.Header = g.corsHeader(r)
 		next.Header[nodeHeader] = []string{g.options.Node}
 	}
-	return v, true
+	return v, channels, true
 }
 
 // attach opens the channels at their starts, if nothing has to be waited for.

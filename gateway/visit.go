@@ -68,6 +68,7 @@ const reserved = "comet."
 func (v *visit) maySubscribe(channel string) error   { return may(channel, v.MaySubscribe) }
 func (v *visit) mayPublish(channel string) error     { return may(channel, v.MayPublish) }
 func (v *visit) mayReadHistory(channel string) error { return may(channel, v.MayReadHistory) }
+func (v *visit) maySeePresence(channel string) error { return may(channel, v.MaySeePresence) }
 
 func may(channel string, permitted func(channel string) error) error {
 	if strings.HasPrefix(channel, reserved) {

@@ -21,17 +21,21 @@ const MaxInfoBytes = 1 << 10
 //	{"user":"alice","info":{…},"since":"2026-01-02T03:04:05.678Z"}
 type Member struct {
 	User  string          `json:"user"`           // 1 to 255 bytes of UTF-8 without control characters
-	Info  json.RawMessage `json:"info,omitempty"` // at most MaxInfoBytes of JSON; nil: none
+	Info  json.RawMessage `json:"info,omitempty"` // at most MaxInfoBytes, as CompactJSON makes it; nil: none
 	Since time.Time       `json:"since,omitzero"` // when they came, by the broker's clock, to the millisecond
 }
 
 // Data is the Data of the messages that tell of m.
 func (m *Member) Data() []byte {
-	data, err := json.Marshal(Member{User: m.User, Info: m.Info})
+	user, err := TextData(m.User)
 	if err != nil {
-		panic(err) // Info is JSON
+		user = []byte(`""`) // it is UTF-8, see User
 	}
-	return data
+	b := append([]byte(`{"user":`), user...)
+	if m.Info != nil {
+		b = append(append(b, `,"info":`...), m.Info...)
+	}
+	return append(b, '}')
 }
 
 // Holding is what one node says of one channel's presence: who has come and
