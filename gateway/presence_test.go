@@ -87,23 +87,23 @@ func TestPresence(t *testing.T) {
 	overEach(t, present(t), func(t *testing.T, c *cluster) {
 		watcher := c.open(channels("c"), bearer(keyText)...)
 		watcher.want("ready")
-		alice := map[string]string{"name": "Alice <3"}
+		alice := map[string]string{"name": "Alice é"}
 		tabs := []*stream{
 			c.open(channels("c"), as(t, "alice", alice)...),
 			c.open(channels("c", "d"), as(t, "alice", alice)...),
 			c.open(channels("c"), append(as(t, "alice", alice), "Accept", "application/x-ndjson")...),
 		}
 		c.open(channels("d"), as(t, "bob", nil)...)
-		watcher.wantWho(`+alice{"name":"Alice <3"}`)
+		watcher.wantWho(`+alice{"name":"Alice é"}`)
 		began := time.Now().Add(-time.Minute)
 		page := c.awaitPresence("alice")
-		if m := page.Users[0]; string(m.Info) != `{"name":"Alice <3"}` || m.Since.Before(began) || page.Next != "" {
+		if m := page.Users[0]; string(m.Info) != `{"name":"Alice é"}` || m.Since.Before(began) || page.Next != "" {
 			t.Errorf("got %+v", page)
 		}
 		for _, tab := range tabs {
 			tab.leave()
 		}
-		watcher.wantWho(`-alice{"name":"Alice <3"}`)
+		watcher.wantWho(`-alice{"name":"Alice é"}`)
 		c.awaitPresence()
 	})
 }
