@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"comet/gateway/conn"
+	"comet/gateway/hook"
 	"comet/gateway/wire"
 	"comet/pubsub"
 )
@@ -17,7 +18,11 @@ func (g *Gateway) presence(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := visitOf(r).maySeePresence(channel); err != nil {
+	v := visitOf(r)
+	if err := v.maySeePresence(channel); err != nil {
+		return err
+	}
+	if err := g.ask(r.Context(), v, hook.Subscribe, channel); err != nil {
 		return err
 	}
 	p, err := parametersOf(r)
