@@ -30,14 +30,14 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		return next, false
 	}
 	next.Format = formatOf(r, p)
-	v, starts, ok := g.enterAtOnce(r, p, &next)
+	a, ok := g.enterAtOnce(r, p, &next)
 	if ok {
 		transport := conn.TransportOf(next.Format)
 		next.Began = func() {
-			g.streamBegan(v, transport)
-			g.options.Hub.Attached(starts)
+			g.streamBegan(a.visit, transport)
+			g.options.Hub.Attached(a.starts)
 		}
-		next.Ended = g.streamOver(v, transport)
+		next.Ended = g.present(a.visit, a.channels, g.streamOver(a.visit, transport))
 	}
 	return next, ok
 }
@@ -55,39 +55,46 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if next.Wait == 0 {
 		return next, false
 	}
-	v, starts, ok := g.enterAtOnce(r, p, &next)
+	a, ok := g.enterAtOnce(r, p, &next)
 	if ok {
 		next.Began = func() {
 			g.counts.connects[conn.OverPoll].Add(1)
-			g.options.Hub.Attached(starts)
+			g.options.Hub.Attached(a.starts)
 		}
-		next.Ended = g.over(conn.OverPoll, v.client)
+		next.Ended = g.present(a.visit, a.channels, g.over(conn.OverPoll, a.client))
 	}
 	return next, ok
 }
 
+// arrival is a visit that was let in at the door.
+type arrival struct {
+	*visit
+	channels []string
+	starts   []pubsub.Start
+}
+
 // enterAtOnce attaches what r asks for, all of it or nothing.
-func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (v *visit, starts []pubsub.Start, ok bool) {
+func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (a arrival, ok bool) {
 	visitor, ok := g.letInAtOnce(r)
 	if !ok {
-		return nil, nil, false
+		return a, false
 	}
-	v = &visitor
+	v := &visitor
 	channels, starts, err := g.startsOf(r, p, v)
 	if err != nil || g.admit(v.client) != nil {
-		return nil, nil, false
+		return a, false
 	}
 	if !g.askAtOnce(v, channels) || !g.attach(channels, starts, next) || g.options.Limiter.Request(v.client) != nil {
 		next.Release()
 		g.release(v.client)
-		return nil, nil, false
+		return a, false
 	}
 	next.Session = g.session(v)
 	if g.corsHeader != nil {
 		next.Header = g.corsHeader(r)
 		next.Header[nodeHeader] = []string{g.options.Node}
 	}
-	return v, starts, true
+	return arrival{v, channels, starts}, true
 }
 
 // attach opens the channels at their starts, if nothing has to be waited for.

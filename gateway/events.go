@@ -30,7 +30,7 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		Format:     format,
 		Node:       g.options.Node,
 		Session:    s.session,
-		Ended:      g.streamOver(s.visit, transport),
+		Ended:      g.present(s.visit, s.channels, g.streamOver(s.visit, transport)),
 	})
 	return nil
 }

@@ -38,6 +38,7 @@ type Options struct {
 	Origins        []string            // see limit.CORS
 	Asker          *hook.Asker         // is asked on top of Auth; default: nobody is
 	Events         *hook.Events        // is told of streams; default: nobody is
+	Presence       *pubsub.Presence    // of users with streams and waiting polls; default: no channel has any
 
 	Holder Holder       // of event streams; default: conn.Portable
 	Logger *slog.Logger // default: none

@@ -23,12 +23,16 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer s.cancel()
 	g.counts.connects[conn.OverPoll].Add(1)
+	ended := g.over(conn.OverPoll, s.visit.client)
+	if wait > 0 { // else it only looks in
+		ended = g.present(s.visit, s.channels, ended)
+	}
 	return g.options.Holder.HoldPoll(w, s.request, &conn.Poll{
 		Subscriber: s.subscriber,
 		Cursors:    s.cursors,
 		Wait:       wait,
 		Session:    s.session,
-		Ended:      g.over(conn.OverPoll, s.visit.client),
+		Ended:      ended,
 		Again:      g.pollAtOnce,
 	})
 }

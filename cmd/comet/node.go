@@ -29,6 +29,7 @@ type node struct {
 	name      string
 	broker    pubsub.Broker
 	hub       *pubsub.Hub
+	presence  *pubsub.Presence // nil: no channel has any
 	parker    *conn.Parker
 	gateway   *gateway.Gateway
 	heart     *nodes.Heart
@@ -72,10 +73,17 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	if application.events != nil {
 		about.Opened, about.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
 	}
+	presence, err := newPresence(s, b, logger)
+	if err != nil {
+		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
+	}
+	if presence != nil {
+		about.Opened, about.Closed = both(about.Opened, presence.Opened), both(about.Closed, presence.Closed)
+	}
 	hub := pubsub.NewHub(b, about)
 	o := who.options
 	o.Asker, o.Events = application.asker, application.events
-	o.Hub, o.Node, o.Holder, o.Logger = hub, name, parker, logger
+	o.Hub, o.Presence, o.Node, o.Holder, o.Logger = hub, presence, name, parker, logger
 	o.Heartbeat, o.MaxAge = s.HTTP.Heartbeat, s.HTTP.MaxAge
 	o.Limits = gateway.Limits{
 		Message:     int(s.Limits.Message),
@@ -86,6 +94,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	}
 	g, err := gateway.New(o)
 	if err != nil {
+		closePresence(presence)
 		hub.Close()
 		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
 	}
@@ -95,7 +104,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	}
 	n := &node{
 		most: s.Limits.Connections, drain: s.Drain, logger: logger, access: who, hooks: application, encrypted: encryption != nil,
-		name: name, broker: b, hub: hub, parker: parker, gateway: g,
+		name: name, broker: b, hub: hub, presence: presence, parker: parker, gateway: g,
 		listener: listener,
 		server: &http.Server{
 			Handler:           g,
@@ -146,6 +155,7 @@ func (n *node) run(ctx context.Context) error {
 	die()
 	chores.Wait()
 	err = errors.Join(err, n.parker.Close())
+	closePresence(n.presence)
 	n.hub.Close()
 	err = errors.Join(err, n.hooks.close(context.WithoutCancel(ctx)))
 	return errors.Join(err, n.broker.Close())
