@@ -21,8 +21,8 @@ type told struct {
 	all []string
 }
 
-func (t *told) Subscribed(string) {}
-func (t *told) Lost(time.Time, ...string)    {}
+func (t *told) Subscribed(string)         {}
+func (t *told) Lost(time.Time, ...string) {}
 
 func (t *told) Received(m *pubsub.Message) {
 	var member pubsub.Member
