@@ -64,11 +64,11 @@ func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (
 		return nil, false
 	}
 	v = &visitor
-	channels, starts, err := g.startsOf(r, p, v)
+	asked, err := g.askedBy(r, p, v)
 	if err != nil || g.admit(v.client) != nil {
 		return nil, false
 	}
-	if !g.askAtOnce(v, channels) || !g.attach(channels, starts, next) || g.options.Limiter.Request(v.client) != nil {
+	if !g.askAtOnce(v, asked.channels) || !g.attach(asked, next) || g.options.Limiter.Request(v.client) != nil {
 		next.Release()
 		g.release(v.client)
 		return nil, false
@@ -82,9 +82,9 @@ func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (
 }
 
 // attach opens the channels at their starts, if nothing has to be waited for.
-func (g *Gateway) attach(channels []string, starts []pubsub.Start, next *conn.Next) bool {
-	at := make([]pubsub.Cursor, len(starts))
-	for i, start := range starts {
+func (g *Gateway) attach(asked *asked, next *conn.Next) bool {
+	at := make([]pubsub.Cursor, len(asked.channels))
+	for i, start := range asked.starts() {
 		c, place, cursor, ok := g.options.Hub.Attach(start)
 		if !ok {
 			return false
@@ -92,7 +92,7 @@ func (g *Gateway) attach(channels []string, starts []pubsub.Start, next *conn.Ne
 		at[i] = cursor
 		next.Channels, next.Places = append(next.Channels, c), append(next.Places, place)
 	}
-	next.Cursors = pubsub.NewCursorSet(channels, at)
+	next.Cursors = asked.cursors(at)
 	return true
 }
 
