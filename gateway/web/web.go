@@ -1,5 +1,6 @@
-// Package web is the chat page: static files, embedded, that speak to the
-// node they came from through the HTTP interface that everyone else uses.
+// Package web is the chat page, and the JavaScript client: static files,
+// embedded. The page speaks to the node it came from through the HTTP interface
+// that everyone else uses.
 package web
 
 import (
@@ -20,6 +21,10 @@ var (
 	chatJS []byte
 	//go:embed static/favicon.svg
 	faviconSVG []byte
+	//go:embed cometjs/comet.js
+	cometJS []byte
+	//go:embed cometjs/comet.d.ts
+	cometTypes []byte
 )
 
 // policy lets the page load and talk to its own origin and nothing else, so
@@ -28,7 +33,8 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // Handler serves the page at `/` and what it needs at `/chat.css`, `/chat.js`
-// and `/favicon.svg`, to GET and HEAD. Each answer has an ETag and is to be
+// and `/favicon.svg`, and the client at `/comet.js` with its types at
+// `/comet.d.ts`, which pages of every origin may load, to GET and HEAD. Each answer has an ETag and is to be
 // revalidated, so a new build shows at the next load. Any other path is a 404
 // and any other method a 405, both in plain text: a router that answers with
 // problem documents sends only these paths and methods here.
@@ -38,7 +44,19 @@ func Handler() http.Handler {
 	mux.Handle("GET /chat.css", newFile("text/css; charset=utf-8", chatCSS))
 	mux.Handle("GET /chat.js", newFile("text/javascript; charset=utf-8", chatJS))
 	mux.Handle("GET /favicon.svg", newFile("image/svg+xml", faviconSVG))
+	mux.Handle("GET /comet.js", public(newFile("text/javascript; charset=utf-8", cometJS)))
+	mux.Handle("GET /comet.d.ts", public(newFile("text/plain; charset=utf-8", cometTypes)))
 	return mux
+}
+
+// public lets pages of all origins load what has no secrets: a module from
+// another origin needs that (https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-single-module-script).
+func public(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+		h.ServeHTTP(w, r)
+	})
 }
 
 // file is one embedded file. The content type is given, not guessed: what the

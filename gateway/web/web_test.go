@@ -21,6 +21,8 @@ var files = []struct {
 	{"/chat.css", "text/css; charset=utf-8", chatCSS},
 	{"/chat.js", "text/javascript; charset=utf-8", chatJS},
 	{"/favicon.svg", "image/svg+xml", faviconSVG},
+	{"/comet.js", "text/javascript; charset=utf-8", cometJS},
+	{"/comet.d.ts", "text/plain; charset=utf-8", cometTypes},
 }
 
 func serve(t *testing.T, method, path string, header ...string) *httptest.ResponseRecorder {
