@@ -1,121 +1,92 @@
-// The JavaScript client of Comet, for browsers and Node 20. comet.d.ts has its
-// interface, docs/clients.md how it works.
-//
-// A Line is a connection. A Pool has the lines of all tabs that share: the tab
-// that holds a lock leads, and relays what comes. A Subscription has its own
-// cursor in each channel. What they pass on are items: [channel, name, data,
-// cursor behind it, where the channel began]. The names are those of events, and
-// `at`, which only moves the cursor.
+// The JavaScript client of Comet, for browsers and Node. comet.d.ts has its
+// interface; docs/clients.md says how it works, and what places and items are.
 
-const CHANNELS = 64; // of one line
-const QUEUE = 1000; // items that wait for a loop, or for who catches up
-const OUTBOX = 1000; // messages that wait to be published
-const TRIES = 240_000; // ms; the server knows an idempotency key for 5 minutes
-const PATIENCE = 5000; // ms, for what comes at once unless a proxy keeps it
-const POLLS = 600_000; // ms, until a stream is tried where one was kept
-const AGAIN = 'again', LATE = 'late'; // why a line cuts its connection
+const LIMIT = 1000; // messages that wait to be published, or for a loop
+const CHANNELS = 64; // of one connection
+const PATIENCE = 5000; // ms, for what comes at once unless a proxy holds it back
+const AGAIN = 'again', LATE = 'late'; // why a connection is cut
 
 const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join('-');
-const final = ({ status }) => status >= 400 && status < 500 && status !== 408 && status !== 429;
+const pathOf = (channel) => `/v1/channels/${encodeURIComponent(channel)}/`;
 const offline = () => globalThis.navigator?.onLine === false;
+const final = ({ status }) => status >= 400 && status < 500 && status !== 408 && status !== 429;
 
-/** Full jitter, so that clients that failed together do not return together. */
+/** Full jitter: who failed together shall not return together. */
 const backoff = (failures, asked = 0) =>
   Math.max(asked * (1 + Math.random() / 4), Math.random() * Math.min(30_000, 1000 * 2 ** failures));
 
-// What waits is called when the network is back, or somebody looks.
-const waiting = new Set();
-const wake = () => waiting.forEach((fn) => fn());
-globalThis.addEventListener?.('online', wake);
-globalThis.addEventListener?.('offline', wake);
-globalThis.document?.addEventListener('visibilitychange', () => document.hidden || wake());
+// Called when the network comes or goes, or somebody looks at the page.
+const sleepers = new Set();
+const wake = () => sleepers.forEach((fn) => fn());
+for (const event of ['online', 'offline', 'pageshow']) globalThis.addEventListener?.(event, wake);
+globalThis.document?.addEventListener('visibilitychange', wake);
 
 async function pause(ms) {
   let timer, end;
   await new Promise((resolve) => {
-    waiting.add(end = resolve);
+    sleepers.add(end = resolve);
     timer = setTimeout(end, ms);
   });
-  waiting.delete(end);
+  sleepers.delete(end);
   clearTimeout(timer);
 }
 
-/** A problem that the server answered with: status, type, detail. */
 export class CometError extends Error {
-  constructor(problem) {
-    super(problem.detail);
-    Object.assign(this, problem);
-  }
+  constructor(problem) { Object.assign(super(problem.detail), problem); }
 }
 
-/** Reads text/event-stream: a function of its next piece that gives the events which end there. */
+/** Reads what Comet sends as text/event-stream, in any pieces; gives the events that end in each. */
 export function eventReader() {
-  let rest = '', id, event = {};
+  let rest = '';
   return (text) => {
-    const events = [], lines = (rest + text).split(/\r\n|\n|\r(?!$)/); // a last CR may be half a CRLF
-    rest = lines.pop();
-    for (const line of lines) {
-      const [, field, value] = /^([^:]*):? ?(.*)/s.exec(line);
-      if (field === 'id') id = value;
-      else if (field === 'data' && 'data' in event) event.data += `\n${value}`;
-      else if (line) event[field] = value;
-      else {
-        if ('data' in event) events.push({ ...event, id });
-        event = {};
-      }
-    }
-    if (rest.length + (event.data?.length ?? 0) > 8 << 20) throw new Error('an event is over 8 MiB');
-    return events;
+    const blocks = (rest + text).split('\n\n');
+    rest = blocks.pop();
+    if (rest.length > 8 << 20) throw new Error('an event is over 8 MiB');
+    return blocks.map((block) => Object.fromEntries(block.split('\n').map((line) => line.split(/: ?(.*)/s))))
+      .filter(({ data }) => data);
   };
 }
 
 export class Comet {
   #url; #token; #pool;
-  #outbox = new Map(); // channel → its last message's promise
-  #unsent = 0;
+  #outbox = new Map(); // channel → its last message
+  #waiting = 0;
 
   constructor(url = '/', options) {
     this.#url = new URL(url, globalThis.location?.href).href.replace(/\/$/, '');
     this.options = { heartbeat: 25_000, transport: 'auto', credentials: 'omit', share: true, ...options };
   }
 
-  subscribe(channels, options = {}) {
-    return new Subscription(this, [channels].flat(), options);
-  }
+  subscribe(channels, options = {}) { return new Subscription(() => this.#pool ??= new Pool(this, this.#url), [channels].flat(), options); }
 
-  async publish(channel, data, { type, ephemeral, key } = {}) {
+  async publish(channel, data, { type = 'message', ephemeral = false, key } = {}) {
     const body = JSON.stringify(data);
-    if (body === undefined) throw new TypeError('data has no JSON');
-    if (this.#unsent === OUTBOX) throw new Error(`${OUTBOX} messages wait to be published: await some`);
+    if (!body) throw new TypeError('data has no JSON');
+    if (this.#waiting >= LIMIT) throw new Error(`${LIMIT} messages wait to be published`);
     const headers = { 'Content-Type': 'application/json', ...!ephemeral && { 'Idempotency-Key': key ?? randomKey() } };
-    const query = new URLSearchParams({ ...type && { type }, ...ephemeral && { ephemeral } });
-    const before = this.#outbox.get(channel);
-    const send = async () => {
-      await before?.catch(() => {});
-      return this.#send(`${pathOf(channel)}messages?${query}`, { method: 'POST', headers, body }, ephemeral);
-    };
-    this.#unsent++;
-    const sent = send();
+    const send = () => this.#send(`${pathOf(channel)}messages?${new URLSearchParams({ type, ephemeral })}`, { method: 'POST', headers, body }, ephemeral);
+    const sent = Promise.resolve(this.#outbox.get(channel)).then(send, send);
     this.#outbox.set(channel, sent);
+    this.#waiting++;
     try {
       const receipt = await sent;
       return { ...receipt, duplicate: receipt.duplicate && !!key }; // of its own first try it is none
     } finally {
-      this.#unsent--;
+      this.#waiting--;
       if (this.#outbox.get(channel) === sent) this.#outbox.delete(channel);
     }
   }
 
-  /** Tries until it is answered for good; what has no key, once. */
+  /** Tries again for 4 minutes, as the server knows a key for 5; what has no key it tries once. */
   async #send(path, init, once) {
-    for (let failures = 0, began; ; failures++) {
+    for (let failures = 0, began; ;) {
       while (offline() && !once) await pause(60_000);
       began ??= Date.now();
       try {
         return await this.#json(path, { ...init, signal: AbortSignal.timeout(15_000) });
       } catch (error) {
-        if (once || final(error) || Date.now() - began > TRIES) throw error;
-        await pause(backoff(failures, error.wait));
+        if (once || final(error) || Date.now() - began > 240_000) throw error;
+        await pause(backoff(failures++, error.wait));
       }
     }
   }
@@ -124,23 +95,26 @@ export class Comet {
 
   presence(channel) { return this.#json(`${pathOf(channel)}presence`); }
 
-  close() { this.#pool?.close(); }
+  close() {
+    this.#pool?.close();
+    this.#pool = undefined;
+  }
 
   async #json(...request) { return (await this.request(...request)).json(); }
 
-  /** A good answer. A token that is refused is renewed, once. */
+  /** A good answer. A refused token is renewed, once. */
   async request(path, init, renewed) {
-    const token = await this.token();
+    const token = await this.token(), { credentials } = this.options;
     const headers = { ...init?.headers, ...token && { Authorization: `Bearer ${token}` } };
-    const response = await fetch(this.#url + path, { credentials: this.options.credentials, cache: 'no-store', ...init, headers });
-    if (response.ok) return response;
-    const { status } = response;
+    const response = await fetch(this.#url + path, { credentials, cache: 'no-store', ...init, headers });
+    const { ok, status } = response;
+    if (ok) return response;
     const problem = await response.json().catch(() => {});
     if (status === 401 && token && !renewed && await this.token(token) !== token) return this.request(path, init, true);
-    throw new CometError({ detail: `the server answered ${status}`, ...problem, status, wait: Math.min(300, response.headers.get('Retry-After')) * 1000 || 0 });
+    throw new CometError({ detail: `the server answered ${status}`, ...problem, status, wait: response.headers.get('Retry-After') * 1000 || 0 });
   }
 
-  /** The token; another, if there is one, for a refused one. */
+  /** The token; another one, if there is, for one that was refused. */
   async token(refused) {
     const known = this.#token ??= this.#ask();
     if (refused && await known === refused && this.#token === known) this.#token = this.#ask();
@@ -149,67 +123,48 @@ export class Comet {
 
   async #ask() {
     const { token } = this.options;
-    for (let failures = 0; ; failures++) {
+    for (let failures = 0; ;) {
       try {
-        return await (typeof token === 'function' ? token() : token);
+        return await (token?.call ? token() : token);
       } catch (error) {
         console.warn('comet: no token:', error);
-        await pause(backoff(failures));
+        await pause(backoff(failures++));
       }
     }
   }
-
-  get pool() { return this.#pool ??= new Pool(this, () => { this.#pool = undefined; }); }
-
-  /** What tabs must have in common to share: the server, and whose token it is. Undefined: they do not. */
-  async shared() {
-    const { share, credentials } = this.options;
-    if (!share || !globalThis.location || !navigator.locks) return;
-    if (share !== true) return `comet ${this.#url} ${share}`;
-    if (credentials === 'omit') return `comet ${this.#url} ${claims(await this.token())}`; // else a cookie may say who it is
-  }
 }
 
-const pathOf = (channel) => `/v1/channels/${encodeURIComponent(channel)}/`;
-
-/** What a token says, without what differs from one to the next of the same user. */
-function claims(token) {
-  try {
-    const said = JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')));
-    return JSON.stringify({ ...said, iat: 0, exp: 0, nbf: 0, jti: 0 });
-  } catch { return token; }
-}
-
-/** A connection that comes back as long as it has channels. Its owner has take(items) and refused(error, channels). */
+/** A connection, as long as it has channels. Its owner has take(items) and refused(error, channels). */
 class Line {
-  at = new Map(); // channel → cursor, or where to begin
-  ready;
-  #comet; #owner; #running; #timer; #heard; #pollUntil = 0;
+  at = new Map(); // channel → its cursor, or where it begins
+  ready; #comet; #owner; #running; #timer; #heard;
   #control = new AbortController();
+  #pollsUntil = 0;
 
   constructor(comet, owner) {
     this.#comet = comet;
     this.#owner = owner;
+    if (comet.options.transport === 'poll') this.#pollsUntil = Infinity;
   }
 
   add(starts) {
     for (const [channel, start] of starts) this.at.set(channel, start);
-    this.reopen();
+    this.#reopen();
     this.#running ??= this.#run();
   }
 
-  /** What comes of the channel is left out at once, and not asked for soon. */
+  /** Leaves the channel out; the server hears of it soon. */
   drop(channel) {
-    if (this.at.delete(channel) && this.at.size) setTimeout(() => this.reopen(), PATIENCE);
-    else if (!this.at.size) this.reopen();
+    this.at.delete(channel);
+    setTimeout(() => this.#reopen(), this.at.size && PATIENCE);
   }
 
   close() {
     this.at.clear();
-    this.reopen();
+    this.#reopen();
   }
 
-  reopen() {
+  #reopen() {
     this.#control.abort(AGAIN);
     wake();
   }
@@ -217,41 +172,32 @@ class Line {
   async #run() {
     const { heartbeat, transport } = this.#comet.options;
     const check = () => (offline() || Date.now() - this.#heard > 1.2 * heartbeat) && this.#control.abort(LATE);
-    waiting.add(check);
+    sleepers.add(check);
     for (let failures = 0; this.at.size;) {
-      const { signal } = this.#control = new AbortController();
-      const polls = this.#polling();
-      let asked, error;
+      const { signal } = this.#control = new AbortController(), polls = Date.now() < this.#pollsUntil;
+      let asked, error = {};
       this.ready = undefined;
       try {
-        for await (const items of polls ? this.#polls(signal) : this.#stream(signal)) {
-          signal.throwIfAborted();
-          asked = this.#bring(items);
-        }
+        for await (const items of polls ? this.#polls(signal) : this.#stream(signal)) asked = this.#bring(items, signal);
       } catch (e) { error = e; }
       clearTimeout(this.#timer);
       if (signal.reason === AGAIN) continue;
-      if (error && final(error)) {
-        const named = error.channels ?? [...this.at.keys()];
-        named.forEach((channel) => this.at.delete(channel));
-        this.#owner.refused(error, named);
-      } else if (signal.reason === LATE && !this.ready && !offline() && !polls && transport === 'auto') {
-        this.#pollUntil = Date.now() + POLLS;
+      if (final(error)) {
+        const { channels = [...this.at.keys()] } = error;
+        for (const channel of channels) this.at.delete(channel);
+        this.#owner.refused(error, channels);
+      } else if (signal.reason === LATE && !this.ready && !polls && !offline() && transport === 'auto') {
+        this.#pollsUntil = Date.now() + 600_000;
       } else {
         if (this.ready) failures = 0;
         this.ready = undefined;
         this.#control.abort();
         this.#owner.take(this.#all('lost'));
-        await pause(backoff(failures++, asked ?? error?.wait));
+        await pause(backoff(failures++, asked ?? error.wait));
       }
     }
-    waiting.delete(check);
+    sleepers.delete(check);
     this.#running = undefined;
-  }
-
-  #polling() {
-    const { transport } = this.#comet.options;
-    return transport === 'poll' || transport === 'auto' && Date.now() < this.#pollUntil;
   }
 
   /** Cuts the connection unless something comes in time. */
@@ -263,36 +209,48 @@ class Line {
 
   #all(name, data) { return [...this.at.keys()].map((channel) => [channel, name, data]); }
 
-  /** Hands on what is still wanted; the result is when to come back, if the server says so. */
-  #bring(items) {
-    items = items.filter(([channel]) => this.at.has(channel));
+  /** Hands on what is still wanted, and tells when the server wants us back. */
+  #bring(items, signal) {
+    signal.throwIfAborted();
     let asked;
-    for (const [channel, name, data, cursor] of items) {
+    items = items.filter(([channel, name, data, cursor]) => {
+      if (!this.at.has(channel)) return false;
       if (cursor) this.at.set(channel, cursor);
       if (name === 'ready') this.ready = data;
-      if (name === 'bye') asked = data.retry;
-    }
+      asked ??= data.retry;
+      return true;
+    });
     this.#owner.take(items);
     return asked;
   }
 
+  #get(path, wait, init) {
+    this.#within(wait + 2 * PATIENCE);
+    const search = new URLSearchParams();
+    for (const [channel, start] of this.at) { // a number: so many of the last messages
+      search.append('channel', channel);
+      search.append('cursor', start > 0 ? '' : start);
+      search.append('last', start > 0 ? start : '');
+    }
+    return this.#comet.request(`${path}${search}`, init);
+  }
+
   async *#stream(signal) {
-    const starts = new Map(this.at), [first] = starts.keys();
-    this.#within(2 * PATIENCE);
-    const response = await this.#comet.request(`/v1/events?${query(starts)}`, { signal, headers: { Accept: 'text/event-stream' } });
-    const read = eventReader(), decoder = new TextDecoder(), reader = response.body.getReader();
+    const starts = [...this.at];
+    const { body } = await this.#get('/v1/events?', 0, { signal, headers: { Accept: 'text/event-stream' } });
+    const read = eventReader(), decoder = new TextDecoder(), reader = body.getReader();
     for (this.#within(PATIENCE); ;) {
-      const { value, done } = await reader.read();
+      const { value, done } = await reader.read(), items = [];
       if (done) return;
-      const items = [];
       for (const { event = '', data: text, id, retry } of read(decoder.decode(value, { stream: true }))) {
-        const name = /^comet\.(.*)|/.exec(event)[1] ?? 'message', data = JSON.parse(text);
-        const { channel, cursors = { [first]: id } } = data;
-        if (name === 'ready') for (const [c, start] of starts) items.push([c, name, { node: data.node, transport: 'sse' }, cursors[c], start]);
-        else if (name === 'bye') {
-          items.push(...this.#all(name, { ...data, retry }));
-          if (/expired|revoked/.test(data.reason)) await this.#comet.token(await this.#comet.token());
-        } else items.push([channel, name, data, name === 'gap' ? cursors[channel] : data.id]);
+        const data = JSON.parse(text), { channel, node, reason, cursors = { [channel ?? starts[0][0]]: id } } = data;
+        if (event === 'comet.ready') {
+          for (const [c, start] of starts) items.push([c, 'ready', { node, transport: 'sse' }, cursors[c], start]);
+        } else if (event === 'comet.bye') {
+          items.push(...this.#all('bye', { reason, retry }));
+          if (/expired|revoked/.test(reason)) await this.#comet.token(await this.#comet.token());
+        } else if (event.startsWith('comet.')) items.push([channel, event.slice(6), data, event === 'comet.gap' && cursors[channel]]);
+        else items.push([channel, 'message', data, data.id]);
       }
       if (this.ready || items.length) this.#within(2.5 * this.#comet.options.heartbeat);
       yield items;
@@ -300,63 +258,54 @@ class Line {
   }
 
   async *#polls(signal) {
-    for (let wait = 0; this.#polling(); wait = 25) { // the first one tells where we are
-      const starts = new Map(this.at), [first] = starts.keys(), began = Date.now();
-      this.#within(1000 * wait + 2 * PATIENCE);
-      const response = await this.#comet.request(`/v1/poll?${query(starts)}&wait=${wait}`, { signal });
-      const { cursor, cursors = { [first]: cursor }, messages, gap } = await response.json();
+    for (let wait = 0; Date.now() < this.#pollsUntil; wait = 25) { // the first one tells where we are
+      const starts = [...this.at], began = Date.now();
+      const response = await this.#get(`/v1/poll?wait=${wait}&`, 1000 * wait, { signal });
+      const { cursor, messages, gap, cursors = { [starts[0][0]]: cursor } } = await response.json();
       const items = gap.map((g) => [g.channel, 'gap', g]);
-      for (const m of messages) items.push([m.channel, 'message', m, gap.length ? '' : m.id]); // a gap may have come between them
-      for (const c in cursors) if (cursors[c] !== starts.get(c)) items.push([c, 'at', 0, cursors[c]]);
-      if (wait && !items.length && Date.now() - began < 1000) return; // a node that leaves
-      const node = response.headers.get('Comet-Node');
-      // Where the first one began is only known if it was a cursor.
-      if (!wait) items.unshift(...[...starts].map(([c, start]) => [c, 'ready', { node, transport: 'poll' }, /^\d/.test(start) ? start : '', start]));
+      for (const m of messages) items.push([m.channel, 'message', m, gap.length ? '' : m.id]); // a gap may belong between them
+      for (const [c, start] of starts) if (cursors[c] !== start) items.push([c, 'at', 0, cursors[c]]);
+      if (wait && !items.length && Date.now() - began < 1000) return; // the node leaves
+      const data = { node: response.headers.get('Comet-Node'), transport: 'poll' };
+      if (!wait) items.unshift(...starts.map(([c, start]) => [c, 'ready', data, /-/.test(start) ? start : '', start]));
       yield items;
     }
-    this.reopen();
+    this.#reopen();
   }
 }
 
-/** The channels and where each begins: `last=N`, or what a cursor may be. */
-function query(starts) {
-  const search = new URLSearchParams();
-  for (const [channel, start] of starts) {
-    const [, last] = /^last=(.*)|/.exec(start);
-    search.append('channel', channel);
-    search.append('cursor', last ? '' : start);
-    search.append('last', last ?? '');
-  }
-  return search;
-}
-
-/** What a Comet has of the lines. */
+/** The lines of all tabs that share: the one that holds a lock has them, and relays what they bring. */
 class Pool {
-  #comet; #bus; #leader; #over; #later;
+  comet; #bus; #leader; #soon; #leads;
   #tab = randomKey();
   #subscriptions = new Set();
-  #closing = new AbortController();
-  // Of who leads:
-  #leading = false;
+  #over = new AbortController();
   #wants = new Map(); // tab → its channels and where they begin
   #lines = new Set();
 
-  constructor(comet, over) {
-    this.#comet = comet;
-    this.#over = over;
-    this.#open();
+  constructor(comet, url) {
+    this.comet = comet;
+    this.#open(url);
   }
 
-  async #open() {
-    const name = await this.#comet.shared(), { signal } = this.#closing;
-    const closed = new Promise((resolve) => signal.addEventListener('abort', resolve));
+  async #open(url) {
+    let { share, credentials } = this.comet.options;
+    const { signal } = this.#over, { location, navigator } = globalThis;
+    const over = new Promise((resolve) => signal.addEventListener('abort', resolve));
+    if (share === true) share = credentials === 'omit' && userOf(await this.comet.token()); // a cookie does not say whose it is
     if (signal.aborted) return;
-    if (!name) return this.#lead();
+    if (share === false || !location || !navigator.locks) return this.#lead();
+    const name = `comet ${url} ${share}`, { locks } = navigator;
     this.#bus = new BroadcastChannel(name);
     this.#bus.onmessage = ({ data }) => this.#hear(data);
-    await new Promise((held) => navigator.locks.request(this.#tab, () => { held(); return closed; })); // the leader sees it freed
-    navigator.locks.request(name, { signal }, () => { this.#lead(); return closed; }).catch(() => {}); // closed
+    await new Promise((held) => locks.request(this.#tab, () => { held(); return over; })); // whoever gets it knows that we are gone
+    locks.request(name, { signal }, () => { this.#lead(); return over; }).catch(() => {}); // closed
     this.want();
+  }
+
+  #lead() {
+    this.#leads = true;
+    this.#post({ lead: true });
   }
 
   enter(subscription) {
@@ -364,39 +313,31 @@ class Pool {
     this.want();
   }
 
-  leave(subscription) {
-    if (this.#subscriptions.delete(subscription)) this.want();
-  }
+  leave(subscription) { if (this.#subscriptions.delete(subscription)) this.want(); }
 
   close() {
-    this.#over();
     for (const s of this.#subscriptions) s.close();
     for (const line of this.#lines) line.close();
-    this.#closing.abort();
+    this.#over.abort();
     this.#bus?.close();
   }
 
-  /** Says what this tab wants, once all that came with it is said. */
+  /** Says what this tab wants. */
   async want() {
-    await 0;
-    if (this.#closing.signal.aborted) return;
+    await 0; // for others that enter too
+    if (this.#over.signal.aborted) return;
     const want = new Map();
     for (const s of this.#subscriptions) s.wants(want);
     this.#post({ want });
   }
 
-  take(items) { if (items.length) this.#post({ items }); }
+  take(items) { this.#post({ items }); }
 
-  /** An error of just some channels is everybody's; else another tab may do better. */
+  /** What is wrong with a channel is so for all; what is wrong with our token may not be. */
   refused(error, channels) {
     if (error.channels) return this.take(channels.map((channel) => [channel, 'error', { ...error }]));
     for (const s of this.#subscriptions) s.fail(error);
-    this.close();
-  }
-
-  #lead() {
-    this.#leading = true;
-    this.#post({ lead: true });
+    this.comet.close();
   }
 
   #post(message) {
@@ -410,70 +351,69 @@ class Pool {
       this.#leader = tab;
       this.want();
     }
-    if (want && this.#leading) this.#wanted(tab, want);
+    if (want && this.#leads) this.#wanted(tab, want);
     if (items && tab === (this.#leader ??= tab)) for (const s of this.#subscriptions) s.take(items);
   }
 
   #wanted(tab, want) {
-    if (!this.#wants.has(tab) && this.#bus && tab !== this.#tab) {
-      navigator.locks.request(tab, { signal: this.#closing.signal }, () => this.#wanted(tab, new Map())).catch(() => {});
+    if (!this.#wants.has(tab) && tab !== this.#tab) {
+      navigator.locks.request(tab, { signal: this.#over.signal }, () => this.#wanted(tab, new Map())).catch(() => {});
     }
     this.#wants.set(tab, want);
-    this.#later ??= setTimeout(() => this.#arrange(), this.#bus ? 20 : 0);
+    this.#soon ??= setTimeout(() => this.#arrange(), this.#bus && 20);
   }
 
-  /** Has the lines do what is wanted, and says where those are that do. */
+  /** Has the lines bring what is wanted, and tells where those are that do. */
   #arrange() {
-    this.#later = undefined;
-    if (this.#closing.signal.aborted) return;
-    const missing = new Map([...this.#wants.values()].flatMap((want) => [...want])), items = [];
+    this.#soon = undefined;
+    if (this.#over.signal.aborted) return;
+    const missing = new Map([...this.#wants.values()].flatMap((want) => [...want]));
     for (const line of this.#lines) {
       for (const [channel, cursor] of line.at) {
         if (!missing.delete(channel)) line.drop(channel);
-        else if (line.ready) items.push([channel, 'ready', line.ready, cursor]);
+        else if (line.ready) this.take([[channel, 'ready', line.ready, cursor]]);
       }
       if (!line.at.size) this.#lines.delete(line);
     }
-    this.take(items);
     const starts = [...missing];
-    for (const line of this.#lines) this.#fill(line, starts);
-    while (starts.length) {
-      const line = new Line(this.#comet, this);
-      this.#lines.add(line);
-      this.#fill(line, starts);
+    for (const line of this.#lines) {
+      const some = starts.splice(0, CHANNELS - line.at.size);
+      if (some.length) line.add(some);
     }
-  }
-
-  #fill(line, starts) {
-    const some = starts.splice(0, CHANNELS - line.at.size);
-    if (some.length) line.add(some);
+    while (starts.length) {
+      const line = new Line(this.comet, this);
+      this.#lines.add(line);
+      line.add(starts.splice(0, CHANNELS));
+    }
   }
 }
 
-/** See comet.d.ts. A place is where it is in a channel: it has joined the lines, or keeps their items in `past` and catches up by a line of its own. */
+/** Whom a token is for, and for what; another token of the same user says the same. */
+function userOf(token = '') {
+  try {
+    const { iss, sub, comet } = JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')));
+    return JSON.stringify([iss, sub, comet]);
+  } catch { return token; }
+}
+
 class Subscription extends EventTarget {
   state = 'connecting';
-  #comet; #pool; #own; #queue; #error; #more; #full; #watched;
+  #poolOf; #pool; #own; #queue; #error; #more; #full; #watched;
   #places = new Map();
 
-  constructor(comet, channels, { cursor = '', last }) {
+  constructor(poolOf, channels, { cursor = '', last }) {
     super();
-    this.#comet = comet;
+    this.#poolOf = poolOf;
     for (const channel of channels) {
-      const at = (typeof cursor === 'string' ? cursor : cursor[channel]) || '';
-      this.#places.set(channel, { channel, at: at || (last ? `last=${last}` : ''), seen: at });
+      const seen = cursor.at ? cursor : cursor[channel];
+      this.#places.set(channel, { channel, seen, at: seen || last || '' });
     }
   }
 
-  get cursor() {
-    const seen = {};
-    for (const { channel, seen: at } of this.#places.values()) if (at) seen[channel] = at;
-    return seen;
-  }
+  get cursor() { return Object.fromEntries([...this.#places].map(([channel, { seen }]) => [channel, seen || ''])); }
 
-  /** Begins with the first one. The result takes fn away. */
   on(name, fn) {
-    const listener = (e) => fn(e.detail);
+    const listener = ({ detail }) => fn(detail);
     this.addEventListener(name, listener);
     this.#watched ||= name === 'error';
     this.#begin();
@@ -485,16 +425,13 @@ class Subscription extends EventTarget {
     this.#begin();
     try {
       for (;;) {
-        for (let item; (item = this.#queue.shift());) {
+        for (let item; item = this.#queue.shift();) {
           this.#fire(...item);
           if (item[1] === 'message') yield item[2];
         }
         if (this.#error) throw this.#error;
         if (this.state === 'closed') return;
-        if (this.#full) {
-          this.#full = false;
-          this.#catchUp();
-        }
+        if (this.#full) this.#catchUp(this.#full = false);
         await new Promise((resolve) => { this.#more = resolve; });
       }
     } finally { this.close(); }
@@ -516,7 +453,7 @@ class Subscription extends EventTarget {
 
   #begin() {
     if (this.#pool || this.state === 'closed') return;
-    this.#pool = this.#comet.pool;
+    this.#pool = this.#poolOf();
     this.#pool.enter(this);
   }
 
@@ -524,17 +461,12 @@ class Subscription extends EventTarget {
 
   #turn(state) {
     if (this.state === state || this.state === 'closed') return false;
-    this.state = state;
-    this.#emit('state', state);
+    this.#emit('state', this.state = state);
     return true;
   }
 
-  /** Adds its channels, and where it is in each. */
-  wants(want) {
-    for (const { channel, at } of this.#places.values()) want.set(channel, want.get(channel) || at);
-  }
+  wants(want) { for (const { channel, at } of this.#places.values()) want.set(channel, want.get(channel) || at); }
 
-  /** Takes items of the lines. */
   take(items) {
     for (const item of items) {
       const [channel, name, data] = item, place = this.#places.get(channel);
@@ -547,34 +479,42 @@ class Subscription extends EventTarget {
       } else if (name === 'bye') this.#turn('connecting') && this.#emit(name, data);
       else if (place.joined) this.#deliver(place, item);
       else if (place.past) {
-        if (place.past.push(item) > QUEUE) place.past.shift();
+        if (place.past.push(item) > LIMIT) place.past.shift();
         this.#join(place);
       }
     }
   }
 
-  /** The lines are at a place: is it ours? */
+  /** The lines are somewhere: join them there, or catch up first. */
   #meet(place, [channel, , data, cursor, start]) {
     place.met = true;
-    if (place.at === start || place.at === cursor || !place.at && start === undefined) {
+    place.joined = false;
+    if ([start, cursor].includes(place.at) || !place.at && start === undefined) {
       place.at = cursor || place.at;
       place.seen ||= cursor;
-      place.past = [[channel, 'at', 0, place.at]];
-      this.#join(place);
-    } else {
-      place.joined = false;
-      place.past = [[channel, 'at', 0, cursor || start]];
-      this.#catchUp();
     }
+    place.past = [[channel, 'at', 0, cursor || start]];
+    this.#join(place);
+    this.#catchUp();
     if ([...this.#places.values()].every(({ met }) => met) && this.#turn('open')) this.#emit('ready', data);
   }
 
-  /** A line of our own brings those up that have not joined. */
+  /** Joins the lines where they have been at our place, with what they brought since. */
+  #join(place) {
+    const i = place.past.findIndex(([, , , cursor]) => cursor === place.at);
+    if (i < 0) return;
+    const since = place.past.splice(i + 1);
+    place.joined = true;
+    this.#own?.drop(place.channel);
+    this.take(since);
+  }
+
+  /** A line of its own brings forward what has not joined. */
   #catchUp() {
-    const behind = [...this.#places.values()].filter(({ joined, past }) => past && !joined);
+    const behind = [...this.#places.values()].filter(({ past, joined }) => past && !joined);
     if (this.#full || behind.every(({ channel }) => this.#own?.at.has(channel))) return;
     this.#own?.close();
-    this.#own = new Line(this.#comet, {
+    this.#own = new Line(this.#pool.comet, {
       refused: (error) => this.fail(error),
       take: (items) => {
         for (const item of items) {
@@ -589,23 +529,13 @@ class Subscription extends EventTarget {
     this.#own.add(behind.map(({ channel, at }) => [channel, at]));
   }
 
-  /** Joins the lines if they have been where the place is, with what they brought since. */
-  #join(place) {
-    const i = place.past.findIndex(([, , , cursor]) => cursor === place.at);
-    if (i < 0) return;
-    const since = place.past.slice(i + 1);
-    place.past = undefined;
-    place.joined = true;
-    this.#own?.drop(place.channel);
-    this.take(since);
-  }
-
-  /** A loop that is far behind lets go of the lines, and catches up when it has taken what waits. */
+  /** If a loop is too far behind, it lets go of the lines, and catches up later. */
   #deliver(place, [channel, name, data, cursor]) {
     if (cursor) place.at = cursor;
     if (!this.#queue) return this.#fire(place, name, data, cursor);
-    this.#more?.(this.#queue.push([place, name, data, cursor]));
-    if (this.#queue.length < QUEUE) return;
+    this.#queue.push([place, name, data, cursor]);
+    this.#more?.();
+    if (this.#queue.length < LIMIT) return;
     this.#full = true;
     this.#own?.close();
     for (const p of this.#places.values()) {
