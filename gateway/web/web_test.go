@@ -1,6 +1,8 @@
 package web
 
 import (
+	"bytes"
+	"compress/gzip"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -73,6 +75,35 @@ func TestFiles(t *testing.T) {
 				t.Errorf("POST: status %d, want 405", post.Code)
 			}
 		})
+	}
+}
+
+// The client stays small as it is served: with its comments, not minified.
+func TestClientIsSmall(t *testing.T) {
+	var compressed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&compressed, gzip.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(cometJS); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	const limit = 6850
+	if compressed.Len() > limit {
+		t.Errorf("comet.js is %d bytes compressed, want at most %d: is all of it needed?", compressed.Len(), limit)
+	}
+}
+
+// Pages of every origin may load the client, and nothing else.
+func TestClientIsPublic(t *testing.T) {
+	for _, f := range files {
+		want := map[bool]string{true: "*"}[strings.HasPrefix(f.path, "/comet.")]
+		if got := serve(t, http.MethodGet, f.path, "Origin", "https://elsewhere.example").Header().Get("Access-Control-Allow-Origin"); got != want {
+			t.Errorf("%s: Access-Control-Allow-Origin is %q, want %q", f.path, got, want)
+		}
 	}
 }
 

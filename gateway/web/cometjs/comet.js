@@ -111,7 +111,7 @@ export class Comet {
     if (ok) return response;
     const problem = await response.json().catch(() => {});
     if (status === 401 && token && !renewed && await this.token(token) !== token) return this.request(path, init, true);
-    throw new CometError({ detail: `the server answered ${status}`, ...problem, status, wait: response.headers.get('Retry-After') * 1000 || 0 });
+    throw new CometError({ detail: `the server answered ${status}`, ...problem, status, wait: Math.min(300, response.headers.get('Retry-After')) * 1000 || 0 });
   }
 
   /** The token; another one, if there is, for one that was refused. */
@@ -125,7 +125,7 @@ export class Comet {
     const { token } = this.options;
     for (let failures = 0; ;) {
       try {
-        return await (token?.call ? token() : token);
+        return await (typeof token === 'function' ? token() : token);
       } catch (error) {
         console.warn('comet: no token:', error);
         await pause(backoff(failures++));
@@ -156,7 +156,8 @@ class Line {
   /** Leaves the channel out; the server hears of it soon. */
   drop(channel) {
     this.at.delete(channel);
-    setTimeout(() => this.#reopen(), this.at.size && PATIENCE);
+    if (this.at.size) setTimeout(() => this.#reopen(), PATIENCE);
+    else this.#reopen();
   }
 
   close() {
@@ -405,7 +406,7 @@ class Subscription extends EventTarget {
     super();
     this.#poolOf = poolOf;
     for (const channel of channels) {
-      const seen = cursor.at ? cursor : cursor[channel];
+      const seen = typeof cursor === 'string' ? cursor : cursor[channel];
       this.#places.set(channel, { channel, seen, at: seen || last || '' });
     }
   }
