@@ -1,0 +1,129 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+
+	"comet/gateway/wire"
+	"comet/pubsub"
+)
+
+var refused = answer(http.StatusUnauthorized, "application/problem+json", `{"type":"urn:comet:problem:credential-expired","title":"Not authorized","status":401,"detail":"It has expired."}`)
+
+// numbered has the client's tokens be 1, 2, 3…, or of from, over and over.
+func numbered(n *nodes, from ...string) {
+	asked := 0
+	n.client.token.ask = func(context.Context) (string, error) {
+		asked++
+		if len(from) > 0 {
+			return from[(asked-1)%len(from)], nil
+		}
+		return fmt.Sprint(asked), nil
+	}
+}
+
+// shown are the tokens of the requests, in order.
+func (n *nodes) shown() (all []string) {
+	for _, r := range n.requests() {
+		all = append(all, r.Header.Get("Authorization"))
+	}
+	return all
+}
+
+func checkShown(t *testing.T, n *nodes, want ...string) {
+	t.Helper()
+	if got := n.shown(); !slices.Equal(got, want) {
+		t.Errorf("the requests had %q, want %q", got, want)
+	}
+}
+
+func TestTokenIsRenewedWhenRefused(t *testing.T) {
+	withNodes(t, func(t *testing.T, n *nodes) {
+		numbered(n)
+		for range 2 {
+			if _, err := n.client.Publish(t.Context(), pubsub.Draft{Channel: "a", Data: []byte("1")}); err != nil {
+				t.Error(err)
+			}
+		}
+		checkShown(t, n, "Bearer 1", "Bearer 2", "Bearer 2")
+	}, refused, answer(http.StatusCreated, "application/json", `{"id":"1-1","channel":"a"}`), answer(http.StatusCreated, "application/json", `{"id":"1-2","channel":"a"}`))
+}
+
+func TestTokenWithoutAnother(t *testing.T) {
+	withNodes(t, func(t *testing.T, n *nodes) {
+		numbered(n, "same")
+		_, err := take(t.Context(), n.client, SubscribeOptions{}, 1)
+		if problem, ok := errors.AsType[*ProblemError](err); !ok || problem.Status != http.StatusUnauthorized {
+			t.Errorf("got %v", err)
+		}
+		checkShown(t, n, "Bearer same")
+	}, refused)
+}
+
+// A new token is refused too: that is enough.
+func TestTokenIsRenewedOnce(t *testing.T) {
+	withNodes(t, func(t *testing.T, n *nodes) {
+		numbered(n)
+		if _, err := n.client.History(t.Context(), "a", HistoryOptions{}); err == nil {
+			t.Error("no error")
+		}
+		checkShown(t, n, "Bearer 1", "Bearer 2")
+	}, refused, refused)
+}
+
+// A stream that ends with its token comes back with another, without a refusal.
+func TestTokenAfterBye(t *testing.T) {
+	for _, reason := range []string{"token-expired", "revoked"} {
+		withNodes(t, func(t *testing.T, n *nodes) {
+			numbered(n)
+			got, err := take(t.Context(), n.client, SubscribeOptions{}, 4)
+			checkTaken(t, got, err, "ready @1-0", "bye @1-0", "ready @1-0", "message 2 @2-0")
+			checkShown(t, n, "Bearer 1", "Bearer 2")
+		}, streaming(closing, ready(1), wire.SSE.AppendBye(nil, reason, 0)), streaming(frozen, ready(1), sent(2)))
+	}
+}
+
+// While there is no token a subscription waits, as for the network.
+func TestTokenFails(t *testing.T) {
+	withNodes(t, func(t *testing.T, n *nodes) {
+		asked := 0
+		n.client.token.ask = func(context.Context) (string, error) {
+			if asked++; asked == 1 {
+				return "", errors.New("on purpose")
+			}
+			return "good", nil
+		}
+		if _, err := n.client.History(t.Context(), "a", HistoryOptions{}); err == nil {
+			t.Error("a single request has no error")
+		} else if _, ok := errors.AsType[*TokenError](err); !ok {
+			t.Errorf("got %v", err)
+		}
+		asked = 0
+		got, err := take(t.Context(), n.client, SubscribeOptions{}, 1)
+		checkTaken(t, got, err, "ready @1-0")
+		checkShown(t, n, "Bearer good")
+	}, streaming(frozen, ready(1)))
+}
+
+func TestPresence(t *testing.T) {
+	withNodes(t, func(t *testing.T, n *nodes) {
+		p, err := n.client.Presence(t.Context(), "chat/1", "")
+		if err != nil || p.Count != 2 || len(p.Users) != 1 || p.Users[0].Name != "alice" || string(p.Users[0].Info) != `{"name":"Alice"}` || p.Users[0].Since.IsZero() {
+			t.Errorf("got %+v, %v", p, err)
+		}
+		if p, err = n.client.Presence(t.Context(), "chat/1", p.Next); err != nil || p.Next != "" {
+			t.Errorf("got %+v, %v", p, err)
+		}
+		if got := n.requests()[1].RequestURI; got != "/v1/channels/chat%2F1/presence?after=a%2Fb" {
+			t.Error(got)
+		}
+		if _, err := n.client.Presence(t.Context(), "a", ""); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("got %v", err)
+		}
+	}, ok(`{"channel":"chat/1","count":2,"users":[{"user":"alice","info":{"name":"Alice"},"since":"2026-11-22T07:20:04.162Z"}],"next":"a/b"}`),
+		ok(`{"channel":"chat/1","count":2,"users":[]}`), ok(`[]`))
+}
