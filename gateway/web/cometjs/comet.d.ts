@@ -59,7 +59,7 @@ export interface Presence {
   channel: string;
   count: number;
   users: { user: string; info?: unknown; since: string }[];
-  /** There are more. */
+  /** There are more: give it as `after`. */
   next?: string;
 }
 
@@ -75,8 +75,8 @@ export interface Events {
   /** It is over: asking again cannot help. */
   error: Error;
   /** Who comes and goes, where the server tells. */
-  join: { channel: string; user: string; [member: string]: unknown };
-  leave: { channel: string; user: string; [member: string]: unknown };
+  join: Message<{ user: string; info?: unknown }>;
+  leave: Message<{ user: string; info?: unknown }>;
 }
 
 export type State = 'connecting' | 'open' | 'closed';
@@ -112,7 +112,7 @@ export class Comet {
    */
   publish(channel: string, data: unknown, options?: { type?: string; ephemeral?: boolean; key?: string }): Promise<Receipt>;
   history(channel: string, options?: { after?: string; before?: string; limit?: number; order?: 'asc' | 'desc' }): Promise<{ messages: Message[]; more: boolean }>;
-  presence(channel: string): Promise<Presence>;
+  presence(channel: string, options?: { after?: string; limit?: number }): Promise<Presence>;
   /** Closes all subscriptions. */
   close(): void;
 }

@@ -8,6 +8,7 @@ const AGAIN = 'again', LATE = 'late'; // why a connection is cut
 
 const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join('-');
 const pathOf = (channel) => `/v1/channels/${encodeURIComponent(channel)}/`;
+const nameOf = (type) => /^comet\.(.*)|/.exec(type)[1] ?? 'message';
 const offline = () => globalThis.navigator?.onLine === false;
 const final = ({ status }) => status >= 400 && status < 500 && status !== 408 && status !== 429;
 
@@ -93,7 +94,7 @@ export class Comet {
 
   history(channel, options) { return this.#json(`${pathOf(channel)}messages?${new URLSearchParams(options)}`); }
 
-  presence(channel) { return this.#json(`${pathOf(channel)}presence`); }
+  presence(channel, options) { return this.#json(`${pathOf(channel)}presence?${new URLSearchParams(options)}`); }
 
   close() {
     this.#pool?.close();
@@ -244,14 +245,13 @@ class Line {
       const { value, done } = await reader.read(), items = [];
       if (done) return;
       for (const { event = '', data: text, id, retry } of read(decoder.decode(value, { stream: true }))) {
-        const data = JSON.parse(text), { channel, node, reason, cursors = { [channel ?? starts[0][0]]: id } } = data;
-        if (event === 'comet.ready') {
-          for (const [c, start] of starts) items.push([c, 'ready', { node, transport: 'sse' }, cursors[c], start]);
-        } else if (event === 'comet.bye') {
-          items.push(...this.#all('bye', { reason, retry }));
+        const name = nameOf(event), data = JSON.parse(text), { channel, node, reason, cursors = { [channel ?? starts[0][0]]: id } } = data;
+        if (name === 'ready') {
+          for (const [c, start] of starts) items.push([c, name, { node, transport: 'sse' }, cursors[c], start]);
+        } else if (name === 'bye') {
+          items.push(...this.#all(name, { reason, retry }));
           if (/expired|revoked/.test(reason)) await this.#comet.token(await this.#comet.token());
-        } else if (event.startsWith('comet.')) items.push([channel, event.slice(6), data, event === 'comet.gap' && cursors[channel]]);
-        else items.push([channel, 'message', data, data.id]);
+        } else items.push([channel, name, data, name === 'gap' ? cursors[channel] : data.id]);
       }
       if (this.ready || items.length) this.#within(2.5 * this.#comet.options.heartbeat);
       yield items;
@@ -264,7 +264,7 @@ class Line {
       const response = await this.#get(`/v1/poll?wait=${wait}&`, 1000 * wait, { signal });
       const { cursor, messages, gap, cursors = { [starts[0][0]]: cursor } } = await response.json();
       const items = gap.map((g) => [g.channel, 'gap', g]);
-      for (const m of messages) items.push([m.channel, 'message', m, gap.length ? '' : m.id]); // a gap may belong between them
+      for (const m of messages) items.push([m.channel, nameOf(m.type), m, gap.length ? '' : m.id]); // a gap may belong between them
       for (const [c, start] of starts) if (cursors[c] !== start) items.push([c, 'at', 0, cursors[c]]);
       if (wait && !items.length && Date.now() - began < 1000) return; // the node leaves
       const data = { node: response.headers.get('Comet-Node'), transport: 'poll' };
