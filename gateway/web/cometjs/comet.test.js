@@ -261,6 +261,21 @@ for (const how of ['kill', 'leave']) {
   }
 }
 
+test('silence is a dead connection', needsNodes, async (t) => {
+  const comet = new Comet(url, { heartbeat: 200 }), channel = newChannel(); // the server's is 25 s
+  t.after(() => comet.close());
+  const subscription = comet.subscribe(channel), states = [], got = [];
+  subscription.on('state', (state) => states.push(state));
+  subscription.on('message', ({ data }) => got.push(data));
+  for (const n of numbers(0, 3)) {
+    await next(subscription, 'ready');
+    await comet.publish(channel, n);
+  }
+  await next(subscription, 'message', () => got.length === 3);
+  assert.deepEqual(got, [0, 1, 2]);
+  assert.deepEqual(states.slice(0, 4), ['open', 'connecting', 'open', 'connecting']);
+});
+
 test('a gap is told', needsNodes, async (t) => {
   const comet = new Comet(url), channels = [newChannel(), newChannel()];
   t.after(() => comet.close());

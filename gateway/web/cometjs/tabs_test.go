@@ -16,7 +16,7 @@ import (
 // script makes what a tab has: listen subscribes and keeps what comes, caught
 // resolves with it when there is enough.
 const script = `import('/comet.js').then(({ Comet }) => {
-	const all = [];
+	const all = globalThis.all = [];
 	globalThis.listen = (channels, options, settings) => new Promise((done) => {
 		const kept = { data: [], gaps: 0, errors: [] }, subscription = new Comet(undefined, settings).subscribe(channels, options);
 		all.push(kept);
@@ -235,4 +235,37 @@ func TestUsersDoNotShare(t *testing.T) {
 	w.listen(a, `'open/e', {}, { share: 'ours', credentials: 'same-origin' }`)
 	w.listen(a, `'open/e', {}, { share: 'ours', credentials: 'same-origin' }`)
 	w.wantStreams(5)
+}
+
+// While the browser is offline messages wait, and those of others are caught up
+// with when it is back.
+func TestOffline(t *testing.T) {
+	t.Parallel()
+	w := newTabs(t)
+	b := w.open(w.first)
+	w.listen(b, `'open/f'`)
+	w.publish("open/f", 0, 4)
+	w.wantAll(b, 0, 4)
+	network := func(offline bool) {
+		b.Call("Network.emulateNetworkConditions", map[string]any{
+			"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}, nil)
+	}
+	network(true)
+	b.Evaluate(`import('/comet.js').then(({ Comet }) => {
+		const comet = new Comet();
+		globalThis.sent = Promise.all([10, 11, 12].map((n) => comet.publish('open/f', n)));
+		return true;
+	})`, new(bool))
+	w.publish("open/f", 5, 9)
+	var state string
+	if b.Evaluate(`all[0].subscription.state`, &state); state != "connecting" {
+		t.Errorf("the state is %q", state)
+	}
+	network(false)
+	var ids []string
+	b.Evaluate(`sent.then((receipts) => receipts.map(({ id }) => id))`, &ids)
+	if len(ids) != 3 || !slices.IsSorted(ids) {
+		t.Errorf("sent as %q", ids)
+	}
+	w.wantAll(b, 0, 12)
 }
