@@ -149,6 +149,7 @@ class Line {
   }
 
   add(starts) {
+    if (!starts.length) return;
     for (const [channel, start] of starts) this.at.set(channel, start);
     this.#reopen();
     this.#running ??= this.#run();
@@ -240,11 +241,11 @@ class Line {
   async *#stream(signal) {
     const starts = [...this.at];
     const { body } = await this.#get('/v1/events?', 0, { signal, headers: { Accept: 'text/event-stream' } });
-    const read = eventReader(), decoder = new TextDecoder(), reader = body.getReader();
+    const read = eventReader(), reader = body.pipeThrough(new TextDecoderStream()).getReader();
     for (this.#within(PATIENCE); ;) {
       const { value, done } = await reader.read(), items = [];
       if (done) return;
-      for (const { event = '', data: text, id, retry } of read(decoder.decode(value, { stream: true }))) {
+      for (const { event = '', data: text, id, retry } of read(value)) {
         const name = nameOf(event), data = JSON.parse(text), { channel, node, reason, cursors = { [channel ?? starts[0][0]]: id } } = data;
         if (name === 'ready') {
           for (const [c, start] of starts) items.push([c, name, { node, transport: 'sse' }, cursors[c], start]);
@@ -377,10 +378,7 @@ class Pool {
       if (!line.at.size) this.#lines.delete(line);
     }
     const starts = [...missing];
-    for (const line of this.#lines) {
-      const some = starts.splice(0, CHANNELS - line.at.size);
-      if (some.length) line.add(some);
-    }
+    for (const line of this.#lines) line.add(starts.splice(0, CHANNELS - line.at.size));
     while (starts.length) {
       const line = new Line(this.comet, this);
       this.#lines.add(line);
