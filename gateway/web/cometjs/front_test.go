@@ -20,7 +20,7 @@ type front struct {
 	world   *world
 	turn    atomic.Uint32
 	streams atomic.Int64 // open now
-	opened  atomic.Int64 // streams ever
+	asked   atomic.Int64 // channels of the newest stream
 
 	mu      sync.Mutex // guards what a script changes, and starts and ends of nodes
 	buffers bool       // answers are kept until they are whole
@@ -38,7 +38,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	buffers, cut := f.modes(r)
 	if r.URL.Path == "/v1/events" {
 		f.streams.Add(1)
-		f.opened.Add(1)
+		f.asked.Store(int64(len(r.URL.Query()["channel"])))
 		defer f.streams.Add(-1)
 	}
 	proxy := &httputil.ReverseProxy{
@@ -101,7 +101,7 @@ func (f *front) door(w http.ResponseWriter, r *http.Request, what string) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprint(w, `<!doctype html><title>comet.js</title>`)
 	case "streams":
-		fmt.Fprintf(w, `{"open": %d, "opened": %d}`, f.streams.Load(), f.opened.Load())
+		fmt.Fprintf(w, `{"open": %d, "channels": %d}`, f.streams.Load(), f.asked.Load())
 	case "posts":
 		f.mu.Lock()
 		defer f.mu.Unlock()

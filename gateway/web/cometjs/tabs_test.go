@@ -124,18 +124,29 @@ func (w *tabs) publish(channel string, first, last int) {
 // wantStreams waits until so many streams are open.
 func (w *tabs) wantStreams(want int) {
 	w.t.Helper()
-	var got struct{ Open int }
+	w.await(func(open, _ int) bool { return open == want }, "streams", want)
+}
+
+// wantChannels waits until the newest stream has so many channels.
+func (w *tabs) wantChannels(want int) {
+	w.t.Helper()
+	w.await(func(_, channels int) bool { return channels == want }, "channels", want)
+}
+
+func (w *tabs) await(done func(open, channels int) bool, what string, want int) {
+	w.t.Helper()
+	var got struct{ Open, Channels int }
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
 		if err := json.Unmarshal([]byte(w.ask(http.MethodGet, "/-/streams", "")), &got); err != nil {
 			w.t.Fatal(err)
 		}
-		if got.Open == want {
+		if done(got.Open, got.Channels) {
 			return
 		}
 	}
-	w.t.Errorf("%d streams are open, want %d", got.Open, want)
+	w.t.Errorf("%+v, want %d %s", got, want, what)
 }
 
 // Tabs have one connection. When the one that has it goes, another goes on
@@ -193,6 +204,7 @@ func TestTabsComeAndGo(t *testing.T) {
 	w.wantAll(stays, 0, messages-1)
 	w.wantAll(leader, 0, messages-1)
 	w.wantStreams(1)
+	w.wantChannels(2) // those of tabs that are gone are left out
 }
 
 // However many clients a page has, it has one connection.
