@@ -35,7 +35,7 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		transport := conn.TransportOf(next.Format)
 		next.Began = func() {
 			g.streamBegan(a.visit, transport)
-			g.options.Hub.Attached(a.starts)
+			g.options.Hub.Attached(a.starts())
 		}
 		next.Ended = g.present(a.visit, a.channels, g.streamOver(a.visit, transport))
 	}
@@ -59,7 +59,7 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if ok {
 		next.Began = func() {
 			g.counts.connects[conn.OverPoll].Add(1)
-			g.options.Hub.Attached(a.starts)
+			g.options.Hub.Attached(a.starts())
 		}
 		next.Ended = g.present(a.visit, a.channels, g.over(conn.OverPoll, a.client))
 	}
@@ -69,8 +69,7 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 // arrival is a visit that was let in at the door.
 type arrival struct {
 	*visit
-	channels []string
-	starts   []pubsub.Start
+	*asked
 }
 
 // enterAtOnce attaches what r asks for, all of it or nothing.
@@ -80,11 +79,11 @@ func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (
 		return a, false
 	}
 	v := &visitor
-	channels, starts, err := g.startsOf(r, p, v)
+	asked, err := g.askedBy(r, p, v)
 	if err != nil || g.admit(v.client) != nil {
 		return a, false
 	}
-	if !g.askAtOnce(v, channels) || !g.attach(channels, starts, next) || g.options.Limiter.Request(v.client) != nil {
+	if !g.askAtOnce(v, asked.channels) || !g.attach(asked, next) || g.options.Limiter.Request(v.client) != nil {
 		next.Release()
 		g.release(v.client)
 		return a, false
@@ -94,13 +93,13 @@ func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (
 		next.Header = g.corsHeader(r)
 		next.Header[nodeHeader] = []string{g.options.Node}
 	}
-	return arrival{v, channels, starts}, true
+	return arrival{v, asked}, true
 }
 
 // attach opens the channels at their starts, if nothing has to be waited for.
-func (g *Gateway) attach(channels []string, starts []pubsub.Start, next *conn.Next) bool {
-	at := make([]pubsub.Cursor, len(starts))
-	for i, start := range starts {
+func (g *Gateway) attach(asked *asked, next *conn.Next) bool {
+	at := make([]pubsub.Cursor, len(asked.channels))
+	for i, start := range asked.starts() {
 		c, place, cursor, ok := g.options.Hub.Attach(start)
 		if !ok {
 			return false
@@ -108,7 +107,7 @@ func (g *Gateway) attach(channels []string, starts []pubsub.Start, next *conn.Ne
 		at[i] = cursor
 		next.Channels, next.Places = append(next.Channels, c), append(next.Places, place)
 	}
-	next.Cursors = pubsub.NewCursorSet(channels, at)
+	next.Cursors = asked.cursors(at)
 	return true
 }
 

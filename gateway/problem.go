@@ -51,7 +51,8 @@ var (
 // it. Detail is a sentence that says how to mend it.
 type Problem struct {
 	kind
-	Detail string
+	Detail   string
+	Channels []string // of several in the request, those that it is about; may be empty
 }
 
 func (p *Problem) Error() string { return p.name + ": " + p.Detail }
@@ -63,7 +64,9 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
-	}{problemBase + p.name, p.title, p.status, p.Detail})
+
+		Channels []string `json:"channels,omitempty"`
+	}{problemBase + p.name, p.title, p.status, p.Detail, p.Channels})
 }
 
 // problem makes a Problem; format is a sentence.

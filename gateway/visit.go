@@ -119,7 +119,9 @@ func (g *Gateway) refusal(err error) *Problem {
 	case errors.As(err, &bad):
 		return problem(credentials[bad.Reason], "%s", bad.Detail)
 	case errors.As(err, &no):
-		return problem(forbidden, "%s", no.Error())
+		p := problem(forbidden, "%s", no.Error())
+		p.Channels = no.Channels
+		return p
 	case errors.As(err, &silent):
 		p := problem(unavailable, "Whether this is allowed cannot be found out at the moment: try again soon.")
 		if silent.Wait > 0 {

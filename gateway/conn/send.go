@@ -121,9 +121,7 @@ func (w *writer) encodeOwn(p *parked) (data []byte, messages int, ok bool) {
 	b := w.scratch[:0]
 	var event, cursor []byte
 	for i := range items {
-		p.own.cursors.Set(items[i].Channel, items[i].After)
-		cursor = p.own.cursors.Append(cursor[:0])
-		event = appendItem(event[:0], p.format, &items[i].Item, cursor, true)
+		event, cursor = appendDelivery(event[:0], p.format, &items[i], p.own.cursors, true, cursor[:0])
 		b = appendChunk(b, event)
 	}
 	w.keepScratch(b)
