@@ -57,13 +57,6 @@ type Next struct {
 	Ended    func(Bye)   // called once, when it is over, with the reason; Elsewhere: it never began
 }
 
-// begin says that it begins.
-func (n *Next) begin() {
-	if n.Began != nil {
-		n.Began()
-	}
-}
-
 // Release lets go of the channels.
 func (n *Next) Release() {
 	for _, c := range n.Channels {

@@ -140,6 +140,13 @@ func (g *guard) poll(c *counted, next *Next) bool {
 	return true
 }
 
+// begin says that it begins.
+func (n *Next) begin() {
+	if n.Began != nil {
+		n.Began()
+	}
+}
+
 // take makes c the connection of q, which has joined; or undoes that.
 func (g *guard) take(q *parked, c *counted) bool {
 	fd, listener, err := takeOver(c)

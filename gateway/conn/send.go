@@ -16,7 +16,7 @@ func (w *writer) flush(s *shard) {
 		}
 	}
 	s.finish(l.end(), blocked)
-	w.flushed(s)
+	w.flushed(s, &l)
 }
 
 // catchUp writes to one stream what it is behind.
@@ -40,6 +40,7 @@ func (w *writer) catchUp(p *parked) {
 		blocked++
 	}
 	s.finish(l.done, blocked)
+	w.countMessages(s, &l)
 }
 
 // send writes what p is behind: of what its feed has lent, or of what it encodes
@@ -61,7 +62,7 @@ func (w *writer) send(p *parked, l *lent) {
 	if n, ok := w.write(p, l.data[place.next-l.base:]); ok && n > 0 {
 		from := place.next
 		place.next += uint64(n)
-		w.tally.wroteMessages(p.transport(), l.messages(from, place.next))
+		l.written += l.messages(from, place.next)
 	}
 }
 
