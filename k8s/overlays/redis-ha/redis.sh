@@ -1,0 +1,16 @@
+#!/bin/sh
+# Starts Redis as what it is now: a replica of the primary, if there is one.
+set -eu
+self="$(hostname).redis"
+primary=$(sh /scripts/primary.sh)
+# Sentinel has Redis rewrite this file when roles change.
+cp /scripts/redis.conf /data/redis.conf
+{
+  echo "replica-announce-ip $self"
+  echo "masterauth $REDISCLI_AUTH"
+  echo "requirepass $REDISCLI_AUTH"
+  if [ "$primary" != "$self" ]; then echo "replicaof $primary 6379"; fi
+} >> /data/redis.conf
+chmod 600 /data/redis.conf
+echo "starting $self, the primary is $primary"
+exec redis-server /data/redis.conf
