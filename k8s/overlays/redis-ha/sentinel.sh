@@ -24,4 +24,4 @@ sentinel parallel-syncs comet 1
 END
 chmod 600 /data/sentinel.conf
 echo "starting $self, the primary is $primary"
-exec redis-sentinel /data/sentinel.conf
+exec redis-server /data/sentinel.conf --sentinel
