@@ -22,7 +22,7 @@ STAMP   = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DAT
 .PHONY: help run build image test test-k8s test-failure check vulncheck bench yardstick fuzz mutants redis tidy clean go compiler
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: go ## the demo: three nodes on http://127.0.0.1:8080 (ARGS="--redis …")
 	go run ./cmd/comet demo $(ARGS)
