@@ -45,6 +45,12 @@ test: go compiler redis check ## everything that must pass: checks, then all tes
 	@echo 'And the HTTP suite over connections that are not parked:'
 	CGO_ENABLED=1 COMET_TEST_REDIS=required COMET_TEST_HOLDER=portable go test -race -timeout 5m ./gateway
 
+	@$(MAKE) --no-print-directory test-k8s
+
+# A module of its own: what it needs of Kubernetes and Helm is no part of Comet.
+test-k8s: go ## the manifests, the chart and the image, without a cluster (the first time it compiles for minutes)
+	cd k8s && go vet ./... && go run $(STATICCHECK) ./... && COMET_TEST_REDIS=required go test ./...
+
 # A failing round says how to run its schedule again; -artifacts keeps the logs of its nodes.
 test-failure: go compiler redis ## the failure suite, longer (DURATION=10m; ARGS="-failure.seed=7 -failure.redis=cluster")
 	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -count=1 -v -timeout 0 -run TestFailures ./gateway/failure -failure.duration=$(DURATION) $(ARGS)
