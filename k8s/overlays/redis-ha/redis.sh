@@ -2,7 +2,15 @@
 # Starts Redis as what it is now: a replica of the primary, if there is one.
 set -eu
 self="$(hostname).redis"
-primary=$(sh /scripts/primary.sh)
+if ! primary=$(sh /scripts/primary.sh); then
+  # All are down. What each was at last is in its file, and of those who never
+  # were anything redis-0 is the first primary.
+  primary=redis-0.redis
+  if [ -f /data/redis.conf ]; then
+    primary=$(sed -n 's/^replicaof \(redis-.\.redis\) .*/\1/p' /data/redis.conf | tail -n 1)
+  fi
+  primary=${primary:-$self}
+fi
 # Sentinel has Redis rewrite this file when roles change.
 cp /scripts/redis.conf /data/redis.conf
 {

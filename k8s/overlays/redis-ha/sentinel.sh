@@ -3,7 +3,7 @@
 # and one that starts anew asks the others.
 set -eu
 self="$(hostname).redis-sentinel"
-primary=$(sh /scripts/primary.sh)
+until primary=$(sh /scripts/primary.sh); do sleep 1; done
 until getent hosts "$primary" > /dev/null; do sleep 1; done # else it does not start
 cat > /data/sentinel.conf <<END
 port 26379
