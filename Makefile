@@ -45,10 +45,9 @@ test: go compiler redis check ## everything that must pass: checks, then all tes
 	@echo 'And the HTTP suite over connections that are not parked:'
 	CGO_ENABLED=1 COMET_TEST_REDIS=required COMET_TEST_HOLDER=portable go test -race -timeout 5m ./gateway
 
-	@$(MAKE) --no-print-directory test-k8s
-
 # A module of its own: what it needs of Kubernetes and Helm is no part of Comet.
-test-k8s: go ## the manifests, the chart and the image, without a cluster (the first time it compiles for minutes)
+# Not part of test: it takes a minute, and several where nothing is compiled yet.
+test-k8s: go redis ## the manifests, the chart and the image, without a cluster (the first time it compiles for minutes)
 	cd k8s && go vet ./... && go run $(STATICCHECK) ./... && COMET_TEST_REDIS=required go test ./...
 
 # A failing round says how to run its schedule again; -artifacts keeps the logs of its nodes.
