@@ -22,6 +22,8 @@ type Setting struct {
 	set  func(*Settings, any) error // from a string or []string; keeps the old value on error
 	text func(*Settings) string     // as one would write it in a variable, secrets masked
 	yaml func(*Settings) string     // as one would write it in the file; empty: a list that is not set
+	same func(a, b *Settings) bool  // whether both have the same value
+	take func(to, from *Settings)   // copies the value
 }
 
 // Table is every setting, keys of one group together.

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 
 	"comet/gateway/conn"
+	"comet/gateway/trace"
 	"comet/pubsub"
 )
 
@@ -30,9 +31,9 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		return next, false
 	}
 	next.Format = formatOf(r, p)
-	v, ok := g.enterAtOnce(r, p, &next)
+	v, ok := g.enterAtOnce(r, p, g.policy.Load(), &next)
 	if ok {
-		next.Ended = g.streamed(v, next.Format)
+		next.Ended = g.logged(r, v, transportOf(next.Format), g.streamed(v, next.Format))
 	}
 	return next, ok
 }
@@ -46,39 +47,53 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if err != nil {
 		return next, false
 	}
-	next.Wait = p.wait("wait", defaultWait, g.options.Limits.Wait)
+	by := g.policy.Load()
+	next.Wait = p.wait("wait", defaultWait, by.Limits.Wait)
 	if next.Wait == 0 {
 		return next, false
 	}
-	v, ok := g.enterAtOnce(r, p, &next)
+	v, ok := g.enterAtOnce(r, p, by, &next)
 	if ok {
-		next.Ended = g.releaser(v.client)
+		next.Ended = g.logged(r, v, "poll", by.seats.releaser(v.client))
 	}
 	return next, ok
 }
 
 // enterAtOnce attaches what r asks for, all of it or nothing.
-func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (v *visit, ok bool) {
-	visitor, ok := g.letInAtOnce(r)
+func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *conn.Next) (v *visit, ok bool) {
+	v, ok = g.letInAtOnce(r, by)
 	if !ok {
 		return nil, false
 	}
-	v = &visitor
-	channels, starts, err := g.startsOf(r, p, v)
-	if err != nil || g.admit(v.client) != nil {
+	channels, starts, err := startsOf(r, p, v)
+	if err != nil || g.admit(v) != nil {
 		return nil, false
 	}
-	if !g.askAtOnce(v, channels) || !g.attach(channels, starts, next) || g.options.Limiter.Request(v.client) != nil {
+	if !g.askAtOnce(v, channels) || !g.attach(channels, starts, next) || by.Limiter.Request(v.client) != nil {
 		next.Release()
-		g.release(v.client)
+		by.seats.release(v.client)
 		return nil, false
 	}
-	next.Session = g.session(v)
-	if g.corsHeader != nil {
-		next.Header = g.corsHeader(r)
-		next.Header[nodeHeader] = []string{g.options.Node}
-	}
+	next.Session = v.session()
+	next.Header = g.headerAtOnce(r, by)
 	return v, true
+}
+
+// headerAtOnce is the answer's header, where it is not that of most: nil.
+func (g *Gateway) headerAtOnce(r *http.Request, by *policy) http.Header {
+	named := r.Header[trace.RequestIDField] != nil
+	if by.corsHeader == nil && !named {
+		return nil
+	}
+	h := http.Header{}
+	if by.corsHeader != nil {
+		h = by.corsHeader(r)
+	}
+	if id := trace.Of(r.Header).ID; named && id != "" {
+		h[trace.RequestIDField] = []string{id}
+	}
+	h[nodeHeader] = []string{g.options.Node}
+	return h
 }
 
 // attach opens the channels at their starts, if nothing has to be waited for.

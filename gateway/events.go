@@ -28,7 +28,7 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		Format:     format,
 		Node:       g.options.Node,
 		Session:    s.session,
-		Ended:      g.streamed(s.visit, format),
+		Ended:      g.logged(r, s.visit, transportOf(format), g.streamed(s.visit, format)),
 	})
 	return nil
 }

@@ -36,18 +36,22 @@ func questionOf(v *visit, action hook.Action, channels []string) hook.Question {
 func (g *Gateway) streamed(v *visit, f wire.Format) (ended func(conn.Bye)) {
 	events := g.options.Events
 	if events == nil {
-		return g.releaser(v.client)
+		return v.policy.seats.releaser(v.client)
 	}
-	transport := "sse"
-	if f == wire.NDJSON {
-		transport = "ndjson"
-	}
-	client, user := v.client, v.User
+	client, user, seats, transport := v.client, v.User, v.policy.seats, transportOf(f)
 	events.Connected(user, transport)
 	return func(why conn.Bye) {
-		g.release(client)
+		seats.release(client)
 		events.Disconnected(user, transport, string(why))
 	}
+}
+
+// transportOf is what a stream comes by, in one word.
+func transportOf(f wire.Format) string {
+	if f == wire.NDJSON {
+		return "ndjson"
+	}
+	return "sse"
 }
 
 // Opened and Closed are for pubsub.Options, to tell events of channels; of the

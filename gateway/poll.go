@@ -16,7 +16,7 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	wait := p.wait("wait", defaultWait, g.options.Limits.Wait)
+	wait := p.wait("wait", defaultWait, visitOf(r).policy.Limits.Wait)
 	s, err := g.subscribe(r, p)
 	if err != nil {
 		return err
@@ -27,7 +27,7 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 		Cursors:    s.cursors,
 		Wait:       wait,
 		Session:    s.session,
-		Ended:      g.releaser(s.visit.client),
+		Ended:      g.logged(r, s.visit, "poll", s.visit.policy.seats.releaser(s.visit.client)),
 		Again:      g.pollAtOnce,
 	})
 }

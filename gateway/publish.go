@@ -27,7 +27,7 @@ func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
 	if err := g.ask(r.Context(), v, hook.Publish, draft.Channel); err != nil {
 		return err
 	}
-	if err := g.options.Limiter.Publish(v.client, 1); err != nil {
+	if err := v.policy.Limiter.Publish(v.client, 1); err != nil {
 		return err
 	}
 	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]
@@ -62,7 +62,7 @@ func (g *Gateway) draftOf(w http.ResponseWriter, r *http.Request) (d pubsub.Draf
 	if p.err != nil {
 		return d, p.err
 	}
-	body, err := readBody(w, r, g.options.Limits.Message, "message", "limits.message")
+	body, err := readBody(w, r, visitOf(r).policy.Limits.Message, "message", "limits.message")
 	if err != nil {
 		return d, err
 	}

@@ -37,7 +37,7 @@ var table = []route{
 // pages are the chat and its parts, for GET and HEAD.
 var pages = []string{"/", "/chat.css", "/chat.js", "/favicon.svg"}
 
-func (g *Gateway) routes() http.Handler {
+func (g *Gateway) makeRoutes() http.Handler {
 	// A channel comes percent-encoded, and `a//b` or `..` in it is a name like
 	// any other: match what was sent, and redirect nobody.
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
@@ -73,9 +73,9 @@ func (g *Gateway) handle(row route) http.Handler {
 	})
 }
 
-func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request) (err error) {
+func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request) error {
 	if !row.open {
-		if r, err = g.letIn(r); err != nil {
+		if err := g.letIn(r); err != nil {
 			return err
 		}
 	}

@@ -25,14 +25,14 @@ type subscription struct {
 // cancels it when the request has been handled.
 func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, error) {
 	v := visitOf(r)
-	channels, starts, err := g.startsOf(r, p, v)
+	channels, starts, err := startsOf(r, p, v)
 	if err != nil {
 		return nil, err
 	}
 	if err := g.ask(r.Context(), v, hook.Subscribe, channels...); err != nil {
 		return nil, err
 	}
-	if err := g.admit(v.client); err != nil {
+	if err := g.admit(v); err != nil {
 		g.countRefusal(err)
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 	}
 	if err != nil {
 		cancel()
-		g.release(v.client)
+		v.policy.seats.release(v.client)
 		return nil, err
 	}
 	return &subscription{
@@ -53,7 +53,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 		subscriber: subscriber,
 		cursors:    pubsub.NewCursorSet(channels, subscriber.Start()),
 		several:    len(channels) > 1,
-		session:    g.session(v),
+		session:    v.session(),
 		visit:      v,
 	}, nil
 }
@@ -62,14 +62,14 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 // (which an EventSource sends along with the URL it began with, so it counts
 // first), else `cursor`, else `last`, else with the next message. The channels
 // are sorted and distinct, with a start for each.
-func (g *Gateway) startsOf(r *http.Request, p *parameters, v *visit) (channels []string, starts []pubsub.Start, err error) {
+func startsOf(r *http.Request, p *parameters, v *visit) (channels []string, starts []pubsub.Start, err error) {
 	channels = slices.Clone(p.Values["channel"])
 	slices.Sort(channels)
 	channels = slices.Compact(channels)
 	if len(channels) == 0 {
 		return nil, nil, problem(invalidChannel, "The parameter channel is missing: give one or several, as in ?channel=news&channel=chat/1.")
 	}
-	if limit := g.options.Limits.Channels; len(channels) > limit {
+	if limit := v.policy.Limits.Channels; len(channels) > limit {
 		return nil, nil, problem(invalidParameter, "A subscription may have %d channels at most (limits.channels), this has %d.", limit, len(channels))
 	}
 	for _, channel := range channels {

@@ -52,7 +52,7 @@ type Next struct {
 	Format   wire.Format       // of a stream
 	Wait     time.Duration     // of a poll, more than 0
 	Session  Session
-	Header   http.Header // of the answer; nil: as before
+	Header   http.Header // of the answer; nil: the Door's
 	Ended    func(Bye)   // called once, when it is over
 }
 

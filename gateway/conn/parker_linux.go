@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unique"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +34,8 @@ type Parker struct {
 	polling sync.WaitGroup
 	holding sync.WaitGroup // connections that are the server's no more and not parked yet
 	giving  sync.WaitGroup // connections on their way back to the server
+
+	pollHead unique.Handle[string] // of a poll that is let in at the door; set by Guard
 
 	mu    sync.Mutex
 	feeds map[feedKey]*feed

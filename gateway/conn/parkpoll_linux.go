@@ -204,7 +204,7 @@ func (w *writer) nextRequest(k *parked) {
 	next.Release()
 	k.poll.wait, k.poll.waiting = next.Wait, true
 	k.ended = next.Ended
-	k.poll.answerWith(next.Header)
+	k.poll.answerWith(next.Header, w.parker.pollHead)
 	k.belongTo(&next.Session)
 	shards := w.sit(k) // the poller has it already
 	w.catchUp(k)
@@ -236,10 +236,14 @@ func (k *parked) peer() string {
 	return ""
 }
 
-// answerWith makes header the answer's; nil leaves it.
-func (q *poll) answerWith(header http.Header) {
-	if header != nil {
+// answerWith makes header the answer's; nil: the door's, or without one what the
+// first answer had.
+func (q *poll) answerWith(header http.Header, door unique.Handle[string]) {
+	switch {
+	case header != nil:
 		q.head = unique.Make(pollHead(header))
+	case door != unique.Handle[string]{}:
+		q.head = door
 	}
 }
 
