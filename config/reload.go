@@ -92,7 +92,9 @@ func takesEffect(key string) string {
 		return "the next line"
 	case group == "drain":
 		return "the leave to come"
-	case strings.HasSuffix(key, "_connections"), key == "limits.connections", key == "http.max_age":
+	case key == "http.max_age":
+		return "streams that begin"
+	case strings.HasSuffix(key, "_connections"), key == "limits.connections":
 		return "streams and polls that begin; those that are open stay, and count"
 	}
 	return "the next request"

@@ -15,21 +15,27 @@ import (
 // itself, so that what is parked by the thousand keeps nothing for a log. Why a
 // poll is over nobody knows: most have been answered.
 func (g *Gateway) logged(r *http.Request, v *visit, transport string, ended func(conn.Bye)) func(conn.Bye) {
-	logger := g.options.Logger
-	if !logger.Enabled(r.Context(), slog.LevelDebug) {
+	if !g.options.Logger.Enabled(r.Context(), slog.LevelDebug) {
 		return ended
 	}
 	request := v.about(r)
 	ctx := trace.NewContext(context.Background(), &request)
-	logger = logger.With("transport", transport, "user", v.User, "address", v.client.Address)
+	logger := g.options.Logger.With("transport", transport, "user", v.User, "address", v.client.Address)
 	logger.DebugContext(ctx, "connected", "channels", r.URL.Query()["channel"])
+	return logEnd(ctx, logger, transport != "poll", ended)
+}
+
+// logEnd is ended with a line. It is not part of logged, where what the function
+// keeps would be allocated whether it is made or not.
+func logEnd(ctx context.Context, logger *slog.Logger, why bool, ended func(conn.Bye)) func(conn.Bye) {
 	began := time.Now()
-	return func(why conn.Bye) {
-		ended(why)
-		if transport != "poll" {
-			logger = logger.With("reason", string(why))
+	return func(bye conn.Bye) {
+		ended(bye)
+		l := logger
+		if why {
+			l = l.With("reason", string(bye))
 		}
-		logger.DebugContext(ctx, "disconnected", "duration", time.Since(began))
+		l.DebugContext(ctx, "disconnected", "duration", time.Since(began))
 	}
 }
 

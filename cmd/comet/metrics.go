@@ -66,7 +66,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge(connections, float64(listener.Open))
 	counter(connectionsRefused, listener.Refused, reasonDescriptors)
 	counter(connectionsRefused, c.node.gateway.Stats().Refused, reasonLimit)
-	hits := c.node.access.options.Limiter.Stats().Refused
+	hits := c.node.gateway.Policy().Limiter.Stats().Refused
 	for l := range limit.Limits {
 		counter(limitHits, hits[l], l.String())
 	}

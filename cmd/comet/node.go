@@ -33,7 +33,7 @@ type node struct {
 	listener  *conn.Listener
 	server    *http.Server
 	encrypted bool // server.TLSConfig does not tell: net/http sets one anyway
-	drain     config.Drain
+	drain     atomic.Pointer[config.Drain]
 	access    *access
 	hooks     hooks
 	leaving   atomic.Bool
@@ -49,10 +49,12 @@ func connectionLimit(nodes int) int { return conn.DescriptorLimit() / 20 * 19 / 
 // It takes over b and l.
 func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, limit int, logger *slog.Logger) (*node, error) {
 	logger = logger.With("node", name)
-	who, err := newAccess(s, logger)
+	who := newAccess(s, logger)
+	policy, use, err := who.change(s, true)
 	if err != nil {
 		return nil, err
 	}
+	use()
 	encryption, err := newTLS(s.HTTP.TLS.Cert, s.HTTP.TLS.Key, logger)
 	if err != nil {
 		return nil, err
@@ -70,18 +72,10 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 		about.Opened, about.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
 	}
 	hub := pubsub.NewHub(b, about)
-	o := who.options
-	o.Asker, o.Events = application.asker, application.events
-	o.Hub, o.Node, o.Holder, o.Logger = hub, name, parker, logger
-	o.Heartbeat, o.MaxAge = s.HTTP.Heartbeat, s.HTTP.MaxAge
-	o.Limits = gateway.Limits{
-		Message:     int(s.Limits.Message),
-		Batch:       s.Limits.Batch,
-		Channels:    s.Limits.Channels,
-		Wait:        s.Limits.Wait,
-		Connections: s.Limits.Connections,
-	}
-	g, err := gateway.New(o)
+	g, err := gateway.New(gateway.Options{
+		Hub: hub, Node: name, Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
+		Policy: policy, Revocations: who.revocations, Asker: application.asker, Events: application.events,
+	})
 	if err != nil {
 		hub.Close()
 		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
@@ -90,8 +84,8 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	if encryption == nil {
 		parker.Guard(listener, g.Door())
 	}
-	return &node{
-		drain: s.Drain, logger: logger, access: who, hooks: application, encrypted: encryption != nil,
+	n := &node{
+		logger: logger, access: who, hooks: application, encrypted: encryption != nil,
 		name: name, broker: b, hub: hub, parker: parker, gateway: g,
 		listener: listener,
 		server: &http.Server{
@@ -102,7 +96,25 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 			TLSConfig:         encryption,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},
-	}, nil
+	}
+	n.drain.Store(&s.Drain)
+	return n, nil
+}
+
+// reload has the node go by s, as far as a node that runs can. An error names
+// the setting that is wrong; then nothing has changed. It is called one at a
+// time.
+func (n *node) reload(s *config.Settings, newTokens bool) error {
+	policy, use, err := n.access.change(s, newTokens)
+	if err != nil {
+		return err
+	}
+	if err := n.gateway.SetPolicy(policy); err != nil {
+		return err
+	}
+	use()
+	n.drain.Store(&s.Drain)
+	return nil
 }
 
 // url is where the node serves.
@@ -131,7 +143,7 @@ func (n *node) run(ctx context.Context) error {
 	case <-ctx.Done():
 		var drain config.Drain
 		if errors.Is(context.Cause(ctx), errTerminated) {
-			drain = n.drain
+			drain = *n.drain.Load()
 		}
 		err = n.leave(context.WithoutCancel(ctx), drain)
 		<-served

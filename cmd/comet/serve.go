@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/spf13/cobra"
+
+	"comet/config"
 )
 
 func newServe() *cobra.Command {
@@ -32,7 +35,7 @@ func serve(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	logger := newLogger(cmd, &settings.Log)
+	logger, level := newLogger(cmd, &settings.Log)
 	l, err := listen("http.listen", settings.HTTP.Listen)
 	if err != nil {
 		return err
@@ -56,7 +59,13 @@ func serve(cmd *cobra.Command) error {
 	}
 	ctx, terminate := context.WithCancelCause(cmd.Context())
 	defer terminate(nil)
-	operators.serve(adminRoutes(n, terminate, logger), settings.Admin.Token.Reveal(), logger)
+	changes := newReloader(func() (*config.Loaded, error) { return loadSettings(cmd) }, settingsFile(cmd), settings, n, level)
+	life, die := context.WithCancel(context.WithoutCancel(ctx)) // a node that leaves listens on
+	var chores sync.WaitGroup
+	defer chores.Wait()
+	defer die()
+	chores.Go(func() { changes.run(life) })
+	operators.serve(adminRoutes(n, terminate, level, logger), settings.Admin.Token.Reveal(), logger)
 	logger.Info("serving", "node", n.name, "url", n.url(), "admin", operators.url(), "redis", settings.Redis.Addresses)
 	if err := n.run(ctx); err != nil {
 		return err
