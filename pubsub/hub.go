@@ -20,6 +20,9 @@ type Options struct {
 	// Opened and Closed are told of a channel that gets its first subscriber here,
 	// and of one whose last left Linger ago; in order, and without waiting.
 	Opened, Closed func(channel string)
+	// Relayed is told of each message with a Trace that arrives for subscribers
+	// here, before any of them gets it. It must not wait, nor change the message.
+	Relayed func(*Message)
 	Logger         *slog.Logger // default: none
 }
 
@@ -39,6 +42,9 @@ func (o Options) withDefaults() Options {
 		if *told == nil {
 			*told = func(string) {}
 		}
+	}
+	if o.Relayed == nil {
+		o.Relayed = func(*Message) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -223,6 +229,9 @@ func (s relaySink) Received(m *Message) {
 	t := s.tail(m.Channel)
 	if t == nil {
 		return // let go meanwhile
+	}
+	if m.Trace != "" {
+		s.h.options.Relayed(m)
 	}
 	t.mu.Lock()
 	end, _ := t.end()
