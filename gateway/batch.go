@@ -44,11 +44,13 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 			results[i].Error = v.policy.toProblem(err)
 			continue
 		}
+		d.Trace = v.carry()
 		drafts, at = append(drafts, d), append(at, i)
 	}
 	if err := v.policy.Limiter.Publish(v.client, len(drafts)); err != nil {
 		return err
 	}
+	v.publishing.tell("", "batch", drafts...)
 	for i, receipt := range g.options.Hub.Publish(r.Context(), drafts) {
 		if receipt.Err != nil {
 			results[at[i]].Error = v.policy.toProblem(receipt.Err)

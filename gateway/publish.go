@@ -30,7 +30,13 @@ func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
 	if err := v.policy.Limiter.Publish(v.client, 1); err != nil {
 		return err
 	}
+	draft.Trace = v.carry()
 	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]
+	outcome := "published"
+	if receipt.Duplicate {
+		outcome = "duplicate"
+	}
+	v.publishing.tell(draft.Channel, outcome, draft)
 	if receipt.Err != nil {
 		return receipt.Err
 	}

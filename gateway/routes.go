@@ -17,6 +17,7 @@ type route struct {
 	path     string
 	endpoint func(*Gateway, http.ResponseWriter, *http.Request) error
 	open     bool // to anyone, however often: it does next to nothing
+	traced   bool // it publishes
 }
 
 // Paths that are looked for at the door too.
@@ -27,8 +28,8 @@ const (
 
 // table is every route. A channel may hold slashes, so its pattern takes all.
 var table = []route{
-	{method: http.MethodPost, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).publish},
-	{method: http.MethodPost, path: "/v1/publish", endpoint: (*Gateway).publishBatch},
+	{method: http.MethodPost, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).publish, traced: true},
+	{method: http.MethodPost, path: "/v1/publish", endpoint: (*Gateway).publishBatch, traced: true},
 	{method: http.MethodGet, path: eventsPath, endpoint: (*Gateway).events},
 	{method: http.MethodGet, path: pollPath, endpoint: (*Gateway).poll},
 	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).history},
@@ -60,6 +61,10 @@ func (g *Gateway) makeRoutes() http.Handler {
 // handle is the endpoint as a handler: errors become problems, and a panic
 // harms this one request only.
 func (g *Gateway) handle(row route) http.Handler {
+	serve := g.serve
+	if row.traced {
+		serve = g.serveTraced
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
@@ -67,7 +72,7 @@ func (g *Gateway) handle(row route) http.Handler {
 				panic(http.ErrAbortHandler) // whatever was written is no answer
 			}
 		}()
-		if err := g.serve(row, w, r); err != nil {
+		if err := serve(row, w, r); err != nil {
 			g.answerError(w, r, err)
 		}
 	})

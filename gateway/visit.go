@@ -19,6 +19,7 @@ type visit struct {
 	client          limit.Client
 	policy          *policy
 	request         trace.Request // at the door only if somebody asks, see about
+	publishing      *publishing
 }
 
 type visitKey struct{}

@@ -23,7 +23,7 @@ type Options struct {
 	// Relayed is told of each message with a Trace that arrives for subscribers
 	// here, before any of them gets it. It must not wait, nor change the message.
 	Relayed func(*Message)
-	Logger         *slog.Logger // default: none
+	Logger  *slog.Logger // default: none
 }
 
 func (o Options) withDefaults() Options {

@@ -36,6 +36,7 @@ type node struct {
 	drain     atomic.Pointer[config.Drain]
 	access    *access
 	hooks     hooks
+	tracing   *tracing // nil: no spans are wanted
 	leaving   atomic.Bool
 	logger    *slog.Logger
 }
@@ -67,17 +68,26 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	if err != nil {
 		return nil, errors.Join(err, parker.Close())
 	}
+	spans, err := newTracing(&s.Tracing, name, logger)
+	if err != nil {
+		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
+	}
 	about := pubsub.Options{Timeout: s.Redis.Timeout, Replicated: s.Redis.MinReplicas > 0, Logger: logger}
 	if application.events != nil {
 		about.Opened, about.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
 	}
+	var tracer gateway.Tracer
+	if spans != nil {
+		tracer, about.Relayed, parker.Written = spans, spans.relay, spans.write
+	}
 	hub := pubsub.NewHub(b, about)
 	g, err := gateway.New(gateway.Options{
 		Hub: hub, Node: name, Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
-		Policy: policy, Revocations: who.revocations, Asker: application.asker, Events: application.events,
+		Policy: policy, Revocations: who.revocations, Asker: application.asker, Events: application.events, Tracer: tracer,
 	})
 	if err != nil {
 		hub.Close()
+		spans.close(context.Background())
 		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
 	}
 	listener := conn.Listen(l, limit, logger)
@@ -85,7 +95,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 		parker.Guard(listener, g.Door())
 	}
 	n := &node{
-		logger: logger, access: who, hooks: application, encrypted: encryption != nil,
+		logger: logger, access: who, hooks: application, tracing: spans, encrypted: encryption != nil,
 		name: name, broker: b, hub: hub, parker: parker, gateway: g,
 		listener: listener,
 		server: &http.Server{
@@ -154,6 +164,7 @@ func (n *node) run(ctx context.Context) error {
 	err = errors.Join(err, n.parker.Close())
 	n.hub.Close()
 	err = errors.Join(err, n.hooks.close(context.WithoutCancel(ctx)))
+	n.tracing.close(context.WithoutCancel(ctx))
 	return errors.Join(err, n.broker.Close())
 }
 

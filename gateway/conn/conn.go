@@ -147,13 +147,19 @@ var errIdle = errors.New("nothing to send")
 // pump writes what comes for the subscriber, with the caller's goroutine,
 // until settled says that another way goes on, write fails (nil) or the stream
 // is over: then bye is what is left to write.
-func (s *Stream) pump(ctx context.Context, heartbeat time.Duration, write func([]byte) error, settled func() bool) (bye []byte) {
+func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error, settled func() bool) (bye []byte) {
 	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil))
+	var items []pubsub.Delivery // in b
 	for {
-		if write(b) != nil || settled() {
+		if write(b) != nil {
 			return nil
 		}
-		items, err := s.next(ctx, heartbeat)
+		p.wrote(items)
+		if settled() {
+			return nil
+		}
+		var err error
+		items, err = s.next(ctx, p.Heartbeat)
 		switch {
 		case errors.Is(err, errIdle):
 			b = s.Format.AppendHeartbeat(b[:0])

@@ -22,17 +22,19 @@ const spareBytes = 1 << 10
 // once. A stream's place in it is an offset, and all that it is behind is one
 // slice. It is made when the first stream wants it, and goes with the last.
 type feed struct {
-	key    feedKey
-	watch  pubsub.Watch
-	shards []*shard // one a writer, nil until it has a stream
-	users  int      // guarded by Parker.mu
+	key     feedKey
+	written func(*pubsub.Message) // Portable.Written
+	watch   pubsub.Watch
+	shards  []*shard // one a writer, nil until it has a stream
+	users   int      // guarded by Parker.mu
 
 	mu      sync.Mutex // guards all below
 	next    uint64     // the place in the tail behind what is encoded
 	base    uint64     // the offset of buf[0]
 	buf     []byte     // only appended to, so that slices of it stay good
 	scratch []byte
-	blocked int // streams that wait for their sockets to take more of buf
+	blocked int               // streams that wait for their sockets to take more of buf
+	traced  []*pubsub.Message // in buf, and not written to anybody yet; kept only if written is told
 }
 
 // feedKey says what a feed is of. One for those that encode for themselves has
@@ -93,6 +95,16 @@ func (f *feed) encode(it *pubsub.Item) {
 	var cursor [64]byte
 	f.scratch = appendItem(f.scratch[:0], f.key.format, it, it.After.Append(cursor[:0]), false)
 	f.buf = appendChunk(f.buf, f.scratch)
+	if f.written != nil && it.Message != nil && it.Message.Trace != "" {
+		f.traced = append(f.traced, it.Message)
+	}
+}
+
+// wrote tells of traced, which begin lent, once all of it is written to somebody.
+func (f *feed) wrote(traced []*pubsub.Message) {
+	for _, m := range traced {
+		f.written(m)
+	}
 }
 
 // lateBytes is how much a feed keeps for writers that are late. That is the
@@ -149,12 +161,14 @@ func (s *shard) seated() {
 }
 
 // begin lends the writer all that is there; offset is that of its first byte,
-// and up to done it has written.
-func (s *shard) begin() (data []byte, offset, done uint64) {
-	s.feed.mu.Lock()
-	defer s.feed.mu.Unlock()
+// and up to done it has written. Of traced it is the first.
+func (s *shard) begin() (data []byte, offset, done uint64, traced []*pubsub.Message) {
+	f := s.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	s.busy = true
-	return s.feed.buf, s.feed.base, s.done
+	traced, f.traced = f.traced, nil
+	return f.buf, f.base, s.done, traced
 }
 
 // finish says that the writer has written up to end, with so many more streams

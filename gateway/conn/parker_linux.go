@@ -48,7 +48,7 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("park connections: %w", err)
 	}
-	p := &Parker{Portable: Portable{heartbeat}, poller: poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed)}
+	p := &Parker{Portable: Portable{Heartbeat: heartbeat}, poller: poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed)}
 	for i := range runtime.GOMAXPROCS(0) {
 		w := newWriter(p, i)
 		p.writers = append(p.writers, w)
@@ -136,7 +136,7 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 		out = out[:0]
 		return err
 	}
-	bye := s.pump(ctx, p.Heartbeat, write, func() bool {
+	bye := s.pump(ctx, &p.Portable, write, func() bool {
 		parked = p.park(connection, s)
 		return parked
 	})
@@ -261,7 +261,7 @@ func (p *Parker) useFeed(key feedKey) *feed {
 	defer p.mu.Unlock()
 	f := p.feeds[key]
 	if f == nil {
-		f = &feed{key: key, shards: make([]*shard, len(p.writers))}
+		f = &feed{key: key, written: p.Written, shards: make([]*shard, len(p.writers))}
 		p.feeds[key] = f
 		key.channel.Share()
 		f.mu.Lock()

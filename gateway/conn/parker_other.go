@@ -12,7 +12,7 @@ type Parker struct{ Portable }
 
 // NewParker makes a parker.
 func NewParker(heartbeat time.Duration) (*Parker, error) {
-	return &Parker{Portable{heartbeat}}, nil
+	return &Parker{Portable{Heartbeat: heartbeat}}, nil
 }
 
 // Guard does nothing: all comes in through the server.

@@ -105,8 +105,10 @@ func (w *writer) tryAnswer(k *parked) {
 	case len(items) == 0:
 	case len(k.places) > 1:
 		w.answer(k, answer(k.own.cursors, items))
+		w.parker.wrote(items)
 	default:
 		w.answer(k, first.shard.answer(from, first.next, func() []byte { return answer(k.own.cursors, items) }))
+		w.parker.wrote(items)
 	}
 }
 

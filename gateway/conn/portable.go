@@ -12,6 +12,22 @@ import (
 // on every system and every version of HTTP.
 type Portable struct {
 	Heartbeat time.Duration // a sign of life after so long without anything else
+	// Written is told of messages with a Trace once they are written to a
+	// subscriber; of one that goes to many at least the first time. It must not
+	// wait. Set it before anything is held. Nil: nobody wants to know.
+	Written func(*pubsub.Message)
+}
+
+// wrote tells Written of what was written to a subscriber.
+func (p *Portable) wrote(items []pubsub.Delivery) {
+	if p.Written == nil {
+		return
+	}
+	for i := range items {
+		if m := items[i].Message; m != nil && m.Trace != "" {
+			p.Written(m)
+		}
+	}
 }
 
 // Hold blocks until the client has gone, r's context ends, or the subscriber
@@ -32,7 +48,7 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	}
 	ctx, cancel := s.Session.bounded(r.Context())
 	defer cancel()
-	if bye := s.pump(ctx, p.Heartbeat, write, func() bool { return false }); len(bye) > 0 {
+	if bye := s.pump(ctx, &p, write, func() bool { return false }); len(bye) > 0 {
 		_ = write(bye) // a client that has gone misses nothing
 	}
 }
@@ -50,16 +66,19 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 	if err != nil {
 		return err
 	}
-	q.write(w, items)
+	if q.write(w, items) == nil {
+		p.wrote(items)
+	}
 	return nil
 }
 
 // write answers with items.
-func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery) {
+func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery) error {
 	body := answer(q.Cursors, items)
 	SetAnswerHeader(w.Header(), "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.Write(body) // an error means that the client has gone
+	_, err := w.Write(body) // an error means that the client has gone
+	return err
 }
 
 // Leave and Evict are for Parker: what a Portable holds ends with its request.

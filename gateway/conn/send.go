@@ -2,9 +2,11 @@
 
 package conn
 
+import "comet/pubsub"
+
 // flush writes to every stream of a shard what it is behind.
 func (w *writer) flush(s *shard) {
-	data, base, _ := s.begin()
+	data, base, _, traced := s.begin()
 	blocked := 0
 	for i := len(s.seats) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
 		p := s.seats[i].stream
@@ -13,6 +15,10 @@ func (w *writer) flush(s *shard) {
 		}
 		if w.send(p, data, base); p.needsFeed() && !p.gone {
 			blocked++
+		}
+		if traced != nil && !p.gone {
+			s.feed.wrote(traced)
+			traced = nil
 		}
 	}
 	s.finish(base+uint64(len(data)), blocked)
@@ -26,7 +32,7 @@ func (w *writer) catchUp(p *parked) {
 		return
 	}
 	s := p.places[0].shard
-	data, base, done := s.begin() // from here on the feed forgets nothing, so p needs no count as blocked
+	data, base, done, traced := s.begin() // from here on the feed forgets nothing, so p needs no count as blocked
 	blocked := 0
 	if p.needsFeed() {
 		blocked--
@@ -37,6 +43,9 @@ func (w *writer) catchUp(p *parked) {
 	p.blocked = false
 	if w.send(p, data, base); p.needsFeed() && !p.gone {
 		blocked++
+	}
+	if !p.gone {
+		s.feed.wrote(traced)
 	}
 	s.finish(done, blocked)
 }
@@ -92,7 +101,7 @@ func (w *writer) sendOwn(p *parked) {
 			return
 		}
 		p.own.rest = nil
-		data, ok := w.encodeOwn(p)
+		data, items, ok := w.encodeOwn(p)
 		if !ok {
 			w.goodbye(p, Slow)
 			return
@@ -103,6 +112,7 @@ func (w *writer) sendOwn(p *parked) {
 		if n, ok = w.write(p, data); !ok {
 			return
 		}
+		w.parker.wrote(items)
 		if n < len(data) {
 			p.own.rest = append([]byte(nil), data[n:]...)
 			return
@@ -110,10 +120,10 @@ func (w *writer) sendOwn(p *parked) {
 	}
 }
 
-// encodeOwn encodes some of what p is behind, into w.scratch; ok is false if a
-// place has left its tail.
-func (w *writer) encodeOwn(p *parked) (data []byte, ok bool) {
-	items, ok := p.take(pumpItems)
+// encodeOwn encodes some of what p is behind, items, into w.scratch; ok is false
+// if a place has left its tail.
+func (w *writer) encodeOwn(p *parked) (data []byte, items []pubsub.Delivery, ok bool) {
+	items, ok = p.take(pumpItems)
 	b := w.scratch[:0]
 	var event, cursor []byte
 	for i := range items {
@@ -123,7 +133,7 @@ func (w *writer) encodeOwn(p *parked) (data []byte, ok bool) {
 		b = appendChunk(b, event)
 	}
 	w.keepScratch(b)
-	return b, ok
+	return b, items, ok
 }
 
 // keepScratch keeps b to be used again, unless it is unusually large.

@@ -31,7 +31,7 @@ func newBench(t *testing.T, writers int, heartbeat time.Duration) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Parker{Portable: Portable{heartbeat}, poller: poller, feeds: make(map[feedKey]*feed)}
+	p := &Parker{Portable: Portable{Heartbeat: heartbeat}, poller: poller, feeds: make(map[feedKey]*feed)}
 	for i := range writers {
 		w := newWriter(p, i)
 		w.maxRest = 0 // each step does all there is to do
@@ -197,7 +197,7 @@ func TestUnblockBesideOthers(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				data, base, _ := shard.begin() // a writer whose streams take all
+				data, base, _, _ := shard.begin() // a writer whose streams take all
 				shard.finish(base+uint64(len(data)), 0)
 			}
 		}
