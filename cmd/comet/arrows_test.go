@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"comet/gateway/conn":            {"comet/gateway/wire", "comet/pubsub"},
 	"comet/gateway/client":          {"comet/gateway/wire", "comet/pubsub"},
 	"comet/gateway/loadtest/report": {"comet/gateway/loadtest", "comet/gateway/web/browsertest"},
+	"comet/gateway/trace":           {},
 	"comet/gateway/web":             {},
 	"comet/pubsub":                  {},
 	"comet/pubsub/membroker":        {"comet/pubsub"},

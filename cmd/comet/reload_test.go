@@ -1,13 +1,19 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"comet/config"
 	"comet/gateway/wire"
@@ -170,6 +176,65 @@ func TestReloadHangup(t *testing.T) {
 	node.awaitErr(`level=ERROR msg="the settings are wrong, and stay as they were" .*cannot be read`)
 	wantStatus(t, "without a file", url, 1, http.StatusCreated, bearer(jwtSecret)...)
 	node.wantLeave(syscall.SIGTERM)
+}
+
+// A secret of tokens is replaced in the file that a setting names.
+func TestReloadTokens(t *testing.T) {
+	t.Parallel()
+	secrets := writeFile(t, strings.Repeat("an older secret ", 4)+"\n")
+	node, url := startNode(t, "--auth-jwt-algorithms", "HS256", "--auth-jwt-secret-file", secrets, "--auth-jwt-leeway", "5s")
+	token := bearer(tokenOf(t, "alice", 0))
+	wantStatus(t, "before", url, 1, http.StatusUnauthorized, token...)
+	replace := func(content string) {
+		t.Helper()
+		next := filepath.Join(filepath.Dir(secrets), "next")
+		if err := errors.Join(os.WriteFile(next, []byte(content), 0o600), os.Rename(next, secrets)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace(jwtSecret + "\n")
+	node.awaitErr(`msg="file of a setting changed" node=\S+ setting=auth.jwt.secret_file\n.*changed=1 restart=0\n`)
+	wantStatus(t, "after", url, 1, http.StatusCreated, token...)
+	replace("short\n")
+	node.awaitErr(`level=ERROR msg="the settings are wrong, and stay as they were" .*auth.jwt.secret_file: .*too short`)
+	wantStatus(t, "a bad file", url, 1, http.StatusCreated, token...)
+	node.wantLeave(syscall.SIGTERM)
+}
+
+// The keys of other tokens are fetched from where those are from.
+func TestAccessKeepsNewKeys(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked <- r.URL.Path }))
+	defer server.Close()
+	s := &config.Settings{}
+	a := newAccess(s, slog.New(slog.DiscardHandler))
+	ctx, end := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer end()
+	running.Go(func() { a.run(ctx) })
+	for _, path := range []string{"/first", "/second"} {
+		s.Auth.JWT = config.JWT{Algorithms: []string{"RS256"}, JWKSURL: server.URL + path, JWKSRefresh: time.Hour}
+		_, use, err := a.change(s, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		use()
+		if got := <-asked; got != path {
+			t.Errorf("asked for %s, want %s", got, path)
+		}
+	}
+	for _, newTokens := range []bool{false, true} {
+		s.Auth.JWT = config.JWT{}
+		p, use, err := a.change(s, newTokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if use(); p.Credentials == newTokens {
+			t.Errorf("takes tokens: %v", p.Credentials)
+		}
+	}
 }
 
 // Streams that are over a lowered limit stay, and count.

@@ -27,17 +27,3 @@ func TestWrittenOffCostsNothing(t *testing.T) {
 		t.Errorf("a feed grows with %v allocations, and %v without a trace", with, without)
 	}
 }
-
-// BenchmarkFeedGrown is the hot path of a message: encoded once a feed.
-func BenchmarkFeedGrown(b *testing.B) {
-	for name, written := range map[string]func(*pubsub.Message){"off": nil, "on": func(*pubsub.Message) {}} {
-		b.Run(name, func(b *testing.B) {
-			f := &feed{key: feedKey{format: wire.SSE}, written: written}
-			items := []pubsub.Item{{Message: &pubsub.Message{Type: "m", Data: []byte(`"Hello, everyone"`)}}}
-			b.ReportAllocs()
-			for b.Loop() {
-				f.Grown(items)
-			}
-		})
-	}
-}
