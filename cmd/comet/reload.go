@@ -157,6 +157,9 @@ func (r *reloader) take(why string) error {
 	if both.Log.Level != before.Log.Level { // else it stays what an operator may have made it
 		r.level.Set(both.Log.Level)
 	}
+	if both.Open() && !before.Open() {
+		r.logger.Warn(openWarning)
+	}
 	r.seen, r.taken = content, content
 	r.tell(why, changes, files)
 	return nil

@@ -30,6 +30,9 @@ variables, variables over the file. 'comet config print' shows what results.`,
 	return cmd
 }
 
+// openWarning is for who has not said who may do what.
+const openWarning = "anyone on this machine may publish and subscribe; set auth to say who may do what"
+
 func serve(cmd *cobra.Command) error {
 	settings, err := loadSettings(cmd)
 	if err != nil {
@@ -51,7 +54,7 @@ func serve(cmd *cobra.Command) error {
 		return err
 	}
 	if settings.Open() {
-		logger.Warn("anyone on this machine may publish and subscribe; set auth to say who may do what")
+		logger.Warn(openWarning)
 	}
 	n, err := newNode(settings.Node, &settings.Settings, broker, l, connectionLimit(1), logger)
 	if err != nil {
