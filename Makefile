@@ -12,7 +12,7 @@ DURATION ?= 10m
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build test test-failure check vulncheck bench yardstick fuzz mutants redis tidy clean go compiler
+.PHONY: help run build test test-failure check vulncheck bench yardstick fuzz screenshots mutants redis tidy clean go compiler
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,10 @@ fuzz: go ## each fuzz test for a short time (FUZZTIME=10s)
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 		done; \
 	done
+
+# The pages are real: three nodes, a Redis and clients that talk, for a minute.
+screenshots: go redis ## make the pictures of docs/images anew (needs chromium; 2 minutes)
+	COMET_TEST_REDIS=required COMET_TEST_SCREENSHOTS="$$(pwd)/docs/images" go test -count=1 -run TestDashboardPictures ./cmd/comet
 
 mutants: go ## take each delivery rule out and see the model test fail (1 minute)
 	COMET_TEST_MUTANTS=1 go test -run TestModelNotices -timeout 20m ./pubsub

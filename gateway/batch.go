@@ -33,6 +33,7 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
 	lines, what, err := batchLines(w, r, &v.policy.Limits)
 	if err != nil {
+		g.counts.publishesRefused.Add(1) // nobody knows how many
 		return err
 	}
 	results := make([]batchResult, len(lines))
@@ -41,6 +42,7 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	for i, line := range lines {
 		d, err := g.itemDraft(r.Context(), v, line, what, i+1)
 		if err != nil {
+			g.counts.publishesRefused.Add(1)
 			results[i].Error = v.policy.toProblem(err)
 			continue
 		}
@@ -48,6 +50,7 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 		drafts, at = append(drafts, d), append(at, i)
 	}
 	if err := v.policy.Limiter.Publish(v.client, len(drafts)); err != nil {
+		g.counts.publishesRefused.Add(int64(len(drafts)))
 		return err
 	}
 	v.publishing.tell("", "batch", drafts...)

@@ -10,39 +10,47 @@ import (
 	"comet/gateway/trace"
 )
 
-// logged logs at debug a stream or poll of v that begins, and returns what to
-// call when it is over, which logs that too. At any other level it is ended
-// itself, so that what is parked by the thousand keeps nothing for a log. Why a
-// poll is over nobody knows: most have been answered.
-func (g *Gateway) logged(r *http.Request, v *visit, transport string, ended func(conn.Bye)) func(conn.Bye) {
+// logBegan logs at debug that a stream or poll of v begins.
+func (g *Gateway) logBegan(r *http.Request, v *visit, t conn.Transport) {
+	if g.options.Logger.Enabled(r.Context(), slog.LevelDebug) {
+		ctx, logger := g.connectLog(r, v, t)
+		logger.DebugContext(ctx, "connected", "channels", r.URL.Query()["channel"])
+	}
+}
+
+// logged is ended, which then logs too. At any level but debug it is ended
+// itself, so that what is parked by the thousand keeps nothing for a log.
+func (g *Gateway) logged(r *http.Request, v *visit, t conn.Transport, ended func(conn.Bye)) func(conn.Bye) {
 	if !g.options.Logger.Enabled(r.Context(), slog.LevelDebug) {
 		return ended
 	}
+	ctx, logger := g.connectLog(r, v, t)
+	return logEnd(ctx, logger, ended)
+}
+
+// connectLog is for lines about a stream or poll of v.
+func (g *Gateway) connectLog(r *http.Request, v *visit, t conn.Transport) (context.Context, *slog.Logger) {
 	request := v.about(r)
-	ctx := trace.NewContext(context.Background(), &request)
-	logger := g.options.Logger.With("transport", transport, "user", v.User, "address", v.client.Address)
-	logger.DebugContext(ctx, "connected", "channels", r.URL.Query()["channel"])
-	return logEnd(ctx, logger, transport != "poll", ended)
+	logger := g.options.Logger.With("transport", t.String(), "user", v.User, "address", v.client.Address)
+	return trace.NewContext(context.Background(), &request), logger
 }
 
 // logEnd is ended with a line. It is not part of logged, where what the function
 // keeps would be allocated whether it is made or not.
-func logEnd(ctx context.Context, logger *slog.Logger, why bool, ended func(conn.Bye)) func(conn.Bye) {
+func logEnd(ctx context.Context, logger *slog.Logger, ended func(conn.Bye)) func(conn.Bye) {
 	began := time.Now()
-	return func(bye conn.Bye) {
-		ended(bye)
-		l := logger
-		if why {
-			l = l.With("reason", string(bye))
+	return func(why conn.Bye) {
+		ended(why)
+		if why != conn.Elsewhere {
+			logger.DebugContext(ctx, "disconnected", "reason", string(why), "duration", time.Since(began))
 		}
-		l.DebugContext(ctx, "disconnected", "duration", time.Since(began))
 	}
 }
 
 // about is which request it is. At the door nobody has looked yet.
 func (v *visit) about(r *http.Request) trace.Request {
 	if v.request.Trace == (trace.ID{}) {
-		return trace.Of(r.Header)
+		v.request = trace.Of(r.Header)
 	}
 	return v.request
 }

@@ -20,7 +20,7 @@ func TestLoggedCostsNothing(t *testing.T) {
 		v := &visit{Principal: &auth.Principal{}}
 		r := httptest.NewRequest("GET", "/v1/events?channel=c", nil)
 		ended := func(conn.Bye) {}
-		if costs := testing.AllocsPerRun(100, func() { g.logged(r, v, "sse", ended) }) > 0; costs != want {
+		if costs := testing.AllocsPerRun(100, func() { g.logged(r, v, conn.OverSSE, ended) }) > 0; costs != want {
 			t.Errorf("at %v: allocates: %v", level, costs)
 		}
 	}

@@ -31,9 +31,14 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		return next, false
 	}
 	next.Format = formatOf(r, p)
-	v, ok := g.enterAtOnce(r, p, g.policy.Load(), &next)
+	v, starts, ok := g.enterAtOnce(r, p, g.policy.Load(), &next)
 	if ok {
-		next.Ended = g.logged(r, v, transportOf(next.Format), g.streamed(v, next.Format))
+		t := conn.TransportOf(next.Format)
+		next.Began = func() {
+			g.began(r, v, t)
+			g.options.Hub.Attached(starts)
+		}
+		next.Ended = g.over(r, v, t)
 	}
 	return next, ok
 }
@@ -52,31 +57,35 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if next.Wait == 0 {
 		return next, false
 	}
-	v, ok := g.enterAtOnce(r, p, by, &next)
+	v, starts, ok := g.enterAtOnce(r, p, by, &next)
 	if ok {
-		next.Ended = g.logged(r, v, "poll", by.seats.releaser(v.client))
+		next.Began = func() {
+			g.began(r, v, conn.OverPoll)
+			g.options.Hub.Attached(starts)
+		}
+		next.Ended = g.over(r, v, conn.OverPoll)
 	}
 	return next, ok
 }
 
 // enterAtOnce attaches what r asks for, all of it or nothing.
-func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *conn.Next) (v *visit, ok bool) {
+func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *conn.Next) (v *visit, starts []pubsub.Start, ok bool) {
 	v, ok = g.letInAtOnce(r, by)
 	if !ok {
-		return nil, false
+		return nil, nil, false
 	}
 	channels, starts, err := startsOf(r, p, v)
 	if err != nil || g.admit(v) != nil {
-		return nil, false
+		return nil, nil, false
 	}
 	if !g.askAtOnce(v, channels) || !g.attach(channels, starts, next) || by.Limiter.Request(v.client) != nil {
 		next.Release()
-		by.seats.release(v.client)
-		return nil, false
+		g.release(v)
+		return nil, nil, false
 	}
 	next.Session = v.session()
 	next.Header = g.headerAtOnce(r, by)
-	return v, true
+	return v, starts, true
 }
 
 // headerAtOnce is the answer's header, where it is not that of most: nil.

@@ -21,6 +21,8 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.cancel()
+	t := conn.TransportOf(format)
+	g.began(r, s.visit, t)
 	g.options.Holder.Hold(w, s.request, &conn.Stream{
 		Subscriber: s.subscriber,
 		Cursors:    s.cursors,
@@ -28,7 +30,7 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		Format:     format,
 		Node:       g.options.Node,
 		Session:    s.session,
-		Ended:      g.logged(r, s.visit, transportOf(format), g.streamed(s.visit, format)),
+		Ended:      g.over(r, s.visit, t),
 	})
 	return nil
 }

@@ -1,4 +1,9 @@
 package gateway
 
+import "comet/pubsub"
+
 // Connections is how many streams and polls there are.
 func (g *Gateway) Connections() int64 { return g.connections.Load() }
+
+// Hub is the hub it was made with.
+func (g *Gateway) Hub() *pubsub.Hub { return g.options.Hub }

@@ -56,9 +56,9 @@ type Gateway struct {
 	policy  atomic.Pointer[policy]
 
 	connections atomic.Int64
+	counts      counts
 	visitors    visitors        // of requests that a goroutine holds
 	spread      atomic.Int64    // of the leave, in ns
-	refused     atomic.Int64    // at the limit of connections
 	leaving     context.Context // ends when the node does, see Leave
 	leave       context.CancelFunc
 	heard       chan struct{} // closed once it is known who was thrown out before
@@ -81,6 +81,7 @@ func New(o Options) (*Gateway, error) {
 		g.hear()
 	}
 	g.leaving, g.leave = context.WithCancel(context.Background())
+	g.startCounts()
 	g.routes = g.makeRoutes()
 	if err := g.SetPolicy(o.Policy); err != nil {
 		return nil, err
@@ -101,13 +102,20 @@ const nodeHeader = "Comet-Node"
 // ServeHTTP implements http.Handler. A client's name for the request is in the
 // answer too.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := &visit{policy: g.policy.Load(), request: trace.Of(r.Header)}
+	var v visit
+	r = g.receive(&v, w, r)
+	v.policy.router.ServeHTTP(w, r)
+}
+
+// receive is r as the visit v, which begins now.
+func (g *Gateway) receive(v *visit, w http.ResponseWriter, r *http.Request) *http.Request {
+	v.policy, v.request = g.policy.Load(), trace.Of(r.Header)
 	w.Header().Set(nodeHeader, g.options.Node)
 	if v.request.ID != "" {
 		w.Header().Set(trace.RequestIDField, v.request.ID)
 	}
 	setDeadlines(w, r, v.policy.Limits.Body)
-	v.policy.router.ServeHTTP(w, r.WithContext(v.context(r.Context())))
+	return r.WithContext(v.context(r.Context()))
 }
 
 // setDeadlines bounds what a client can take of a connection's time. Who holds
@@ -160,8 +168,8 @@ func greatestAge(age time.Duration) time.Time {
 	return time.Now().Add(age*9/10 + rand.N(age/5+1))
 }
 
-// admit counts a stream or poll of v, or refuses it. Call release of the
-// policy's seats, with the same client, when it ends.
+// admit counts a stream or poll of v, or refuses it. Call release if nothing
+// comes of it, else over's function when it ends.
 func (g *Gateway) admit(v *visit) error {
 	if g.leaving.Err() != nil {
 		return conn.Shutdown
@@ -171,8 +179,13 @@ func (g *Gateway) admit(v *visit) error {
 	}
 	most := int64(v.policy.Limits.Connections)
 	if n := g.connections.Add(1); most > 0 && n > most {
-		v.policy.seats.release(v.client)
+		g.release(v)
 		return tooManyConnections(most)
 	}
 	return nil
+}
+
+func (g *Gateway) release(v *visit) {
+	g.connections.Add(-1)
+	v.policy.Limiter.Disconnect(v.client)
 }

@@ -6,13 +6,12 @@ import (
 
 	"comet/gateway/conn"
 	"comet/gateway/hook"
-	"comet/gateway/wire"
 )
 
 // ask asks the application, if it wants to be, whether v may do something with
 // the channels.
 func (g *Gateway) ask(ctx context.Context, v *visit, action hook.Action, channels ...string) error {
-	if g.options.Asker == nil {
+	if g.options.Asker == nil || v.operator {
 		return nil
 	}
 	return g.options.Asker.Allowed(ctx, questionOf(v, action, channels))
@@ -31,27 +30,21 @@ func questionOf(v *visit, action hook.Action, channels []string) hook.Question {
 	return hook.Question{Action: action, User: v.User, Key: v.Key, Channels: channels, Address: v.client.Address}
 }
 
-// streamed tells the application of a stream that begins, and returns what to
-// call when it is over, besides release. Polls come and go too often to be told.
-func (g *Gateway) streamed(v *visit, f wire.Format) (ended func(conn.Bye)) {
-	events := g.options.Events
-	if events == nil {
-		return v.policy.seats.releaser(v.client)
-	}
-	client, user, seats, transport := v.client, v.User, v.policy.seats, transportOf(f)
-	events.Connected(user, transport)
-	return func(why conn.Bye) {
-		seats.release(client)
-		events.Disconnected(user, transport, string(why))
-	}
+// tells reports whether the application hears of what comes by t. Polls come and
+// go too often for that.
+func (g *Gateway) tells(t conn.Transport) bool {
+	return g.options.Events != nil && t != conn.OverPoll
 }
 
-// transportOf is what a stream comes by, in one word.
-func transportOf(f wire.Format) string {
-	if f == wire.NDJSON {
-		return "ndjson"
+// told is over, of which it also tells the application.
+func (g *Gateway) told(v *visit, t conn.Transport, over func(conn.Bye)) func(conn.Bye) {
+	events, user := g.options.Events, v.User
+	return func(why conn.Bye) {
+		over(why)
+		if why != conn.Elsewhere {
+			events.Disconnected(user, t.String(), string(why))
+		}
 	}
-	return "sse"
 }
 
 // Opened and Closed are for pubsub.Options, to tell events of channels; of the

@@ -4,11 +4,9 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"comet/gateway/auth"
-	"comet/gateway/conn"
 	"comet/gateway/limit"
 )
 
@@ -55,15 +53,19 @@ func (p *Policy) setDefaults() {
 
 // openToAll lets everyone do everything.
 func openToAll() *auth.Authenticator {
-	all, err := auth.ParsePatterns([]string{"**"})
-	if err != nil {
-		panic(err)
-	}
-	a, err := auth.New(auth.Options{Anonymous: auth.Permissions{Subscribe: all, Publish: all, Presence: all}})
+	a, err := auth.New(auth.Options{Anonymous: everything()})
 	if err != nil {
 		panic(err)
 	}
 	return a
+}
+
+func everything() auth.Permissions {
+	all, err := auth.ParsePatterns([]string{"**"})
+	if err != nil {
+		panic(err)
+	}
+	return auth.Permissions{Subscribe: all, Publish: all, Presence: all}
 }
 
 // policy is a Policy with all that follows from it. It never changes: a request
@@ -73,14 +75,13 @@ type policy struct {
 	router http.Handler
 	// corsHeader is what an answer to a request has of CORS; nil: nothing.
 	corsHeader func(*http.Request) http.Header
-	seats      *seats
 }
 
 // SetPolicy judges by p from the next request on. What is open stays, and counts
 // on. The error names the setting that is wrong; then nothing has changed.
 func (g *Gateway) SetPolicy(p Policy) error {
 	p.setDefaults()
-	next := &policy{Policy: p, seats: newSeats(&g.connections, p.Limiter.Connections)}
+	next := &policy{Policy: p}
 	cors, err := limit.CORS(p.Origins)
 	if err != nil {
 		return err
@@ -108,30 +109,4 @@ func (g *Gateway) protected(p *Policy, h http.Handler) http.Handler {
 	}
 	protection.SetDenyHandler(g.handle(route{endpoint: crossOrigin, open: true}))
 	return protection.Handler(h)
-}
-
-// seats counts streams and polls. Each keeps those it was let in by, until its
-// end, and of the policy nothing else.
-type seats struct {
-	open       *atomic.Int64 // of the node
-	clients    *limit.Connections
-	releaseAny func(conn.Bye)
-}
-
-func newSeats(open *atomic.Int64, clients *limit.Connections) *seats {
-	return &seats{open, clients, func(conn.Bye) { open.Add(-1) }}
-}
-
-func (s *seats) release(c limit.Client) {
-	s.open.Add(-1)
-	s.clients.Disconnect(c)
-}
-
-// releaser is release for what ends later. Thousands of streams keep it, so
-// where the client does not matter it is the same for all.
-func (s *seats) releaser(c limit.Client) func(conn.Bye) {
-	if !s.clients.Counts() {
-		return s.releaseAny
-	}
-	return func(conn.Bye) { s.release(c) }
 }

@@ -22,12 +22,13 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.cancel()
+	g.began(r, s.visit, conn.OverPoll)
 	return g.options.Holder.HoldPoll(w, s.request, &conn.Poll{
 		Subscriber: s.subscriber,
 		Cursors:    s.cursors,
 		Wait:       wait,
 		Session:    s.session,
-		Ended:      g.logged(r, s.visit, "poll", s.visit.policy.seats.releaser(s.visit.client)),
+		Ended:      g.over(r, s.visit, conn.OverPoll),
 		Again:      g.pollAtOnce,
 	})
 }

@@ -21,15 +21,10 @@ type published struct {
 func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
 	draft, err := g.draftOf(w, r)
 	if err != nil {
+		g.counts.publishesRefused.Add(1)
 		return err
 	}
 	v := visitOf(r)
-	if err := g.ask(r.Context(), v, hook.Publish, draft.Channel); err != nil {
-		return err
-	}
-	if err := v.policy.Limiter.Publish(v.client, 1); err != nil {
-		return err
-	}
 	draft.Trace = v.carry()
 	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]
 	outcome := "published"
@@ -52,8 +47,21 @@ func answerTo(d *pubsub.Draft, receipt *pubsub.Receipt) published {
 	return p
 }
 
-// draftOf is the message that r wants published.
-func (g *Gateway) draftOf(w http.ResponseWriter, r *http.Request) (d pubsub.Draft, err error) {
+// draftOf is the message that r wants published, if it may be.
+func (g *Gateway) draftOf(w http.ResponseWriter, r *http.Request) (pubsub.Draft, error) {
+	draft, err := g.bodyDraft(w, r)
+	v := visitOf(r)
+	if err == nil {
+		err = g.ask(r.Context(), v, hook.Publish, draft.Channel)
+	}
+	if err == nil {
+		err = v.policy.Limiter.Publish(v.client, 1)
+	}
+	return draft, err
+}
+
+// bodyDraft is what r says that it wants published.
+func (g *Gateway) bodyDraft(w http.ResponseWriter, r *http.Request) (d pubsub.Draft, err error) {
 	if d.Channel, err = pathChannel(r); err != nil {
 		return d, err
 	}

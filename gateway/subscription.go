@@ -44,7 +44,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 	}
 	if err != nil {
 		cancel()
-		v.policy.seats.release(v.client)
+		g.release(v)
 		return nil, err
 	}
 	return &subscription{

@@ -17,6 +17,7 @@ import (
 type visit struct {
 	*auth.Principal // nil until it is let in
 	client          limit.Client
+	operator        bool // who may read the nodes' own channels
 	policy          *policy
 	request         trace.Request // at the door only if somebody asks, see about
 	publishing      *publishing
@@ -73,12 +74,15 @@ func (p *policy) clientOf(r *http.Request, who *auth.Principal) limit.Client {
 // reserved begins the names of channels that nodes use among themselves.
 const reserved = "comet."
 
-func (v *visit) maySubscribe(channel string) error   { return may(channel, v.MaySubscribe) }
-func (v *visit) mayPublish(channel string) error     { return may(channel, v.MayPublish) }
-func (v *visit) mayReadHistory(channel string) error { return may(channel, v.MayReadHistory) }
+func (v *visit) maySubscribe(channel string) error { return may(channel, v.MaySubscribe, v.operator) }
+func (v *visit) mayPublish(channel string) error   { return may(channel, v.MayPublish, false) }
+func (v *visit) mayReadHistory(channel string) error {
+	return may(channel, v.MayReadHistory, v.operator)
+}
 
-func may(channel string, permitted func(channel string) error) error {
-	if strings.HasPrefix(channel, reserved) {
+// may judges; own says that the nodes' own channels are no secret.
+func may(channel string, permitted func(channel string) error, own bool) error {
+	if strings.HasPrefix(channel, reserved) && !own {
 		return problem(forbidden, "Channels that begin with %q are the nodes' own: choose another name.", reserved)
 	}
 	return permitted(channel)

@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Broker connects the nodes: it keeps a log for each channel and relays each
@@ -11,6 +12,8 @@ import (
 //
 // All methods may be called concurrently. After Close they return ErrClosed.
 type Broker interface {
+	Board
+
 	// Publish appends the drafts to their channels' logs, relays them, and
 	// returns one receipt a draft, in order. Drafts of one channel keep their
 	// order. Drafts must be valid (Draft.Validate).
@@ -48,9 +51,9 @@ type Sink interface {
 	// only announced, because it is too large to be relayed: it is in the log.
 	// The sink keeps m.
 	Received(m *Message)
-	// Lost: any number of messages of these channels may have been missed, and
-	// none comes until Subscribed.
-	Lost(channels ...string)
+	// Lost: any number of messages of these channels may have been missed since
+	// a time at which they were carried whole, and none comes until Subscribed.
+	Lost(since time.Time, channels ...string)
 }
 
 // Receipt is the outcome of one draft.
@@ -72,7 +75,7 @@ type Query struct {
 	Cursor   ID
 	Backward bool
 	// Gen is the generation that the reader was in last, which may be another
-	// than Cursor's, see Cursor: it is what Page.Alive is about. Zero: none.
+	// than Cursor's, see Cursor: it is what Page.Lives is about. Zero: none.
 	Gen Generation
 	// Limit is 0 to MaxPage messages; 0 asks for End and Gen alone.
 	Limit int
@@ -83,11 +86,9 @@ type Page struct {
 	Gen      Generation // of the primary that answered; never 0
 	End      ID         // the newest message's; zero: no log, or an empty one
 	Messages []*Message
-	// Alive are other generations that did not end: a primary of theirs lived on
-	// after the page was read. A channel that one of them had before has moved
-	// between primaries, as in a Redis Cluster, or its primary has begun another
-	// generation in the same life; it lost nothing on the way.
-	Alive []Generation
+	// Lives is set if the page is of several generations, or of another than
+	// Query.Gen. What it says held when the page was read.
+	Lives Lives
 	Err   error // then nothing else is set
 }
 

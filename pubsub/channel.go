@@ -3,16 +3,17 @@ package pubsub
 import "time"
 
 // Channel is one channel that is open at a hub: its tail, shared by all who
-// read it there. Each hold on it needs one Release. Its methods may be called
-// concurrently.
+// read it there. Each subscriber has one hold on it, see Hub.Busiest, and each
+// hold needs one Release. Its methods may be called concurrently.
 type Channel struct {
 	tail
 	hub   *Hub
 	ready chan struct{} // closed by the syncer once the tail is opened
 
 	// Guarded by Hub.mu.
-	users  int
-	unused time.Time // since when users is 0
+	users     int
+	observers int       // those of users that Busiest leaves out
+	unused    time.Time // since when users is 0
 
 	// Guarded by syncer.mu.
 	queued bool
@@ -78,7 +79,7 @@ func (c *Channel) tellWatchers(place uint64) {
 
 // Attach finds where s begins in its channel's tail, and the cursor there, if
 // the channel is open, ready, and its tail holds the place; it never waits. The
-// channel is the caller's to Release.
+// channel is the caller's to Release. Attached counts it.
 func (h *Hub) Attach(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
 	h.mu.Lock()
 	c = h.open[s.Channel]
@@ -102,9 +103,9 @@ func (h *Hub) Attach(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
 	c.mu.Unlock()
 	if !ok {
 		c.Release()
-		c = nil
+		return nil, 0, Cursor{}, false
 	}
-	return c, place, at, ok
+	return c, place, at, true
 }
 
 // From returns the tail's items from place on, at most limit. ok is false if
@@ -121,6 +122,13 @@ func (c *Channel) Share() {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	c.users++
+}
+
+// observe counts n observers more.
+func (c *Channel) observe(n int) {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	c.observers += n
 }
 
 // Release lets go of the channel.

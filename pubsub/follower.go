@@ -1,6 +1,6 @@
 package pubsub
 
-import "slices"
+import "time"
 
 // Item is one thing that a subscriber gets from one channel: a message or a
 // gap. Items are shared and never change.
@@ -25,6 +25,9 @@ type follower struct {
 	replicated bool   // see Options.Replicated
 	at         Cursor // everything up to here was taken
 	fork       *fork  // set while it is being looked for
+	// seen is until when nothing can have been missed, while the log has not been
+	// read since then. Zero: when the message at at was taken.
+	seen time.Time
 }
 
 func newFollower(channel string, o *Options) follower {
@@ -60,11 +63,11 @@ func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done b
 	for _, m := range p.Messages {
 		switch {
 		case m.Prev == f.at.ID:
-			if f.failedOver(m.ID.Gen, p) {
+			if f.failedOver(m.ID.Gen, m.ID, p) {
 				items = append(items, f.gap(Failover, m.Prev, m.ID.Gen))
 			}
 		case m.Prev.IsZero():
-			if !unbroken || f.failedOver(m.ID.Gen, p) {
+			if !unbroken || f.failedOver(m.ID.Gen, m.ID, p) {
 				items = append(items, f.gap(Restarted, m.Prev, m.ID.Gen))
 			}
 		case m.Prev.Compare(f.at.ID) > 0:
@@ -79,7 +82,7 @@ func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done b
 	case c > 0:
 		return items, false
 	case c < 0 && p.End.IsZero():
-		if unbroken && !f.failedOver(p.Gen, p) {
+		if unbroken && !f.failedOver(p.Gen, ID{}, p) {
 			f.at = Cursor{Gen: p.Gen}
 			items = append(items, Item{After: f.at})
 		} else {
@@ -88,18 +91,18 @@ func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done b
 	case c < 0:
 		f.fork = &fork{to: p.End, run: p.Gen, inRun: true}
 		return items, false
-	case f.failedOver(p.Gen, p):
+	case f.failedOver(p.Gen, ID{}, p):
 		items = append(items, f.gap(Failover, f.at.ID, p.Gen))
 	}
-	f.at.Gen = p.Gen
+	f.at.Gen, f.seen = p.Gen, time.Time{}
 	return items, true
 }
 
-// failedOver reports whether gen is another generation than the one followed,
-// which may have taken messages that gen's primary never had. If the one
-// followed is alive, the channel has only moved, with all that was in it.
-func (f *follower) failedOver(gen Generation, p *Page) bool {
-	return f.at.Gen != 0 && f.at.Gen != gen && !f.replicated && !slices.Contains(p.Alive, f.at.Gen)
+// failedOver reports whether gen, of the message until or of the page, is another
+// generation than the one followed, which may have taken messages that gen's
+// primary never had.
+func (f *follower) failedOver(gen Generation, until ID, p *Page) bool {
+	return f.at.Gen != 0 && f.at.Gen != gen && !f.replicated && !p.Lives.clear(f.at.Gen, f.at.ID, f.seen, until)
 }
 
 // follow moves on to m, which follows without a gap.

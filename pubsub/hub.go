@@ -62,6 +62,8 @@ type Hub struct {
 	stopped <-chan struct{}
 	done    sync.WaitGroup
 	syncer  *syncer
+	counts  counts
+	timing  timing
 
 	mu   sync.Mutex
 	open map[string]*Channel
@@ -71,10 +73,10 @@ type Hub struct {
 func NewHub(b Broker, o Options) *Hub {
 	ctx, stop := context.WithCancel(context.Background())
 	h := &Hub{
-		broker: b, options: o.withDefaults(),
+		broker: b, options: o.withDefaults(), counts: newCounts(),
 		stop: stop, stopped: ctx.Done(), open: make(map[string]*Channel),
 	}
-	h.syncer = newSyncer(b, h.options)
+	h.syncer = newSyncer(b, h.options, &h.counts)
 	h.done.Go(func() {
 		if err := b.Relay(ctx, relaySink{h}); err != nil && ctx.Err() == nil {
 			h.options.Logger.Error("relay ended", "error", err)
@@ -108,13 +110,23 @@ func (h *Hub) Publish(ctx context.Context, drafts []Draft) []Receipt {
 		}
 		valid, at = append(valid, d), append(at, i)
 	}
-	if len(valid) == 0 {
-		return receipts
+	if len(valid) > 0 {
+		f := h.timing.begin(&valid[0], h.isOpen)
+		for i, r := range h.broker.Publish(ctx, valid) {
+			receipts[at[i]] = r
+		}
+		h.timing.end(f, &receipts[at[0]])
 	}
-	for i, r := range h.broker.Publish(ctx, valid) {
-		receipts[at[i]] = r
+	for i := range receipts {
+		h.counts.publishes.Add(outcomeOf(&receipts[i]), 1)
 	}
 	return receipts
+}
+
+func (h *Hub) isOpen(channel string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.open[channel] != nil
 }
 
 // Read reads a part of a channel's log. The error is an *InvalidError for a bad
@@ -123,6 +135,11 @@ func (h *Hub) Read(ctx context.Context, q Query) (Page, error) {
 	if err := ValidateChannel(q.Channel); err != nil {
 		return Page{}, err
 	}
+	return h.read(ctx, q, ForHistory)
+}
+
+func (h *Hub) read(ctx context.Context, q Query, who Reader) (Page, error) {
+	h.counts.reads.Add(who, 1)
 	ctx, cancel := context.WithTimeout(ctx, h.options.Timeout)
 	defer cancel()
 	p := h.broker.Read(ctx, []Query{q})[0]
@@ -201,7 +218,7 @@ func (h *Hub) sweep() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, t := range h.open {
-		h.syncer.refresh(t)
+		h.syncer.refresh(t, BySweep)
 	}
 }
 
@@ -221,7 +238,11 @@ func (s relaySink) Subscribed(channel string) {
 	}
 	t.mu.Lock()
 	t.subscribed()
+	again := t.opened
 	t.mu.Unlock()
+	if again {
+		s.h.counts.resyncs.Add(ByRelay, 1)
+	}
 	s.h.syncer.add(t)
 }
 
@@ -230,6 +251,7 @@ func (s relaySink) Received(m *Message) {
 	if t == nil {
 		return // let go meanwhile
 	}
+	m = s.h.timing.arrived(m)
 	if m.Trace != "" {
 		s.h.options.Relayed(m)
 	}
@@ -239,16 +261,17 @@ func (s relaySink) Received(m *Message) {
 	t.tellWatchers(end)
 	t.mu.Unlock()
 	if read {
+		s.h.counts.resyncs.Add(ByMessage, 1)
 		s.h.syncer.add(t)
 	}
 }
 
-func (s relaySink) Lost(channels ...string) {
-	s.h.options.Logger.Warn("relay lost, subscribers stay and will be caught up", "channels", len(channels))
+func (s relaySink) Lost(since time.Time, channels ...string) {
+	s.h.options.Logger.Info("relay lost, subscribers stay and will be caught up", "channels", len(channels))
 	for _, channel := range channels {
 		if t := s.tail(channel); t != nil {
 			t.mu.Lock()
-			t.lost()
+			t.lost(since)
 			t.mu.Unlock()
 		}
 	}

@@ -33,10 +33,16 @@ type Message struct {
 	Time time.Time
 	// Trace is the Draft's.
 	Trace string
+
+	began *time.Time // see Began
 }
 
 // Ephemeral reports whether the message was only relayed and never kept.
 func (m *Message) Ephemeral() bool { return m.ID.IsZero() }
+
+// Began is when this node began to publish the message, by its own clock; nil
+// for all but a sample of those that it published itself, whose time is taken.
+func (m *Message) Began() *time.Time { return m.began }
 
 // announced reports whether the message is only in the log: see Sink.Received.
 func (m *Message) announced() bool { return !m.Ephemeral() && len(m.Data) == 0 }

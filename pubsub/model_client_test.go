@@ -145,6 +145,6 @@ func (c *client) take() {
 	c.place.held, done = c.place.replay.take(c.page, c.world.page, false)
 	c.page = nil
 	if done && len(c.place.held) == 0 {
-		c.sub.hub.syncer.refresh(c.place.tail)
+		c.sub.hub.syncer.refresh(c.place.tail, BySubscriber)
 	}
 }

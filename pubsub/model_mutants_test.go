@@ -6,31 +6,31 @@ var mutants = []struct {
 }{
 	{
 		"no gap in front of a new generation", "follower.go",
-		"if f.failedOver(m.ID.Gen, p) {\n\t\t\t\titems", "if false {\n\t\t\t\titems",
+		"if f.failedOver(m.ID.Gen, m.ID, p) {\n\t\t\t\titems", "if false {\n\t\t\t\titems",
 	},
 	{
 		"no gap behind the last message of an old generation", "follower.go",
-		"case f.failedOver(p.Gen, p):", "case false:",
+		"case f.failedOver(p.Gen, ID{}, p):", "case false:",
 	},
 	{
 		"the generation is not kept at the end of the log", "follower.go",
-		"\tf.at.Gen = p.Gen\n\treturn items, true", "\treturn items, true",
+		"\tf.at.Gen, f.seen = p.Gen, time.Time{}\n\treturn items, true", "\tf.seen = time.Time{}\n\treturn items, true",
 	},
 	{
 		"the gap behind is told before the end of the log", "follower.go",
-		"case c > 0:\n\t\treturn items, false", "case c > 0 && !f.failedOver(p.Gen, p):\n\t\treturn items, false",
+		"case c > 0:\n\t\treturn items, false", "case c > 0 && !f.failedOver(p.Gen, ID{}, p):\n\t\treturn items, false",
 	},
 	{
 		"no gap where the log begins anew", "follower.go",
-		"if !unbroken || f.failedOver(m.ID.Gen, p) {", "if false {",
+		"if !unbroken || f.failedOver(m.ID.Gen, m.ID, p) {", "if false {",
 	},
 	{
 		"a log that begins anew always has a gap", "follower.go",
-		"if !unbroken || f.failedOver(m.ID.Gen, p) {", "if true {",
+		"if !unbroken || f.failedOver(m.ID.Gen, m.ID, p) {", "if true {",
 	},
 	{
 		"a log that begins anew in a new generation has no gap", "follower.go",
-		"if !unbroken || f.failedOver(m.ID.Gen, p) {", "if !unbroken {",
+		"if !unbroken || f.failedOver(m.ID.Gen, m.ID, p) {", "if !unbroken {",
 	},
 	{
 		"no gap where the log was trimmed", "follower.go",
@@ -52,15 +52,15 @@ var mutants = []struct {
 	},
 	{
 		"an empty log is taken for whole", "follower.go",
-		"case c < 0 && p.End.IsZero():\n\t\tif unbroken && !f.failedOver(p.Gen, p) {", "case c < 0 && p.End.IsZero():\n\t\tif true {",
+		"case c < 0 && p.End.IsZero():\n\t\tif unbroken && !f.failedOver(p.Gen, ID{}, p) {", "case c < 0 && p.End.IsZero():\n\t\tif true {",
 	},
 	{
 		"an empty log always has a gap", "follower.go",
-		"case c < 0 && p.End.IsZero():\n\t\tif unbroken && !f.failedOver(p.Gen, p) {", "case c < 0 && p.End.IsZero():\n\t\tif false {",
+		"case c < 0 && p.End.IsZero():\n\t\tif unbroken && !f.failedOver(p.Gen, ID{}, p) {", "case c < 0 && p.End.IsZero():\n\t\tif false {",
 	},
 	{
 		"an empty log in a new generation has no gap", "follower.go",
-		"if unbroken && !f.failedOver(p.Gen, p) {", "if unbroken {",
+		"if unbroken && !f.failedOver(p.Gen, ID{}, p) {", "if unbroken {",
 	},
 	{
 		"a fork's search does not know its own generation", "follower.go",
@@ -164,11 +164,11 @@ var mutants = []struct {
 	},
 	{
 		"pending messages are dropped", "tail.go",
-		"for i, m := range t.pending[t.seen:] {", "for i, m := range t.pending[:0] {",
+		"for i, m := range t.pending[t.before:] {", "for i, m := range t.pending[:0] {",
 	},
 	{
 		"messages from before the read are judged after it", "tail.go",
-		"for i, m := range t.pending[t.seen:] {", "t.seen = 0\n\tfor i, m := range t.pending[t.seen:] {",
+		"for i, m := range t.pending[t.before:] {", "t.before = 0\n\tfor i, m := range t.pending[t.before:] {",
 	},
 	{
 		"what is surprising in pending is dropped", "tail.go",
@@ -240,7 +240,7 @@ var mutants = []struct {
 	},
 	{
 		"a lost link is not told to the tails", "hub.go",
-		"t.lost()", "",
+		"t.lost(since)", "",
 	},
 	{
 		"a cursor loses its generation", "subscriber.go",

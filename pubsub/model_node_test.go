@@ -58,9 +58,10 @@ func newNode(w *world, name int) *node {
 		broker:  n,
 		options: Options{Tail: w.limits, Timeout: time.Hour}.withDefaults(),
 		open:    make(map[string]*Channel),
+		counts:  newCounts(),
 	}
 	n.hub.options.Linger = 0
-	n.hub.syncer = newSyncer(n, n.hub.options)
+	n.hub.syncer = newSyncer(n, n.hub.options, &n.hub.counts)
 	return n
 }
 
@@ -120,7 +121,7 @@ func (n *node) underWay() (messages []*Message) {
 		if r.page != nil {
 			messages = append(messages, r.page.Messages...)
 		} else {
-			messages = append(messages, r.tail.pending[min(r.tail.seen, len(r.tail.pending)):]...)
+			messages = append(messages, r.tail.pending[min(r.tail.before, len(r.tail.pending)):]...)
 		}
 	}
 	return messages
@@ -139,7 +140,7 @@ func (n *node) lose() {
 	if n.link.up {
 		n.world.tell("node %d: link lost with %d in flight", n.name, len(n.link.flight))
 		n.link = link{}
-		relaySink{n.hub}.Lost(modelChannel)
+		relaySink{n.hub}.Lost(time.Now(), modelChannel)
 	}
 }
 

@@ -35,11 +35,12 @@ type Delivery struct {
 // Subscriber is a place in each of its channels' tails, and nothing more: it
 // has no queue. It is for one goroutine at a time.
 type Subscriber struct {
-	hub    *Hub
-	places []*place
-	woken  chan struct{} // holds a token if a tail has grown since it was last looked at
-	turn   int           // the place to look at first, so that a busy channel does not starve others
-	retry  *backoff
+	hub      *Hub
+	places   []*place
+	observes bool          // see Observe
+	woken    chan struct{} // holds a token if a tail has grown since it was last looked at
+	turn     int           // the place to look at first, so that a busy channel does not starve others
+	retry    *backoff
 }
 
 // place is where a subscriber is in one channel. Until it has joined the tail
@@ -58,20 +59,35 @@ type place struct {
 // subscriber that must be closed. The errors are *InvalidError,
 // ErrUnavailable, ErrClosed, or ctx's cause.
 func (h *Hub) Subscribe(ctx context.Context, starts []Start) (*Subscriber, error) {
+	return h.subscribe(ctx, starts, &Subscriber{})
+}
+
+// Observe is Subscribe for who only looks: Busiest does not count it.
+func (h *Hub) Observe(ctx context.Context, starts []Start) (*Subscriber, error) {
+	return h.subscribe(ctx, starts, &Subscriber{observes: true})
+}
+
+func (h *Hub) subscribe(ctx context.Context, starts []Start, s *Subscriber) (*Subscriber, error) {
 	for _, s := range starts {
 		if err := ValidateChannel(s.Channel); err != nil {
 			return nil, err
 		}
 	}
-	s := &Subscriber{hub: h, woken: make(chan struct{}, 1), retry: newBackoff()}
+	s.hub, s.woken, s.retry = h, make(chan struct{}, 1), newBackoff()
 	for _, start := range starts {
-		s.places = append(s.places, &place{tail: h.acquire(start.Channel), replay: newFollower(start.Channel, &h.options)})
+		p := &place{tail: h.acquire(start.Channel), replay: newFollower(start.Channel, &h.options)}
+		if s.places = append(s.places, p); s.observes {
+			p.tail.observe(1)
+		}
 	}
 	for i, start := range starts {
 		if err := s.enter(ctx, s.places[i], start.From); err != nil {
 			s.Close()
 			return nil, fmt.Errorf("subscribe %q: %w", start.Channel, err)
 		}
+	}
+	for i, start := range starts {
+		s.hub.resumed(start.From, s.places[i].joined)
 	}
 	return s, nil
 }
@@ -105,7 +121,7 @@ func (s *Subscriber) enter(ctx context.Context, p *place, from From) (err error)
 // begin starts a replay with the page that q asks for.
 func (s *Subscriber) begin(ctx context.Context, p *place, q Query) error {
 	q.Channel = p.replay.channel
-	page, err := s.hub.Read(ctx, q)
+	page, err := s.hub.read(ctx, q, ForReplay)
 	if err != nil {
 		return err
 	}
@@ -119,6 +135,7 @@ func (s *Subscriber) begin(ctx context.Context, p *place, q Query) error {
 	}
 	p.replay.at = p.start
 	p.held, _ = p.replay.take(&page, q.Limit, false)
+	s.hub.counts.told(p.held)
 	return nil
 }
 
@@ -135,11 +152,25 @@ func (s *Subscriber) Start() []Cursor {
 func (s *Subscriber) Channels() int { return len(s.places) }
 
 // Place is where the subscriber is in the tail of its i-th channel; ok is false
-// while it still replays the log. The channel stays the subscriber's: Share it
+// while it still replays the log; what has reached its end joins here, not only
+// when there is something more. The channel stays the subscriber's: Share it
 // to keep it.
 func (s *Subscriber) Place(i int) (c *Channel, next uint64, ok bool) {
 	p := s.places[i]
+	if len(p.held) == 0 {
+		p.tail.mu.Lock()
+		p.join()
+		p.tail.mu.Unlock()
+	}
 	return p.tail, p.next, p.joined && len(p.held) == 0
+}
+
+// join makes p a place in its tail, which is locked, if the tail holds it.
+func (p *place) join() (joined bool) {
+	if !p.joined {
+		p.next, p.joined = p.tail.locate(p.replay.at)
+	}
+	return p.joined
 }
 
 // replayPage is how many messages are read at a time for one subscriber.
@@ -194,7 +225,7 @@ func (s *Subscriber) advance(ctx context.Context, p *place, limit int) (items []
 		case done && len(p.held) == 0:
 			// At the end of the log and yet not in the tail: the tail is
 			// behind and will grow, or has to look at the log.
-			s.hub.syncer.refresh(p.tail)
+			s.hub.syncer.refresh(p.tail, BySubscriber)
 			return nil, s.retry.step(), nil
 		}
 	}
@@ -209,10 +240,8 @@ func (s *Subscriber) advance(ctx context.Context, p *place, limit int) (items []
 func (p *place) live(limit int) (items []Item, ok bool, err error) {
 	p.tail.mu.Lock()
 	defer p.tail.mu.Unlock()
-	if !p.joined {
-		if p.next, p.joined = p.tail.locate(p.replay.at); !p.joined {
-			return nil, false, nil
-		}
+	if !p.join() {
+		return nil, false, nil
 	}
 	items, ok = p.tail.from(p.next, limit)
 	if !ok {
@@ -227,11 +256,12 @@ func (p *place) live(limit int) (items []Item, ok bool, err error) {
 func (s *Subscriber) replay(ctx context.Context, p *place) (done bool, err error) {
 	// Not bounded by ctx, which may be a wait of no time: what the log has is
 	// there already. Options.Timeout bounds it.
-	page, err := s.hub.Read(context.WithoutCancel(ctx), p.replay.query(replayPage))
+	page, err := s.hub.read(context.WithoutCancel(ctx), p.replay.query(replayPage), ForReplay)
 	if err != nil {
 		return false, err
 	}
 	p.held, done = p.replay.take(&page, replayPage, false)
+	s.hub.counts.told(p.held)
 	return done, nil
 }
 
@@ -272,5 +302,8 @@ func (s *Subscriber) Close() {
 
 func (s *Subscriber) leave(p *place) {
 	p.tail.Unwatch(&p.watch)
+	if s.observes {
+		p.tail.observe(-1)
+	}
 	p.tail.Release()
 }

@@ -22,14 +22,15 @@ type syncer struct {
 	broker  Broker
 	timeout time.Duration
 	logger  *slog.Logger
+	counts  *counts
 	wake    chan struct{} // holds a token while queue may be non-empty
 
 	mu    sync.Mutex
 	queue []*Channel // each tail at most once, see Channel.queued
 }
 
-func newSyncer(b Broker, o Options) *syncer {
-	return &syncer{broker: b, timeout: o.Timeout, logger: o.Logger, wake: make(chan struct{}, 1)}
+func newSyncer(b Broker, o Options, c *counts) *syncer {
+	return &syncer{broker: b, timeout: o.Timeout, logger: o.Logger, counts: c, wake: make(chan struct{}, 1)}
 }
 
 // add queues tails whose state has become reading.
@@ -49,11 +50,12 @@ func (s *syncer) add(tails ...*Channel) {
 }
 
 // refresh reads t's log unless a read is under way or to come anyway.
-func (s *syncer) refresh(t *Channel) {
+func (s *syncer) refresh(t *Channel, why Cause) {
 	t.mu.Lock()
 	stale := t.stale()
 	t.mu.Unlock()
 	if stale {
+		s.counts.resyncs.Add(why, 1)
 		s.add(t)
 	}
 }
@@ -101,6 +103,7 @@ func (s *syncer) read(ctx context.Context, batch []*Channel) (failed []*Channel)
 		queries[i] = t.query(syncPage)
 		t.mu.Unlock()
 	}
+	s.counts.reads.Add(ForTail, len(queries))
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	for i, p := range s.broker.Read(ctx, queries) {
@@ -124,6 +127,9 @@ func (s *syncer) taken(t *Channel, p *Page) (again bool) {
 	first := !t.opened
 	end, _ := t.end()
 	again = t.take(p, syncPage)
+	if !first {
+		s.counts.told(t.items[end-t.first:])
+	}
 	t.tellWatchers(end)
 	if first {
 		close(t.ready)

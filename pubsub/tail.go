@@ -3,6 +3,7 @@ package pubsub
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // tail is a node's gap-free copy of the newest part of one channel's log, and
@@ -28,10 +29,10 @@ type tail struct {
 	bytes  int
 	origin Cursor
 
-	// pending are messages that arrived while the log is being read; those
-	// before seen arrived before the read began, so the read explains them.
+	// pending are messages that arrived while the log is being read; those in
+	// front of before arrived before the read began, so the read explains them.
 	pending  []*Message
-	seen     int
+	before   int
 	overflow bool // pending was full: read once more
 	link     int  // counts subscribed and lost: a read across them proves nothing
 	readLink int  // link when the read began
@@ -61,12 +62,15 @@ func (t *tail) subscribed() {
 	t.state = reading
 }
 
-// lost: the relay carries nothing.
-func (t *tail) lost() {
+// lost: the relay carries nothing, and carried all until since.
+func (t *tail) lost(since time.Time) {
+	if t.unbroken {
+		t.follow.seen = since
+	}
 	t.link++
 	t.state = waiting
 	t.unbroken = false
-	t.pending, t.seen, t.overflow = nil, 0, false
+	t.pending, t.before, t.overflow = nil, 0, false
 }
 
 // received takes a live message. read says that the log must be read to know
@@ -131,7 +135,7 @@ func (t *tail) hold(m *Message) {
 
 // query begins a read: pass what the broker answers to take.
 func (t *tail) query(limit int) Query {
-	t.seen, t.overflow = len(t.pending), false
+	t.before, t.overflow = len(t.pending), false
 	t.readLink = t.link
 	if !t.opened {
 		return Query{Channel: t.follow.channel}
@@ -172,7 +176,7 @@ func (t *tail) explained(p *Page) bool {
 	if n := len(p.Messages); n > 0 {
 		reach = p.Messages[n-1].ID
 	}
-	return !slices.ContainsFunc(t.pending[:t.seen], func(m *Message) bool {
+	return !slices.ContainsFunc(t.pending[:t.before], func(m *Message) bool {
 		newer := m.ID.Compare(t.follow.at.ID) > 0
 		toCome := m.ID.Compare(reach) > 0 && m.ID.Compare(p.End) <= 0
 		return newer && !toCome && !slices.ContainsFunc(p.Messages, func(read *Message) bool { return read.ID == m.ID })
@@ -184,9 +188,9 @@ func (t *tail) explained(p *Page) bool {
 // log are in no log any more.
 func (t *tail) settle() bool {
 	t.unbroken = !t.overflow
-	for i, m := range t.pending[t.seen:] {
+	for i, m := range t.pending[t.before:] {
 		if t.judge(m) == surprising {
-			t.pending, t.seen = t.pending[t.seen+i:], 0
+			t.pending, t.before = t.pending[t.before+i:], 0
 			return false
 		}
 	}

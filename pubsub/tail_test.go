@@ -3,6 +3,7 @@ package pubsub
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 func newTail(channel string, limits TailLimits) *tail {
@@ -167,7 +168,7 @@ func TestTailOverflow(t *testing.T) {
 
 func TestTailWaitsForItsRelay(t *testing.T) {
 	tail := openTailAt(t, idA(1), TailLimits{Messages: 10, Bytes: 1 << 20})
-	tail.lost()
+	tail.lost(time.Now())
 	next := chain(idA(1), idA(2))
 	if grown, read := grows(tail, func() bool { return tail.received(next[0]) }); grown || read || tail.stale() {
 		t.Errorf("lost: grown %t, read %t", grown, read)

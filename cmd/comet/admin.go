@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof" // also adds itself to http.DefaultServeMux, which nothing here serves
+	"strings"
 	"time"
 
 	"comet/gateway/trace"
@@ -31,7 +32,7 @@ func adminRoutes(n *node, terminate context.CancelCauseFunc, level *slog.LevelVa
 		terminate(errTerminated)
 		w.WriteHeader(http.StatusAccepted)
 	})
-	return []adminRoute{
+	return append(viewRoutes(n), []adminRoute{
 		{pattern: "GET /healthz", handler: http.HandlerFunc(healthz), open: true},
 		{pattern: "GET /readyz", handler: http.HandlerFunc(n.readyz), open: true},
 		{pattern: "GET /startupz", handler: http.HandlerFunc(n.readyz), open: true},
@@ -43,7 +44,7 @@ func adminRoutes(n *node, terminate context.CancelCauseFunc, level *slog.LevelVa
 		{pattern: "GET /debug/pprof/", handler: http.HandlerFunc(pprof.Index)},
 		{pattern: "GET /debug/pprof/profile", handler: http.HandlerFunc(pprof.Profile)},
 		{pattern: "GET /debug/pprof/trace", handler: http.HandlerFunc(pprof.Trace)},
-	}
+	}...)
 }
 
 // healthz says that the process answers, whatever else is wrong.
@@ -70,10 +71,11 @@ func (n *node) revoke() http.Handler {
 	})
 }
 
-// withToken lets in only who sends token as a bearer; an empty one lets all in.
+// withToken lets in only who sends token as a bearer; with an empty one, who
+// calls this machine by its address.
 func withToken(token string, h http.Handler) http.Handler {
 	if token == "" {
-		return h
+		return byAddress(h)
 	}
 	want := sha256.Sum256([]byte("Bearer " + token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -87,16 +89,32 @@ func withToken(token string, h http.Handler) http.Handler {
 	})
 }
 
+// byAddress lets in only who calls this machine localhost, or by an IP address. A
+// page of anywhere can have its own name lead to 127.0.0.1 (DNS rebinding), and
+// would then be of the same origin to the browser.
+func byAddress(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil {
+			http.Error(w, "without admin.token this is only for who calls it localhost, or by its IP address", http.StatusMisdirectedRequest)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // readiness is the answer of GET /readyz.
 type readiness struct {
 	Ready   bool     `json:"ready"`
 	Reasons []string `json:"reasons,omitempty"` // why not
 }
 
-// readyz says whether the node should get new clients: 200, or 503.
-func (n *node) readyz(w http.ResponseWriter, _ *http.Request) {
-	var r readiness
-	if n.leaving.Load() {
+// readiness is whether the node should get new clients. It asks nobody.
+func (n *node) readiness() (r readiness) {
+	if n.leaving.Load() != nil {
 		r.Reasons = append(r.Reasons, "draining: the node is about to leave")
 	}
 	if b, ok := n.broker.(interface{ Ready() error }); ok {
@@ -105,6 +123,12 @@ func (n *node) readyz(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	r.Ready = len(r.Reasons) == 0
+	return r
+}
+
+// readyz says whether the node should get new clients: 200, or 503.
+func (n *node) readyz(w http.ResponseWriter, _ *http.Request) {
+	r := n.readiness()
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	if !r.Ready {

@@ -35,20 +35,60 @@ func TestAdmin(t *testing.T) {
 		{http.MethodGet, "/debug/pprof/heap?debug=1", http.StatusOK, "heap profile"},
 		{http.MethodGet, "/debug/pprof/cmdline", http.StatusNotFound, ""}, // may have a password
 		{http.MethodPost, "/healthz", http.StatusMethodNotAllowed, ""},
-		{http.MethodGet, "/", http.StatusNotFound, ""},
-		{http.MethodGet, "/v1/events?channel=news", http.StatusNotFound, ""},
+		{http.MethodGet, "/", http.StatusOK, "dashboard.js"},
+		{http.MethodHead, "/dashboard.js", http.StatusOK, ""},
+		{http.MethodGet, "/chat.js", http.StatusNotFound, ""},
+		{http.MethodGet, "/v1/nodes", http.StatusOK, `"interval_ms":2000`},
+		{http.MethodGet, "/v1/channels", http.StatusOK, `"complete":true`},
+		{http.MethodGet, "/v1/channels?limit=0", http.StatusBadRequest, "limit must be"},
+		{http.MethodGet, "/v1/channels/news/messages", http.StatusOK, `"messages":[]`},
+		{http.MethodGet, "/v1/poll?channel=news", http.StatusNotFound, ""},
 	} {
 		response := send(t, test.method, admin+test.path)
 		if body := bodyOf(t, response); response.StatusCode != test.status || !strings.Contains(body, test.want) {
 			t.Errorf("%s %s: %s, want %d with %q\n%s", test.method, test.path, response.Status, test.status, test.want, body)
 		}
 	}
-	for _, path := range []string{"/healthz", "/metrics", "/debug/pprof/"} {
+	for _, path := range []string{"/healthz", "/metrics", "/debug/pprof/", "/v1/nodes", "/v1/channels", "/dashboard.js"} {
 		if response := get(t, url+path); response.StatusCode != http.StatusNotFound {
 			t.Errorf("clients can have %s: %s", path, response.Status)
 		}
 	}
 	node.wantLeave(syscall.SIGTERM)
+}
+
+// Without a token a page whose name leads to this machine learns nothing, and
+// can do nothing; probes may call it anything.
+func TestAdminRebinding(t *testing.T) {
+	t.Parallel()
+	_, _, admin := startNodeWithAdmin(t)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(admin, "http://"))
+	for _, test := range []struct {
+		method, path, host string
+		status             int
+	}{
+		{http.MethodGet, "/v1/nodes", "localhost:" + port, http.StatusOK},
+		{http.MethodGet, "/v1/nodes", "127.0.0.1", http.StatusOK},
+		{http.MethodGet, "/v1/nodes", "[::1]:" + port, http.StatusOK},
+		{http.MethodGet, "/v1/nodes", "evil.example:" + port, http.StatusMisdirectedRequest},
+		{http.MethodPost, "/v1/drain", "evil.example", http.StatusMisdirectedRequest},
+		{http.MethodGet, "/healthz", "node.internal:" + port, http.StatusOK},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), test.method, admin+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = test.host
+		transport := &http.Transport{DisableKeepAlives: true}
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != test.status {
+			t.Errorf("%s %s of %s: %s, want %d", test.method, test.path, test.host, response.Status, test.status)
+		}
+	}
 }
 
 // TestAdminOff: there is no port but that of http.listen.

@@ -218,12 +218,3 @@ func readResult(t *testing.T, text string) (r loadtest.Result) {
 	}
 	return r
 }
-
-func readFile(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}

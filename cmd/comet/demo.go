@@ -53,10 +53,16 @@ func demo(cmd *cobra.Command, address, redisAddress string) error {
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
-	nodes, err := startDemoNodes(ctx, settings, l.Addr(), logger)
+	operators, err := listenDemoAdmin(l.Addr())
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	defer operators.close()
+	nodes, err := startDemoNodes(ctx, settings, l.Addr(), operators.url(), logger)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	operators.serve(viewRoutes(nodes[0]), "", logger)
 	front := newFront(nodes, logger)
 	// A node leaves some seconds later if a connection to it was never used.
 	defer context.AfterFunc(ctx, front.transport.CloseIdleConnections)()
@@ -71,7 +77,7 @@ func demo(cmd *cobra.Command, address, redisAddress string) error {
 			ended <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 		}
 	})
-	introduce(cmd.OutOrStdout(), l.Addr(), nodes)
+	introduce(cmd.OutOrStdout(), l.Addr(), operators.url(), nodes)
 
 	err = <-ended // a node ends because ctx did, or because it failed
 	cancel()
@@ -106,8 +112,8 @@ func demoSettings(address, redisAddress string) (*config.Settings, error) {
 	return &loaded.Settings, nil
 }
 
-// startDemoNodes makes the nodes, on the ports after the front's or on any.
-func startDemoNodes(ctx context.Context, s *config.Settings, front net.Addr, logger *slog.Logger) ([]*node, error) {
+// listenBehind opens the n-th port after the front's, or any if that is taken.
+func listenBehind(front net.Addr, n int) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(front.String())
 	if err != nil {
 		return nil, err
@@ -116,20 +122,39 @@ func startDemoNodes(ctx context.Context, s *config.Settings, front net.Addr, log
 	if err != nil {
 		return nil, err
 	}
+	if l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(first+n))); err == nil {
+		return l, nil
+	}
+	return listen("a node", net.JoinHostPort(host, "0"))
+}
+
+// listenDemoAdmin opens a port for the dashboard, behind those of the nodes.
+func listenDemoAdmin(front net.Addr) (*admin, error) {
+	l, err := listenBehind(front, demoNodes+1)
+	if err != nil {
+		return nil, err
+	}
+	return &admin{listener: l}, nil
+}
+
+// startDemoNodes makes the nodes, on the ports after the front's or on any; the
+// first one serves the dashboard.
+func startDemoNodes(ctx context.Context, s *config.Settings, front net.Addr, dashboard string, logger *slog.Logger) ([]*node, error) {
 	newBroker := newBrokers(s, logger)
 	nodes := make([]*node, demoNodes)
 	for i := range nodes {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(first+1+i)))
-		if err != nil { // taken: any other will do
-			if l, err = listen("a node", net.JoinHostPort(host, "0")); err != nil {
-				return nil, err
-			}
+		l, err := listenBehind(front, 1+i)
+		if err != nil {
+			return nil, err
 		}
 		broker, err := newBroker(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if nodes[i], err = newNode(fmt.Sprint("node-", i+1), s, broker, l, connectionLimit(demoNodes), logger); err != nil {
+		if i > 0 {
+			dashboard = ""
+		}
+		if nodes[i], err = newNode(fmt.Sprint("node-", i+1), s, broker, l, connectionLimit(demoNodes), dashboard, logger); err != nil {
 			return nil, err
 		}
 	}
@@ -169,11 +194,12 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.proxies[f.next.Add(1)%uint64(len(f.proxies))].ServeHTTP(w, r)
 }
 
-func introduce(out io.Writer, address net.Addr, nodes []*node) {
+func introduce(out io.Writer, address net.Addr, dashboard string, nodes []*node) {
 	fmt.Fprintf(out, "Comet demo: %d nodes behind a round-robin load balancer.\n\n", len(nodes))
-	fmt.Fprintf(out, "  chat     http://%s   open it in two windows\n", address)
+	fmt.Fprintf(out, "  chat       http://%s   open it in two windows\n", address)
+	fmt.Fprintf(out, "  dashboard  %s   watch it\n", dashboard)
 	for _, n := range nodes {
-		fmt.Fprintf(out, "  %-8s %s\n", n.name, n.url())
+		fmt.Fprintf(out, "  %-9s  %s\n", n.name, n.url())
 	}
 	fmt.Fprintf(out, `
 Try, in other terminals:

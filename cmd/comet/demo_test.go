@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"comet/gateway/nodes"
 	"comet/gateway/wire"
 	"comet/pubsub/redistest"
 )
@@ -35,6 +36,7 @@ func testDemo(t *testing.T, flags ...string) {
 		}
 	}
 	checkChat(t, front)
+	checkDashboard(t, demo.awaitOut(`dashboard +(\S+)`)[1])
 	checkTurns(t, front)
 	streams := checkCrossing(t, front)
 	demo.wantLeave(syscall.SIGINT)
@@ -57,6 +59,14 @@ func checkChat(t *testing.T, front string) {
 	}
 }
 
+// checkDashboard checks that the dashboard knows all nodes.
+func checkDashboard(t *testing.T, admin string) {
+	if page := bodyOf(t, get(t, admin)); !strings.Contains(page, "dashboard.js") {
+		t.Errorf("there is no dashboard:\n%s", page)
+	}
+	awaitReports(t, admin, "all nodes", func(all []nodes.Report) bool { return len(all) == demoNodes })
+}
+
 // checkTurns checks that each request goes to the next node.
 func checkTurns(t *testing.T, front string) {
 	var turns []string
@@ -71,14 +81,14 @@ func checkTurns(t *testing.T, front string) {
 
 // checkCrossing publishes one message, which streams of all nodes must get.
 func checkCrossing(t *testing.T, front string) (streams []*wire.Reader) {
-	var nodes []string
+	var names []string
 	for range demoNodes {
 		events, ready := openStream(t, front+"/v1/events?channel=chat/lobby")
 		streams = append(streams, events)
-		nodes = append(nodes, ready.Node)
+		names = append(names, ready.Node)
 	}
-	if slices.Sort(nodes); !slices.Equal(nodes, []string{"node-1", "node-2", "node-3"}) {
-		t.Errorf("three streams are at %v", nodes)
+	if slices.Sort(names); !slices.Equal(names, []string{"node-1", "node-2", "node-3"}) {
+		t.Errorf("three streams are at %v", names)
 	}
 	runToEnd(t, "publish", "chat/lobby", "Hello!", "--url", front).wantExit(exitOK)
 	for _, events := range streams {

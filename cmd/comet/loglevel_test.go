@@ -62,6 +62,7 @@ func TestRequestNames(t *testing.T) {
 	node.awaitErr(`msg="request refused" node=\S+ method=GET path=/v1/poll problem=invalid-channel .*` + of)
 	node.awaitErr(`msg=connected node=\S+ transport=poll user="" address=127.0.0.1 channels=\[news\]` + of)
 	node.awaitErr(`msg=connected node=\S+ transport=sse user="" address=127.0.0.1 channels=\[news\]` + of)
+	node.awaitErr(`msg=disconnected node=\S+ transport=poll user="" address=127.0.0.1 reason=answered duration=\S+` + of)
 	node.wantLeave(syscall.SIGTERM)
 	node.awaitErr(`msg=disconnected node=\S+ transport=sse user="" address=127.0.0.1 reason=shutdown duration=\S+` + of)
 	for line := range strings.Lines(node.errOut.String()) {

@@ -91,7 +91,7 @@ reaches the subscribers on every node, in order, once.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newPublish(), newSubscribe(), newBench(), newToken(), newConfig(), newCompletion(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newPublish(), newSubscribe(), newStatus(), newBench(), newToken(), newConfig(), newCompletion(), newVersion())
 	return root
 }
 

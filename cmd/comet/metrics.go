@@ -3,43 +3,59 @@ package main
 import (
 	"log/slog"
 	"net/http"
-	"runtime"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"comet/gateway/limit"
+	"comet/gateway"
+	"comet/gateway/conn"
+	"comet/pubsub"
+	"comet/pubsub/measure"
+	"comet/pubsub/redisbroker"
 )
 
-// Every metric of Comet's own; docs/operations.md has the same table.
-var (
-	connections = prometheus.NewDesc("comet_connections",
-		"Open connections of clients, whatever they wait for.", nil, nil)
-	connectionsRefused = prometheus.NewDesc("comet_connections_refused_total",
-		"Refused by reason: connections over the descriptors (ulimit -n), or streams and polls over the limit (limits.connections).",
-		[]string{"reason"}, nil)
-	limitHits = prometheus.NewDesc("comet_limit_hits_total",
-		"Requests, streams, polls and publishes that were refused because a client met its limit.", []string{"limit"}, nil)
-	probeAge = prometheus.NewDesc("comet_relay_probe_age_seconds",
-		"How long ago the oldest of the relay connections' newest probes came back; -1 while one has none, 0 without Redis.", nil, nil)
-	buildInfo = prometheus.NewDesc("comet_build_info",
-		"Always 1; the version of Comet, and of the Go that built it.", []string{"version", "go"}, nil)
-)
+// metric is a row of the table of what is exported.
+type metric struct {
+	name   string
+	help   string
+	kind   prometheus.ValueType // of all but histograms, which emit otherwise
+	labels []string
+	// collect emits a value for each combination of labels that there can be,
+	// also where it is zero.
+	collect func(*snapshot, emitter)
+}
 
-// Values of the label reason.
-const (
-	reasonDescriptors = "descriptors"
-	reasonLimit       = "limit"
-)
+// snapshot is what the parts of a node have counted.
+type snapshot struct {
+	node     *node
+	gateway  gateway.Stats
+	held     conn.Stats // by the parker
+	listener conn.ListenerStats
+	hub      pubsub.Stats
+	redis    redisbroker.Stats
+}
+
+func (n *node) snapshot() *snapshot {
+	s := &snapshot{
+		node:     n,
+		held:     n.parker.Stats(),
+		gateway:  n.gateway.Stats(),
+		listener: n.listener.Stats(),
+		hub:      n.hub.Stats(),
+	}
+	if b, ok := n.broker.(interface{ Stats() redisbroker.Stats }); ok {
+		s.redis = b.Stats()
+	}
+	return s
+}
 
 // newMetrics serves the metrics of n, which is the process's only node. This
 // file alone exports: packages just count, and have a Stats.
 func newMetrics(n *node, logger *slog.Logger) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		collector{n},
+		newCollector(n),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewGoCollector(),
 	)
@@ -48,42 +64,71 @@ func newMetrics(n *node, logger *slog.Logger) http.Handler {
 	})
 }
 
-// collector is a prometheus.Collector of what the node's parts count.
-type collector struct{ node *node }
-
-// Describe implements prometheus.Collector.
-func (c collector) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, out) }
-
-// Collect implements prometheus.Collector. It may be called concurrently.
-func (c collector) Collect(out chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
-	counter := func(d *prometheus.Desc, value int64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
-	}
-	listener := c.node.listener.Stats()
-	gauge(connections, float64(listener.Open))
-	counter(connectionsRefused, listener.Refused, reasonDescriptors)
-	counter(connectionsRefused, c.node.gateway.Stats().Refused, reasonLimit)
-	hits := c.node.gateway.Policy().Limiter.Stats().Refused
-	for l := range limit.Limits {
-		counter(limitHits, hits[l], l.String())
-	}
-	gauge(probeAge, c.node.probeAge().Seconds())
-	gauge(buildInfo, 1, version+revision(), runtime.Version())
+// collector is a prometheus.Collector of the table.
+type collector struct {
+	node  *node
+	descs []*prometheus.Desc // of metrics
 }
 
-// probeAge is as comet_relay_probe_age_seconds has it.
-func (n *node) probeAge() time.Duration {
-	b, ok := n.broker.(interface {
-		RelayAge() (age time.Duration, ok bool)
-	})
-	if !ok {
-		return 0
+func newCollector(n *node) *collector {
+	c := &collector{node: n}
+	for _, m := range metrics {
+		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, m.labels, nil))
 	}
-	if age, ok := b.RelayAge(); ok {
-		return age
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		out <- d
 	}
-	return -time.Second
+}
+
+// Collect implements prometheus.Collector. It may be called concurrently.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	s := c.node.snapshot()
+	for i, m := range metrics {
+		m.collect(s, emitter{c.descs[i], m.kind, out})
+	}
+}
+
+// emitter takes the values of one metric.
+type emitter struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	out  chan<- prometheus.Metric
+}
+
+func (e emitter) value(v float64, labels ...string) {
+	e.out <- prometheus.MustNewConstMetric(e.desc, e.kind, v, labels...)
+}
+
+func (e emitter) count(n int64, labels ...string) { e.value(float64(n), labels...) }
+
+// truth is 1 or 0.
+func (e emitter) truth(is bool) {
+	if is {
+		e.count(1)
+		return
+	}
+	e.count(0)
+}
+
+func (e emitter) latency(s measure.LatencyStats) {
+	var total uint64
+	buckets := make(map[float64]uint64, len(measure.LatencyBounds))
+	for i, bound := range measure.LatencyBounds {
+		total += uint64(s.Counts[i])
+		buckets[bound.Seconds()] = total
+	}
+	total += uint64(s.Counts[len(s.Counts)-1])
+	e.out <- prometheus.MustNewConstHistogram(e.desc, total, s.Sum.Seconds(), buckets)
+}
+
+// emitAll emits a value for each key.
+func emitAll[K ~string](e emitter, counts map[K]int64, labels ...string) {
+	for key, n := range counts {
+		e.count(n, append(labels, string(key))...)
+	}
 }

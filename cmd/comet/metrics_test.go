@@ -36,7 +36,7 @@ func runNode(t *testing.T, connections, held int) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := newNode("n", &settings.Settings, broker, l, connections, slog.New(slog.DiscardHandler))
+	n, err := newNode("n", &settings.Settings, broker, l, connections, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestMetricsAtTheDescriptorLimit(t *testing.T) {
 	t.Parallel()
 	n := runNode(t, 2, 0)
 	wantMetrics(t, n,
-		`comet_connections 0`,
+		`comet_connections{state="parked",transport="sse"} 0`,
 		`comet_connections_refused_total{reason="descriptors"} 0`,
 		`comet_connections_refused_total{reason="limit"} 0`)
 	var streams []*wire.Reader
@@ -94,7 +94,9 @@ func TestMetricsAtTheDescriptorLimit(t *testing.T) {
 		}
 	}
 	wantMetrics(t, n,
-		`comet_connections 2`,
+		`comet_connections_limit{reason="descriptors"} 2`,
+		`comet_connections_limit{reason="limit"} 0`,
+		`comet_connections{state="parked",transport="sse"} 2`,
 		`comet_connections_refused_total{reason="descriptors"} 3`,
 		`comet_connections_refused_total{reason="limit"} 0`)
 	receipts := n.hub.Publish(t.Context(), []pubsub.Draft{{Channel: "news", Type: pubsub.DefaultType, Data: []byte(`"still there"`)}})

@@ -14,6 +14,7 @@ import (
 	"comet/config"
 	"comet/gateway"
 	"comet/gateway/conn"
+	"comet/gateway/nodes"
 	"comet/pubsub"
 )
 
@@ -30,14 +31,15 @@ type node struct {
 	hub       *pubsub.Hub
 	parker    *conn.Parker
 	gateway   *gateway.Gateway
+	heart     *nodes.Heart
 	listener  *conn.Listener
 	server    *http.Server
 	encrypted bool // server.TLSConfig does not tell: net/http sets one anyway
 	drain     atomic.Pointer[config.Drain]
 	access    *access
 	hooks     hooks
-	tracing   *tracing // nil: no spans are wanted
-	leaving   atomic.Bool
+	tracing   *tracing                  // nil: no spans are wanted
+	leaving   atomic.Pointer[time.Time] // since when; nil: it does not
 	logger    *slog.Logger
 }
 
@@ -47,8 +49,8 @@ type node struct {
 func connectionLimit(nodes int) int { return conn.DescriptorLimit() / 20 * 19 / nodes }
 
 // newNode makes a node that serves on l, at most limit connections, once run.
-// It takes over b and l.
-func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, limit int, logger *slog.Logger) (*node, error) {
+// admin is where it serves operators, or empty. It takes over b and l.
+func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, limit int, admin string, logger *slog.Logger) (*node, error) {
 	logger = logger.With("node", name)
 	who := newAccess(s, logger)
 	policy, use, err := who.change(s, true)
@@ -108,6 +110,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 		},
 	}
 	n.drain.Store(&s.Drain)
+	n.heart = newHeart(n, admin, logger)
 	return n, nil
 }
 
@@ -143,6 +146,7 @@ func (n *node) run(ctx context.Context) error {
 	var chores sync.WaitGroup
 	chores.Go(func() { n.access.run(life) })
 	chores.Go(func() { n.gateway.FollowRevocations(life) })
+	chores.Go(func() { n.heart.Run(life) })
 	served := make(chan error, 2)
 	go func() { served <- n.accept() }()
 	go func() { served <- n.server.Serve(n.listener.Back()) }()
@@ -179,7 +183,7 @@ func (n *node) accept() error {
 // leave tells load balancers first, then stops accepting and says goodbye to
 // streams and polls, evenly, and waits for their ends.
 func (n *node) leave(ctx context.Context, drain config.Drain) error {
-	n.leaving.Store(true)
+	n.leaving.Store(new(time.Now()))
 	n.logger.Info("leaving", "connections", n.listener.Open(), "delay", drain.Delay, "spread", drain.Spread)
 	time.Sleep(drain.Delay) // a second signal ends the process
 	ctx, cancel := context.WithTimeout(ctx, drain.Spread+shutdownTimeout)

@@ -232,3 +232,12 @@ func numbers(from, to int) string {
 	}
 	return b.String()
 }
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

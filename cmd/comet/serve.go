@@ -56,7 +56,7 @@ func serve(cmd *cobra.Command) error {
 	if settings.Open() {
 		logger.Warn(openWarning)
 	}
-	n, err := newNode(settings.Node, &settings.Settings, broker, l, connectionLimit(1), logger)
+	n, err := newNode(settings.Node, &settings.Settings, broker, l, connectionLimit(1), operators.url(), logger)
 	if err != nil {
 		return errors.Join(err, broker.Close())
 	}

@@ -33,7 +33,7 @@ type collectedSpan struct {
 	node string
 }
 
-func newCollector(t testing.TB) *spanCollector {
+func newSpanCollector(t testing.TB) *spanCollector {
 	c := &spanCollector{t: t}
 	server := httptest.NewServer(http.HandlerFunc(c.take))
 	t.Cleanup(server.Close)
@@ -95,7 +95,7 @@ func TestTracing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCollector(t)
+			c := newSpanCollector(t)
 			flags := []string{"--redis", redis.Addr(), "--redis-prefix", strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), "/", ""),
 				"--tracing-endpoint", c.url, "--tracing-sample", "0", "--log-level", "debug"}
 			if name == "over HTTP/2" {
@@ -193,7 +193,7 @@ func (c *spanCollector) wantTrace() {
 // setting says how many. One that is kept is called as in the log.
 func TestTracingSample(t *testing.T) {
 	t.Parallel()
-	c := newCollector(t)
+	c := newSpanCollector(t)
 	node, url := startNode(t, "--tracing-endpoint", c.url+"/v1/traces", "--log-level", "debug", "--limits-message", "3B")
 	ask(t, http.MethodPost, url+news, "1", "Traceparent", "00-"+traceID+"-00f067aa0ba902b7-00")
 	ask(t, http.MethodPost, url+news, "too large")

@@ -25,7 +25,7 @@ type Poll struct {
 	Cursors    *pubsub.CursorSet  // where the subscriber is
 	Wait       time.Duration      // how long for something to come
 	Session    Session
-	Ended      func(Bye) // called once, when the poll is over
+	Ended      func(Bye) // called once, when the poll is over, with the reason
 	Again      Again
 }
 
@@ -53,7 +53,15 @@ type Next struct {
 	Wait     time.Duration     // of a poll, more than 0
 	Session  Session
 	Header   http.Header // of the answer; nil: the Door's
-	Ended    func(Bye)   // called once, when it is over
+	Began    func()      // called when it begins; nil: nobody wants to know
+	Ended    func(Bye)   // called once, when it is over, with the reason; Elsewhere: it never began
+}
+
+// begin says that it begins.
+func (n *Next) begin() {
+	if n.Began != nil {
+		n.Began()
+	}
 }
 
 // Release lets go of the channels.
@@ -63,9 +71,9 @@ func (n *Next) Release() {
 	}
 }
 
-func (q *Poll) end() {
+func (q *Poll) end(why Bye) {
 	q.Subscriber.Close()
-	q.Ended(Gone)
+	q.Ended(why)
 }
 
 // pollItems bounds the items of one answer; the next poll gets the rest.
@@ -76,15 +84,20 @@ var errWaited = errors.New("waited long enough")
 
 // next waits for items for as long as the poll does; none is no error, and
 // neither is a Bye, nor a place that has left the tail: the next poll reads the
-// log.
-func (q *Poll) next(ctx context.Context) ([]pubsub.Delivery, error) {
+// log. why is how the poll ends.
+func (q *Poll) next(ctx context.Context) (items []pubsub.Delivery, why Bye, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, q.Wait, errWaited)
 	defer cancel()
-	items, err := q.Subscriber.Next(ctx, pollItems)
-	if errors.Is(err, errWaited) || errors.As(err, new(Bye)) || errors.Is(err, pubsub.ErrSlow) {
-		return nil, nil
+	items, err = q.Subscriber.Next(ctx, pollItems)
+	switch {
+	case err == nil, errors.Is(err, errWaited):
+		return items, Answered, nil
+	case errors.Is(err, pubsub.ErrSlow):
+		return nil, Slow, nil
+	case errors.As(err, &why):
+		return nil, why, nil
 	}
-	return items, err
+	return nil, Gone, err
 }
 
 // answer is the body that brings items, and moves the cursors.
@@ -121,7 +134,8 @@ type Stream struct {
 	Session    Session
 	Ended      func(Bye) // called once, when the stream is over, with the reason
 
-	bye Bye // that was said; none if the client went
+	bye   Bye    // that was said; none if the client went
+	tally *tally // of what is written; nil: nobody counts
 }
 
 // end closes what the stream holds.
@@ -150,10 +164,12 @@ var errIdle = errors.New("nothing to send")
 func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error, settled func() bool) (bye []byte) {
 	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil))
 	var items []pubsub.Delivery // in b
+	since := time.Now()
 	for {
 		if write(b) != nil {
 			return nil
 		}
+		s.tally.wrote(TransportOf(s.Format), items, since)
 		p.wrote(items)
 		if settled() {
 			return nil

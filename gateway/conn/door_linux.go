@@ -99,12 +99,13 @@ func (g *guard) stream(c *counted, next *Next) bool {
 	q := &parked{writer: p.nextWriter(), format: next.Format, ended: next.Ended}
 	q.belongTo(&next.Session)
 	if !p.joinNext(q, next) {
-		q.ended(Gone)
+		q.ended(Elsewhere)
 		return false
 	}
 	if !g.take(q, c) {
 		return false
 	}
+	next.begin()
 	head := g.streamHead[next.Format]
 	if next.Header != nil {
 		head = streamHead(next.Header, next.Format)
@@ -134,6 +135,7 @@ func (g *guard) poll(c *counted, next *Next) bool {
 	if !g.take(k, c) {
 		return false
 	}
+	next.begin()
 	k.writer.add(k)
 	return true
 }
@@ -143,7 +145,7 @@ func (g *guard) take(q *parked, c *counted) bool {
 	fd, listener, err := takeOver(c)
 	if err != nil {
 		g.parker.unjoin(q)
-		q.ended(Gone)
+		q.ended(Elsewhere)
 		return false
 	}
 	q.fd, q.listener = fd, listener

@@ -3,6 +3,7 @@
 package conn
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -18,6 +19,9 @@ const feedBytes = 1 << 20
 // spareBytes is the largest buffer that a feed keeps when all is written.
 const spareBytes = 1 << 10
 
+// spareEnds is the same for the ends of its messages.
+const spareEnds = 4
+
 // feed is the newest part of a channel as HTTP chunks in one format, encoded
 // once. A stream's place in it is an offset, and all that it is behind is one
 // slice. It is made when the first stream wants it, and goes with the last.
@@ -32,6 +36,7 @@ type feed struct {
 	next    uint64     // the place in the tail behind what is encoded
 	base    uint64     // the offset of buf[0]
 	buf     []byte     // only appended to, so that slices of it stay good
+	ends    []uint64   // the offsets behind its messages; only appended to as well
 	scratch []byte
 	blocked int               // streams that wait for their sockets to take more of buf
 	traced  []*pubsub.Message // in buf, and not written to anybody yet; kept only if written is told
@@ -57,10 +62,11 @@ type shard struct {
 	resting  bool          // owned by the writer; the shard is in writer.resting
 
 	// Guarded by feed.mu.
-	streams int    // those that have joined
-	joining int    // those of them that the writer has not seated yet
-	busy    bool   // the writer has a slice of feed.buf
-	done    uint64 // up to here the writer has written, but for blocked streams
+	streams int        // those that have joined
+	joining int        // those of them that the writer has not seated yet
+	busy    bool       // the writer has a slice of feed.buf
+	done    uint64     // up to here the writer has written, but for blocked streams
+	began   *time.Time // of something to be written whose time is taken, see Stats; nil: of nothing
 }
 
 // seat is a stream's place in a shard; channel is which of its channels the
@@ -83,8 +89,12 @@ func (f *feed) Grown(items []pubsub.Item) {
 		}
 		f.trim(newest)
 	}
+	began := beganOf(items)
 	for _, s := range f.shards {
 		if s != nil && s.streams > 0 {
+			if s.began == nil {
+				s.began = began
+			}
 			s.writer.grown(s)
 		}
 	}
@@ -95,8 +105,11 @@ func (f *feed) encode(it *pubsub.Item) {
 	var cursor [64]byte
 	f.scratch = appendItem(f.scratch[:0], f.key.format, it, it.After.Append(cursor[:0]), false)
 	f.buf = appendChunk(f.buf, f.scratch)
-	if f.written != nil && it.Message != nil && it.Message.Trace != "" {
-		f.traced = append(f.traced, it.Message)
+	if m := it.Message; m != nil {
+		f.ends = append(f.ends, f.end())
+		if f.written != nil && m.Trace != "" {
+			f.traced = append(f.traced, m)
+		}
 	}
 }
 
@@ -126,6 +139,8 @@ func (f *feed) trim(newest int) {
 	if extra > 0 {
 		f.buf = append([]byte(nil), f.buf[extra:]...)
 		f.base += uint64(extra)
+		gone, _ := slices.BinarySearch(f.ends, f.base+1)
+		f.ends = slices.Clone(f.ends[gone:])
 	}
 }
 
@@ -160,15 +175,15 @@ func (s *shard) seated() {
 	s.feed.forget()
 }
 
-// begin lends the writer all that is there; offset is that of its first byte,
-// and up to done it has written. Of traced it is the first.
-func (s *shard) begin() (data []byte, offset, done uint64, traced []*pubsub.Message) {
+// begin lends the writer all that is there, until finish.
+func (s *shard) begin() lent {
 	f := s.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.busy = true
-	traced, f.traced = f.traced, nil
-	return f.buf, f.base, s.done, traced
+	l := lent{data: f.buf, base: f.base, done: s.done, ends: f.ends, traced: f.traced}
+	f.traced = nil
+	return l
 }
 
 // finish says that the writer has written up to end, with so many more streams
@@ -206,6 +221,9 @@ func (f *feed) forget() {
 	f.base = f.end()
 	if f.buf = f.buf[:0]; cap(f.buf) > spareBytes {
 		f.buf = nil
+	}
+	if f.ends = f.ends[:0]; cap(f.ends) > spareEnds {
+		f.ends = nil
 	}
 	f.scratch = nil
 }

@@ -48,7 +48,7 @@ func (w *writer) sendAway(p *parked, why Bye) {
 	case p.poll == nil:
 		w.goodbye(p, why)
 	case p.poll.waiting:
-		w.dismiss(p)
+		w.dismiss(p, why)
 	default:
 		w.remove(p)
 	}

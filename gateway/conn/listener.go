@@ -44,6 +44,9 @@ func (l *Listener) Close() error {
 // Open is how many connections there are.
 func (l *Listener) Open() int64 { return l.open.Load() }
 
+// Limit is how many connections there may be.
+func (l *Listener) Limit() int64 { return l.limit }
+
 // ListenerStats is what a Listener counts.
 type ListenerStats struct {
 	Open    int64 // connections at the moment, parked ones too

@@ -80,6 +80,7 @@ func (p *parked) write(data []byte) (n int, err error) {
 		n, err = unix.Write(int(p.fd), data)
 		switch err {
 		case nil:
+			p.writer.tally.wroteBytes(p.transport(), n)
 			return n, nil
 		case unix.EINTR:
 		case unix.EAGAIN:

@@ -48,8 +48,12 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("park connections: %w", err)
 	}
-	p := &Parker{Portable: Portable{Heartbeat: heartbeat}, poller: poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed)}
-	for i := range runtime.GOMAXPROCS(0) {
+	n := runtime.GOMAXPROCS(0)
+	p := &Parker{
+		Portable: Portable{Heartbeat: heartbeat, ledger: newLedger(n)},
+		poller:   poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed),
+	}
+	for i := range n {
 		w := newWriter(p, i)
 		p.writers = append(p.writers, w)
 		p.writing.Go(func() { w.run(p.stop) })
@@ -127,12 +131,14 @@ func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 // pumpUntilParked writes to a hijacked connection until its stream can be
 // parked, or is over.
 func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, header http.Header, s *Stream) (parked bool) {
+	s.tally = p.ledger.next()
 	out := appendHead(nil, streamHead(header, s.Format), httpDate(time.Now()))
 	write := func(b []byte) error {
 		if err := connection.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 			return err
 		}
-		_, err := connection.Write(appendChunk(out, b))
+		n, err := connection.Write(appendChunk(out, b))
+		s.tally.wroteBytes(TransportOf(s.Format), n)
 		out = out[:0]
 		return err
 	}
@@ -141,7 +147,8 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 		return parked
 	})
 	if len(bye) > 0 && write(bye) == nil {
-		_, _ = connection.Write([]byte(lastChunk))
+		n, _ := connection.Write([]byte(lastChunk))
+		s.tally.wroteBytes(TransportOf(s.Format), n)
 	}
 	return parked
 }
@@ -255,15 +262,16 @@ func (p *Parker) unjoin(q *parked) {
 	}
 }
 
-// useFeed finds or makes a feed. Each use needs a releaseFeed.
+// useFeed finds or makes a feed. Each use needs a releaseFeed, and is a hold on
+// the channel, so that the hub knows how many subscribers that has.
 func (p *Parker) useFeed(key feedKey) *feed {
+	key.channel.Share()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.feeds[key]
 	if f == nil {
 		f = &feed{key: key, written: p.Written, shards: make([]*shard, len(p.writers))}
 		p.feeds[key] = f
-		key.channel.Share()
 		f.mu.Lock()
 		f.next = key.channel.Watch(&f.watch, f)
 		f.mu.Unlock()
@@ -282,8 +290,8 @@ func (p *Parker) releaseFeed(f *feed) {
 	p.mu.Unlock()
 	if last {
 		f.key.channel.Unwatch(&f.watch)
-		f.key.channel.Release()
 	}
+	f.key.channel.Release()
 }
 
 // takeOver returns a descriptor of the connection that is ours alone; the

@@ -4,6 +4,7 @@ package conn
 
 import (
 	"context"
+	"runtime"
 	"time"
 )
 
@@ -12,11 +13,14 @@ type Parker struct{ Portable }
 
 // NewParker makes a parker.
 func NewParker(heartbeat time.Duration) (*Parker, error) {
-	return &Parker{Portable{Heartbeat: heartbeat}}, nil
+	return &Parker{Portable{Heartbeat: heartbeat, ledger: newLedger(runtime.GOMAXPROCS(0))}}, nil
 }
 
 // Guard does nothing: all comes in through the server.
 func (p *Parker) Guard(*Listener, Door) {}
+
+// Stats may be called at any time.
+func (p *Parker) Stats() Stats { return p.ledger.stats() }
 
 // Drained returns at once: nothing is held beyond its request.
 func (p *Parker) Drained(context.Context) (left int) { return 0 }

@@ -60,7 +60,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 		b := appendAnswer(nil, pollHead(header)+lastAnswer, httpDate(time.Now()), answer(q.Cursors, nil))
 		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_, _ = connection.Write(b) // one that has gone needs none
-		q.Ended(Gone)
+		q.Ended(Answered)
 		return
 	}
 	k := &parked{
@@ -101,19 +101,18 @@ func (w *writer) tryAnswer(k *parked) {
 	items, ok := k.take(pollItems)
 	switch {
 	case !ok:
-		w.answerNothing(k) // a place has left its tail: the next poll reads the log
+		w.answerNothing(k, Slow) // a place has left its tail: the next poll reads the log
 	case len(items) == 0:
 	case len(k.places) > 1:
-		w.answer(k, answer(k.own.cursors, items))
-		w.parker.wrote(items)
+		w.answer(k, answer(k.own.cursors, items), items, Answered)
 	default:
-		w.answer(k, first.shard.answer(from, first.next, func() []byte { return answer(k.own.cursors, items) }))
-		w.parker.wrote(items)
+		body := first.shard.answer(from, first.next, func() []byte { return answer(k.own.cursors, items) })
+		w.answer(k, body, items, Answered)
 	}
 }
 
 // answerNothing ends a poll to which nothing has come.
-func (w *writer) answerNothing(k *parked) { w.answer(k, answer(k.own.cursors, nil)) }
+func (w *writer) answerNothing(k *parked, why Bye) { w.answer(k, answer(k.own.cursors, nil), nil, why) }
 
 // answered is the body of an answer with the items of one channel between two
 // places, the same for every poll that waits there.
@@ -130,16 +129,18 @@ func (s *shard) answer(from, to uint64, encode func() []byte) []byte {
 	return s.answered.body
 }
 
-// answer writes the answer, and waits for the next request.
-func (w *writer) answer(k *parked, body []byte) {
+// answer writes the answer, which brings items, and waits for the next request.
+func (w *writer) answer(k *parked, body []byte, items []pubsub.Delivery, why Bye) {
 	b := appendAnswer(w.scratch[:0], k.poll.head.Value(), w.date(), body)
 	w.keepScratch(b)
-	w.stopWaiting(k) // before the client can know that it may ask again
+	w.stopWaiting(k, why) // before the client can know that it may ask again
 	n, err := k.write(b)
 	if err != nil {
 		w.remove(k)
 		return
 	}
+	w.tally.wroteMessages(OverPoll, messagesIn(items)) // the rest of it is on its way too
+	w.parker.wrote(items)
 	if n < len(b) {
 		w.giveBack(k, append([]byte(nil), b[n:]...))
 		return
@@ -165,13 +166,15 @@ func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
 const restTimeout = 2 * time.Minute
 
 // stopWaiting ends a poll; its connection rests.
-func (w *writer) stopWaiting(k *parked) {
+func (w *writer) stopWaiting(k *parked, why Bye) {
 	w.forgetDue(k.poll)
 	w.vacate(k)
 	k.places, k.own = nil, nil
+	w.population.count(k, -1)
 	k.poll.waiting = false
+	w.population.count(k, 1)
 	w.makeDue(k, restTimeout)
-	k.ended(Gone)
+	k.ended(why)
 }
 
 // nextRequest reads what comes on a resting connection. If it is the next
@@ -204,7 +207,10 @@ func (w *writer) nextRequest(k *parked) {
 	w.forgetDue(k.poll)
 	w.parker.joinNext(k, &next)
 	next.Release()
+	next.begin()
+	w.population.count(k, -1)
 	k.poll.wait, k.poll.waiting = next.Wait, true
+	w.population.count(k, 1)
 	k.ended = next.Ended
 	k.poll.answerWith(next.Header, w.parker.pollHead)
 	k.belongTo(&next.Session)
@@ -258,9 +264,10 @@ func (w *writer) giveBack(k *parked, rest []byte) {
 
 // dismiss answers with nothing and closes the connection: the server that
 // leaves would wait for it.
-func (w *writer) dismiss(k *parked) {
+func (w *writer) dismiss(k *parked, why Bye) {
 	_, _ = k.write(appendAnswer(nil, k.poll.head.Value()+lastAnswer, w.date(), answer(k.own.cursors, nil)))
 	k.discard()
+	k.why, k.said = why, true
 	w.remove(k)
 }
 
@@ -284,7 +291,9 @@ func reconnect(k *parked, rest []byte) (net.Conn, error) {
 		return connection, err
 	}
 	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if _, err := connection.Write(rest); err != nil {
+	n, err := connection.Write(rest)
+	k.writer.tally.wroteBytes(OverPoll, n)
+	if err != nil {
 		connection.Close()
 		return nil, err
 	}

@@ -16,6 +16,8 @@ type Portable struct {
 	// subscriber; of one that goes to many at least the first time. It must not
 	// wait. Set it before anything is held. Nil: nobody wants to know.
 	Written func(*pubsub.Message)
+
+	ledger *ledger // nil: nobody counts
 }
 
 // wrote tells Written of what was written to a subscriber.
@@ -34,6 +36,7 @@ func (p *Portable) wrote(items []pubsub.Delivery) {
 // was too slow.
 func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	defer s.end()
+	s.tally = p.ledger.next()
 	out := http.NewResponseController(w)
 	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
 	setStreamHeader(w.Header(), s.Format)
@@ -41,7 +44,9 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	write := func(b []byte) error {
 		_ = out.SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's recorder has none
 		defer out.SetWriteDeadline(time.Time{})                // over HTTP/2 it would end a stream that is only silent
-		if _, err := w.Write(b); err != nil {
+		n, err := w.Write(b)
+		s.tally.wroteBytes(TransportOf(s.Format), n)
+		if err != nil {
 			return err
 		}
 		return out.Flush()
@@ -56,29 +61,34 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 // HoldPoll waits for what q waits for and answers. An error comes before
 // anything was written.
 func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error {
-	defer q.end()
+	why, since := Gone, time.Now()
+	defer func() { q.end(why) }()
 	out := http.NewResponseController(w)
 	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
 	ctx, cancel := q.Session.bounded(r.Context())
 	defer cancel()
-	items, err := q.next(ctx)
+	var items []pubsub.Delivery
+	var err error
+	items, why, err = q.next(ctx)
 	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err != nil {
 		return err
 	}
-	if q.write(w, items) == nil {
+	if y := p.ledger.next(); q.write(w, items, y) {
+		y.wrote(OverPoll, items, since)
 		p.wrote(items)
 	}
 	return nil
 }
 
-// write answers with items.
-func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery) error {
+// write answers with items, and reports whether the client is still there.
+func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery, y *tally) bool {
 	body := answer(q.Cursors, items)
 	SetAnswerHeader(w.Header(), "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, err := w.Write(body) // an error means that the client has gone
-	return err
+	n, err := w.Write(body)
+	y.wroteBytes(OverPoll, n)
+	return err == nil
 }
 
 // Leave and Evict are for Parker: what a Portable holds ends with its request.

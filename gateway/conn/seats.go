@@ -13,6 +13,7 @@ func (w *writer) seat(p *parked) {
 	p.index = int32(len(w.all))
 	w.all = append(w.all, p)
 	w.count.Add(1)
+	w.population.count(p, 1)
 	shards := w.sit(p)
 	if w.parker.poller.add(p) == nil {
 		w.catchUp(p)
@@ -101,6 +102,7 @@ func (w *writer) forget(p *parked) {
 	w.all[last] = nil
 	w.all = w.all[:last]
 	w.count.Add(-1)
+	w.population.count(p, -1)
 	if p.poll != nil {
 		w.forgetDue(p.poll)
 	}

@@ -6,53 +6,54 @@ import "comet/pubsub"
 
 // flush writes to every stream of a shard what it is behind.
 func (w *writer) flush(s *shard) {
-	data, base, _, traced := s.begin()
+	l := s.begin()
 	blocked := 0
 	for i := len(s.seats) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
 		p := s.seats[i].stream
 		if p.blocked {
 			continue
 		}
-		if w.send(p, data, base); p.needsFeed() && !p.gone {
+		if w.send(p, &l); p.needsFeed() && !p.gone {
 			blocked++
 		}
-		if traced != nil && !p.gone {
-			s.feed.wrote(traced)
-			traced = nil
+		if l.traced != nil && !p.gone {
+			s.feed.wrote(l.traced)
+			l.traced = nil
 		}
 	}
-	s.finish(base+uint64(len(data)), blocked)
+	s.finish(l.end(), blocked)
+	w.flushed(s)
 }
 
 // catchUp writes to one stream what it is behind.
 func (w *writer) catchUp(p *parked) {
 	if p.own != nil {
 		p.blocked = false
-		w.send(p, nil, 0)
+		w.send(p, &lent{})
 		return
 	}
 	s := p.places[0].shard
-	data, base, done, traced := s.begin() // from here on the feed forgets nothing, so p needs no count as blocked
+	l := s.begin() // from here on the feed forgets nothing, so p needs no count as blocked
 	blocked := 0
 	if p.needsFeed() {
 		blocked--
 	}
 	if len(s.seats) == 1 { // else others may be behind, even if p goes now and leaves one
-		done = base + uint64(len(data))
+		l.done = l.end()
 	}
 	p.blocked = false
-	if w.send(p, data, base); p.needsFeed() && !p.gone {
+	if w.send(p, &l); p.needsFeed() && !p.gone {
 		blocked++
 	}
 	if !p.gone {
-		s.feed.wrote(traced)
+		s.feed.wrote(l.traced)
 	}
-	s.finish(done, blocked)
+	s.finish(l.done, blocked)
 }
 
-// send writes what p is behind: of data, which begins at base, or of what it
-// encodes itself. A stream whose place is gone is slow.
-func (w *writer) send(p *parked, data []byte, base uint64) {
+// send writes what p is behind: of what its feed has lent, or of what it encodes
+// itself. A stream whose place is gone is slow.
+func (w *writer) send(p *parked, l *lent) {
 	switch {
 	case p.poll != nil:
 		w.tryAnswer(p)
@@ -62,12 +63,14 @@ func (w *writer) send(p *parked, data []byte, base uint64) {
 		return
 	}
 	place := &p.one[0]
-	if place.next < base {
+	if place.next < l.base {
 		w.goodbye(p, Slow)
 		return
 	}
-	if n, ok := w.write(p, data[place.next-base:]); ok {
+	if n, ok := w.write(p, l.data[place.next-l.base:]); ok && n > 0 {
+		from := place.next
 		place.next += uint64(n)
+		w.tally.wroteMessages(p.transport(), l.messages(from, place.next))
 	}
 }
 
@@ -112,6 +115,7 @@ func (w *writer) sendOwn(p *parked) {
 		if n, ok = w.write(p, data); !ok {
 			return
 		}
+		w.tally.wroteMessages(p.transport(), messagesIn(items)) // those that are in rest are on their way too
 		w.parker.wrote(items)
 		if n < len(data) {
 			p.own.rest = append([]byte(nil), data[n:]...)

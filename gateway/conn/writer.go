@@ -33,10 +33,12 @@ type writer struct {
 	kick   chan struct{} // holds a token while there is something to do
 	wake   *time.Timer   // set while shards rest, for the first that has rested
 
-	made    time.Time
-	maxRest time.Duration
-	count   atomic.Int64  // of all
-	empty   chan struct{} // closed when a leave has ended all
+	made       time.Time
+	maxRest    time.Duration
+	tally      *tally
+	population population
+	count      atomic.Int64  // of all
+	empty      chan struct{} // closed when a leave has ended all
 
 	mu    sync.Mutex // guards inbox and shard.queued
 	inbox inbox
@@ -72,7 +74,8 @@ func newWriter(p *Parker, number int) *writer {
 	w := &writer{
 		parker: p, number: number, tick: tick, steps: steps, round: min(steps/rounds, uint32(maxRound/tick)),
 		kick: make(chan struct{}, 1), empty: make(chan struct{}), wake: time.NewTimer(0), made: time.Now(), maxRest: maxRest,
-		due: make(map[uint32][]*parked), evicted: make(map[unique.Handle[string]]eviction),
+		tally: &p.ledger.tallies[number],
+		due:   make(map[uint32][]*parked), evicted: make(map[unique.Handle[string]]eviction),
 	}
 	w.wake.Stop()
 	for f := range w.heartbeat {
@@ -185,7 +188,7 @@ func (w *writer) walk() {
 	}
 	for len(w.due[w.now]) > 0 {
 		if p := w.due[w.now][0]; p.poll.waiting {
-			w.answerNothing(p)
+			w.answerNothing(p, Answered)
 		} else {
 			w.remove(p)
 		}

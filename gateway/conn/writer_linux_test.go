@@ -19,19 +19,19 @@ const patience = 20 * time.Second
 // bench has a parker whose writers and poller do not run: a test takes their
 // steps, so that it decides what comes before what.
 type bench struct {
-	t      *testing.T
+	t      testing.TB
 	hub    *pubsub.Hub
 	parker *Parker
 }
 
-func newBench(t *testing.T, writers int, heartbeat time.Duration) *bench {
+func newBench(t testing.TB, writers int, heartbeat time.Duration) *bench {
 	t.Helper()
 	broker := membroker.New(membroker.Options{Size: 1000, TTL: time.Hour, KeyWindow: time.Minute}).Node()
 	poller, err := newPoller()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Parker{Portable: Portable{Heartbeat: heartbeat}, poller: poller, feeds: make(map[feedKey]*feed)}
+	p := &Parker{Portable: Portable{Heartbeat: heartbeat, ledger: newLedger(writers)}, poller: poller, feeds: make(map[feedKey]*feed)}
 	for i := range writers {
 		w := newWriter(p, i)
 		w.maxRest = 0 // each step does all there is to do
@@ -197,8 +197,8 @@ func TestUnblockBesideOthers(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				data, base, _, _ := shard.begin() // a writer whose streams take all
-				shard.finish(base+uint64(len(data)), 0)
+				l := shard.begin() // a writer whose streams take all
+				shard.finish(l.end(), 0)
 			}
 		}
 	})

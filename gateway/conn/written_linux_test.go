@@ -1,29 +1,66 @@
 package conn
 
 import (
+	"bytes"
 	"testing"
-
-	"comet/gateway/wire"
-	"comet/pubsub"
+	"time"
 )
 
-// Where nobody wants to know what is written, traces cost nothing.
-func TestWrittenOffCostsNothing(t *testing.T) {
-	plain, traced := &pubsub.Message{Type: "m", Data: []byte("1")}, &pubsub.Message{Type: "m", Data: []byte("1"), Trace: "00-a"}
-	p := &Portable{}
-	if n := testing.AllocsPerRun(100, func() { p.wrote([]pubsub.Delivery{{Item: pubsub.Item{Message: traced}}}) }); n > 0 {
-		t.Errorf("wrote makes %v allocations", n)
+// TestMessagesInFull has a stream whose socket takes some of what there is, and
+// one that takes all: each message counts once, when its last byte is written.
+func TestMessagesInFull(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, time.Minute)
+	w := b.parker.writers[0]
+	stalled, well := b.seat(w, "c"), b.seat(w, "c")
+	counted := func() int64 { return b.parker.Stats().Messages[OverSSE] }
+	ends := []byte("\"}\n\n") // of each event, which nothing in a message is
+	var read [2][]byte
+	drain := func() {
+		read[0] = append(read[0], stalled.drain()...)
+		read[1] = append(read[1], well.drain()...)
 	}
-	grow := func(m *pubsub.Message) float64 {
-		f := &feed{key: feedKey{format: wire.SSE}, buf: make([]byte, 0, 1<<20)}
-		items := []pubsub.Item{{Message: m}}
-		n := testing.AllocsPerRun(1000, func() { f.Grown(items) })
-		if f.traced != nil {
-			t.Errorf("keeps %d messages for nobody", len(f.traced))
+	for range 20 {
+		b.publish("c", large[:1000])
+		w.work()
+		read[1] = append(read[1], well.drain()...)
+	}
+	if got := counted(); got <= 20 || got >= 40 {
+		t.Errorf("of 20 messages to two streams, one of them stalled, %d are counted", got)
+	}
+	for drain(); stalled.blocked; drain() {
+		w.catchUp(stalled.parked)
+		if n := bytes.Count(read[0], ends) + bytes.Count(read[1], ends); counted() < int64(n) {
+			t.Fatalf("%d messages were read, and %d counted", n, counted())
 		}
-		return n
 	}
-	if with, without := grow(traced), grow(plain); with > without {
-		t.Errorf("a feed grows with %v allocations, and %v without a trace", with, without)
+	drain()
+	if got, n := counted(), bytes.Count(read[0], ends)+bytes.Count(read[1], ends); got != 40 || n != 40 {
+		t.Errorf("%d counted, %d read", got, n)
 	}
+	if got, all := b.parker.Stats().Bytes[OverSSE], len(read[0])+len(read[1]); got != int64(all) {
+		t.Errorf("%d bytes counted, %d read", got, all)
+	}
+}
+
+func TestPopulation(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, time.Minute)
+	want := func(streams, polls int64) {
+		t.Helper()
+		if got := b.parker.Stats(); got.Parked != [Transports]int64{OverSSE: streams, OverPoll: polls} || got.Resting != 0 {
+			t.Errorf("parked %+v", got)
+		}
+	}
+	w := b.parker.writers[0]
+	s := b.seat(w, "c")
+	several := b.seat(w, "c", "d")
+	poll := b.take(&parked{writer: w, ended: func(Bye) {}, poll: &poll{wait: time.Minute, waiting: true}}, []string{"c"})
+	want(2, 1)
+	w.remove(s.parked)
+	w.remove(poll.parked)
+	want(1, 0)
+	w.remove(several.parked)
+	w.remove(several.parked)
+	want(0, 0)
 }

@@ -1,6 +1,7 @@
 package failure
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -167,6 +168,32 @@ func TestMovesAreNoGap(t *testing.T) {
 	all = []happening{at(13, genA), failoverAt(13), message(21, genB), message(22, genB)}
 	if _, wrong := newJudge(truth).history(all); wrong == nil || !strings.Contains(wrong.Error(), "nothing is missing") {
 		t.Errorf("%v, but the gap was told of a primary that lives", wrong)
+	}
+}
+
+// TestMovesThereAndBack: what a primary took and lost after a channel had come
+// back to it was not lost before.
+func TestMovesThereAndBack(t *testing.T) {
+	t.Parallel()
+	ids := []pubsub.ID{idOf(1, genA), idOf(2, genB), idOf(3, genA), idOf(5, 0xc)}
+	var life []entry
+	var prev pubsub.ID
+	for _, id := range ids {
+		life = append(life, entry{id: id, prev: prev, key: id.String()})
+		prev = id
+	}
+	truth := newTruth("news", [][]entry{life})
+	truth.quiet = true
+	for _, id := range append(ids, idOf(4, genA)) {
+		truth.acknowledge(receipt{"news", id.String(), id})
+	}
+	all := []happening{at(1, genA), message(2, genB), message(3, genA), gapOf(pubsub.Failover, idOf(3, genA), idOf(3, genA), 0xc), message(5, 0xc)}
+	if _, wrong := newJudge(truth).history(all); wrong != nil {
+		t.Error(wrong)
+	}
+	all = slices.Delete(all, 3, 4)
+	if _, wrong := newJudge(truth).history(all); wrong == nil || !strings.Contains(wrong.Error(), "no gap was told") {
+		t.Errorf("%v, but 4 was lost with the primary", wrong)
 	}
 }
 

@@ -152,7 +152,7 @@ func (j *judge) generation(id pubsub.ID) error {
 		return fmt.Errorf("it is of another generation than %v, and no gap was told", j.at)
 	}
 	for _, r := range j.truth.lost {
-		if r.id.Gen == j.at.Gen && r.id.Compare(j.at.ID) > 0 && !j.had[r.id] {
+		if r.id.Gen == j.at.Gen && r.id.Compare(j.at.ID) > 0 && !j.had[r.id] && !j.truth.cameBack(id, r.id) {
 			return fmt.Errorf("%v (%s) is lost, and no gap was told", r.id, r.key)
 		}
 	}

@@ -112,6 +112,21 @@ func (t *truth) outlived(id pubsub.ID) bool {
 	return false
 }
 
+// cameBack reports whether the log has, behind id, a message that the primary of
+// lost took before lost: then the channel had come back to it.
+func (t *truth) cameBack(id, lost pubsub.ID) bool {
+	first, kept := t.index[id]
+	if !kept {
+		return false
+	}
+	for _, e := range t.entries[first+1:] {
+		if e.id.Gen == lost.Gen && e.id.Compare(lost) < 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // check holds the logs against the receipts: each key once a life, each message
 // behind the one that it names, and nothing lost that no failover took.
 func (t *truth) check() (wrong []string) {

@@ -1,5 +1,6 @@
-// Package web is the chat page: static files, embedded, that speak to the
-// node they came from through the HTTP interface that everyone else uses.
+// Package web is the pages: the chat for clients and the dashboard for
+// operators. They are static files, embedded, that speak to the node they came
+// from through the HTTP interface that everyone else uses.
 package web
 
 import (
@@ -22,22 +23,30 @@ var (
 	faviconSVG []byte
 )
 
-// policy lets the page load and talk to its own origin and nothing else, so
+// policy lets a page load and talk to its own origin and nothing else, so
 // that a message shown by mistake as HTML could still run and send nothing.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Handler serves the page at `/` and what it needs at `/chat.css`, `/chat.js`
+// Content types.
+const (
+	html       = "text/html; charset=utf-8"
+	css        = "text/css; charset=utf-8"
+	javaScript = "text/javascript; charset=utf-8"
+	svg        = "image/svg+xml"
+)
+
+// Handler serves the chat at `/` and what it needs at `/chat.css`, `/chat.js`
 // and `/favicon.svg`, to GET and HEAD. Each answer has an ETag and is to be
 // revalidated, so a new build shows at the next load. Any other path is a 404
 // and any other method a 405, both in plain text: a router that answers with
 // problem documents sends only these paths and methods here.
 func Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", newFile("text/html; charset=utf-8", indexHTML))
-	mux.Handle("GET /chat.css", newFile("text/css; charset=utf-8", chatCSS))
-	mux.Handle("GET /chat.js", newFile("text/javascript; charset=utf-8", chatJS))
-	mux.Handle("GET /favicon.svg", newFile("image/svg+xml", faviconSVG))
+	mux.Handle("GET /{$}", newFile(html, indexHTML))
+	mux.Handle("GET /chat.css", newFile(css, chatCSS))
+	mux.Handle("GET /chat.js", newFile(javaScript, chatJS))
+	mux.Handle("GET /favicon.svg", newFile(svg, faviconSVG))
 	return mux
 }
 

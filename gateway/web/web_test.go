@@ -12,124 +12,169 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// files is what a browser may ask for.
-var files = []struct {
-	path, contentType string
-	content           []byte
-}{
-	{"/", "text/html; charset=utf-8", indexHTML},
-	{"/chat.css", "text/css; charset=utf-8", chatCSS},
-	{"/chat.js", "text/javascript; charset=utf-8", chatJS},
-	{"/favicon.svg", "image/svg+xml", faviconSVG},
+// page is a page with what belongs to it.
+type page struct {
+	name    string
+	handler http.Handler
+	files   map[string]*file // by path
+	html    []byte
+	scripts []string // paths of our own
 }
 
-func serve(t *testing.T, method, path string, header ...string) *httptest.ResponseRecorder {
+func pages() []page {
+	dashboard, files := http.NewServeMux(), make(map[string]*file)
+	for pattern, f := range Dashboard() {
+		dashboard.Handle("GET "+pattern, f)
+		files[strings.TrimSuffix(pattern, "{$}")] = f.(*file)
+	}
+	return []page{
+		{"chat", Handler(), map[string]*file{
+			"/":            newFile(html, indexHTML),
+			"/chat.css":    newFile(css, chatCSS),
+			"/chat.js":     newFile(javaScript, chatJS),
+			"/favicon.svg": newFile(svg, faviconSVG),
+		}, indexHTML, []string{"/chat.js"}},
+		{"dashboard", dashboard, files, dashboardHTML, []string{"/dashboard.js", "/charts.js", "/cluster.js", "/inspector.js", "/server.js", "/text.js"}},
+	}
+}
+
+func serve(t *testing.T, p page, method, path string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	Handler().ServeHTTP(w, r)
+	p.handler.ServeHTTP(w, r)
 	return w
 }
 
 func TestFiles(t *testing.T) {
-	for _, f := range files {
-		t.Run(f.path, func(t *testing.T) {
-			get := serve(t, http.MethodGet, f.path)
-			if get.Code != http.StatusOK || get.Body.String() != string(f.content) {
-				t.Fatalf("GET: status %d, %d bytes, want 200 and the %d bytes of the file", get.Code, get.Body.Len(), len(f.content))
-			}
-			want := map[string]string{
-				"Content-Type":            f.contentType,
-				"Cache-Control":           "no-cache",
-				"Content-Security-Policy": policy,
-				"X-Content-Type-Options":  "nosniff",
-				"Referrer-Policy":         "no-referrer",
-			}
-			for name, value := range want {
-				if got := get.Header().Get(name); got != value {
-					t.Errorf("%s: %q, want %q", name, got, value)
-				}
-			}
+	for _, p := range pages() {
+		for path, f := range p.files {
+			t.Run(p.name+path, func(t *testing.T) { testFile(t, p, path, f) })
+		}
+	}
+}
 
-			head := serve(t, http.MethodHead, f.path)
-			if head.Code != http.StatusOK || head.Body.Len() != 0 || head.Header().Get("Content-Length") == "" {
-				t.Errorf("HEAD: status %d, %d bytes, header %v", head.Code, head.Body.Len(), head.Header())
-			}
+func testFile(t *testing.T, p page, path string, f *file) {
+	get := serve(t, p, http.MethodGet, path)
+	if get.Code != http.StatusOK || get.Body.String() != string(f.content) {
+		t.Fatalf("GET: status %d, %d bytes, want 200 and the %d bytes of the file", get.Code, get.Body.Len(), len(f.content))
+	}
+	want := map[string]string{
+		"Content-Type":            f.contentType,
+		"Cache-Control":           "no-cache",
+		"Content-Security-Policy": policy,
+		"X-Content-Type-Options":  "nosniff",
+		"Referrer-Policy":         "no-referrer",
+	}
+	for name, value := range want {
+		if got := get.Header().Get(name); got != value {
+			t.Errorf("%s: %q, want %q", name, got, value)
+		}
+	}
 
-			again := serve(t, http.MethodGet, f.path, "If-None-Match", get.Header().Get("ETag"))
-			if again.Code != http.StatusNotModified || again.Body.Len() != 0 {
-				t.Errorf("GET with its ETag: status %d, %d bytes, want 304 and none", again.Code, again.Body.Len())
-			}
-			if again.Header().Get("Content-Security-Policy") != policy {
-				t.Error("a 304 has no Content-Security-Policy")
-			}
+	head := serve(t, p, http.MethodHead, path)
+	if head.Code != http.StatusOK || head.Body.Len() != 0 || head.Header().Get("Content-Length") == "" {
+		t.Errorf("HEAD: status %d, %d bytes, header %v", head.Code, head.Body.Len(), head.Header())
+	}
 
-			if post := serve(t, http.MethodPost, f.path); post.Code != http.StatusMethodNotAllowed {
-				t.Errorf("POST: status %d, want 405", post.Code)
-			}
-		})
+	again := serve(t, p, http.MethodGet, path, "If-None-Match", get.Header().Get("ETag"))
+	if again.Code != http.StatusNotModified || again.Body.Len() != 0 {
+		t.Errorf("GET with its ETag: status %d, %d bytes, want 304 and none", again.Code, again.Body.Len())
+	}
+	if again.Header().Get("Content-Security-Policy") != policy {
+		t.Error("a 304 has no Content-Security-Policy")
+	}
+
+	if post := serve(t, p, http.MethodPost, path); post.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: status %d, want 405", post.Code)
 	}
 }
 
 func TestETagsDiffer(t *testing.T) {
-	path := make(map[string]string)
-	for _, f := range files {
-		tag := serve(t, http.MethodGet, f.path).Header().Get("ETag")
-		if other, ok := path[tag]; ok {
-			t.Errorf("%s and %s have the same ETag %s", other, f.path, tag)
+	for _, p := range pages() {
+		path := make(map[string]string)
+		for name := range p.files {
+			tag := serve(t, p, http.MethodGet, name).Header().Get("ETag")
+			if other, ok := path[tag]; ok {
+				t.Errorf("%s and %s have the same ETag %s", other, name, tag)
+			}
+			path[tag] = name
 		}
-		path[tag] = f.path
 	}
 }
 
 func TestOtherPaths(t *testing.T) {
-	for _, path := range []string{"/index.html", "/static/chat.js", "/chat.js/", "/nothing"} {
-		if w := serve(t, http.MethodGet, path); w.Code != http.StatusNotFound {
-			t.Errorf("%s: status %d, want 404", path, w.Code)
+	for _, p := range pages() {
+		for _, path := range []string{"/index.html", "/static/chat.js", "/chat.js/", "/nothing"} {
+			if w := serve(t, p, http.MethodGet, path); w.Code != http.StatusNotFound {
+				t.Errorf("%s%s: status %d, want 404", p.name, path, w.Code)
+			}
 		}
 	}
 }
 
-// The page loads only what Handler serves, and has nothing that its own
-// policy would refuse.
-func TestPageKeepsItsPolicy(t *testing.T) {
-	for _, m := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(indexHTML), -1) {
-		if w := serve(t, http.MethodGet, m[1]); w.Code != http.StatusOK {
-			t.Errorf("the page loads %s: status %d", m[1], w.Code)
+// A page loads only what is served with it, and has nothing that its own policy
+// would refuse.
+func TestPagesKeepTheirPolicy(t *testing.T) {
+	for _, p := range pages() {
+		loads := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(p.html), -1)
+		for _, script := range p.scripts {
+			for _, m := range regexp.MustCompile(`(?m)^import .* from '\.([^']*)';$`).FindAllStringSubmatch(string(p.files[script].content), -1) {
+				loads = append(loads, m)
+			}
 		}
-	}
-	inline := regexp.MustCompile(`(?i)<style|<script>|\sstyle=|\son[a-z]+=|javascript:`)
-	if found := inline.FindString(string(indexHTML)); found != "" {
-		t.Errorf("index.html has %q, which the policy forbids", found)
-	}
-	for _, text := range [][]byte{chatCSS, chatJS} {
-		if found := regexp.MustCompile(`https?://|@import|url\(`).Find(text); found != nil {
-			t.Errorf("a file refers to %q, which the policy forbids", found)
+		for _, m := range loads {
+			if w := serve(t, p, http.MethodGet, m[1]); w.Code != http.StatusOK {
+				t.Errorf("%s loads %s: status %d", p.name, m[1], w.Code)
+			}
+		}
+		inline := regexp.MustCompile(`(?i)<style|<script>|\sstyle=|\son[a-z]+=|javascript:`)
+		if found := inline.FindString(string(p.html)); found != "" {
+			t.Errorf("%s has %q, which the policy forbids", p.name, found)
+		}
+		for _, path := range append(p.scripts, "/"+p.name+".css") {
+			if found := regexp.MustCompile(`https?://|@import|url\(`).Find(withoutComments(p.files[path].content)); found != nil {
+				t.Errorf("%s refers to %q, which the policy forbids", path, found)
+			}
 		}
 	}
 }
 
-// What people say is shown as text: nothing in the script makes HTML of a string.
-func TestScriptMakesNoHTML(t *testing.T) {
-	for _, word := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "setHTML", "createContextualFragment"} {
-		if strings.Contains(string(chatJS), word) {
-			t.Errorf("chat.js uses %s", word)
+// withoutComments is a script or style sheet without what says where to read on.
+func withoutComments(text []byte) []byte {
+	return regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAll(text, nil)
+}
+
+// What people say is shown as text: nothing in a script makes HTML of a string.
+func TestScriptsMakeNoHTML(t *testing.T) {
+	for _, p := range pages() {
+		for _, path := range p.scripts {
+			for _, word := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "setHTML", "createContextualFragment"} {
+				if strings.Contains(string(p.files[path].content), word) {
+					t.Errorf("%s uses %s", path, word)
+				}
+			}
 		}
 	}
 }
 
-// Every element that the script looks up is in the page.
-func TestScriptFindsItsElements(t *testing.T) {
-	lookups := regexp.MustCompile(`\$\('([^']+)'\)`).FindAllStringSubmatch(string(chatJS), -1)
-	if len(lookups) == 0 {
-		t.Fatal("no look-up found in chat.js")
-	}
-	for _, m := range lookups {
-		if !strings.Contains(string(indexHTML), `id="`+m[1]+`"`) {
-			t.Errorf("chat.js looks up %q, which index.html does not have", m[1])
+// Every element that a script looks up is in its page.
+func TestScriptsFindTheirElements(t *testing.T) {
+	for _, p := range pages() {
+		found := 0
+		for _, path := range p.scripts {
+			for _, m := range regexp.MustCompile(`\$\('([^']+)'\)`).FindAllStringSubmatch(string(p.files[path].content), -1) {
+				found++
+				if !strings.Contains(string(p.html), `id="`+m[1]+`"`) {
+					t.Errorf("%s looks up %q, which the page does not have", path, m[1])
+				}
+			}
+		}
+		if found == 0 {
+			t.Errorf("no look-up found in the scripts of %s", p.name)
 		}
 	}
 }

@@ -23,6 +23,7 @@ type Options struct {
 type Cluster struct {
 	options Options
 	gen     pubsub.Generation
+	board   board
 
 	mu      sync.Mutex
 	logs    map[string]*channelLog

@@ -73,6 +73,10 @@ func Run(t *testing.T, newCluster New) {
 		{"GenerationChanged", testGenerationChanged},
 		{"Away", testAway},
 		{"CloseAnytime", testCloseAnytime},
+		{"Board", testBoard},
+		{"BoardAsked", testBoardAsked},
+		{"BoardExpires", testBoardExpires},
+		{"BoardWiped", testBoardWiped},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

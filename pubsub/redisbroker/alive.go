@@ -11,7 +11,7 @@ import (
 
 // isMixedLife reports whether a page comes from another generation than its
 // query's reader or one of its messages. That may be a failover or not, which
-// Page.Alive tells.
+// Page.Lives tells.
 func isMixedLife(q *pubsub.Query, page *pubsub.Page) bool {
 	if q.Gen != 0 && q.Gen != page.Gen {
 		return true
@@ -19,23 +19,38 @@ func isMixedLife(q *pubsub.Query, page *pubsub.Page) bool {
 	return slices.ContainsFunc(page.Messages, func(m *pubsub.Message) bool { return m.ID.Gen != page.Gen })
 }
 
-// alive is the generations of all primaries now, with the earlier ones of their
-// lives, as p sees the cluster. What cannot be found out is not alive, so that a
-// loss is told rather than not.
-func (b *Broker) alive(ctx context.Context, p *primary) []pubsub.Generation {
+// livesSeenBy asks the primaries in the eyes of p. What cannot be found out is
+// left out, so that a loss is told rather than not.
+func (b *Broker) livesSeenBy(ctx context.Context, p *primary) (l pubsub.Lives) {
 	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/2) // the page is there, whoever hangs
 	defer cancel()
 	primaries := []*primary{p}
 	if b.sharded() {
 		primaries = b.seenBy(ctx, p)
 	}
-	gens := make([][]pubsub.Generation, len(primaries)) // none: not known
+	var mu sync.Mutex
 	var all sync.WaitGroup
-	for i, other := range primaries {
-		all.Go(func() { gens[i], _ = b.livesOf(ctx, other) })
+	for _, other := range primaries {
+		all.Go(func() {
+			same, began, err := b.livesOf(ctx, other)
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if other.address == p.address {
+				l.Same = same
+			} else {
+				l.Others = append(l.Others, same...)
+			}
+			l.Began = append(l.Began, began...)
+		})
 	}
 	all.Wait()
-	return slices.Concat(gens...)
+	if len(l.Same) == 0 {
+		l.Others = nil // nobody knows how old p's own life is
+	}
+	return l
 }
 
 // seenBy is the primaries in the eyes of p: one that was replaced is none for

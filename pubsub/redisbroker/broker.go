@@ -55,6 +55,7 @@ type Broker struct {
 	health    health
 	confirmed confirmations
 	lives     lives
+	troubles  troubles
 
 	mu     sync.Mutex
 	closed bool
@@ -81,7 +82,7 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	b := &Broker{options: o, keys: keys{o.Prefix}, logger: o.Logger, topology: t}
+	b := &Broker{options: o, keys: keys{o.Prefix}, logger: o.Logger, topology: t, troubles: newTroubles()}
 	b.wanted.kick = make(chan struct{}, 1)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b, nil

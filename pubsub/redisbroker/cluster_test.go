@@ -3,6 +3,7 @@ package redisbroker_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"comet/pubsub"
 	"comet/pubsub/redisbroker"
@@ -143,6 +144,53 @@ func TestClusterKill(t *testing.T) {
 	away.say(elsewhere)
 	away.drain()
 	away.judge()
+}
+
+// A channel moves, and the primary that it came to fails at once, with messages
+// that nobody saw. Who comes back from before the move is told, although the
+// primary that it was at lives. Who comes back to a channel that only moved is
+// not, at nodes that have just started neither.
+func TestClusterMovedAndLost(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, 1)
+	from := cluster.Nodes()[0]
+	to := otherPrimary(cluster, from)
+	c := newCrowd(t, reach(cluster))
+	lost, moved := channelAt(cluster, from, 0), channelAt(cluster, from, 1)
+	c.say(lost)
+	before := pubsub.At(c.log(lost).End)
+	cluster.MoveSlot(slotOf(cluster, lost), to)
+	to.KillLosing(func() { c.say(lost) }, replicaOf(t, cluster, to))
+	cluster.AwaitFailover(to)
+	c.listeners = append(c.listeners, listenFrom(t, "who was at the first primary", lost, before, 0, c.nodes[0]))
+	c.awaitGaps(1)
+	c.drain()
+	c.judge(pubsub.Failover)
+
+	after := newCrowd(t, reach(cluster))
+	longAfter := time.Now().Add(1500 * time.Millisecond) // more than clocks may differ
+	await(t, "a message long after the failover", func() bool {
+		after.say(moved)
+		before = pubsub.At(after.log(moved).End)
+		return int64(before.ID.MS) > longAfter.UnixMilli()
+	})
+	cluster.MoveSlot(slotOf(cluster, moved), cluster.NodeFor("{"+lost+"}"))
+	after.join(reach(cluster))
+	for i, node := range after.nodes {
+		after.listeners = append(after.listeners, listenFrom(t, fmt.Sprint("who comes to node ", i), moved, before, 0, node))
+	}
+	after.say(moved)
+	after.drain()
+	after.judge()
+}
+
+// otherPrimary is a primary that is not the one given.
+func otherPrimary(c *redistest.Cluster, not *redistest.Server) *redistest.Server {
+	for i := 0; ; i++ {
+		if p := c.NodeFor(fmt.Sprint(i)); p != not {
+			return p
+		}
+	}
 }
 
 func ids(p *pubsub.Page) map[pubsub.ID]bool {

@@ -48,7 +48,7 @@ func (b *Broker) believable(ctx context.Context, p *primary, q *pubsub.Query, pa
 	if q.Gen == 0 || q.Gen == page.Gen {
 		return true
 	}
-	if !b.sharded() && slices.Contains(page.Alive, q.Gen) {
+	if !b.sharded() && slices.Contains(page.Lives.Same, q.Gen) {
 		return true // the same life: it is what it was
 	}
 	return b.confirm(ctx, p, page.Gen)

@@ -10,6 +10,9 @@ import (
 	"comet/pubsub"
 )
 
+// errTooFew says that a publish was carried out and may not survive a failover.
+var errTooFew = errors.New("too few replicas have it")
+
 // publishError says what became of a publish that failed with err. Only what
 // was surely not carried out is ErrUnavailable; for the rest nobody can know.
 func publishError(err error) error {

@@ -15,8 +15,9 @@ type health struct {
 }
 
 type linkHealth struct {
-	heardAt time.Time // of the last probe that came back; zero: none yet
-	err     error     // of what went wrong since
+	heardAt time.Time     // of the last probe that came back; zero: none yet
+	trip    time.Duration // that it took, through Redis and back
+	err     error         // of what went wrong since
 }
 
 // Ready reports, without asking Redis, whether publishes and the relay work:
@@ -27,6 +28,10 @@ func (b *Broker) Ready() error { return b.health.ready(time.Now(), probeEvery+b.
 // RelayAge is how long ago the oldest of the links' newest probes came back;
 // ok is false if one has none yet.
 func (b *Broker) RelayAge() (age time.Duration, ok bool) { return b.health.age(time.Now()) }
+
+// RelayDelay is how long the newest probe of the slowest link took through Redis
+// and back; ok is false if a link has none yet.
+func (b *Broker) RelayDelay() (delay time.Duration, ok bool) { return b.health.delay() }
 
 var errNoLink = errors.New("not connected to redis yet")
 
@@ -60,6 +65,18 @@ func (h *health) age(now time.Time) (age time.Duration, ok bool) {
 	return age, len(h.links) > 0
 }
 
+func (h *health) delay() (delay time.Duration, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.links {
+		if l.heardAt.IsZero() {
+			return 0, false
+		}
+		delay = max(delay, l.trip)
+	}
+	return delay, len(h.links) > 0
+}
+
 // keep makes these the links there are.
 func (h *health) keep(keys map[linkKey]bool) {
 	h.mu.Lock()
@@ -88,8 +105,8 @@ func (h *health) change(key linkKey, change func(*linkHealth)) {
 	}
 }
 
-func (h *health) heard(key linkKey) {
-	h.change(key, func(l *linkHealth) { *l = linkHealth{heardAt: time.Now()} })
+func (h *health) heard(key linkKey, trip time.Duration) {
+	h.change(key, func(l *linkHealth) { *l = linkHealth{heardAt: time.Now(), trip: trip} })
 }
 
 func (h *health) unsent(key linkKey, err error) {

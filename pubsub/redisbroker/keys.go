@@ -25,9 +25,20 @@ func (k keys) probe(unique uint64, n int) string {
 	return fmt.Sprintf("%s:{%d}:probe:%016x", k.prefix, n, unique)
 }
 
-// lives is what life.lua remembers: a hash that expires Options.TTL after it was
-// last asked for.
-func (k keys) lives() string { return k.prefix + ":lives" }
+// lives is what life.lua remembers: a hash that expires lifeMemory after it was
+// last asked for. On Redis Cluster each primary has one, and n chooses its slot.
+func (k keys) lives() string        { return k.prefix + ":lives" }
+func (k keys) livesAt(n int) string { return fmt.Sprintf("%s:{%d}:lives", k.prefix, n) }
+
+// board is the keys of the board, all in one slot, as announce.lua and nodes.lua
+// have them. Each expires when no node announces any more.
+func (k keys) board() []string {
+	names := []string{"alive", "reports", "channels", "asked"}
+	for i, name := range names {
+		names[i] = k.prefix + ":{comet.nodes}:" + name
+	}
+	return names
+}
 
 // check is a key, and a pub/sub channel, that nothing is in: see check.lua.
 func (k keys) check() string { return k.prefix + ":check" }

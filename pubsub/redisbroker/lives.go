@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"sync"
+	"time"
 
 	"comet/pubsub"
 )
@@ -15,8 +16,9 @@ import (
 // has not taken over from another since, of which master_replid2 would tell.
 // To ask for both in publish.lua would cost 9 µs each time.
 type lives struct {
-	mu sync.Mutex
-	of map[pubsub.Generation]life
+	mu    sync.Mutex
+	of    map[pubsub.Generation]life
+	known map[string]time.Time // since when, by what life.lua calls them
 }
 
 type life struct{ process, before string } // run_id and master_replid2
@@ -30,6 +32,21 @@ func (l *lives) knows(gen pubsub.Generation) bool {
 	defer l.mu.Unlock()
 	_, known := l.of[gen]
 	return known
+}
+
+// knownSince is when this node was first told of a life.
+func (l *lives) knownSince(name string) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, known := l.known[name]
+	if !known {
+		if len(l.known) >= 16*maxLives || l.known == nil { // what is forgotten counts as new
+			l.known = make(map[string]time.Time)
+		}
+		at = time.Now()
+		l.known[name] = at
+	}
+	return at
 }
 
 // learn remembers whose generations some are, and returns all of the same life.
@@ -54,29 +71,61 @@ func (l *lives) learn(some []pubsub.Generation, now life) (same []pubsub.Generat
 	return same
 }
 
-// livesOf asks p which generations its life had, as far as a node saw them; on
-// Redis Cluster, this node.
-func (b *Broker) livesOf(ctx context.Context, p *primary) ([]pubsub.Generation, error) {
-	var keys []string
-	if !b.sharded() {
-		keys = []string{b.keys.lives()}
+// lifeMemory is for how long it is remembered since when primaries lived, if no
+// node starts and no slot moves meanwhile.
+const lifeMemory = 90 * 24 * time.Hour
+
+// livesOf asks p which generations its life had, as far as nodes saw them, and
+// when that and earlier lives began.
+func (b *Broker) livesOf(ctx context.Context, p *primary) (same []pubsub.Generation, began []pubsub.Beginning, err error) {
+	args := []any{lifeMemory.Milliseconds(), maxLives}
+	cmd := lifeScript.evaluate(ctx, p.client, b.livesKey(ctx, p), args)
+	if kind, _ := redirected(cmd.Err()); kind != none { // its slot is on the way
+		cmd = lifeScript.evaluate(ctx, p.client, nil, args)
 	}
-	answer, err := lifeScript.evaluate(ctx, p.client, keys, []any{b.options.TTL.Milliseconds()}).Slice()
-	if err != nil || len(answer) != 4 {
-		return nil, err
+	answer, err := cmd.Slice()
+	if err != nil || len(answer) != 5 {
+		return nil, nil, err
 	}
 	gen, _ := answer[0].(int64)
 	process, _ := answer[1].(string)
 	before, _ := answer[2].(string)
 	list, _ := answer[3].([]any)
+	times, _ := answer[4].([]any)
+	for i := 0; i+1 < len(times); i += 2 {
+		name, _ := times[i].(string)
+		ms, _ := times[i+1].(int64)
+		began = append(began, pubsub.Beginning{At: time.UnixMilli(ms), Known: b.lives.knownSince(name)})
+	}
 	const runIDLen = 40
 	if len(process) < runIDLen { // some providers hide it
-		return []pubsub.Generation{pubsub.Generation(gen)}, nil
+		return []pubsub.Generation{pubsub.Generation(gen)}, began, nil
 	}
-	same := make([]pubsub.Generation, len(list))
+	same = make([]pubsub.Generation, len(list))
 	for i := range list {
 		gen, _ := list[i].(int64)
 		same[i] = pubsub.Generation(gen)
 	}
-	return b.lives.learn(same, life{process, before}), nil
+	return b.lives.learn(same, life{process, before}), began, nil
+}
+
+// manySlots is how many keys are tried for one in a slot of a primary: that of
+// a single slot is found with a probability of 0.998.
+const manySlots = 100_000
+
+// livesKey is KEYS of life.lua: all nodes ask p for the same key, as long as
+// its slots are the same.
+func (b *Broker) livesKey(ctx context.Context, p *primary) []string {
+	if !b.sharded() {
+		return []string{b.keys.lives()}
+	}
+	for n := range manySlots {
+		key := b.keys.livesAt(n)
+		if at, err := b.topology.of(ctx, key); err != nil {
+			return nil
+		} else if at == p {
+			return []string{key}
+		}
+	}
+	return nil
 }

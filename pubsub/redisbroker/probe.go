@@ -34,6 +34,7 @@ type probe struct {
 	echo       chan string       // what came; the newest is enough
 	number     uint64            // of the last one sent
 	gen        pubsub.Generation // of the primary; 0: not known yet
+	heardAt    time.Time         // of the last one that came back
 }
 
 func newProbe(l *link) *probe {
@@ -76,9 +77,11 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 	b := p.link.broker
 	p.number++
 	number := strconv.FormatUint(p.number, 10)
+	sent := time.Now()
 	switch gen, err := p.publish(ctx, timeout, number); {
 	case err != nil:
 		b.health.unsent(p.link.key, err)
+		b.troubles.count(ToProbe, err)
 		return nil
 	case p.gen != gen && !p.sameLife(ctx, timeout) && p.gen != 0: // asked the first time too, so that it is known
 		return errNewLife
@@ -91,7 +94,8 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 		select {
 		case got := <-p.echo:
 			if got == number {
-				b.health.heard(p.link.key)
+				p.heardAt = time.Now()
+				b.health.heard(p.link.key, p.heardAt.Sub(sent))
 				return nil
 			}
 		case <-late.C:
@@ -115,7 +119,7 @@ func (p *probe) publish(ctx context.Context, timeout time.Duration, number strin
 func (p *probe) sameLife(ctx context.Context, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	same, err := p.link.broker.livesOf(ctx, p.link.primary)
+	same, _, err := p.link.broker.livesOf(ctx, p.link.primary)
 	return err == nil && slices.Contains(same, p.gen)
 }
 
@@ -131,15 +135,11 @@ func (p *probe) heard(number string) {
 	}
 }
 
-// manyNames is how many names are tried for one in a slot of the link's
-// primary: one with a single slot is found with a probability of 0.998.
-const manyNames = 100_000
-
 // name is a pub/sub channel that no other link has, at the link's primary.
 func (p *probe) name(ctx context.Context) (string, error) {
 	b := p.link.broker
 	unique := rand.Uint64()
-	for n := range manyNames {
+	for n := range manySlots {
 		name := b.keys.probe(unique, n)
 		at, err := b.topology.of(ctx, name)
 		if err != nil {

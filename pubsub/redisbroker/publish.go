@@ -28,6 +28,9 @@ func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Re
 	} else {
 		b.publishAll(ctx, drafts, receipts)
 	}
+	for i := range receipts {
+		b.troubles.count(ToPublish, receipts[i].Err)
+	}
 	return receipts
 }
 
@@ -65,7 +68,7 @@ func (b *Broker) reached(wait *redis.Cmd) error {
 	case err != nil:
 		return fmt.Errorf("%w: wait for %d replicas: %w", pubsub.ErrOutcomeUnknown, need, err)
 	case n < need:
-		return fmt.Errorf("%w: %d of redis.min_replicas = %d replicas have it", pubsub.ErrOutcomeUnknown, n, need)
+		return fmt.Errorf("%w: %w: %d of redis.min_replicas = %d", pubsub.ErrOutcomeUnknown, errTooFew, n, need)
 	}
 	return nil
 }

@@ -23,6 +23,9 @@ func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page
 	b.eachPrimary(ctx, len(queries), func(i int) string { return queries[i].Channel },
 		func(i int, err error) { pages[i].Err = readError(err) },
 		func(p *primary, at []int) { b.readGroup(ctx, p, queries, at, pages) })
+	for i := range pages {
+		b.troubles.count(ToRead, pages[i].Err)
+	}
 	return pages
 }
 
@@ -34,7 +37,7 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 			cmds = b.readAll(ctx, p, queries, at)
 		}
 	}
-	mixed := make(map[*primary][]int) // pages that are to have Alive, by who answered
+	mixed := make(map[*primary][]int) // pages that are to have Lives, by who answered
 	for n, cmd := range cmds {
 		i, by := at[n], p
 		if kind, _ := redirected(cmd.Err()); kind != none {
@@ -46,9 +49,9 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 		}
 	}
 	for by, at := range mixed {
-		alive := b.alive(ctx, by)
+		lives := b.livesSeenBy(ctx, by)
 		for _, i := range at {
-			pages[i].Alive = alive
+			pages[i].Lives = lives
 			if !b.believable(ctx, by, &queries[i], &pages[i]) {
 				pages[i] = pubsub.Page{Err: readError(errDeposed)}
 			}

@@ -20,7 +20,8 @@ type relay struct {
 	broker *Broker
 	sink   pubsub.Sink
 	links  map[linkKey]*link
-	lost   []string // channels that a link has lost, which the sink is still to be told
+	lost   []string  // channels that a link has lost, which the sink is still to be told
+	since  time.Time // when all of lost were carried
 	ended  chan *link
 	taken  chan string // channels that a server takes away from a link that goes on
 	found  chan []*primary
@@ -172,7 +173,7 @@ func (r *relay) open(p *primary, number int) *link {
 // end takes a failed link away; its channels are carried by nobody.
 func (r *relay) end(l *link) {
 	delete(r.links, l.key)
-	r.lost = append(r.lost, l.channels()...)
+	r.lose(l.probe.heardAt, l.channels()...)
 	r.tell()
 	level := slog.LevelDebug // one that never worked says nothing new
 	if l.worked() {
@@ -180,6 +181,7 @@ func (r *relay) end(l *link) {
 	}
 	r.broker.logger.Log(context.Background(), level, "relay connection to redis failed, will make a new one", "address", l.key.address, "error", l.err)
 	r.broker.health.failed(l.key, l.err)
+	r.broker.troubles.count(ToRelay, l.err)
 	r.later()
 }
 
@@ -190,14 +192,22 @@ func (r *relay) orphan(channel string) {
 	if l := r.linkOf(channel); l != nil {
 		l.drop(channel)
 	}
-	r.lost = append(r.lost, channel)
+	r.lose(time.Now(), channel)
 	r.retry.Reset(minRelink - rand.N(minRelink/2))
+}
+
+// lose notes channels that were carried at a time and may not have been since.
+func (r *relay) lose(since time.Time, channels ...string) {
+	if len(r.lost) == 0 || since.Before(r.since) {
+		r.since = since
+	}
+	r.lost = append(r.lost, channels...)
 }
 
 // tell tells the sink what was lost.
 func (r *relay) tell() {
 	if len(r.lost) > 0 {
-		r.sink.Lost(r.lost...)
+		r.sink.Lost(r.since, r.lost...)
 		r.lost = nil
 	}
 }

@@ -22,12 +22,19 @@ var (
 	probeLua string
 	//go:embed life.lua
 	lifeLua string
+	//go:embed announce.lua
+	announceLua string
+	//go:embed nodes.lua
+	nodesLua string
 
 	publishScript = newScript(generationLua + publishLua)
 	readScript    = newScript(generationLua + readLua)
 	checkScript   = newScript(generationLua + checkLua)
 	probeScript   = newScript(generationLua + probeLua)
 	lifeScript    = newScript(generationLua + lifeLua)
+
+	announceScript = newScript(announceLua)
+	nodesScript    = newScript(nodesLua)
 )
 
 // script is a Lua script with its text, for servers that do not have it yet.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -48,6 +49,8 @@ type topology interface {
 	at(ctx context.Context, address string) (*primary, error)
 	// all are the primaries now.
 	all(ctx context.Context) ([]*primary, error)
+	// known are those that have been used, as far as they still are; it does not ask.
+	known() []*primary
 	close() error
 }
 
@@ -66,6 +69,7 @@ func newSingle(address string, client *redis.Client) (topology, error) {
 func (s single) of(context.Context, string) (*primary, error) { return s.primary, nil }
 func (s single) at(context.Context, string) (*primary, error) { return s.primary, nil }
 func (s single) all(context.Context) ([]*primary, error)      { return []*primary{s.primary}, nil }
+func (s single) known() []*primary                            { return []*primary{s.primary} }
 func (s single) refresh(context.Context)                      {}
 func (s single) close() error                                 { return errors.Join(s.shared.Close(), s.client.Close()) }
 
@@ -170,6 +174,12 @@ func (c *cluster) at(ctx context.Context, address string) (*primary, error) {
 		}
 	}
 	return nil, fmt.Errorf("%w: redirected to %s, which is no primary", pubsub.ErrUnavailable, address)
+}
+
+func (c *cluster) known() []*primary {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.primaries))
 }
 
 func (c *cluster) close() error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"comet/gateway/loadtest"
+	"comet/gateway/web/uplot"
 )
 
 var reportPage = newPage("report.html")
@@ -43,7 +44,7 @@ func WriteHTML(w io.Writer, r *loadtest.Result) error {
 	}
 	text, of := headline(r)
 	return write(w, reportPage, report{
-		page:      makePage(text, uplotJS, pageJS),
+		page:      makePage(text, uplot.JS, pageJS),
 		Result:    r,
 		Headline:  text,
 		Of:        of,

@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"comet/gateway/loadtest"
+	"comet/gateway/web/browsertest"
 )
 
-var screens = []screen{
-	{"light", 1280, 900, false},
-	{"dark", 1280, 900, true},
-	{"phone", 360, 780, false},
-	{"phone, dark", 390, 844, true},
+var screens = []browsertest.Screen{
+	{Name: "light", Width: 1280, Height: 900},
+	{Name: "dark", Width: 1280, Height: 900, Dark: true},
+	{Name: "phone", Width: 360, Height: 780},
+	{Name: "phone, dark", Width: 390, Height: 844, Dark: true},
 }
 
 // drawnCharts is the charts with a canvas that has a size and pixels of more
@@ -54,9 +55,9 @@ func TestPageInChromium(t *testing.T) {
 			var drawn []string
 			b.Evaluate(drawnCharts, &drawn)
 			if !slices.Equal(drawn, test.charts) {
-				t.Errorf("%s, %s: drawn are %q, want %q", name, s.name, drawn, test.charts)
+				t.Errorf("%s, %s: drawn are %q, want %q", name, s.Name, drawn, test.charts)
 			}
-			b.screenshot(name + ", " + s.name)
+			b.Picture(name + ", " + s.Name)
 		}
 	}
 }
@@ -74,9 +75,9 @@ func TestComparisonInChromium(t *testing.T) {
 		var bars int
 		b.Evaluate(`[...document.querySelectorAll('rect')].filter(r => r.getBoundingClientRect().width > 0).length`, &bars)
 		if want := 38; bars != want {
-			t.Errorf("%s: %d bars, want %d", s.name, bars, want)
+			t.Errorf("%s: %d bars, want %d", s.Name, bars, want)
 		}
-		b.screenshot("compare, " + s.name)
+		b.Picture("compare, " + s.Name)
 	}
 }
 

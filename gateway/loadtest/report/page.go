@@ -7,17 +7,17 @@ import (
 	"html/template"
 	"io"
 	"strings"
+
+	"comet/gateway/web/uplot"
 )
 
-//go:embed page.html report.html compare.html report.css report.js uplot/uPlot.min.css uplot/uPlot.iife.min.js
+//go:embed page.html report.html compare.html report.css report.js
 var files embed.FS
 
 // Scripts and styles, as they stand in the pages.
 var (
-	uplotJS  = file("uplot/uPlot.iife.min.js")
-	uplotCSS = file("uplot/uPlot.min.css")
-	pageJS   = file("report.js")
-	pageCSS  = file("report.css")
+	pageJS  = file("report.js")
+	pageCSS = file("report.css")
 )
 
 // policy lets a page do what the given parts of it do. It cannot load or send
@@ -64,7 +64,7 @@ type page struct {
 func makePage(title string, scripts ...string) page {
 	styles := []string{pageCSS}
 	if len(scripts) > 0 {
-		styles = []string{uplotCSS, pageCSS}
+		styles = []string{uplot.CSS, pageCSS}
 	}
 	p := page{Title: title, Policy: policy(scripts, styles)}
 	for _, s := range styles {

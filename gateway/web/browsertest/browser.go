@@ -47,7 +47,10 @@ func Start(t testing.TB) *Browser {
 		t.Skip("Windows hands down no pipes by number")
 	}
 	name, err := exec.LookPath("chromium")
-	if err != nil {
+	switch {
+	case err != nil && Pictures():
+		t.Fatal("pictures need chromium, which is not installed (Debian: apt-get install chromium)")
+	case err != nil:
 		t.Skip("chromium is not installed (Debian: apt-get install chromium)")
 	}
 	theirIn, in, err := os.Pipe()
@@ -173,6 +176,12 @@ func (b *Browser) Open(url string) {
 	b.t.Helper()
 	clear(b.Events)
 	b.send(b.session, "Page.navigate", map[string]any{"url": url})
+	b.AwaitLoad()
+}
+
+// AwaitLoad waits for the next page that is loaded.
+func (b *Browser) AwaitLoad() {
+	b.t.Helper()
 	b.await(func(m message) bool { return m.Method == "Page.loadEventFired" }, func(message) error { return nil }, "loading")
 	b.Evaluate(`new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`, new(bool))
 }

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"comet/gateway/loadtest"
+	"comet/gateway/nodes"
+)
+
+// askJSON reads the JSON of GET at an admin listener.
+func askJSON[T any](t testing.TB, url string) (answer T) {
+	t.Helper()
+	response := get(t, url)
+	body := bodyOf(t, response)
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s: %s", url, response.Status, body)
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		t.Fatalf("%s: %v", url, err)
+	}
+	return answer
+}
+
+// reports is what the node at admin tells of all.
+func reports(t testing.TB, admin string) (all []nodes.Report) {
+	t.Helper()
+	for _, raw := range askJSON[nodes.All](t, admin+"/v1/nodes").Nodes {
+		r, err := nodes.ParseReport(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// awaitReports waits until what the node at admin tells is as it should be.
+func awaitReports(t testing.TB, admin, what string, ok func([]nodes.Report) bool) []nodes.Report {
+	t.Helper()
+	late := time.After(deadline)
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for {
+		all := reports(t, admin)
+		if ok(all) {
+			return all
+		}
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("waited in vain for %s: the nodes are %+v", what, all)
+		}
+	}
+}
+
+func total(all []nodes.Report, of func(*nodes.Report) int64) (sum int64) {
+	for i := range all {
+		sum += of(&all[i])
+	}
+	return sum
+}
+
+func streams(r *nodes.Report) int64    { return r.Connections.Streams }
+func deliveries(r *nodes.Report) int64 { return r.Deliveries.Total }
+func publishes(r *nodes.Report) int64  { return r.Publishes.Total }
+
+// What the nodes tell is what a load test counted at the other end: subscribers
+// exactly, by channel too, and deliveries and publishes in total.
+func TestViewAgreesWithBench(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []string{"sse", "poll"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			c := startCluster(t, 3)
+			file := filepath.Join(t.TempDir(), "result.json")
+			bench := start(t, "bench", "run", "--nodes", strings.Join(c.urls, ","), "--subscribers", "60", "--channels", "4",
+				"--transport", transport, "--settle", "6s", "--rate", "50", "--duration", "2s", "--json", file)
+			awaitReports(t, c.admins[0], "60 subscribers", func(all []nodes.Report) bool { return total(all, streams) == 60 })
+			for _, admin := range c.admins {
+				found := askJSON[nodes.Channels](t, admin+"/v1/channels")
+				sum := 0
+				for _, channel := range found.Channels {
+					sum += channel.Subscribers
+				}
+				if sum != 60 || len(found.Channels) != 4 || !found.Complete {
+					t.Errorf("%d subscribers in %+v", sum, found)
+				}
+			}
+			bench.wantExit(exitOK)
+			var r loadtest.Result
+			if err := json.Unmarshal([]byte(readFile(t, file)), &r); err != nil {
+				t.Fatal(err)
+			}
+			all := awaitReports(t, c.admins[1], "the subscribers' leaving", func(all []nodes.Report) bool {
+				return total(all, streams) == 0 && total(all, publishes) >= int64(r.Publish.Acknowledged)
+			})
+			if extra := total(all, publishes) - int64(r.Publish.Acknowledged); extra > 1 { // the load test tries it once
+				t.Errorf("the nodes published %d more than the load test", extra)
+			}
+			if got := total(all, deliveries); transport == "sse" && got != int64(r.Delivery.Received) {
+				t.Errorf("the nodes delivered %d, the load test received %d", got, r.Delivery.Received)
+			}
+			wantNumbers(t, all)
+		})
+	}
+}
+
+// wantNumbers checks what any node of a cluster knows of itself.
+func wantNumbers(t *testing.T, all []nodes.Report) {
+	t.Helper()
+	for _, r := range all {
+		if !r.Ready || r.Draining || r.URL == "" || r.Admin == "" || r.Version == "" || time.Since(r.Started) < 0 || r.Goroutines == 0 || r.Heap == 0 {
+			t.Errorf("a report is %+v", r)
+		}
+		if r.RelayDelayMS == nil || *r.RelayDelayMS <= 0 || r.ProbeAgeMS == nil || r.CPUPercent == nil || r.RSS == 0 {
+			t.Errorf("a report lacks something: %+v", r)
+		}
+	}
+}
+
+// A node that is killed is told of for its lifetime and no longer, one that
+// leaves says so and is gone at once.
+func TestViewForgetsNodes(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 3, "--drain-delay", "3s")
+	names := func(all []nodes.Report) string {
+		var list []string
+		for _, r := range all {
+			list = append(list, r.Name)
+		}
+		return strings.Join(list, " ")
+	}
+	awaitReports(t, c.admins[0], "three nodes", func(all []nodes.Report) bool { return names(all) == "node-1 node-2 node-3" })
+	killed := time.Now()
+	if err := c.processes[2].command.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	awaitReports(t, c.admins[0], "the end of node-3", func(all []nodes.Report) bool { return names(all) == "node-1 node-2" })
+	if took := time.Since(killed); took < nodes.Interval {
+		t.Errorf("a killed node was gone after %v", took)
+	}
+	c.processes[1].signal(syscall.SIGTERM)
+	awaitReports(t, c.admins[0], "node-2 to drain", func(all []nodes.Report) bool {
+		return len(all) == 2 && all[1].Draining && !all[1].Ready && len(all[1].Reasons) == 1
+	})
+	c.processes[1].wantExit(exitOK)
+	if got := names(reports(t, c.admins[0])); got != "node-1" {
+		t.Errorf("when node-2 had left, nodes are %q", got)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("a-token-of-an-operator\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, url, admin := startNodeWithAdmin(t, "--node", "alone", "--admin-token", "a-token-of-an-operator")
+	openStream(t, url+"/v1/events?channel=news")
+	openStream(t, url+"/v1/events?channel=news&channel=sport")
+	has2 := regexp.MustCompile(`alone +ready +2 |"streams": 2`)
+	awaitStatus := func(args ...string) string {
+		late := time.Now().Add(deadline)
+		for {
+			p := runToEnd(t, append([]string{"status", "--admin", admin, "--token-file", file}, args...)...)
+			p.wantExit(exitOK)
+			if out := p.out.String(); has2.MatchString(out) || time.Now().After(late) {
+				return out
+			}
+		}
+	}
+	table := awaitStatus()
+	for _, want := range []string{`(?m)^NODE +STATE +SUBSCRIBERS`, `(?m)^alone +ready +2 +\d+ .*` + url + `$`, `(?m)^news +2 +1$`, `(?m)^sport +1 +1$`} {
+		if !regexp.MustCompile(want).MatchString(table) {
+			t.Errorf("no %s in\n%s", want, table)
+		}
+	}
+	var object told
+	if err := json.Unmarshal([]byte(awaitStatus("--json", "--prefix", "s", "--limit", "1")), &object); err != nil {
+		t.Fatal(err)
+	}
+	if len(object.Nodes) != 1 || fmt.Sprint(object.Channels.Channels) != "[{{sport 1} 1}]" {
+		t.Errorf("%+v", object)
+	}
+	for want, args := range map[string][]string{
+		"--token-file":              {"--admin", admin},
+		"--admin: .* no address":    {"--admin", "nonsense"},
+		"--limit must be":           {"--limit", "0"},
+		"404 Not Found":             {"--admin", url},
+		"refused.*give it with --a": {"--admin", "http://127.0.0.1:1"},
+		"--token-file: .*nowhere":   {"--token-file", "nowhere"},
+	} {
+		p := runToEnd(t, append([]string{"status"}, args...)...)
+		if p.wait() == exitOK {
+			t.Errorf("%q: exit code 0", args)
+		}
+		if text := p.errOut.String(); !regexp.MustCompile(want).MatchString(text) || strings.Contains(text, "operator\n") {
+			t.Errorf("%q: error output %q, want %s", args, text, want)
+		}
+	}
+}

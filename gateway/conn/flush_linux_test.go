@@ -1,0 +1,33 @@
+package conn
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// BenchmarkFlush is one message that a writer writes to so many parked streams,
+// the system calls included. What the clients do is not.
+func BenchmarkFlush(b *testing.B) {
+	for _, streams := range []int{1, 1000} {
+		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
+			bench := newBench(b, 1, time.Hour)
+			w := bench.parker.writers[0]
+			all := make([]*seated, streams)
+			for i := range all {
+				all[i] = bench.seat(w, "c")
+			}
+			var took time.Duration
+			for b.Loop() {
+				bench.publish("c", "a message of some hundred bytes, as an application of the usual kind would send it to its clients")
+				began := time.Now()
+				w.work()
+				took += time.Since(began)
+				for _, s := range all {
+					s.drain()
+				}
+			}
+			b.ReportMetric(float64(took.Nanoseconds())/float64(b.N*streams), "ns/delivery")
+		})
+	}
+}

@@ -1,0 +1,145 @@
+package conn
+
+import (
+	"sync/atomic"
+	"time"
+
+	"comet/gateway/wire"
+	"comet/pubsub"
+	"comet/pubsub/measure"
+)
+
+// Transport is how messages come to a client.
+type Transport uint8
+
+// Every transport.
+const (
+	OverSSE Transport = iota // in both of its formats
+	OverNDJSON
+	OverPoll
+	Transports = iota // how many there are
+)
+
+// String is a metric's label value.
+func (t Transport) String() string { return [Transports]string{"sse", "ndjson", "poll"}[t] }
+
+// TransportOf is that of streams in a format.
+func TransportOf(f wire.Format) Transport {
+	if f == wire.NDJSON {
+		return OverNDJSON
+	}
+	return OverSSE
+}
+
+// Reasons that no client hears.
+const (
+	Answered Bye = "answered" // a poll was
+	// Elsewhere is no reason: what was let in at the door did not begin there,
+	// and goes the long way.
+	Elsewhere Bye = "elsewhere"
+)
+
+// Byes is every reason for which a stream or poll ends.
+var Byes = []Bye{Gone, Answered, Shutdown, Slow, MaxAge, TokenExpired, Revoked}
+
+// Stats is what a holder has at the moment, and has counted since the start.
+type Stats struct {
+	Parked   [Transports]int64 // streams, and polls that wait, that no goroutine holds
+	Resting  int64             // connections that are parked between two polls
+	Messages [Transports]int64 // written to subscribers
+	Bytes    [Transports]int64 // written to them, whatever it was, before TLS and HTTP/2
+	// Written is how long it took from the beginning of a publish at this node
+	// until its message was written, of a sample: once for each walk through the
+	// parked connections of a channel that had it to write, and once for each of
+	// the others.
+	Written measure.LatencyStats
+}
+
+// ledger is where what is written is noted: a tally for each writer, so that no
+// two write to the same place for each delivery. Goroutines that hold a
+// connection share those by turns.
+type ledger struct {
+	tallies []tally
+	turn    atomic.Uint64
+	written measure.Latency
+}
+
+func newLedger(tallies int) *ledger {
+	l := &ledger{tallies: make([]tally, tallies)}
+	for i := range l.tallies {
+		l.tallies[i].ledger = l
+	}
+	return l
+}
+
+// next is a tally for one more connection; nil, which counts nothing, of a nil
+// ledger.
+func (l *ledger) next() *tally {
+	if l == nil {
+		return nil
+	}
+	return &l.tallies[l.turn.Add(1)%uint64(len(l.tallies))]
+}
+
+// stats has all but what is parked.
+func (l *ledger) stats() (s Stats) {
+	if l == nil {
+		return s
+	}
+	for i := range l.tallies {
+		for t := range s.Messages {
+			s.Messages[t] += l.tallies[i].messages[t].Load()
+			s.Bytes[t] += l.tallies[i].bytes[t].Load()
+		}
+	}
+	s.Written = l.written.Stats()
+	return s
+}
+
+// tally is what one writer has written, or some goroutines.
+type tally struct {
+	ledger   *ledger
+	messages [Transports]atomic.Int64
+	bytes    [Transports]atomic.Int64
+	_        [64]byte // so that the next one is in another cache line
+}
+
+func (y *tally) wroteBytes(t Transport, n int) {
+	if y != nil {
+		y.bytes[t].Add(int64(n))
+	}
+}
+
+func (y *tally) wroteMessages(t Transport, n int) {
+	if y != nil {
+		y.messages[t].Add(int64(n))
+	}
+}
+
+// wrote counts the messages of items that a goroutine has written for a stream
+// or poll that began at since, and takes the time of those whose time is taken:
+// not of older ones, which it resumed with.
+func (y *tally) wrote(t Transport, items []pubsub.Delivery, since time.Time) {
+	if y == nil {
+		return
+	}
+	y.wroteMessages(t, messagesIn(items))
+	for _, it := range items {
+		if it.Message == nil {
+			continue
+		}
+		if began := it.Message.Began(); began != nil && began.After(since) {
+			y.ledger.written.Observe(time.Since(*began))
+		}
+	}
+}
+
+// messagesIn is how many items are messages.
+func messagesIn(items []pubsub.Delivery) (n int) {
+	for i := range items {
+		if items[i].Message != nil {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,96 @@
+package nodes
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"comet/pubsub"
+)
+
+// TopChannels is how many of its busiest channels a node tells of at most; of
+// those with long names fewer, for MaxReportBytes.
+const TopChannels = 1000
+
+// own begins the names of the nodes' own channels, of which nobody is told.
+const own = "comet."
+
+func isPublic(channel string) bool { return !strings.HasPrefix(channel, own) }
+
+// census is what a node says of its channels.
+type census struct {
+	Complete bool              `json:"complete"` // these are all it has
+	Channels []pubsub.Audience `json:"channels"` // the busiest first
+}
+
+// encodeChannels is this node's census.
+func (h *Heart) encodeChannels() []byte {
+	top, all := h.options.Hub.Busiest(TopChannels, isPublic)
+	return encodeCensus(top, all, pubsub.MaxReportBytes)
+}
+
+// encodeCensus takes as many of top as limit bytes hold.
+func encodeCensus(top []pubsub.Audience, all, limit int) []byte {
+	for n := len(top); ; n = n * 3 / 4 {
+		data, err := json.Marshal(census{Complete: n == all, Channels: top[:n]})
+		if err == nil && len(data) <= limit || n == 0 {
+			return data
+		}
+	}
+}
+
+func parseCensus(data []byte) (c census, err error) {
+	if err := json.Unmarshal(data, &c); err != nil {
+		return census{}, fmt.Errorf("not a node's channels: %w", err)
+	}
+	for _, a := range c.Channels {
+		if a.Subscribers < 1 || a.Subscribers > math.MaxInt32 {
+			return census{}, fmt.Errorf("not a node's channels: %q has %d subscribers", a.Channel, a.Subscribers)
+		}
+	}
+	return c, nil
+}
+
+// ChannelCount is how many subscribers a channel has, over all nodes.
+type ChannelCount struct {
+	pubsub.Audience
+	Nodes int `json:"nodes"` // that have some of them
+}
+
+// Channels is the answer of GET /v1/channels.
+type Channels struct {
+	Channels []ChannelCount `json:"channels"` // the busiest first
+	Found    int            `json:"found"`    // channels that fit, also those beyond the limit
+	// Complete: no subscriber is missing. Else some node has more channels than
+	// it tells of, or is in Silent; counts are then at least so high.
+	Complete bool     `json:"complete"`
+	Silent   []string `json:"silent,omitempty"` // nodes that have told nothing yet
+}
+
+// addUp is what nodes said, of channels that begin with prefix, at most limit.
+func addUp(all []census, prefix string, limit int) Channels {
+	byName := make(map[string]*ChannelCount)
+	sum := Channels{Channels: []ChannelCount{}, Complete: true}
+	for _, c := range all {
+		sum.Complete = sum.Complete && c.Complete
+		for _, a := range c.Channels {
+			if !strings.HasPrefix(a.Channel, prefix) {
+				continue
+			}
+			if byName[a.Channel] == nil {
+				byName[a.Channel] = &ChannelCount{Audience: pubsub.Audience{Channel: a.Channel}}
+			}
+			byName[a.Channel].Subscribers += a.Subscribers
+			byName[a.Channel].Nodes++
+		}
+	}
+	for _, c := range byName {
+		sum.Channels = append(sum.Channels, *c)
+	}
+	slices.SortFunc(sum.Channels, func(a, b ChannelCount) int { return pubsub.CompareAudiences(a.Audience, b.Audience) })
+	sum.Found = len(sum.Channels)
+	sum.Channels = sum.Channels[:min(limit, sum.Found)]
+	return sum
+}

@@ -1,0 +1,332 @@
+package nodes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"comet/pubsub"
+	"comet/pubsub/membroker"
+)
+
+// world is nodes in a bubble, with one memory.
+type world struct {
+	t       *testing.T
+	cluster *membroker.Cluster
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{t, membroker.New(membroker.Options{Size: 1000, TTL: time.Hour, KeyWindow: time.Minute})}
+}
+
+// node is one that beats until leave or kill.
+type node struct {
+	*Heart
+	hub    *pubsub.Hub
+	counts atomic.Pointer[Counts]
+	broker *deafBroker
+	stop   func()
+	ended  sync.WaitGroup
+}
+
+// deafBroker is one that a node which was killed says no more to.
+type deafBroker struct {
+	*membroker.Broker
+	mu   sync.Mutex
+	deaf bool
+}
+
+func (b *deafBroker) Withdraw(ctx context.Context, id string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.deaf {
+		return pubsub.ErrUnavailable
+	}
+	return b.Broker.Withdraw(ctx, id)
+}
+
+func (w *world) join(id string) *node {
+	n := &node{broker: &deafBroker{Broker: w.cluster.Node()}}
+	n.counts.Store(&Counts{})
+	n.hub = pubsub.NewHub(n.broker, pubsub.Options{})
+	n.Heart = New(Options{
+		Broker: n.broker, Hub: n.hub, About: About{ID: id, Name: id, Started: time.Now()},
+		Count:  func() Counts { return *n.counts.Load() },
+		Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
+	})
+	ctx, cancel := context.WithCancel(w.t.Context())
+	n.stop = cancel
+	n.ended.Go(func() { n.Run(ctx) })
+	w.t.Cleanup(func() {
+		n.goAway()
+		n.hub.Close()
+		if err := n.broker.Close(); err != nil {
+			w.t.Error(err)
+		}
+	})
+	synctest.Wait()
+	return n
+}
+
+// goAway ends n's beats, with a goodbye.
+func (n *node) goAway() {
+	n.stop()
+	n.ended.Wait()
+}
+
+// kill ends n's beats without a word.
+func (n *node) kill() {
+	n.broker.mu.Lock()
+	n.broker.deaf = true
+	n.broker.mu.Unlock()
+	n.goAway()
+}
+
+func (n *node) get(t *testing.T, path string, answer any) (status int) {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+	w := httptest.NewRecorder()
+	if strings.HasPrefix(path, "/v1/nodes") {
+		n.ServeNodes(w, r)
+	} else {
+		n.ServeChannels(w, r)
+	}
+	if w.Code == http.StatusOK {
+		if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil {
+			t.Fatalf("%s: %v", w.Body, err)
+		}
+	}
+	return w.Code
+}
+
+// reports is what n tells of all nodes.
+func (n *node) reports(t *testing.T) (all []Report) {
+	t.Helper()
+	var answer All
+	if code := n.get(t, "/v1/nodes", &answer); code != http.StatusOK {
+		t.Fatalf("status %d", code)
+	}
+	for _, raw := range answer.Nodes {
+		r, err := ParseReport(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+func ids(all []Report) string {
+	var list []string
+	for _, r := range all {
+		list = append(list, r.ID)
+	}
+	return strings.Join(list, " ")
+}
+
+func (n *node) subscribe(t *testing.T, channel string, times int) {
+	t.Helper()
+	for range times {
+		s, err := n.hub.Subscribe(t.Context(), []pubsub.Start{{Channel: channel}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+	}
+}
+
+// Nodes tell of all; one that leaves is gone at once, and one that dies when its
+// time is up.
+func TestNodesComeAndGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b, c := w.join("a"), w.join("b"), w.join("c")
+		for _, n := range []*node{a, b, c} {
+			if got := ids(n.reports(t)); got != "a b c" {
+				t.Errorf("nodes are %q", got)
+			}
+		}
+		b.goAway()
+		if got := ids(a.reports(t)); got != "a c" {
+			t.Errorf("after b left, nodes are %q", got)
+		}
+		c.kill()
+		time.Sleep(Interval) // of bubble time, as all here
+		if got := ids(a.reports(t)); got != "a c" {
+			t.Errorf("after c missed a beat, nodes are %q", got)
+		}
+		time.Sleep(Lives * Interval)
+		if got := ids(a.reports(t)); got != "a" {
+			t.Errorf("after c's time, nodes are %q", got)
+		}
+	})
+}
+
+// Rates are of the last interval, and there are none before there was one.
+func TestRates(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newWorld(t).join("a")
+		if r := n.reports(t)[0]; r.Deliveries.PerSecond != 0 || r.CPUPercent != nil || r.Bytes != nil || r.RelayDelayMS != nil {
+			t.Errorf("the first report is %+v", r)
+		}
+		time.Sleep(Interval / 2)
+		written, delay := int64(4000), 1500*time.Microsecond
+		counts := Counts{Ready: true, Deliveries: 100, Publishes: 10, Bytes: new(int64), RelayDelay: &delay, Connections: Connections{Total: 3, Streams: 2}}
+		n.counts.Store(&counts)
+		time.Sleep(Interval)
+		r := n.reports(t)[0]
+		if r.Deliveries != (Rate{100, 50}) || r.Publishes != (Rate{10, 5}) || *r.RelayDelayMS != 1.5 || r.Connections.Streams != 2 || !r.Ready {
+			t.Errorf("the report is %+v", r)
+		}
+		later := counts
+		later.Bytes = &written
+		n.counts.Store(&later)
+		time.Sleep(Interval)
+		r = n.reports(t)[0]
+		if r.Deliveries != (Rate{100, 0}) || r.Bytes == nil || *r.Bytes != (Rate{4000, 2000}) {
+			t.Errorf("the report is %+v", r)
+		}
+	})
+}
+
+// Who watches the channel hears each beat, and who left.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.join("a"), w.join("b")
+		s, err := a.hub.Observe(t.Context(), []pubsub.Start{{Channel: Channel}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		time.Sleep(Interval + Interval/2)
+		b.goAway()
+		var heard []string
+		for range 3 {
+			items, err := s.Next(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := items[0].Message
+			r, err := ParseReport(m.Data) // a Left has an id too
+			if err != nil {
+				t.Fatal(err)
+			}
+			heard = append(heard, m.Type+" "+r.ID)
+		}
+		if last := heard[2]; last != TypeLeft+" b" || len(heard[0]) != len(TypeReport+" a") {
+			t.Errorf("heard %q", heard)
+		}
+	})
+}
+
+// Channels are added up over all nodes, exactly, by any of them; who only looks
+// does not count.
+func TestChannels(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.join("a"), w.join("b")
+		a.subscribe(t, "news", 2)
+		b.subscribe(t, "news", 3)
+		b.subscribe(t, "chat/1", 1)
+		b.subscribe(t, own+"secret", 1)
+		if s, err := a.hub.Observe(t.Context(), []pubsub.Start{{Channel: "news"}, {Channel: "looked/at"}}); err != nil {
+			t.Fatal(err)
+		} else {
+			defer s.Close()
+		}
+		for _, n := range []*node{a, b} {
+			began := time.Now()
+			var got Channels
+			n.get(t, "/v1/channels", &got)
+			if want := (counts("news", 5, 2, "chat/1", 1, 1)); !got.Complete || got.Found != 2 || fmt.Sprint(got.Channels) != fmt.Sprint(want) {
+				t.Errorf("%+v, want %v", got, want)
+			}
+			if took := time.Since(began); took > Interval+look {
+				t.Errorf("answered after %v", took)
+			}
+		}
+		b.subscribe(t, "chat/1", 1)
+		time.Sleep(Interval + look)
+		var got Channels
+		a.get(t, "/v1/channels?prefix=chat/&limit=1", &got)
+		if want := counts("chat/1", 2, 1); fmt.Sprint(got.Channels) != fmt.Sprint(want) {
+			t.Errorf("%+v, want %v", got, want)
+		}
+		for _, query := range []string{"limit=0", "limit=1001", "limit=x"} {
+			if code := a.get(t, "/v1/channels?"+query, nil); code != http.StatusBadRequest {
+				t.Errorf("%s: status %d", query, code)
+			}
+		}
+	})
+}
+
+// Nodes tell of channels only while somebody asks, and one that is silent is
+// waited for so long, and named.
+func TestChannelsWhileAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.join("a"), w.join("b")
+		told := func() bool {
+			all, err := a.broker.Nodes(t.Context(), false)
+			if err != nil || len(all) != 2 {
+				t.Fatalf("%d nodes, %v", len(all), err)
+			}
+			return all[1].Channels != nil
+		}
+		time.Sleep(Interval)
+		if told() {
+			t.Error("told of channels, and nobody asked")
+		}
+		var got Channels
+		a.get(t, "/v1/channels", &got)
+		if !told() || !got.Complete {
+			t.Errorf("%+v", got)
+		}
+		time.Sleep(pubsub.AskFor + 2*Interval)
+		if told() {
+			t.Error("still tells of channels")
+		}
+		b.kill()
+		began := time.Now()
+		a.get(t, "/v1/channels", &got)
+		if got.Complete || fmt.Sprint(got.Silent) != "[b]" {
+			t.Errorf("with a silent node: %+v", got)
+		}
+		if took := time.Since(began); took > Interval+2*time.Second {
+			t.Errorf("answered after %v", took)
+		}
+	})
+}
+
+// With the broker away requests say so.
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newWorld(t).join("a")
+		n.goAway()
+		n.hub.Close()
+		if err := n.broker.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/v1/nodes", "/v1/channels"} {
+			if code := n.get(t, path, nil); code != http.StatusServiceUnavailable {
+				t.Errorf("%s: status %d", path, code)
+			}
+		}
+	})
+}

@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/gorilla/mux"
+
+	"comet/gateway/auth"
+	"comet/gateway/conn"
+	"comet/gateway/limit"
+	"comet/pubsub"
+)
+
+// Operators serves the routes for clients to operators, who may do everything,
+// see the nodes' own channels too, and count for nothing. It asks nobody who
+// they are: put it where only they can come. Their streams go on while the node
+// leaves, until its hub is closed.
+func (g *Gateway) Operators() http.Handler {
+	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	for _, row := range table {
+		row.open = true // they are let in already
+		switch row.path {
+		case eventsPath:
+			row.endpoint = (*Gateway).watch
+		case pollPath:
+			continue // it would count
+		}
+		router.Path(row.path).Methods(row.method).Handler(g.handle(row))
+	}
+	router.NotFoundHandler = g.handle(route{endpoint: notFound, open: true})
+	router.MethodNotAllowedHandler = router.NotFoundHandler
+	operator := &auth.Principal{Permissions: everything()}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := visit{Principal: operator, client: limit.Client{Trusted: true}, operator: true}
+		r = g.receive(&v, w, r)
+		router.ServeHTTP(w, r)
+	})
+}
+
+// watch is events for operators.
+func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) error {
+	p, err := parametersOf(r)
+	if err != nil {
+		return err
+	}
+	format := formatOf(r, p)
+	channels, starts, err := startsOf(r, p, visitOf(r))
+	if err != nil {
+		return err
+	}
+	subscriber, err := g.options.Hub.Observe(r.Context(), starts)
+	if err != nil {
+		return err
+	}
+	conn.Portable{Heartbeat: g.options.Heartbeat}.Hold(w, r, &conn.Stream{
+		Subscriber: subscriber,
+		Cursors:    pubsub.NewCursorSet(channels, subscriber.Start()),
+		Several:    len(channels) > 1,
+		Format:     format,
+		Node:       g.options.Node,
+		Ended:      func(conn.Bye) {},
+	})
+	return nil
+}

@@ -1,0 +1,46 @@
+package pubsub
+
+import (
+	"slices"
+	"time"
+)
+
+// Lives is what a broker knows of the lives of its primaries: whether a reader
+// who finds a log in another generation than before can have lost anything.
+type Lives struct {
+	// Same are all generations of the life of the primary that answered.
+	Same []Generation
+	// Others are those of the other primaries that live, as in a Redis Cluster.
+	// A channel that one of them had before has moved, with all that was in it.
+	Others []Generation
+	// Began is when lives began, also some that are over. On its way from one
+	// primary that lives to another a channel may have been at one that was
+	// replaced, and took what nobody had seen with it.
+	Began []Beginning
+}
+
+// Beginning is when a life began.
+type Beginning struct {
+	At    time.Time // by the clock of Redis
+	Known time.Time // when the node first knew, by its own
+}
+
+// clockSkew is how far the clocks of several Redis servers may differ.
+const clockSkew = time.Second
+
+// clear reports whether who was in gen, and had the log up to from, has lost
+// nothing up to the message until (zero: up to now). seen is when the relay was
+// known to carry all, zero if it was not.
+func (l *Lives) clear(gen Generation, from ID, seen time.Time, until ID) bool {
+	if slices.Contains(l.Same, gen) {
+		return true
+	}
+	after, before := timeOf(from).Add(-clockSkew), timeOf(until).Add(clockSkew)
+	began := slices.ContainsFunc(l.Began, func(b Beginning) bool {
+		return b.At.After(after) && (until.IsZero() || b.At.Before(before))
+	})
+	heard := slices.ContainsFunc(l.Began, func(b Beginning) bool { return !b.Known.Before(seen) })
+	return slices.Contains(l.Others, gen) && (!began || !seen.IsZero() && !heard)
+}
+
+func timeOf(id ID) time.Time { return time.UnixMilli(int64(id.MS)) }

@@ -1,0 +1,40 @@
+package pubsub
+
+import (
+	"testing"
+	"time"
+)
+
+func TestLivesClear(t *testing.T) {
+	t.Parallel()
+	at := func(s int) time.Time { return time.UnixMilli(int64(s) * 1000) }
+	id := func(s int) ID { return ID{MS: uint64(s) * 1000, Gen: genA} }
+	for _, test := range []struct {
+		name  string
+		began Beginning
+		from  ID
+		seen  time.Time
+		until ID
+		want  bool
+	}{
+		{name: "nothing began since", began: Beginning{at(10), at(10)}, from: id(20), want: true},
+		{name: "a life began since", began: Beginning{at(30), at(30)}, from: id(20)},
+		{name: "about at the same time", began: Beginning{at(20), at(20)}, from: id(20)},
+		{name: "behind the message that follows", began: Beginning{at(30), at(30)}, from: id(20), until: id(25), want: true},
+		{name: "before the message that follows", began: Beginning{at(22), at(22)}, from: id(20), until: id(25)},
+		{name: "since, but the relay carried all until later", began: Beginning{at(30), at(31)}, from: id(20), seen: at(32), want: true},
+		{name: "since, and the relay had lost it", began: Beginning{at(30), at(33)}, from: id(20), seen: at(32)},
+		{name: "since the beginning of an empty log", began: Beginning{at(30), at(30)}},
+	} {
+		l := Lives{Others: []Generation{genA}, Began: []Beginning{test.began}}
+		if got := l.clear(genA, test.from, test.seen, test.until); got != test.want {
+			t.Errorf("%s: clear says %v", test.name, got)
+		}
+		if l.clear(genB, test.from, test.seen, test.until) {
+			t.Errorf("%s: clears a generation that has ended", test.name)
+		}
+		if l.Same = []Generation{genB}; !l.clear(genB, test.from, test.seen, test.until) {
+			t.Errorf("%s: does not clear the primary itself", test.name)
+		}
+	}
+}

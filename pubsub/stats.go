@@ -1,0 +1,163 @@
+package pubsub
+
+import (
+	"errors"
+
+	"comet/pubsub/measure"
+)
+
+// Outcome is what became of a message that was to be published.
+type Outcome string
+
+// The outcomes of a publish.
+const (
+	Published      Outcome = "ok"        // ephemeral ones too
+	Repeated       Outcome = "duplicate" // its key was seen before
+	Refused        Outcome = "refused"   // it was invalid, or not allowed
+	Unavailable    Outcome = "unavailable"
+	OutcomeUnknown Outcome = "outcome-unknown"
+)
+
+func outcomeOf(r *Receipt) Outcome {
+	var invalid *InvalidError
+	switch {
+	case r.Err == nil && r.Duplicate:
+		return Repeated
+	case r.Err == nil:
+		return Published
+	case errors.As(r.Err, &invalid):
+		return Refused
+	case errors.Is(r.Err, ErrOutcomeUnknown):
+		return OutcomeUnknown
+	}
+	return Unavailable
+}
+
+// Cause is why an open channel was compared with its log, besides its opening.
+type Cause string
+
+// The causes of a resync.
+const (
+	ByRelay      Cause = "relay"      // the relay had lost the channel
+	ByMessage    Cause = "message"    // one came that does not follow
+	BySweep      Cause = "sweep"      // see Options.Sweep
+	BySubscriber Cause = "subscriber" // one had more of the log than the tail
+)
+
+// Source is where a subscriber's place was found that is not the end.
+type Source string
+
+// The sources of what a subscriber has missed.
+const (
+	FromTail Source = "tail"
+	FromLog  Source = "log"
+)
+
+// Reader is for whom a page of a log was read.
+type Reader string
+
+// The readers of logs.
+const (
+	ForTail    Reader = "tail"
+	ForReplay  Reader = "replay" // of what a subscriber has missed
+	ForHistory Reader = "history"
+)
+
+// counts is what a Hub counts.
+type counts struct {
+	publishes *measure.Counts[Outcome]
+	resyncs   *measure.Counts[Cause]
+	resumes   *measure.Counts[Source]
+	reads     *measure.Counts[Reader]
+	gaps      *measure.Counts[Reason]
+}
+
+func newCounts() counts {
+	return counts{
+		publishes: measure.NewCounts(Published, Repeated, Refused, Unavailable, OutcomeUnknown),
+		resyncs:   measure.NewCounts(ByRelay, ByMessage, BySweep, BySubscriber),
+		resumes:   measure.NewCounts(FromTail, FromLog),
+		reads:     measure.NewCounts(ForTail, ForReplay, ForHistory),
+		gaps:      measure.NewCounts(Trimmed, Restarted, Rewound, Failover),
+	}
+}
+
+// Attached counts a subscriber that begins at places that Attach has found.
+func (h *Hub) Attached(starts []Start) {
+	for _, s := range starts {
+		h.resumed(s.From, true)
+	}
+}
+
+// resumed counts a subscriber's place in one channel.
+func (h *Hub) resumed(from From, inTail bool) {
+	switch {
+	case from == From{}:
+	case inTail:
+		h.counts.resumes.Add(FromTail, 1)
+	default:
+		h.counts.resumes.Add(FromLog, 1)
+	}
+}
+
+// told counts the gaps among items that a subscriber, or all of a tail's, will
+// get.
+func (c *counts) told(items []Item) {
+	for i := range items {
+		if g := items[i].Gap; g != nil {
+			c.gaps.Add(g.Reason, 1)
+		}
+	}
+}
+
+// Stats is what a Hub has at the moment, and has counted since the start: each
+// map has all its keys.
+type Stats struct {
+	Channels  int // open
+	TailItems int // of all tails
+	TailBytes int // the same, as TailLimits counts them
+
+	Publishes map[Outcome]int64 // messages given to Publish
+	Resyncs   map[Cause]int64
+	// Resumes are the channels of subscribers that began behind a cursor, or
+	// with older messages, by where their place was found.
+	Resumes map[Source]int64
+	Reads   map[Reader]int64 // pages asked for
+	// Gaps are counted once for all who follow a tail, and once for each
+	// subscriber that finds one in the log while it resumes.
+	Gaps map[Reason]int64
+	// Relay is how long it took from the beginning of a publish at this hub
+	// until its message came back over the relay, of a sample.
+	Relay measure.LatencyStats
+}
+
+// Stats may be called at any time. It looks at every open channel.
+func (h *Hub) Stats() Stats {
+	s := Stats{
+		Publishes: h.counts.publishes.Stats(),
+		Resyncs:   h.counts.resyncs.Stats(),
+		Resumes:   h.counts.resumes.Stats(),
+		Reads:     h.counts.reads.Stats(),
+		Gaps:      h.counts.gaps.Stats(),
+		Relay:     h.timing.relay.Stats(),
+	}
+	for _, c := range h.channels() {
+		c.mu.Lock()
+		s.TailItems += len(c.items)
+		s.TailBytes += c.bytes
+		c.mu.Unlock()
+		s.Channels++
+	}
+	return s
+}
+
+// channels is all that are open.
+func (h *Hub) channels() []*Channel {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]*Channel, 0, len(h.open))
+	for _, c := range h.open {
+		all = append(all, c)
+	}
+	return all
+}
