@@ -107,6 +107,10 @@ func (f *fileLayer) take(key string, line int, value *yaml.Node) {
 		return
 	}
 	f.origins[key] = f.source(line)
+	if setting(key).Type == rulesType && value.Kind != yaml.ScalarNode {
+		f.takeRules(key, line, value)
+		return
+	}
 	switch value.Kind {
 	case yaml.ScalarNode:
 		f.values[key] = value.Value
@@ -130,6 +134,17 @@ func (f *fileLayer) takeList(key string, line int, list *yaml.Node) {
 		items[i] = item.Value
 	}
 	f.values[key] = items
+}
+
+// takeRules takes rules as the text that they would be in a variable.
+func (f *fileLayer) takeRules(key string, line int, rules *yaml.Node) {
+	text, err := yaml.Marshal(rules)
+	if err != nil {
+		f.failed[key] = true
+		f.report(line, key, "cannot be read as rules")
+		return
+	}
+	f.values[key] = string(text)
 }
 
 // report never quotes a value: an unknown key may be a secret's, misspelt.

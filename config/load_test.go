@@ -10,6 +10,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,16 +22,17 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Settings{
-		HTTP:    HTTP{Listen: "127.0.0.1:8080", Heartbeat: 25 * time.Second},
-		Admin:   Admin{Listen: "127.0.0.1:9090"},
-		Redis:   Redis{Prefix: "comet", Timeout: 3 * time.Second, Relays: 1, Inline: 16 << 10},
-		History: History{Size: 1000, TTL: 24 * time.Hour},
-		Auth:    Auth{Hook: AuthHook{Timeout: time.Second}, JWT: JWT{JWKSRefresh: 15 * time.Minute, MaxAge: 24 * time.Hour}},
-		Limits:  Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second, Header: 16 << 10},
-		Drain:   Drain{Delay: 5 * time.Second, Spread: 20 * time.Second},
-		Log:     Log{Level: slog.LevelInfo, Format: "text"},
-		Tracing: Tracing{Sample: 1},
-		Node:    host,
+		HTTP:     HTTP{Listen: "127.0.0.1:8080", Heartbeat: 25 * time.Second},
+		Admin:    Admin{Listen: "127.0.0.1:9090"},
+		Redis:    Redis{Prefix: "comet", Timeout: 3 * time.Second, Relays: 1, Inline: 16 << 10},
+		History:  History{Size: 1000, TTL: 24 * time.Hour},
+		Presence: Presence{TTL: 30 * time.Second, Members: 100_000},
+		Auth:     Auth{Hook: AuthHook{Timeout: time.Second}, JWT: JWT{JWKSRefresh: 15 * time.Minute, MaxAge: 24 * time.Hour}},
+		Limits:   Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second, Header: 16 << 10},
+		Drain:    Drain{Delay: 5 * time.Second, Spread: 20 * time.Second},
+		Log:      Log{Level: slog.LevelInfo, Format: "text"},
+		Tracing:  Tracing{Sample: 1},
+		Node:     host,
 	}
 	got := mustLoad(t, Source{})
 	if !reflect.DeepEqual(got.Settings, want) {
@@ -72,6 +74,9 @@ func sample(t *testing.T) map[string]string {
 		"redis.inline":               "2KiB",
 		"history.size":               "77",
 		"history.ttl":                "36h",
+		"channels":                   `[{match: "chat/**", presence: true}]`,
+		"presence.ttl":               "10s",
+		"presence.members":           "500",
 		"auth.anonymous.subscribe":   "public/**,news",
 		"auth.anonymous.publish":     "chat/*",
 		"auth.keys":                  "backend:hunter5",
@@ -158,7 +163,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 			lines = append(lines, key+": "+value)
 		}
 		baseFile := strings.Join(lines, "\n")
-		file := writeFile(t, "comet.yaml", baseFile+"\n"+s.Key+": \""+text+"\"\n")
+		file := writeFile(t, "comet.yaml", baseFile+"\n"+s.Key+": "+strconv.Quote(text)+"\n")
 
 		for origin, src := range map[string]Source{
 			file:          {File: file},
@@ -215,7 +220,9 @@ func TestSettingsLand(t *testing.T) {
 			Relays:           4,
 			Inline:           2048,
 		},
-		History: History{Size: 77, TTL: 36 * time.Hour},
+		History:  History{Size: 77, TTL: 36 * time.Hour},
+		Channels: []ChannelRule{{"chat/**", true}},
+		Presence: Presence{TTL: 10 * time.Second, Members: 500},
 		Auth: Auth{
 			Anonymous: Anonymous{Subscribe: []string{"public/**", "news"}, Publish: []string{"chat/*"}},
 			Keys:      NewSecret("backend:hunter5"),

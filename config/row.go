@@ -19,7 +19,7 @@ type kind[T any] struct {
 }
 
 // row is a setting with one value.
-func row[T comparable](key, def, help string, k kind[T], field func(*Settings) *T) Setting {
+func row[T any](key, def, help string, k kind[T], field func(*Settings) *T) Setting {
 	s := named(key, k.name, k.allowed, def, help)
 	var zero T
 	_, s.Secret = any(zero).(Secret)
@@ -42,7 +42,7 @@ func row[T comparable](key, def, help string, k kind[T], field func(*Settings) *
 		if secret, ok := any(*field(a)).(Secret); ok {
 			return secret.Reveal() == any(*field(b)).(Secret).Reveal()
 		}
-		return *field(a) == *field(b)
+		return k.format(*field(a)) == k.format(*field(b)) // which parse reads back
 	}
 	s.take = func(to, from *Settings) { *field(to) = *field(from) }
 	s.yaml = func(from *Settings) string {

@@ -14,17 +14,19 @@ import (
 // Settings is every setting of a node. What each means, its range and its
 // default are in table.go.
 type Settings struct {
-	HTTP    HTTP
-	Admin   Admin
-	Redis   Redis
-	History History
-	Auth    Auth
-	Limits  Limits
-	Drain   Drain
-	Events  Hook
-	Log     Log
-	Tracing Tracing
-	Node    string // never empty
+	HTTP     HTTP
+	Admin    Admin
+	Redis    Redis
+	History  History
+	Channels []ChannelRule
+	Presence Presence
+	Auth     Auth
+	Limits   Limits
+	Drain    Drain
+	Events   Hook
+	Log      Log
+	Tracing  Tracing
+	Node     string // never empty
 }
 
 // HTTP is the public listener.
@@ -87,6 +89,12 @@ type RedisTLS struct {
 type History struct {
 	Size int // messages
 	TTL  time.Duration
+}
+
+// Presence is how it is kept who is in a channel, where a ChannelRule says so.
+type Presence struct {
+	TTL     time.Duration // within which the members of a node that died have left
+	Members int           // kept a channel
 }
 
 // Auth says who may do what; see Settings.Open.

@@ -13,7 +13,7 @@ type Setting struct {
 	Key     string // in the file: http.listen
 	Env     string // COMET_HTTP_LISTEN
 	Flag    string // http-listen, without the dashes before it
-	Type    string // bool, duration, list, number, ratio, size or string
+	Type    string // bool, duration, list, number, ratio, rules, size or string
 	Allowed string // the range in words; may be empty
 	Default string // as one would write it; empty: not set
 	Help    string
@@ -93,6 +93,13 @@ var table = []Setting{
 		number(1, 1_000_000), func(s *Settings) *int { return &s.History.Size }),
 	row("history.ttl", "24h", "how long a channel is kept after its last message",
 		duration(time.Second, 8760*time.Hour), func(s *Settings) *time.Duration { return &s.History.TTL }),
+
+	row("channels", "[]", "rules for channels, as in `[{match: \"chat/**\", presence: true}]`; the first that matches counts (docs/protocol.md#presence)",
+		channelRules(), func(s *Settings) *[]ChannelRule { return &s.Channels }),
+	row("presence.ttl", "30s", "within which the users of a node that died have left",
+		duration(5*time.Second, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Presence.TTL }),
+	row("presence.members", "100000", "users kept a channel; who comes beyond is not listed",
+		number(1, 1_000_000), func(s *Settings) *int { return &s.Presence.Members }),
 
 	list("auth.anonymous.subscribe", "channels that everyone may read; if nothing of auth is set, everyone may do everything, on loopback only",
 		pattern(), func(s *Settings) *[]string { return &s.Auth.Anonymous.Subscribe }),

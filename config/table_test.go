@@ -118,6 +118,10 @@ redis:
 history:
   size: 1000  # default
   ttl: 1h30m  # --history-ttl
+channels: []  # default
+presence:
+  ttl: 30s  # default
+  members: 100000  # default
 auth:
   anonymous:
     subscribe: ["a", "b\"c"]  # FILE:2

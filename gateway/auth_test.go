@@ -104,11 +104,12 @@ type endpoint struct {
 }
 
 var endpoints = map[string]endpoint{
-	"publish": {post(publishTo, "1"), http.StatusCreated},
-	"batch":   {batchOf(asJSON, `[{"channel":"c","data":1}]`), http.StatusOK},
-	"events":  {get("/v1/events?channel=c"), http.StatusOK},
-	"poll":    {get("/v1/poll?channel=c&wait=1ms"), http.StatusOK},
-	"history": {get(publishTo), http.StatusOK},
+	"publish":  {post(publishTo, "1"), http.StatusCreated},
+	"batch":    {batchOf(asJSON, `[{"channel":"c","data":1}]`), http.StatusOK},
+	"events":   {get("/v1/events?channel=c"), http.StatusOK},
+	"poll":     {get("/v1/poll?channel=c&wait=1ms"), http.StatusOK},
+	"history":  {get(publishTo), http.StatusOK},
+	"presence": {get("/v1/channels/c/presence"), http.StatusOK},
 }
 
 // showing is e's request with the credential.
@@ -134,8 +135,7 @@ func (e endpoint) want(c credential) want {
 
 // Every route meets every kind of credential.
 func TestCredentials(t *testing.T) {
-	s := setup{access: guarded(t)}
-	overEach(t, s, func(t *testing.T, c *cluster) {
+	overEach(t, present(t), func(t *testing.T, c *cluster) {
 		c.throwOut("mallory")
 		for name, shown := range credentials(t) {
 			for route, e := range endpoints {

@@ -37,6 +37,7 @@ type setup struct {
 	timeout    time.Duration                     // of a call to Redis; 0: as good as none
 	sendBuffer int                               // of a connection in a node's kernel, in bytes; 0: the system's
 	wrap       func(pubsub.Broker) pubsub.Broker // of each node; nil: as it is
+	presence   *pubsub.PresenceOptions           // nil: none
 }
 
 // cluster is one node with the in-process broker, or two with a Redis, behind
@@ -53,6 +54,7 @@ type cluster struct {
 // node serves at url.
 type node struct {
 	gateway  *gateway.Gateway
+	presence *pubsub.Presence // nil: none
 	listener *conn.Listener
 	url      string
 	atDoor   atomic.Int64 // let in there
@@ -190,13 +192,20 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	}
 	name := fmt.Sprintf("node-%d", len(c.nodes)+1)
 	logger := slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", name)
-	hub := pubsub.NewHub(b, pubsub.Options{Tail: s.tail, Timeout: s.timeout, Logger: logger})
+	about := pubsub.Options{Tail: s.tail, Timeout: s.timeout, Logger: logger}
+	var presence *pubsub.Presence
+	if s.presence != nil {
+		presence = pubsub.NewPresence(b, *s.presence)
+		about.Opened, about.Closed = presence.Opened, presence.Closed
+	}
+	hub := pubsub.NewHub(b, about)
 	holder := newHolder(c.t, cmp.Or(s.heartbeat, time.Minute))
 	o := s.gateway
 	if s.access != nil {
 		o = s.access()
 	}
 	o.Hub, o.Holder, o.Node, o.Heartbeat, o.Policy.Limits, o.Logger = hub, holder, name, s.heartbeat, s.limits, logger
+	o.Presence = presence
 	g, err := gateway.New(o)
 	if err != nil {
 		c.t.Fatal(err)
@@ -206,7 +215,7 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 		c.t.Fatal(err)
 	}
 	listener := conn.Listen(sendBuffer{tcp, s.sendBuffer}, 10_000, logger)
-	n := &node{gateway: g, listener: listener, url: "http://" + listener.Addr().String()}
+	n := &node{gateway: g, presence: presence, listener: listener, url: "http://" + listener.Addr().String()}
 	holder.Guard(listener, n.countingDoor())
 	server := &http.Server{Handler: g, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
 	served := make(chan error, 2)
@@ -236,6 +245,9 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 		}
 		if open, held := listener.Open(), g.Connections(); open != 0 || held != 0 {
 			c.t.Errorf("%s: at the end %d connections, %d streams and polls count", name, open, held)
+		}
+		if presence != nil {
+			presence.Close()
 		}
 		hub.Close()
 		if err := b.Close(); err != nil {

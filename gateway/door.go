@@ -31,14 +31,14 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		return next, false
 	}
 	next.Format = formatOf(r, p)
-	v, starts, ok := g.enterAtOnce(r, p, g.policy.Load(), &next)
+	a, ok := g.enterAtOnce(r, p, g.policy.Load(), &next)
 	if ok {
 		t := conn.TransportOf(next.Format)
 		next.Began = func() {
-			g.began(r, v, t)
-			g.options.Hub.Attached(starts)
+			g.began(r, a.visit, t)
+			g.options.Hub.Attached(a.starts)
 		}
-		next.Ended = g.over(r, v, t)
+		next.Ended = g.present(a.visit, a.channels, g.over(r, a.visit, t))
 	}
 	return next, ok
 }
@@ -57,35 +57,42 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if next.Wait == 0 {
 		return next, false
 	}
-	v, starts, ok := g.enterAtOnce(r, p, by, &next)
+	a, ok := g.enterAtOnce(r, p, by, &next)
 	if ok {
 		next.Began = func() {
-			g.began(r, v, conn.OverPoll)
-			g.options.Hub.Attached(starts)
+			g.began(r, a.visit, conn.OverPoll)
+			g.options.Hub.Attached(a.starts)
 		}
-		next.Ended = g.over(r, v, conn.OverPoll)
+		next.Ended = g.present(a.visit, a.channels, g.over(r, a.visit, conn.OverPoll))
 	}
 	return next, ok
 }
 
+// arrival is a visit that was let in at the door.
+type arrival struct {
+	*visit
+	channels []string
+	starts   []pubsub.Start
+}
+
 // enterAtOnce attaches what r asks for, all of it or nothing.
-func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *conn.Next) (v *visit, starts []pubsub.Start, ok bool) {
-	v, ok = g.letInAtOnce(r, by)
+func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *conn.Next) (a arrival, ok bool) {
+	v, ok := g.letInAtOnce(r, by)
 	if !ok {
-		return nil, nil, false
+		return a, false
 	}
 	channels, starts, err := startsOf(r, p, v)
 	if err != nil || g.admit(v) != nil {
-		return nil, nil, false
+		return a, false
 	}
 	if !g.askAtOnce(v, channels) || !g.attach(channels, starts, next) || by.Limiter.Request(v.client) != nil {
 		next.Release()
 		g.release(v)
-		return nil, nil, false
+		return a, false
 	}
 	next.Session = v.session()
 	next.Header = g.headerAtOnce(r, by)
-	return v, starts, true
+	return arrival{v, channels, starts}, true
 }
 
 // headerAtOnce is the answer's header, where it is not that of most: nil.

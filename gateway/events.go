@@ -30,7 +30,7 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		Format:     format,
 		Node:       g.options.Node,
 		Session:    s.session,
-		Ended:      g.over(r, s.visit, t),
+		Ended:      g.present(s.visit, s.channels, g.over(r, s.visit, t)),
 	})
 	return nil
 }

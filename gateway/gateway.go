@@ -30,6 +30,7 @@ type Options struct {
 	Revocations *auth.Revocations // that Policy.Auth asks; needs FollowRevocations. Default: nobody is ever thrown out
 	Asker       *hook.Asker       // is asked on top of Policy.Auth; default: nobody is
 	Events      *hook.Events      // is told of streams; default: nobody is
+	Presence    *pubsub.Presence  // of users with streams and waiting polls; default: no channel has any
 	Tracer      Tracer            // default: none
 
 	Holder Holder       // of event streams; default: conn.Portable

@@ -23,12 +23,16 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer s.cancel()
 	g.began(r, s.visit, conn.OverPoll)
+	ended := g.over(r, s.visit, conn.OverPoll)
+	if wait > 0 { // else it only looks in
+		ended = g.present(s.visit, s.channels, ended)
+	}
 	return g.options.Holder.HoldPoll(w, s.request, &conn.Poll{
 		Subscriber: s.subscriber,
 		Cursors:    s.cursors,
 		Wait:       wait,
 		Session:    s.session,
-		Ended:      g.over(r, s.visit, conn.OverPoll),
+		Ended:      ended,
 		Again:      g.pollAtOnce,
 	})
 }

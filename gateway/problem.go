@@ -37,6 +37,7 @@ var (
 	invalidParameter   = kind{400, "invalid-parameter", "Invalid parameter", 0}
 	forbidden          = kind{403, "forbidden", "Not allowed", 0}
 	pathNotFound       = kind{404, "not-found", "Not found", 0}
+	noPresence         = kind{404, "no-presence", "No presence", 0}
 	methodNotAllowed   = kind{405, "method-not-allowed", "Method not allowed", 0}
 	tooSlow            = kind{408, "too-slow", "Too slow", 0}
 	tooLarge           = kind{413, "too-large", "Too large", 0}

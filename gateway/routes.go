@@ -33,6 +33,7 @@ var table = []route{
 	{method: http.MethodGet, path: eventsPath, endpoint: (*Gateway).events},
 	{method: http.MethodGet, path: pollPath, endpoint: (*Gateway).poll},
 	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).history},
+	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/presence", endpoint: (*Gateway).presence},
 }
 
 // pages are the chat and its parts, for GET and HEAD.

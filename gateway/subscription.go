@@ -19,6 +19,7 @@ type subscription struct {
 	several    bool // more than one channel
 	session    conn.Session
 	visit      *visit
+	channels   []string
 }
 
 // subscribe lets in what a request to events or poll asks for. The caller
@@ -55,6 +56,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 		several:    len(channels) > 1,
 		session:    v.session(),
 		visit:      v,
+		channels:   channels,
 	}, nil
 }
 

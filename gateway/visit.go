@@ -79,6 +79,9 @@ func (v *visit) mayPublish(channel string) error   { return may(channel, v.MayPu
 func (v *visit) mayReadHistory(channel string) error {
 	return may(channel, v.MayReadHistory, v.operator)
 }
+func (v *visit) maySeePresence(channel string) error {
+	return may(channel, v.MaySeePresence, v.operator)
+}
 
 // may judges; own says that the nodes' own channels are no secret.
 func may(channel string, permitted func(channel string) error, own bool) error {

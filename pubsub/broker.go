@@ -23,6 +23,15 @@ type Broker interface {
 	// moment. One failed page does not fail the others.
 	Read(ctx context.Context, queries []Query) []Page
 
+	// Hold takes in what this node says of the presence in channels, each once,
+	// and tells their subscribers who thereby came or went. One that failed does
+	// not fail the others.
+	Hold(ctx context.Context, holdings []Holding) []Held
+
+	// Members is a page of who is in the channel: at most limit, which is 1 to
+	// MaxMembers, of those behind the user after; "": from the first.
+	Members(ctx context.Context, channel, after string, limit int) (MemberPage, error)
+
 	// Relay calls sink until ctx ends or the broker is closed, then returns.
 	// It is called at most once. Sink is never called after it returned.
 	Relay(ctx context.Context, sink Sink) error

@@ -31,5 +31,8 @@
 //
 //   - A lost relay makes every tail read its log again, as does a slow sweep.
 //
+// Who is in a channel is kept apart from its log: a Presence is one node's side
+// of it, see Holding for what nodes and brokers make of it.
+//
 // model_test.go runs these rules through random schedules of such trouble.
 package pubsub

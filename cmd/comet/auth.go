@@ -85,7 +85,6 @@ func anonymous(s *config.Settings) (p auth.Permissions, err error) {
 	if p.Publish, err = auth.ParsePatterns(publish); err != nil {
 		return p, fmt.Errorf("auth.anonymous.publish: %w", err)
 	}
-	p.Presence = p.Subscribe
 	return p, nil
 }
 
@@ -135,7 +134,7 @@ func keyPermissions(secrets, rules []string) (map[string]auth.Permissions, error
 	all := make(map[string]auth.Permissions)
 	for name, byVerb := range patterns {
 		if len(byVerb) == 0 {
-			for _, verb := range []auth.Verb{auth.Subscribe, auth.Publish, auth.Presence} {
+			for _, verb := range []auth.Verb{auth.Subscribe, auth.Publish} {
 				byVerb[verb] = []string{"**"}
 			}
 		}

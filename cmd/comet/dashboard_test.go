@@ -95,7 +95,7 @@ func TestDashboard(t *testing.T) {
 		b.Open(c.admins[1] + "/?" + s.Name)
 		awaitPage(b, `document.querySelectorAll('#nodes tr').length === 3 && document.querySelectorAll('#channels li').length === 2 &&
 			document.querySelector('#status').dataset.state === 'connected' && document.querySelectorAll('.plot[data-lines="3"] canvas').length === 4 &&
-			document.querySelector('#tile-streams').textContent === '3'`)
+			document.querySelector('#streams').textContent === '3'`)
 		if got := text(b, "#summary"); got != "3 nodes · all ready" {
 			t.Errorf("%s: the summary is %q", s.Name, got)
 		}
@@ -115,11 +115,11 @@ func TestDashboard(t *testing.T) {
 	inspectByKeyboard(t, b, hostile)
 	c.processes[2].signal(syscall.SIGTERM)
 	c.processes[2].wantExit(exitOK)
-	awaitPage(b, `document.querySelectorAll('#nodes tr').length === 2 && document.querySelector('#tile-streams').textContent === '2'`)
+	awaitPage(b, `document.querySelectorAll('#nodes tr').length === 2 && document.querySelector('#streams').textContent === '2'`)
 	if err := c.processes[0].command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	awaitPage(b, `document.querySelectorAll('#nodes tr').length === 1 && document.querySelector('#tile-streams').textContent === '1'`)
+	awaitPage(b, `document.querySelectorAll('#nodes tr').length === 1 && document.querySelector('#streams').textContent === '1'`)
 	wantQuiet(b)
 }
 

@@ -66,6 +66,11 @@ func TestHooks(t *testing.T) {
 	if r := get(t, url+"/v1/events?channel=secret"); r.StatusCode != http.StatusForbidden || !strings.Contains(bodyOf(t, r), "the moon is full") {
 		t.Errorf("subscribe to secret: %s", r.Status)
 	}
+	for channel, want := range map[string]int{"secret": http.StatusForbidden, "open": http.StatusNotFound} {
+		if r := get(t, url+"/v1/channels/"+channel+"/presence"); r.StatusCode != want {
+			t.Errorf("presence of %s: %s, want %d", channel, r.Status, want)
+		}
+	}
 	openStream(t, url+"/v1/events?channel=read-only")
 	openStream(t, url+"/v1/events?channel=open")
 	node.wantLeave(syscall.SIGTERM)

@@ -29,6 +29,7 @@ type node struct {
 	name      string
 	broker    pubsub.Broker
 	hub       *pubsub.Hub
+	presence  *pubsub.Presence // nil: no channel has any
 	parker    *conn.Parker
 	gateway   *gateway.Gateway
 	heart     *nodes.Heart
@@ -78,16 +79,25 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	if application.events != nil {
 		about.Opened, about.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
 	}
+	presence, err := newPresence(s, b, logger)
+	if err != nil {
+		spans.close(context.Background())
+		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
+	}
+	if presence != nil {
+		about.Opened, about.Closed = both(about.Opened, presence.Opened), both(about.Closed, presence.Closed)
+	}
 	var tracer gateway.Tracer
 	if spans != nil {
 		tracer, about.Relayed, parker.Written = spans, spans.relay, spans.write
 	}
 	hub := pubsub.NewHub(b, about)
 	g, err := gateway.New(gateway.Options{
-		Hub: hub, Node: name, Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
+		Hub: hub, Presence: presence, Node: name, Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
 		Policy: policy, Revocations: who.revocations, Asker: application.asker, Events: application.events, Tracer: tracer,
 	})
 	if err != nil {
+		closePresence(presence)
 		hub.Close()
 		spans.close(context.Background())
 		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
@@ -98,7 +108,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	}
 	n := &node{
 		logger: logger, access: who, hooks: application, tracing: spans, encrypted: encryption != nil,
-		name: name, broker: b, hub: hub, parker: parker, gateway: g,
+		name: name, broker: b, hub: hub, presence: presence, parker: parker, gateway: g,
 		listener: listener,
 		server: &http.Server{
 			Handler:           g,
@@ -166,6 +176,7 @@ func (n *node) run(ctx context.Context) error {
 	die()
 	chores.Wait()
 	err = errors.Join(err, n.parker.Close())
+	closePresence(n.presence)
 	n.hub.Close()
 	err = errors.Join(err, n.hooks.close(context.WithoutCancel(ctx)))
 	n.tracing.close(context.WithoutCancel(ctx))

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"comet/gateway/auth"
+	"comet/pubsub"
 )
 
 type tokenCreateOptions struct {
@@ -96,11 +95,11 @@ func (o *tokenCreateOptions) claims() (*auth.Claims, error) {
 		errs = append(errs, errors.New("--ttl must be a second at least, as in 1h"))
 	}
 	if o.info != "" {
-		var compact bytes.Buffer
-		if json.Compact(&compact, []byte(o.info)) != nil {
-			errs = append(errs, errors.New(`--info must be JSON, as in '{"name": "Alice"}'`))
+		info, err := pubsub.CompactJSON([]byte(o.info))
+		if err != nil || len(info) > pubsub.MaxInfoBytes {
+			errs = append(errs, fmt.Errorf(`--info must be JSON of at most %d bytes, as in '{"name": "Alice"}'`, pubsub.MaxInfoBytes))
 		}
-		c.Info = compact.Bytes()
+		c.Info = info
 	}
 	patterns := func(verb auth.Verb) auth.Patterns {
 		ps, err := auth.ParsePatterns(*o.lists[verb])

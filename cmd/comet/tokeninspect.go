@@ -154,14 +154,18 @@ func writeClaims(out io.Writer, header map[string]any, c *auth.Claims) error {
 	}
 	row("subscribe", channels(c.Subscribe))
 	row("publish", channels(c.Publish))
-	row("presence", channels(c.Presence))
-	if c.History == nil {
-		row("history", channels(c.Subscribe)+" (as subscribe)")
-	} else {
-		row("history", channels(c.History))
-	}
+	row("presence", orSubscribe(c.Presence, c.Subscribe))
+	row("history", orSubscribe(c.History, c.Subscribe))
 	row("info", string(c.Info))
 	return w.Flush()
+}
+
+// orSubscribe is the patterns of what is as subscribe if it is not said.
+func orSubscribe(ps, subscribe auth.Patterns) string {
+	if ps == nil {
+		return channels(subscribe) + " (as subscribe)"
+	}
+	return channels(ps)
 }
 
 // channels is the patterns for people.

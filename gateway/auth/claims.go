@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -10,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"comet/pubsub"
 )
 
 // maxUser bounds sub, in bytes: it is kept for each connection.
@@ -31,7 +32,7 @@ type Claims struct {
 	NotBefore time.Time
 	Expires   time.Time
 	Permissions
-	Info json.RawMessage // any JSON; nil: absent
+	Info json.RawMessage // any JSON of at most pubsub.MaxInfoBytes; nil: absent
 }
 
 // UnmarshalJSON implements json.Unmarshaler. Its error is an *Error.
@@ -163,22 +164,26 @@ func (d *decoder) comet(all map[string]json.RawMessage, c *Claims) {
 		d.patterns(comet, list)
 		delete(comet, string(list.verb))
 	}
-	if info, has := comet["info"]; has && string(info) != "null" {
-		c.Info = compact(info)
-	}
+	d.info(comet, c)
 	delete(comet, "info")
 	if len(comet) > 0 {
 		d.fail("comet", "has a member that means nothing: only subscribe, publish, presence, history and info do")
 	}
 }
 
-// compact takes out line ends, which would end a line of a stream.
-func compact(valid json.RawMessage) json.RawMessage {
-	var b bytes.Buffer
-	if err := json.Compact(&b, valid); err != nil {
-		panic(err) // it was part of valid JSON
+// info reads what others are shown of the user: without line ends, which would
+// end a line of a stream.
+func (d *decoder) info(comet map[string]json.RawMessage, c *Claims) {
+	raw, has := comet["info"]
+	if !has || string(raw) == "null" {
+		return
 	}
-	return b.Bytes()
+	info, err := pubsub.CompactJSON(raw)
+	if err != nil || len(info) > pubsub.MaxInfoBytes {
+		d.fail("comet.info", fmt.Sprintf("must be at most %d bytes of JSON in UTF-8", pubsub.MaxInfoBytes))
+		return
+	}
+	c.Info = info
 }
 
 func (d *decoder) patterns(comet map[string]json.RawMessage, list list) {

@@ -167,7 +167,10 @@ func TestLackingPermission(t *testing.T) {
 		{Principal{Key: "backend", Permissions: Permissions{Publish: all}}, (*Principal).MaySubscribe, Subscribe,
 			`You may not subscribe to channel "chat/1": what the key "backend" may subscribe does not name it.`},
 		{Principal{}, (*Principal).MaySeePresence, Presence,
-			`You may not see who is in channel "chat/1": the setting auth.anonymous.presence does not name it.`},
+			`You may not see who is in channel "chat/1": the setting auth.anonymous.subscribe does not name it.`},
+		{Principal{User: "alice", Permissions: Permissions{Subscribe: all}}, (*Principal).MaySeePresence, Presence, ""},
+		{Principal{User: "alice", Permissions: Permissions{Subscribe: all, Presence: Patterns{}}}, (*Principal).MaySeePresence, Presence,
+			`You may not see who is in channel "chat/1": the claim comet.presence of your token does not name it.`},
 	} {
 		err := test.ask(&test.who, "chat/1")
 		denied, ok := errors.AsType[*DeniedError](err)

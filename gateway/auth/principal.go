@@ -7,8 +7,8 @@ import (
 )
 
 // Permissions says which channels somebody may do what with. Nil and empty let
-// nobody do anything, but for a nil History: then who may subscribe may also
-// read what was there before.
+// nobody do anything, but for a nil Presence and a nil History: then who may
+// subscribe may also see who is there, and read what was there before.
 type Permissions struct {
 	Subscribe Patterns
 	Publish   Patterns
@@ -59,6 +59,9 @@ func (p *Principal) MayPublish(channel string) error {
 
 // MaySeePresence is nil, or a *DeniedError.
 func (p *Principal) MaySeePresence(channel string) error {
+	if p.Presence == nil {
+		return p.may(Presence, p.Subscribe, Subscribe, channel)
+	}
 	return p.may(Presence, p.Presence, Presence, channel)
 }
 

@@ -122,9 +122,7 @@ func TestPagesKeepTheirPolicy(t *testing.T) {
 	for _, p := range pages() {
 		loads := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(p.html), -1)
 		for _, script := range p.scripts {
-			for _, m := range regexp.MustCompile(`(?m)^import .* from '\.([^']*)';$`).FindAllStringSubmatch(string(p.files[script].content), -1) {
-				loads = append(loads, m)
-			}
+			loads = append(loads, regexp.MustCompile(`(?m)^import .* from '\.([^']*)';$`).FindAllStringSubmatch(string(p.files[script].content), -1)...)
 		}
 		for _, m := range loads {
 			if w := serve(t, p, http.MethodGet, m[1]); w.Code != http.StatusOK {

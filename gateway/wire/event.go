@@ -66,8 +66,14 @@ type object struct {
 // known reports whether a client of this version knows the event. Control
 // events that it does not know are skipped, so that new ones can be added.
 func known(event string) bool {
-	return !strings.HasPrefix(event, pubsub.ControlPrefix) ||
-		event == eventReady || event == eventGap || event == eventBye
+	return !strings.HasPrefix(event, pubsub.ControlPrefix) || isControl(event) ||
+		event == pubsub.JoinType || event == pubsub.LeaveType
+}
+
+// isControl reports whether the event is one of the node's about the stream.
+// Who joins and leaves is told by messages.
+func isControl(event string) bool {
+	return event == eventReady || event == eventGap || event == eventBye
 }
 
 // decode turns o into an Event without Cursor and Retry.

@@ -109,6 +109,8 @@ func TestAnswers(t *testing.T) {
 			`{"cursor":"c","messages":[` + messageHead + "1" + messageTail + "}," + messageHead + "2" + messageTail + `}],"gap":[{` + gapMembers + `}]}`},
 		{&History{}, `{"messages":[],"more":false}`},
 		{&History{Messages: []*pubsub.Message{message("1")}, More: true}, `{"messages":[` + messageHead + "1" + messageTail + `}],"more":true}`},
+		{&Presence{Channel: "c"}, `{"channel":"c","count":0,"users":[]}`},
+		{presencePage, presenceText},
 	}
 	for _, test := range tests {
 		if got := string(test.answer.AppendJSON(nil)); got != test.want {

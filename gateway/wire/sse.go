@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -72,7 +71,7 @@ func (d *sseDecoder) dispatch() (Event, bool, error) {
 }
 
 func (d *sseDecoder) decode(name string, data []byte) (Event, error) {
-	control := strings.HasPrefix(name, pubsub.ControlPrefix)
+	control := isControl(name)
 	if d.raw && !control {
 		text, err := pubsub.TextData(string(data))
 		m := &pubsub.Message{Type: name, Data: text}

@@ -18,6 +18,7 @@ type channelLog struct {
 	keys     map[string]pubsub.ID // what an idempotency key was first used for
 	aging    []agingKey           // the same keys, oldest first
 	sinks    map[*Broker]pubsub.Sink
+	presence *presence // nil: nobody's
 }
 
 // agingKey is an idempotency key that will be forgotten.
@@ -102,11 +103,14 @@ func (l *channelLog) expire(now time.Time) {
 		delete(l.keys, l.aging[0].key)
 		l.aging = l.aging[1:]
 	}
+	if l.presence != nil && now.After(l.presence.expires) {
+		l.presence = nil
+	}
 }
 
 // unused reports whether nothing is lost if the log is forgotten.
 func (l *channelLog) unused() bool {
-	return len(l.messages) == 0 && len(l.keys) == 0 && len(l.sinks) == 0
+	return len(l.messages) == 0 && len(l.keys) == 0 && len(l.sinks) == 0 && l.presence == nil
 }
 
 // leave stops relaying to b.

@@ -77,6 +77,16 @@ func Run(t *testing.T, newCluster New) {
 		{"BoardAsked", testBoardAsked},
 		{"BoardExpires", testBoardExpires},
 		{"BoardWiped", testBoardWiped},
+		{"PresenceOnce", testPresenceOnce},
+		{"PresenceGrace", testPresenceGrace},
+		{"PresencePages", testPresencePages},
+		{"PresenceBounded", testPresenceBounded},
+		{"PresenceNodeDies", testPresenceNodeDies},
+		{"PresenceNodeCloses", testPresenceNodeCloses},
+		{"PresenceWiped", testPresenceWiped},
+		{"PresenceRestartEmpty", testPresenceRestartEmpty},
+		{"PresenceRestartWithData", testPresenceRestartWithData},
+		{"PresenceAway", testPresenceAway},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -96,8 +106,12 @@ func node(t *testing.T, c *Cluster) *pubsub.Hub {
 
 func nodeWith(t *testing.T, c *Cluster, o pubsub.Options) *pubsub.Hub {
 	t.Helper()
+	return hubOver(t, c.Node(), o)
+}
+
+func hubOver(t *testing.T, b pubsub.Broker, o pubsub.Options) *pubsub.Hub {
+	t.Helper()
 	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	b := c.Node()
 	hub := pubsub.NewHub(b, o)
 	t.Cleanup(func() {
 		hub.Close()

@@ -5,3 +5,6 @@ func ACLRules() []string { return aclRules }
 
 // SlotOf is slotOf.
 func SlotOf(channel string) int { return slotOf(channel) }
+
+// DecodeMembers is decodeMembers.
+var DecodeMembers = decodeMembers

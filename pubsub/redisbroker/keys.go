@@ -20,6 +20,13 @@ func (k keys) once(channel, key string) string { return k.prefix + ":{" + channe
 // live is the pub/sub channel that relays the channel, see relayed.
 func (k keys) live(channel string) string { return k.prefix + ":{" + channel + "}:live" }
 
+// presence is where the channel's presence is: the keys of hold.lua, which
+// says what is in them and when they expire.
+func (k keys) presence(channel string) []string {
+	base := k.prefix + ":{" + channel + "}:presence:"
+	return []string{base + "holders", base + "members", base + "order", base + "held"}
+}
+
 // probe is a pub/sub channel for a link's probes; n chooses its slot.
 func (k keys) probe(unique uint64, n int) string {
 	return fmt.Sprintf("%s:{%d}:probe:%016x", k.prefix, n, unique)

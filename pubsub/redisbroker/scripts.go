@@ -26,6 +26,10 @@ var (
 	announceLua string
 	//go:embed nodes.lua
 	nodesLua string
+	//go:embed hold.lua
+	holdLua string
+	//go:embed members.lua
+	membersLua string
 
 	publishScript = newScript(generationLua + publishLua)
 	readScript    = newScript(generationLua + readLua)
@@ -35,6 +39,8 @@ var (
 
 	announceScript = newScript(announceLua)
 	nodesScript    = newScript(nodesLua)
+	holdScript     = newScript(generationLua + holdLua)
+	membersScript  = newScript(generationLua + membersLua)
 )
 
 // script is a Lua script with its text, for servers that do not have it yet.

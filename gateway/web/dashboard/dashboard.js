@@ -1,5 +1,5 @@
 // The dashboard: what the nodes say, live, through Comet's own event stream.
-import { $, bytes, fine, make, number, plural, put, short, span } from './text.js';
+import { $, bytes, fine, make, number, plural, put, short, size, span } from './text.js';
 import { ask, askWith, signedIn, signOut, Stream } from './server.js';
 import { Charts, series } from './charts.js';
 import { Cluster, WINDOW } from './cluster.js';
@@ -93,14 +93,17 @@ const sum = (nodes, of) => nodes.reduce((n, r) => n + of(r), 0);
 function showTiles(nodes) {
   const ready = nodes.filter((r) => r.ready).length;
   put($('summary'), `${plural(nodes.length, 'node')} · ${ready === nodes.length ? 'all ready' : `${nodes.length - ready} not ready`}`);
-  put($('tile-streams'), number(sum(nodes, (r) => r.connections.streams)));
-  put($('tile-streams-note'), plural(sum(nodes, (r) => r.connections.total), 'connection'));
-  for (const [id, key] of [['deliveries', 'deliveries'], ['publishes', 'publishes']]) {
-    put($(`tile-${id}`), number(Math.round(sum(nodes, (r) => r[key].per_second))));
-    put($(`tile-${id}-note`), `${short(sum(nodes, (r) => r[key].total))} in all`);
+  put($('streams'), number(sum(nodes, (r) => r.connections.streams)));
+  const by = ['sse', 'ndjson', 'poll'].map((t) => [t, sum(nodes, (r) => r.connections.by?.[t] ?? 0)]).filter(([, n]) => n > 0);
+  put($('streams-note'), by.map(([t, n]) => `${number(n)} ${t}`).join(' · ') || plural(sum(nodes, (r) => r.connections.total), 'connection'));
+  const written = sum(nodes, (r) => r.bytes?.per_second ?? 0);
+  for (const key of ['deliveries', 'publishes']) {
+    const bytesToo = key === 'deliveries' && written > 0 ? ` · ${size(written)}/s` : '';
+    put($(key), number(Math.round(sum(nodes, (r) => r[key].per_second))));
+    put($(`${key}-note`), `${short(sum(nodes, (r) => r[key].total))} in all${bytesToo}`);
   }
   const relays = nodes.map((r) => r.relay_delay_ms).filter((ms) => ms != null);
-  put($('tile-relay'), relays.length ? fine(Math.max(...relays)) : '–');
+  put($('relay'), relays.length ? fine(Math.max(...relays)) : '–');
 }
 
 function showNodes(nodes) {

@@ -38,6 +38,11 @@ function receive(kind, value) {
   switch (kind) {
     case 'comet.ready': return state('connected', 'live');
     case 'comet.gap': return show(make('p', 'gap', `messages may be missing here (${value.reason})`));
+    case 'comet.join':
+    case 'comet.leave':
+      clearTimeout(looking);
+      looking = setTimeout(look, 300); // several come together
+      return show(message(value));
     case 'message': return show(message(value));
   }
 }

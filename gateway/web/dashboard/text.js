@@ -22,6 +22,9 @@ export const short = (x) => x == null ? '' : compact.format(x);
 /** Bytes as MiB or GiB. */
 export const bytes = (x) => !x ? '–' : x < 2 ** 30 ? `${whole.format(x / 2 ** 20)} MiB` : `${two.format(x / 2 ** 30)} GiB`;
 
+/** Any number of bytes, shortly. */
+export const size = (x) => x < 1024 ? `${whole.format(x)} B` : x < 2 ** 20 ? `${fine(x / 1024)} KiB` : `${fine(x / 2 ** 20)} MiB`;
+
 /** Milliseconds between two times as 45 s, 12 min, 3 h or 5 d. */
 export function span(ms) {
   const s = Math.max(0, ms / 1000);

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"comet/config"
+	"comet/gateway/wire"
+	"comet/pubsub"
+	"comet/pubsub/redistest"
+)
+
+const presenceTTL = 5 * time.Second
+
+// Three nodes, of which one is killed: its users leave within presence.ttl, which
+// the streams of both others hear once. Who leaves with a node that drains, and
+// comes to another one, never left.
+func TestPresenceOfProcesses(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	flags := guardedFlags(t, "--redis", redis.Addr(), "--presence-ttl", presenceTTL.String(),
+		"--channels", `[{match: chat/secret}, {match: "chat/**", presence: true}]`)
+	killed, first := startNode(t, flags...)
+	drained, second := startNode(t, flags...)
+	_, third := startNode(t, flags...)
+	stream := func(url, user string) *wire.Reader {
+		events, _ := openStream(t, url+"/v1/events?channel=chat/1&access_token="+tokenOf(t, user, -time.Minute))
+		return events
+	}
+	watcher := stream(third, "watcher")
+	wantTold(t, watcher, "+watcher")
+	stream(first, "alice")
+	wantTold(t, watcher, "+alice")
+	stream(second, "bob")
+	wantTold(t, watcher, "+bob")
+	stream(second, "carol")
+	wantTold(t, watcher, "+carol")
+	wantUsers(t, third, "alice", "bob", "carol", "watcher")
+	for channel, want := range map[string]int{"chat/secret": http.StatusNotFound, "news": http.StatusNotFound} {
+		if r := get(t, third+"/v1/channels/"+channel+"/presence?access_token="+tokenOf(t, "x", -time.Minute)); r.StatusCode != want {
+			t.Errorf("%s: %s, want %d", channel, r.Status, want)
+		}
+	}
+
+	other := stream(second, "other")
+	wantTold(t, other, "+other")
+	wantTold(t, watcher, "+other")
+	began := time.Now()
+	killed.signal(os.Kill)
+	wantTold(t, watcher, "-alice")
+	if took := time.Since(began); took > presenceTTL+time.Second { // a second for a busy machine
+		t.Errorf("told after %v, want %v", took, presenceTTL)
+	}
+	wantTold(t, other, "-alice")
+	wantUsers(t, third, "bob", "carol", "other", "watcher")
+
+	drained.wantLeave(syscall.SIGTERM)
+	stream(third, "bob")
+	stream(third, "other")
+	wantTold(t, watcher, "-carol")
+	wantUsers(t, third, "bob", "other", "watcher")
+	select {
+	case <-time.After(presenceTTL / 2): // in which more could be told, and must not
+	case <-t.Context().Done():
+	}
+	stream(third, "marker")
+	wantTold(t, watcher, "+marker")
+}
+
+// wantTold waits for the next event of a stream, a join or leave as "+alice" or
+// "-alice".
+func wantTold(t *testing.T, events *wire.Reader, want string) {
+	t.Helper()
+	e := nextEvent(t, events)
+	if e.Message == nil {
+		t.Fatalf("got %+v, want %s", e, want)
+	}
+	kind := map[byte]string{'+': pubsub.JoinType, '-': pubsub.LeaveType}[want[0]]
+	if data := string(e.Message.Data); e.Message.Type != kind || data != `{"user":"`+want[1:]+`"}` {
+		t.Fatalf("got %s %s, want %s", e.Message.Type, data, want)
+	}
+}
+
+func wantUsers(t *testing.T, url string, want ...string) {
+	t.Helper()
+	body := bodyOf(t, get(t, url+"/v1/channels/chat/1/presence?access_token="+tokenOf(t, "x", -time.Minute)))
+	p, err := wire.ParsePresence([]byte(body))
+	if err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	var users []string
+	for _, m := range p.Users {
+		users = append(users, m.User)
+	}
+	if got := strings.Join(users, " "); got != strings.Join(want, " ") || p.Count != len(want) {
+		t.Errorf("%d users %q, want %q", p.Count, got, want)
+	}
+}
+
+func TestPresenceRules(t *testing.T) {
+	t.Parallel()
+	has, err := presenceRules([]config.ChannelRule{{Match: "chat/secret"}, {Match: "chat/**", Presence: true}, {Match: "**"}, {Match: "news", Presence: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for channel, want := range map[string]bool{"chat": true, "chat/1/log": true, "chat/secret": false, "news": false, "comet.revocations": false} {
+		if has(channel) != want {
+			t.Errorf("%s: %t", channel, !want)
+		}
+	}
+	all, err := presenceRules([]config.ChannelRule{{Match: "**", Presence: true}})
+	if err != nil || all("comet.revocations") || !all("a") {
+		t.Errorf("a rule for all: %v", err)
+	}
+	if none, err := presenceRules([]config.ChannelRule{{Match: "**"}}); none != nil || err != nil {
+		t.Errorf("no presence: %v", err)
+	}
+	if _, err := presenceRules([]config.ChannelRule{{Match: ""}}); err == nil {
+		t.Error("an empty pattern is no error")
+	}
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"comet/gateway/loadtest"
+	"comet/gateway/nodes"
+)
+
+func deliveries(r *nodes.Report) int64 { return r.Deliveries.Total }
+func publishes(r *nodes.Report) int64  { return r.Publishes.Total }
+
+// What the nodes tell is what a load test counted at the other end: subscribers
+// exactly, by channel too, and deliveries and publishes in total.
+func TestViewAgreesWithBench(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []string{"sse", "poll"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			c := startCluster(t, 3)
+			file := filepath.Join(t.TempDir(), "result.json")
+			bench := start(t, "bench", "run", "--nodes", strings.Join(c.urls, ","), "--subscribers", "60", "--channels", "4",
+				"--transport", transport, "--settle", "6s", "--rate", "50", "--duration", "2s", "--json", file)
+			awaitReports(t, c.admins[0], "60 subscribers", func(all []nodes.Report) bool { return total(all, streams) == 60 })
+			for _, admin := range c.admins {
+				found := askJSON[nodes.Channels](t, admin+"/v1/channels")
+				sum := 0
+				for _, channel := range found.Channels {
+					sum += channel.Subscribers
+				}
+				if sum != 60 || len(found.Channels) != 4 || !found.Complete {
+					t.Errorf("%d subscribers in %+v", sum, found)
+				}
+			}
+			bench.wantExit(exitOK)
+			var r loadtest.Result
+			if err := json.Unmarshal([]byte(readFile(t, file)), &r); err != nil {
+				t.Fatal(err)
+			}
+			all := awaitReports(t, c.admins[1], "the subscribers' leaving", func(all []nodes.Report) bool {
+				return total(all, streams) == 0 && total(all, publishes) >= int64(r.Publish.Acknowledged)
+			})
+			if extra := total(all, publishes) - int64(r.Publish.Acknowledged); extra > 1 { // the load test tries it once
+				t.Errorf("the nodes published %d more than the load test", extra)
+			}
+			if got := total(all, deliveries); transport == "sse" && got != int64(r.Delivery.Received) {
+				t.Errorf("the nodes delivered %d, the load test received %d", got, r.Delivery.Received)
+			}
+			wantNumbers(t, all)
+		})
+	}
+}
+
+// wantNumbers checks what any node of a cluster knows of itself.
+func wantNumbers(t *testing.T, all []nodes.Report) {
+	t.Helper()
+	for _, r := range all {
+		if !r.Ready || r.Draining || r.URL == "" || r.Admin == "" || r.Version == "" || time.Since(r.Started) < 0 || r.Goroutines == 0 || r.Heap == 0 {
+			t.Errorf("a report is %+v", r)
+		}
+		if r.RelayDelayMS == nil || *r.RelayDelayMS <= 0 || r.ProbeAgeMS == nil || r.CPUPercent == nil || r.RSS == 0 {
+			t.Errorf("a report lacks something: %+v", r)
+		}
+	}
+}

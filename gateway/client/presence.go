@@ -1,0 +1,43 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"comet/gateway/wire"
+	"comet/pubsub"
+)
+
+// PresenceOptions choose a page of who is in a channel. The zero value is the
+// server's default page.
+type PresenceOptions struct {
+	After string // Next of the page before; empty: from the first
+	Limit int    // users, 1 to pubsub.MaxMembers; 0: the server's default
+}
+
+// Presence reads one page of who is in channel, and tries only once. Errors
+// are *ProblemError, those of the network, or wire.ErrMalformed.
+func (c *Client) Presence(ctx context.Context, channel string, o PresenceOptions) (*wire.Presence, error) {
+	if err := pubsub.ValidateChannel(channel); err != nil {
+		return nil, fmt.Errorf("presence: %w", err)
+	}
+	query := url.Values{}
+	if o.After != "" {
+		query.Set("after", o.After)
+	}
+	if o.Limit > 0 {
+		query.Set("limit", strconv.Itoa(o.Limit))
+	}
+	body, err := c.call(ctx, request{method: http.MethodGet, target: channelPath(channel) + "/presence?" + query.Encode()}, http.StatusOK)
+	var page *wire.Presence
+	if err == nil {
+		page, err = wire.ParsePresence(body)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("presence in %q: %w", channel, err)
+	}
+	return page, nil
+}

@@ -1,0 +1,236 @@
+package pubsub
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// PresenceOptions of a Presence. The zero value of each field but Has means its
+// default.
+type PresenceOptions struct {
+	Has     func(channel string) bool // which channels have presence; asked by many at once
+	TTL     time.Duration             // within which the members of a node that died have left; default 30s
+	Grace   time.Duration             // how long a user may be without a connection and has not left; default 5s
+	Members int                       // kept a channel, who comes beyond is not there; default 100,000
+	Timeout time.Duration             // of one call of the broker; default 3s
+	Logger  *slog.Logger              // default: none
+}
+
+func (o PresenceOptions) withDefaults() PresenceOptions {
+	set := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	set(&o.TTL, 30*time.Second)
+	set(&o.Grace, 5*time.Second)
+	set(&o.Timeout, 3*time.Second)
+	if o.Members == 0 {
+		o.Members = 100_000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// A node renews its leases every fifth of the TTL, and may miss two of that
+// before a lease is over; another node finds that in the fifth after it.
+func (o *PresenceOptions) interval() time.Duration { return o.TTL / 5 }
+func (o *PresenceOptions) lease() time.Duration    { return o.TTL * 3 / 5 }
+
+// settling is how long the broker must have answered before a node believes
+// that a lease is over: all that are alive have renewed theirs by then.
+func (o *PresenceOptions) settling() time.Duration { return 2 * o.interval() }
+
+// Presence is one node's side of who is in which channel. What connections do
+// is only noted; one goroutine tells the broker of it, and goes on trying
+// whatever happens to that. Its methods may be called concurrently.
+type Presence struct {
+	broker  Broker
+	options PresenceOptions
+	kick    chan struct{} // holds a token while the loop may have something to do
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+
+	mu     sync.Mutex // guards all below, and all rooms
+	closed bool
+	rooms  map[string]*room
+	due    []*room     // that have something to tell the broker, each once
+	left   []departure // of the last Grace, oldest first
+}
+
+// departure is that a user's last connection in a channel ended.
+type departure struct {
+	user *occupant
+	at   time.Time
+}
+
+// Stay is one connection of a user in a channel. The zero value is none.
+type Stay struct{ user *occupant }
+
+// NewPresence starts the presence of a node over b, which it does not close.
+// Close the presence first.
+func NewPresence(b Broker, o PresenceOptions) *Presence {
+	ctx, stop := context.WithCancel(context.Background())
+	p := &Presence{
+		broker: b, options: o.withDefaults(), stop: stop,
+		kick: make(chan struct{}, 1), rooms: make(map[string]*room),
+	}
+	p.done.Go(func() { p.run(ctx) })
+	return p
+}
+
+// Has reports whether the channel has presence.
+func (p *Presence) Has(channel string) bool { return p.options.Has(channel) }
+
+// Enter notes a connection of user in the channel; info is about the user, and
+// counts until they left. It never waits. ok is false if the channel has no
+// presence; else the stay must be ended with Leave, once.
+func (p *Presence) Enter(channel, user string, info json.RawMessage) (s Stay, ok bool) {
+	if !p.options.Has(channel) {
+		return Stay{}, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.room(channel)
+	u := r.users[user]
+	if u == nil {
+		u = &occupant{room: r, user: user, info: info}
+		r.users[user] = u
+		p.change(u)
+	}
+	u.connections++
+	if u.going {
+		u.going = false
+		p.change(u)
+	}
+	return Stay{u}, true
+}
+
+// Leave ends a stay. The user has left when they had none for Grace. It never
+// waits.
+func (p *Presence) Leave(s Stay) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.user.connections--; s.user.connections > 0 || p.closed {
+		return
+	}
+	s.user.left = time.Now()
+	p.left = append(p.left, departure{s.user, s.user.left})
+	if len(p.left) == 1 {
+		p.wake()
+	}
+}
+
+// Opened and Closed are to be told of what the hub's Options.Opened and Closed
+// are: a node sees to the end of others' leases where it has subscribers.
+func (p *Presence) Opened(channel string) {
+	if !p.options.Has(channel) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.room(channel).open = true
+}
+
+// Closed is Opened's counterpart.
+func (p *Presence) Closed(channel string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.rooms[channel]; r != nil {
+		r.open = false
+		p.tidy(r)
+	}
+}
+
+// Members is a page of who is in the channel, over all nodes: at most limit, 1
+// to MaxMembers, of those behind the user after; "": from the first. The error
+// is an *InvalidError for a bad channel, or the broker's.
+func (p *Presence) Members(ctx context.Context, channel, after string, limit int) (MemberPage, error) {
+	if err := ValidateChannel(channel); err != nil {
+		return MemberPage{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
+	defer cancel()
+	return p.broker.Members(ctx, channel, after, limit)
+}
+
+// Close stops. Who is here has left after Grace, unless they come to another
+// node before. It may be called more than once.
+func (p *Presence) Close() {
+	p.stop()
+	p.done.Wait()
+	p.mu.Lock()
+	first := !p.closed
+	p.closed = true
+	p.mu.Unlock()
+	if first {
+		p.part()
+	}
+}
+
+// room finds or makes a room; p.mu must be held.
+func (p *Presence) room(channel string) *room {
+	r := p.rooms[channel]
+	if r == nil {
+		r = &room{channel: channel, holder: newHolder(), settled: time.Now(), users: make(map[string]*occupant)}
+		p.rooms[channel] = r
+	}
+	return r
+}
+
+// tidy forgets a room that nobody is in and nobody listens to.
+func (p *Presence) tidy(r *room) {
+	if !r.open && len(r.users) == 0 && p.rooms[r.channel] == r {
+		delete(p.rooms, r.channel)
+	}
+}
+
+// change notes that the broker may have to be told of u.
+func (p *Presence) change(u *occupant) {
+	u.room.change(u)
+	p.queue(u.room)
+	p.wake()
+}
+
+func (p *Presence) queue(r *room) {
+	if !r.queued {
+		r.queued = true
+		p.due = append(p.due, r)
+	}
+}
+
+func (p *Presence) wake() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// part tells the broker that this node goes.
+func (p *Presence) part() {
+	var last []Holding
+	p.mu.Lock()
+	for _, r := range p.rooms {
+		if r.version > 0 {
+			last = append(last, r.lastHolding(&p.options))
+		}
+	}
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), p.options.Timeout)
+	defer cancel()
+	for len(last) > 0 {
+		some := last[:min(len(last), MaxMembers)]
+		last = last[len(some):]
+		for _, answer := range p.broker.Hold(ctx, some) {
+			if answer.Err != nil { // the leases end by themselves
+				p.options.Logger.Warn("cannot tell the broker that this node goes; who was here has left later", "error", answer.Err)
+				return
+			}
+		}
+	}
+}

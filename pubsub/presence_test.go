@@ -1,0 +1,287 @@
+package pubsub_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"comet/pubsub"
+	"comet/pubsub/membroker"
+)
+
+// told notes who joins and leaves, as "+alice" and "-alice".
+type told struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (t *told) Subscribed(string)         {}
+func (t *told) Lost(time.Time, ...string) {}
+
+func (t *told) Received(m *pubsub.Message) {
+	var member pubsub.Member
+	if err := json.Unmarshal(m.Data, &member); err != nil {
+		panic(err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all = append(t.all, map[string]string{pubsub.JoinType: "+", pubsub.LeaveType: "-"}[m.Type]+member.User)
+}
+
+// take is what was told since it was last called.
+func (t *told) take() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := strings.Join(t.all, " ")
+	t.all = nil
+	return all
+}
+
+// stage is nodes in the time of a bubble, over one cluster in memory.
+type stage struct {
+	t       *testing.T
+	cluster *membroker.Cluster
+	told    told
+}
+
+func newStage(t *testing.T) *stage {
+	s := &stage{t: t, cluster: membroker.New(membroker.Options{Size: 10, TTL: time.Hour, KeyWindow: time.Minute})}
+	listener := s.cluster.Node()
+	listener.Subscribe("c")
+	var relay sync.WaitGroup
+	relay.Go(func() { _ = listener.Relay(t.Context(), &s.told) })
+	t.Cleanup(func() {
+		_ = listener.Close()
+		relay.Wait()
+	})
+	synctest.Wait() // until it listens
+	return s
+}
+
+// node is a presence over a broker that wrap may make worse. The test closes it.
+func (s *stage) node(wrap func(pubsub.Broker) pubsub.Broker) *pubsub.Presence {
+	p := pubsub.NewPresence(wrap(s.cluster.Node()), pubsub.PresenceOptions{Has: func(string) bool { return true }})
+	p.Opened("c")
+	return p
+}
+
+func plain(b pubsub.Broker) pubsub.Broker { return b }
+
+func (s *stage) enter(p *pubsub.Presence, user string) pubsub.Stay {
+	stay, ok := p.Enter("c", user, nil)
+	if !ok {
+		s.t.Fatal("no presence")
+	}
+	return stay
+}
+
+// want waits for some time and compares what was told in it.
+func (s *stage) want(after time.Duration, told string) {
+	s.t.Helper()
+	time.Sleep(after) // of the bubble
+	synctest.Wait()
+	if got := s.told.take(); got != told {
+		s.t.Errorf("told %q, want %q", got, told)
+	}
+}
+
+func (s *stage) members(p *pubsub.Presence) (users []string) {
+	s.t.Helper()
+	page, err := p.Members(s.t.Context(), "c", "", pubsub.MaxMembers)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, m := range page.Members {
+		users = append(users, m.User)
+	}
+	return users
+}
+
+// A join is told at once, a leave after the grace, and what is shorter never.
+func TestPresenceGrace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		p := s.node(plain)
+		defer p.Close()
+		stay := s.enter(p, "alice")
+		s.want(0, "+alice")
+		for range 10 {
+			p.Leave(stay)
+			s.want(4*time.Second, "")
+			stay = s.enter(p, "alice")
+		}
+		tab := s.enter(p, "alice")
+		p.Leave(stay)
+		s.want(time.Minute, "")
+		p.Leave(tab)
+		s.want(4900*time.Millisecond, "")
+		s.want(200*time.Millisecond, "-alice")
+		s.enter(p, "alice")
+		s.want(0, "+alice")
+	})
+}
+
+// cut is a broker that can be out of reach for the presence.
+type cut struct {
+	pubsub.Broker
+	mu    sync.Mutex
+	off   bool
+	calls []int // how many holdings each had
+}
+
+func (b *cut) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.Held {
+	b.mu.Lock()
+	b.calls = append(b.calls, len(holdings))
+	off := b.off
+	b.mu.Unlock()
+	if off {
+		return fail(holdings)
+	}
+	return b.Broker.Hold(ctx, holdings)
+}
+
+func fail(holdings []pubsub.Holding) []pubsub.Held {
+	answers := make([]pubsub.Held, len(holdings))
+	for i := range answers {
+		answers[i].Err = pubsub.ErrUnavailable
+	}
+	return answers
+}
+
+func (b *cut) set(off bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.off = off
+}
+
+func (b *cut) take() (calls []int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	calls, b.calls = b.calls, nil
+	return calls
+}
+
+// A node that dies has lost its members within the TTL; when it is back, so
+// are they.
+func TestPresenceTTL(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		a := &cut{}
+		first := s.node(func(b pubsub.Broker) pubsub.Broker { a.Broker = b; return a })
+		second := s.node(plain)
+		defer first.Close()
+		defer second.Close()
+		s.enter(first, "alice")
+		s.enter(second, "bob")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		s.told.take()
+		a.set(true)
+		s.want(11*time.Second, "") // a lease of 18 s, 6 s old at most
+		s.want(19*time.Second, "-alice")
+		if got := s.members(second); !slices.Equal(got, []string{"bob"}) {
+			t.Errorf("there are %q", got)
+		}
+		a.set(false)
+		s.want(8*time.Second, "+alice")
+	})
+}
+
+// Whoever cannot reach the broker believes nobody's end when it is back.
+func TestPresenceBrokerAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		brokers := [2]cut{}
+		var nodes []*pubsub.Presence
+		for i := range brokers {
+			nodes = append(nodes, s.node(func(b pubsub.Broker) pubsub.Broker { brokers[i].Broker = b; return &brokers[i] }))
+			defer nodes[i].Close()
+			s.enter(nodes[i], fmt.Sprint("user-", i))
+			time.Sleep(3 * time.Second) // their leases end apart
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		s.told.take()
+		for seconds := range 60 {
+			away := time.Duration(seconds) * time.Second / 2
+			for i := range brokers {
+				brokers[i].set(true)
+			}
+			s.want(away, "")
+			for i := range brokers {
+				brokers[i].set(false)
+			}
+			s.want(time.Minute, "")
+			if got := s.members(nodes[0]); !slices.Equal(got, []string{"user-0", "user-1"}) {
+				t.Errorf("behind %v there are %q", away, got)
+			}
+		}
+	})
+}
+
+// What happened while the broker was away, and lost everything, is told.
+func TestPresenceNewsAfterLoss(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		b := &cut{}
+		p := s.node(func(inner pubsub.Broker) pubsub.Broker { b.Broker = inner; return b })
+		defer p.Close()
+		s.enter(p, "bob")
+		stay := s.enter(p, "alice")
+		s.want(time.Second, "+bob +alice")
+		p.Leave(stay)
+		s.want(time.Minute, "-alice")
+		b.set(true)
+		time.Sleep(time.Hour)
+		s.enter(p, "alice")
+		s.enter(p, "carol")
+		b.set(false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := strings.Fields(s.told.take()); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"+alice", "+carol"}) {
+			t.Errorf("told %q", got)
+		}
+		if got := s.members(p); !slices.Equal(got, []string{"alice", "bob", "carol"}) {
+			t.Errorf("there are %q", got)
+		}
+	})
+}
+
+// What a node tells the broker while nothing happens is bounded by channels,
+// not by members: one small holding each, a thousand in a call.
+func TestPresenceCost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		b := &cut{}
+		p := s.node(func(inner pubsub.Broker) pubsub.Broker { b.Broker = inner; return b })
+		defer p.Close()
+		const members, channels = 20_000, 2500
+		for i := range members {
+			s.enter(p, fmt.Sprint("user-", i))
+		}
+		for i := range channels {
+			p.Enter(fmt.Sprint("channel-", i), "alice", nil)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if calls := b.take(); len(calls) < 22 || len(calls) > 25 {
+			t.Errorf("%d calls for %d members", len(calls), members+channels)
+		}
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		if calls := b.take(); len(calls) != 3 || calls[0]+calls[1]+calls[2] != channels+1 || slices.Max(calls) > 1000 {
+			t.Errorf("calls of %v holdings for %d channels", calls, channels+1)
+		}
+	})
+}

@@ -1,0 +1,146 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// Pauses between two tries while the broker does not answer.
+const (
+	minHoldPause = 100 * time.Millisecond
+	maxHoldPause = 2 * time.Second
+)
+
+// run tells the broker what changes, and renews the leases, until ctx ends.
+func (p *Presence) run(ctx context.Context) {
+	renew := time.NewTicker(p.options.interval())
+	defer renew.Stop()
+	wake := time.NewTimer(0) // for departures, and to try again
+	defer wake.Stop()
+	pause := time.Duration(0) // not 0: the broker does not answer
+	for {
+		select {
+		case <-p.kick:
+			if pause > 0 {
+				continue // it will be told with the rest
+			}
+		case <-renew.C:
+			p.queueAll()
+		case <-wake.C:
+		case <-ctx.Done():
+			return
+		}
+		next := p.depart(time.Now())
+		if p.tellAll(ctx) {
+			pause = 0
+		} else {
+			pause = min(max(2*pause, minHoldPause), maxHoldPause)
+			next = pause/2 + rand.N(pause/2)
+		}
+		if next > 0 {
+			wake.Reset(next)
+		}
+	}
+}
+
+// queueAll has every room tell the broker something.
+func (p *Presence) queueAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.rooms {
+		p.queue(r)
+	}
+}
+
+// depart has everybody leave who has been without a connection for Grace, and
+// returns when the next one may have been; 0: nobody.
+func (p *Presence) depart(now time.Time) (next time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.left) > 0 {
+		first := p.left[0]
+		if wait := p.options.Grace - now.Sub(first.at); wait > 0 {
+			return wait
+		}
+		p.left = p.left[1:]
+		if u := first.user; u.connections == 0 && u.left.Equal(first.at) && !u.going {
+			u.going = true
+			u.room.change(u)
+			p.queue(u.room)
+		}
+	}
+	p.left = nil // and its array
+	return 0
+}
+
+// tellAll tells the broker everything, in calls of at most MaxMembers changes
+// and rooms. It reports whether the broker answered all; what it did not is to
+// be told again.
+func (p *Presence) tellAll(ctx context.Context) (ok bool) {
+	for ctx.Err() == nil {
+		batch := p.take()
+		if len(batch) == 0 {
+			return true
+		}
+		holdings := make([]Holding, len(batch))
+		for i := range batch {
+			holdings[i] = batch[i].holding
+		}
+		answers := p.hold(ctx, holdings)
+		if err := p.settle(batch, answers); err != nil {
+			if !errors.Is(err, context.Canceled) {
+				p.options.Logger.Debug("presence cannot be told to the broker, will try again", "error", err)
+			}
+			return false
+		}
+	}
+	return true
+}
+
+func (p *Presence) hold(ctx context.Context, holdings []Holding) []Held {
+	ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
+	defer cancel()
+	return p.broker.Hold(ctx, holdings)
+}
+
+// take takes what is to be told next.
+func (p *Presence) take() (batch []sent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for budget := MaxMembers; len(p.due) > 0 && budget > 0; {
+		r := p.due[0]
+		s := r.holding(budget, &p.options, now)
+		batch = append(batch, s)
+		budget -= max(1, s.size())
+		// A room is told of in one call at a time, so what is left of it waits for
+		// the answer.
+		p.due = p.due[1:]
+		r.queued = false
+	}
+	if len(p.due) == 0 {
+		p.due = nil // and its array
+	}
+	return batch
+}
+
+// settle takes in the answers. The error is one of them.
+func (p *Presence) settle(batch []sent, answers []Held) (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for i := range batch {
+		s, answer := &batch[i], &answers[i]
+		again := s.room.answered(s, answer, now)
+		if answer.Err != nil {
+			err = answer.Err
+		}
+		if again || answer.Err != nil {
+			p.queue(s.room)
+		}
+		p.tidy(s.room)
+	}
+	return err
+}

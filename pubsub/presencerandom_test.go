@@ -1,0 +1,114 @@
+package pubsub_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"comet/pubsub"
+)
+
+// unsteady is a broker that may fail before or after it has done something.
+type unsteady struct {
+	pubsub.Broker
+	random *rand.Rand
+	steady *atomic.Bool
+}
+
+func (b *unsteady) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.Held {
+	if b.steady.Load() {
+		return b.Broker.Hold(ctx, holdings)
+	}
+	time.Sleep(time.Duration(b.random.IntN(2000)) * time.Millisecond)
+	switch b.random.IntN(4) {
+	case 0:
+		return fail(holdings)
+	case 1:
+		b.Broker.Hold(ctx, holdings)
+		return fail(holdings)
+	}
+	return b.Broker.Hold(ctx, holdings)
+}
+
+// Users come and go at three nodes whose broker fails now and then, before or
+// after it did what it was told, and one of which dies. What is told is a join
+// and a leave of each in turn, and in the end it is what is.
+func TestPresenceRandom(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(60) {
+		synctest.Test(t, func(t *testing.T) { testPresenceRandom(t, seed) })
+		if t.Failed() {
+			t.Fatalf("with seed %d", seed)
+		}
+	}
+}
+
+func testPresenceRandom(t *testing.T, seed uint64) {
+	s := newStage(t)
+	random := rand.New(rand.NewPCG(seed, 0))
+	var steady atomic.Bool
+	dead := &cut{}
+	nodes := make([]*pubsub.Presence, 3)
+	for i := range nodes {
+		nodes[i] = s.node(func(b pubsub.Broker) pubsub.Broker {
+			u := &unsteady{b, rand.New(rand.NewPCG(seed, uint64(i)+1)), &steady}
+			if i == 2 {
+				dead.Broker = u
+				return dead
+			}
+			return u
+		})
+		defer nodes[i].Close()
+	}
+	type connection struct {
+		node int
+		user string
+		stay pubsub.Stay
+	}
+	var open []connection
+	for range 300 {
+		time.Sleep(time.Duration(random.IntN(1000)) * time.Millisecond)
+		if i := random.IntN(15); i < len(open) {
+			nodes[open[i].node].Leave(open[i].stay)
+			open = slices.Delete(open, i, i+1)
+			continue
+		}
+		c := connection{node: random.IntN(3), user: fmt.Sprint("user-", random.IntN(6))}
+		c.stay = s.enter(nodes[c.node], c.user)
+		open = append(open, c)
+	}
+	dead.set(true)
+	time.Sleep(3 * time.Second)
+	synctest.Wait()
+	steady.Store(true)
+	time.Sleep(2 * time.Minute)
+	synctest.Wait()
+
+	there := make(map[string]bool)
+	for word := range strings.FieldsSeq(s.told.take()) {
+		if joins, user := word[0] == '+', word[1:]; there[user] == joins {
+			t.Errorf("%s, who was so already", word)
+		} else if joins {
+			there[user] = true
+		} else {
+			delete(there, user)
+		}
+	}
+	want := make(map[string]bool)
+	for _, c := range open {
+		if c.node != 2 {
+			want[c.user] = true
+		}
+	}
+	users := slices.Sorted(maps.Keys(want))
+	if got := s.members(nodes[0]); !slices.Equal(got, users) || !maps.Equal(there, want) {
+		t.Errorf("there are %q, told of %q, want %q", got, slices.Sorted(maps.Keys(there)), users)
+	}
+}

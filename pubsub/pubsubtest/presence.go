@@ -1,0 +1,270 @@
+package pubsubtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"comet/pubsub"
+)
+
+// Times of presence that a busy machine can keep.
+const (
+	presenceTTL   = 5 * time.Second
+	presenceGrace = 200 * time.Millisecond
+)
+
+// place is one node with presence in all channels.
+type place struct {
+	t        *testing.T
+	hub      *pubsub.Hub
+	presence *pubsub.Presence
+	broker   *mutable
+}
+
+// mutable is a broker whose node can be dead for the others: it tells nothing
+// of its presence.
+type mutable struct {
+	pubsub.Broker
+	dead atomic.Bool
+}
+
+var errDead = errors.New("the test has killed this node")
+
+func (b *mutable) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.Held {
+	if !b.dead.Load() {
+		return b.Broker.Hold(ctx, holdings)
+	}
+	answers := make([]pubsub.Held, len(holdings))
+	for i := range answers {
+		answers[i].Err = errDead
+	}
+	return answers
+}
+
+// join joins a node, which the test may close before its end.
+func join(t *testing.T, c *Cluster, o pubsub.PresenceOptions) *place {
+	t.Helper()
+	p := &place{t: t, broker: &mutable{Broker: c.Node()}}
+	o.Has = func(string) bool { return true }
+	o.TTL, o.Grace = presenceTTL, presenceGrace
+	p.presence = pubsub.NewPresence(p.broker, o)
+	p.hub = hubOver(t, p.broker, pubsub.Options{Opened: p.presence.Opened, Closed: p.presence.Closed})
+	t.Cleanup(p.presence.Close) // before the hub's
+	return p
+}
+
+func (p *place) enter(user string) pubsub.Stay {
+	p.t.Helper()
+	info, err := json.Marshal(map[string]string{"name": user})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	s, ok := p.presence.Enter("c", user, info)
+	if !ok {
+		p.t.Fatal("the channel has no presence")
+	}
+	return s
+}
+
+// members is everybody, read in pages of a size.
+func (p *place) members(size int) (all []pubsub.Member) {
+	p.t.Helper()
+	for after := ""; ; {
+		page, err := p.presence.Members(p.t.Context(), "c", after, size)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		all = append(all, page.Members...)
+		if len(page.Members) > size {
+			p.t.Fatalf("a page of %d members, want %d at most", len(page.Members), size)
+		}
+		if !page.More {
+			if page.Count != len(all) {
+				p.t.Fatalf("%d members counted and %d read", page.Count, len(all))
+			}
+			return all
+		}
+		after = page.Members[len(page.Members)-1].User
+	}
+}
+
+// await waits until these are there, and no others.
+func (p *place) await(users ...string) {
+	p.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for {
+		page, err := p.presence.Members(p.t.Context(), "c", "", pubsub.MaxMembers)
+		if err == nil && slices.Equal(usersOf(page.Members), users) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			p.t.Fatalf("waited %v for %q; there are %q, %v", patience, users, usersOf(page.Members), err)
+		}
+	}
+}
+
+func usersOf(members []pubsub.Member) []string {
+	users := make([]string, len(members))
+	for i := range members {
+		users[i] = members[i].User
+	}
+	return users
+}
+
+// told is what joins and leaves a reader had, as "+alice -alice".
+func told(items []pubsub.Item) string {
+	var all []string
+	for _, it := range items {
+		if it.Message == nil || !strings.HasPrefix(it.Message.Type, pubsub.ControlPrefix) {
+			continue
+		}
+		var m pubsub.Member
+		sign := map[string]string{pubsub.JoinType: "+", pubsub.LeaveType: "-"}[it.Message.Type]
+		if err := json.Unmarshal(it.Message.Data, &m); err != nil || !it.Message.Ephemeral() || sign == "" {
+			return fmt.Sprintf("%s %s: %v", it.Message.Type, it.Message.Data, err)
+		}
+		if string(m.Info) != fmt.Sprintf(`{"name":%q}`, m.User) {
+			return fmt.Sprintf("%s has the info %s", m.User, m.Info)
+		}
+		all = append(all, sign+m.User)
+	}
+	return strings.Join(all, " ")
+}
+
+// awaitTold waits until that was told, in that order, and nothing else.
+func (r *reader) awaitTold(want string) {
+	r.t.Helper()
+	items := r.until(want, func(items []pubsub.Item) bool { return len(told(items)) >= len(want) })
+	if got := told(items); got != want {
+		r.t.Fatalf("told %q, want %q", got, want)
+	}
+}
+
+// pass returns when a time has passed in which something could have happened
+// that must not.
+func pass(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+	}
+}
+
+// A user with connections to several nodes is there once.
+func testPresenceOnce(t *testing.T, newCluster New) {
+	c := newCluster(t, small)
+	a, b := join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{})
+	readers := []*reader{read(t, a.hub, "c", pubsub.From{}), read(t, b.hub, "c", pubsub.From{})}
+	began := time.Now().Add(-time.Minute)
+	first, second := a.enter("alice"), a.enter("alice")
+	a.await("alice")
+	third := b.enter("alice")
+	bob := b.enter("bob")
+	b.await("alice", "bob")
+	members := a.members(1)
+	if since := members[0].Since; since.Before(began) || since.After(time.Now().Add(time.Minute)) || string(members[1].Info) != `{"name":"bob"}` {
+		t.Errorf("members %+v", members)
+	}
+	a.presence.Leave(first)
+	a.presence.Leave(second)
+	b.presence.Leave(bob)
+	pass(t, 2*presenceGrace)
+	a.await("alice")
+	for _, r := range readers {
+		r.awaitTold("+alice +bob -bob")
+	}
+	b.presence.Leave(third)
+	b.await()
+	for _, r := range readers {
+		r.awaitTold("+alice +bob -bob -alice")
+	}
+}
+
+// Who comes back within the grace, to whatever node, was never away.
+func testPresenceGrace(t *testing.T, newCluster New) {
+	c := newCluster(t, small)
+	a, b := join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{})
+	r := read(t, b.hub, "c", pubsub.From{})
+	stay := a.enter("alice")
+	a.await("alice")
+	for range 20 {
+		a.presence.Leave(stay)
+		stay = a.enter("alice")
+	}
+	a.presence.Leave(stay)
+	moved := b.enter("alice")
+	marker := b.enter("marker")
+	pass(t, 2*presenceGrace)
+	b.presence.Leave(marker)
+	b.await("alice")
+	r.awaitTold("+alice +marker -marker")
+	b.presence.Leave(moved)
+	b.await()
+	r.awaitTold("+alice +marker -marker -alice")
+}
+
+// Many members come in pages, each once, in order.
+func testPresencePages(t *testing.T, newCluster New) {
+	c := newCluster(t, small)
+	a, b := join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{})
+	const total = 2500
+	var want []string
+	for i := range total {
+		user := fmt.Sprintf("user %04d é", i)
+		want = append(want, user)
+		[]*place{a, b}[i%2].enter(user)
+	}
+	b.awaitCount(total)
+	for _, size := range []int{1000, 700} {
+		if got := usersOf(a.members(size)); !slices.Equal(got, want) {
+			t.Errorf("in pages of %d: %d members from %q to %q", size, len(got), got[0], got[len(got)-1])
+		}
+	}
+}
+
+func (p *place) awaitCount(n int) {
+	p.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for {
+		page, err := p.presence.Members(p.t.Context(), "c", "", 1)
+		if err == nil && page.Count == n {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			p.t.Fatalf("waited %v for %d members; there are %d, %v", patience, n, page.Count, err)
+		}
+	}
+}
+
+// A channel keeps so many members, and room is given to who comes next.
+func testPresenceBounded(t *testing.T, newCluster New) {
+	c := newCluster(t, small)
+	a := join(t, c, pubsub.PresenceOptions{Members: 2})
+	r := read(t, a.hub, "c", pubsub.From{})
+	alice := a.enter("alice")
+	a.await("alice")
+	a.enter("bob")
+	a.await("alice", "bob")
+	carol := a.enter("carol")
+	a.presence.Leave(alice)
+	a.await("bob")
+	a.presence.Leave(carol)
+	a.enter("dave")
+	a.await("bob", "dave")
+	r.awaitTold("+alice +bob -alice +dave")
+}

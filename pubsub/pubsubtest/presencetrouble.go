@@ -1,0 +1,101 @@
+package pubsubtest
+
+import (
+	"testing"
+	"time"
+
+	"comet/pubsub"
+)
+
+// The members of a node that dies leave, once, though two others see it. Those
+// who came to another node meanwhile stay.
+func testPresenceNodeDies(t *testing.T, newCluster New) {
+	c := newCluster(t, small)
+	a, b, third := join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{})
+	r := read(t, b.hub, "c", pubsub.From{})
+	read(t, third.hub, "c", pubsub.From{})
+	a.enter("alice")
+	a.await("alice")
+	a.enter("bob")
+	a.await("alice", "bob")
+	b.enter("bob")
+	pass(t, presenceTTL/2) // time to renew
+	r.awaitTold("+alice +bob")
+	killed := time.Now()
+	a.broker.dead.Store(true)
+	b.await("bob")
+	if took := time.Since(killed); took > 2*presenceTTL { // twice, for a busy machine
+		t.Errorf("gone after %v, want %v", took, presenceTTL)
+	}
+	pass(t, presenceTTL/2)
+	r.awaitTold("+alice +bob -alice")
+	// It was not dead, only cut off: its members are back, and that is told.
+	a.broker.dead.Store(false)
+	b.await("alice", "bob")
+	r.awaitTold("+alice +bob -alice +alice")
+}
+
+// A node that closes gives its members the grace to come to another one.
+func testPresenceNodeCloses(t *testing.T, newCluster New) {
+	c := newCluster(t, small)
+	a, b := join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{})
+	r := read(t, b.hub, "c", pubsub.From{})
+	a.enter("alice")
+	a.await("alice")
+	a.enter("bob")
+	a.await("alice", "bob")
+	a.presence.Close()
+	b.enter("alice")
+	b.await("alice")
+	r.awaitTold("+alice +bob -bob")
+}
+
+// The broker loses everything: the members are back soon, and nobody is told
+// what they know.
+func testPresenceRestartEmpty(t *testing.T, newCluster New) {
+	c := newCluster(t, alone)
+	need(t, c.Restart != nil, "restart")
+	testPresenceSurvives(t, c, func() { c.Restart(true) })
+}
+
+func testPresenceWiped(t *testing.T, newCluster New) {
+	c := newCluster(t, alone)
+	need(t, c.Wipe != nil, "wipe")
+	testPresenceSurvives(t, c, c.Wipe)
+}
+
+func testPresenceRestartWithData(t *testing.T, newCluster New) {
+	c := newCluster(t, alone)
+	need(t, c.Restart != nil, "restart")
+	testPresenceSurvives(t, c, func() { c.Restart(false) })
+}
+
+// Away for longer than any lease.
+func testPresenceAway(t *testing.T, newCluster New) {
+	c := newCluster(t, alone)
+	need(t, c.Stop != nil, "stop")
+	testPresenceSurvives(t, c, func() {
+		c.Stop()
+		pass(t, presenceTTL)
+		c.Start()
+	})
+}
+
+func testPresenceSurvives(t *testing.T, c *Cluster, trouble func()) {
+	a, b := join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{})
+	r := read(t, b.hub, "c", pubsub.From{})
+	alice := a.enter("alice")
+	a.await("alice")
+	b.enter("bob")
+	b.await("alice", "bob")
+	r.awaitTold("+alice +bob")
+	trouble()
+	b.await("alice", "bob")
+	persist(t, b.hub, "c", number(1))
+	r.message(number(1))
+	pass(t, presenceTTL)
+	a.await("alice", "bob")
+	a.presence.Leave(alice)
+	b.await("bob")
+	r.awaitTold("+alice +bob -alice")
+}

@@ -1,0 +1,156 @@
+package redisbroker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"comet/pubsub"
+)
+
+// Hold implements pubsub.Broker; all holdings go in one pipeline a primary.
+func (b *Broker) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.Held {
+	answers := make([]pubsub.Held, len(holdings))
+	ctx, end, err := b.begin(ctx)
+	if err != nil {
+		for i := range answers {
+			answers[i].Err = err
+		}
+		return answers
+	}
+	defer end()
+	b.eachPrimary(ctx, len(holdings), func(i int) string { return holdings[i].Channel },
+		func(i int, err error) { answers[i].Err = publishError(err) },
+		func(p *primary, at []int) { b.holdGroup(ctx, p, holdings, at, answers) })
+	return answers
+}
+
+// redirects is how many calls at a time follow a slot that moves.
+const redirects = 16
+
+// holdGroup sends the holdings at the given indices, whose channels p has.
+func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Holding, at []int, answers []pubsub.Held) {
+	cmds := b.holdAll(ctx, p, holdings, at)
+	if notLoaded(cmds[0].Err()) { // then the others did nothing either
+		if err := holdScript.Load(ctx, p.client).Err(); err == nil {
+			cmds = b.holdAll(ctx, p, holdings, at)
+		}
+	}
+	var moving errgroup.Group
+	moving.SetLimit(redirects)
+	for n, cmd := range cmds {
+		i := at[n]
+		if kind, _ := redirected(cmd.Err()); kind == none {
+			answers[i] = held(cmd)
+			continue
+		}
+		moving.Go(func() error {
+			keys, args := b.holdArgs(&holdings[i])
+			cmd, _ := b.callScript(ctx, holdScript, keys, args)
+			answers[i] = held(cmd)
+			return nil
+		})
+	}
+	_ = moving.Wait() // each answer has its own error
+}
+
+func (b *Broker) holdAll(ctx context.Context, p *primary, holdings []pubsub.Holding, at []int) []*redis.Cmd {
+	pipe := p.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(at))
+	for n, i := range at {
+		keys, args := b.holdArgs(&holdings[i])
+		cmds[n] = pipe.EvalSha(ctx, holdScript.Hash(), keys, args...)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	return cmds
+}
+
+// holdArgs are hold.lua's KEYS and ARGV.
+func (b *Broker) holdArgs(h *pubsub.Holding) (keys []string, args []any) {
+	args = append(make([]any, 0, 10+3*len(h.Enter)+len(h.Leave)),
+		b.verb(), b.keys.live(h.Channel), string(h.Holder), h.Version, h.Epoch,
+		h.Lease.Milliseconds(), h.Last.Milliseconds(), h.Keep, h.Expire, len(h.Enter))
+	for i := range h.Enter {
+		e := &h.Enter[i]
+		known := 0
+		if e.Known {
+			known = 1
+		}
+		args = append(args, known, e.User, e.Data())
+	}
+	for _, user := range h.Leave {
+		args = append(args, user)
+	}
+	return b.keys.presence(h.Channel), args
+}
+
+// held reads the answer of hold.lua.
+func held(cmd *redis.Cmd) pubsub.Held {
+	answer, err := cmd.Int64Slice()
+	if err != nil {
+		return pubsub.Held{Err: publishError(err)}
+	}
+	if len(answer) != 4 {
+		return pubsub.Held{Err: fmt.Errorf("%w: hold.lua answered %v", pubsub.ErrOutcomeUnknown, answer)}
+	}
+	return pubsub.Held{Epoch: answer[0], Gen: pubsub.Generation(answer[1]), Lost: answer[2] == 1, More: answer[3] == 1}
+}
+
+// Members implements pubsub.Broker.
+func (b *Broker) Members(ctx context.Context, channel, after string, limit int) (pubsub.MemberPage, error) {
+	ctx, end, err := b.begin(ctx)
+	if err != nil {
+		return pubsub.MemberPage{}, err
+	}
+	defer end()
+	keys := b.keys.presence(channel)
+	cmd, _ := b.callScript(ctx, membersScript, keys[1:3], []any{after, limit})
+	answer, err := cmd.Slice()
+	if err != nil {
+		return pubsub.MemberPage{}, readError(err)
+	}
+	page, err := decodeMembers(answer)
+	if err != nil {
+		return pubsub.MemberPage{}, fmt.Errorf("presence of %q: %w", channel, err)
+	}
+	return page, nil
+}
+
+// decodeMembers reads the answer of members.lua.
+func decodeMembers(answer []any) (page pubsub.MemberPage, err error) {
+	if len(answer) != 3 {
+		return page, errForeign
+	}
+	count, _ := answer[0].(int64)
+	list, _ := answer[2].([]any)
+	page.Count, page.More = int(count), answer[1] == int64(1)
+	page.Members = make([]pubsub.Member, 0, len(list)/2)
+	for i := 0; i+1 < len(list); i += 2 {
+		user, _ := list[i].(string)
+		value, _ := list[i+1].(string)
+		m, err := decodeMember(user, value)
+		if err != nil {
+			return pubsub.MemberPage{}, err
+		}
+		page.Members = append(page.Members, m)
+	}
+	return page, nil
+}
+
+// decodeMember reads a value of the members in hold.lua.
+func decodeMember(user, value string) (m pubsub.Member, err error) {
+	_, rest, _ := strings.Cut(value, " ")
+	since, data, _ := strings.Cut(rest, " ")
+	ms, err := strconv.ParseInt(since, 10, 64)
+	if err != nil || json.Unmarshal([]byte(data), &m) != nil || m.User != user {
+		return pubsub.Member{}, errForeign
+	}
+	m.Since = time.UnixMilli(ms).UTC()
+	return m, nil
+}

@@ -1,0 +1,162 @@
+package pubsub
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// room is one channel's presence at a node. Presence.mu guards it.
+type room struct {
+	channel string
+	open    bool // the hub has it: somebody here may have to be told
+	users   map[string]*occupant
+	changed []*occupant // the broker may have to be told of these, oldest first
+	queued  bool        // in Presence.due
+
+	holder  HolderID
+	version int64
+	epoch   int64 // the last one in which all of users were held
+	gen     Generation
+	missing int       // users whom the subscribers know, and the broker does not any more
+	settled time.Time // since when the same broker has answered
+}
+
+// occupant is a user in a room.
+type occupant struct {
+	room        *room
+	user        string
+	info        json.RawMessage
+	connections int
+	left        time.Time // when connections became 0 last
+
+	going   bool // connections has been 0 for Grace
+	held    bool // the broker has it so
+	known   bool // subscribers were told of the join, and not of the leave
+	changed bool // in room.changed
+}
+
+func newHolder() HolderID { return HolderID(fmt.Sprintf("%016x", rand.Uint64())) }
+
+func (r *room) change(u *occupant) {
+	if !u.changed {
+		u.changed = true
+		r.changed = append(r.changed, u)
+	}
+}
+
+// sent is a Holding with what it is about.
+type sent struct {
+	holding         Holding
+	room            *room
+	entered, exited []*occupant
+}
+
+// holding is what the broker is to be told now, of at most so many users.
+func (r *room) holding(most int, o *PresenceOptions, now time.Time) sent {
+	s := sent{room: r, holding: Holding{
+		Channel: r.channel, Holder: r.holder, Version: r.version, Epoch: r.epoch,
+		Lease: o.lease(), Keep: o.Members,
+	}}
+	if now.Sub(r.settled) >= o.settling() {
+		s.holding.Expire = MaxMembers
+	}
+	taken := 0
+	for ; taken < len(r.changed) && s.size() < most; taken++ {
+		switch u := r.changed[taken]; {
+		case u.going && u.held:
+			s.exited = append(s.exited, u)
+			s.holding.Leave = append(s.holding.Leave, u.user)
+		case !u.going && !u.held:
+			s.entered = append(s.entered, u)
+			s.holding.Enter = append(s.holding.Enter, Entry{Member{User: u.user, Info: u.info}, u.known})
+		default:
+			u.changed = false
+			r.forget(u)
+		}
+	}
+	r.changed = r.changed[taken:]
+	return s
+}
+
+func (s *sent) size() int { return len(s.entered) + len(s.exited) }
+
+// forget removes a user who is neither here nor held.
+func (r *room) forget(u *occupant) {
+	if u.going && !u.held && r.users[u.user] == u {
+		if u.known {
+			r.missing--
+		}
+		delete(r.users, u.user)
+	}
+}
+
+// lastHolding is what the broker is told when the node goes.
+func (r *room) lastHolding(o *PresenceOptions) Holding {
+	return Holding{
+		Channel: r.channel, Holder: r.holder, Version: r.version, Epoch: r.epoch,
+		Lease: o.lease(), Keep: o.Members, Last: max(o.Grace, time.Millisecond),
+	}
+}
+
+// answered takes in what the broker said; again says that there is more to
+// tell it at once.
+func (r *room) answered(s *sent, answer *Held, now time.Time) (again bool) {
+	for _, u := range append(s.entered, s.exited...) {
+		u.changed = false
+	}
+	switch {
+	case answer.Err != nil:
+		r.settled = now
+		r.retry(s)
+		return false
+	case answer.Lost:
+		r.begin()
+		return true
+	}
+	if answer.Gen != r.gen {
+		r.gen, r.settled = answer.Gen, now
+	}
+	if s.holding.changes() {
+		r.version++
+	}
+	for _, u := range s.entered {
+		if u.known {
+			r.missing--
+		}
+		u.held, u.known = true, true
+	}
+	for _, u := range s.exited {
+		u.held, u.known = false, false
+	}
+	if r.missing == 0 {
+		r.epoch = answer.Epoch
+	}
+	r.retry(s)
+	return answer.More || len(r.changed) > 0
+}
+
+// retry looks at everybody again that s is about: what it tried may not be
+// done, or not be true any more.
+func (r *room) retry(s *sent) {
+	for _, u := range append(s.entered, s.exited...) {
+		if r.forget(u); r.users[u.user] == u && u.going == u.held {
+			r.change(u)
+		}
+	}
+}
+
+// begin begins a new holder: the broker has not got what it was told under the
+// old one, or has let go of it.
+func (r *room) begin() {
+	r.holder, r.version = newHolder(), 0
+	r.changed, r.missing = nil, 0
+	for _, u := range r.users {
+		u.held, u.changed = false, false
+		if u.known {
+			r.missing++
+		}
+		r.change(u)
+	}
+}
