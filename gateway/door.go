@@ -36,7 +36,7 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		t := conn.TransportOf(next.Format)
 		next.Began = func() {
 			g.began(r, a.visit, t)
-			g.options.Hub.Attached(a.starts)
+			g.options.Hub.Attached(a.starts())
 		}
 		next.Ended = g.present(a.visit, a.channels, g.over(r, a.visit, t))
 	}
@@ -61,7 +61,7 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if ok {
 		next.Began = func() {
 			g.began(r, a.visit, conn.OverPoll)
-			g.options.Hub.Attached(a.starts)
+			g.options.Hub.Attached(a.starts())
 		}
 		next.Ended = g.present(a.visit, a.channels, g.over(r, a.visit, conn.OverPoll))
 	}
@@ -71,8 +71,7 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 // arrival is a visit that was let in at the door.
 type arrival struct {
 	*visit
-	channels []string
-	starts   []pubsub.Start
+	*asked
 }
 
 // enterAtOnce attaches what r asks for, all of it or nothing.
@@ -81,18 +80,18 @@ func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *
 	if !ok {
 		return a, false
 	}
-	channels, starts, err := startsOf(r, p, v)
+	asked, err := askedBy(r, p, v)
 	if err != nil || g.admit(v) != nil {
 		return a, false
 	}
-	if !g.askAtOnce(v, channels) || !g.attach(channels, starts, next) || by.Limiter.Request(v.client) != nil {
+	if !g.askAtOnce(v, asked.channels) || !g.attach(asked, next) || by.Limiter.Request(v.client) != nil {
 		next.Release()
 		g.release(v)
 		return a, false
 	}
 	next.Session = v.session()
 	next.Header = g.headerAtOnce(r, by)
-	return arrival{v, channels, starts}, true
+	return arrival{v, asked}, true
 }
 
 // headerAtOnce is the answer's header, where it is not that of most: nil.
@@ -113,9 +112,9 @@ func (g *Gateway) headerAtOnce(r *http.Request, by *policy) http.Header {
 }
 
 // attach opens the channels at their starts, if nothing has to be waited for.
-func (g *Gateway) attach(channels []string, starts []pubsub.Start, next *conn.Next) bool {
-	at := make([]pubsub.Cursor, len(starts))
-	for i, start := range starts {
+func (g *Gateway) attach(asked *asked, next *conn.Next) bool {
+	at := make([]pubsub.Cursor, len(asked.channels))
+	for i, start := range asked.starts() {
 		c, place, cursor, ok := g.options.Hub.Attach(start)
 		if !ok {
 			return false
@@ -123,7 +122,7 @@ func (g *Gateway) attach(channels []string, starts []pubsub.Start, next *conn.Ne
 		at[i] = cursor
 		next.Channels, next.Places = append(next.Channels, c), append(next.Places, place)
 	}
-	next.Cursors = pubsub.NewCursorSet(channels, at)
+	next.Cursors = asked.cursors(at)
 	return true
 }
 

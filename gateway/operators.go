@@ -8,7 +8,6 @@ import (
 	"comet/gateway/auth"
 	"comet/gateway/conn"
 	"comet/gateway/limit"
-	"comet/pubsub"
 )
 
 // Operators serves the routes for clients to operators, who may do everything,
@@ -44,18 +43,18 @@ func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	format := formatOf(r, p)
-	channels, starts, err := startsOf(r, p, visitOf(r))
+	asked, err := askedBy(r, p, visitOf(r))
 	if err != nil {
 		return err
 	}
-	subscriber, err := g.options.Hub.Observe(r.Context(), starts)
+	subscriber, err := g.options.Hub.Observe(r.Context(), asked.starts())
 	if err != nil {
 		return err
 	}
 	conn.Portable{Heartbeat: g.options.Heartbeat}.Hold(w, r, &conn.Stream{
 		Subscriber: subscriber,
-		Cursors:    pubsub.NewCursorSet(channels, subscriber.Start()),
-		Several:    len(channels) > 1,
+		Cursors:    asked.cursors(subscriber.Start()),
+		Several:    len(asked.channels) > 1,
 		Format:     format,
 		Node:       g.options.Node,
 		Ended:      func(conn.Bye) {},

@@ -53,8 +53,9 @@ var (
 // it. Detail is a sentence that says how to mend it.
 type Problem struct {
 	kind
-	Detail string
-	trace  trace.ID // of the request; zero: not told
+	Detail   string
+	Channels []string // of several in the request, those that it is about; may be empty
+	trace    trace.ID // of the request; zero: not told
 }
 
 func (p *Problem) Error() string { return p.name + ": " + p.Detail }
@@ -67,7 +68,9 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
 		Trace  string `json:"trace_id,omitempty"` // what log lines and spans of the request have
-	}{Type: problemBase + p.name, Title: p.title, Status: p.status, Detail: p.Detail}
+
+		Channels []string `json:"channels,omitempty"`
+	}{Type: problemBase + p.name, Title: p.title, Status: p.status, Detail: p.Detail, Channels: p.Channels}
 	if p.trace != (trace.ID{}) {
 		document.Trace = p.trace.String()
 	}

@@ -69,11 +69,39 @@ func (p *parameters) integer(name string, def, low, high int) int {
 	if !p.Has(name) {
 		return def
 	}
-	n, err := strconv.Atoi(p.Get(name))
+	return p.number(name, p.Get(name), low, high)
+}
+
+// number is one value of a parameter as a number from low to high.
+func (p *parameters) number(name, value string, low, high int) int {
+	n, err := strconv.Atoi(value)
 	if err != nil || n < low || n > high {
 		p.fail(name, "must be a number from %d to %d.", low, high)
 	}
 	return n
+}
+
+// apart reports whether the parameter is given for each channel.
+func (p *parameters) apart(name string) bool { return len(p.Values[name]) > 1 }
+
+// each are the values for channels, which are those of the request, sorted and
+// distinct: the parameter is given once for all of them, or once for each, in
+// the order in which they are given. Absent: empty.
+func (p *parameters) each(name string, channels []string) []string {
+	given := p.Values["channel"]
+	values := p.Values[name]
+	if !p.apart(name) {
+		return slices.Repeat([]string{p.Get(name)}, len(channels))
+	}
+	if len(values) != len(given) || len(given) != len(channels) {
+		p.fail(name, "must be given once, or once for each channel in their order, and then no channel twice: here are %d for %d channels.", len(values), len(given))
+		return make([]string, len(channels))
+	}
+	sorted := make([]string, len(channels))
+	for i, channel := range channels {
+		sorted[i] = values[slices.Index(given, channel)]
+	}
+	return sorted
 }
 
 // flag is the parameter as true or false; absent: false; empty: true.

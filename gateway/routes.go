@@ -36,8 +36,8 @@ var table = []route{
 	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/presence", endpoint: (*Gateway).presence},
 }
 
-// pages are the chat and its parts, for GET and HEAD.
-var pages = []string{"/", "/chat.css", "/chat.js", "/favicon.svg"}
+// pages are the chat and its parts, and the JavaScript client, for GET and HEAD.
+var pages = []string{"/", "/chat.css", "/chat.js", "/favicon.svg", "/comet.js", "/comet.d.ts"}
 
 func (g *Gateway) makeRoutes() http.Handler {
 	// A channel comes percent-encoded, and `a//b` or `..` in it is a name like

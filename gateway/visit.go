@@ -127,7 +127,9 @@ func (p *policy) refusal(err error) *Problem {
 	case errors.As(err, &bad):
 		return problem(credentials[bad.Reason], "%s", bad.Detail)
 	case errors.As(err, &no):
-		return problem(forbidden, "%s", no.Error())
+		refused := problem(forbidden, "%s", no.Error())
+		refused.Channels = no.Channels
+		return refused
 	case errors.As(err, &silent):
 		later := problem(unavailable, "Whether this is allowed cannot be found out at the moment: try again soon.")
 		if silent.Wait > 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/fnv"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -62,6 +63,9 @@ func (c Cursor) Append(b []byte) []byte {
 type CursorSet struct {
 	channels []string // sorted, distinct
 	at       []Cursor // one a channel
+	// Apart says that the client came with a cursor for each channel, and so is
+	// told of each channel's own too. With one channel there is no difference.
+	Apart bool
 }
 
 // NewCursorSet is the set for channels, which must be sorted and distinct; at
@@ -72,6 +76,20 @@ func NewCursorSet(channels []string, at []Cursor) *CursorSet {
 
 // Set moves the cursor of the i-th channel.
 func (s *CursorSet) Set(i int, c Cursor) { s.at[i] = c }
+
+// Cursor is where the i-th channel is, and Channel its name.
+func (s *CursorSet) Cursor(i int) (channel string, at Cursor) { return s.channels[i], s.at[i] }
+
+// All are the channels with their cursors.
+func (s *CursorSet) All() iter.Seq2[string, Cursor] {
+	return func(yield func(string, Cursor) bool) {
+		for i := range s.at {
+			if !yield(s.Cursor(i)) {
+				return
+			}
+		}
+	}
+}
 
 // String is what a client sends back to resume: for one channel Cursor.String,
 // for several base64url (RFC 4648 section 5, unpadded) of

@@ -90,7 +90,7 @@ func show(cmd *cobra.Command, e *wire.Event, several, asJSON bool) error {
 	case e.Kind == wire.KindMessage:
 		_, err = fmt.Fprintln(out, plainText(e.Message.Data))
 	case e.Kind == wire.KindGap && asJSON:
-		_, err = out.Write(wire.NDJSON.AppendGap(nil, e.Gap, []byte(e.Cursor)))
+		_, err = out.Write(wire.NDJSON.AppendGap(nil, e.Gap, []byte(e.Cursor), nil))
 	case e.Kind == wire.KindGap:
 		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "comet: messages of %s may be missing (%s)\n", e.Gap.Channel, e.Gap.Reason)
 	}

@@ -27,6 +27,11 @@ type Options struct {
 	// HTTPClient sends the requests; nil is http.DefaultClient. It must have
 	// no Timeout, which would end streams.
 	HTTPClient *http.Client
+	// Token gives the token or key to show, as Authorization: Bearer. It is
+	// called when one is first needed, and again when the last one was refused
+	// or has expired; if there is no other, the refusal stands. An empty one is
+	// nobody's. nil shows nothing.
+	Token func(context.Context) (string, error)
 	// Logger hears of what is tried again, as a warning; nil is silence.
 	Logger *slog.Logger
 }
@@ -37,13 +42,14 @@ type Client struct {
 	urls   []string // without a slash at the end
 	http   *http.Client
 	logger *slog.Logger
+	token  token
 
 	current atomic.Uint32 // index of urls, modulo their number
 }
 
 // New checks the options. It does not connect.
 func New(o Options) (*Client, error) {
-	c := &Client{http: o.HTTPClient, logger: o.Logger}
+	c := &Client{http: o.HTTPClient, logger: o.Logger, token: token{ask: o.Token}}
 	if len(o.URLs) == 0 {
 		return nil, errors.New("client: no URL: give at least one, like http://127.0.0.1:8080")
 	}
@@ -86,7 +92,7 @@ func (c *Client) call(ctx context.Context, r request, want int) ([]byte, error) 
 }
 
 func (c *Client) callNode(ctx context.Context, base string, r request, want int) ([]byte, error) {
-	res, err := c.send(ctx, base, r, want)
+	res, err := c.sendAs(ctx, base, r, want)
 	if err != nil {
 		return nil, err
 	}
@@ -94,14 +100,18 @@ func (c *Client) callNode(ctx context.Context, base string, r request, want int)
 	return readAnswer(res.Body)
 }
 
-// send is call without reading: the caller closes the answer's body.
-func (c *Client) send(ctx context.Context, base string, r request, want int) (*http.Response, error) {
+// sendOnce is call without reading, with a token unless it is empty: the caller
+// closes the answer's body.
+func (c *Client) sendOnce(ctx context.Context, base string, r request, want int, token string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, base+r.target, strings.NewReader(r.body))
 	if err != nil {
 		return nil, err
 	}
 	if r.header != nil {
 		req.Header = r.header.Clone()
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -48,7 +48,7 @@ func (c *Client) History(ctx context.Context, channel string, o HistoryOptions) 
 	if o.Order != "" {
 		query.Set("order", string(o.Order))
 	}
-	body, err := c.call(ctx, request{method: http.MethodGet, target: messagesPath(channel) + "?" + query.Encode()}, http.StatusOK)
+	body, err := c.call(ctx, request{method: http.MethodGet, target: channelPath(channel, "messages") + "?" + query.Encode()}, http.StatusOK)
 	var page *wire.History
 	if err == nil {
 		page, err = wire.ParseHistory(body)

@@ -43,7 +43,7 @@ func (s *subscription) pollOnce(ctx context.Context, hold time.Duration) (*wire.
 	query.Set("wait", hold.String())
 	w := newWatchdog(ctx, hold+s.o.Idle)
 	defer w.stop()
-	res, err := s.client.send(w.ctx, s.client.url(s.node), request{
+	res, err := s.client.sendAs(w.ctx, s.client.url(s.node), request{
 		method: http.MethodGet,
 		target: "/v1/poll?" + query.Encode(),
 	}, http.StatusOK)

@@ -31,7 +31,7 @@ func (c *Client) Presence(ctx context.Context, channel string, o PresenceOptions
 	if o.Limit > 0 {
 		query.Set("limit", strconv.Itoa(o.Limit))
 	}
-	body, err := c.call(ctx, request{method: http.MethodGet, target: channelPath(channel) + "/presence?" + query.Encode()}, http.StatusOK)
+	body, err := c.call(ctx, request{method: http.MethodGet, target: channelPath(channel, "presence") + "?" + query.Encode()}, http.StatusOK)
 	var page *wire.Presence
 	if err == nil {
 		page, err = wire.ParsePresence(body)

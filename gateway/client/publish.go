@@ -58,7 +58,7 @@ func (c *Client) Publish(ctx context.Context, d pubsub.Draft) (Receipt, error) {
 	}
 	body, err := c.publish(ctx, request{
 		method: http.MethodPost,
-		target: messagesPath(d.Channel) + "?" + query.Encode(),
+		target: channelPath(d.Channel, "messages") + "?" + query.Encode(),
 		header: header,
 		body:   string(d.Data),
 	}, http.StatusCreated, !d.Ephemeral)
@@ -84,16 +84,13 @@ func keyOf(d *pubsub.Draft) string {
 	return rand.Text()
 }
 
-// messagesPath is where a channel's messages are.
-func messagesPath(channel string) string { return channelPath(channel) + "/messages" }
-
-// channelPath is what the paths of a channel begin with.
-func channelPath(channel string) string {
+// channelPath is where something of a channel is.
+func channelPath(channel, what string) string {
 	segment := url.PathEscape(channel)
 	if channel == "." || channel == ".." {
 		segment = strings.ReplaceAll(channel, ".", "%2E") // or it would be a step in the path
 	}
-	return "/v1/channels/" + segment
+	return "/v1/channels/" + segment + "/" + what
 }
 
 // publish sends r until it is answered with want, or once if it must not be

@@ -13,7 +13,7 @@ import (
 func (s *subscription) stream(ctx context.Context) error {
 	w := newWatchdog(ctx, s.o.Idle)
 	defer w.stop()
-	res, err := s.client.send(w.ctx, s.client.url(s.node), request{
+	res, err := s.client.sendAs(w.ctx, s.client.url(s.node), request{
 		method: http.MethodGet,
 		target: "/v1/events?" + s.query().Encode(),
 		header: http.Header{
@@ -40,6 +40,9 @@ func (s *subscription) stream(ctx context.Context) error {
 			return err
 		}
 		if e.Kind == wire.KindBye {
+			if e.Reason == "token-expired" || e.Reason == "revoked" {
+				s.client.token.forget()
+			}
 			return fmt.Errorf("%w: %s", errEnded, e.Reason)
 		}
 	}

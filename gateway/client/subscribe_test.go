@@ -53,7 +53,7 @@ func TestSubscribeResumes(t *testing.T) {
 		streaming(cut, ready(0), sent(1), second[:len(second)-1]), // in the last byte
 		streaming(cut, ready(1), second[:len("id: 2-0\n")]),       // behind the id
 		cut, // before the header
-		streaming(closing, ready(1), second, wire.SSE.AppendGap(nil, testGap, cursorAt(9))),
+		streaming(closing, ready(1), second, wire.SSE.AppendGap(nil, testGap, cursorAt(9), nil)),
 		streaming(frozen, ready(9), sent(10)),
 	)
 }

@@ -57,13 +57,6 @@ type Next struct {
 	Ended    func(Bye)   // called once, when it is over, with the reason; Elsewhere: it never began
 }
 
-// begin says that it begins.
-func (n *Next) begin() {
-	if n.Began != nil {
-		n.Began()
-	}
-}
-
 // Release lets go of the channels.
 func (n *Next) Release() {
 	for _, c := range n.Channels {
@@ -112,8 +105,16 @@ func answer(cursors *pubsub.CursorSet, items []pubsub.Delivery) []byte {
 			p.Messages = append(p.Messages, it.Message)
 		}
 	}
-	p.Cursor = cursors.String()
+	p.Cursor, p.Cursors = cursors.String(), ownCursors(cursors)
 	return append(p.AppendJSON(nil), '\n')
+}
+
+// ownCursors are the channels' own cursors for a client that came with its own.
+func ownCursors(cursors *pubsub.CursorSet) []byte {
+	if !cursors.Apart {
+		return nil
+	}
+	return wire.AppendCursors(nil, cursors.All())
 }
 
 // SetAnswerHeader makes the header of a whole answer, but for its length. None
@@ -162,7 +163,7 @@ var errIdle = errors.New("nothing to send")
 // until settled says that another way goes on, write fails (nil) or the stream
 // is over: then bye is what is left to write.
 func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error, settled func() bool) (bye []byte) {
-	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil))
+	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil), ownCursors(s.Cursors))
 	var items []pubsub.Delivery // in b
 	since := time.Now()
 	for {
@@ -197,20 +198,30 @@ func (s *Stream) next(ctx context.Context, heartbeat time.Duration) ([]pubsub.De
 // appendItems adds what came, and moves the cursors.
 func (s *Stream) appendItems(b []byte, items []pubsub.Delivery) []byte {
 	var cursor []byte
-	for _, it := range items {
-		s.Cursors.Set(it.Channel, it.After)
-		cursor = s.Cursors.Append(cursor[:0])
-		b = appendItem(b, s.Format, &it.Item, cursor, s.Several)
+	for i := range items {
+		b, cursor = appendDelivery(b, s.Format, &items[i], s.Cursors, s.Several, cursor[:0])
 	}
 	return b
 }
 
+// appendDelivery adds one item as an event, and moves its channel's cursor. It
+// returns scratch too, to be used again.
+func appendDelivery(b []byte, f wire.Format, it *pubsub.Delivery, cursors *pubsub.CursorSet, several bool, scratch []byte) (events, cursor []byte) {
+	cursors.Set(it.Channel, it.After)
+	cursor = cursors.Append(scratch)
+	var own []byte
+	if cursors.Apart && it.Gap != nil {
+		own = wire.AppendCursors(nil, func(yield func(string, pubsub.Cursor) bool) { yield(cursors.Cursor(it.Channel)) })
+	}
+	return appendItem(b, f, &it.Item, cursor, own, several), cursor
+}
+
 // appendItem adds one item as an event; cursor is where the subscriber is
-// behind it.
-func appendItem(b []byte, f wire.Format, it *pubsub.Item, cursor []byte, several bool) []byte {
+// behind it, own what a gap tells of its channel's.
+func appendItem(b []byte, f wire.Format, it *pubsub.Item, cursor, own []byte, several bool) []byte {
 	switch {
 	case it.Gap != nil:
-		return f.AppendGap(b, it.Gap, cursor)
+		return f.AppendGap(b, it.Gap, cursor, own)
 	case it.Message == nil:
 		return b
 	case it.Message.Ephemeral():

@@ -111,7 +111,7 @@ func (g *guard) stream(c *counted, next *Next) bool {
 		head = streamHead(next.Header, next.Format)
 	}
 	b := appendHead(g.output[:0], head, httpDate(time.Now()))
-	b = appendChunk(b, next.Format.AppendReady(nil, g.door.Node, next.Cursors.Append(nil)))
+	b = appendChunk(b, next.Format.AppendReady(nil, g.door.Node, next.Cursors.Append(nil), ownCursors(next.Cursors)))
 	g.output = b
 	if n, _ := q.write(b); n < len(b) { // the buffer of a new connection has room, unless its client has gone
 		p.abandon(q)
@@ -138,6 +138,13 @@ func (g *guard) poll(c *counted, next *Next) bool {
 	next.begin()
 	k.writer.add(k)
 	return true
+}
+
+// begin says that it begins.
+func (n *Next) begin() {
+	if n.Began != nil {
+		n.Began()
+	}
 }
 
 // take makes c the connection of q, which has joined; or undoes that.

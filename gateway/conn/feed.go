@@ -103,7 +103,7 @@ func (f *feed) Grown(items []pubsub.Item) {
 // encode adds one item as a chunk of its own.
 func (f *feed) encode(it *pubsub.Item) {
 	var cursor [64]byte
-	f.scratch = appendItem(f.scratch[:0], f.key.format, it, it.After.Append(cursor[:0]), false)
+	f.scratch = appendItem(f.scratch[:0], f.key.format, it, it.After.Append(cursor[:0]), nil, false)
 	f.buf = appendChunk(f.buf, f.scratch)
 	if m := it.Message; m != nil {
 		f.ends = append(f.ends, f.end())

@@ -22,7 +22,7 @@ func (w *writer) flush(s *shard) {
 		}
 	}
 	s.finish(l.end(), blocked)
-	w.flushed(s)
+	w.flushed(s, &l)
 }
 
 // catchUp writes to one stream what it is behind.
@@ -49,6 +49,7 @@ func (w *writer) catchUp(p *parked) {
 		s.feed.wrote(l.traced)
 	}
 	s.finish(l.done, blocked)
+	w.countMessages(s, &l)
 }
 
 // send writes what p is behind: of what its feed has lent, or of what it encodes
@@ -70,7 +71,7 @@ func (w *writer) send(p *parked, l *lent) {
 	if n, ok := w.write(p, l.data[place.next-l.base:]); ok && n > 0 {
 		from := place.next
 		place.next += uint64(n)
-		w.tally.wroteMessages(p.transport(), l.messages(from, place.next))
+		l.written += l.messages(from, place.next)
 	}
 }
 
@@ -131,9 +132,7 @@ func (w *writer) encodeOwn(p *parked) (data []byte, items []pubsub.Delivery, ok 
 	b := w.scratch[:0]
 	var event, cursor []byte
 	for i := range items {
-		p.own.cursors.Set(items[i].Channel, items[i].After)
-		cursor = p.own.cursors.Append(cursor[:0])
-		event = appendItem(event[:0], p.format, &items[i].Item, cursor, true)
+		event, cursor = appendDelivery(event[:0], p.format, &items[i], p.own.cursors, true, cursor[:0])
 		b = appendChunk(b, event)
 	}
 	w.keepScratch(b)

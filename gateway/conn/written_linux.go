@@ -17,6 +17,8 @@ type lent struct {
 	// What of data nobody has yet, where Portable.Written wants to know.
 	traced []*pubsub.Message
 
+	written int // messages, to all streams together; counted at the end, as a walk may be long
+
 	// The last answer of messages. In a walk nearly all ask the same.
 	from, to uint64
 	between  int
@@ -44,9 +46,17 @@ func beganOf(items []pubsub.Item) *time.Time {
 	return nil
 }
 
-// flushed takes the time of what the writer has just written to all who are not
-// blocked, if something of it has one.
-func (w *writer) flushed(s *shard) {
+// countMessages counts those that were written from l.
+func (w *writer) countMessages(s *shard, l *lent) {
+	if l.written > 0 {
+		w.tally.wroteMessages(TransportOf(s.feed.key.format), l.written)
+	}
+}
+
+// flushed counts what the writer has just written to all who are not blocked,
+// and takes the time of it, if something of it has one.
+func (w *writer) flushed(s *shard, l *lent) {
+	w.countMessages(s, l)
 	s.feed.mu.Lock()
 	began := s.began
 	s.began = nil

@@ -1,6 +1,6 @@
-// Package web is the pages: the chat for clients and the dashboard for
-// operators. They are static files, embedded, that speak to the node they came
-// from through the HTTP interface that everyone else uses.
+// Package web is the pages, the chat for clients and the dashboard for
+// operators, and the JavaScript client: static files, embedded. The pages speak
+// to the node they came from through the HTTP interface that everyone else uses.
 package web
 
 import (
@@ -21,6 +21,10 @@ var (
 	chatJS []byte
 	//go:embed static/favicon.svg
 	faviconSVG []byte
+	//go:embed cometjs/comet.js
+	cometJS []byte
+	//go:embed cometjs/comet.d.ts
+	cometTypes []byte
 )
 
 // policy lets a page load and talk to its own origin and nothing else, so
@@ -34,11 +38,13 @@ const (
 	css        = "text/css; charset=utf-8"
 	javaScript = "text/javascript; charset=utf-8"
 	svg        = "image/svg+xml"
+	text       = "text/plain; charset=utf-8"
 )
 
 // Handler serves the chat at `/` and what it needs at `/chat.css`, `/chat.js`
-// and `/favicon.svg`, to GET and HEAD. Each answer has an ETag and is to be
-// revalidated, so a new build shows at the next load. Any other path is a 404
+// and `/favicon.svg`, and the client at `/comet.js` with its types at
+// `/comet.d.ts`, which pages of every origin may load, to GET and HEAD. Each
+// answer has an ETag and is to be revalidated, so a new build shows at the next load. Any other path is a 404
 // and any other method a 405, both in plain text: a router that answers with
 // problem documents sends only these paths and methods here.
 func Handler() http.Handler {
@@ -47,7 +53,19 @@ func Handler() http.Handler {
 	mux.Handle("GET /chat.css", newFile(css, chatCSS))
 	mux.Handle("GET /chat.js", newFile(javaScript, chatJS))
 	mux.Handle("GET /favicon.svg", newFile(svg, faviconSVG))
+	mux.Handle("GET /comet.js", public(newFile(javaScript, cometJS)))
+	mux.Handle("GET /comet.d.ts", public(newFile(text, cometTypes)))
 	return mux
+}
+
+// public lets pages of all origins load what has no secrets: a module from
+// another origin needs that (https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-single-module-script).
+func public(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+		h.ServeHTTP(w, r)
+	})
 }
 
 // file is one embedded file. The content type is given, not guessed: what the

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"bytes"
+	"compress/gzip"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -33,6 +35,8 @@ func pages() []page {
 			"/chat.css":    newFile(css, chatCSS),
 			"/chat.js":     newFile(javaScript, chatJS),
 			"/favicon.svg": newFile(svg, faviconSVG),
+			"/comet.js":    newFile(javaScript, cometJS),
+			"/comet.d.ts":  newFile(text, cometTypes),
 		}, indexHTML, []string{"/chat.js"}},
 		{"dashboard", dashboard, files, dashboardHTML, []string{"/dashboard.js", "/charts.js", "/cluster.js", "/inspector.js", "/server.js", "/text.js"}},
 	}
@@ -90,6 +94,37 @@ func testFile(t *testing.T, p page, path string, f *file) {
 
 	if post := serve(t, p, http.MethodPost, path); post.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST: status %d, want 405", post.Code)
+	}
+}
+
+// The client stays small as it is served: with its comments, not minified.
+func TestClientIsSmall(t *testing.T) {
+	var compressed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&compressed, gzip.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(cometJS); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	const limit = 6850
+	if compressed.Len() > limit {
+		t.Errorf("comet.js is %d bytes compressed, want at most %d: is all of it needed?", compressed.Len(), limit)
+	}
+}
+
+// Pages of every origin may load the client, and nothing else.
+func TestClientIsPublic(t *testing.T) {
+	for _, p := range pages() {
+		for path := range p.files {
+			want := map[bool]string{true: "*"}[strings.HasPrefix(path, "/comet.")]
+			if got := serve(t, p, http.MethodGet, path, "Origin", "https://elsewhere.example").Header().Get("Access-Control-Allow-Origin"); got != want {
+				t.Errorf("%s: Access-Control-Allow-Origin is %q, want %q", path, got, want)
+			}
+		}
 	}
 }
 

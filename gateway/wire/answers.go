@@ -13,13 +13,17 @@ type Poll struct {
 	Cursor   string
 	Messages []*pubsub.Message
 	Gaps     []*pubsub.Gap
+	// Cursors, from AppendCursors, are the channels' own; nil: they are not told.
+	Cursors json.RawMessage
 }
 
-// AppendJSON adds {"cursor":"…","messages":[…],"gap":[…]}.
+// AppendJSON adds {"cursor":"…","messages":[…],"gap":[…]}, and "cursors":{…} if
+// they are told.
 func (p *Poll) AppendJSON(b []byte) []byte {
 	b = appendString(append(b, `{"cursor":`...), p.Cursor)
 	b = appendArray(append(b, `,"messages":`...), p.Messages, AppendMessageJSON)
 	b = appendArray(append(b, `,"gap":`...), p.Gaps, AppendGapJSON)
+	b = appendOwn(b, p.Cursors)
 	return append(b, '}')
 }
 
@@ -29,6 +33,8 @@ func ParsePoll(b []byte) (*Poll, error) {
 		Cursor   *string  `json:"cursor"`
 		Messages []object `json:"messages"`
 		Gaps     []object `json:"gap"`
+
+		Cursors json.RawMessage `json:"cursors"`
 	}
 	if err := json.Unmarshal(b, &answer); err != nil {
 		return nil, malformed("poll", err)
@@ -44,7 +50,7 @@ func ParsePoll(b []byte) (*Poll, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Poll{Cursor: *answer.Cursor, Messages: messages, Gaps: gaps}, nil
+	return &Poll{Cursor: *answer.Cursor, Messages: messages, Gaps: gaps, Cursors: answer.Cursors}, nil
 }
 
 // History is one page of a channel's log.

@@ -37,22 +37,26 @@ func (f Format) AppendMessage(b []byte, m *pubsub.Message, cursor []byte, severa
 }
 
 // AppendReady adds the control event that begins a stream: who serves it, and
-// the cursor to resume from if nothing else comes.
-func (f Format) AppendReady(b []byte, node string, cursor []byte) []byte {
+// the cursor to resume from if nothing else comes. cursors, from AppendCursors,
+// are the channels' own; nil: they are not told.
+func (f Format) AppendReady(b []byte, node string, cursor, cursors []byte) []byte {
 	b = f.beginControl(b, eventReady, cursor)
 	b = appendString(append(b, `"node":`...), node)
 	b = appendString(append(b, `,"cursor":`...), cursor)
+	b = appendOwn(b, cursors)
 	return f.endControl(b)
 }
 
 // AppendGap adds the control event that tells that messages may be missing.
-// cursor is where the subscriber is once it knows.
-func (f Format) AppendGap(b []byte, g *pubsub.Gap, cursor []byte) []byte {
+// cursor is where the subscriber is once it knows; cursors, from AppendCursors,
+// has the channel's own, or is nil.
+func (f Format) AppendGap(b []byte, g *pubsub.Gap, cursor, cursors []byte) []byte {
 	b = f.beginControl(b, eventGap, cursor)
 	b = appendGapMembers(b, g)
 	if f == NDJSON {
 		b = appendString(append(b, `,"cursor":`...), cursor)
 	}
+	b = appendOwn(b, cursors)
 	return f.endControl(b)
 }
 

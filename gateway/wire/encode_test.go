@@ -107,10 +107,10 @@ func TestAppendControl(t *testing.T) {
 		append    func(Format) []byte
 		sse, line string
 	}{
-		{"ready", func(f Format) []byte { return f.AppendReady(nil, "n1", cursor) },
+		{"ready", func(f Format) []byte { return f.AppendReady(nil, "n1", cursor, nil) },
 			"id: c1\nevent: comet.ready\ndata: {\"node\":\"n1\",\"cursor\":\"c1\"}\n\n",
 			`{"event":"comet.ready","node":"n1","cursor":"c1"}` + "\n"},
-		{"gap", func(f Format) []byte { return f.AppendGap(nil, gap, cursor) },
+		{"gap", func(f Format) []byte { return f.AppendGap(nil, gap, cursor, nil) },
 			"id: c1\nevent: comet.gap\ndata: {" + gapMembers + "}\n\n",
 			`{"event":"comet.gap",` + gapMembers + `,"cursor":"c1"}` + "\n"},
 		{"bye", func(f Format) []byte { return f.AppendBye(nil, "drain", 1500*time.Millisecond) },
@@ -158,8 +158,8 @@ func TestAppendersAllocateNothing(t *testing.T) {
 	for name, f := range formats {
 		got := testing.AllocsPerRun(100, func() {
 			f.AppendMessage(b, m, cursor, true)
-			f.AppendReady(b, "n1", cursor)
-			f.AppendGap(b, gap, cursor)
+			f.AppendReady(b, "n1", cursor, nil)
+			f.AppendGap(b, gap, cursor, nil)
 			f.AppendBye(b, "drain", time.Second)
 			f.AppendHeartbeat(b)
 			poll.AppendJSON(b)

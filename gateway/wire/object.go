@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"iter"
 	"unicode/utf8"
 
 	"comet/pubsub"
@@ -41,6 +42,25 @@ func appendGapMembers(b []byte, g *pubsub.Gap) []byte {
 	b = appendID(append(b, `,"from":`...), g.From)
 	b = appendID(append(b, `,"to":`...), g.To)
 	return appendString(append(b, `,"reason":`...), string(g.Reason))
+}
+
+// AppendCursors adds the channels' own cursors as {"<channel>":"<cursor>",…}.
+func AppendCursors(b []byte, cursors iter.Seq2[string, pubsub.Cursor]) []byte {
+	separator := byte('{')
+	for channel, at := range cursors {
+		b = append(appendString(append(b, separator), channel), ':')
+		b = append(at.Append(append(b, '"')), '"')
+		separator = ','
+	}
+	return append(b, '}')
+}
+
+// appendOwn adds the member for what AppendCursors made; nothing for nil.
+func appendOwn(b, cursors []byte) []byte {
+	if cursors == nil {
+		return b
+	}
+	return append(append(b, `,"cursors":`...), cursors...)
 }
 
 func appendID(b []byte, id pubsub.ID) []byte {

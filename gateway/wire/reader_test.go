@@ -86,9 +86,9 @@ func TestReaderCursor(t *testing.T) {
 	}
 	for _, test := range tests {
 		for name, f := range formats {
-			b := f.AppendReady(nil, "n1", []byte(test.want[0]))
+			b := f.AppendReady(nil, "n1", []byte(test.want[0]), nil)
 			b = f.AppendHeartbeat(b)
-			b = f.AppendGap(b, gap, []byte(test.want[1]))
+			b = f.AppendGap(b, gap, []byte(test.want[1]), nil)
 			b = f.AppendMessage(b, passing, nil, test.several)
 			b = f.AppendMessage(b, kept, []byte(test.want[3]), test.several)
 			b = f.AppendMessage(b, passing, nil, test.several)
@@ -168,10 +168,10 @@ func FuzzReader(f *testing.F) {
 		f.Add([]byte(test.stream), uint8(SSERaw))
 	}
 	for _, format := range formats {
-		b := format.AppendReady(nil, "n1", []byte("0-0"))
+		b := format.AppendReady(nil, "n1", []byte("0-0"), nil)
 		b = format.AppendMessage(b, message(`"a\r\nb"`), []byte("c1"), true)
 		b = format.AppendHeartbeat(b)
-		b = format.AppendGap(b, gap, []byte("c2"))
+		b = format.AppendGap(b, gap, []byte("c2"), nil)
 		b = format.AppendBye(b, "drain", time.Second)
 		f.Add(b, uint8(format))
 	}

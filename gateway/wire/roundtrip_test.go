@@ -67,10 +67,10 @@ func roundTripEvents(t *testing.T, m *pubsub.Message, g *pubsub.Gap, cursor stri
 		if m.Ephemeral() {
 			messageCursor, after = nil, before
 		}
-		b := f.AppendReady(nil, m.Channel, []byte(before))
+		b := f.AppendReady(nil, m.Channel, []byte(before), nil)
 		b = f.AppendMessage(b, m, messageCursor, several)
 		b = f.AppendHeartbeat(b)
-		b = f.AppendGap(b, g, []byte("behind"))
+		b = f.AppendGap(b, g, []byte("behind"), nil)
 		b = f.AppendBye(b, m.Channel, 1234*time.Millisecond)
 		want := []Event{
 			{Kind: KindReady, Node: m.Channel, Cursor: before},

@@ -16,17 +16,23 @@ import (
 // deadline is for anything that a browser does; a loaded machine needs it.
 const deadline = 45 * time.Second
 
-// Browser is a headless Chromium, spoken to by the DevTools protocol over
-// pipes: JSON objects, each ended by a zero byte. Its methods are for the
-// test's own goroutine.
+// Browser is a tab of a headless Chromium, spoken to by the DevTools protocol
+// over pipes: JSON objects, each ended by a zero byte. Its methods, and those of
+// the other tabs, are for the test's own goroutine.
 type Browser struct {
+	*process
+	target  string
+	session string
+	// What the page did since it was opened, by method of the protocol.
+	Events map[string][]json.RawMessage
+}
+
+// process is what tabs have in common.
+type process struct {
 	t        testing.TB
 	commands io.Writer
 	messages chan message // closed when Chromium has ended
-	next     int
-	session  string
-	// What the page did since it was opened, by method of the protocol.
-	Events map[string][]json.RawMessage
+	next     int          // the ID of the last command
 }
 
 type message struct {
@@ -69,7 +75,7 @@ func Start(t testing.TB) *Browser {
 		t.Fatal(err)
 	}
 	_, _ = theirIn.Close(), theirOut.Close()
-	b := &Browser{t: t, commands: in, messages: make(chan message), Events: make(map[string][]json.RawMessage)}
+	b := &Browser{process: &process{t: t, commands: in, messages: make(chan message)}}
 	ended := make(chan struct{})
 	go func() { defer close(ended); b.read(out) }()
 	t.Cleanup(func() {
@@ -86,7 +92,21 @@ func Start(t testing.TB) *Browser {
 	return b
 }
 
-func (b *Browser) read(out io.Reader) {
+// NewTab is one more tab.
+func (b *Browser) NewTab() *Browser {
+	b.t.Helper()
+	tab := &Browser{process: b.process}
+	tab.attach()
+	return tab
+}
+
+// CloseTab closes the tab, as a person does.
+func (b *Browser) CloseTab() {
+	b.t.Helper()
+	b.Call("Target.closeTarget", map[string]any{"targetId": b.target}, nil)
+}
+
+func (b *process) read(out io.Reader) {
 	defer close(b.messages)
 	for r := bufio.NewReader(out); ; {
 		text, err := r.ReadBytes(0)
@@ -103,8 +123,10 @@ func (b *Browser) read(out io.Reader) {
 // attach makes the page that all further calls are about.
 func (b *Browser) attach() {
 	b.t.Helper()
+	b.Events = make(map[string][]json.RawMessage)
 	var target struct{ TargetID string }
 	b.Call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	b.target = target.TargetID
 	var attached struct{ SessionID string }
 	b.Call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
 	b.session = attached.SessionID
@@ -113,7 +135,7 @@ func (b *Browser) attach() {
 	}
 }
 
-func (b *Browser) send(session, method string, params any) int {
+func (b *process) send(session, method string, params any) int {
 	b.next++
 	text, err := json.Marshal(struct {
 		ID      int    `json:"id"`
@@ -155,7 +177,7 @@ func (b *Browser) await(wanted func(message) bool, do func(message) error, what 
 			if !open {
 				b.t.Fatalf("chromium ended before %s", what)
 			}
-			if m.Method != "" {
+			if m.Method != "" && m.Session == b.session {
 				b.Events[m.Method] = append(b.Events[m.Method], m.Params)
 			}
 			if wanted(m) {
@@ -182,7 +204,7 @@ func (b *Browser) Open(url string) {
 // AwaitLoad waits for the next page that is loaded.
 func (b *Browser) AwaitLoad() {
 	b.t.Helper()
-	b.await(func(m message) bool { return m.Method == "Page.loadEventFired" }, func(message) error { return nil }, "loading")
+	b.await(func(m message) bool { return m.Method == "Page.loadEventFired" && m.Session == b.session }, func(message) error { return nil }, "loading")
 	b.Evaluate(`new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`, new(bool))
 }
 

@@ -1,0 +1,118 @@
+// The interface of comet.js. docs/protocol.md has what the words mean.
+
+export interface Options {
+  /**
+   * Shown as `Authorization: Bearer`. A function is called when a token is first needed, and again whenever the last one was
+   * refused or has expired; `undefined` is nobody. While it fails it is called again, ever more slowly.
+   */
+  token?: string | (() => string | undefined | Promise<string | undefined>);
+  /** `auto` (default): a stream, and long-polls for a while where a proxy keeps streams back. */
+  transport?: 'auto' | 'sse' | 'poll';
+  /**
+   * Whether tabs share their connection. `true` (default): those with the same server and user, as the token says it. A text: those with
+   * the same text, for tokens that are no JWT, or cookies. Never in Node, nor on pages that came over plain HTTP (but localhost).
+   */
+  share?: boolean | string;
+  /** As for `fetch`; `omit` unless given. With anything else tabs share only if `share` is a text that names the user. */
+  credentials?: RequestCredentials;
+  /** The server's `http.heartbeat` in ms; 25,000 unless given. Silence of 2.5 times that is a dead connection. */
+  heartbeat?: number;
+}
+
+export interface SubscribeOptions {
+  /** Where to go on: the `cursor` of an earlier subscription, or `earliest`, or the cursor of the only channel. Else: from now on. */
+  cursor?: Cursor | string;
+  /** Begin with the newest so many messages, 1 to 1000, in channels without a cursor. */
+  last?: number;
+}
+
+/** By channel, where a subscription is. Made to be kept as JSON, and given back. */
+export type Cursor = Record<string, string>;
+
+export interface Message<Data = any> {
+  /** Absent if it is ephemeral. */
+  id?: string;
+  ephemeral?: true;
+  channel: string;
+  type: string;
+  data: Data;
+  /** RFC 3339, in UTC. */
+  time: string;
+}
+
+export interface Gap {
+  channel: string;
+  from: string;
+  to: string;
+  reason: 'trimmed' | 'restarted' | 'rewound' | 'failover';
+}
+
+export interface Receipt {
+  /** Absent if it is ephemeral. */
+  id?: string;
+  channel: string;
+  /** A message with the same `key` was published before, and this is its ID. */
+  duplicate: boolean;
+}
+
+export interface Presence {
+  channel: string;
+  count: number;
+  users: { user: string; info?: unknown; since: string }[];
+  /** There are more: give it as `after`. */
+  next?: string;
+}
+
+export interface Events {
+  message: Message;
+  /** Messages may be missing before the next one. */
+  gap: Gap;
+  /** Connected, again too. */
+  ready: { node: string; transport: 'sse' | 'poll' };
+  /** The server closes the stream; it is made anew. */
+  bye: { reason: string };
+  state: State;
+  /** It is over: asking again cannot help. */
+  error: Error;
+  /** Who comes and goes, where the server tells. */
+  join: Message<{ user: string; info?: unknown }>;
+  leave: Message<{ user: string; info?: unknown }>;
+}
+
+export type State = 'connecting' | 'open' | 'closed';
+
+/** It begins with the first `on` or the first turn of a loop, and yields messages. Leaving the loop closes it. */
+export interface Subscription extends AsyncIterable<Message> {
+  readonly state: State;
+  /** Everything up to here was handed over. */
+  readonly cursor: Cursor;
+  /** Calls `fn` at each such event; what it returns ends that. */
+  on<Name extends keyof Events>(name: Name, fn: (event: Events[Name]) => void): () => void;
+  close(): void;
+}
+
+/** What the server refused. */
+export class CometError extends Error {
+  readonly status: number;
+  /** As `urn:comet:problem:forbidden`. */
+  readonly type?: string;
+  readonly detail: string;
+  /** Of several, those that it is about. */
+  readonly channels?: string[];
+}
+
+export class Comet {
+  /** `url` is the address of a node, or of what stands before nodes; in a page, its own origin unless given. */
+  constructor(url?: string, options?: Options);
+  subscribe(channels: string | string[], options?: SubscribeOptions): Subscription;
+  /**
+   * Publishes once, after what was published to the channel before. What can be tried again is, for 4 minutes from when it could
+   * first have been sent; while the browser is offline it waits. Rejects at once if 1,000 messages wait. An ephemeral message
+   * is tried once.
+   */
+  publish(channel: string, data: unknown, options?: { type?: string; ephemeral?: boolean; key?: string }): Promise<Receipt>;
+  history(channel: string, options?: { after?: string; before?: string; limit?: number; order?: 'asc' | 'desc' }): Promise<{ messages: Message[]; more: boolean }>;
+  presence(channel: string, options?: { after?: string; limit?: number }): Promise<Presence>;
+  /** Closes all subscriptions. */
+  close(): void;
+}

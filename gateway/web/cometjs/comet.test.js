@@ -1,0 +1,295 @@
+// node --test, started by comet_test.go: COMET_TEST_URL is a proxy before two
+// nodes whose paths under /-/ make trouble.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Comet, CometError, eventReader } from './comet.js';
+
+const url = process.env.COMET_TEST_URL;
+const needsNodes = { skip: url ? false : 'go test ./gateway/web/cometjs starts the nodes', timeout: 60_000 };
+const door = async (what) => (await fetch(`${url}/-/${what}`)).text();
+const newChannel = (under = 'open') => `${under}/${Math.random().toString(36).slice(2)}`;
+const tokenOf = (user, seconds = 60) => door(`token?user=${user}&seconds=${seconds}`);
+
+/** The first n messages' data of a subscription. */
+async function take(subscription, n) {
+  const all = [];
+  for await (const { data } of subscription) if (all.push(data) === n) return all;
+}
+
+/** Resolves with the next event of a name, if it is one that is wanted. */
+const next = (subscription, name, wanted = () => true) => new Promise((resolve, reject) => {
+  const off = subscription.on(name, (event) => {
+    if (!wanted(event)) return;
+    off();
+    resolve(event);
+  });
+  if (name !== 'error') subscription.on('error', reject);
+});
+
+const numbers = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
+
+async function publishNumbers(comet, channel, from, to) {
+  for (const n of numbers(from, to)) await comet.publish(channel, n);
+}
+
+test('eventReader', async (t) => {
+  const stream = ':\n\nid: 1-1\nevent: a\ndata: {"x": ": y"}\n\nretry: 5\nevent: comet.bye\ndata: {}\n\n:\n\ndata: "Ä\\n"\n\nevent: none\n\n';
+  const want = [
+    { id: '1-1', event: 'a', data: '{"x": ": y"}' },
+    { retry: '5', event: 'comet.bye', data: '{}' },
+    { data: '"Ä\\n"' },
+  ];
+  const plain = (events) => events.map(({ id, event, data, retry }) => JSON.parse(JSON.stringify({ id, event, data, retry })));
+  const cut = (text, sizeOf) => {
+    const read = eventReader(), events = [];
+    for (let i = 0; i < text.length;) events.push(...read(text.slice(i, i += sizeOf())));
+    return plain(events);
+  };
+  await t.test('cut anywhere', () => {
+    for (let size = 1; size <= stream.length; size++) assert.deepEqual(cut(stream, () => size), plain(want), `pieces of ${size}`);
+  });
+  await t.test('bounded', () => {
+    const read = eventReader();
+    assert.throws(() => { for (let i = 0; i < 20; i++) read('data: ' + 'x'.repeat(1 << 20)); }, /8 MiB/);
+  });
+  await t.test('random pieces of random streams', () => {
+    const parts = ['\n', '\n\n', 'data', 'data: x', ': ', ':', 'id', 'event', 'x', '\u2028', ' ', '\r'];
+    const random = (n) => Math.floor(Math.random() * n);
+    for (let round = 0; round < 2000; round++) {
+      const text = Array.from({ length: 30 }, () => parts[random(parts.length)]).join('') + '\n\n';
+      assert.deepEqual(cut(text, () => 1 + random(4)), cut(text, () => text.length), JSON.stringify(text));
+    }
+  });
+});
+
+for (const transport of ['sse', 'poll']) {
+  test(`subscribe by ${transport}`, needsNodes, async (t) => {
+    const comet = new Comet(url, { transport });
+    t.after(() => comet.close());
+
+    await t.test('from now on, in a loop', async () => {
+      const channel = newChannel(), subscription = comet.subscribe(channel);
+      await comet.publish(channel, 'before');
+      const { transport: by } = await next(subscription, 'ready');
+      assert.equal(by, transport);
+      const taken = take(subscription, 3);
+      for (const n of [1, 2, 3]) await comet.publish(channel, n);
+      assert.deepEqual(await taken, [1, 2, 3]);
+      assert.equal(subscription.state, 'closed');
+    });
+
+    await t.test('the last, then a cursor, of several channels', async () => {
+      const channels = [newChannel(), newChannel()];
+      for (const n of numbers(0, 4)) for (const channel of channels) await comet.publish(channel, n);
+      const first = comet.subscribe(channels, { last: 2 });
+      assert.deepEqual((await take(first, 4)).sort(), [2, 2, 3, 3]);
+      const kept = JSON.parse(JSON.stringify(first.cursor));
+      assert.deepEqual(Object.keys(kept).sort(), [...channels].sort());
+      await comet.publish(channels[1], 'more');
+      assert.deepEqual(await take(comet.subscribe(channels, { cursor: kept }), 1), ['more']);
+      assert.deepEqual(await take(comet.subscribe(channels[0], { cursor: 'earliest' }), 4), [0, 1, 2, 3]);
+    });
+
+    await t.test('a channel that others have already, each from where it wants', async () => {
+      const channel = newChannel();
+      await publishNumbers(comet, channel, 0, 5);
+      const all = take(comet.subscribe(channel, { cursor: 'earliest' }), 8);
+      const last = take(comet.subscribe(channel, { last: 2 }), 5);
+      const now = comet.subscribe(channel);
+      const three = take(now, 3);
+      await next(now, 'ready');
+      await publishNumbers(comet, channel, 5, 8);
+      assert.deepEqual(await all, numbers(0, 8));
+      assert.deepEqual(await last, numbers(3, 8));
+      assert.deepEqual(await three, numbers(5, 8));
+    });
+
+    await t.test('a loop that is slower than a thousand messages', async () => {
+      const channel = newChannel(), got = [];
+      const subscription = comet.subscribe(channel);
+      const ready = next(subscription, 'ready');
+      const loop = (async () => {
+        for await (const { data } of subscription) {
+          if (got.push(data) === 1) await published;
+          if (got.length === 2500) return;
+        }
+      })();
+      await ready;
+      const published = fetch(`${url}/v1/publish`, {
+        method: 'POST', headers: { 'Content-Type': 'application/x-ndjson' },
+        body: numbers(0, 1000).map((data) => JSON.stringify({ channel, data })).join('\n'),
+      }).then(() => Promise.all([1000, 2000].map((from) => fetch(`${url}/v1/publish`, {
+        method: 'POST', headers: { 'Content-Type': 'application/x-ndjson' },
+        body: numbers(from, from + 1000).map((data) => JSON.stringify({ channel, data })).join('\n'),
+      }))));
+      await loop;
+      assert.deepEqual(got.slice(0, 1000), numbers(0, 1000));
+      assert.equal(new Set(got).size, 2500);
+    });
+  });
+}
+
+test('what cannot be mended ends it', needsNodes, async (t) => {
+  const comet = new Comet(url);
+  t.after(() => comet.close());
+  await assert.rejects(take(comet.subscribe('private/1'), 1), (error) => error instanceof CometError && error.status === 401 && /private\/1/.test(error.message));
+  await assert.rejects(take(comet.subscribe(newChannel(), { cursor: 'nonsense' }), 1), { status: 400, type: 'urn:comet:problem:invalid-cursor' });
+  await assert.rejects(comet.publish('bad{', 1), { status: 400 });
+  await assert.rejects(comet.publish(newChannel(), undefined), TypeError);
+  const good = newChannel(), other = newChannel();
+  const listening = comet.subscribe(good), both = comet.subscribe([other, 'open/{']);
+  const error = next(both, 'error');
+  await next(listening, 'ready');
+  assert.equal((await error).status, 400);
+  assert.equal(both.state, 'closed');
+  const one = take(listening, 1);
+  await comet.publish(good, 'still here');
+  assert.deepEqual(await one, ['still here']);
+});
+
+test('history and types', needsNodes, async () => {
+  const comet = new Comet(url), channel = newChannel();
+  const receipt = await comet.publish(channel, { a: 1 }, { type: 'price' });
+  await comet.publish(channel, 'second');
+  const page = await comet.history(channel, { limit: 1, order: 'asc' });
+  assert.equal(page.more, true);
+  assert.equal(page.messages[0].id, receipt.id);
+  assert.equal(page.messages[0].type, 'price');
+  assert.equal((await comet.publish(channel, 1, { ephemeral: true })).id, undefined);
+});
+
+test('a publish whose answer is lost is published once', needsNodes, async () => {
+  const comet = new Comet(url), channel = newChannel();
+  await door('cut?answers=2');
+  const receipts = await Promise.all(numbers(0, 4).map((n) => comet.publish(channel, n)));
+  assert.ok(receipts.every(({ duplicate }) => !duplicate));
+  const { messages } = await comet.history(channel);
+  assert.deepEqual(messages.map(({ data }) => data), numbers(0, 4));
+  assert.deepEqual(messages.map(({ id }) => id), receipts.map(({ id }) => id));
+  const key = `key-${channel}`;
+  await comet.publish(channel, 'once', { key });
+  assert.equal((await comet.publish(channel, 'once', { key })).duplicate, true);
+});
+
+test('the outbox is bounded', needsNodes, async () => {
+  const comet = new Comet('http://127.0.0.1:1');
+  const waiting = numbers(0, 1000).map((n) => comet.publish('c', n, { ephemeral: true }));
+  await assert.rejects(comet.publish('c', 'too many'), /1000 messages wait/);
+  assert.ok((await Promise.allSettled(waiting)).every(({ status }) => status === 'rejected'));
+});
+
+test('tokens', needsNodes, async (t) => {
+  await t.test('are renewed when they expire, on streams and else', async () => {
+    let asked = 0;
+    const user = `u${Math.random()}`, channel = newChannel('private');
+    const comet = new Comet(url, { token: () => tokenOf(user, asked++ ? 60 : 2) });
+    t.after(() => comet.close());
+    const subscription = comet.subscribe(channel);
+    const byes = [];
+    subscription.on('bye', ({ reason }) => byes.push(reason));
+    await next(subscription, 'ready');
+    await next(subscription, 'ready'); // again
+    assert.deepEqual(byes, ['token-expired']);
+    assert.equal(asked, 2);
+    const one = take(subscription, 1);
+    await comet.publish(channel, 1);
+    assert.deepEqual(await one, [1]);
+  });
+  await t.test('are asked for anew at a 401', async () => {
+    let asked = 0;
+    const comet = new Comet(url, { token: async () => (asked++ ? tokenOf('bob') : 'a.bad.token') });
+    const channel = newChannel('private');
+    await Promise.all([comet.publish(channel, 1), comet.history(channel), comet.history(channel)]);
+    assert.equal(asked, 2);
+  });
+  await t.test('end it when there is no other', async () => {
+    const user = `u${Math.random()}`, text = await tokenOf(user);
+    const comet = new Comet(url, { token: text }), subscription = comet.subscribe(newChannel('private'));
+    await next(subscription, 'ready');
+    const over = next(subscription, 'error');
+    await door(`throwout?user=${user}`);
+    assert.match((await over).type, /credential-revoked/);
+    assert.equal(subscription.state, 'closed');
+  });
+  await t.test('that cannot be had are waited for', async () => {
+    let asked = 0;
+    const comet = new Comet(url, { token: () => { if (!asked++) throw new Error('on purpose'); return tokenOf('bob'); } });
+    const { warn } = console;
+    console.warn = () => {};
+    await comet.publish(newChannel('private'), 1);
+    console.warn = warn;
+    assert.equal(asked, 2);
+  });
+});
+
+test('a proxy that buffers is noticed', needsNodes, async (t) => {
+  await door('buffer?on=1');
+  t.after(() => door('buffer?on=0'));
+  for (const address of [url, process.env.COMET_TEST_BUFFERING]) {
+    if (!address) continue;
+    const comet = new Comet(address), channel = newChannel();
+    t.after(() => comet.close());
+    await comet.publish(channel, 0);
+    const began = Date.now(), subscription = comet.subscribe(channel, { cursor: 'earliest' });
+    const taken = take(subscription, 3), { transport } = await next(subscription, 'ready');
+    assert.equal(transport, 'poll');
+    assert.ok(Date.now() - began < 15_000);
+    await publishNumbers(comet, channel, 1, 3);
+    assert.deepEqual(await taken, [0, 1, 2]);
+  }
+});
+
+for (const how of ['kill', 'leave']) {
+  for (const transport of ['sse', 'poll']) {
+    test(`a node that goes (${how}) costs no message by ${transport}`, needsNodes, async (t) => {
+      const comet = new Comet(url, { transport }), channels = [newChannel(), newChannel()];
+      t.after(() => comet.close());
+      const subscription = comet.subscribe(channels), byes = [], got = { [channels[0]]: [], [channels[1]]: [] };
+      const done = next(subscription, 'message', ({ channel, data }) => got[channel].push(data) && channels.every((c) => got[c].length === 100));
+      subscription.on('gap', (gap) => assert.fail(JSON.stringify(gap)));
+      subscription.on('bye', ({ reason }) => byes.push(reason));
+      const { node } = await next(subscription, 'ready');
+      const index = node.slice(-1) - 1;
+      const publishing = Promise.all(channels.map((c) => publishNumbers(comet, c, 0, 100)));
+      await next(subscription, 'message', ({ data }) => data === 20);
+      await door(`${how}?node=${index}`);
+      await Promise.all([publishing, done]);
+      for (const channel of channels) assert.deepEqual(got[channel], numbers(0, 100));
+      if (how === 'leave' && transport === 'sse') assert.deepEqual(byes, ['shutdown']);
+      await door(`start?node=${index}`);
+    });
+  }
+}
+
+test('silence is a dead connection', needsNodes, async (t) => {
+  const comet = new Comet(url, { heartbeat: 200 }), channel = newChannel(); // the server's is 25 s
+  t.after(() => comet.close());
+  const subscription = comet.subscribe(channel), states = [], got = [];
+  subscription.on('state', (state) => states.push(state));
+  subscription.on('message', ({ data }) => got.push(data));
+  for (const n of numbers(0, 3)) {
+    await next(subscription, 'ready');
+    await comet.publish(channel, n);
+  }
+  await next(subscription, 'message', () => got.length === 3);
+  assert.deepEqual(got, [0, 1, 2]);
+  assert.deepEqual(states.slice(0, 4), ['open', 'connecting', 'open', 'connecting']);
+});
+
+test('a gap is told', needsNodes, async (t) => {
+  const comet = new Comet(url), channels = [newChannel(), newChannel()];
+  t.after(() => comet.close());
+  const { id } = await comet.publish(channels[0], 0);
+  // Behind a message that this log never had, of a later time, the log has gone back.
+  const ahead = id.replace(/^\d+/, (ms) => +ms + 3_600_000);
+  const subscription = comet.subscribe(channels, { cursor: { [channels[0]]: ahead } });
+  const gap = await next(subscription, 'gap');
+  assert.equal(gap.channel, channels[0]);
+  assert.equal(gap.reason, 'rewound');
+  const again = comet.subscribe(channels[0], { cursor: subscription.cursor });
+  again.on('gap', () => assert.fail('it was told'));
+  const one = take(again, 1);
+  await next(again, 'ready');
+  await comet.publish(channels[0], 1);
+  assert.deepEqual(await one, [1]);
+});

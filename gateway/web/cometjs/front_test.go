@@ -1,0 +1,144 @@
+package cometjs
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// front is a proxy before the nodes, with a door under /-/ for the scripts to
+// make trouble and to see what comes through.
+type front struct {
+	world   *world
+	turn    atomic.Uint32
+	streams atomic.Int64 // open now
+	asked   atomic.Int64 // channels of the newest stream
+
+	mu      sync.Mutex // guards what a script changes, and starts and ends of nodes
+	buffers bool       // answers are kept until they are whole
+	cuts    int        // so many answers to a POST are lost
+	posts   int        // seen
+}
+
+func newFront(w *world) *front { return &front{world: w} }
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if door, ok := strings.CutPrefix(r.URL.Path, "/-/"); ok {
+		f.door(w, r, door)
+		return
+	}
+	buffers, cut := f.modes(r)
+	if r.URL.Path == "/v1/events" {
+		f.streams.Add(1)
+		f.asked.Store(int64(len(r.URL.Query()["channel"])))
+		defer f.streams.Add(-1)
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite:       func(p *httputil.ProxyRequest) { p.SetURL(f.node()) },
+		FlushInterval: -1,
+		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		ModifyResponse: func(res *http.Response) error {
+			if !buffers {
+				return nil
+			}
+			body, err := io.ReadAll(res.Body)
+			res.Body = io.NopCloser(bytes.NewReader(body))
+			return err
+		},
+	}
+	if cut {
+		proxy.ServeHTTP(nowhere{}, r)
+		panic(http.ErrAbortHandler)
+	}
+	proxy.ServeHTTP(w, r)
+}
+
+// nowhere is where lost answers go.
+type nowhere struct{}
+
+func (nowhere) Header() http.Header         { return http.Header{} }
+func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (nowhere) WriteHeader(int)             {}
+
+func (f *front) modes(r *http.Request) (buffers, cut bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r.Method == http.MethodPost {
+		f.posts++
+		if cut = f.cuts > 0; cut {
+			f.cuts--
+		}
+	}
+	return f.buffers, cut
+}
+
+// node is one that runs, each in its turn.
+func (f *front) node() *url.URL {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	nodes := f.world.nodes
+	for range nodes {
+		if n := nodes[f.turn.Add(1)%uint32(len(nodes))]; n.command != nil {
+			return &url.URL{Scheme: "http", Host: n.address}
+		}
+	}
+	return &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+}
+
+// door does what a script asks for.
+func (f *front) door(w http.ResponseWriter, r *http.Request, what string) {
+	number := func(name string) int { n, _ := strconv.Atoi(r.FormValue(name)); return n }
+	switch what {
+	case "page":
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, `<!doctype html><title>comet.js</title>`)
+	case "streams":
+		fmt.Fprintf(w, `{"open": %d, "channels": %d}`, f.streams.Load(), f.asked.Load())
+	case "posts":
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		fmt.Fprint(w, f.posts)
+	case "token":
+		text, err := token(r.FormValue("user"), time.Duration(number("seconds"))*time.Second)
+		f.say(w, text, err)
+	case "throwout":
+		f.say(w, "", f.world.throwOut(r.Context(), r.FormValue("user")))
+	default:
+		f.trouble(what, number)
+	}
+}
+
+func (f *front) say(w http.ResponseWriter, text string, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprint(w, text)
+}
+
+func (f *front) trouble(what string, number func(string) int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch what {
+	case "buffer":
+		f.buffers = number("on") == 1
+	case "cut":
+		f.cuts = number("answers")
+	case "kill":
+		f.world.kill(f.world.nodes[number("node")])
+	case "leave":
+		f.world.leave(f.world.nodes[number("node")])
+	case "start":
+		f.world.start(f.world.nodes[number("node")])
+	default:
+		f.world.t.Errorf("a script wants %q", what)
+	}
+}

@@ -1,0 +1,165 @@
+// Package cometjs tests comet.js: with Node and with Chromium, against nodes
+// that are processes, on a real Redis, behind a proxy that does what proxies do.
+package cometjs
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"go.uber.org/goleak"
+
+	_ "comet/gateway" // of which the nodes are made: a change there is one here
+	"comet/pubsub/redistest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait of the tests.
+const patience = 60 * time.Second
+
+// secret signs the tokens of the tests.
+const secret = "the secret that the tests of comet.js sign with"
+
+// world is two nodes behind a front.
+type world struct {
+	t      *testing.T
+	binary string
+	dir    string
+	redis  *redistest.Server
+	nodes  []*node
+	front  *front
+	url    string // of the front
+}
+
+// node is a node that can be killed and started again.
+type node struct {
+	name, address, admin string
+	command              *exec.Cmd // nil: not running
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), redis: redistest.Start(t, redistest.Persist)}
+	w.binary = filepath.Join(w.dir, "comet")
+	if output, err := exec.Command("go", "build", "-o", w.binary, "comet/cmd/comet").CombinedOutput(); err != nil {
+		t.Fatalf("build comet: %v\n%s", err, output)
+	}
+	// Reading them tells the go command that the test's result depends on them.
+	for _, name := range []string{"comet.js", "comet.test.js"} {
+		if _, err := os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "secret"), []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		n := &node{name: fmt.Sprint("node-", i+1), address: freeAddress(t), admin: freeAddress(t)}
+		w.nodes = append(w.nodes, n)
+		w.start(n)
+	}
+	t.Cleanup(func() {
+		for _, n := range w.nodes {
+			w.kill(n)
+		}
+	})
+	w.front = newFront(w)
+	server := httptest.NewServer(w.front)
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	w.url = server.URL
+	return w
+}
+
+// freeAddress is one that nobody listens on.
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start starts a node and waits until it is ready.
+func (w *world) start(n *node) {
+	n.command = exec.Command(w.binary, "serve",
+		"--node", n.name, "--redis", w.redis.Addr(), "--http-listen", n.address, "--admin-listen", n.admin,
+		"--auth-anonymous-subscribe", "open/**", "--auth-anonymous-publish", "open/**",
+		"--auth-jwt-algorithms", "HS256", "--auth-jwt-secret-file", filepath.Join(w.dir, "secret"),
+		"--history-size", "10000", "--drain-delay", "0s", "--drain-spread", "0s")
+	n.command.Stderr = w.t.Output()
+	if err := n.command.Start(); err != nil {
+		w.t.Error(err)
+		n.command = nil
+		return
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		if res, err := client.Get("http://" + n.admin + "/readyz"); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return
+			}
+		}
+	}
+	w.t.Errorf("%s is not ready", n.name)
+}
+
+// kill ends a node at once.
+func (w *world) kill(n *node) {
+	if n.command != nil {
+		_ = n.command.Process.Kill()
+		_ = n.command.Wait() // it was killed
+		n.command = nil
+	}
+}
+
+// leave ends a node as an operator does, so that it says goodbye.
+func (w *world) leave(n *node) {
+	if n.command != nil {
+		_ = n.command.Process.Signal(os.Interrupt)
+		if err := n.command.Wait(); err != nil {
+			w.t.Errorf("%s: %v", n.name, err)
+		}
+		n.command = nil
+	}
+}
+
+// token is for a user who may do everything in private channels.
+func token(user string, life time.Duration) (string, error) {
+	now := time.Now()
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": user, "iat": now.Unix(), "exp": now.Add(life).Unix(), "jti": fmt.Sprint(now.UnixNano()),
+		"comet": map[string]any{"subscribe": []string{"private/**"}, "publish": []string{"private/**"}},
+	}).SignedString([]byte(secret))
+}
+
+// throwOut ends what a user has.
+func (w *world) throwOut(ctx context.Context, user string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodDelete, "http://"+w.nodes[0].admin+"/v1/users/"+user+"/sessions", strings.NewReader(""))
+	if err != nil {
+		return err
+	}
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("throw %s out: %s", user, res.Status)
+	}
+	return nil
+}
