@@ -10,24 +10,45 @@ BENCH    ?= .
 FUZZTIME ?= 10s
 DURATION ?= 10m
 
+# What `comet version` prints. k8s/base and the chart name the image of VERSION.
+VERSION = 0.1.0
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
+DATE   := $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
+IMAGE   = docker.io/library/comet:$(VERSION)
+STAMP   = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build test test-failure check vulncheck bench yardstick fuzz screenshots mutants redis tidy clean go compiler
+.PHONY: help run build image test test-k8s test-failure check vulncheck bench yardstick fuzz screenshots mutants redis tidy clean go compiler
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: go ## the demo: three nodes on http://127.0.0.1:8080 (ARGS="--redis …")
 	go run ./cmd/comet demo $(ARGS)
 
 build: go ## build bin/comet
-	go build -trimpath -o bin/comet ./cmd/comet
+	go build -trimpath -ldflags '$(STAMP)' -o bin/comet ./cmd/comet
+
+image: go ## the container image as bin/comet-VERSION.tar, for amd64 and arm64; needs no Docker
+	@for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build -trimpath -ldflags '-s -w $(STAMP)' -o bin/$$arch/comet ./cmd/comet || exit 1; \
+	done
+	@cd k8s && go run ./image -name $(IMAGE) -version $(VERSION) -commit '$(COMMIT)' -date '$(DATE)' \
+		-out ../bin/comet-$(VERSION).tar ../bin/amd64/comet ../bin/arm64/comet
+	@echo 'bin/comet-$(VERSION).tar holds $(IMAGE). Load it where it is to run:'
+	@echo '  ctr -n k8s.io images import bin/comet-$(VERSION).tar   # kind: kind load image-archive, Docker: docker load -i'
 
 # The timeout is a package's; CI must see a hanging test before its own limit.
 test: go compiler redis check ## everything that must pass: checks, then all tests with the race detector
 	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -timeout 5m ./...
 	@echo 'And the HTTP suite over connections that are not parked:'
 	CGO_ENABLED=1 COMET_TEST_REDIS=required COMET_TEST_HOLDER=portable go test -race -timeout 5m ./gateway
+
+# A module of its own: what it needs of Kubernetes and Helm is no part of Comet.
+# Not part of test: it takes a minute, and several where nothing is compiled yet.
+test-k8s: go redis ## the manifests, the chart and the image, without a cluster (the first time it compiles for minutes)
+	cd k8s && go vet ./... && go run $(STATICCHECK) ./... && COMET_TEST_REDIS=required go test ./...
 
 # A failing round says how to run its schedule again; -artifacts keeps the logs of its nodes.
 test-failure: go compiler redis ## the failure suite, longer (DURATION=10m; ARGS="-failure.seed=7 -failure.redis=cluster")

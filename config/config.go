@@ -99,7 +99,11 @@ func (l *loader) set(s Setting, raw any) {
 	if raw == nil {
 		return
 	}
-	if err := s.set(&l.loaded.Settings, raw); err != nil {
+	err := s.set(&l.loaded.Settings, raw)
+	switch {
+	case isPlaceholder(raw): // set all the same, so that no other setting is said to lack it
+		l.fail(s, "", stillPlaceholder)
+	case err != nil:
 		l.fail(s, textOf(raw), err.Error())
 	}
 }

@@ -75,6 +75,13 @@ func TestProblemsOfValues(t *testing.T) {
 		{redis + " COMET_REDIS_TIMEOUT=61s", "redis.timeout", "is out of range: write 100ms to 1m"},
 		{redis + " COMET_REDIS_USERNAME=a\tb", "redis.username", "without control characters"},
 
+		{"COMET_ADMIN_TOKEN=REPLACE-ME COMET_ADMIN_LISTEN=:9090", "admin.token", "still has the placeholder REPLACE-ME"},
+		{"COMET_AUTH_KEYS=backend:REPLACE-ME COMET_HTTP_LISTEN=:8080", "auth.keys", "still has the placeholder REPLACE-ME"},
+		{"COMET_AUTH_JWT_SECRET=REPLACE-ME COMET_AUTH_JWT_ALGORITHMS=HS256", "auth.jwt.secret", "still has the placeholder"},
+		{"COMET_REDIS_ADDRESSES=REPLACE-ME:6379 COMET_REDIS_PASSWORD=x", "redis.addresses", "still has the placeholder"},
+		{"COMET_REDIS_ADDRESSES=REPLACE-ME", "redis.addresses", "still has the placeholder"},
+		{redis + " COMET_REDIS_DB=REPLACE-ME", "redis.db", "still has the placeholder"},
+
 		{"COMET_HTP_LISTEN=x", "COMET_HTP_LISTEN", "did you mean COMET_HTTP_LISTEN?"},
 		{"COMET_REDIS_ADDR=x", "COMET_REDIS_ADDR", "did you mean COMET_REDIS_ADDRESSES?"},
 		{"COMET_LISTEN=x", "COMET_LISTEN", "did you mean COMET_HTTP_LISTEN?"},

@@ -113,6 +113,8 @@ func packagesOf(t *testing.T) map[string]*source {
 			return err
 		case entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && file != module || entry.Name() == "testdata"):
 			return fs.SkipDir
+		case entry.IsDir() && file != module && isModule(file):
+			return fs.SkipDir // one of its own
 		case !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go"):
 			return nil
 		}
@@ -133,6 +135,11 @@ func packagesOf(t *testing.T) map[string]*source {
 		t.Fatalf("the walk did not find this package, but %v", slices.Sorted(maps.Keys(packages)))
 	}
 	return packages
+}
+
+func isModule(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "go.mod"))
+	return err == nil
 }
 
 func (s *source) add(name string) error {

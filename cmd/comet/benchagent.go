@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,18 +23,20 @@ func newBenchAgent() *cobra.Command {
 hold a share of their subscribers. Whoever knows the token can make this machine
 load any server: it is needed beyond loopback, and the connection is not encrypted.`,
 		Example: `  COMET_AGENT_TOKEN=secret comet bench agent --listen 0.0.0.0:7070
-  comet bench agent --token-file agent.token`,
+  comet bench agent --token-file agent.token
+  comet bench agent --once                    # end with the first load test, as a Job does`,
 		Args: arguments(cobra.NoArgs),
 	}
 	address := cmd.Flags().String("listen", "127.0.0.1:7070", "where load tests connect")
 	token := cmd.Flags().String("token", "", "what a load test must know (better "+agentTokenVariable+" or --token-file)")
 	file := cmd.Flags().String("token-file", "", "file that holds the token")
+	once := cmd.Flags().Bool("once", false, "end with the first load test")
 	_ = cmd.MarkFlagFilename("token-file") // fails only for an unknown flag
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return benchAgent(cmd, *address, *token, *file) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return benchAgent(cmd, *address, *token, *file, *once) }
 	return cmd
 }
 
-func benchAgent(cmd *cobra.Command, address, token, file string) error {
+func benchAgent(cmd *cobra.Command, address, token, file string, once bool) error {
 	token, err := agentToken(token, file)
 	if err != nil {
 		return err
@@ -49,7 +52,13 @@ func benchAgent(cmd *cobra.Command, address, token, file string) error {
 		return errors.Join(err, l.Close())
 	}
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	return loadtest.ServeAgent(cmd.Context(), l, token, loadtest.LocalProcesses().Start, logger)
+	ctx, end := context.WithCancel(cmd.Context())
+	defer end()
+	begin := loadtest.LocalProcesses().Start
+	if once {
+		begin = endWithLast(begin, end)
+	}
+	return loadtest.ServeAgent(ctx, l, token, begin, logger)
 }
 
 // agentToken is the token, wherever it is given.

@@ -19,6 +19,7 @@ type benchRunOptions struct {
 	churn      share
 	agents     []string
 	agentToken string
+	agentWait  time.Duration
 	json       string
 	report     string
 	own        bool
@@ -66,6 +67,7 @@ func (o *benchRunOptions) addLoad(cmd *cobra.Command) {
 	f.DurationVar(&p.Patience, "patience", 5*time.Second, "how long no delivery may come before what is missing counts as lost")
 	f.Uint64Var(&p.Seed, "seed", 1, "of every random choice: the same seed repeats them")
 	f.StringSliceVar(&o.agents, "agents", nil, "machines with 'comet bench agent' that hold the subscribers, host:port each (default this one)")
+	f.DurationVar(&o.agentWait, "agent-wait", 0, "how long to wait for agents that do not listen yet")
 	f.StringVar(&o.agentToken, "agent-token", "", "what the agents want to hear (better "+agentTokenVariable+")")
 }
 
@@ -128,7 +130,7 @@ func benchRun(cmd *cobra.Command, o *benchRunOptions) error {
 	if err := errors.Join(canWrite("--json", o.json), canWrite("--report", o.report)); err != nil {
 		return err
 	}
-	result, err := runLoad(cmd, o.plan, loadtest.DialAgents(o.agents, o.agentToken))
+	result, err := runLoad(cmd, o.plan, awaitAgents(loadtest.DialAgents(o.agents, o.agentToken), o.agentWait))
 	if err != nil {
 		return err
 	}

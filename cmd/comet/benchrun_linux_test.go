@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -177,6 +178,33 @@ func TestBenchAgents(t *testing.T) {
 	p = setup{environ: []string{agentTokenVariable + "=wrong"}}.runToEnd(t, args...)
 	p.wantExit(exitFailure)
 	p.wantErrOut(1, `^comet: .*token`)
+}
+
+// TestBenchAgentOnce has a load test that is there before its agent, and an
+// agent that ends with it.
+func TestBenchAgentOnce(t *testing.T) {
+	t.Parallel()
+	_, url := startNode(t)
+	address := freeAddress(t)
+	environ := setup{environ: []string{agentTokenVariable + "=secret"}}
+	load := environ.start(t, benchArgs(url, "--agents", address, "--agent-wait", "40s")...)
+	agent := environ.start(t, "bench", "agent", "--listen", address, "--once")
+	load.wantExit(exitOK)
+	agent.wantExit(exitOK)
+	late := environ.runToEnd(t, benchArgs(url, "--agents", address, "--agent-wait", "1ms")...)
+	late.wantExit(exitFailure)
+	late.wantErrOut(1, `^comet: .*refused`)
+}
+
+// freeAddress is one that nothing listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func TestBenchCompare(t *testing.T) {

@@ -4,17 +4,23 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker (-X main.version=v1.2.3).
-var version = "devel"
+// Set by the linker, as -X main.version=v1.2.3; `make build` and `make image`
+// do so. Without them Go's own record of the commit counts.
+var (
+	version = "devel"
+	commit  string
+	date    string // of the commit, RFC 3339
+)
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Print the version",
+		Short:   "Print the version, the commit and its date",
 		Example: `  comet version`,
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -25,16 +31,22 @@ func newVersion() *cobra.Command {
 	}
 }
 
-// revision is the commit that the binary was built from, where Go knows it.
+// revision is the commit that the binary was built from and its date, in
+// parentheses, where they are known.
 func revision() string {
-	info, _ := debug.ReadBuildInfo()
-	if info == nil {
-		return ""
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return " (" + s.Value[:12] + ")"
+	commit, date := commit, date
+	if info, _ := debug.ReadBuildInfo(); info != nil {
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision" && commit == "":
+				commit = s.Value
+			case s.Key == "vcs.time" && date == "":
+				date = s.Value
+			}
 		}
 	}
-	return ""
+	if commit == "" {
+		return ""
+	}
+	return strings.TrimSuffix(" ("+commit[:min(len(commit), 12)]+", "+date, ", ") + ")"
 }

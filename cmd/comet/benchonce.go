@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"comet/gateway/loadtest"
+)
+
+// endWithLast is start that calls end when the last worker has ended. A load
+// test starts all of its workers before it ends any.
+func endWithLast(start loadtest.Start, end func()) loadtest.Start {
+	var mu sync.Mutex
+	running := 0
+	return func(ctx context.Context) (io.ReadWriteCloser, error) {
+		stream, err := start(ctx)
+		if err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		running++
+		return &counted{ReadWriteCloser: stream, ended: sync.OnceFunc(func() {
+			mu.Lock()
+			defer mu.Unlock()
+			if running--; running == 0 {
+				end()
+			}
+		})}, nil
+	}
+}
+
+// counted is a worker's stream that says when it is closed.
+type counted struct {
+	io.ReadWriteCloser
+	ended func()
+}
+
+func (c *counted) Close() error {
+	defer c.ended()
+	return c.ReadWriteCloser.Close()
+}
+
+// agentPause is between two calls to an agent that is not there yet.
+const agentPause = 500 * time.Millisecond
+
+// awaitAgents is places that are called again, for so long, while nothing
+// listens there: agents and the load test may be started together. 0 is once.
+func awaitAgents(places []loadtest.Place, wait time.Duration) []loadtest.Place {
+	for i, p := range places {
+		places[i].Start = func(ctx context.Context) (io.ReadWriteCloser, error) {
+			late := time.After(wait)
+			for {
+				stream, err := p.Start(ctx)
+				if _, absent := errors.AsType[*net.OpError](err); !absent || wait == 0 {
+					return stream, err
+				}
+				select {
+				case <-time.After(agentPause):
+				case <-late:
+					return nil, err
+				case <-ctx.Done():
+					return nil, err
+				}
+			}
+		}
+	}
+	return places
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"comet/gateway/client"
+	"comet/gateway/loadtest"
+	"comet/pubsub"
+	"comet/pubsub/redistest"
+)
+
+// proxies are the load balancers whose files k8s/lb has. COMET_TEST_PROXIES=required
+// makes a missing one a failure.
+var proxies = map[string]struct {
+	file string
+	args func(file, folder string) []string
+	// replace is text of the file, and what goes there for a node.
+	node func(i int, public, admin string) []string
+}{
+	"nginx": {
+		file: "nginx.conf",
+		args: func(file, folder string) []string {
+			return []string{"-p", folder, "-c", file, "-e", "stderr", "-g", "daemon off; pid " + folder + "/pid;"}
+		},
+		node: func(i int, public, _ string) []string { return []string{fmt.Sprintf("comet-%d:8080", i), public} },
+	},
+	"haproxy": {
+		file: "haproxy.cfg",
+		args: func(file, _ string) []string { return []string{"-db", "-f", file} },
+		node: func(i int, public, admin string) []string {
+			_, port, _ := strings.Cut(admin, ":")
+			return []string{fmt.Sprintf("comet-%d:8080 port 9090", i), public + " port " + port}
+		},
+	},
+}
+
+// TestProxies has a thousand subscribers of each kind behind a load balancer
+// with the file that k8s/lb has for it, and kills a node while messages come.
+func TestProxies(t *testing.T) {
+	for program := range proxies {
+		for _, transport := range []loadtest.Transport{loadtest.SSE, loadtest.LongPoll} {
+			t.Run(program+"/"+string(transport), func(t *testing.T) {
+				b := startBalanced(t, program)
+				r := b.load(t, transport)
+				if r.Arrival.Subscribers != 1000 || r.Delivery.Expected == 0 || r.Delivery.Received < r.Delivery.Expected {
+					t.Errorf("arrival %+v, delivery %+v", r.Arrival, r.Delivery)
+				}
+				if x := r.Trouble; x.Lost+x.Repeated+x.OutOfOrder+x.Unknown+x.Gaps != 0 || x.Orders != 0 {
+					t.Errorf("trouble %+v", x)
+				}
+			})
+		}
+		t.Run(program+"/ndjson", func(t *testing.T) {
+			b := startBalanced(t, program)
+			b.prompt(t)
+			b.lines(t)
+		})
+	}
+}
+
+// balanced is three nodes behind a load balancer.
+type balanced struct {
+	url   string
+	nodes []*process
+}
+
+func startBalanced(t *testing.T, program string) *balanced {
+	t.Helper()
+	proxy := proxies[program]
+	path, err := exec.LookPath(program)
+	if err != nil && os.Getenv("COMET_TEST_PROXIES") == "required" {
+		t.Fatalf("%s is not installed: apt-get install %s", program, program)
+	} else if err != nil {
+		t.Skipf("%s is not installed", program)
+	}
+	text := readFile(t, filepath.Join(module, "k8s", "lb", proxy.file))
+	redis := redistest.Start(t)
+	b := &balanced{}
+	for i := range 3 {
+		node := setup{environ: []string{"COMET_ADMIN_TOKEN=" + adminToken}}.start(t, "serve", "--redis", redis.Addr(),
+			"--http-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--node", fmt.Sprint("n", i+1), "--drain-delay", "0s", "--drain-spread", "0s")
+		match := node.awaitErr(`msg=serving .*url=http://(\S+) admin=http://(\S+)`)
+		b.nodes = append(b.nodes, node)
+		replacement := proxy.node(i+1, match[1], match[2])
+		text = replaceOnce(t, text, replacement[0], replacement[1])
+	}
+	address := freeAddress(t)
+	_, port, _ := strings.Cut(address, ":")
+	for _, listen := range []string{"listen 80;", "bind :80\n"} {
+		text = strings.Replace(text, listen, strings.Replace(listen, "80", port, 1), 1)
+	}
+	folder := t.TempDir()
+	file := filepath.Join(folder, proxy.file)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	runProxy(t, path, proxy.args(file, folder))
+	b.url = "http://" + address
+	awaitAnswer(t, b.url+"/v1/poll?channel=x&wait=0s")
+	return b
+}
+
+// awaitAnswer asks until a node answers.
+func awaitAnswer(t *testing.T, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	ticks := time.NewTicker(20 * time.Millisecond)
+	defer ticks.Stop()
+	for {
+		if r, err := http.Get(url); err == nil {
+			r.Body.Close()
+			if r.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			t.Fatal("the load balancer does not answer")
+		}
+	}
+}
+
+// runProxy runs a program until t ends.
+func runProxy(t *testing.T, path string, args []string) {
+	t.Helper()
+	log := newOutput()
+	c := exec.Command(path, args...)
+	c.Stdout, c.Stderr = log, log
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Process.Signal(os.Interrupt) // its workers go with it
+		_ = c.Wait()
+		if t.Failed() {
+			text := log.String()
+			t.Logf("%s:\n%s", path, text[max(0, len(text)-2000):])
+		}
+	})
+}
+
+// load is a thousand subscribers, one node less from the second second on.
+func (b *balanced) load(t *testing.T, transport loadtest.Transport) *loadtest.Result {
+	t.Helper()
+	delivering, killed := 0, false
+	r, err := loadtest.Run(t.Context(), loadtest.Plan{
+		Target:      loadtest.Target{Nodes: []string{b.url}},
+		Subscribers: 1000, Channels: 20, Transport: transport,
+		Rate: 20, Duration: 6 * time.Second, Publishers: 4,
+	}, loadtest.Options{
+		Places: []loadtest.Place{loadtest.InProcess()},
+		Progress: func(s loadtest.Second) {
+			if s.Deliveries > 0 {
+				delivering++
+			}
+			if delivering == 2 && s.Phase == "deliver" {
+				killed = b.nodes[1].command.Process.Kill() == nil
+			}
+		},
+	})
+	if err != nil || !killed {
+		t.Fatalf("killed %v, %v", killed, err)
+	}
+	t.Logf("latency %.0f ms (p50), %.0f ms (p99); errors %v", r.Delivery.Latency.P50, r.Delivery.Latency.P99, r.Trouble.Errors)
+	return r
+}
+
+// prompt wants events to pass one by one: HAProxy without http-no-delay holds
+// each up, for 209 ms (p50, November 2026).
+func (b *balanced) prompt(t *testing.T) {
+	t.Helper()
+	r, err := loadtest.Run(t.Context(), loadtest.Plan{
+		Target: loadtest.Target{Nodes: []string{b.url}}, Subscribers: 1, Rate: 10, Messages: 20,
+	}, loadtest.Options{Places: []loadtest.Place{loadtest.InProcess()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p50 := r.Delivery.Latency.P50; p50 > 50 || r.Delivery.Received != 20 {
+		t.Errorf("%d of 20 messages, half of them later than %.0f ms", r.Delivery.Received, p50)
+	}
+}
+
+// lines is fifty readers of NDJSON, and a node less in the middle.
+func (b *balanced) lines(t *testing.T) {
+	const readers, messages = 50, 60
+	publisher, err := client.New(client.Options{URLs: []string{b.url}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	var reading sync.WaitGroup
+	for range readers {
+		reading.Go(func() {
+			if got := readLines(ctx, b.url, messages); got != numbers(1, messages) {
+				t.Errorf("a reader got %q", got)
+			}
+		})
+	}
+	for n := range messages {
+		if n == messages/2 {
+			_ = b.nodes[1].command.Process.Kill()
+		}
+		d := pubsub.Draft{Channel: "lines", Data: []byte(fmt.Sprint(n + 1)), Key: fmt.Sprint("k", n)}
+		if _, err := publisher.Publish(ctx, d); err != nil {
+			t.Errorf("publish: %v", err)
+		}
+	}
+	reading.Wait()
+}
+
+// readLines reads so many messages of the channel lines from the oldest on, and
+// goes on where it was when it is cut off. It is the payloads, one a line.
+func readLines(ctx context.Context, url string, messages int) string {
+	var got strings.Builder
+	cursor := "earliest"
+	for n := 0; n < messages && ctx.Err() == nil; {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/events?channel=lines&cursor="+cursor, nil)
+		if err != nil {
+			return err.Error()
+		}
+		request.Header.Set("Accept", "application/x-ndjson")
+		r, err := http.DefaultClient.Do(request)
+		if err != nil {
+			continue
+		}
+		for s := bufio.NewScanner(r.Body); n < messages && s.Scan(); {
+			var m struct {
+				ID   string
+				Data json.RawMessage
+				Type string
+			}
+			if json.Unmarshal(s.Bytes(), &m) == nil && m.Type == "message" {
+				cursor = m.ID
+				fmt.Fprintf(&got, "%s\n", m.Data)
+				n++
+			}
+		}
+		r.Body.Close()
+	}
+	return got.String()
+}
+
+// replaceOnce wants old to be there once.
+func replaceOnce(t *testing.T, text, old, replacement string) string {
+	t.Helper()
+	if n := strings.Count(text, old); n != 1 {
+		t.Fatalf("%q is there %d times", old, n)
+	}
+	return strings.Replace(text, old, replacement, 1)
+}
