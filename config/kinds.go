@@ -61,6 +61,22 @@ func number(low, high int) kind[int] {
 	}
 }
 
+// ratio is a part of all: 0 is none, 1 all.
+func ratio() kind[float64] {
+	return kind[float64]{
+		name:    "ratio",
+		allowed: "0 to 1",
+		parse: func(text string) (float64, error) {
+			f, err := strconv.ParseFloat(text, 64)
+			if err != nil || !(f >= 0 && f <= 1) { // NaN is neither
+				return 0, errors.New("is not a part of all: write 0 to 1, as in 0.01")
+			}
+			return f, nil
+		},
+		format: func(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) },
+	}
+}
+
 func size(low, high ByteSize) kind[ByteSize] {
 	return kind[ByteSize]{
 		name:    "size",
@@ -181,6 +197,21 @@ func keysURL() kind[string] {
 		}
 		if u.User != nil {
 			return errors.New("must have no user and password: public keys need none")
+		}
+		return nil
+	})
+}
+
+// tracingURL keeps a password out of what `config print` shows. Collectors take
+// theirs from a header.
+func tracingURL() kind[string] {
+	return stringKind("", func(text string) error {
+		u, err := url.Parse(text)
+		if err != nil || text != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+			return errors.New("is not a URL: write one as http://127.0.0.1:4318, or with the path of the collector for traces")
+		}
+		if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return errors.New("must have no user, password or query: write a header for it into the variable OTEL_EXPORTER_OTLP_HEADERS")
 		}
 		return nil
 	})

@@ -31,6 +31,7 @@ func TestDefaults(t *testing.T) {
 		Limits:   Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second, Header: 16 << 10},
 		Drain:    Drain{Delay: 5 * time.Second, Spread: 20 * time.Second},
 		Log:      Log{Level: slog.LevelInfo, Format: "text"},
+		Tracing:  Tracing{Sample: 1},
 		Node:     host,
 	}
 	got := mustLoad(t, Source{})
@@ -115,6 +116,8 @@ func sample(t *testing.T) map[string]string {
 		"drain.spread":               "2m",
 		"log.level":                  "debug",
 		"log.format":                 "json",
+		"tracing.endpoint":           "https://traces.example/v1/traces",
+		"tracing.sample":             "0.25",
 		"node":                       "eu-1",
 	}
 }
@@ -236,10 +239,11 @@ func TestSettingsLand(t *testing.T) {
 			Message: 3072, Batch: 12, Channels: 256, Connections: 5000, Header: 8 << 10,
 			AddressConnections: 10, UserConnections: 11, AddressRequests: 12, UserRequests: 13, AddressPublishes: 14, UserPublishes: 15,
 		},
-		Drain:  Drain{Delay: time.Second, Spread: 2 * time.Minute},
-		Events: Hook{URL: "https://app.example/events", SecretFile: "events-secret"},
-		Log:    Log{Level: slog.LevelDebug, Format: "json"},
-		Node:   "eu-1",
+		Drain:   Drain{Delay: time.Second, Spread: 2 * time.Minute},
+		Events:  Hook{URL: "https://app.example/events", SecretFile: "events-secret"},
+		Log:     Log{Level: slog.LevelDebug, Format: "json"},
+		Tracing: Tracing{Endpoint: "https://traces.example/v1/traces", Sample: 0.25},
+		Node:    "eu-1",
 	}
 	if !reflect.DeepEqual(got.Settings, want) {
 		t.Errorf("got %+v\nwant %+v", got.Settings, want)

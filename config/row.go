@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -37,6 +38,13 @@ func row[T any](key, def, help string, k kind[T], field func(*Settings) *T) Sett
 		return err
 	}
 	s.text = func(from *Settings) string { return k.format(*field(from)) }
+	s.same = func(a, b *Settings) bool {
+		if secret, ok := any(*field(a)).(Secret); ok {
+			return secret.Reveal() == any(*field(b)).(Secret).Reveal()
+		}
+		return k.format(*field(a)) == k.format(*field(b)) // which parse reads back
+	}
+	s.take = func(to, from *Settings) { *field(to) = *field(from) }
 	s.yaml = func(from *Settings) string {
 		if quote {
 			return strconv.Quote(s.text(from))
@@ -62,6 +70,11 @@ func list(key, help string, item kind[string], field func(*Settings) *[]string) 
 		return err
 	}
 	s.text = func(from *Settings) string { return strings.Join(*field(from), ",") }
+	s.same = func(a, b *Settings) bool {
+		x, y := *field(a), *field(b)
+		return (x == nil) == (y == nil) && slices.Equal(x, y)
+	}
+	s.take = func(to, from *Settings) { *field(to) = slices.Clone(*field(from)) }
 	s.yaml = func(from *Settings) string {
 		items := *field(from)
 		if items == nil {

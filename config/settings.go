@@ -25,6 +25,7 @@ type Settings struct {
 	Drain    Drain
 	Events   Hook
 	Log      Log
+	Tracing  Tracing
 	Node     string // never empty
 }
 
@@ -174,6 +175,12 @@ type Drain struct {
 type Log struct {
 	Level  slog.Level
 	Format string // text or json
+}
+
+// Tracing is where spans go.
+type Tracing struct {
+	Endpoint string  // URL of OTLP over HTTP; empty: there are none
+	Sample   float64 // of the traces that begin here, 0 to 1
 }
 
 // Open reports whether nobody has said who may subscribe and publish, so that

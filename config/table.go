@@ -13,7 +13,7 @@ type Setting struct {
 	Key     string // in the file: http.listen
 	Env     string // COMET_HTTP_LISTEN
 	Flag    string // http-listen, without the dashes before it
-	Type    string // bool, duration, list, number, size or string
+	Type    string // bool, duration, list, number, ratio, rules, size or string
 	Allowed string // the range in words; may be empty
 	Default string // as one would write it; empty: not set
 	Help    string
@@ -22,6 +22,8 @@ type Setting struct {
 	set  func(*Settings, any) error // from a string or []string; keeps the old value on error
 	text func(*Settings) string     // as one would write it in a variable, secrets masked
 	yaml func(*Settings) string     // as one would write it in the file; empty: a list that is not set
+	same func(a, b *Settings) bool  // whether both have the same value
+	take func(to, from *Settings)   // copies the value
 }
 
 // Table is every setting, keys of one group together.
@@ -184,6 +186,11 @@ var table = []Setting{
 		logLevel(), func(s *Settings) *slog.Level { return &s.Log.Level }),
 	row("log.format", "text", "how a log line is written",
 		oneOf("text", "json"), func(s *Settings) *string { return &s.Log.Format }),
+
+	row("tracing.endpoint", "", "where spans of publishes go, OTLP over HTTP, as http://127.0.0.1:4318; empty: there are none",
+		tracingURL(), func(s *Settings) *string { return &s.Tracing.Endpoint }),
+	row("tracing.sample", "1", "how many of the traces that begin here are kept; of others who began them decides",
+		ratio(), func(s *Settings) *float64 { return &s.Tracing.Sample }),
 
 	row("node", "", "name of this node, in answers and on the chat page; the host name if not set",
 		nodeName(), func(s *Settings) *string { return &s.Node }),

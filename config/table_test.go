@@ -170,6 +170,9 @@ events:
 log:
   level: info  # default
   format: "text"  # default
+tracing:
+  endpoint: ""  # default
+  sample: 1  # default
 node: "a"  # FILE:1
 `, "FILE", file)
 	if out.String() != want {

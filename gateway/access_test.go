@@ -80,7 +80,7 @@ func guarded(t testing.TB) access {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return gateway.Options{Auth: a, Credentials: true, Revocations: revocations}
+		return gateway.Options{Policy: gateway.Policy{Auth: a, Credentials: true}, Revocations: revocations}
 	}
 }
 

@@ -18,18 +18,18 @@ type asked struct {
 // (which an EventSource sends along with the URL it began with, so it counts
 // first), else `cursor`, else `last`, else with the next message. An error
 // about one channel of several names it.
-func (g *Gateway) askedBy(r *http.Request, p *parameters, v *visit) (*asked, error) {
+func askedBy(r *http.Request, p *parameters, v *visit) (*asked, error) {
 	channels := slices.Clone(p.Values["channel"])
 	slices.Sort(channels)
 	a := &asked{channels: slices.Compact(channels), apart: p.apart("cursor")}
 	if len(a.channels) == 0 {
 		return nil, problem(invalidChannel, "The parameter channel is missing: give one or several, as in ?channel=news&channel=chat/1.")
 	}
-	if limit := g.options.Limits.Channels; len(a.channels) > limit {
+	if limit := v.policy.Limits.Channels; len(a.channels) > limit {
 		return nil, problem(invalidParameter, "A subscription may have %d channels at most (limits.channels), this has %d.", limit, len(a.channels))
 	}
 	for _, channel := range a.channels {
-		if err := g.mayHear(v, channel); err != nil {
+		if err := v.mayHear(channel); err != nil {
 			return nil, err
 		}
 	}
@@ -37,7 +37,7 @@ func (g *Gateway) askedBy(r *http.Request, p *parameters, v *visit) (*asked, err
 }
 
 // mayHear refuses a channel of a subscription.
-func (g *Gateway) mayHear(v *visit, channel string) error {
+func (v *visit) mayHear(channel string) error {
 	err := pubsub.ValidateChannel(channel)
 	if err == nil {
 		err = v.maySubscribe(channel)
@@ -45,7 +45,7 @@ func (g *Gateway) mayHear(v *visit, channel string) error {
 	if err == nil {
 		return nil
 	}
-	p := g.toProblem(err)
+	p := v.policy.toProblem(err)
 	p.Channels = []string{channel}
 	return p
 }

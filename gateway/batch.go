@@ -30,7 +30,8 @@ type batchResult struct {
 
 // publishBatch: POST /v1/publish
 func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
-	lines, what, err := g.batchLines(w, r)
+	v := visitOf(r)
+	lines, what, err := batchLines(w, r, &v.policy.Limits)
 	if err != nil {
 		g.counts.publishesRefused.Add(1) // nobody knows how many
 		return err
@@ -38,23 +39,24 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	results := make([]batchResult, len(lines))
 	var drafts []pubsub.Draft
 	var at []int // the result of each draft
-	v := visitOf(r)
 	for i, line := range lines {
 		d, err := g.itemDraft(r.Context(), v, line, what, i+1)
 		if err != nil {
 			g.counts.publishesRefused.Add(1)
-			results[i].Error = g.toProblem(err)
+			results[i].Error = v.policy.toProblem(err)
 			continue
 		}
+		d.Trace = v.carry()
 		drafts, at = append(drafts, d), append(at, i)
 	}
-	if err := g.options.Limiter.Publish(v.client, len(drafts)); err != nil {
+	if err := v.policy.Limiter.Publish(v.client, len(drafts)); err != nil {
 		g.counts.publishesRefused.Add(int64(len(drafts)))
 		return err
 	}
+	v.publishing.tell("", "batch", drafts...)
 	for i, receipt := range g.options.Hub.Publish(r.Context(), drafts) {
 		if receipt.Err != nil {
-			results[at[i]].Error = g.toProblem(receipt.Err)
+			results[at[i]].Error = v.policy.toProblem(receipt.Err)
 			continue
 		}
 		p := answerTo(&drafts[i], &receipt)
@@ -66,12 +68,12 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 
 // batchLines cuts the body into its messages, and says what the client calls
 // one: an item of an array, or a line.
-func (g *Gateway) batchLines(w http.ResponseWriter, r *http.Request) (lines []json.RawMessage, what string, err error) {
+func batchLines(w http.ResponseWriter, r *http.Request, limits *Limits) (lines []json.RawMessage, what string, err error) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" && media != "application/x-ndjson" {
 		return nil, "", problem(wrongMediaType, "A batch is application/json (an array) or application/x-ndjson (a message a line): set the Content-Type.")
 	}
-	body, err := readBody(w, r, g.options.Limits.batchBytes(), "batch", "16 × limits.message, at least 1 MiB")
+	body, err := readBody(w, r, limits.batchBytes(), "batch", "16 × limits.message, at least 1 MiB")
 	if err != nil {
 		return nil, "", err
 	}
@@ -84,7 +86,7 @@ func (g *Gateway) batchLines(w http.ResponseWriter, r *http.Request) (lines []js
 		what = "Line"
 		lines = splitLines(body)
 	}
-	if limit := g.options.Limits.Batch; len(lines) > limit {
+	if limit := limits.Batch; len(lines) > limit {
 		return nil, "", problem(tooLarge, "A batch may have %d messages at most (limits.batch), this has %d.", limit, len(lines))
 	}
 	return lines, what, nil
@@ -114,7 +116,7 @@ func (g *Gateway) itemDraft(ctx context.Context, v *visit, line []byte, what str
 		return d, problem(invalidBody, "%s %d has something behind the message: put one JSON object on a line.", what, n)
 	}
 	d = pubsub.Draft{Channel: item.Channel, Type: item.Type, Key: item.Key, Ephemeral: item.Ephemeral}
-	if d.Data, err = g.itemData(item.Data); err == nil {
+	if d.Data, err = itemData(item.Data, v.policy.Limits.Message); err == nil {
 		err = d.Validate()
 	}
 	if err == nil {
@@ -124,17 +126,18 @@ func (g *Gateway) itemDraft(ctx context.Context, v *visit, line []byte, what str
 		err = g.ask(ctx, v, hook.Publish, d.Channel)
 	}
 	if err != nil {
-		p := g.toProblem(err)
+		p := v.policy.toProblem(err)
 		return d, &Problem{kind: p.kind, Detail: fmt.Sprintf("%s %d: %s", what, n, p.Detail)}
 	}
 	return d, nil
 }
 
-func (g *Gateway) itemData(raw json.RawMessage) ([]byte, error) {
+// itemData is raw, of at most limit bytes, as a message's data.
+func itemData(raw json.RawMessage, limit int) ([]byte, error) {
 	if len(raw) == 0 {
 		return nil, nil // Validate says so
 	}
-	if limit := g.options.Limits.Message; len(raw) > limit {
+	if len(raw) > limit {
 		return nil, problem(tooLarge, "A message may have %d bytes at most (limits.message).", limit)
 	}
 	data, err := pubsub.CompactJSON(raw)

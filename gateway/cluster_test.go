@@ -81,7 +81,7 @@ func anonymously(subscribe, publish []string) gateway.Options {
 	if err != nil {
 		panic(err)
 	}
-	return gateway.Options{Auth: a}
+	return gateway.Options{Policy: gateway.Policy{Auth: a}}
 }
 
 func patterns(texts []string) auth.Patterns {
@@ -204,7 +204,7 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	if s.access != nil {
 		o = s.access()
 	}
-	o.Hub, o.Holder, o.Node, o.Heartbeat, o.Limits, o.Logger = hub, holder, name, s.heartbeat, s.limits, logger
+	o.Hub, o.Holder, o.Node, o.Heartbeat, o.Policy.Limits, o.Logger = hub, holder, name, s.heartbeat, s.limits, logger
 	o.Presence = presence
 	g, err := gateway.New(o)
 	if err != nil {

@@ -18,7 +18,7 @@ func TestCORSAtDoor(t *testing.T) {
 		t.Skip("without parking there is no door")
 	}
 	const page, other = "https://app.example", "https://other.example"
-	c := overMemory(t, setup{gateway: gateway.Options{Origins: []string{page, other}}, heartbeat: time.Second})
+	c := overMemory(t, setup{gateway: gateway.Options{Policy: gateway.Policy{Origins: []string{page, other}}}, heartbeat: time.Second})
 	n := c.nodes[0]
 	c.openAt(n, "channel=c").want("ready") // opens the channel
 	again := newPoller(t, n)

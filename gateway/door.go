@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 
 	"comet/gateway/conn"
+	"comet/gateway/trace"
 	"comet/pubsub"
 )
 
@@ -30,14 +31,14 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		return next, false
 	}
 	next.Format = formatOf(r, p)
-	a, ok := g.enterAtOnce(r, p, &next)
+	a, ok := g.enterAtOnce(r, p, g.policy.Load(), &next)
 	if ok {
-		transport := conn.TransportOf(next.Format)
+		t := conn.TransportOf(next.Format)
 		next.Began = func() {
-			g.streamBegan(a.visit, transport)
+			g.began(r, a.visit, t)
 			g.options.Hub.Attached(a.starts())
 		}
-		next.Ended = g.present(a.visit, a.channels, g.streamOver(a.visit, transport))
+		next.Ended = g.present(a.visit, a.channels, g.over(r, a.visit, t))
 	}
 	return next, ok
 }
@@ -51,17 +52,18 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if err != nil {
 		return next, false
 	}
-	next.Wait = p.wait("wait", defaultWait, g.options.Limits.Wait)
+	by := g.policy.Load()
+	next.Wait = p.wait("wait", defaultWait, by.Limits.Wait)
 	if next.Wait == 0 {
 		return next, false
 	}
-	a, ok := g.enterAtOnce(r, p, &next)
+	a, ok := g.enterAtOnce(r, p, by, &next)
 	if ok {
 		next.Began = func() {
-			g.counts.connects[conn.OverPoll].Add(1)
+			g.began(r, a.visit, conn.OverPoll)
 			g.options.Hub.Attached(a.starts())
 		}
-		next.Ended = g.present(a.visit, a.channels, g.over(conn.OverPoll, a.client))
+		next.Ended = g.present(a.visit, a.channels, g.over(r, a.visit, conn.OverPoll))
 	}
 	return next, ok
 }
@@ -73,27 +75,40 @@ type arrival struct {
 }
 
 // enterAtOnce attaches what r asks for, all of it or nothing.
-func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, next *conn.Next) (a arrival, ok bool) {
-	visitor, ok := g.letInAtOnce(r)
+func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *conn.Next) (a arrival, ok bool) {
+	v, ok := g.letInAtOnce(r, by)
 	if !ok {
 		return a, false
 	}
-	v := &visitor
-	asked, err := g.askedBy(r, p, v)
-	if err != nil || g.admit(v.client) != nil {
+	asked, err := askedBy(r, p, v)
+	if err != nil || g.admit(v) != nil {
 		return a, false
 	}
-	if !g.askAtOnce(v, asked.channels) || !g.attach(asked, next) || g.options.Limiter.Request(v.client) != nil {
+	if !g.askAtOnce(v, asked.channels) || !g.attach(asked, next) || by.Limiter.Request(v.client) != nil {
 		next.Release()
-		g.release(v.client)
+		g.release(v)
 		return a, false
 	}
-	next.Session = g.session(v)
-	if g.corsHeader != nil {
-		next.Header = g.corsHeader(r)
-		next.Header[nodeHeader] = []string{g.options.Node}
-	}
+	next.Session = v.session()
+	next.Header = g.headerAtOnce(r, by)
 	return arrival{v, asked}, true
+}
+
+// headerAtOnce is the answer's header, where it is not that of most: nil.
+func (g *Gateway) headerAtOnce(r *http.Request, by *policy) http.Header {
+	named := r.Header[trace.RequestIDField] != nil
+	if by.corsHeader == nil && !named {
+		return nil
+	}
+	h := http.Header{}
+	if by.corsHeader != nil {
+		h = by.corsHeader(r)
+	}
+	if id := trace.Of(r.Header).ID; named && id != "" {
+		h[trace.RequestIDField] = []string{id}
+	}
+	h[nodeHeader] = []string{g.options.Node}
+	return h
 }
 
 // attach opens the channels at their starts, if nothing has to be waited for.

@@ -21,8 +21,8 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.cancel()
-	transport := conn.TransportOf(format)
-	g.streamBegan(s.visit, transport)
+	t := conn.TransportOf(format)
+	g.began(r, s.visit, t)
 	g.options.Holder.Hold(w, s.request, &conn.Stream{
 		Subscriber: s.subscriber,
 		Cursors:    s.cursors,
@@ -30,7 +30,7 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		Format:     format,
 		Node:       g.options.Node,
 		Session:    s.session,
-		Ended:      g.present(s.visit, s.channels, g.streamOver(s.visit, transport)),
+		Ended:      g.present(s.visit, s.channels, g.over(r, s.visit, t)),
 	})
 	return nil
 }

@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +15,7 @@ import (
 	"comet/gateway/auth"
 	"comet/gateway/conn"
 	"comet/gateway/hook"
-	"comet/gateway/limit"
+	"comet/gateway/trace"
 	"comet/gateway/web"
 	"comet/pubsub"
 )
@@ -27,36 +25,17 @@ type Options struct {
 	Hub       *pubsub.Hub
 	Node      string        // this node's name, in answers and on the chat page
 	Heartbeat time.Duration // how often an idle stream gets a sign of life; default 25s
-	MaxAge    time.Duration // how long a stream lives, a tenth more or less by chance; 0: for ever
-	Limits    Limits
+	Policy    Policy        // to begin with
 
-	Auth           *auth.Authenticator // default: everyone may do everything
-	Credentials    bool                // Auth takes tokens or keys, so who lacks a permission may want one
-	Revocations    *auth.Revocations   // that Auth asks; needs FollowRevocations. Default: nobody is ever thrown out
-	Limiter        *limit.Limiter      // default: none
-	TrustedProxies []netip.Prefix      // see limit.Address
-	Origins        []string            // see limit.CORS
-	Asker          *hook.Asker         // is asked on top of Auth; default: nobody is
-	Events         *hook.Events        // is told of streams; default: nobody is
-	Presence       *pubsub.Presence    // of users with streams and waiting polls; default: no channel has any
+	Revocations *auth.Revocations // that Policy.Auth asks; needs FollowRevocations. Default: nobody is ever thrown out
+	Asker       *hook.Asker       // is asked on top of Policy.Auth; default: nobody is
+	Events      *hook.Events      // is told of streams; default: nobody is
+	Presence    *pubsub.Presence  // of users with streams and waiting polls; default: no channel has any
+	Tracer      Tracer            // default: none
 
 	Holder Holder       // of event streams; default: conn.Portable
 	Logger *slog.Logger // default: none
 }
-
-// Limits bound what a client may ask for. Zero values mean the default.
-type Limits struct {
-	Message     int           // bytes of one message's body; default 64 KiB
-	Batch       int           // messages of one batch; default 1000
-	Channels    int           // channels of one subscription; default 64
-	Wait        time.Duration // of a long-poll; default 55s
-	Body        time.Duration // for a request's body to arrive; default 30s
-	Connections int           // streams and polls at a time; 0: no limit
-}
-
-// batchBytes bounds the body of a batch: 16 of the largest messages, or 1 MiB
-// of small ones.
-func (l *Limits) batchBytes() int { return max(16*l.Message, 1<<20) }
 
 // Holder holds event streams and long-polls until they end. It is the seam
 // between what is sent and how many thousands of connections are kept.
@@ -74,9 +53,8 @@ type Holder interface {
 type Gateway struct {
 	options Options
 	page    http.Handler
-	router  http.Handler
-	// corsHeader is what an answer to a request has of CORS; nil: nothing.
-	corsHeader func(*http.Request) http.Header
+	routes  http.Handler // behind what the policy puts before it
+	policy  atomic.Pointer[policy]
 
 	connections atomic.Int64
 	counts      counts
@@ -91,22 +69,11 @@ type Gateway struct {
 // New makes a gateway. An error names the setting that is wrong.
 func New(o Options) (*Gateway, error) {
 	setDefault(&o.Heartbeat, 25*time.Second)
-	setDefault(&o.Limits.Message, 64<<10)
-	setDefault(&o.Limits.Batch, 1000)
-	setDefault(&o.Limits.Channels, 64)
-	setDefault(&o.Limits.Wait, 55*time.Second)
-	setDefault(&o.Limits.Body, 30*time.Second)
 	if o.Holder == nil {
 		o.Holder = conn.Portable{Heartbeat: o.Heartbeat}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Auth == nil {
-		o.Auth = openToAll()
-	}
-	if o.Limiter == nil {
-		o.Limiter = limit.New(limit.Options{})
 	}
 	g := &Gateway{options: o, page: web.Handler(), heard: make(chan struct{})}
 	g.hear = sync.OnceFunc(func() { close(g.heard) })
@@ -116,55 +83,11 @@ func New(o Options) (*Gateway, error) {
 	}
 	g.leaving, g.leave = context.WithCancel(context.Background())
 	g.startCounts()
-	if err := g.route(); err != nil {
+	g.routes = g.makeRoutes()
+	if err := g.SetPolicy(o.Policy); err != nil {
 		return nil, err
 	}
 	return g, nil
-}
-
-// openToAll lets everyone do everything.
-func openToAll() *auth.Authenticator {
-	a, err := auth.New(auth.Options{Anonymous: everything()})
-	if err != nil {
-		panic(err)
-	}
-	return a
-}
-
-func everything() auth.Permissions {
-	all, err := auth.ParsePatterns([]string{"**"})
-	if err != nil {
-		panic(err)
-	}
-	return auth.Permissions{Subscribe: all, Publish: all, Presence: all}
-}
-
-// route makes the router, with what must come before it: what other sites'
-// pages may do.
-func (g *Gateway) route() error {
-	cors, err := limit.CORS(g.options.Origins)
-	if err != nil {
-		return err
-	}
-	if len(g.options.Origins) > 0 {
-		g.corsHeader = limit.CORSHeader(cors)
-	}
-	g.router = cors(g.protected(g.routes()))
-	return nil
-}
-
-// protected refuses what a page of another site had a browser send, unless that
-// site is listed, for all it does or for what it does with the cookie.
-func (g *Gateway) protected(h http.Handler) http.Handler {
-	if slices.Contains(g.options.Origins, "*") {
-		return h // no cookie is ever sent to it, and a token says enough
-	}
-	protection := http.NewCrossOriginProtection()
-	for _, origin := range slices.Concat(g.options.Origins, g.options.Auth.CookieOrigins()) {
-		_ = protection.AddTrustedOrigin(origin) // limit.CORS or auth.New has checked it
-	}
-	protection.SetDenyHandler(g.handle(route{endpoint: crossOrigin, open: true}))
-	return protection.Handler(h)
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -177,17 +100,29 @@ func setDefault[T comparable](field *T, value T) {
 // nodeHeader tells in every answer which node gave it.
 const nodeHeader = "Comet-Node"
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. A client's name for the request is in the
+// answer too.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var v visit
+	r = g.receive(&v, w, r)
+	v.policy.router.ServeHTTP(w, r)
+}
+
+// receive is r as the visit v, which begins now.
+func (g *Gateway) receive(v *visit, w http.ResponseWriter, r *http.Request) *http.Request {
+	v.policy, v.request = g.policy.Load(), trace.Of(r.Header)
 	w.Header().Set(nodeHeader, g.options.Node)
-	g.setDeadlines(w, r)
-	g.router.ServeHTTP(w, r)
+	if v.request.ID != "" {
+		w.Header().Set(trace.RequestIDField, v.request.ID)
+	}
+	setDeadlines(w, r, v.policy.Limits.Body)
+	return r.WithContext(v.context(r.Context()))
 }
 
 // setDeadlines bounds what a client can take of a connection's time. Who holds
 // a stream or poll has its own.
-func (g *Gateway) setDeadlines(w http.ResponseWriter, r *http.Request) {
-	c, body := http.NewResponseController(w), time.Now().Add(g.options.Limits.Body)
+func setDeadlines(w http.ResponseWriter, r *http.Request, forBody time.Duration) {
+	c, body := http.NewResponseController(w), time.Now().Add(forBody)
 	if r.ContentLength != 0 { // net/http also waits for a body that nobody wants
 		_ = c.SetReadDeadline(body) // a test's recorder has none
 	}
@@ -227,32 +162,31 @@ func (g *Gateway) whileHere(r *http.Request, v *visit) (context.Context, context
 }
 
 // greatestAge is when a stream that begins now must end; zero: never.
-func (g *Gateway) greatestAge() time.Time {
-	age := g.options.MaxAge
+func greatestAge(age time.Duration) time.Time {
 	if age == 0 {
 		return time.Time{}
 	}
 	return time.Now().Add(age*9/10 + rand.N(age/5+1))
 }
 
-// admit counts a stream or poll of a client, or refuses it. Call release, with
-// the same client, when it ends.
-func (g *Gateway) admit(c limit.Client) error {
+// admit counts a stream or poll of v, or refuses it. Call release if nothing
+// comes of it, else over's function when it ends.
+func (g *Gateway) admit(v *visit) error {
 	if g.leaving.Err() != nil {
 		return conn.Shutdown
 	}
-	if err := g.options.Limiter.Connect(c); err != nil {
+	if err := v.policy.Limiter.Connect(v.client); err != nil {
 		return err
 	}
-	most := int64(g.options.Limits.Connections)
+	most := int64(v.policy.Limits.Connections)
 	if n := g.connections.Add(1); most > 0 && n > most {
-		g.release(c)
+		g.release(v)
 		return tooManyConnections(most)
 	}
 	return nil
 }
 
-func (g *Gateway) release(c limit.Client) {
+func (g *Gateway) release(v *visit) {
 	g.connections.Add(-1)
-	g.options.Limiter.Disconnect(c)
+	v.policy.Limiter.Disconnect(v.client)
 }

@@ -30,21 +30,15 @@ func questionOf(v *visit, action hook.Action, channels []string) hook.Question {
 	return hook.Question{Action: action, User: v.User, Key: v.Key, Channels: channels, Address: v.client.Address}
 }
 
-// streamBegan counts a stream that begins, and tells the application. Polls come
-// and go too often for that.
-func (g *Gateway) streamBegan(v *visit, t conn.Transport) {
-	g.counts.connects[t].Add(1)
-	if events := g.options.Events; events != nil {
-		events.Connected(v.User, t.String())
-	}
+// tells reports whether the application hears of what comes by t. Polls come and
+// go too often for that.
+func (g *Gateway) tells(t conn.Transport) bool {
+	return g.options.Events != nil && t != conn.OverPoll
 }
 
-// streamOver is over for a stream, of which it also tells the application.
-func (g *Gateway) streamOver(v *visit, t conn.Transport) (ended func(conn.Bye)) {
-	over, events, user := g.over(t, v.client), g.options.Events, v.User
-	if events == nil {
-		return over
-	}
+// told is over, of which it also tells the application.
+func (g *Gateway) told(v *visit, t conn.Transport, over func(conn.Bye)) func(conn.Bye) {
+	events, user := g.options.Events, v.User
 	return func(why conn.Bye) {
 		over(why)
 		if why != conn.Elsewhere {

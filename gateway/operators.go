@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/gorilla/mux"
@@ -29,15 +28,11 @@ func (g *Gateway) Operators() http.Handler {
 	}
 	router.NotFoundHandler = g.handle(route{endpoint: notFound, open: true})
 	router.MethodNotAllowedHandler = router.NotFoundHandler
-	operator := &visit{
-		Principal: &auth.Principal{Permissions: everything()},
-		client:    limit.Client{Trusted: true},
-		operator:  true,
-	}
+	operator := &auth.Principal{Permissions: everything()}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(nodeHeader, g.options.Node)
-		g.setDeadlines(w, r)
-		router.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, operator)))
+		v := visit{Principal: operator, client: limit.Client{Trusted: true}, operator: true}
+		r = g.receive(&v, w, r)
+		router.ServeHTTP(w, r)
 	})
 }
 
@@ -48,7 +43,7 @@ func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	format := formatOf(r, p)
-	asked, err := g.askedBy(r, p, visitOf(r))
+	asked, err := askedBy(r, p, visitOf(r))
 	if err != nil {
 		return err
 	}

@@ -97,6 +97,29 @@ func TestOperators(t *testing.T) {
 	}
 }
 
+// What operators send is judged by the policy of the moment too.
+func TestOperatorsGoByThePolicy(t *testing.T) {
+	t.Parallel()
+	c := overMemory(t, setup{})
+	n := c.nodes[0]
+	url := operators(t, n) + "/v1/channels/c/messages"
+	for limit, want := range map[int]int{100: http.StatusCreated, 4: http.StatusRequestEntityTooLarge} {
+		policy := n.gateway.Policy()
+		policy.Limits.Message = limit
+		if err := n.gateway.SetPolicy(policy); err != nil {
+			t.Fatal(err)
+		}
+		response, err := c.http.Post(url, "text/plain", strings.NewReader("Hello"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("5 bytes where %d may be: %s, want %d", limit, response.Status, want)
+		}
+	}
+}
+
 // Who watches counts for nothing, and goes on watching a node that leaves.
 func TestOperatorsCountForNothing(t *testing.T) {
 	t.Parallel()

@@ -16,14 +16,14 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	wait := p.wait("wait", defaultWait, g.options.Limits.Wait)
+	wait := p.wait("wait", defaultWait, visitOf(r).policy.Limits.Wait)
 	s, err := g.subscribe(r, p)
 	if err != nil {
 		return err
 	}
 	defer s.cancel()
-	g.counts.connects[conn.OverPoll].Add(1)
-	ended := g.over(conn.OverPoll, s.visit.client)
+	g.began(r, s.visit, conn.OverPoll)
+	ended := g.over(r, s.visit, conn.OverPoll)
 	if wait > 0 { // else it only looks in
 		ended = g.present(s.visit, s.channels, ended)
 	}

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
 
 	"comet/gateway/conn"
 	"comet/gateway/limit"
+	"comet/gateway/trace"
 	"comet/pubsub"
 )
 
@@ -53,20 +55,26 @@ type Problem struct {
 	kind
 	Detail   string
 	Channels []string // of several in the request, those that it is about; may be empty
+	trace    trace.ID // of the request; zero: not told
 }
 
 func (p *Problem) Error() string { return p.name + ": " + p.Detail }
 
 // MarshalJSON is the problem document.
 func (p *Problem) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
+	document := struct {
 		Type   string `json:"type"`
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
+		Trace  string `json:"trace_id,omitempty"` // what log lines and spans of the request have
 
 		Channels []string `json:"channels,omitempty"`
-	}{problemBase + p.name, p.title, p.status, p.Detail, p.Channels})
+	}{Type: problemBase + p.name, Title: p.title, Status: p.status, Detail: p.Detail, Channels: p.Channels}
+	if p.trace != (trace.ID{}) {
+		document.Trace = p.trace.String()
+	}
+	return json.Marshal(document)
 }
 
 // problem makes a Problem; format is a sentence.
@@ -89,18 +97,18 @@ var invalidFields = map[string]kind{
 // toProblem is the one table from errors to what a client sees of them, with
 // refusal for those about credentials. What is not in it is our own fault, and
 // its cause stays in the log.
-func (g *Gateway) toProblem(err error) *Problem {
-	var p *Problem
+func (p *policy) toProblem(err error) *Problem {
+	var known *Problem
 	var invalid *pubsub.InvalidError
 	var over *limit.Exceeded
-	if refusal := g.refusal(err); refusal != nil {
+	if refusal := p.refusal(err); refusal != nil {
 		return refusal
 	}
 	switch {
 	case errors.As(err, &over):
 		return exceeded(over)
-	case errors.As(err, &p):
-		return p
+	case errors.As(err, &known):
+		return known
 	case errors.As(err, &invalid):
 		return problem(invalidFields[invalid.Field], "The %s %s.", invalid.Field, invalid.Message)
 	case errors.Is(err, pubsub.ErrBadCursor):
@@ -121,18 +129,27 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return // the client has gone
 	}
-	p := g.toProblem(err)
-	g.options.Limiter.Count(err)
-	if p.status >= 500 {
-		g.options.Logger.WarnContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "problem", p.name, "error", err)
-	}
+	v := visitOf(r)
+	p := *v.policy.toProblem(err)
+	p.trace = v.request.Trace
+	v.policy.Limiter.Count(err)
+	g.logProblem(r, &p, err)
 	if p.retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retry))
 	}
 	if p.status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="comet"`)
 	}
-	answerJSON(w, p.status, "application/problem+json", p)
+	answerJSON(w, p.status, "application/problem+json", &p)
+}
+
+// logProblem tells operators what they may act on, and who debugs the rest.
+func (g *Gateway) logProblem(r *http.Request, p *Problem, err error) {
+	level, message := slog.LevelDebug, "request refused"
+	if p.status >= 500 {
+		level, message = slog.LevelWarn, "request failed"
+	}
+	g.options.Logger.Log(r.Context(), level, message, "method", r.Method, "path", r.URL.Path, "problem", p.name, "error", err)
 }
 
 // answerJSON writes v as the whole answer.

@@ -24,7 +24,14 @@ func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
 		g.counts.publishesRefused.Add(1)
 		return err
 	}
+	v := visitOf(r)
+	draft.Trace = v.carry()
 	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]
+	outcome := "published"
+	if receipt.Duplicate {
+		outcome = "duplicate"
+	}
+	v.publishing.tell(draft.Channel, outcome, draft)
 	if receipt.Err != nil {
 		return receipt.Err
 	}
@@ -48,7 +55,7 @@ func (g *Gateway) draftOf(w http.ResponseWriter, r *http.Request) (pubsub.Draft,
 		err = g.ask(r.Context(), v, hook.Publish, draft.Channel)
 	}
 	if err == nil {
-		err = g.options.Limiter.Publish(v.client, 1)
+		err = v.policy.Limiter.Publish(v.client, 1)
 	}
 	return draft, err
 }
@@ -69,7 +76,7 @@ func (g *Gateway) bodyDraft(w http.ResponseWriter, r *http.Request) (d pubsub.Dr
 	if p.err != nil {
 		return d, p.err
 	}
-	body, err := readBody(w, r, g.options.Limits.Message, "message", "limits.message")
+	body, err := readBody(w, r, visitOf(r).policy.Limits.Message, "message", "limits.message")
 	if err != nil {
 		return d, err
 	}

@@ -17,6 +17,7 @@ type route struct {
 	path     string
 	endpoint func(*Gateway, http.ResponseWriter, *http.Request) error
 	open     bool // to anyone, however often: it does next to nothing
+	traced   bool // it publishes
 }
 
 // Paths that are looked for at the door too.
@@ -27,8 +28,8 @@ const (
 
 // table is every route. A channel may hold slashes, so its pattern takes all.
 var table = []route{
-	{method: http.MethodPost, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).publish},
-	{method: http.MethodPost, path: "/v1/publish", endpoint: (*Gateway).publishBatch},
+	{method: http.MethodPost, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).publish, traced: true},
+	{method: http.MethodPost, path: "/v1/publish", endpoint: (*Gateway).publishBatch, traced: true},
 	{method: http.MethodGet, path: eventsPath, endpoint: (*Gateway).events},
 	{method: http.MethodGet, path: pollPath, endpoint: (*Gateway).poll},
 	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).history},
@@ -38,7 +39,7 @@ var table = []route{
 // pages are the chat and its parts, and the JavaScript client, for GET and HEAD.
 var pages = []string{"/", "/chat.css", "/chat.js", "/favicon.svg", "/comet.js", "/comet.d.ts"}
 
-func (g *Gateway) routes() http.Handler {
+func (g *Gateway) makeRoutes() http.Handler {
 	// A channel comes percent-encoded, and `a//b` or `..` in it is a name like
 	// any other: match what was sent, and redirect nobody.
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
@@ -61,6 +62,10 @@ func (g *Gateway) routes() http.Handler {
 // handle is the endpoint as a handler: errors become problems, and a panic
 // harms this one request only.
 func (g *Gateway) handle(row route) http.Handler {
+	serve := g.serve
+	if row.traced {
+		serve = g.serveTraced
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
@@ -68,15 +73,15 @@ func (g *Gateway) handle(row route) http.Handler {
 				panic(http.ErrAbortHandler) // whatever was written is no answer
 			}
 		}()
-		if err := g.serve(row, w, r); err != nil {
+		if err := serve(row, w, r); err != nil {
 			g.answerError(w, r, err)
 		}
 	})
 }
 
-func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request) (err error) {
+func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request) error {
 	if !row.open {
-		if r, err = g.letIn(r); err != nil {
+		if err := g.letIn(r); err != nil {
 			return err
 		}
 	}

@@ -192,7 +192,7 @@ func TestRevokeUnheard(t *testing.T) {
 func TestMaxAge(t *testing.T) {
 	t.Parallel()
 	const age = 2 * time.Second
-	c := overMemory(t, setup{gateway: gateway.Options{MaxAge: age}, heartbeat: time.Second})
+	c := overMemory(t, setup{gateway: gateway.Options{Policy: gateway.Policy{MaxAge: age}}, heartbeat: time.Second})
 	began := time.Now()
 	streams := map[string]*stream{}
 	for name, begin := range ways(c) {

@@ -2,10 +2,10 @@ package gateway
 
 import (
 	"errors"
+	"net/http"
 	"sync/atomic"
 
 	"comet/gateway/conn"
-	"comet/gateway/limit"
 	"comet/pubsub/measure"
 )
 
@@ -43,7 +43,7 @@ type counts struct {
 	publishesRefused atomic.Int64
 	connects         [conn.Transports]atomic.Int64
 	disconnects      [conn.Transports]*measure.Counts[conn.Bye]
-	overAny          [conn.Transports]func(conn.Bye) // see over
+	overAny          [conn.Transports]func(conn.Bye) // see counted
 }
 
 // startCounts makes what of g.counts has no zero value.
@@ -60,16 +60,35 @@ func (g *Gateway) startCounts() {
 	}
 }
 
-// over is what to call when a stream or poll of c that was admitted is over.
-// Thousands of streams keep it, so where the client does not matter it is the
-// same for all.
-func (g *Gateway) over(t conn.Transport, c limit.Client) func(conn.Bye) {
-	if !g.options.Limiter.Counts() {
-		return g.counts.overAny[t]
+// began notes that a stream or poll of v begins.
+func (g *Gateway) began(r *http.Request, v *visit, t conn.Transport) {
+	g.counts.connects[t].Add(1)
+	if g.tells(t) {
+		g.options.Events.Connected(v.User, t.String())
+	}
+	g.logBegan(r, v, t)
+}
+
+// over is what to call when a stream or poll of v that was admitted is over.
+func (g *Gateway) over(r *http.Request, v *visit, t conn.Transport) func(conn.Bye) {
+	over := g.counted(v, t)
+	if g.tells(t) {
+		over = g.told(v, t, over)
+	}
+	return g.logged(r, v, t, over)
+}
+
+// counted is release with a count, for what ends later. Thousands of streams
+// keep it, so where the client does not matter it is the same for all. Of the
+// policy it keeps only what counted the client.
+func (g *Gateway) counted(v *visit, t conn.Transport) func(conn.Bye) {
+	clients, client, over := v.policy.Limiter.Connections, v.client, g.counts.overAny[t]
+	if !clients.Counts() {
+		return over
 	}
 	return func(why conn.Bye) {
-		g.options.Limiter.Disconnect(c)
-		g.counts.overAny[t](why)
+		clients.Disconnect(client)
+		over(why)
 	}
 }
 

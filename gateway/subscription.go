@@ -25,14 +25,14 @@ type subscription struct {
 // cancels it when the request has been handled.
 func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, error) {
 	v := visitOf(r)
-	asked, err := g.askedBy(r, p, v)
+	asked, err := askedBy(r, p, v)
 	if err != nil {
 		return nil, err
 	}
 	if err := g.ask(r.Context(), v, hook.Subscribe, asked.channels...); err != nil {
 		return nil, err
 	}
-	if err := g.admit(v.client); err != nil {
+	if err := g.admit(v); err != nil {
 		g.countRefusal(err)
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 	}
 	if err != nil {
 		cancel()
-		g.release(v.client)
+		g.release(v)
 		return nil, err
 	}
 	return &subscription{
@@ -53,7 +53,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 		subscriber: subscriber,
 		cursors:    asked.cursors(subscriber.Start()),
 		several:    len(asked.channels) > 1,
-		session:    g.session(v),
+		session:    v.session(),
 		visit:      v,
 		channels:   asked.channels,
 	}, nil

@@ -10,18 +10,27 @@ import (
 	"comet/gateway/conn"
 	"comet/gateway/hook"
 	"comet/gateway/limit"
+	"comet/gateway/trace"
 )
 
-// visit is who sent a request.
+// visit is one request: who sent it, and what it is judged by.
 type visit struct {
-	*auth.Principal
-	client   limit.Client
-	operator bool // who may read the nodes' own channels
+	*auth.Principal // nil until it is let in
+	client          limit.Client
+	operator        bool // who may read the nodes' own channels
+	policy          *policy
+	request         trace.Request // at the door only if somebody asks, see about
+	publishing      *publishing
 }
 
 type visitKey struct{}
 
-// visitOf is the visit of a request that was let in.
+// context is ctx for the visit.
+func (v *visit) context(ctx context.Context) context.Context {
+	return context.WithValue(trace.NewContext(ctx, &v.request), visitKey{}, v)
+}
+
+// visitOf is the visit of a request that came through ServeHTTP.
 func visitOf(r *http.Request) *visit {
 	v, _ := r.Context().Value(visitKey{}).(*visit)
 	return v
@@ -29,34 +38,33 @@ func visitOf(r *http.Request) *visit {
 
 // letIn finds out who sent r, and counts the request. Who shows a bad
 // credential counts too.
-func (g *Gateway) letIn(r *http.Request) (*http.Request, error) {
-	who, err := g.options.Auth.Authenticate(r)
-	client := g.clientOf(r, who)
-	if over := g.options.Limiter.Request(client); over != nil {
-		return nil, over
+func (g *Gateway) letIn(r *http.Request) error {
+	v := visitOf(r)
+	who, err := v.policy.Auth.Authenticate(r)
+	v.client = v.policy.clientOf(r, who)
+	if over := v.policy.Limiter.Request(v.client); over != nil {
+		return over
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := g.awaitRevocations(r.Context(), who); err != nil {
-		return nil, err
-	}
-	return r.WithContext(context.WithValue(r.Context(), visitKey{}, &visit{Principal: who, client: client})), nil
+	v.Principal = who
+	return g.awaitRevocations(r.Context(), who)
 }
 
 // letInAtOnce is letIn for the door; ok is false for who must wait, or be told.
-func (g *Gateway) letInAtOnce(r *http.Request) (v visit, ok bool) {
-	who, ok := g.options.Auth.AtOnce(r)
+func (g *Gateway) letInAtOnce(r *http.Request, p *policy) (v *visit, ok bool) {
+	who, ok := p.Auth.AtOnce(r)
 	if !ok || who.User != "" && !g.hasHeard() {
-		return v, false
+		return nil, false
 	}
-	return visit{Principal: who, client: g.clientOf(r, who)}, true
+	return &visit{Principal: who, client: p.clientOf(r, who), policy: p}, true
 }
 
 // clientOf is whom the limits count; who is nil for one that is not known. Back
 // ends, which have keys, speak for many.
-func (g *Gateway) clientOf(r *http.Request, who *auth.Principal) limit.Client {
-	c := limit.Client{Address: limit.Address(r, g.options.TrustedProxies)}
+func (p *policy) clientOf(r *http.Request, who *auth.Principal) limit.Client {
+	c := limit.Client{Address: limit.Address(r, p.TrustedProxies)}
 	if who != nil {
 		c.User, c.Trusted = who.User, who.Key != ""
 	}
@@ -106,30 +114,30 @@ func exceeded(e *limit.Exceeded) *Problem {
 }
 
 // refusal is what somebody hears whose credential is no good, or lacking.
-func (g *Gateway) refusal(err error) *Problem {
+func (p *policy) refusal(err error) *Problem {
 	var denied *auth.DeniedError
 	var bad *auth.Error
 	var no *hook.Denied
 	var silent *hook.Unavailable
 	switch {
-	case errors.As(err, &denied) && denied.Credential == auth.None && g.options.Credentials:
+	case errors.As(err, &denied) && denied.Credential == auth.None && p.Credentials:
 		return problem(credentials[auth.Missing], "%s", denied.Error())
 	case errors.As(err, &denied):
 		return problem(forbidden, "%s", denied.Error())
 	case errors.As(err, &bad):
 		return problem(credentials[bad.Reason], "%s", bad.Detail)
 	case errors.As(err, &no):
-		p := problem(forbidden, "%s", no.Error())
-		p.Channels = no.Channels
-		return p
+		refused := problem(forbidden, "%s", no.Error())
+		refused.Channels = no.Channels
+		return refused
 	case errors.As(err, &silent):
-		p := problem(unavailable, "Whether this is allowed cannot be found out at the moment: try again soon.")
+		later := problem(unavailable, "Whether this is allowed cannot be found out at the moment: try again soon.")
 		if silent.Wait > 0 {
-			p.retry = limit.RetryAfter(silent.Wait)
+			later.retry = limit.RetryAfter(silent.Wait)
 		}
-		return p
+		return later
 	case errors.Is(err, conn.Revoked): // while it waited for its channels
-		return g.refusal(auth.ErrRevoked)
+		return p.refusal(auth.ErrRevoked)
 	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, errNotHeard):
 		return problem(unavailable, "Tokens cannot be checked at the moment: try again soon.")
 	}
@@ -151,9 +159,9 @@ var credentials = func() map[auth.Reason]kind {
 }()
 
 // session is for a stream or poll of v that begins now.
-func (g *Gateway) session(v *visit) conn.Session {
+func (v *visit) session() conn.Session {
 	s := conn.Session{User: v.User, Issued: v.IssuedAt, Until: v.Ends, Why: conn.TokenExpired}
-	if end := g.greatestAge(); !end.IsZero() && (s.Until.IsZero() || end.Before(s.Until)) {
+	if end := greatestAge(v.policy.MaxAge); !end.IsZero() && (s.Until.IsZero() || end.Before(s.Until)) {
 		s.Until, s.Why = end, conn.MaxAge
 	}
 	return s

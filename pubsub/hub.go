@@ -20,7 +20,10 @@ type Options struct {
 	// Opened and Closed are told of a channel that gets its first subscriber here,
 	// and of one whose last left Linger ago; in order, and without waiting.
 	Opened, Closed func(channel string)
-	Logger         *slog.Logger // default: none
+	// Relayed is told of each message with a Trace that arrives for subscribers
+	// here, before any of them gets it. It must not wait, nor change the message.
+	Relayed func(*Message)
+	Logger  *slog.Logger // default: none
 }
 
 func (o Options) withDefaults() Options {
@@ -39,6 +42,9 @@ func (o Options) withDefaults() Options {
 		if *told == nil {
 			*told = func(string) {}
 		}
+	}
+	if o.Relayed == nil {
+		o.Relayed = func(*Message) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -246,6 +252,9 @@ func (s relaySink) Received(m *Message) {
 		return // let go meanwhile
 	}
 	m = s.h.timing.arrived(m)
+	if m.Trace != "" {
+		s.h.options.Relayed(m)
+	}
 	t.mu.Lock()
 	end, _ := t.end()
 	read := t.received(m)

@@ -14,6 +14,8 @@ import (
 	"net/http/pprof" // also adds itself to http.DefaultServeMux, which nothing here serves
 	"strings"
 	"time"
+
+	"comet/gateway/trace"
 )
 
 // adminRoute is a row of the table of what operators may ask for.
@@ -25,7 +27,7 @@ type adminRoute struct {
 
 // adminRoutes is every route. Of pprof there is no cmdline, which would show a
 // password that was given as a flag.
-func adminRoutes(n *node, terminate context.CancelCauseFunc, logger *slog.Logger) []adminRoute {
+func adminRoutes(n *node, terminate context.CancelCauseFunc, level *slog.LevelVar, logger *slog.Logger) []adminRoute {
 	drain := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		terminate(errTerminated)
 		w.WriteHeader(http.StatusAccepted)
@@ -36,6 +38,8 @@ func adminRoutes(n *node, terminate context.CancelCauseFunc, logger *slog.Logger
 		{pattern: "GET /startupz", handler: http.HandlerFunc(n.readyz), open: true},
 		{pattern: "POST /v1/drain", handler: drain},
 		{pattern: "DELETE /v1/users/{user}/sessions", handler: n.revoke()},
+		{pattern: "GET /v1/log", handler: showLevel(level)},
+		{pattern: "PUT /v1/log", handler: setLevel(level, logger)},
 		{pattern: "GET /metrics", handler: newMetrics(n, logger)},
 		{pattern: "GET /debug/pprof/", handler: http.HandlerFunc(pprof.Index)},
 		{pattern: "GET /debug/pprof/profile", handler: http.HandlerFunc(pprof.Profile)},
@@ -175,6 +179,8 @@ func (a *admin) serve(routes []adminRoute, token string, logger *slog.Logger) {
 	}
 	closed := withToken(token, mux)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request := trace.Of(r.Header)
+		r = r.WithContext(trace.NewContext(r.Context(), &request))
 		if _, pattern := mux.Handler(r); open[pattern] {
 			mux.ServeHTTP(w, r)
 			return

@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"comet/gateway/conn":            {"comet/gateway/wire", "comet/pubsub/measure", "comet/pubsub"},
 	"comet/gateway/client":          {"comet/gateway/wire", "comet/pubsub"},
 	"comet/gateway/loadtest/report": {"comet/gateway/loadtest", "comet/gateway/web/browsertest", "comet/gateway/web/uplot"},
+	"comet/gateway/trace":           {},
 	"comet/gateway/web":             {"comet/gateway/web/uplot"},
 	"comet/gateway/web/browsertest": {},
 	"comet/pubsub/measure":          {},

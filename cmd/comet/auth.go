@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"comet/config"
 	"comet/gateway"
@@ -16,41 +17,60 @@ import (
 // one.
 const revocationsKept = 100_000
 
-// access is who may do what on a node.
+// access is who may do what on a node, and how much. It is made into a policy
+// for the gateway, anew whenever the settings change.
 type access struct {
-	options gateway.Options // just what of it says so
-	tokens  *auth.Tokens    // nil: none are taken
+	revocations *auth.Revocations
+	limiter     *limit.Limiter
+	tokens      *auth.Tokens      // nil: none are taken
+	keep        chan *auth.Tokens // whose keys are to be kept new from now on
+	logger      *slog.Logger
 }
 
-// newAccess reads the files that the settings name. Its errors name them.
-func newAccess(s *config.Settings, logger *slog.Logger) (*access, error) {
-	a := &access{}
-	o := auth.Options{Cookie: s.Auth.Cookie.Name, Origins: s.Auth.Cookie.Origins}
-	var err error
+func newAccess(s *config.Settings, logger *slog.Logger) *access {
+	return &access{
+		// The log of revocations lives at least as long: config sees to that.
+		revocations: auth.NewRevocations(s.Auth.JWT.MaxAge, revocationsKept),
+		limiter:     limit.New(limit.Options{}),
+		keep:        make(chan *auth.Tokens, 1),
+		logger:      logger,
+	}
+}
+
+// change makes the policy of s. It reads the files that s names; its errors name
+// them. Tokens are made anew only if other ones are to be taken: new ones have
+// fetched no keys yet. Call use once the policy counts.
+func (a *access) change(s *config.Settings, newTokens bool) (p gateway.Policy, use func(), err error) {
+	o := auth.Options{Cookie: s.Auth.Cookie.Name, Origins: s.Auth.Cookie.Origins, Revoked: a.revocations.Revoked}
 	if o.Anonymous, err = anonymous(s); err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	if o.Keys, err = keys(s); err != nil {
-		return nil, err
+		return p, nil, err
 	}
-	if len(s.Auth.JWT.Algorithms) > 0 {
-		if a.tokens, err = tokens(s, logger); err != nil {
-			return nil, err
+	o.Tokens = a.tokens
+	if newTokens {
+		if o.Tokens, err = tokens(s, a.logger); err != nil {
+			return p, nil, err
 		}
-		o.Tokens = a.tokens
 	}
-	// The log of revocations lives at least as long: config sees to that.
-	revocations := auth.NewRevocations(s.Auth.JWT.MaxAge, revocationsKept)
-	o.Revoked = revocations.Revoked
-	a.options = gateway.Options{
-		Revocations:    revocations,
+	p = gateway.Policy{
+		Limits:         gatewayLimits(&s.Limits),
+		MaxAge:         s.HTTP.MaxAge,
 		Credentials:    o.Tokens != nil || o.Keys != nil,
-		Limiter:        newLimiter(&s.Limits),
+		Limiter:        a.limiter.Change(clientLimits(&s.Limits)),
 		TrustedProxies: s.TrustedPrefixes(),
 		Origins:        s.HTTP.CORS.Origins,
 	}
-	a.options.Auth, err = auth.New(o)
-	return a, err
+	if p.Auth, err = auth.New(o); err != nil {
+		return p, nil, err
+	}
+	return p, func() {
+		a.limiter, a.tokens = p.Limiter, o.Tokens
+		if newTokens {
+			a.keepNew(o.Tokens)
+		}
+	}, nil
 }
 
 // anonymous is what everyone may do; all, if the settings say nothing.
@@ -132,8 +152,12 @@ func keyPermissions(secrets, rules []string) (map[string]auth.Permissions, error
 	return all, nil
 }
 
+// tokens are those of users; nil if none are taken.
 func tokens(s *config.Settings, logger *slog.Logger) (*auth.Tokens, error) {
 	j := &s.Auth.JWT
+	if len(j.Algorithms) == 0 {
+		return nil, nil
+	}
 	o := auth.TokenOptions{
 		Algorithms:     j.Algorithms,
 		PublicKeyFiles: j.PublicKeys,
@@ -162,21 +186,54 @@ func tokens(s *config.Settings, logger *slog.Logger) (*auth.Tokens, error) {
 	return t, nil
 }
 
-func newLimiter(l *config.Limits) *limit.Limiter {
+func gatewayLimits(l *config.Limits) gateway.Limits {
+	return gateway.Limits{
+		Message:     int(l.Message),
+		Batch:       l.Batch,
+		Channels:    l.Channels,
+		Wait:        l.Wait,
+		Connections: l.Connections,
+	}
+}
+
+func clientLimits(l *config.Limits) limit.Options {
 	rate := func(perSecond int) limit.Rate { return limit.Rate{PerSecond: float64(perSecond)} }
-	return limit.New(limit.Options{
+	return limit.Options{
 		AddressConnections: l.AddressConnections,
 		UserConnections:    l.UserConnections,
 		AddressRequests:    rate(l.AddressRequests),
 		UserRequests:       rate(l.UserRequests),
 		AddressPublishes:   rate(l.AddressPublishes),
 		UserPublishes:      rate(l.UserPublishes),
-	})
+	}
+}
+
+// keepNew has run keep the keys of t new, and of no other tokens.
+func (a *access) keepNew(t *auth.Tokens) {
+	select {
+	case <-a.keep: // which run has not come to
+	default:
+	}
+	a.keep <- t
 }
 
 // run keeps the tokens' keys new until ctx ends.
 func (a *access) run(ctx context.Context) {
-	if a.tokens != nil {
-		a.tokens.Run(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	stop := func() {}
+	for {
+		select {
+		case t := <-a.keep:
+			stop()
+			if t != nil {
+				var until context.Context
+				until, stop = context.WithCancel(ctx)
+				running.Go(func() { t.Run(until) })
+			}
+		case <-ctx.Done():
+			stop()
+			return
+		}
 	}
 }

@@ -19,7 +19,7 @@ func TestMetricsOfEnds(t *testing.T) {
 	t.Parallel()
 	node, url, admin := startNodeWithAdmin(t, append(guardedFlags(t), "--http-heartbeat", "1s",
 		"--auth-jwt-leeway", "0s", "--auth-jwt-grace", "0s", "--drain-spread", "2s")...)
-	w := watch(t, admin)
+	w := watchMetrics(t, admin)
 	opened := func(n string) []string {
 		return []string{`comet_connects_total{transport="sse"} +` + n, `comet_connections{state="parked",transport="sse"} +` + n}
 	}
@@ -82,7 +82,7 @@ func TestMetricsOfEnds(t *testing.T) {
 func TestMetricsOfMaxAge(t *testing.T) {
 	t.Parallel()
 	_, url, admin := startNodeWithAdmin(t, "--http-heartbeat", "1s", "--http-max-age", "1s")
-	w := watch(t, admin)
+	w := watchMetrics(t, admin)
 	openStream(t, url+"/v1/events?channel=news")
 	w.await("its time is over", func(s samples) bool {
 		return s[`comet_disconnects_total{reason="max-age",transport="sse"}`] == 1

@@ -57,8 +57,8 @@ type watched struct {
 	before samples
 }
 
-// watch begins to look at a node once it has settled.
-func watch(t testing.TB, admin string) *watched {
+// watchMetrics begins to look at a node once it has settled.
+func watchMetrics(t testing.TB, admin string) *watched {
 	t.Helper()
 	w := &watched{t: t, admin: admin}
 	w.await("the node is ready and follows its own channel", func(s samples) bool {

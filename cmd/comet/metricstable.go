@@ -43,7 +43,7 @@ var metrics = []metric{
 		help: "How many there may be before more are refused: connections for the descriptors (ulimit -n), or streams and polls for the limit (limits.connections; 0: any number).",
 		collect: func(s *snapshot, e emitter) {
 			e.count(s.node.listener.Limit(), reasonDescriptors)
-			e.count(int64(s.node.most), reasonLimit)
+			e.count(int64(s.node.gateway.Policy().Limits.Connections), reasonLimit)
 		}},
 	{name: "comet_connections_refused_total", kind: counter, labels: []string{"reason"},
 		help: "Refused by reason: connections over the descriptors (ulimit -n), or streams and polls over the limit (limits.connections).",
@@ -64,7 +64,7 @@ var metrics = []metric{
 	{name: "comet_limit_hits_total", kind: counter, labels: []string{"limit"},
 		help: "Requests, streams, polls and publishes that were refused because a client met its limit.",
 		collect: func(s *snapshot, e emitter) {
-			hits := s.node.access.options.Limiter.Stats().Refused
+			hits := s.node.gateway.Policy().Limiter.Stats().Refused
 			for l := range limit.Limits {
 				e.count(hits[l], l.String())
 			}

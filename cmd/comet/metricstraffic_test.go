@@ -21,7 +21,7 @@ func TestMetricsOfTraffic(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	node, url, admin := startNodeWithAdmin(t, "--redis", server.Addr(), "--history-size", "100")
-	w := watch(t, admin)
+	w := watchMetrics(t, admin)
 
 	sse := streamOver(t, url, "channel=news", "text/event-stream")
 	w.want("a stream", `comet_connects_total{transport="sse"} +1`, `comet_connections{state="parked",transport="sse"} +1`,

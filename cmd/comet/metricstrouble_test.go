@@ -14,7 +14,7 @@ func TestMetricsOfTrouble(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	node, url, admin := startNodeWithAdmin(t, "--redis", server.Addr(), "--redis-timeout", "2s")
-	w := watch(t, admin)
+	w := watchMetrics(t, admin)
 	stream := streamOver(t, url, "channel=news", "text/event-stream")
 	publishTo(t, url, "news", "1")
 	stream.skip(t, 1)

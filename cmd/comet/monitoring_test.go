@@ -23,7 +23,7 @@ func TestMonitoringNames(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	_, url, admin := startNodeWithAdmin(t, "--redis", server.Addr())
-	w := watch(t, admin)
+	w := watchMetrics(t, admin)
 	publishTo(t, url, "news", "1")
 	exported := w.now()
 	for file, expressions := range map[string][]string{"grafana.json": dashboardExpressions(t), "alerts.yml": alertExpressions(t)} {

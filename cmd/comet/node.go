@@ -36,10 +36,10 @@ type node struct {
 	listener  *conn.Listener
 	server    *http.Server
 	encrypted bool // server.TLSConfig does not tell: net/http sets one anyway
-	most      int  // streams and polls, as limits.connections has it
-	drain     config.Drain
+	drain     atomic.Pointer[config.Drain]
 	access    *access
 	hooks     hooks
+	tracing   *tracing                  // nil: no spans are wanted
 	leaving   atomic.Pointer[time.Time] // since when; nil: it does not
 	logger    *slog.Logger
 }
@@ -53,10 +53,12 @@ func connectionLimit(nodes int) int { return conn.DescriptorLimit() / 20 * 19 / 
 // admin is where it serves operators, or empty. It takes over b and l.
 func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, limit int, admin string, logger *slog.Logger) (*node, error) {
 	logger = logger.With("node", name)
-	who, err := newAccess(s, logger)
+	who := newAccess(s, logger)
+	policy, use, err := who.change(s, true)
 	if err != nil {
 		return nil, err
 	}
+	use()
 	encryption, err := newTLS(s.HTTP.TLS.Cert, s.HTTP.TLS.Key, logger)
 	if err != nil {
 		return nil, err
@@ -69,33 +71,35 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	if err != nil {
 		return nil, errors.Join(err, parker.Close())
 	}
+	spans, err := newTracing(&s.Tracing, name, logger)
+	if err != nil {
+		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
+	}
 	about := pubsub.Options{Timeout: s.Redis.Timeout, Replicated: s.Redis.MinReplicas > 0, Logger: logger}
 	if application.events != nil {
 		about.Opened, about.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
 	}
 	presence, err := newPresence(s, b, logger)
 	if err != nil {
+		spans.close(context.Background())
 		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
 	}
 	if presence != nil {
 		about.Opened, about.Closed = both(about.Opened, presence.Opened), both(about.Closed, presence.Closed)
 	}
-	hub := pubsub.NewHub(b, about)
-	o := who.options
-	o.Asker, o.Events = application.asker, application.events
-	o.Hub, o.Presence, o.Node, o.Holder, o.Logger = hub, presence, name, parker, logger
-	o.Heartbeat, o.MaxAge = s.HTTP.Heartbeat, s.HTTP.MaxAge
-	o.Limits = gateway.Limits{
-		Message:     int(s.Limits.Message),
-		Batch:       s.Limits.Batch,
-		Channels:    s.Limits.Channels,
-		Wait:        s.Limits.Wait,
-		Connections: s.Limits.Connections,
+	var tracer gateway.Tracer
+	if spans != nil {
+		tracer, about.Relayed, parker.Written = spans, spans.relay, spans.write
 	}
-	g, err := gateway.New(o)
+	hub := pubsub.NewHub(b, about)
+	g, err := gateway.New(gateway.Options{
+		Hub: hub, Presence: presence, Node: name, Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
+		Policy: policy, Revocations: who.revocations, Asker: application.asker, Events: application.events, Tracer: tracer,
+	})
 	if err != nil {
 		closePresence(presence)
 		hub.Close()
+		spans.close(context.Background())
 		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
 	}
 	listener := conn.Listen(l, limit, logger)
@@ -103,7 +107,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 		parker.Guard(listener, g.Door())
 	}
 	n := &node{
-		most: s.Limits.Connections, drain: s.Drain, logger: logger, access: who, hooks: application, encrypted: encryption != nil,
+		logger: logger, access: who, hooks: application, tracing: spans, encrypted: encryption != nil,
 		name: name, broker: b, hub: hub, presence: presence, parker: parker, gateway: g,
 		listener: listener,
 		server: &http.Server{
@@ -115,8 +119,25 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},
 	}
+	n.drain.Store(&s.Drain)
 	n.heart = newHeart(n, admin, logger)
 	return n, nil
+}
+
+// reload has the node go by s, as far as a node that runs can. An error names
+// the setting that is wrong; then nothing has changed. It is called one at a
+// time.
+func (n *node) reload(s *config.Settings, newTokens bool) error {
+	policy, use, err := n.access.change(s, newTokens)
+	if err != nil {
+		return err
+	}
+	if err := n.gateway.SetPolicy(policy); err != nil {
+		return err
+	}
+	use()
+	n.drain.Store(&s.Drain)
+	return nil
 }
 
 // url is where the node serves.
@@ -146,7 +167,7 @@ func (n *node) run(ctx context.Context) error {
 	case <-ctx.Done():
 		var drain config.Drain
 		if errors.Is(context.Cause(ctx), errTerminated) {
-			drain = n.drain
+			drain = *n.drain.Load()
 		}
 		err = n.leave(context.WithoutCancel(ctx), drain)
 		<-served
@@ -158,6 +179,7 @@ func (n *node) run(ctx context.Context) error {
 	closePresence(n.presence)
 	n.hub.Close()
 	err = errors.Join(err, n.hooks.close(context.WithoutCancel(ctx)))
+	n.tracing.close(context.WithoutCancel(ctx))
 	return errors.Join(err, n.broker.Close())
 }
 

@@ -179,7 +179,12 @@ func (p *process) await(o *output, pattern string) []string {
 // unless args turn it on, and returns when it serves.
 func startNode(t testing.TB, args ...string) (p *process, url string) {
 	t.Helper()
-	p = start(t, append([]string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--drain-delay", "0s", "--drain-spread", "0s"}, args...)...)
+	return setup{}.startNode(t, args...)
+}
+
+func (s setup) startNode(t testing.TB, args ...string) (p *process, url string) {
+	t.Helper()
+	p = s.start(t, append([]string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--drain-delay", "0s", "--drain-spread", "0s"}, args...)...)
 	return p, p.awaitErr(`msg=serving .*url=(\S+)`)[1]
 }
 

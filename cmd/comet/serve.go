@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/spf13/cobra"
+
+	"comet/config"
 )
 
 func newServe() *cobra.Command {
@@ -27,12 +30,15 @@ variables, variables over the file. 'comet config print' shows what results.`,
 	return cmd
 }
 
+// openWarning is for who has not said who may do what.
+const openWarning = "anyone on this machine may publish and subscribe; set auth to say who may do what"
+
 func serve(cmd *cobra.Command) error {
 	settings, err := loadSettings(cmd)
 	if err != nil {
 		return err
 	}
-	logger := newLogger(cmd, &settings.Log)
+	logger, level := newLogger(cmd, &settings.Log)
 	l, err := listen("http.listen", settings.HTTP.Listen)
 	if err != nil {
 		return err
@@ -48,7 +54,7 @@ func serve(cmd *cobra.Command) error {
 		return err
 	}
 	if settings.Open() {
-		logger.Warn("anyone on this machine may publish and subscribe; set auth to say who may do what")
+		logger.Warn(openWarning)
 	}
 	n, err := newNode(settings.Node, &settings.Settings, broker, l, connectionLimit(1), operators.url(), logger)
 	if err != nil {
@@ -56,7 +62,13 @@ func serve(cmd *cobra.Command) error {
 	}
 	ctx, terminate := context.WithCancelCause(cmd.Context())
 	defer terminate(nil)
-	operators.serve(adminRoutes(n, terminate, logger), settings.Admin.Token.Reveal(), logger)
+	changes := newReloader(func() (*config.Loaded, error) { return loadSettings(cmd) }, settingsFile(cmd), settings, n, level)
+	life, die := context.WithCancel(context.WithoutCancel(ctx)) // a node that leaves listens on
+	var chores sync.WaitGroup
+	defer chores.Wait()
+	defer die()
+	chores.Go(func() { changes.run(life) })
+	operators.serve(adminRoutes(n, terminate, level, logger), settings.Admin.Token.Reveal(), logger)
 	logger.Info("serving", "node", n.name, "url", n.url(), "admin", operators.url(), "redis", settings.Redis.Addresses)
 	if err := n.run(ctx); err != nil {
 		return err

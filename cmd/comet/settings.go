@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"comet/config"
+	"comet/gateway/trace"
 )
 
 // Variables that belong to the command line and are no settings.
@@ -34,24 +35,32 @@ func addSettings(cmd *cobra.Command) {
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // fails only for an unknown flag
 }
 
-// loadSettings reads the settings that cmd was given.
-func loadSettings(cmd *cobra.Command) (*config.Loaded, error) {
+// settingsFile is the file of settings that cmd was given; empty: none.
+func settingsFile(cmd *cobra.Command) string {
 	file, _ := cmd.Flags().GetString("config")
 	if file == "" {
 		file = os.Getenv(configVariable)
 	}
+	return file
+}
+
+// loadSettings reads the settings that cmd was given. It may be called again.
+func loadSettings(cmd *cobra.Command) (*config.Loaded, error) {
 	environ := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 		return slices.Contains(noSettings, name)
 	})
-	return config.Load(config.Source{File: file, Environ: environ, Flags: cmd.Flags()})
+	return config.Load(config.Source{File: settingsFile(cmd), Environ: environ, Flags: cmd.Flags()})
 }
 
-// newLogger logs to cmd's error output as the settings say.
-func newLogger(cmd *cobra.Command, s *config.Log) *slog.Logger {
-	o := &slog.HandlerOptions{Level: s.Level}
+// newLogger logs to cmd's error output as the settings say, and level may say
+// otherwise later.
+func newLogger(cmd *cobra.Command, s *config.Log) (logger *slog.Logger, level *slog.LevelVar) {
+	level = new(slog.LevelVar)
+	level.Set(s.Level)
+	o := &slog.HandlerOptions{Level: level}
 	if s.Format == "json" {
-		return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), o))
+		return slog.New(trace.Handler(slog.NewJSONHandler(cmd.ErrOrStderr(), o))), level
 	}
-	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), o))
+	return slog.New(trace.Handler(slog.NewTextHandler(cmd.ErrOrStderr(), o))), level
 }

@@ -52,7 +52,7 @@ type Next struct {
 	Format   wire.Format       // of a stream
 	Wait     time.Duration     // of a poll, more than 0
 	Session  Session
-	Header   http.Header // of the answer; nil: as before
+	Header   http.Header // of the answer; nil: the Door's
 	Began    func()      // called when it begins; nil: nobody wants to know
 	Ended    func(Bye)   // called once, when it is over, with the reason; Elsewhere: it never began
 }
@@ -162,20 +162,21 @@ var errIdle = errors.New("nothing to send")
 // pump writes what comes for the subscriber, with the caller's goroutine,
 // until settled says that another way goes on, write fails (nil) or the stream
 // is over: then bye is what is left to write.
-func (s *Stream) pump(ctx context.Context, heartbeat time.Duration, write func([]byte) error, settled func() bool) (bye []byte) {
+func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error, settled func() bool) (bye []byte) {
 	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil), ownCursors(s.Cursors))
-	var items []pubsub.Delivery
+	var items []pubsub.Delivery // in b
 	since := time.Now()
 	for {
 		if write(b) != nil {
 			return nil
 		}
 		s.tally.wrote(TransportOf(s.Format), items, since)
+		p.wrote(items)
 		if settled() {
 			return nil
 		}
 		var err error
-		items, err = s.next(ctx, heartbeat)
+		items, err = s.next(ctx, p.Heartbeat)
 		switch {
 		case errors.Is(err, errIdle):
 			b = s.Format.AppendHeartbeat(b[:0])

@@ -19,7 +19,8 @@ import (
 // must be called before anyone Accepts.
 func (p *Parker) Guard(l *Listener, d Door) {
 	deferAccept(l.Listener)
-	g := &guard{parker: p, door: d, pollHead: unique.Make(pollHead(d.Header.Clone()))}
+	p.pollHead = unique.Make(pollHead(d.Header.Clone()))
+	g := &guard{parker: p, door: d}
 	for f := range g.streamHead {
 		g.streamHead[f] = streamHead(d.Header.Clone(), wire.Format(f))
 	}
@@ -45,7 +46,6 @@ type guard struct {
 	parker     *Parker
 	door       Door
 	streamHead [wire.Formats]string
-	pollHead   unique.Handle[string]
 
 	mu     sync.Mutex // guards all below
 	input  [8 << 10]byte
@@ -127,9 +127,9 @@ func (g *guard) poll(c *counted, next *Next) bool {
 	p := g.parker
 	k := &parked{
 		writer: p.nextWriter(), ended: next.Ended,
-		poll: &poll{head: g.pollHead, again: g.door.Poll, wait: next.Wait, waiting: true},
+		poll: &poll{head: p.pollHead, again: g.door.Poll, wait: next.Wait, waiting: true},
 	}
-	k.poll.answerWith(next.Header)
+	k.poll.answerWith(next.Header, p.pollHead)
 	k.belongTo(&next.Session)
 	p.joinNext(k, next)
 	if !g.take(k, c) {

@@ -26,10 +26,11 @@ const spareEnds = 4
 // once. A stream's place in it is an offset, and all that it is behind is one
 // slice. It is made when the first stream wants it, and goes with the last.
 type feed struct {
-	key    feedKey
-	watch  pubsub.Watch
-	shards []*shard // one a writer, nil until it has a stream
-	users  int      // guarded by Parker.mu
+	key     feedKey
+	written func(*pubsub.Message) // Portable.Written
+	watch   pubsub.Watch
+	shards  []*shard // one a writer, nil until it has a stream
+	users   int      // guarded by Parker.mu
 
 	mu      sync.Mutex // guards all below
 	next    uint64     // the place in the tail behind what is encoded
@@ -37,7 +38,8 @@ type feed struct {
 	buf     []byte     // only appended to, so that slices of it stay good
 	ends    []uint64   // the offsets behind its messages; only appended to as well
 	scratch []byte
-	blocked int // streams that wait for their sockets to take more of buf
+	blocked int               // streams that wait for their sockets to take more of buf
+	traced  []*pubsub.Message // in buf, and not written to anybody yet; kept only if written is told
 }
 
 // feedKey says what a feed is of. One for those that encode for themselves has
@@ -103,8 +105,18 @@ func (f *feed) encode(it *pubsub.Item) {
 	var cursor [64]byte
 	f.scratch = appendItem(f.scratch[:0], f.key.format, it, it.After.Append(cursor[:0]), nil, false)
 	f.buf = appendChunk(f.buf, f.scratch)
-	if it.Message != nil {
+	if m := it.Message; m != nil {
 		f.ends = append(f.ends, f.end())
+		if f.written != nil && m.Trace != "" {
+			f.traced = append(f.traced, m)
+		}
+	}
+}
+
+// wrote tells of traced, which begin lent, once all of it is written to somebody.
+func (f *feed) wrote(traced []*pubsub.Message) {
+	for _, m := range traced {
+		f.written(m)
 	}
 }
 
@@ -165,10 +177,13 @@ func (s *shard) seated() {
 
 // begin lends the writer all that is there, until finish.
 func (s *shard) begin() lent {
-	s.feed.mu.Lock()
-	defer s.feed.mu.Unlock()
+	f := s.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	s.busy = true
-	return lent{data: s.feed.buf, base: s.feed.base, done: s.done, ends: s.feed.ends}
+	l := lent{data: f.buf, base: f.base, done: s.done, ends: f.ends, traced: f.traced}
+	f.traced = nil
+	return l
 }
 
 // finish says that the writer has written up to end, with so many more streams

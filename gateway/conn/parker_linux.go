@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unique"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +34,8 @@ type Parker struct {
 	polling sync.WaitGroup
 	holding sync.WaitGroup // connections that are the server's no more and not parked yet
 	giving  sync.WaitGroup // connections on their way back to the server
+
+	pollHead unique.Handle[string] // of a poll that is let in at the door; set by Guard
 
 	mu    sync.Mutex
 	feeds map[feedKey]*feed
@@ -139,7 +142,7 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 		out = out[:0]
 		return err
 	}
-	bye := s.pump(ctx, p.Heartbeat, write, func() bool {
+	bye := s.pump(ctx, &p.Portable, write, func() bool {
 		parked = p.park(connection, s)
 		return parked
 	})
@@ -267,7 +270,7 @@ func (p *Parker) useFeed(key feedKey) *feed {
 	defer p.mu.Unlock()
 	f := p.feeds[key]
 	if f == nil {
-		f = &feed{key: key, shards: make([]*shard, len(p.writers))}
+		f = &feed{key: key, written: p.Written, shards: make([]*shard, len(p.writers))}
 		p.feeds[key] = f
 		f.mu.Lock()
 		f.next = key.channel.Watch(&f.watch, f)

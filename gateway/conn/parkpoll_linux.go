@@ -104,15 +104,15 @@ func (w *writer) tryAnswer(k *parked) {
 		w.answerNothing(k, Slow) // a place has left its tail: the next poll reads the log
 	case len(items) == 0:
 	case len(k.places) > 1:
-		w.answer(k, answer(k.own.cursors, items), messagesIn(items), Answered)
+		w.answer(k, answer(k.own.cursors, items), items, Answered)
 	default:
 		body := first.shard.answer(from, first.next, func() []byte { return answer(k.own.cursors, items) })
-		w.answer(k, body, messagesIn(items), Answered)
+		w.answer(k, body, items, Answered)
 	}
 }
 
 // answerNothing ends a poll to which nothing has come.
-func (w *writer) answerNothing(k *parked, why Bye) { w.answer(k, answer(k.own.cursors, nil), 0, why) }
+func (w *writer) answerNothing(k *parked, why Bye) { w.answer(k, answer(k.own.cursors, nil), nil, why) }
 
 // answered is the body of an answer with the items of one channel between two
 // places, the same for every poll that waits there.
@@ -129,9 +129,8 @@ func (s *shard) answer(from, to uint64, encode func() []byte) []byte {
 	return s.answered.body
 }
 
-// answer writes the answer, which has so many messages, and waits for the next
-// request.
-func (w *writer) answer(k *parked, body []byte, messages int, why Bye) {
+// answer writes the answer, which brings items, and waits for the next request.
+func (w *writer) answer(k *parked, body []byte, items []pubsub.Delivery, why Bye) {
 	b := appendAnswer(w.scratch[:0], k.poll.head.Value(), w.date(), body)
 	w.keepScratch(b)
 	w.stopWaiting(k, why) // before the client can know that it may ask again
@@ -140,7 +139,8 @@ func (w *writer) answer(k *parked, body []byte, messages int, why Bye) {
 		w.remove(k)
 		return
 	}
-	w.tally.wroteMessages(OverPoll, messages) // the rest of it is on its way too
+	w.tally.wroteMessages(OverPoll, messagesIn(items)) // the rest of it is on its way too
+	w.parker.wrote(items)
 	if n < len(b) {
 		w.giveBack(k, append([]byte(nil), b[n:]...))
 		return
@@ -212,7 +212,7 @@ func (w *writer) nextRequest(k *parked) {
 	k.poll.wait, k.poll.waiting = next.Wait, true
 	w.population.count(k, 1)
 	k.ended = next.Ended
-	k.poll.answerWith(next.Header)
+	k.poll.answerWith(next.Header, w.parker.pollHead)
 	k.belongTo(&next.Session)
 	shards := w.sit(k) // the poller has it already
 	w.catchUp(k)
@@ -244,10 +244,14 @@ func (k *parked) peer() string {
 	return ""
 }
 
-// answerWith makes header the answer's; nil leaves it.
-func (q *poll) answerWith(header http.Header) {
-	if header != nil {
+// answerWith makes header the answer's; nil: the door's, or without one what the
+// first answer had.
+func (q *poll) answerWith(header http.Header, door unique.Handle[string]) {
+	switch {
+	case header != nil:
 		q.head = unique.Make(pollHead(header))
+	case door != unique.Handle[string]{}:
+		q.head = door
 	}
 }
 

@@ -12,8 +12,24 @@ import (
 // on every system and every version of HTTP.
 type Portable struct {
 	Heartbeat time.Duration // a sign of life after so long without anything else
+	// Written is told of messages with a Trace once they are written to a
+	// subscriber; of one that goes to many at least the first time. It must not
+	// wait. Set it before anything is held. Nil: nobody wants to know.
+	Written func(*pubsub.Message)
 
 	ledger *ledger // nil: nobody counts
+}
+
+// wrote tells Written of what was written to a subscriber.
+func (p *Portable) wrote(items []pubsub.Delivery) {
+	if p.Written == nil {
+		return
+	}
+	for i := range items {
+		if m := items[i].Message; m != nil && m.Trace != "" {
+			p.Written(m)
+		}
+	}
 }
 
 // Hold blocks until the client has gone, r's context ends, or the subscriber
@@ -37,7 +53,7 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	}
 	ctx, cancel := s.Session.bounded(r.Context())
 	defer cancel()
-	if bye := s.pump(ctx, p.Heartbeat, write, func() bool { return false }); len(bye) > 0 {
+	if bye := s.pump(ctx, &p, write, func() bool { return false }); len(bye) > 0 {
 		_ = write(bye) // a client that has gone misses nothing
 	}
 }
@@ -60,6 +76,7 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 	}
 	if y := p.ledger.next(); q.write(w, items, y) {
 		y.wrote(OverPoll, items, since)
+		p.wrote(items)
 	}
 	return nil
 }

@@ -2,6 +2,8 @@
 
 package conn
 
+import "comet/pubsub"
+
 // flush writes to every stream of a shard what it is behind.
 func (w *writer) flush(s *shard) {
 	l := s.begin()
@@ -13,6 +15,10 @@ func (w *writer) flush(s *shard) {
 		}
 		if w.send(p, &l); p.needsFeed() && !p.gone {
 			blocked++
+		}
+		if l.traced != nil && !p.gone {
+			s.feed.wrote(l.traced)
+			l.traced = nil
 		}
 	}
 	s.finish(l.end(), blocked)
@@ -38,6 +44,9 @@ func (w *writer) catchUp(p *parked) {
 	p.blocked = false
 	if w.send(p, &l); p.needsFeed() && !p.gone {
 		blocked++
+	}
+	if !p.gone {
+		s.feed.wrote(l.traced)
 	}
 	s.finish(l.done, blocked)
 	w.countMessages(s, &l)
@@ -96,7 +105,7 @@ func (w *writer) sendOwn(p *parked) {
 			return
 		}
 		p.own.rest = nil
-		data, messages, ok := w.encodeOwn(p)
+		data, items, ok := w.encodeOwn(p)
 		if !ok {
 			w.goodbye(p, Slow)
 			return
@@ -107,7 +116,8 @@ func (w *writer) sendOwn(p *parked) {
 		if n, ok = w.write(p, data); !ok {
 			return
 		}
-		w.tally.wroteMessages(p.transport(), messages) // those that are in rest are on their way too
+		w.tally.wroteMessages(p.transport(), messagesIn(items)) // those that are in rest are on their way too
+		w.parker.wrote(items)
 		if n < len(data) {
 			p.own.rest = append([]byte(nil), data[n:]...)
 			return
@@ -115,10 +125,10 @@ func (w *writer) sendOwn(p *parked) {
 	}
 }
 
-// encodeOwn encodes some of what p is behind, so many messages, into w.scratch;
-// ok is false if a place has left its tail.
-func (w *writer) encodeOwn(p *parked) (data []byte, messages int, ok bool) {
-	items, ok := p.take(pumpItems)
+// encodeOwn encodes some of what p is behind, items, into w.scratch; ok is false
+// if a place has left its tail.
+func (w *writer) encodeOwn(p *parked) (data []byte, items []pubsub.Delivery, ok bool) {
+	items, ok = p.take(pumpItems)
 	b := w.scratch[:0]
 	var event, cursor []byte
 	for i := range items {
@@ -126,7 +136,7 @@ func (w *writer) encodeOwn(p *parked) (data []byte, messages int, ok bool) {
 		b = appendChunk(b, event)
 	}
 	w.keepScratch(b)
-	return b, messagesIn(items), ok
+	return b, items, ok
 }
 
 // keepScratch keeps b to be used again, unless it is unusually large.

@@ -14,6 +14,8 @@ type lent struct {
 	base uint64   // the offset of data[0]
 	done uint64   // up to here the writer has written
 	ends []uint64 // the offsets behind the messages in data
+	// What of data nobody has yet, where Portable.Written wants to know.
+	traced []*pubsub.Message
 
 	written int // messages, to all streams together; counted at the end, as a walk may be long
 

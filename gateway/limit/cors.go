@@ -32,8 +32,8 @@ func CORS(origins []string) (func(http.Handler) http.Handler, error) {
 	}
 	options := cors.Options{
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodOptions},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"},
-		ExposedHeaders: []string{"Comet-Node", "Retry-After"},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Traceparent", "X-Request-Id"},
+		ExposedHeaders: []string{"Comet-Node", "Retry-After", "X-Request-Id"},
 		MaxAge:         corsAge,
 	}
 	if slices.Equal(origins, []string{"*"}) {

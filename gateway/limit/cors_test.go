@@ -51,7 +51,7 @@ func granted(header http.Header) http.Header {
 	return header
 }
 
-var exposed = []string{"Comet-Node, Retry-After"}
+var exposed = []string{"Comet-Node, Retry-After, X-Request-Id"}
 
 // actual are the cases of CORS for what is not a preflight.
 var actual = []struct {

@@ -6,15 +6,29 @@ import "sync"
 // that has something takes at most 90 bytes (TestCountsMemory), others nothing.
 type Counts[K comparable] struct {
 	limit int
+	*held[K]
+}
 
-	mu   sync.Mutex
-	held map[K]int32 // none is 0
+// held is what has been counted, for every Counts that goes on with it.
+type held[K comparable] struct {
+	mu    sync.Mutex
+	byKey map[K]int32 // none is 0
 }
 
 // NewCounts makes a Counts that allows limit of each key; 0: any number, which
 // it does not count.
 func NewCounts[K comparable](limit int) *Counts[K] {
-	return &Counts[K]{limit: limit, held: make(map[K]int32)}
+	return &Counts[K]{limit, &held[K]{byKey: make(map[K]int32)}}
+}
+
+// withLimit is a Counts with another limit that goes on with what c has
+// counted. Who has more than the limit keeps it, and gets no more. What a Counts
+// without limit let in was not counted, and is not.
+func (c *Counts[K]) withLimit(limit int) *Counts[K] {
+	if c.limit <= 0 || limit <= 0 {
+		return NewCounts[K](limit)
+	}
+	return &Counts[K]{limit, c.held}
 }
 
 // Acquire counts one more of key, if there may be one more. Each that was
@@ -28,11 +42,11 @@ func (c *Counts[K]) Acquire(key K) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := c.held[key]
+	n := c.byKey[key]
 	if int(n) >= c.limit {
 		return false
 	}
-	c.held[key] = n + 1
+	c.byKey[key] = n + 1
 	return true
 }
 
@@ -43,12 +57,12 @@ func (c *Counts[K]) Release(key K) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch n := c.held[key]; n {
+	switch n := c.byKey[key]; n {
 	case 0:
 		panic("limit: a Release without its Acquire")
 	case 1:
-		delete(c.held, key)
+		delete(c.byKey, key)
 	default:
-		c.held[key] = n - 1
+		c.byKey[key] = n - 1
 	}
 }

@@ -23,8 +23,8 @@ func TestCounts(t *testing.T) {
 	for _, key := range []string{"alice", "bob", "alice"} {
 		c.Release(key)
 	}
-	if len(c.held) != 0 {
-		t.Errorf("remembers %v", c.held)
+	if len(c.byKey) != 0 {
+		t.Errorf("remembers %v", c.byKey)
 	}
 }
 
@@ -36,8 +36,8 @@ func TestCountsNoLimit(t *testing.T) {
 		}
 	}
 	c.Release("alice")
-	if len(c.held) != 0 {
-		t.Errorf("remembers %v", c.held)
+	if len(c.byKey) != 0 {
+		t.Errorf("remembers %v", c.byKey)
 	}
 }
 
@@ -78,8 +78,8 @@ func TestCountsTogether(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if len(c.held) != 0 {
-		t.Errorf("remembers %v", c.held)
+	if len(c.byKey) != 0 {
+		t.Errorf("remembers %v", c.byKey)
 	}
 }
 

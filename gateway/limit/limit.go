@@ -65,59 +65,47 @@ func (e *Exceeded) Error() string {
 	return fmt.Sprintf("over the limit %v for another %v", e.Limit, e.Wait)
 }
 
-// Limiter has every limit of a node. It may be used concurrently.
+// Limiter has every limit of a node. It may be used concurrently, and its
+// limits never change: Change makes another.
 type Limiter struct {
-	addressConnections *Counts[netip.Addr]
-	userConnections    *Counts[string]
-	addressRequests    *Rates[netip.Addr]
-	userRequests       *Rates[string]
-	addressPublishes   *Rates[netip.Addr]
-	userPublishes      *Rates[string]
+	*Connections
+	addressRequests  *Rates[netip.Addr]
+	userRequests     *Rates[string]
+	addressPublishes *Rates[netip.Addr]
+	userPublishes    *Rates[string]
 
-	refused [Limits]atomic.Int64
+	refused *[Limits]atomic.Int64
 }
 
 // New makes a Limiter.
 func New(o Options) *Limiter {
 	return &Limiter{
-		addressConnections: NewCounts[netip.Addr](o.AddressConnections),
-		userConnections:    NewCounts[string](o.UserConnections),
-		addressRequests:    NewRates[netip.Addr](o.AddressRequests, o.Keys),
-		userRequests:       NewRates[string](o.UserRequests, o.Keys),
-		addressPublishes:   NewRates[netip.Addr](o.AddressPublishes, o.Keys),
-		userPublishes:      NewRates[string](o.UserPublishes, o.Keys),
+		Connections: &Connections{
+			addresses: NewCounts[netip.Addr](o.AddressConnections),
+			users:     NewCounts[string](o.UserConnections),
+		},
+		addressRequests:  NewRates[netip.Addr](o.AddressRequests, o.Keys),
+		userRequests:     NewRates[string](o.UserRequests, o.Keys),
+		addressPublishes: NewRates[netip.Addr](o.AddressPublishes, o.Keys),
+		userPublishes:    NewRates[string](o.UserPublishes, o.Keys),
+		refused:          new([Limits]atomic.Int64),
 	}
 }
 
-// Counts reports whether Connect counts anything, so that Disconnect matters.
-func (l *Limiter) Counts() bool {
-	return l.addressConnections.limit > 0 || l.userConnections.limit > 0
-}
-
-// Connect counts a stream or poll of c, or is an *Exceeded. Once it is over,
-// and not sooner, Disconnect must be called with the same c.
-func (l *Limiter) Connect(c Client) error {
-	if c.Trusted {
-		return nil
-	}
-	if !l.addressConnections.Acquire(c.Address) {
-		return &Exceeded{Limit: AddressConnections}
-	}
-	if c.User != "" && !l.userConnections.Acquire(c.User) {
-		l.addressConnections.Release(c.Address)
-		return &Exceeded{Limit: UserConnections}
-	}
-	return nil
-}
-
-// Disconnect ends what one Connect counted.
-func (l *Limiter) Disconnect(c Client) {
-	if c.Trusted {
-		return
-	}
-	l.addressConnections.Release(c.Address)
-	if c.User != "" {
-		l.userConnections.Release(c.User)
+// Change makes a Limiter with other limits that goes on with what l has counted:
+// the connections that are open, the rates that stay, and the Stats. A rate that
+// changes begins anew for everyone. What l has let in must Disconnect from l.
+func (l *Limiter) Change(o Options) *Limiter {
+	return &Limiter{
+		Connections: &Connections{
+			addresses: l.addresses.withLimit(o.AddressConnections),
+			users:     l.users.withLimit(o.UserConnections),
+		},
+		addressRequests:  l.addressRequests.withRate(o.AddressRequests, o.Keys),
+		userRequests:     l.userRequests.withRate(o.UserRequests, o.Keys),
+		addressPublishes: l.addressPublishes.withRate(o.AddressPublishes, o.Keys),
+		userPublishes:    l.userPublishes.withRate(o.UserPublishes, o.Keys),
+		refused:          l.refused,
 	}
 }
 

@@ -49,8 +49,8 @@ func TestConnect(t *testing.T) {
 	for _, c := range []Client{alice, aliceAway, bob, nobody} {
 		l.Disconnect(c)
 	}
-	if len(l.addressConnections.held)+len(l.userConnections.held) != 0 {
-		t.Errorf("remembers %v and %v", l.addressConnections.held, l.userConnections.held)
+	if len(l.addresses.byKey)+len(l.users.byKey) != 0 {
+		t.Errorf("remembers %v and %v", l.addresses.byKey, l.users.byKey)
 	}
 }
 

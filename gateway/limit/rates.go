@@ -59,6 +59,17 @@ func NewRates[K comparable](r Rate, keys int) *Rates[K] {
 	return rates
 }
 
+// withRate is r itself if that is its rate already, and else one with new
+// buckets that goes on counting pardons.
+func (r *Rates[K]) withRate(rate Rate, keys int) *Rates[K] {
+	n := NewRates[K](rate, keys)
+	if n.limit == r.limit && n.burst == r.burst && n.keys == r.keys {
+		return r
+	}
+	n.pardons = r.Pardons()
+	return n
+}
+
 // Take takes n from key's bucket. If ok is false it took nothing, and wait says
 // when there will be enough, if nobody else takes of it. More than a burst
 // needs a full bucket, and leaves a debt: the average stays.

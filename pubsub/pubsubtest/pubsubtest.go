@@ -54,6 +54,7 @@ func Run(t *testing.T, newCluster New) {
 		{"Idempotent", testIdempotent},
 		{"Ephemeral", testEphemeral},
 		{"Invalid", testInvalid},
+		{"Trace", testTrace},
 		{"Read", testRead},
 		{"FromLast", testFromLast},
 		{"FromEarliest", testFromEarliest},

@@ -14,9 +14,23 @@ import (
 //	<id> SP <prev> SP <type> LF <data>     a message, as publish.lua writes it
 //	- SP <unix ms> SP <type> LF <data>     an ephemeral message
 //	! SP <id> SP <prev>                    a message that is to be read, as too large to be relayed
+//
+// Before any of them may stand, if the message has one,
+//
+//	~ SP <trace> SP
+
+// tracePrefix is what stands before a message with a trace; empty without one.
+func tracePrefix(trace string) string {
+	if trace == "" {
+		return ""
+	}
+	return "~ " + trace + " "
+}
 
 func encodeEphemeral(d *pubsub.Draft) []byte {
-	b := make([]byte, 0, 18+len(d.Type)+len(d.Data))
+	prefix := tracePrefix(d.Trace)
+	b := make([]byte, 0, len(prefix)+18+len(d.Type)+len(d.Data))
+	b = append(b, prefix...)
 	b = append(b, "- "...)
 	b = strconv.AppendInt(b, time.Now().UnixMilli(), 10)
 	b = append(b, ' ')
@@ -34,7 +48,19 @@ func encodeAnnounced(id pubsub.ID) []byte {
 
 var errForeign = errors.New("not written by Comet")
 
-func decodeRelayed(channel, payload string) (*pubsub.Message, error) {
+func decodeRelayed(channel, payload string) (m *pubsub.Message, err error) {
+	traced, isTraced := strings.CutPrefix(payload, "~ ")
+	if !isTraced {
+		return decodeUntraced(channel, payload)
+	}
+	trace, payload, _ := strings.Cut(traced, " ")
+	if m, err = decodeUntraced(channel, payload); err == nil {
+		m.Trace = trace
+	}
+	return m, err
+}
+
+func decodeUntraced(channel, payload string) (*pubsub.Message, error) {
 	if ids, ok := strings.CutPrefix(payload, "! "); ok {
 		id, prev, _ := strings.Cut(ids, " ")
 		return newMessage(channel, id, prev, pubsub.DefaultType, "")
@@ -59,7 +85,8 @@ func decodeRelayed(channel, payload string) (*pubsub.Message, error) {
 }
 
 // decodeEntry reads a stream entry as read.lua returns it:
-// {id, {"prev", prev, "type", type, "data", data}}.
+// {id, {"prev", prev, "type", type, "data", data}}, with "trace", trace behind
+// if there is one.
 func decodeEntry(channel string, entry any) (*pubsub.Message, error) {
 	pair, _ := entry.([]any)
 	if len(pair) != 2 {
@@ -67,7 +94,7 @@ func decodeEntry(channel string, entry any) (*pubsub.Message, error) {
 	}
 	id, _ := pair[0].(string)
 	fields, _ := pair[1].([]any)
-	var prev, kind, data string
+	var prev, kind, data, trace string
 	for i := 0; i+1 < len(fields); i += 2 {
 		value, _ := fields[i+1].(string)
 		switch fields[i] {
@@ -77,12 +104,18 @@ func decodeEntry(channel string, entry any) (*pubsub.Message, error) {
 			kind = value
 		case "data":
 			data = value
+		case "trace":
+			trace = value
 		}
 	}
 	if data == "" {
 		return nil, errForeign
 	}
-	return newMessage(channel, id, prev, kind, data)
+	m, err := newMessage(channel, id, prev, kind, data)
+	if err == nil {
+		m.Trace = trace
+	}
+	return m, err
 }
 
 // newMessage makes a message; one without data is only announced.

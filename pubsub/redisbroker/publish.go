@@ -175,11 +175,15 @@ func (b *Broker) publishArgs(d *pubsub.Draft) (keys []string, args []any) {
 	if d.Key != "" {
 		keys = append(keys, b.keys.once(d.Channel, d.Key))
 	}
-	return keys, []any{
+	args = []any{
 		b.verb(), b.options.Size, b.options.TTL.Milliseconds(),
 		d.Type, d.Data, b.options.KeyWindow.Milliseconds(), b.options.Inline,
 		b.keys.live(d.Channel),
 	}
+	if d.Trace != "" {
+		args = append(args, d.Trace, tracePrefix(d.Trace))
+	}
+	return keys, args
 }
 
 // ephemeral is the command that relays d.

@@ -10,6 +10,8 @@
 -- ARGV[8]  the relay's pub/sub channel, in the log's slot. It is no key: were it
 --          named as one, Redis Cluster would miss it wherever the slot is being
 --          moved, and refuse (TRYAGAIN) until the move is over
+-- ARGV[9]  the message's trace, ARGV[10] what stands before what is relayed; both
+--          may be left out
 -- Returns {id, 0}, or {id of the first publish, 1} if the key was seen before.
 if KEYS[2] then
 	local first = redis.call('GET', KEYS[2])
@@ -40,14 +42,20 @@ if last then
 end
 local id = string.format('%.0f-%.0f', ms, seq)
 
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', ARGV[4], 'data', ARGV[5])
+local traced = ''
+if ARGV[9] then
+	traced = ARGV[10]
+	redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', ARGV[4], 'data', ARGV[5], 'trace', ARGV[9])
+else
+	redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', ARGV[4], 'data', ARGV[5])
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if KEYS[2] then
 	redis.call('SET', KEYS[2], id, 'PX', ARGV[6])
 end
 if #ARGV[5] > tonumber(ARGV[7]) then
-	redis.call(ARGV[1], ARGV[8], '! ' .. id .. ' ' .. prev)
+	redis.call(ARGV[1], ARGV[8], traced .. '! ' .. id .. ' ' .. prev)
 else
-	redis.call(ARGV[1], ARGV[8], id .. ' ' .. prev .. ' ' .. ARGV[4] .. '\n' .. ARGV[5])
+	redis.call(ARGV[1], ARGV[8], traced .. id .. ' ' .. prev .. ' ' .. ARGV[4] .. '\n' .. ARGV[5])
 end
 return {id, 0}

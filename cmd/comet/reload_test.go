@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"comet/config"
+	"comet/gateway/wire"
+)
+
+// volume is a folder of settings as Kubernetes mounts a ConfigMap: the file is a
+// link through another link, which is swapped for each version.
+type volume struct {
+	t       testing.TB
+	folder  string
+	version int
+}
+
+func newVolume(t testing.TB, content string) *volume {
+	t.Helper()
+	v := &volume{t: t, folder: t.TempDir()}
+	v.swap(content)
+	v.must(os.Symlink(filepath.Join("..data", "comet.yaml"), v.file()))
+	return v
+}
+
+func (v *volume) file() string { return filepath.Join(v.folder, "comet.yaml") }
+
+func (v *volume) must(err error) {
+	v.t.Helper()
+	if err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// swap makes content the next version.
+func (v *volume) swap(content string) {
+	v.t.Helper()
+	old := fmt.Sprintf("..version-%d", v.version)
+	v.version++
+	next := fmt.Sprintf("..version-%d", v.version)
+	v.must(os.Mkdir(filepath.Join(v.folder, next), 0o755))
+	v.must(os.WriteFile(filepath.Join(v.folder, next, "comet.yaml"), []byte(content), 0o600))
+	link := filepath.Join(v.folder, "..data")
+	v.must(os.Symlink(next, link+"_tmp"))
+	v.must(os.Rename(link+"_tmp", link))
+	v.must(os.RemoveAll(filepath.Join(v.folder, old)))
+}
+
+// TestReloadTable compares the table of docs/operations.md with the settings.
+func TestReloadTable(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(module, "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, begins := strings.Cut(string(text), "<!-- reload -->\n")
+	table, _, ends := strings.Cut(rest, "<!-- /reload -->")
+	if want := config.ReloadTable(); !begins || !ends || table != want {
+		t.Errorf("docs/operations.md has not this table, of config.ReloadTable, between <!-- reload --> and <!-- /reload -->:\n%s", want)
+	}
+}
+
+// wantStatus publishes so many bytes.
+func wantStatus(t testing.TB, what, url string, bytes, status int, header ...string) {
+	t.Helper()
+	if r := ask(t, http.MethodPost, url+news, strings.Repeat("x", bytes), header...); r.StatusCode != status {
+		t.Errorf("%s: a publish of %d bytes: %s, want %d\n%s", what, bytes, r.Status, status, bodyOf(t, r))
+	}
+}
+
+// A node takes from its changed file what it can, says what it took and what
+// not, and goes on as before where the file is wrong.
+func TestReloadFile(t *testing.T) {
+	t.Parallel()
+	files := newVolume(t, "limits: {message: 1KiB}\nlog: {level: warn}\n")
+	node, url, admin := startNodeWithAdmin(t, "--log-level", "info", "--config", files.file())
+	wantStatus(t, "at first", url, 500, http.StatusCreated)
+
+	files.swap(`
+limits: {message: 100B}
+http: {cors: {origins: ["https://a.example"]}, heartbeat: 20s}
+log: {level: debug}
+drain: {delay: 1s}
+`)
+	node.awaitErr(`level=WARN msg="setting changed, and needs a restart" node=\S+ setting=http.heartbeat\n`)
+	node.awaitErr(`level=INFO msg="setting changed" node=\S+ setting=http.cors.origins from="" to=https://a.example\n`)
+	node.awaitErr(`level=INFO msg="setting changed" node=\S+ setting=limits.message from=1KiB to=100B\n`)
+	node.awaitErr(`level=INFO msg="read the settings anew" node=\S+ reason="a file changed" changed=2 restart=1\n`)
+	wantStatus(t, "limit lowered", url, 500, http.StatusRequestEntityTooLarge)
+	for _, path := range []string{"/v1/events?channel=news", "/v1/poll?channel=news&wait=0"} {
+		r := ask(t, http.MethodGet, url+path, "", "Origin", "https://a.example")
+		if got := r.Header.Get("Access-Control-Allow-Origin"); got != "https://a.example" {
+			t.Errorf("%s: origin %q may read", path, got)
+		}
+	}
+
+	files.swap("limits: {message: 1GiB}\nlimit: {message: 1KiB}\n")
+	node.awaitErr(`level=ERROR msg="the settings are wrong, and stay as they were" .*limits.message`)
+	node.awaitErr(`level=ERROR msg="the settings are wrong, and stay as they were" .*did you mean limits.message`)
+	wantStatus(t, "a file with mistakes", url, 500, http.StatusRequestEntityTooLarge)
+
+	// A flag wins over the file, and an operator over both until they change.
+	if body := bodyOf(t, ask(t, http.MethodPut, admin+"/v1/log", `{"level": "debug"}`)); body != "{\"level\":\"debug\"}\n" {
+		t.Errorf("log level: %s", body)
+	}
+	files.swap("limits: {message: 2KiB}\nlog: {level: error}\n")
+	node.awaitErr(`setting=limits.message from=100B to=2KiB\n`)
+	node.awaitErr(`reason="a file changed" changed=2 restart=0\n`)
+	wantStatus(t, "mended", url, 2000, http.StatusCreated)
+	if body := bodyOf(t, get(t, admin+"/v1/log")); body != "{\"level\":\"debug\"}\n" {
+		t.Errorf("log level after the file changed: %s", body)
+	}
+	node.wantLeave(syscall.SIGTERM)
+}
+
+// SIGHUP has a node read what it could not see change: here a link to a folder
+// is swapped, far from the file.
+func TestReloadHangup(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write := func(version, level, keys string) (path string) {
+		path = filepath.Join(folder, version)
+		if err := os.Mkdir(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for name, content := range map[string]string{"comet.yaml": "log: {level: " + level + "}\nauth: {keys_file: " + filepath.Join(folder, "current", "keys") + "}\n", "keys": keys} {
+			if err := os.WriteFile(filepath.Join(path, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return path
+	}
+	link := filepath.Join(folder, "current")
+	if err := os.Symlink(write("1", "info", "backend:"+backendKey+"\nother:"+jwtSecret+"\n"), link); err != nil {
+		t.Fatal(err)
+	}
+	node, url := startNode(t, "--config", filepath.Join(folder, "current", "comet.yaml"))
+	wantStatus(t, "at first", url, 1, http.StatusCreated, bearer(backendKey)...)
+	events := streamOf(t, ask(t, http.MethodGet, url+"/v1/events?channel=news", "", bearer(backendKey)...))
+
+	next := write("2", "debug", "other:"+jwtSecret+"\n")
+	if err := os.Remove(link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(next, link); err != nil {
+		t.Fatal(err)
+	}
+	node.signal(syscall.SIGHUP)
+	node.awaitErr(`msg="setting changed" node=\S+ setting=log.level from=info to=debug\n`)
+	node.awaitErr(`msg="file of a setting changed" node=\S+ setting=auth.keys_file\n`)
+	node.awaitErr(`msg="read the settings anew" node=\S+ reason=SIGHUP changed=2 restart=0\n`)
+	wantStatus(t, "revoked", url, 1, http.StatusUnauthorized, bearer(backendKey)...)
+	wantStatus(t, "the other key", url, 1, http.StatusCreated, bearer(jwtSecret)...)
+	node.awaitErr(`level=DEBUG msg="request refused" .*problem=credential-unknown-key .*trace_id=[0-9a-f]{32}`)
+	if e := nextEvent(t, events); e.Kind != wire.KindMessage {
+		t.Errorf("a stream that was open got %+v", e)
+	}
+	node.signal(syscall.SIGHUP)
+	node.awaitErr(`reason=SIGHUP changed=0 restart=0\n`)
+	if err := os.Remove(link); err != nil {
+		t.Fatal(err)
+	}
+	node.signal(syscall.SIGHUP)
+	node.awaitErr(`level=ERROR msg="the settings are wrong, and stay as they were" .*cannot be read`)
+	wantStatus(t, "without a file", url, 1, http.StatusCreated, bearer(jwtSecret)...)
+	node.wantLeave(syscall.SIGTERM)
+}
+
+// A secret of tokens is replaced in the file that a setting names.
+func TestReloadTokens(t *testing.T) {
+	t.Parallel()
+	secrets := writeFile(t, strings.Repeat("an older secret ", 4)+"\n")
+	node, url := startNode(t, "--auth-jwt-algorithms", "HS256", "--auth-jwt-secret-file", secrets, "--auth-jwt-leeway", "5s")
+	token := bearer(tokenOf(t, "alice", 0))
+	wantStatus(t, "before", url, 1, http.StatusUnauthorized, token...)
+	replace := func(content string) {
+		t.Helper()
+		next := filepath.Join(filepath.Dir(secrets), "next")
+		if err := errors.Join(os.WriteFile(next, []byte(content), 0o600), os.Rename(next, secrets)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace(jwtSecret + "\n")
+	node.awaitErr(`msg="file of a setting changed" node=\S+ setting=auth.jwt.secret_file\n.*changed=1 restart=0\n`)
+	wantStatus(t, "after", url, 1, http.StatusCreated, token...)
+	replace("short\n")
+	node.awaitErr(`level=ERROR msg="the settings are wrong, and stay as they were" .*auth.jwt.secret_file: .*too short`)
+	wantStatus(t, "a bad file", url, 1, http.StatusCreated, token...)
+	node.wantLeave(syscall.SIGTERM)
+}
+
+// The keys of other tokens are fetched from where those are from.
+func TestAccessKeepsNewKeys(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked <- r.URL.Path }))
+	defer server.Close()
+	s := &config.Settings{}
+	a := newAccess(s, slog.New(slog.DiscardHandler))
+	ctx, end := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer end()
+	running.Go(func() { a.run(ctx) })
+	for _, path := range []string{"/first", "/second"} {
+		s.Auth.JWT = config.JWT{Algorithms: []string{"RS256"}, JWKSURL: server.URL + path, JWKSRefresh: time.Hour}
+		_, use, err := a.change(s, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		use()
+		if got := <-asked; got != path {
+			t.Errorf("asked for %s, want %s", got, path)
+		}
+	}
+	for _, newTokens := range []bool{false, true} {
+		s.Auth.JWT = config.JWT{}
+		p, use, err := a.change(s, newTokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if use(); p.Credentials == newTokens {
+			t.Errorf("takes tokens: %v", p.Credentials)
+		}
+	}
+}
+
+// Streams that are over a lowered limit stay, and count.
+func TestReloadConnections(t *testing.T) {
+	t.Parallel()
+	files := newVolume(t, "limits: {address_connections: 2, connections: 0}\n")
+	node, url := startNode(t, "--config", files.file())
+	var streams []*wire.Reader
+	for range 2 {
+		streams = append(streams, streamOf(t, ask(t, http.MethodGet, url+"/v1/events?channel=news", "")))
+	}
+	files.swap("limits: {address_connections: 1}\n")
+	node.awaitErr(`setting=limits.address_connections from=2 to=1\n`)
+	if r := ask(t, http.MethodGet, url+"/v1/events?channel=news", ""); r.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("over the limit: %s", r.Status)
+	}
+	wantStatus(t, "to both", url, 1, http.StatusCreated)
+	for _, s := range streams {
+		if e := nextEvent(t, s); e.Kind != wire.KindMessage {
+			t.Errorf("a stream that was open got %+v", e)
+		}
+	}
+	files.swap("limits: {address_connections: 0}\n")
+	node.awaitErr(`setting=limits.address_connections from=1 to=0\n`)
+	openStream(t, url+"/v1/events?channel=news")
+	node.wantLeave(syscall.SIGTERM) // those of before are counted out of what they were counted in
+}
+
+// streamOf is the events of a stream that begins well.
+func streamOf(t testing.TB, r *http.Response) *wire.Reader {
+	t.Helper()
+	events := wire.NewReader(r.Body, wire.SSE)
+	if e := nextEvent(t, events); e.Kind != wire.KindReady {
+		t.Fatalf("%s: the stream begins with %+v", r.Status, e)
+	}
+	return events
+}

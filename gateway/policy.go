@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"comet/gateway/auth"
+	"comet/gateway/limit"
+)
+
+// Policy is who may do what, and how much: what may change while a node serves,
+// see Gateway.SetPolicy.
+type Policy struct {
+	Limits Limits
+	MaxAge time.Duration // how long a stream lives, a tenth more or less by chance; 0: for ever
+
+	Auth           *auth.Authenticator // default: everyone may do everything
+	Credentials    bool                // Auth takes tokens or keys, so who lacks a permission may want one
+	Limiter        *limit.Limiter      // default: none. That of another Policy comes from its Change
+	TrustedProxies []netip.Prefix      // see limit.Address
+	Origins        []string            // see limit.CORS
+}
+
+// Limits bound what a client may ask for. Zero values mean the default.
+type Limits struct {
+	Message     int           // bytes of one message's body; default 64 KiB
+	Batch       int           // messages of one batch; default 1000
+	Channels    int           // channels of one subscription; default 64
+	Wait        time.Duration // of a long-poll; default 55s
+	Body        time.Duration // for a request's body to arrive; default 30s
+	Connections int           // streams and polls at a time; 0: no limit
+}
+
+// batchBytes bounds the body of a batch: 16 of the largest messages, or 1 MiB
+// of small ones.
+func (l *Limits) batchBytes() int { return max(16*l.Message, 1<<20) }
+
+func (p *Policy) setDefaults() {
+	setDefault(&p.Limits.Message, 64<<10)
+	setDefault(&p.Limits.Batch, 1000)
+	setDefault(&p.Limits.Channels, 64)
+	setDefault(&p.Limits.Wait, 55*time.Second)
+	setDefault(&p.Limits.Body, 30*time.Second)
+	if p.Auth == nil {
+		p.Auth = openToAll()
+	}
+	if p.Limiter == nil {
+		p.Limiter = limit.New(limit.Options{})
+	}
+}
+
+// openToAll lets everyone do everything.
+func openToAll() *auth.Authenticator {
+	a, err := auth.New(auth.Options{Anonymous: everything()})
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func everything() auth.Permissions {
+	all, err := auth.ParsePatterns([]string{"**"})
+	if err != nil {
+		panic(err)
+	}
+	return auth.Permissions{Subscribe: all, Publish: all, Presence: all}
+}
+
+// policy is a Policy with all that follows from it. It never changes: a request
+// is judged by one from its beginning to its end.
+type policy struct {
+	Policy
+	router http.Handler
+	// corsHeader is what an answer to a request has of CORS; nil: nothing.
+	corsHeader func(*http.Request) http.Header
+}
+
+// SetPolicy judges by p from the next request on. What is open stays, and counts
+// on. The error names the setting that is wrong; then nothing has changed.
+func (g *Gateway) SetPolicy(p Policy) error {
+	p.setDefaults()
+	next := &policy{Policy: p}
+	cors, err := limit.CORS(p.Origins)
+	if err != nil {
+		return err
+	}
+	if len(p.Origins) > 0 {
+		next.corsHeader = limit.CORSHeader(cors)
+	}
+	next.router = cors(g.protected(&p, g.routes))
+	g.policy.Store(next)
+	return nil
+}
+
+// Policy is the one that the next request is judged by.
+func (g *Gateway) Policy() Policy { return g.policy.Load().Policy }
+
+// protected refuses what a page of another site had a browser send, unless that
+// site is listed, for all it does or for what it does with the cookie.
+func (g *Gateway) protected(p *Policy, h http.Handler) http.Handler {
+	if slices.Contains(p.Origins, "*") {
+		return h // no cookie is ever sent to it, and a token says enough
+	}
+	protection := http.NewCrossOriginProtection()
+	for _, origin := range slices.Concat(p.Origins, p.Auth.CookieOrigins()) {
+		_ = protection.AddTrustedOrigin(origin) // limit.CORS or auth.New has checked it
+	}
+	protection.SetDenyHandler(g.handle(route{endpoint: crossOrigin, open: true}))
+	return protection.Handler(h)
+}

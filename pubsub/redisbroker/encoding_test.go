@@ -1,0 +1,52 @@
+package redisbroker
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"comet/pubsub"
+)
+
+// What is relayed without a trace is not a byte longer for there being traces.
+func TestEncodeEphemeral(t *testing.T) {
+	plain := string(encodeEphemeral(&pubsub.Draft{Type: "typing now", Data: []byte(`"x"`)}))
+	if !strings.HasPrefix(plain, "- ") || !strings.HasSuffix(plain, " typing now\n\"x\"") {
+		t.Errorf("encoded %q", plain)
+	}
+	traced := string(encodeEphemeral(&pubsub.Draft{Type: "typing now", Data: []byte(`"x"`), Trace: "00-a"}))
+	if !strings.HasPrefix(traced, "~ 00-a - ") {
+		t.Errorf("encoded %q", traced)
+	}
+	m, err := decodeRelayed("c", traced)
+	if err != nil || m.Trace != "00-a" || m.Type != "typing now" || string(m.Data) != `"x"` || !m.Ephemeral() {
+		t.Errorf("decoded %+v, %v", m, err)
+	}
+}
+
+// A trace changes nothing else of what is decoded, and nothing that anybody can
+// send makes it fail otherwise than with an error.
+func FuzzDecodeRelayed(f *testing.F) {
+	for _, seed := range []string{"1-1048577 0-0 message\n1", "- 5 message\n1", "! 1-1048577 1-1048577", "~ 00-a 1-1 0-0 m\n1", "~ ", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, payload string) {
+		m, err := decodeRelayed("c", payload)
+		if strings.HasPrefix(payload, "~ ") {
+			return
+		}
+		traced, err2 := decodeRelayed("c", "~ 00-a "+payload)
+		if (err == nil) != (err2 == nil) {
+			t.Fatalf("%q: %v, and with a trace: %v", payload, err, err2)
+		}
+		if err != nil {
+			return
+		}
+		if traced.Trace != "00-a" || m.Trace != "" {
+			t.Errorf("%q: traces %q and %q", payload, m.Trace, traced.Trace)
+		}
+		if traced.Trace = ""; !reflect.DeepEqual(m, traced) {
+			t.Errorf("%q: %+v, and with a trace %+v", payload, m, traced)
+		}
+	})
+}
