@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"comet/config"
 	"comet/gateway/wire"
@@ -63,13 +64,23 @@ func metricsOf(t *testing.T, n *node) string {
 	return answer.Body.String()
 }
 
-// wantMetrics checks whole lines.
+// wantMetrics waits until all of these are there as whole lines: a client may
+// have its answer before the node has parked it.
 func wantMetrics(t *testing.T, n *node, lines ...string) {
 	t.Helper()
-	text := metricsOf(t, n)
-	for _, line := range lines {
-		if !strings.Contains(text, "\n"+line+"\n") {
-			t.Errorf("no line %s in\n%s", line, ownMetrics.FindAllString(text, -1))
+	late := time.After(deadline)
+	ticks := time.NewTicker(5 * time.Millisecond)
+	defer ticks.Stop()
+	for {
+		text := metricsOf(t, n)
+		lacks := slices.IndexFunc(lines, func(line string) bool { return !strings.Contains(text, "\n"+line+"\n") })
+		if lacks < 0 {
+			return
+		}
+		select {
+		case <-ticks.C:
+		case <-late:
+			t.Fatalf("no line %s in\n%s", lines[lacks], ownMetrics.FindAllString(text, -1))
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestProxies(t *testing.T) {
 	for program := range proxies {
 		for _, transport := range []loadtest.Transport{loadtest.SSE, loadtest.LongPoll} {
 			t.Run(program+"/"+string(transport), func(t *testing.T) {
-				b := startBalanced(t, program)
+				b := startBalanced(t, program, atOnce...)
 				r := b.load(t, transport)
 				if r.Arrival.Subscribers != 1000 || r.Delivery.Expected == 0 || r.Delivery.Received < r.Delivery.Expected {
 					t.Errorf("arrival %+v, delivery %+v", r.Arrival, r.Delivery)
@@ -62,20 +62,26 @@ func TestProxies(t *testing.T) {
 			})
 		}
 		t.Run(program+"/ndjson", func(t *testing.T) {
-			b := startBalanced(t, program)
+			b := startBalanced(t, program, atOnce...)
 			b.prompt(t)
 			b.lines(t)
 		})
 	}
 }
 
+// atOnce has a node go without waiting for load balancers or clients.
+var atOnce = []string{"--drain-delay", "0s", "--drain-spread", "0s"}
+
 // balanced is three nodes behind a load balancer.
 type balanced struct {
 	url   string
 	nodes []*process
+	args  [][]string // to start each node again where it was
+	admin []string   // addresses
 }
 
-func startBalanced(t *testing.T, program string) *balanced {
+// startBalanced starts them; the nodes have args besides those they need.
+func startBalanced(t *testing.T, program string, args ...string) *balanced {
 	t.Helper()
 	proxy := proxies[program]
 	path, err := exec.LookPath(program)
@@ -88,11 +94,12 @@ func startBalanced(t *testing.T, program string) *balanced {
 	redis := redistest.Start(t)
 	b := &balanced{}
 	for i := range 3 {
-		node := setup{environ: []string{"COMET_ADMIN_TOKEN=" + adminToken}}.start(t, "serve", "--redis", redis.Addr(),
-			"--http-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--node", fmt.Sprint("n", i+1), "--drain-delay", "0s", "--drain-spread", "0s")
-		match := node.awaitErr(`msg=serving .*url=http://(\S+) admin=http://(\S+)`)
-		b.nodes = append(b.nodes, node)
-		replacement := proxy.node(i+1, match[1], match[2])
+		public, admin := freeAddress(t), freeAddress(t)
+		serve := []string{"serve", "--redis", redis.Addr(), "--http-listen", public, "--admin-listen", admin, "--node", fmt.Sprint("n", i+1)}
+		b.args, b.admin = append(b.args, append(serve, args...)), append(b.admin, admin)
+		b.nodes = append(b.nodes, nil)
+		b.start(t, i)
+		replacement := proxy.node(i+1, public, admin)
 		text = replaceOnce(t, text, replacement[0], replacement[1])
 	}
 	address := freeAddress(t)
@@ -111,8 +118,18 @@ func startBalanced(t *testing.T, program string) *balanced {
 	return b
 }
 
+// start starts a node, and waits until it serves.
+func (b *balanced) start(t *testing.T, i int) {
+	t.Helper()
+	b.nodes[i] = setup{environ: []string{"COMET_ADMIN_TOKEN=" + adminToken}}.start(t, b.args[i]...)
+	b.nodes[i].awaitErr(`msg=serving`)
+}
+
 // awaitAnswer asks until a node answers.
-func awaitAnswer(t *testing.T, url string) {
+func awaitAnswer(t *testing.T, url string) { awaitAnswerOf(t, url, "") }
+
+// awaitAnswerOf asks until the node of that name answers, or any if it is empty.
+func awaitAnswerOf(t *testing.T, url, node string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
@@ -121,7 +138,7 @@ func awaitAnswer(t *testing.T, url string) {
 	for {
 		if r, err := http.Get(url); err == nil {
 			r.Body.Close()
-			if r.StatusCode == http.StatusOK {
+			if r.StatusCode == http.StatusOK && (node == "" || r.Header.Get("Comet-Node") == node) {
 				return
 			}
 		}
