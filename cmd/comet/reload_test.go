@@ -237,11 +237,12 @@ func TestAccessKeepsNewKeys(t *testing.T) {
 	}
 }
 
-// Streams that are over a lowered limit stay, and count.
+// Streams that are over a lowered limit stay, and count. Metrics go by the limits
+// of the moment, and count on.
 func TestReloadConnections(t *testing.T) {
 	t.Parallel()
 	files := newVolume(t, "limits: {address_connections: 2, connections: 0}\n")
-	node, url := startNode(t, "--config", files.file())
+	node, url, admin := startNodeWithAdmin(t, "--config", files.file())
 	var streams []*wire.Reader
 	for range 2 {
 		streams = append(streams, streamOf(t, ask(t, http.MethodGet, url+"/v1/events?channel=news", "")))
@@ -257,8 +258,12 @@ func TestReloadConnections(t *testing.T) {
 			t.Errorf("a stream that was open got %+v", e)
 		}
 	}
-	files.swap("limits: {address_connections: 0}\n")
+	files.swap("limits: {address_connections: 0, connections: 7}\n")
 	node.awaitErr(`setting=limits.address_connections from=1 to=0\n`)
+	now := samplesOf(t, get(t, admin+"/metrics").Body)
+	if most, hits := now[`comet_connections_limit{reason="limit"}`], now[`comet_limit_hits_total{limit="address-connections"}`]; most != 7 || hits != 1 {
+		t.Errorf("metrics have a limit of %v connections, and %v hits; want 7 and 1", most, hits)
+	}
 	openStream(t, url+"/v1/events?channel=news")
 	node.wantLeave(syscall.SIGTERM) // those of before are counted out of what they were counted in
 }
