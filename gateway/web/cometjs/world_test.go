@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,7 @@ func (w *world) start(n *node) {
 		"--auth-anonymous-subscribe", "open/**", "--auth-anonymous-publish", "open/**",
 		"--auth-jwt-algorithms", "HS256", "--auth-jwt-secret-file", filepath.Join(w.dir, "secret"),
 		"--history-size", "10000", "--drain-delay", "0s", "--drain-spread", "0s")
+	n.command.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "COMET_") }) // of the tests, or the machine
 	n.command.Stderr = w.t.Output()
 	if err := n.command.Start(); err != nil {
 		w.t.Error(err)
