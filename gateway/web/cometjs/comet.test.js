@@ -2,7 +2,10 @@
 // nodes whose paths under /-/ make trouble.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Comet, CometError, eventReader } from './comet.js';
+import v8 from 'node:v8';
+import vm from 'node:vm';
+import { Comet, CometError } from './comet.js';
+import { eventReader } from './src/events.js';
 
 const url = process.env.COMET_TEST_URL;
 const needsNodes = { skip: url ? false : 'go test ./gateway/web/cometjs starts the nodes', timeout: 60_000 };
@@ -94,13 +97,12 @@ for (const transport of ['sse', 'poll']) {
       const channel = newChannel();
       await publishNumbers(comet, channel, 0, 5);
       const all = take(comet.subscribe(channel, { cursor: 'earliest' }), 8);
-      const last = take(comet.subscribe(channel, { last: 2 }), 5);
-      const now = comet.subscribe(channel);
-      const three = take(now, 3);
-      await next(now, 'ready');
+      const two = comet.subscribe(channel, { last: 2 }), now = comet.subscribe(channel);
+      const five = take(two, 5), three = take(now, 3);
+      await Promise.all([two, now].map((subscription) => next(subscription, 'ready')));
       await publishNumbers(comet, channel, 5, 8);
       assert.deepEqual(await all, numbers(0, 8));
-      assert.deepEqual(await last, numbers(3, 8));
+      assert.deepEqual(await five, numbers(3, 8));
       assert.deepEqual(await three, numbers(5, 8));
     });
 
@@ -225,8 +227,7 @@ test('tokens', needsNodes, async (t) => {
 test('a proxy that buffers is noticed', needsNodes, async (t) => {
   await door('buffer?on=1');
   t.after(() => door('buffer?on=0'));
-  for (const address of [url, process.env.COMET_TEST_BUFFERING]) {
-    if (!address) continue;
+  await Promise.all([url, process.env.COMET_TEST_BUFFERING].filter(Boolean).map(async (address) => {
     const comet = new Comet(address), channel = newChannel();
     t.after(() => comet.close());
     await comet.publish(channel, 0);
@@ -236,7 +237,7 @@ test('a proxy that buffers is noticed', needsNodes, async (t) => {
     assert.ok(Date.now() - began < 15_000);
     await publishNumbers(comet, channel, 1, 3);
     assert.deepEqual(await taken, [0, 1, 2]);
-  }
+  }));
 });
 
 for (const how of ['kill', 'leave']) {
@@ -266,14 +267,28 @@ test('silence is a dead connection', needsNodes, async (t) => {
   t.after(() => comet.close());
   const subscription = comet.subscribe(channel), states = [], got = [];
   subscription.on('state', (state) => states.push(state));
-  subscription.on('message', ({ data }) => got.push(data));
+  const three = next(subscription, 'message', ({ data }) => got.push(data) === 3);
   for (const n of numbers(0, 3)) {
     await next(subscription, 'ready');
     await comet.publish(channel, n);
   }
-  await next(subscription, 'message', () => got.length === 3);
+  await three;
   assert.deepEqual(got, [0, 1, 2]);
   assert.deepEqual(states.slice(0, 4), ['open', 'connecting', 'open', 'connecting']);
+});
+
+test('a stream that is closed ends, though memory was collected', needsNodes, async () => {
+  v8.setFlagsFromString('--expose-gc');
+  const collect = vm.runInNewContext('gc'), open = async () => JSON.parse(await door('streams')).open;
+  const before = await open(), comets = numbers(0, 5).map(() => new Comet(url));
+  await Promise.all(comets.map((comet) => next(comet.subscribe(newChannel()), 'ready')));
+  assert.equal(await open(), before + 5);
+  for (let i = 0; i < 3; i++) {
+    collect();
+    await comets[0].history(newChannel());
+  }
+  for (const comet of comets) comet.close();
+  while (await open() > before); // or the test's own timeout
 });
 
 test('a gap is told', needsNodes, async (t) => {
