@@ -12,7 +12,7 @@ DURATION ?= 10m
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build test test-failure check vulncheck bench yardstick fuzz mutants redis tidy clean go compiler
+.PHONY: help run build generate test test-failure check vulncheck bench yardstick fuzz mutants redis tidy clean go compiler
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ run: go ## the demo: three nodes on http://127.0.0.1:8080 (ARGS="--redis …")
 build: go ## build bin/comet
 	go build -trimpath -o bin/comet ./cmd/comet
 
+# comet.js is in the tree as it is served; a test says when it is not what its sources make.
+generate: go ## make comet.js anew of gateway/web/cometjs/src
+	go generate ./gateway/web/cometjs
+
+# What needs Node, nginx or Chromium skips where they are missing; with
+# COMET_TEST_NODE=required a missing Node fails.
 # The timeout is a package's; CI must see a hanging test before its own limit.
 test: go compiler redis check ## everything that must pass: checks, then all tests with the race detector
 	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -timeout 5m ./...

@@ -6,6 +6,7 @@ package cometjs
 import (
 	"context"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -30,7 +31,7 @@ var programs string
 func TestMain(m *testing.M) {
 	var err error
 	if programs, err = os.MkdirTemp("", "cometjs"); err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if err := os.RemoveAll(programs); err != nil {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,11 +38,16 @@ func bundle(dir string) ([]byte, error) {
 		Banner:            map[string]string{"js": banner},
 		LogLevel:          api.LogLevelSilent,
 	})
+	var mistakes []error
 	for _, m := range append(result.Errors, result.Warnings...) {
-		if m.Location == nil {
-			return nil, fmt.Errorf("%s", m.Text)
+		where := dir
+		if m.Location != nil {
+			where = fmt.Sprintf("%s:%d", m.Location.File, m.Location.Line)
 		}
-		return nil, fmt.Errorf("%s:%d: %s", m.Location.File, m.Location.Line, m.Text)
+		mistakes = append(mistakes, fmt.Errorf("%s: %s", where, m.Text))
+	}
+	if mistakes != nil {
+		return nil, errors.Join(mistakes...)
 	}
 	return result.OutputFiles[0].Contents, nil
 }

@@ -20,7 +20,8 @@ export class Lines {
   /** What a tab wants from now on. It is arranged for after `delay` ms, for others that say so now too. */
   want(tab, channels, delay) {
     this.#wants.set(tab, channels);
-    this.#soon ??= setTimeout(() => this.#arrange(), delay);
+    if (globalThis.document?.hidden) this.#arrange(); // where timers may sleep for a second
+    else this.#soon ??= setTimeout(() => this.#arrange(), delay);
   }
 
   close() {
