@@ -19,7 +19,7 @@ STAMP   = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DAT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build image test test-k8s test-failure check vulncheck bench yardstick fuzz screenshots mutants redis tidy clean go compiler
+.PHONY: help run build generate image test test-k8s test-failure check vulncheck bench yardstick fuzz screenshots mutants redis tidy clean go compiler
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ image: go ## the container image as bin/comet-VERSION.tar, for amd64 and arm64; 
 	@echo 'bin/comet-$(VERSION).tar holds $(IMAGE). Load it where it is to run:'
 	@echo '  ctr -n k8s.io images import bin/comet-$(VERSION).tar   # kind: kind load image-archive, Docker: docker load -i'
 
+# comet.js is in the tree as it is served; a test says when it is not what its sources make.
+generate: go ## make comet.js anew of gateway/web/cometjs/src
+	go generate ./gateway/web/cometjs
+
+# What needs Node, nginx or Chromium skips where they are missing; with
+# COMET_TEST_NODE=required a missing Node fails.
 # The timeout is a package's; CI must see a hanging test before its own limit.
 test: go compiler redis check ## everything that must pass: checks, then all tests with the race detector
 	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -timeout 5m ./...

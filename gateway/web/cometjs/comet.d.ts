@@ -67,7 +67,7 @@ export interface Events {
   message: Message;
   /** Messages may be missing before the next one. */
   gap: Gap;
-  /** Connected, again too. */
+  /** Connected, again too: whatever is published from now on comes. */
   ready: { node: string; transport: 'sse' | 'poll' };
   /** The server closes the stream; it is made anew. */
   bye: { reason: string };

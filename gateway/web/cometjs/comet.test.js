@@ -2,7 +2,8 @@
 // nodes whose paths under /-/ make trouble.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Comet, CometError, eventReader } from './comet.js';
+import { Comet, CometError } from './comet.js';
+import { eventReader } from './src/events.js';
 
 const url = process.env.COMET_TEST_URL;
 const needsNodes = { skip: url ? false : 'go test ./gateway/web/cometjs starts the nodes', timeout: 60_000 };
@@ -30,6 +31,12 @@ const numbers = (from, to) => Array.from({ length: to - from }, (_, i) => from +
 
 async function publishNumbers(comet, channel, from, to) {
   for (const n of numbers(from, to)) await comet.publish(channel, n);
+}
+
+async function publishAtOnce(channel, from, to) {
+  const body = numbers(from, to).map((data) => JSON.stringify({ channel, data })).join('\n');
+  const answer = await fetch(`${url}/v1/publish`, { method: 'POST', headers: { 'Content-Type': 'application/x-ndjson' }, body });
+  assert.equal(answer.status, 200, await answer.text());
 }
 
 test('eventReader', async (t) => {
@@ -94,13 +101,12 @@ for (const transport of ['sse', 'poll']) {
       const channel = newChannel();
       await publishNumbers(comet, channel, 0, 5);
       const all = take(comet.subscribe(channel, { cursor: 'earliest' }), 8);
-      const last = take(comet.subscribe(channel, { last: 2 }), 5);
-      const now = comet.subscribe(channel);
-      const three = take(now, 3);
-      await next(now, 'ready');
+      const two = comet.subscribe(channel, { last: 2 }), now = comet.subscribe(channel);
+      const five = take(two, 5), three = take(now, 3);
+      await Promise.all([two, now].map((subscription) => next(subscription, 'ready')));
       await publishNumbers(comet, channel, 5, 8);
       assert.deepEqual(await all, numbers(0, 8));
-      assert.deepEqual(await last, numbers(3, 8));
+      assert.deepEqual(await five, numbers(3, 8));
       assert.deepEqual(await three, numbers(5, 8));
     });
 
@@ -115,16 +121,16 @@ for (const transport of ['sse', 'poll']) {
         }
       })();
       await ready;
-      const published = fetch(`${url}/v1/publish`, {
-        method: 'POST', headers: { 'Content-Type': 'application/x-ndjson' },
-        body: numbers(0, 1000).map((data) => JSON.stringify({ channel, data })).join('\n'),
-      }).then(() => Promise.all([1000, 2000].map((from) => fetch(`${url}/v1/publish`, {
-        method: 'POST', headers: { 'Content-Type': 'application/x-ndjson' },
-        body: numbers(from, from + 1000).map((data) => JSON.stringify({ channel, data })).join('\n'),
-      }))));
+      const published = publishAtOnce(channel, 0, 1000)
+        .then(() => Promise.all([publishAtOnce(channel, 1000, 2000), publishAtOnce(channel, 2000, 3000)]));
       await loop;
       assert.deepEqual(got.slice(0, 1000), numbers(0, 1000));
       assert.equal(new Set(got).size, 2500);
+    });
+
+    await t.test('nothing is left of it when it is closed', { timeout: 10_000 }, async () => {
+      comet.close();
+      while (JSON.parse(await door('streams')).open);
     });
   });
 }
@@ -225,8 +231,7 @@ test('tokens', needsNodes, async (t) => {
 test('a proxy that buffers is noticed', needsNodes, async (t) => {
   await door('buffer?on=1');
   t.after(() => door('buffer?on=0'));
-  for (const address of [url, process.env.COMET_TEST_BUFFERING]) {
-    if (!address) continue;
+  await Promise.all([url, process.env.COMET_TEST_BUFFERING].filter(Boolean).map(async (address) => {
     const comet = new Comet(address), channel = newChannel();
     t.after(() => comet.close());
     await comet.publish(channel, 0);
@@ -236,7 +241,7 @@ test('a proxy that buffers is noticed', needsNodes, async (t) => {
     assert.ok(Date.now() - began < 15_000);
     await publishNumbers(comet, channel, 1, 3);
     assert.deepEqual(await taken, [0, 1, 2]);
-  }
+  }));
 });
 
 for (const how of ['kill', 'leave']) {
@@ -266,12 +271,12 @@ test('silence is a dead connection', needsNodes, async (t) => {
   t.after(() => comet.close());
   const subscription = comet.subscribe(channel), states = [], got = [];
   subscription.on('state', (state) => states.push(state));
-  subscription.on('message', ({ data }) => got.push(data));
+  const three = next(subscription, 'message', ({ data }) => got.push(data) === 3);
   for (const n of numbers(0, 3)) {
     await next(subscription, 'ready');
     await comet.publish(channel, n);
   }
-  await next(subscription, 'message', () => got.length === 3);
+  await three;
   assert.deepEqual(got, [0, 1, 2]);
   assert.deepEqual(states.slice(0, 4), ['open', 'connecting', 'open', 'connecting']);
 });

@@ -1,10 +1,12 @@
-// Package cometjs tests comet.js: with Node and with Chromium, against nodes
-// that are processes, on a real Redis, behind a proxy that does what proxies do.
+// The tests use comet.js with Node and with Chromium, against nodes that are
+// processes, on a real Redis, behind a proxy that does what proxies do.
+
 package cometjs
 
 import (
 	"context"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +26,30 @@ import (
 	"comet/pubsub/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// programs is where the tests build what they run.
+var programs string
+
+func TestMain(m *testing.M) {
+	var err error
+	if programs, err = os.MkdirTemp("", "cometjs"); err != nil {
+		log.Fatal(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := os.RemoveAll(programs); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(code)
+	}))
+}
+
+// build makes the program of the nodes, once for all tests.
+var build = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(programs, "comet")
+	if output, err := exec.Command("go", "build", "-o", binary, "comet/cmd/comet").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build comet: %w\n%s", err, output)
+	}
+	return binary, nil
+})
 
 // patience bounds every wait of the tests.
 const patience = 60 * time.Second
@@ -51,12 +77,12 @@ type node struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), redis: redistest.Start(t, redistest.Persist)}
-	w.binary = filepath.Join(w.dir, "comet")
-	if output, err := exec.Command("go", "build", "-o", w.binary, "comet/cmd/comet").CombinedOutput(); err != nil {
-		t.Fatalf("build comet: %v\n%s", err, output)
+	var err error
+	if w.binary, err = build(); err != nil {
+		t.Fatal(err)
 	}
 	// Reading them tells the go command that the test's result depends on them.
-	for _, name := range []string{"comet.js", "comet.test.js"} {
+	for _, name := range []string{"comet.js", "comet.test.js", "src/events.js"} {
 		if _, err := os.ReadFile(name); err != nil {
 			t.Fatal(err)
 		}

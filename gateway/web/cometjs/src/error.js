@@ -1,0 +1,9 @@
+// What the server refused.
+
+/** A problem document as an error, and as `wait` the ms after which the server wants to be asked again. */
+export class CometError extends Error {
+  constructor(problem) { Object.assign(super(problem.detail), problem); }
+}
+
+/** Whether asking again cannot help. What has no status never reached the server. */
+export const isFinal = ({ status }) => status >= 400 && status < 500 && status !== 408 && status !== 429;

@@ -1,0 +1,22 @@
+// What connections bring. An item is for one channel: [channel, name, data,
+// the cursor behind it, where the channel began]. Its names are those of the
+// events of a subscription, and:
+//   at    the channel is now at this cursor, with nothing to tell
+//   lost  the connection broke
+
+/** The same item in each of some channels. */
+export const toAll = (channels, name, data) => Array.from(channels, (channel) => [channel, name, data]);
+
+/** The name of what comes with a type: what the server itself says has one of its own, all else is a message. */
+export const nameOf = (type) => /^comet\.(.*)|/.exec(type)[1] ?? 'message';
+
+/** The query for channels, each from where it is: a cursor, or a number for so many of the last messages. */
+export function searchOf(at) {
+  const search = new URLSearchParams();
+  for (const [channel, start] of at) {
+    search.append('channel', channel);
+    search.append('cursor', start > 0 ? '' : start);
+    search.append('last', start > 0 ? start : '');
+  }
+  return search;
+}

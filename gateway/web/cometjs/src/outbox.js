@@ -1,0 +1,51 @@
+// Publishing: once, in order, however often it is tried.
+
+import { isFinal } from './error.js';
+import { pathOf } from './server.js';
+import { backoff, offline, pause } from './time.js';
+
+const LIMIT = 1000; // messages that wait
+
+export const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join('-');
+
+export class Outbox {
+  #server;
+  #last = new Map(); // channel → its newest message, a promise
+  #waiting = 0;
+
+  constructor(server) { this.#server = server; }
+
+  /** Sends a message after those that were given before for its channel; what became of them does not matter. */
+  async publish(channel, data, { type = 'message', ephemeral = false, key } = {}) {
+    const body = JSON.stringify(data);
+    if (!body) throw new TypeError('data has no JSON');
+    if (this.#waiting >= LIMIT) throw new Error(`${LIMIT} messages wait to be published`);
+    const path = `${pathOf(channel)}messages?${new URLSearchParams({ type, ephemeral })}`;
+    const headers = { 'Content-Type': 'application/json', ...!ephemeral && { 'Idempotency-Key': key ?? randomKey() } };
+    const send = () => this.#send(path, { method: 'POST', headers, body }, ephemeral);
+    const sent = Promise.resolve(this.#last.get(channel)).then(send, send);
+    this.#last.set(channel, sent);
+    this.#waiting++;
+    try {
+      const receipt = await sent;
+      return { ...receipt, duplicate: !!key && receipt.duplicate }; // with a key of our own it repeats only our own first try
+    } finally {
+      this.#waiting--;
+      if (this.#last.get(channel) === sent) this.#last.delete(channel);
+    }
+  }
+
+  /** Tries again for 4 minutes, as the server knows a key for 5; what has no key it tries once. */
+  async #send(path, init, once) {
+    for (let failures = 0, began; ;) {
+      while (offline() && !once) await pause(60_000);
+      began ??= Date.now();
+      try {
+        return await this.#server.json(path, { ...init, signal: AbortSignal.timeout(15_000) });
+      } catch (error) {
+        if (once || isFinal(error) || Date.now() - began > 240_000) throw error;
+        await pause(backoff(failures++, error.wait));
+      }
+    }
+  }
+}

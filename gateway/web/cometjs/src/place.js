@@ -1,0 +1,59 @@
+// Where a subscription is in a channel.
+//
+// The lines of all tabs are elsewhere when a subscription comes, or after they
+// were made anew. It joins them where they have been at its own cursor. No
+// clock, no comparison of IDs: the same cursor is the same place.
+
+const LIMIT = 1000; // items of the lines that are kept
+
+export class Place {
+  met = false; // the lines have told where they are, and are connected
+  joined = false; // what they bring comes next here
+  #past; // what they have brought since they told, if we have not joined
+
+  constructor(channel, seen, last) {
+    this.channel = channel;
+    this.seen = seen; // the cursor behind what was handed over
+    this.at = seen || last || ''; // and behind what came; or where to begin
+  }
+
+  /** The lines are at a cursor, which they reached from `start` if they began there. */
+  meet(cursor, start) {
+    this.met = true;
+    this.joined = false;
+    // They began where we wanted to, or we want what comes from now on.
+    if ([start, cursor].includes(this.at) || !this.at && start === undefined) this.begin(cursor);
+    this.#past = [[this.channel, 'at', 0, cursor || start]];
+  }
+
+  /** The cursor of where it begins, if the server told. */
+  begin(cursor) {
+    this.at = cursor || this.at;
+    this.seen ||= cursor;
+  }
+
+  /** What the lines brought, for when we join; where they told no place before, it is not for us. */
+  keep(item) {
+    if (this.#past?.push(item) > LIMIT) this.#past.shift();
+  }
+
+  /** Joins the lines, if they have been here, and gives what they brought since. */
+  join() {
+    const i = this.#past?.findIndex(([, , , cursor]) => cursor === this.at) ?? -1;
+    if (i < 0) return [];
+    this.joined = true;
+    return this.#past.splice(i + 1);
+  }
+
+  /** Lets go of the lines; here is where to join them again. */
+  leave() {
+    if (this.joined) this.#past = [[this.channel, 'at', 0, this.at]];
+    this.joined = false;
+  }
+
+  /** Whether all that is published from now on will come: before it has a cursor, it has yet to begin. */
+  get ready() { return this.met && (this.joined || /-/.test(this.at)); }
+
+  /** Whether the lines have been elsewhere. */
+  get behind() { return this.#past && !this.joined; }
+}

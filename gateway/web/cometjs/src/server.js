@@ -1,0 +1,29 @@
+// Requests to a node, or to what stands before nodes.
+
+import { CometError } from './error.js';
+import { Token } from './token.js';
+
+export const pathOf = (channel) => `/v1/channels/${encodeURIComponent(channel)}/`;
+
+export class Server {
+  constructor(url, options) {
+    this.url = new URL(url, globalThis.location?.href).href.replace(/\/$/, '');
+    this.options = { heartbeat: 25_000, transport: 'auto', credentials: 'omit', share: true, ...options };
+    this.token = new Token(this.options.token);
+  }
+
+  async json(...request) { return (await this.request(...request)).json(); }
+
+  /** A good answer. A token that is refused is renewed, once. */
+  async request(path, init, renewed) {
+    const token = await this.token.get(), { credentials } = this.options;
+    const headers = { ...init?.headers, ...token && { Authorization: `Bearer ${token}` } };
+    const response = await fetch(this.url + path, { credentials, cache: 'no-store', ...init, headers });
+    const { ok, status } = response;
+    if (ok) return response;
+    const problem = await response.json().catch(() => {}); // a proxy's error may be anything
+    if (status === 401 && token && !renewed && await this.token.get(token) !== token) return this.request(path, init, true);
+    const wait = Math.min(300, response.headers.get('Retry-After')) * 1000 || 0;
+    throw new CometError({ detail: `the server answered ${status}`, ...problem, status, wait });
+  }
+}

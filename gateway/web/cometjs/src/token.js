@@ -1,0 +1,37 @@
+// The token: asked for when it is first needed, and again when it was refused.
+
+import { backoff, pause } from './time.js';
+
+export class Token {
+  #source; #known;
+
+  /** The source is a text, or a function that gives one, or a promise of one. */
+  constructor(source) { this.#source = source; }
+
+  /** The token; another one, if there is, for one that was refused. Who asks together gets the same. */
+  async get(refused) {
+    const known = this.#known ??= this.#ask();
+    if (refused && await known === refused && this.#known === known) this.#known = this.#ask();
+    return this.#known;
+  }
+
+  async #ask() {
+    const source = this.#source;
+    for (let failures = 0; ;) {
+      try {
+        return await (typeof source === 'function' ? source() : source);
+      } catch (error) {
+        console.warn('comet: no token:', error);
+        await pause(backoff(failures++));
+      }
+    }
+  }
+}
+
+/** Whom a token is for, and for what; another token of the same user says the same. */
+export function userOf(token = '') {
+  try {
+    const { iss, sub, comet } = JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')));
+    return JSON.stringify([iss, sub, comet]);
+  } catch { return token; } // no JWT: it tells nothing but itself
+}
