@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"comet/config"
 	"comet/gateway/wire"
 	"comet/pubsub"
 	"comet/pubsub/redistest"
@@ -98,28 +97,5 @@ func wantUsers(t *testing.T, url string, want ...string) {
 	}
 	if got := strings.Join(users, " "); got != strings.Join(want, " ") || p.Count != len(want) {
 		t.Errorf("%d users %q, want %q", p.Count, got, want)
-	}
-}
-
-func TestPresenceRules(t *testing.T) {
-	t.Parallel()
-	has, err := presenceRules([]config.ChannelRule{{Match: "chat/secret"}, {Match: "chat/**", Presence: true}, {Match: "**"}, {Match: "news", Presence: true}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for channel, want := range map[string]bool{"chat": true, "chat/1/log": true, "chat/secret": false, "news": false, "comet.revocations": false} {
-		if has(channel) != want {
-			t.Errorf("%s: %t", channel, !want)
-		}
-	}
-	all, err := presenceRules([]config.ChannelRule{{Match: "**", Presence: true}})
-	if err != nil || all("comet.revocations") || !all("a") {
-		t.Errorf("a rule for all: %v", err)
-	}
-	if none, err := presenceRules([]config.ChannelRule{{Match: "**"}}); none != nil || err != nil {
-		t.Errorf("no presence: %v", err)
-	}
-	if _, err := presenceRules([]config.ChannelRule{{Match: ""}}); err == nil {
-		t.Error("an empty pattern is no error")
 	}
 }
