@@ -35,39 +35,43 @@ func (p *switched) set(has bool) {
 // not of who comes, and not of what the broker has missed.
 func TestPresenceRefreshOff(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		p := s.switched()
-		defer p.Close()
-		alice := s.enter(p.Presence, "alice")
-		bob := s.enter(p.Presence, "bob")
-		s.want(time.Second, "+alice +bob")
-		p.Leave(bob) // and his grace runs
-		p.broker.set(true)
-		s.enter(p.Presence, "carol")
-		s.want(time.Second, "")
-		p.set(false)
-		p.broker.take()
-		p.broker.set(false)
-		p.Leave(alice)
-		if _, ok := p.Enter("c", "dave", nil); ok {
-			t.Error("somebody came in")
-		}
-		s.want(time.Hour, "")
-		if calls := p.broker.take(); len(calls) > 0 {
-			t.Errorf("the broker was told %d times", len(calls))
-		}
-		if got := s.members(p.Presence); len(got) > 0 {
-			t.Errorf("there are %q", got)
-		}
+	for _, away := range []bool{false, true} { // the broker, when somebody comes
+		synctest.Test(t, func(t *testing.T) { testRefreshOff(t, away) })
+	}
+}
 
-		p.set(true)
-		s.want(time.Minute, "") // who was there before does not count
-		erin := s.enter(p.Presence, "erin")
-		s.want(0, "+erin")
-		p.Leave(erin)
-		s.want(time.Minute, "-erin")
-	})
+func testRefreshOff(t *testing.T, away bool) {
+	s := newStage(t)
+	p := s.switched()
+	defer p.Close()
+	alice := s.enter(p.Presence, "alice")
+	bob := s.enter(p.Presence, "bob")
+	s.want(time.Second, "+alice +bob")
+	p.Leave(bob) // and his grace runs
+	p.broker.set(away)
+	s.enter(p.Presence, "carol")
+	s.want(time.Second, map[bool]string{false: "+carol"}[away])
+	p.set(false)
+	p.broker.take()
+	p.broker.set(false)
+	p.Leave(alice)
+	if _, ok := p.Enter("c", "dave", nil); ok {
+		t.Error("somebody came in")
+	}
+	s.want(time.Hour, "")
+	if calls := p.broker.take(); len(calls) > 0 {
+		t.Errorf("the broker was told %d times", len(calls))
+	}
+	if got := s.members(p.Presence); len(got) > 0 {
+		t.Errorf("there are %q", got)
+	}
+
+	p.set(true)
+	s.want(time.Minute, "") // who was there before does not count
+	erin := s.enter(p.Presence, "erin")
+	s.want(0, "+erin")
+	p.Leave(erin)
+	s.want(time.Minute, "-erin")
 }
 
 // A channel that has presence again, before anybody noticed that it had none:

@@ -38,7 +38,7 @@ func TestPresenceOfProcesses(t *testing.T) {
 	wantTold(t, watcher, "+bob")
 	stream(second, "carol")
 	wantTold(t, watcher, "+carol")
-	wantUsers(t, third, "alice", "bob", "carol", "watcher")
+	wantUsers(t, third, "chat/1", "alice", "bob", "carol", "watcher")
 	for channel, want := range map[string]int{"chat/secret": http.StatusNotFound, "news": http.StatusNotFound} {
 		if r := get(t, third+"/v1/channels/"+channel+"/presence?access_token="+tokenOf(t, "x", -time.Minute)); r.StatusCode != want {
 			t.Errorf("%s: %s, want %d", channel, r.Status, want)
@@ -55,13 +55,13 @@ func TestPresenceOfProcesses(t *testing.T) {
 		t.Errorf("told after %v, want %v", took, presenceTTL)
 	}
 	wantTold(t, other, "-alice")
-	wantUsers(t, third, "bob", "carol", "other", "watcher")
+	wantUsers(t, third, "chat/1", "bob", "carol", "other", "watcher")
 
 	drained.wantLeave(syscall.SIGTERM)
 	stream(third, "bob")
 	stream(third, "other")
 	wantTold(t, watcher, "-carol")
-	wantUsers(t, third, "bob", "other", "watcher")
+	wantUsers(t, third, "chat/1", "bob", "other", "watcher")
 	select {
 	case <-time.After(presenceTTL / 2): // in which more could be told, and must not
 	case <-t.Context().Done():
@@ -84,9 +84,9 @@ func wantTold(t *testing.T, events *wire.Reader, want string) {
 	}
 }
 
-func wantUsers(t *testing.T, url string, want ...string) {
+func wantUsers(t *testing.T, url, channel string, want ...string) {
 	t.Helper()
-	body := bodyOf(t, get(t, url+"/v1/channels/chat/1/presence?access_token="+tokenOf(t, "x", -time.Minute)))
+	body := bodyOf(t, get(t, url+"/v1/channels/"+channel+"/presence?access_token="+tokenOf(t, "x", -time.Minute)))
 	p, err := wire.ParsePresence([]byte(body))
 	if err != nil {
 		t.Fatalf("%s: %v", body, err)
