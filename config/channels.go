@@ -11,21 +11,22 @@ import (
 
 // ChannelRule is what some channels have.
 type ChannelRule struct {
-	Match    string // a pattern, see ValidatePattern
-	Presence bool   // it is kept, shown and told who is there
+	Match    string  // a pattern, see ValidatePattern
+	History  History // instead of Settings.History; a part that is zero is as there
+	Presence bool    // it is kept, shown and told who is there
 }
 
 // rulesType is Setting.Type of a list of rules, which is YAML wherever it is
 // written.
 const rulesType = "rules"
 
-// maxRules bounds what is asked for each subscription.
+// maxRules bounds what is asked for each publish and subscription.
 const maxRules = 100
 
 func channelRules() kind[[]ChannelRule] {
 	return kind[[]ChannelRule]{
 		name:    rulesType,
-		allowed: "list of {match: pattern, presence: true or false}",
+		allowed: "list of {match: pattern, history: {size: number, ttl: duration}, presence: true or false}",
 		parse:   parseChannelRules,
 		format:  formatChannelRules,
 	}
@@ -68,37 +69,96 @@ func parseChannelRule(node *yaml.Node) (rule ChannelRule, err error) {
 	if node.Kind != yaml.MappingNode {
 		return rule, errors.New(`must be as {match: "chat/**", presence: true}`)
 	}
-	seen := make(map[string]bool)
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		name, value := node.Content[i].Value, resolve(node.Content[i+1])
-		switch {
-		case seen[name]:
-			return rule, fmt.Errorf("has %s twice: remove one", name)
-		case name != "match" && name != "presence":
-			return rule, errors.New("has a member that is not one of match and presence")
-		case value.Kind != yaml.ScalarNode || isNull(value):
-			return rule, fmt.Errorf("must have one value as its %s", name)
-		case name == "match":
-			rule.Match, err = value.Value, ValidatePattern(value.Value)
-		case name == "presence":
-			rule.Presence, err = boolean().parse(value.Value)
+	err = eachMember(node, "", func(name string, value *yaml.Node) error {
+		switch name {
+		case "match":
+			return oneValue(name, value, ruleMatch(), &rule.Match)
+		case "history":
+			return parseRuleHistory(value, &rule.History)
+		case "presence":
+			return oneValue(name, value, boolean(), &rule.Presence)
 		}
-		if err != nil {
-			return rule, fmt.Errorf("has a %s that %w", name, err)
+		return errors.New("has a member that is not one of match, history and presence")
+	})
+	if err == nil && rule.Match == "" {
+		err = errors.New(`lacks match: say which channels, as in match: "chat/**"`)
+	}
+	return rule, err
+}
+
+func parseRuleHistory(node *yaml.Node, history *History) error {
+	if node.Kind != yaml.MappingNode || len(node.Content) == 0 {
+		return errors.New("must have size, ttl or both in its history, as in history: {size: 100, ttl: 1h}")
+	}
+	return eachMember(node, "history.", func(name string, value *yaml.Node) error {
+		switch name {
+		case "history.size":
+			return oneValue(name, value, historySize(), &history.Size)
+		case "history.ttl":
+			return oneValue(name, value, historyTTL(), &history.TTL)
+		}
+		return errors.New("has a member of history that is not one of size and ttl")
+	})
+}
+
+// eachMember calls take with each member of a mapping, until one is wrong.
+// prefix goes before their names.
+func eachMember(mapping *yaml.Node, prefix string, take func(name string, value *yaml.Node) error) error {
+	seen := make(map[string]bool)
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		name := prefix + mapping.Content[i].Value
+		if seen[name] {
+			return fmt.Errorf("has %s twice: remove one", name)
+		}
+		if err := take(name, resolve(mapping.Content[i+1])); err != nil {
+			return err
 		}
 		seen[name] = true
 	}
-	if !seen["match"] {
-		return rule, errors.New(`lacks match: say which channels, as in match: "chat/**"`)
+	return nil
+}
+
+func oneValue[T any](name string, node *yaml.Node, k kind[T], to *T) (err error) {
+	if node.Kind != yaml.ScalarNode || isNull(node) {
+		return fmt.Errorf("must have one value as its %s", name)
 	}
-	return rule, nil
+	if *to, err = k.parse(node.Value); err != nil {
+		return fmt.Errorf("has a %s that %w", name, err)
+	}
+	return nil
+}
+
+// ruleMatch is a pattern that some channel of users may match.
+func ruleMatch() kind[string] {
+	k := pattern()
+	k.parse = func(text string) (string, error) {
+		if strings.HasPrefix(text, "comet.") {
+			return "", errors.New("begins with comet., as the names of the nodes' own channels do, for which there are no rules: write another")
+		}
+		return text, ValidatePattern(text)
+	}
+	return k
 }
 
 // formatChannelRules writes in one line what parseChannelRules reads.
 func formatChannelRules(rules []ChannelRule) string {
 	items := make([]string, len(rules))
 	for i, r := range rules {
-		items[i] = fmt.Sprintf("{match: %s, presence: %t}", strconv.Quote(r.Match), r.Presence)
+		items[i] = fmt.Sprintf("{match: %s%s, presence: %t}", strconv.Quote(r.Match), formatRuleHistory(r.History), r.Presence)
 	}
 	return "[" + strings.Join(items, ", ") + "]"
+}
+
+func formatRuleHistory(h History) string {
+	var parts []string
+	if h.Size != 0 {
+		parts = append(parts, "size: "+strconv.Itoa(h.Size))
+	}
+	if h.TTL != 0 {
+		parts = append(parts, "ttl: "+formatDuration(h.TTL))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ", history: {" + strings.Join(parts, ", ") + "}"
 }

@@ -61,6 +61,23 @@ func number(low, high int) kind[int] {
 	}
 }
 
+// historySize is of History.Size, in messages.
+func historySize() kind[int] {
+	k := number(1, 1_000_000)
+	parse := k.parse
+	k.parse = func(text string) (int, error) {
+		n, err := parse(text)
+		if err != nil && text == "0" {
+			return 0, fmt.Errorf("%w (what is not to be kept can be published as ephemeral)", err)
+		}
+		return n, err
+	}
+	return k
+}
+
+// historyTTL is of History.TTL.
+func historyTTL() kind[time.Duration] { return duration(time.Second, 8760*time.Hour) }
+
 // ratio is a part of all: 0 is none, 1 all.
 func ratio() kind[float64] {
 	return kind[float64]{

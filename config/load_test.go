@@ -74,7 +74,7 @@ func sample(t *testing.T) map[string]string {
 		"redis.inline":               "2KiB",
 		"history.size":               "77",
 		"history.ttl":                "36h",
-		"channels":                   `[{match: "chat/**", presence: true}]`,
+		"channels":                   `[{match: "chat/**", history: {size: 9}, presence: true}]`,
 		"presence.ttl":               "10s",
 		"presence.members":           "500",
 		"auth.anonymous.subscribe":   "public/**,news",
@@ -221,7 +221,7 @@ func TestSettingsLand(t *testing.T) {
 			Inline:           2048,
 		},
 		History:  History{Size: 77, TTL: 36 * time.Hour},
-		Channels: []ChannelRule{{"chat/**", true}},
+		Channels: []ChannelRule{{"chat/**", History{Size: 9}, true}},
 		Presence: Presence{TTL: 10 * time.Second, Members: 500},
 		Auth: Auth{
 			Anonymous: Anonymous{Subscribe: []string{"public/**", "news"}, Publish: []string{"chat/*"}},

@@ -12,6 +12,8 @@ var reloadable = []string{
 	"http.max_age",
 	"http.cors",
 	"http.trusted_proxies",
+	"history",
+	"channels",
 	"auth.anonymous",
 	"auth.keys",
 	"auth.keys_file",
@@ -88,6 +90,10 @@ func ReloadTable() string {
 func takesEffect(key string) string {
 	group, _, _ := strings.Cut(key, ".")
 	switch {
+	case key == "channels":
+		return "messages to come; for presence see [rules for channels](#rules-for-channels)"
+	case group == "history":
+		return "messages to come"
 	case group == "log":
 		return "the next line"
 	case group == "drain":

@@ -90,11 +90,11 @@ var table = []Setting{
 		size(1, 1<<20), func(s *Settings) *ByteSize { return &s.Redis.Inline }),
 
 	row("history.size", "1000", "messages kept a channel, about",
-		number(1, 1_000_000), func(s *Settings) *int { return &s.History.Size }),
+		historySize(), func(s *Settings) *int { return &s.History.Size }),
 	row("history.ttl", "24h", "how long a channel is kept after its last message",
-		duration(time.Second, 8760*time.Hour), func(s *Settings) *time.Duration { return &s.History.TTL }),
+		historyTTL(), func(s *Settings) *time.Duration { return &s.History.TTL }),
 
-	row("channels", "[]", "rules for channels, as in `[{match: \"chat/**\", presence: true}]`; the first that matches counts (docs/protocol.md#presence)",
+	row("channels", "[]", "rules for channels, as in `[{match: \"chat/**\", history: {size: 100, ttl: 1h}, presence: true}]`; the first that matches counts (docs/operations.md#rules-for-channels)",
 		channelRules(), func(s *Settings) *[]ChannelRule { return &s.Channels }),
 	row("presence.ttl", "30s", "within which the users of a node that died have left",
 		duration(5*time.Second, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Presence.TTL }),

@@ -129,6 +129,16 @@ func (h *Hub) isOpen(channel string) bool {
 	return h.open[channel] != nil
 }
 
+// EachOpen tells of each open channel, while none is opened or closed. tell must
+// not wait, nor call the hub.
+func (h *Hub) EachOpen(tell func(channel string)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for channel := range h.open {
+		tell(channel)
+	}
+}
+
 // Read reads a part of a channel's log. The error is an *InvalidError for a bad
 // channel, or the page's.
 func (h *Hub) Read(ctx context.Context, q Query) (Page, error) {

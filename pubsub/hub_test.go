@@ -2,6 +2,7 @@ package pubsub_test
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -30,6 +31,40 @@ func (s deafSink) Received(m *pubsub.Message) {
 	if !s.deaf.Load() {
 		s.Sink.Received(m)
 	}
+}
+
+// Of each open channel somebody is told, and of one that is let go no more.
+func TestEachOpen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := membroker.New(membroker.Options{Size: 10, TTL: time.Hour, KeyWindow: time.Minute}).Node()
+		hub := pubsub.NewHub(b, pubsub.Options{})
+		defer b.Close()
+		defer hub.Close()
+		want := func(want ...string) {
+			t.Helper()
+			var open []string
+			hub.EachOpen(func(channel string) { open = append(open, channel) })
+			if slices.Sort(open); !slices.Equal(open, want) {
+				t.Errorf("open are %q, want %q", open, want)
+			}
+		}
+		want()
+		var subs []*pubsub.Subscriber
+		for _, channel := range []string{"a", "b", "a"} {
+			s, err := hub.Subscribe(t.Context(), []pubsub.Start{{Channel: channel}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			subs = append(subs, s)
+		}
+		want("a", "b")
+		subs[0].Close()
+		subs[1].Close()
+		time.Sleep(time.Minute) // of the bubble
+		want("a")
+		subs[2].Close()
+	})
 }
 
 // What no rule foresaw, here a relay that lost a message and does not know, the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -11,7 +12,7 @@ import (
 // PresenceOptions of a Presence. The zero value of each field but Has means its
 // default.
 type PresenceOptions struct {
-	Has     func(channel string) bool // which channels have presence; asked by many at once
+	Has     func(channel string) bool // which channels have presence; asked by many at once; see Refresh
 	TTL     time.Duration             // within which the members of a node that died have left; default 30s
 	Grace   time.Duration             // how long a user may be without a connection and has not left; default 5s
 	Members int                       // kept a channel, who comes beyond is not there; default 100,000
@@ -91,11 +92,11 @@ func (p *Presence) Has(channel string) bool { return p.options.Has(channel) }
 // counts until they left. It never waits. ok is false if the channel has no
 // presence; else the stay must be ended with Leave, once.
 func (p *Presence) Enter(channel, user string, info json.RawMessage) (s Stay, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if !p.options.Has(channel) {
 		return Stay{}, false
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	r := p.room(channel)
 	u := r.users[user]
 	if u == nil {
@@ -129,12 +130,11 @@ func (p *Presence) Leave(s Stay) {
 // Opened and Closed are to be told of what the hub's Options.Opened and Closed
 // are: a node sees to the end of others' leases where it has subscribers.
 func (p *Presence) Opened(channel string) {
-	if !p.options.Has(channel) {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.room(channel).open = true
+	if p.options.Has(channel) {
+		p.room(channel).open = true
+	}
 }
 
 // Closed is Opened's counterpart.
@@ -157,6 +157,23 @@ func (p *Presence) Members(ctx context.Context, channel, after string, limit int
 	ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
 	defer cancel()
 	return p.broker.Members(ctx, channel, after, limit)
+}
+
+// Refresh is to be called when Has answers otherwise than before. Of a channel
+// that has no presence any more the broker is told nothing from now on: leases
+// that nobody renews are the end of it, and no leave is told. Of one that has
+// presence now, tell Opened if it is open; who is connected already does not
+// count.
+func (p *Presence) Refresh() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for channel, r := range p.rooms {
+		if !p.options.Has(channel) {
+			r.over = true
+			delete(p.rooms, channel)
+		}
+	}
+	p.due = slices.DeleteFunc(p.due, func(r *room) bool { return r.over })
 }
 
 // Close stops. Who is here has left after Grace, unless they come to another
@@ -198,7 +215,7 @@ func (p *Presence) change(u *occupant) {
 }
 
 func (p *Presence) queue(r *room) {
-	if !r.queued {
+	if !r.queued && !r.over {
 		r.queued = true
 		p.due = append(p.due, r)
 	}

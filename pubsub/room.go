@@ -14,6 +14,7 @@ type room struct {
 	users   map[string]*occupant
 	changed []*occupant // the broker may have to be told of these, oldest first
 	queued  bool        // in Presence.due
+	over    bool        // the channel has no presence any more: nothing is told of it
 
 	holder  HolderID
 	version int64

@@ -20,18 +20,18 @@ import (
 const keyWindow = 5 * time.Minute
 
 // newBrokers returns what makes a broker for each node of this process: they
-// share a Redis, or without one the memory.
-func newBrokers(s *config.Settings, logger *slog.Logger) func(context.Context) (pubsub.Broker, error) {
+// share a Redis, or without one the memory, and rules.
+func newBrokers(s *config.Settings, rules *channelRules, logger *slog.Logger) func(context.Context) (pubsub.Broker, error) {
 	if len(s.Redis.Addresses) == 0 {
-		cluster := membroker.New(membroker.Options{Size: s.History.Size, TTL: s.History.TTL, KeyWindow: keyWindow})
+		cluster := membroker.New(membroker.Options{Retention: rules.retention, KeyWindow: keyWindow})
 		return func(context.Context) (pubsub.Broker, error) { return cluster.Node(), nil }
 	}
-	return func(ctx context.Context) (pubsub.Broker, error) { return newRedisBroker(ctx, s, logger) }
+	return func(ctx context.Context) (pubsub.Broker, error) { return newRedisBroker(ctx, s, rules, logger) }
 }
 
 // newRedisBroker connects to Redis. One that refuses is an error; one that is
 // away is not, because nodes and Redis may start in any order.
-func newRedisBroker(ctx context.Context, s *config.Settings, logger *slog.Logger) (pubsub.Broker, error) {
+func newRedisBroker(ctx context.Context, s *config.Settings, rules *channelRules, logger *slog.Logger) (pubsub.Broker, error) {
 	tls, err := s.RedisTLS()
 	if err != nil {
 		return nil, err
@@ -47,8 +47,7 @@ func newRedisBroker(ctx context.Context, s *config.Settings, logger *slog.Logger
 		TLS:       tls,
 		Timeout:   s.Redis.Timeout,
 		Prefix:    s.Redis.Prefix,
-		Size:      s.History.Size,
-		TTL:       s.History.TTL,
+		Retention: rules.retention,
 		KeyWindow: keyWindow,
 
 		SentinelUsername: s.Redis.SentinelUsername,

@@ -140,7 +140,11 @@ func listenDemoAdmin(front net.Addr) (*admin, error) {
 // startDemoNodes makes the nodes, on the ports after the front's or on any; the
 // first one serves the dashboard.
 func startDemoNodes(ctx context.Context, s *config.Settings, front net.Addr, dashboard string, logger *slog.Logger) ([]*node, error) {
-	newBroker := newBrokers(s, logger)
+	rules, err := newChannelRules(s)
+	if err != nil {
+		return nil, err
+	}
+	newBroker := newBrokers(s, rules, logger)
 	nodes := make([]*node, demoNodes)
 	for i := range nodes {
 		l, err := listenBehind(front, 1+i)
@@ -154,7 +158,7 @@ func startDemoNodes(ctx context.Context, s *config.Settings, front net.Addr, das
 		if i > 0 {
 			dashboard = ""
 		}
-		if nodes[i], err = newNode(fmt.Sprint("node-", i+1), s, broker, l, connectionLimit(demoNodes), dashboard, logger); err != nil {
+		if nodes[i], err = newNode(fmt.Sprint("node-", i+1), s, rules, broker, l, connectionLimit(demoNodes), dashboard, logger); err != nil {
 			return nil, err
 		}
 	}

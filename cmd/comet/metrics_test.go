@@ -33,11 +33,15 @@ func runNode(t *testing.T, connections, held int) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broker, err := newBrokers(&settings.Settings, slog.New(slog.DiscardHandler))(t.Context())
+	rules, err := newChannelRules(&settings.Settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := newNode("n", &settings.Settings, broker, l, connections, "", slog.New(slog.DiscardHandler))
+	broker, err := newBrokers(&settings.Settings, rules, slog.New(slog.DiscardHandler))(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := newNode("n", &settings.Settings, rules, broker, l, connections, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,8 @@ type node struct {
 	name      string
 	broker    pubsub.Broker
 	hub       *pubsub.Hub
-	presence  *pubsub.Presence // nil: no channel has any
+	presence  *pubsub.Presence
+	rules     *channelRules
 	parker    *conn.Parker
 	gateway   *gateway.Gateway
 	heart     *nodes.Heart
@@ -50,8 +51,9 @@ type node struct {
 func connectionLimit(nodes int) int { return conn.DescriptorLimit() / 20 * 19 / nodes }
 
 // newNode makes a node that serves on l, at most limit connections, once run.
-// admin is where it serves operators, or empty. It takes over b and l.
-func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, limit int, admin string, logger *slog.Logger) (*node, error) {
+// admin is where it serves operators, or empty. It takes over b and l; rules may
+// be shared.
+func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Broker, l net.Listener, limit int, admin string, logger *slog.Logger) (*node, error) {
 	logger = logger.With("node", name)
 	who := newAccess(s, logger)
 	policy, use, err := who.change(s, true)
@@ -79,14 +81,10 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	if application.events != nil {
 		about.Opened, about.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
 	}
-	presence, err := newPresence(s, b, logger)
-	if err != nil {
-		spans.close(context.Background())
-		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
-	}
-	if presence != nil {
-		about.Opened, about.Closed = both(about.Opened, presence.Opened), both(about.Closed, presence.Closed)
-	}
+	presence := pubsub.NewPresence(b, pubsub.PresenceOptions{
+		Has: rules.presence, TTL: s.Presence.TTL, Members: s.Presence.Members, Timeout: s.Redis.Timeout, Logger: logger,
+	})
+	about.Opened, about.Closed = both(about.Opened, presence.Opened), both(about.Closed, presence.Closed)
 	var tracer gateway.Tracer
 	if spans != nil {
 		tracer, about.Relayed, parker.Written = spans, spans.relay, spans.write
@@ -97,7 +95,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 		Policy: policy, Revocations: who.revocations, Asker: application.asker, Events: application.events, Tracer: tracer,
 	})
 	if err != nil {
-		closePresence(presence)
+		presence.Close()
 		hub.Close()
 		spans.close(context.Background())
 		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
@@ -108,7 +106,7 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 	}
 	n := &node{
 		logger: logger, access: who, hooks: application, tracing: spans, encrypted: encryption != nil,
-		name: name, broker: b, hub: hub, presence: presence, parker: parker, gateway: g,
+		name: name, broker: b, hub: hub, presence: presence, rules: rules, parker: parker, gateway: g,
 		listener: listener,
 		server: &http.Server{
 			Handler:           g,
@@ -128,6 +126,10 @@ func newNode(name string, s *config.Settings, b pubsub.Broker, l net.Listener, l
 // the setting that is wrong; then nothing has changed. It is called one at a
 // time.
 func (n *node) reload(s *config.Settings, newTokens bool) error {
+	ruling, err := newRuling(s)
+	if err != nil {
+		return err
+	}
 	policy, use, err := n.access.change(s, newTokens)
 	if err != nil {
 		return err
@@ -136,8 +138,20 @@ func (n *node) reload(s *config.Settings, newTokens bool) error {
 		return err
 	}
 	use()
+	n.setRules(ruling)
 	n.drain.Store(&s.Drain)
 	return nil
+}
+
+// both calls each of what is to be told of a channel; first may be nil.
+func both(first, second func(channel string)) func(channel string) {
+	if first == nil {
+		return second
+	}
+	return func(channel string) {
+		first(channel)
+		second(channel)
+	}
 }
 
 // url is where the node serves.
@@ -176,7 +190,7 @@ func (n *node) run(ctx context.Context) error {
 	die()
 	chores.Wait()
 	err = errors.Join(err, n.parker.Close())
-	closePresence(n.presence)
+	n.presence.Close()
 	n.hub.Close()
 	err = errors.Join(err, n.hooks.close(context.WithoutCancel(ctx)))
 	n.tracing.close(context.WithoutCancel(ctx))

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"comet/config"
 	"comet/gateway/wire"
 	"comet/pubsub"
 	"comet/pubsub/redistest"
@@ -39,7 +38,7 @@ func TestPresenceOfProcesses(t *testing.T) {
 	wantTold(t, watcher, "+bob")
 	stream(second, "carol")
 	wantTold(t, watcher, "+carol")
-	wantUsers(t, third, "alice", "bob", "carol", "watcher")
+	wantUsers(t, third, "chat/1", "alice", "bob", "carol", "watcher")
 	for channel, want := range map[string]int{"chat/secret": http.StatusNotFound, "news": http.StatusNotFound} {
 		if r := get(t, third+"/v1/channels/"+channel+"/presence?access_token="+tokenOf(t, "x", -time.Minute)); r.StatusCode != want {
 			t.Errorf("%s: %s, want %d", channel, r.Status, want)
@@ -56,13 +55,13 @@ func TestPresenceOfProcesses(t *testing.T) {
 		t.Errorf("told after %v, want %v", took, presenceTTL)
 	}
 	wantTold(t, other, "-alice")
-	wantUsers(t, third, "bob", "carol", "other", "watcher")
+	wantUsers(t, third, "chat/1", "bob", "carol", "other", "watcher")
 
 	drained.wantLeave(syscall.SIGTERM)
 	stream(third, "bob")
 	stream(third, "other")
 	wantTold(t, watcher, "-carol")
-	wantUsers(t, third, "bob", "other", "watcher")
+	wantUsers(t, third, "chat/1", "bob", "other", "watcher")
 	select {
 	case <-time.After(presenceTTL / 2): // in which more could be told, and must not
 	case <-t.Context().Done():
@@ -85,9 +84,9 @@ func wantTold(t *testing.T, events *wire.Reader, want string) {
 	}
 }
 
-func wantUsers(t *testing.T, url string, want ...string) {
+func wantUsers(t *testing.T, url, channel string, want ...string) {
 	t.Helper()
-	body := bodyOf(t, get(t, url+"/v1/channels/chat/1/presence?access_token="+tokenOf(t, "x", -time.Minute)))
+	body := bodyOf(t, get(t, url+"/v1/channels/"+channel+"/presence?access_token="+tokenOf(t, "x", -time.Minute)))
 	p, err := wire.ParsePresence([]byte(body))
 	if err != nil {
 		t.Fatalf("%s: %v", body, err)
@@ -98,28 +97,5 @@ func wantUsers(t *testing.T, url string, want ...string) {
 	}
 	if got := strings.Join(users, " "); got != strings.Join(want, " ") || p.Count != len(want) {
 		t.Errorf("%d users %q, want %q", p.Count, got, want)
-	}
-}
-
-func TestPresenceRules(t *testing.T) {
-	t.Parallel()
-	has, err := presenceRules([]config.ChannelRule{{Match: "chat/secret"}, {Match: "chat/**", Presence: true}, {Match: "**"}, {Match: "news", Presence: true}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for channel, want := range map[string]bool{"chat": true, "chat/1/log": true, "chat/secret": false, "news": false, "comet.revocations": false} {
-		if has(channel) != want {
-			t.Errorf("%s: %t", channel, !want)
-		}
-	}
-	all, err := presenceRules([]config.ChannelRule{{Match: "**", Presence: true}})
-	if err != nil || all("comet.revocations") || !all("a") {
-		t.Errorf("a rule for all: %v", err)
-	}
-	if none, err := presenceRules([]config.ChannelRule{{Match: "**"}}); none != nil || err != nil {
-		t.Errorf("no presence: %v", err)
-	}
-	if _, err := presenceRules([]config.ChannelRule{{Match: ""}}); err == nil {
-		t.Error("an empty pattern is no error")
 	}
 }

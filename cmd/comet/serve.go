@@ -49,14 +49,18 @@ func serve(cmd *cobra.Command) error {
 		return err
 	}
 	defer operators.close() // after the node has left
-	broker, err := newBrokers(&settings.Settings, logger)(cmd.Context())
+	rules, err := newChannelRules(&settings.Settings)
+	if err != nil {
+		return err
+	}
+	broker, err := newBrokers(&settings.Settings, rules, logger)(cmd.Context())
 	if err != nil {
 		return err
 	}
 	if settings.Open() {
 		logger.Warn(openWarning)
 	}
-	n, err := newNode(settings.Node, &settings.Settings, broker, l, connectionLimit(1), operators.url(), logger)
+	n, err := newNode(settings.Node, &settings.Settings, rules, broker, l, connectionLimit(1), operators.url(), logger)
 	if err != nil {
 		return errors.Join(err, broker.Close())
 	}

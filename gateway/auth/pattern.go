@@ -75,21 +75,24 @@ func ParsePatterns(texts []string) (Patterns, error) {
 }
 
 // Match reports whether one of them matches the whole channel.
-func (ps Patterns) Match(channel string) bool {
+func (ps Patterns) Match(channel string) bool { return ps.First(channel) >= 0 }
+
+// First is the index of the first that matches the whole channel, or -1.
+func (ps Patterns) First(channel string) int {
 	if len(ps) == 0 {
-		return false
+		return -1
 	}
 	var few [8]string // most channels have no more segments: nothing is allocated
 	segments := few[:0]
 	for segment := range strings.SplitSeq(channel, "/") {
 		segments = append(segments, segment)
 	}
-	for _, p := range ps {
+	for i, p := range ps {
 		if matchSegments(p.segments, segments) {
-			return true
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // Strings is the texts of all.

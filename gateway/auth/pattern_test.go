@@ -62,6 +62,10 @@ func TestMatch(t *testing.T) {
 		if got := (Patterns{{}, p}).Match(test.channel); got != test.want {
 			t.Errorf("%q in a list matches %q: %v, want %v", p, test.channel, got, test.want)
 		}
+		want := map[bool]int{true: 1, false: -1}[test.want]
+		if got := (Patterns{{}, p, p}).First(test.channel); got != want {
+			t.Errorf("%q in a list matches %q first at %d, want %d", p, test.channel, got, want)
+		}
 	}
 }
 

@@ -41,10 +41,12 @@ func (l *channelLog) publish(d pubsub.Draft, c *Cluster) pubsub.Receipt {
 	m.ID = pubsub.NextID(m.Prev, uint64(now.UnixMilli()), c.gen)
 	m.Time = m.ID.Time()
 	l.messages = append(l.messages, m)
-	if extra := len(l.messages) - c.options.Size; extra > 0 {
+	size, ttl := c.options.Retention(d.Channel)
+	if extra := len(l.messages) - size; extra > 0 {
+		clear(l.messages[:extra])
 		l.messages = l.messages[extra:] // the array goes at its next growth
 	}
-	l.expires = now.Add(c.options.TTL)
+	l.expires = now.Add(ttl)
 	if d.Key != "" {
 		l.remember(agingKey{d.Key, now.Add(c.options.KeyWindow)}, m.ID)
 	}

@@ -17,6 +17,10 @@ type Options struct {
 	Size      int           // newest messages kept a channel; at least 1
 	TTL       time.Duration // a log goes when nothing was published for so long
 	KeyWindow time.Duration // how long an idempotency key is remembered
+
+	// Retention says what Size and TTL are for a channel; it is asked at each
+	// publish, by many at once. nil: those above, for all.
+	Retention func(channel string) (size int, ttl time.Duration)
 }
 
 // Cluster is the logs that its nodes share.
@@ -33,6 +37,9 @@ type Cluster struct {
 // New makes a cluster without nodes and without messages. Each is a new
 // generation.
 func New(o Options) *Cluster {
+	if o.Retention == nil {
+		o.Retention = func(string) (int, time.Duration) { return o.Size, o.TTL }
+	}
 	return &Cluster{
 		options: o,
 		gen:     1 + rand.N(pubsub.MaxGeneration),

@@ -37,11 +37,7 @@ func testTrimmed(t *testing.T, newCluster New) {
 	c := newCluster(t, Options{Size: 100, TTL: time.Hour})
 	a, b := node(t, c), node(t, c)
 	ids := publishNumbers(t, a, "c", 0, 999)
-	page, err := a.Read(t.Context(), pubsub.Query{Channel: "c", Limit: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	oldest := page.Messages[0]
+	oldest := oldest(t, a, "c")
 	r := readFrom(t, b, "c", pubsub.At(ids[3]))
 	items := r.message(number(999))
 	if len(gaps(items)) != 1 || items[0].Gap == nil {

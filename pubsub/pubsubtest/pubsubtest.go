@@ -15,6 +15,8 @@ import (
 type Options struct {
 	Size int           // messages a channel
 	TTL  time.Duration // of a log
+	// Retention is instead of Size and TTL, unless it is nil.
+	Retention func(channel string) (size int, ttl time.Duration)
 	// Alone: the test breaks the store, or the relay, under whoever shares it. All
 	// other clusters may share one store, if they see nothing of each other.
 	Alone bool
@@ -66,6 +68,8 @@ func Run(t *testing.T, newCluster New) {
 		{"Trimmed", testTrimmed},
 		{"Expired", testExpired},
 		{"ExpiredUnderSubscriber", testExpiredUnderSubscriber},
+		{"Retention", testRetention},
+		{"RetentionChanges", testRetentionChanges},
 		{"Wiped", testWiped},
 		{"RelayCut", testRelayCut},
 		{"RestartEmpty", testRestartEmpty},

@@ -35,6 +35,10 @@ type Options struct {
 	TTL       time.Duration // a log goes when nothing was published for so long
 	KeyWindow time.Duration // how long an idempotency key is remembered
 
+	// Retention says what Size and TTL are for a channel; it is asked at each
+	// publish, by many at once. nil: those above, for all.
+	Retention func(channel string) (size int, ttl time.Duration)
+
 	MinReplicas int // replicas that must have a publish before it is acknowledged
 	Links       int // relay connections, but on Redis Cluster, which has one a primary; default 1
 	Inline      int // data of more bytes is not relayed but read by each node; default 16 KiB
@@ -77,6 +81,9 @@ func New(o Options) (*Broker, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Retention == nil {
+		o.Retention = func(string) (int, time.Duration) { return o.Size, o.TTL }
 	}
 	t, err := connect(o)
 	if err != nil {

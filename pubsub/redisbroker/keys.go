@@ -10,7 +10,7 @@ import (
 type keys struct{ prefix string }
 
 // log is the channel's log: a stream with the fields prev, type and data.
-// It expires Options.TTL after its newest message.
+// It expires some time after its newest message, see Options.TTL and Retention.
 func (k keys) log(channel string) string { return k.prefix + ":{" + channel + "}:log" }
 
 // once is where an idempotency key's first message ID is: a string that

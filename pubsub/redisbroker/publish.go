@@ -175,8 +175,9 @@ func (b *Broker) publishArgs(d *pubsub.Draft) (keys []string, args []any) {
 	if d.Key != "" {
 		keys = append(keys, b.keys.once(d.Channel, d.Key))
 	}
+	size, ttl := b.options.Retention(d.Channel)
 	args = []any{
-		b.verb(), b.options.Size, b.options.TTL.Milliseconds(),
+		b.verb(), size, ttl.Milliseconds(),
 		d.Type, d.Data, b.options.KeyWindow.Milliseconds(), b.options.Inline,
 		b.keys.live(d.Channel),
 	}

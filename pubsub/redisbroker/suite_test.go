@@ -33,6 +33,7 @@ func suite(t *testing.T, start func(t *testing.T) *store) {
 		options := s.options
 		options.Prefix = fmt.Sprintf("comet:%d", number.Add(1))
 		options.Size, options.TTL, options.KeyWindow = o.Size, o.TTL, time.Minute
+		options.Retention = o.Retention
 		options.Timeout = 5 * time.Second
 		return s.cluster(func() pubsub.Broker { return newBroker(t, options) })
 	})

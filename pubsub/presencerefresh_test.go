@@ -1,0 +1,122 @@
+package pubsub_test
+
+import (
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"comet/pubsub"
+)
+
+// switched is a presence whose only channel may have it or not.
+type switched struct {
+	*pubsub.Presence
+	broker cut
+	has    atomic.Bool
+}
+
+func (s *stage) switched() *switched {
+	p := &switched{broker: cut{Broker: s.cluster.Node()}}
+	p.has.Store(true)
+	p.Presence = pubsub.NewPresence(&p.broker, pubsub.PresenceOptions{Has: func(string) bool { return p.has.Load() }})
+	p.Opened("c")
+	return p
+}
+
+func (p *switched) set(has bool) {
+	p.has.Store(has)
+	p.Refresh()
+	p.Opened("c") // as of every open channel
+}
+
+// A channel that has no presence any more is told of no more: not of who goes,
+// not of who comes, and not of what the broker has missed.
+func TestPresenceRefreshOff(t *testing.T) {
+	t.Parallel()
+	for _, away := range []bool{false, true} { // the broker, when somebody comes
+		synctest.Test(t, func(t *testing.T) { testRefreshOff(t, away) })
+	}
+}
+
+func testRefreshOff(t *testing.T, away bool) {
+	s := newStage(t)
+	p := s.switched()
+	defer p.Close()
+	alice := s.enter(p.Presence, "alice")
+	bob := s.enter(p.Presence, "bob")
+	s.want(time.Second, "+alice +bob")
+	p.Leave(bob) // and his grace runs
+	p.broker.set(away)
+	s.enter(p.Presence, "carol")
+	s.want(time.Second, map[bool]string{false: "+carol"}[away])
+	p.set(false)
+	p.broker.take()
+	p.broker.set(false)
+	p.Leave(alice)
+	if _, ok := p.Enter("c", "dave", nil); ok {
+		t.Error("somebody came in")
+	}
+	s.want(time.Hour, "")
+	if calls := p.broker.take(); len(calls) > 0 {
+		t.Errorf("the broker was told %d times", len(calls))
+	}
+	if got := s.members(p.Presence); len(got) > 0 {
+		t.Errorf("there are %q", got)
+	}
+
+	p.set(true)
+	s.want(time.Minute, "") // who was there before does not count
+	erin := s.enter(p.Presence, "erin")
+	s.want(0, "+erin")
+	p.Leave(erin)
+	s.want(time.Minute, "-erin")
+}
+
+// A channel that has presence again, before anybody noticed that it had none:
+// who came back meanwhile has been there all the time.
+func TestPresenceRefreshShortly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		p := s.switched()
+		defer p.Close()
+		before := s.enter(p.Presence, "alice")
+		s.enter(p.Presence, "bob")
+		s.want(time.Second, "+alice +bob")
+		p.set(false)
+		s.want(time.Second, "")
+		p.set(true)
+		s.enter(p.Presence, "alice")
+		p.Leave(before)
+		s.want(10*time.Second, "")
+		s.want(20*time.Second, "-bob")
+		s.want(time.Hour, "")
+		if got := s.members(p.Presence); !slices.Equal(got, []string{"alice"}) {
+			t.Errorf("there are %q", got)
+		}
+	})
+}
+
+// A node whose rules change later goes on: it sees to the leases of those that
+// have let go.
+func TestPresenceRefreshOneNode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		first, second := s.switched(), s.switched()
+		defer first.Close()
+		defer second.Close()
+		s.enter(first.Presence, "alice")
+		s.enter(second.Presence, "bob")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.told.take()
+		first.set(false)
+		s.want(10*time.Second, "") // time for the others to change too
+		s.want(20*time.Second, "-alice")
+		second.set(false)
+		s.want(time.Hour, "")
+	})
+}
