@@ -14,7 +14,7 @@ import (
 )
 
 // publishers is how many publish at the same time.
-const publishers = 64
+const publishers = 512
 
 // BenchmarkPublish publishes 100-byte messages to many channels, through one
 // Redis and through a Redis Cluster of three primaries, and for comparison calls
