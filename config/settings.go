@@ -85,7 +85,7 @@ type RedisTLS struct {
 	ServerName string // empty: the host of the address
 }
 
-// History is what is kept of each channel, unless its ChannelRule says more.
+// History is what is kept of each channel, unless a ChannelRule says otherwise.
 type History struct {
 	Size int // messages
 	TTL  time.Duration
