@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,8 +38,9 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	results := make([]batchResult, len(lines))
 	var drafts []pubsub.Draft
 	var at []int // the result of each draft
+	ask := g.askOnceEach(r.Context(), v, hook.Publish)
 	for i, line := range lines {
-		d, err := g.itemDraft(r.Context(), v, line, what, i+1)
+		d, err := itemDraft(v, ask, line, what, i+1)
 		if err != nil {
 			g.counts.publishesRefused.Add(1)
 			results[i].Error = v.policy.toProblem(err)
@@ -104,8 +104,9 @@ func splitLines(body []byte) (lines []json.RawMessage) {
 	return lines
 }
 
-// itemDraft is the n-th message of a batch, counted from 1.
-func (g *Gateway) itemDraft(ctx context.Context, v *visit, line []byte, what string, n int) (d pubsub.Draft, err error) {
+// itemDraft is the n-th message of a batch, counted from 1; ask says whether the
+// application allows a channel.
+func itemDraft(v *visit, ask func(channel string) error, line []byte, what string, n int) (d pubsub.Draft, err error) {
 	var item batchItem
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
@@ -123,7 +124,7 @@ func (g *Gateway) itemDraft(ctx context.Context, v *visit, line []byte, what str
 		err = v.mayPublish(d.Channel)
 	}
 	if err == nil {
-		err = g.ask(ctx, v, hook.Publish, d.Channel)
+		err = ask(d.Channel)
 	}
 	if err != nil {
 		p := v.policy.toProblem(err)

@@ -53,7 +53,7 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		return next, false
 	}
 	by := g.policy.Load()
-	next.Wait = p.wait("wait", defaultWait, by.Limits.Wait)
+	next.Wait = p.wait("wait", defaultWait, by.Limits.wait())
 	if next.Wait == 0 {
 		return next, false
 	}
@@ -111,7 +111,10 @@ func (g *Gateway) headerAtOnce(r *http.Request, by *policy) http.Header {
 	return h
 }
 
-// attach opens the channels at their starts, if nothing has to be waited for.
+// attach opens the channels at their starts, if nothing has to be waited for. A
+// stream of one channel must be at its end, as it will be parked in a feed, which
+// has only what comes: to find that out later would cost the client a request
+// of its limits.
 func (g *Gateway) attach(asked *asked, next *conn.Next) bool {
 	at := make([]pubsub.Cursor, len(asked.channels))
 	for i, start := range asked.starts() {
@@ -121,6 +124,11 @@ func (g *Gateway) attach(asked *asked, next *conn.Next) bool {
 		}
 		at[i] = cursor
 		next.Channels, next.Places = append(next.Channels, c), append(next.Places, place)
+	}
+	if next.Wait == 0 && len(at) == 1 {
+		if behind, ok := next.Channels[0].From(next.Places[0], 1); !ok || len(behind) > 0 {
+			return false
+		}
 	}
 	next.Cursors = asked.cursors(at)
 	return true

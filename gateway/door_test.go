@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"comet/gateway"
+	"comet/gateway/limit"
 )
 
 // Who comes in at the door sees the same as who came the long way.
@@ -78,6 +81,23 @@ func TestDoorRefuses(t *testing.T) {
 		if n.atDoor.Load() != before {
 			t.Errorf("%s came in at the door", target)
 		}
+	}
+}
+
+// Who resumes behind messages goes the long way, which then counts the request
+// alone.
+func TestDoorCountsOnce(t *testing.T) {
+	t.Parallel()
+	limiter := limit.New(limit.Options{AddressRequests: limit.Rate{PerSecond: 0.001, Burst: 4}})
+	c := overMemory(t, setup{gateway: gateway.Options{Policy: gateway.Policy{Limiter: limiter}}})
+	n := c.nodes[0]
+	first := knock(t, n, "/v1/events?channel=c", "")
+	cursor := c.publish("c", `"one"`)
+	c.publish("c", `"two"`)
+	first.await(t, "two")
+	knock(t, n, "/v1/events?channel=c&cursor="+cursor, "").await(t, "two")
+	if n.atDoor.Load() != 0 {
+		t.Error("it came in at the door")
 	}
 }
 

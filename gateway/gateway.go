@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"comet/gateway/auth"
 	"comet/gateway/conn"
 	"comet/gateway/hook"
@@ -58,6 +60,7 @@ type Gateway struct {
 
 	connections atomic.Int64
 	counts      counts
+	failures    *rate.Limiter   // of warnings, see logProblem
 	visitors    visitors        // of requests that a goroutine holds
 	spread      atomic.Int64    // of the leave, in ns
 	leaving     context.Context // ends when the node does, see Leave
@@ -75,7 +78,7 @@ func New(o Options) (*Gateway, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{options: o, page: web.Handler(), heard: make(chan struct{})}
+	g := &Gateway{options: o, page: web.Handler(), failures: rate.NewLimiter(failuresLogged, failuresLogged), heard: make(chan struct{})}
 	g.hear = sync.OnceFunc(func() { close(g.heard) })
 	if o.Revocations == nil {
 		g.options.Revocations = auth.NewRevocations(time.Hour, 1000)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"comet/gateway/hook"
 	"comet/gateway/wire"
 	"comet/pubsub"
 )
@@ -18,7 +19,11 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := visitOf(r).mayReadHistory(channel); err != nil {
+	v := visitOf(r)
+	if err := v.mayReadHistory(channel); err != nil {
+		return err
+	}
+	if err := g.ask(r.Context(), v, hook.Subscribe, channel); err != nil {
 		return err
 	}
 	p, err := parametersOf(r)

@@ -17,6 +17,20 @@ func (g *Gateway) ask(ctx context.Context, v *visit, action hook.Action, channel
 	return g.options.Asker.Allowed(ctx, questionOf(v, action, channels))
 }
 
+// askOnceEach is ask for the messages of a batch: about each channel once,
+// however many there are.
+func (g *Gateway) askOnceEach(ctx context.Context, v *visit, action hook.Action) func(channel string) error {
+	answers := make(map[string]error)
+	return func(channel string) error {
+		answer, known := answers[channel]
+		if !known {
+			answer = g.ask(ctx, v, action, channel)
+			answers[channel] = answer
+		}
+		return answer
+	}
+}
+
 // askAtOnce is ask for the door: false if the answer is no, or not known yet.
 func (g *Gateway) askAtOnce(v *visit, channels []string) bool {
 	if g.options.Asker == nil {

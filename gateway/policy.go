@@ -28,7 +28,7 @@ type Limits struct {
 	Message     int           // bytes of one message's body; default 64 KiB
 	Batch       int           // messages of one batch; default 1000
 	Channels    int           // channels of one subscription; default 64
-	Wait        time.Duration // of a long-poll; default 55s
+	Wait        time.Duration // of a long-poll; default 55s; negative: none may wait
 	Body        time.Duration // for a request's body to arrive; default 30s
 	Connections int           // streams and polls at a time; 0: no limit
 }
@@ -36,6 +36,9 @@ type Limits struct {
 // batchBytes bounds the body of a batch: 16 of the largest messages, or 1 MiB
 // of small ones.
 func (l *Limits) batchBytes() int { return max(16*l.Message, 1<<20) }
+
+// wait is how long a long-poll may wait.
+func (l *Limits) wait() time.Duration { return max(0, l.Wait) }
 
 func (p *Policy) setDefaults() {
 	setDefault(&p.Limits.Message, 64<<10)

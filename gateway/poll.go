@@ -16,7 +16,7 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	wait := p.wait("wait", defaultWait, visitOf(r).policy.Limits.Wait)
+	wait := p.wait("wait", defaultWait, visitOf(r).policy.Limits.wait())
 	s, err := g.subscribe(r, p)
 	if err != nil {
 		return err

@@ -143,11 +143,17 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	answerJSON(w, p.status, "application/problem+json", &p)
 }
 
+// failuresLogged is how many failed requests get a warning each second. While
+// Redis is away, or a node is full, thousands fail, all alike.
+const failuresLogged = 10
+
 // logProblem tells operators what they may act on, and who debugs the rest.
 func (g *Gateway) logProblem(r *http.Request, p *Problem, err error) {
 	level, message := slog.LevelDebug, "request refused"
 	if p.status >= 500 {
-		level, message = slog.LevelWarn, "request failed"
+		if message = "request failed"; g.failures.Allow() {
+			level = slog.LevelWarn
+		}
 	}
 	g.options.Logger.Log(r.Context(), level, message, "method", r.Method, "path", r.URL.Path, "problem", p.name, "error", err)
 }

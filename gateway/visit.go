@@ -11,6 +11,7 @@ import (
 	"comet/gateway/hook"
 	"comet/gateway/limit"
 	"comet/gateway/trace"
+	"comet/pubsub"
 )
 
 // visit is one request: who sent it, and what it is judged by.
@@ -72,7 +73,7 @@ func (p *policy) clientOf(r *http.Request, who *auth.Principal) limit.Client {
 }
 
 // reserved begins the names of channels that nodes use among themselves.
-const reserved = "comet."
+const reserved = pubsub.ControlPrefix
 
 func (v *visit) maySubscribe(channel string) error { return may(channel, v.MaySubscribe, v.operator) }
 func (v *visit) mayPublish(channel string) error   { return may(channel, v.MayPublish, false) }

@@ -14,7 +14,8 @@ import (
 // DefaultType is the type of a message that names none.
 const DefaultType = "message"
 
-// ControlPrefix begins the names of Comet's own events; no message's type may.
+// ControlPrefix begins the names of Comet's own events, which no message's type
+// may, and those of the nodes' own channels.
 const ControlPrefix = "comet."
 
 // Message is one entry of a channel's log, or an ephemeral message. Messages

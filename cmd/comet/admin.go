@@ -72,10 +72,10 @@ func (n *node) revoke() http.Handler {
 }
 
 // withToken lets in only who sends token as a bearer; with an empty one, who
-// calls this machine by its address.
+// asks from this machine, as far as that can be told.
 func withToken(token string, h http.Handler) http.Handler {
 	if token == "" {
-		return byAddress(h)
+		return fromHere(h)
 	}
 	want := sha256.Sum256([]byte("Bearer " + token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -89,10 +89,11 @@ func withToken(token string, h http.Handler) http.Handler {
 	})
 }
 
-// byAddress lets in only who calls this machine localhost, or by an IP address. A
+// fromHere lets in only who calls this machine localhost, or by an IP address. A
 // page of anywhere can have its own name lead to 127.0.0.1 (DNS rebinding), and
-// would then be of the same origin to the browser.
-func byAddress(h http.Handler) http.Handler {
+// would then be of the same origin to the browser. Nor is anything done for
+// another site's page: it could not read the answer, but have a profile begin.
+func fromHere(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
 		if name, _, err := net.SplitHostPort(host); err == nil {
@@ -100,6 +101,10 @@ func byAddress(h http.Handler) http.Handler {
 		}
 		if host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil {
 			http.Error(w, "without admin.token this is only for who calls it localhost, or by its IP address", http.StatusMisdirectedRequest)
+			return
+		}
+		if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "none" && site != "same-origin" {
+			http.Error(w, "without admin.token this is not for pages of other sites", http.StatusForbidden)
 			return
 		}
 		h.ServeHTTP(w, r)

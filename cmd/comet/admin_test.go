@@ -57,8 +57,8 @@ func TestAdmin(t *testing.T) {
 	node.wantLeave(syscall.SIGTERM)
 }
 
-// Without a token a page whose name leads to this machine learns nothing, and
-// can do nothing; probes may call it anything.
+// Without a token a page whose name leads to this machine, or of another site,
+// learns nothing, and can do nothing; probes may call it anything.
 func TestAdminRebinding(t *testing.T) {
 	t.Parallel()
 	_, _, admin := startNodeWithAdmin(t)
@@ -66,19 +66,28 @@ func TestAdminRebinding(t *testing.T) {
 	for _, test := range []struct {
 		method, path, host string
 		status             int
+		site               string // of the page that asks, to the browser
 	}{
-		{http.MethodGet, "/v1/nodes", "localhost:" + port, http.StatusOK},
-		{http.MethodGet, "/v1/nodes", "127.0.0.1", http.StatusOK},
-		{http.MethodGet, "/v1/nodes", "[::1]:" + port, http.StatusOK},
-		{http.MethodGet, "/v1/nodes", "evil.example:" + port, http.StatusMisdirectedRequest},
-		{http.MethodPost, "/v1/drain", "evil.example", http.StatusMisdirectedRequest},
-		{http.MethodGet, "/healthz", "node.internal:" + port, http.StatusOK},
+		{http.MethodGet, "/v1/nodes", "localhost:" + port, http.StatusOK, ""},
+		{http.MethodGet, "/v1/nodes", "localhost:" + port, http.StatusOK, "same-origin"},
+		{http.MethodGet, "/metrics", "localhost:" + port, http.StatusOK, "none"},
+		{http.MethodGet, "/debug/pprof/profile", "127.0.0.1:" + port, http.StatusForbidden, "cross-site"},
+		{http.MethodGet, "/v1/events?channel=news", "localhost:" + port, http.StatusForbidden, "same-site"},
+		{http.MethodGet, "/", "localhost:" + port, http.StatusOK, "cross-site"}, // a link to the dashboard
+		{http.MethodGet, "/v1/nodes", "127.0.0.1", http.StatusOK, ""},
+		{http.MethodGet, "/v1/nodes", "[::1]:" + port, http.StatusOK, ""},
+		{http.MethodGet, "/v1/nodes", "evil.example:" + port, http.StatusMisdirectedRequest, "same-origin"},
+		{http.MethodPost, "/v1/drain", "evil.example", http.StatusMisdirectedRequest, ""},
+		{http.MethodGet, "/healthz", "node.internal:" + port, http.StatusOK, ""},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), test.method, admin+test.path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		request.Host = test.host
+		if test.site != "" {
+			request.Header.Set("Sec-Fetch-Site", test.site)
+		}
 		transport := &http.Transport{DisableKeepAlives: true}
 		response, err := transport.RoundTrip(request)
 		if err != nil {

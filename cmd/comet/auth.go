@@ -187,11 +187,15 @@ func tokens(s *config.Settings, logger *slog.Logger) (*auth.Tokens, error) {
 }
 
 func gatewayLimits(l *config.Limits) gateway.Limits {
+	wait := l.Wait
+	if wait == 0 {
+		wait = -1 // 0 is the gateway's default
+	}
 	return gateway.Limits{
 		Message:     int(l.Message),
 		Batch:       l.Batch,
 		Channels:    l.Channels,
-		Wait:        l.Wait,
+		Wait:        wait,
 		Connections: l.Connections,
 	}
 }

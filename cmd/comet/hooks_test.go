@@ -22,7 +22,7 @@ const hookSecret = "0123456789abcdef0123456789abcdef"
 func TestHooks(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	told := make(map[string]bool)
+	told, asked := make(map[string]bool), make(map[string]int)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /ask", func(w http.ResponseWriter, r *http.Request) {
 		body := verified(t, r)
@@ -30,6 +30,9 @@ func TestHooks(t *testing.T) {
 		if err := json.Unmarshal(body, &q); err != nil {
 			t.Error(err)
 		}
+		mu.Lock()
+		asked[q.Action+" "+q.Channel]++
+		mu.Unlock()
 		allow := q.Channel == "open" || q.Action == "subscribe" && q.Channel == "read-only"
 		_ = json.NewEncoder(w).Encode(map[string]any{"allow": allow, "reason": "the moon is full"})
 	})
@@ -71,12 +74,25 @@ func TestHooks(t *testing.T) {
 			t.Errorf("presence of %s: %s, want %d", channel, r.Status, want)
 		}
 	}
+	for channel, want := range map[string]int{"secret": http.StatusForbidden, "read-only": http.StatusOK} {
+		if r := get(t, url+"/v1/channels/"+channel+"/messages"); r.StatusCode != want {
+			t.Errorf("history of %s: %s, want %d", channel, r.Status, want)
+		}
+	}
+	const batch = `[{"channel": "open", "data": 1}, {"channel": "secret", "data": 2}, {"channel": "open", "data": 3}, {"channel": "secret", "data": 4}]`
+	r := ask(t, http.MethodPost, url+"/v1/publish", batch, "Content-Type", "application/json")
+	if body := bodyOf(t, r); strings.Count(body, "the moon is full") != 2 || strings.Count(body, `"id"`) != 2 {
+		t.Errorf("a batch: %s %s", r.Status, body)
+	}
 	openStream(t, url+"/v1/events?channel=read-only")
 	openStream(t, url+"/v1/events?channel=open")
 	node.wantLeave(syscall.SIGTERM)
 
 	mu.Lock()
 	defer mu.Unlock()
+	if open, secret := asked["publish open"], asked["publish secret"]; open != 2 || secret != 1 {
+		t.Errorf("it was asked about publishes to open %d times, to secret %d; want 2, one for a batch, and 1", open, secret)
+	}
 	for _, want := range []string{"first-subscriber open", "connected sse", "disconnected sse shutdown"} {
 		if !told[want] {
 			t.Errorf("it was not told %q, but %v", want, told)

@@ -64,6 +64,18 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Who allows no long-polls has none, and polls are plain.
+func TestNoWait(t *testing.T) {
+	t.Parallel()
+	_, url := startNode(t, "--limits-wait", "0s")
+	if r := get(t, url+"/v1/poll?channel=news"); r.StatusCode != http.StatusOK {
+		t.Errorf("a poll that does not say how long it waits: %s", r.Status)
+	}
+	if r := get(t, url+"/v1/poll?channel=news&wait=1s"); r.StatusCode != http.StatusBadRequest {
+		t.Errorf("a poll that waits: %s", r.Status)
+	}
+}
+
 // A header that is too large is refused by net/http itself, which names no
 // setting.
 func TestLimitOfHeader(t *testing.T) {

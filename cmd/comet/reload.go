@@ -73,11 +73,11 @@ func (r *reloader) run(ctx context.Context) {
 			if r.worthReading() {
 				r.reload("a file changed")
 			}
-			if r.watch != nil {
-				r.watch.set(slices.Collect(maps.Keys(r.files())))
-			}
 		case <-ctx.Done():
 			return
+		}
+		if r.watch != nil { // links may lead elsewhere now
+			r.watch.set(slices.Collect(maps.Keys(r.files())))
 		}
 	}
 }

@@ -169,6 +169,11 @@ func TestReloadHangup(t *testing.T) {
 	}
 	node.signal(syscall.SIGHUP)
 	node.awaitErr(`reason=SIGHUP changed=0 restart=0\n`)
+	keys := filepath.Join(next, "keys") // from here on it is watched where it is now
+	if err := os.WriteFile(keys, []byte("other:"+jwtSecret+"\nbackend:"+backendKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	node.awaitErr(`reason="a file changed" changed=1 restart=0\n`)
 	if err := os.Remove(link); err != nil {
 		t.Fatal(err)
 	}

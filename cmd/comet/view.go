@@ -82,11 +82,12 @@ type relay interface {
 
 // viewRoutes is the dashboard at n, and what it shows: of the whole cluster.
 func viewRoutes(n *node) []adminRoute {
+	operators := n.gateway.Operators()
 	routes := []adminRoute{
 		{pattern: "GET /v1/nodes", handler: http.HandlerFunc(n.heart.ServeNodes)},
 		{pattern: "GET /v1/channels", handler: http.HandlerFunc(n.heart.ServeChannels)},
-		{pattern: "GET /v1/events", handler: n.gateway.Operators()},
-		{pattern: "/v1/channels/", handler: n.gateway.Operators()},
+		{pattern: "GET /v1/events", handler: operators},
+		{pattern: "/v1/channels/", handler: operators},
 	}
 	for pattern, file := range web.Dashboard() {
 		routes = append(routes, adminRoute{pattern: "GET " + pattern, handler: file, open: true})

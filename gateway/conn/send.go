@@ -6,6 +6,7 @@ import "comet/pubsub"
 
 // flush writes to every stream of a shard what it is behind.
 func (w *writer) flush(s *shard) {
+	began := s.takeBegan()
 	l := s.begin()
 	blocked := 0
 	for i := len(s.seats) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
@@ -22,7 +23,7 @@ func (w *writer) flush(s *shard) {
 		}
 	}
 	s.finish(l.end(), blocked)
-	w.flushed(s, &l)
+	w.flushed(s, &l, began)
 }
 
 // catchUp writes to one stream what it is behind.

@@ -53,14 +53,20 @@ func (w *writer) countMessages(s *shard, l *lent) {
 	}
 }
 
-// flushed counts what the writer has just written to all who are not blocked,
-// and takes the time of it, if something of it has one.
-func (w *writer) flushed(s *shard, l *lent) {
-	w.countMessages(s, l)
+// takeBegan is when something of what there is to be written began whose time
+// is taken; nil: nothing of it has one. What comes later is of the next walk.
+func (s *shard) takeBegan() *time.Time {
 	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
 	began := s.began
 	s.began = nil
-	s.feed.mu.Unlock()
+	return began
+}
+
+// flushed counts what the writer has just written to all who are not blocked,
+// and takes the time of it, if something of it has one.
+func (w *writer) flushed(s *shard, l *lent, began *time.Time) {
+	w.countMessages(s, l)
 	if began != nil {
 		w.tally.ledger.written.Observe(time.Since(*began))
 	}
