@@ -45,6 +45,10 @@ func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Ho
 			cmds = b.holdAll(ctx, p, holdings, at)
 		}
 	}
+	// Who cannot be had soon is tried again by the presence; all others wait for
+	// this call to return.
+	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/4)
+	defer cancel()
 	var again errgroup.Group
 	again.SetLimit(redirects)
 	for n, cmd := range cmds {
