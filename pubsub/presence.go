@@ -56,6 +56,7 @@ type Presence struct {
 	kick    chan struct{} // holds a token while the loop may have something to do
 	stop    context.CancelFunc
 	done    sync.WaitGroup
+	warned  bool // of the loop, see complain
 
 	mu     sync.Mutex // guards all below, and all rooms
 	closed bool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -48,10 +49,13 @@ type stage struct {
 	t       *testing.T
 	cluster *membroker.Cluster
 	told    told
+	log     strings.Builder // read it when all nodes rest
+	logger  *slog.Logger    // to log
 }
 
 func newStage(t *testing.T) *stage {
 	s := &stage{t: t, cluster: membroker.New(membroker.Options{Size: 10, TTL: time.Hour, KeyWindow: time.Minute})}
+	s.logger = slog.New(slog.NewTextHandler(&s.log, nil))
 	listener := s.cluster.Node()
 	listener.Subscribe("c")
 	var relay sync.WaitGroup
@@ -66,7 +70,9 @@ func newStage(t *testing.T) *stage {
 
 // node is a presence over a broker that wrap may make worse. The test closes it.
 func (s *stage) node(wrap func(pubsub.Broker) pubsub.Broker) *pubsub.Presence {
-	p := pubsub.NewPresence(wrap(s.cluster.Node()), pubsub.PresenceOptions{Has: func(string) bool { return true }})
+	p := pubsub.NewPresence(wrap(s.cluster.Node()), pubsub.PresenceOptions{
+		Has: func(string) bool { return true }, Logger: s.logger,
+	})
 	p.Opened("c")
 	return p
 }
@@ -248,6 +254,9 @@ func TestPresenceNewsAfterLoss(t *testing.T) {
 		b.set(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
+		if n := strings.Count(s.log.String(), "level=WARN"); n != 1 {
+			t.Errorf("the log of an hour without a broker has %d warnings: %s", n, &s.log)
+		}
 		if got := strings.Fields(s.told.take()); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"+alice", "+carol"}) {
 			t.Errorf("told %q", got)
 		}

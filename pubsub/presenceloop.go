@@ -82,6 +82,7 @@ func (p *Presence) tellAll(ctx context.Context) (ok bool) {
 	for ctx.Err() == nil {
 		batch := p.take()
 		if len(batch) == 0 {
+			p.complain(nil)
 			return true
 		}
 		holdings := make([]Holding, len(batch))
@@ -90,13 +91,19 @@ func (p *Presence) tellAll(ctx context.Context) (ok bool) {
 		}
 		answers := p.hold(ctx, holdings)
 		if err := p.settle(batch, answers); err != nil {
-			if !errors.Is(err, context.Canceled) {
-				p.options.Logger.Debug("presence cannot be told to the broker, will try again", "error", err)
-			}
+			p.complain(err)
 			return false
 		}
 	}
 	return true
+}
+
+// complain logs the first of several errors in a row.
+func (p *Presence) complain(err error) {
+	if err != nil && !p.warned && !errors.Is(err, context.Canceled) {
+		p.options.Logger.Warn("nobody hears who comes and goes here, will go on trying", "error", err)
+	}
+	p.warned = err != nil
 }
 
 func (p *Presence) hold(ctx context.Context, holdings []Holding) []Held {

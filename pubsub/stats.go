@@ -151,6 +151,10 @@ func (h *Hub) Stats() Stats {
 	return s
 }
 
+// Published is how many messages this hub has published: of Stats what costs
+// nothing.
+func (h *Hub) Published() int64 { return h.counts.publishes.Stats()[Published] }
+
 // channels is all that are open.
 func (h *Hub) channels() []*Channel {
 	h.mu.Lock()

@@ -43,18 +43,6 @@ type Subscriber struct {
 	retry    *backoff
 }
 
-// place is where a subscriber is in one channel. Until it has joined the tail
-// it replays the log.
-type place struct {
-	tail   *Channel
-	watch  Watch
-	start  Cursor
-	joined bool
-	next   uint64   // if joined: the place in the tail of the next item
-	replay follower // if not
-	held   []Item   // replayed but not yet returned
-}
-
 // Subscribe opens the channels, which must be distinct, and returns a
 // subscriber that must be closed. The errors are *InvalidError,
 // ErrUnavailable, ErrClosed, or ctx's cause.
@@ -62,7 +50,8 @@ func (h *Hub) Subscribe(ctx context.Context, starts []Start) (*Subscriber, error
 	return h.subscribe(ctx, starts, &Subscriber{})
 }
 
-// Observe is Subscribe for who only looks: Busiest does not count it.
+// Observe is Subscribe for who only looks: neither Busiest nor Stats counts it,
+// but for what it reads.
 func (h *Hub) Observe(ctx context.Context, starts []Start) (*Subscriber, error) {
 	return h.subscribe(ctx, starts, &Subscriber{observes: true})
 }
@@ -87,7 +76,9 @@ func (h *Hub) subscribe(ctx context.Context, starts []Start, s *Subscriber) (*Su
 		}
 	}
 	for i, start := range starts {
-		s.hub.resumed(start.From, s.places[i].joined)
+		if !s.observes {
+			s.hub.resumed(start.From, s.places[i].joined)
+		}
 	}
 	return s, nil
 }
@@ -135,7 +126,7 @@ func (s *Subscriber) begin(ctx context.Context, p *place, q Query) error {
 	}
 	p.replay.at = p.start
 	p.held, _ = p.replay.take(&page, q.Limit, false)
-	s.hub.counts.told(p.held)
+	s.told(p.held)
 	return nil
 }
 
@@ -163,14 +154,6 @@ func (s *Subscriber) Place(i int) (c *Channel, next uint64, ok bool) {
 		p.tail.mu.Unlock()
 	}
 	return p.tail, p.next, p.joined && len(p.held) == 0
-}
-
-// join makes p a place in its tail, which is locked, if the tail holds it.
-func (p *place) join() (joined bool) {
-	if !p.joined {
-		p.next, p.joined = p.tail.locate(p.replay.at)
-	}
-	return p.joined
 }
 
 // replayPage is how many messages are read at a time for one subscriber.
@@ -235,20 +218,11 @@ func (s *Subscriber) advance(ctx context.Context, p *place, limit int) (items []
 	return items, 0, nil
 }
 
-// live returns what the tail has for p, joining it if it can. ok is false if p
-// must be replayed from the log.
-func (p *place) live(limit int) (items []Item, ok bool, err error) {
-	p.tail.mu.Lock()
-	defer p.tail.mu.Unlock()
-	if !p.join() {
-		return nil, false, nil
+// told counts what the subscriber finds in the log.
+func (s *Subscriber) told(items []Item) {
+	if !s.observes {
+		s.hub.counts.told(items)
 	}
-	items, ok = p.tail.from(p.next, limit)
-	if !ok {
-		return nil, true, ErrSlow
-	}
-	p.next += uint64(len(items))
-	return items, true, nil
 }
 
 // replay reads the next part of the log into p.held; done says that this was
@@ -261,7 +235,7 @@ func (s *Subscriber) replay(ctx context.Context, p *place) (done bool, err error
 		return false, err
 	}
 	p.held, done = p.replay.take(&page, replayPage, false)
-	s.hub.counts.told(p.held)
+	s.told(p.held)
 	return done, nil
 }
 

@@ -51,7 +51,7 @@ func (n *node) snapshot() *snapshot {
 }
 
 // newMetrics serves the metrics of n, which is the process's only node. This
-// file alone exports: packages just count, and have a Stats.
+// file and its table alone export: packages just count, and have a Stats.
 func newMetrics(n *node, logger *slog.Logger) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(

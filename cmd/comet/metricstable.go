@@ -71,7 +71,7 @@ var metrics = []metric{
 		}},
 
 	{name: "comet_publishes_total", kind: counter, labels: []string{"outcome"},
-		help: "Messages that this node was asked to publish, by what became of them; the nodes' own among them.",
+		help: "Messages that this node was asked to publish, by what became of them; revocations among them, and not what nodes say of themselves.",
 		collect: func(s *snapshot, e emitter) {
 			all := s.hub.Publishes
 			all[pubsub.Refused] += s.gateway.PublishesRefused
@@ -116,7 +116,7 @@ var metrics = []metric{
 		help:    "How long ago the oldest of the relay connections' newest probes came back; -1 while one has none, 0 without Redis.",
 		collect: func(s *snapshot, e emitter) { e.value(s.node.probeAge().Seconds()) }},
 	{name: "comet_redis_errors_total", kind: counter, labels: []string{"operation", "kind"},
-		help: "What went wrong with Redis: messages that were not published, logs that were not read, relay connections that failed, probes that could not be sent.",
+		help: "What went wrong with Redis: messages that were not published, logs that were not read, relay connections that failed, probes that could not be sent, calls about who is in channels, and about the nodes.",
 		collect: func(s *snapshot, e emitter) {
 			for _, operation := range redisbroker.Operations {
 				for _, kind := range redisbroker.Kinds {
@@ -172,9 +172,7 @@ func (n *node) draining() time.Duration {
 
 // probeAge is as comet_relay_probe_age_seconds has it.
 func (n *node) probeAge() time.Duration {
-	b, ok := n.broker.(interface {
-		RelayAge() (age time.Duration, ok bool)
-	})
+	b, ok := n.broker.(relay)
 	if !ok {
 		return 0
 	}

@@ -123,17 +123,18 @@ func askAdmin(ctx context.Context, at *url.URL, token string, answer any) error 
 		return fmt.Errorf("%w: is this the address of an admin listener? give it with --admin", err)
 	}
 	defer response.Body.Close()
+	where := at.Redacted()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxStatus))
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %w", at, err)
+		return fmt.Errorf("%s: %w", where, err)
 	case response.StatusCode == http.StatusUnauthorized:
-		return fmt.Errorf("%s: the node wants its admin.token: give it with --token-file or %s", at, adminTokenVariable)
+		return fmt.Errorf("%s: the node wants its admin.token: give it with --token-file or %s", where, adminTokenVariable)
 	case response.StatusCode != http.StatusOK:
-		return fmt.Errorf("%s: %s: %.200s", at, response.Status, strings.TrimSpace(string(body)))
+		return fmt.Errorf("%s: %s: %.200s", where, response.Status, strings.TrimSpace(string(body)))
 	}
 	if err := json.Unmarshal(body, answer); err != nil {
-		return fmt.Errorf("%s: this is not what an admin listener answers: %w", at, err)
+		return fmt.Errorf("%s: this is not what an admin listener answers: %w", where, err)
 	}
 	return nil
 }

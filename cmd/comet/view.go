@@ -3,15 +3,16 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"comet/gateway"
 	"comet/gateway/conn"
 	"comet/gateway/nodes"
 	"comet/gateway/web"
-	"comet/pubsub"
 )
 
 // newHeart is what says to all nodes how n is; admin is where n serves
@@ -35,17 +36,20 @@ func newHeart(n *node, admin string, logger *slog.Logger) *nodes.Heart {
 
 // counts is what the parts of n count, for its report.
 func (n *node) counts() nodes.Counts {
-	ready := n.readiness()
+	ready, written, by := n.readiness(), n.parker.Stats(), heldBy(n.gateway.Stats())
+	bytes := sum(written.Bytes[:])
 	c := nodes.Counts{
 		Ready:    ready.Ready,
 		Reasons:  ready.Reasons,
 		Draining: n.leaving.Load() != nil,
 		Connections: nodes.Connections{
 			Total:   n.listener.Stats().Open,
-			Streams: held(n.gateway.Stats()),
+			Streams: sum(slices.Collect(maps.Values(by))),
+			By:      by,
 		},
-		Deliveries: delivered(n.parker.Stats()),
-		Publishes:  n.hub.Stats().Publishes[pubsub.Published],
+		Deliveries: sum(written.Messages[:]),
+		Publishes:  n.hub.Published(),
+		Bytes:      &bytes,
 	}
 	if b, ok := n.broker.(relay); ok {
 		if delay, ok := b.RelayDelay(); ok {
@@ -58,18 +62,18 @@ func (n *node) counts() nodes.Counts {
 	return c
 }
 
-// held is how many streams and polls there are.
-func held(s gateway.Stats) (n int64) {
+// heldBy is how many streams and polls there are, by transport.
+func heldBy(s gateway.Stats) map[string]int64 {
+	by := make(map[string]int64)
 	for t := range conn.Transport(conn.Transports) {
-		n += s.Held(t)
+		by[t.String()] = s.Held(t)
 	}
-	return n
+	return by
 }
 
-// delivered is how many messages were written to subscribers.
-func delivered(s conn.Stats) (n int64) {
-	for _, messages := range s.Messages {
-		n += messages
+func sum(counts []int64) (n int64) {
+	for _, count := range counts {
+		n += count
 	}
 	return n
 }

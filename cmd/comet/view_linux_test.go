@@ -13,6 +13,7 @@ import (
 
 func deliveries(r *nodes.Report) int64 { return r.Deliveries.Total }
 func publishes(r *nodes.Report) int64  { return r.Publishes.Total }
+func written(r *nodes.Report) int64    { return r.Bytes.Total }
 
 // What the nodes tell is what a load test counted at the other end: subscribers
 // exactly, by channel too, and deliveries and publishes in total.
@@ -25,7 +26,10 @@ func TestViewAgreesWithBench(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "result.json")
 			bench := start(t, "bench", "run", "--nodes", strings.Join(c.urls, ","), "--subscribers", "60", "--channels", "4",
 				"--transport", transport, "--settle", "6s", "--rate", "50", "--duration", "2s", "--json", file)
-			awaitReports(t, c.admins[0], "60 subscribers", func(all []nodes.Report) bool { return total(all, streams) == 60 })
+			all := awaitReports(t, c.admins[0], "60 subscribers", func(all []nodes.Report) bool { return total(all, streams) == 60 })
+			if got := total(all, func(r *nodes.Report) int64 { return r.Connections.By[transport] }); got != 60 {
+				t.Errorf("%d of 60 subscribers are by %s", got, transport)
+			}
 			for _, admin := range c.admins {
 				found := askJSON[nodes.Channels](t, admin+"/v1/channels")
 				sum := 0
@@ -41,11 +45,14 @@ func TestViewAgreesWithBench(t *testing.T) {
 			if err := json.Unmarshal([]byte(readFile(t, file)), &r); err != nil {
 				t.Fatal(err)
 			}
-			all := awaitReports(t, c.admins[1], "the subscribers' leaving", func(all []nodes.Report) bool {
+			all = awaitReports(t, c.admins[1], "the subscribers' leaving", func(all []nodes.Report) bool {
 				return total(all, streams) == 0 && total(all, publishes) >= int64(r.Publish.Acknowledged)
 			})
 			if extra := total(all, publishes) - int64(r.Publish.Acknowledged); extra > 1 { // the load test tries it once
 				t.Errorf("the nodes published %d more than the load test", extra)
+			}
+			if got := total(all, written); got < int64(r.Delivery.Received) {
+				t.Errorf("the nodes wrote %d bytes for %d messages", got, r.Delivery.Received)
 			}
 			if got := total(all, deliveries); transport == "sse" && got != int64(r.Delivery.Received) {
 				t.Errorf("the nodes delivered %d, the load test received %d", got, r.Delivery.Received)

@@ -41,7 +41,7 @@ func (b *Broker) announce(ctx context.Context, node string, ms int64, report, ch
 	answer, _ := b.callScript(ctx, announceScript, b.keys.board(), []any{node, ms, report, channels})
 	n, err := answer.Int()
 	if err != nil {
-		return false, readError(err)
+		return false, b.boardError(err)
 	}
 	return n == 1, nil
 }
@@ -60,7 +60,7 @@ func (b *Broker) Nodes(ctx context.Context, ask bool) ([]pubsub.NodeReport, erro
 	answer, _ := b.callScript(ctx, nodesScript, b.keys.board(), []any{ms})
 	fields, err := answer.StringSlice()
 	if err != nil {
-		return nil, fmt.Errorf("read nodes: %w", readError(err))
+		return nil, fmt.Errorf("read nodes: %w", b.boardError(err))
 	}
 	var all []pubsub.NodeReport
 	for part := range slices.Chunk(fields, 3) {
@@ -75,4 +75,11 @@ func (b *Broker) Nodes(ctx context.Context, ask bool) ([]pubsub.NodeReport, erro
 	}
 	slices.SortFunc(all, func(a, b pubsub.NodeReport) int { return strings.Compare(a.Node, b.Node) })
 	return all, nil
+}
+
+// boardError counts and wraps what went wrong.
+func (b *Broker) boardError(err error) error {
+	err = readError(err)
+	b.troubles.count(ToBoard, err)
+	return err
 }

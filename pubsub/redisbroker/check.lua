@@ -1,5 +1,4 @@
--- Calls what publish.lua, read.lua, hold.lua and members.lua call, to no effect,
--- so that what the user may not do shows at the start. (HSET has some effect
+-- Calls what the other scripts call, to no effect, so that what the user may not do shows at the start. (HSET has some effect
 -- always.)
 -- KEYS[1]  a key that is never there
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
@@ -18,8 +17,10 @@ redis.call('HMGET', KEYS[1], '')
 redis.call('HDEL', KEYS[1], '')
 redis.call('ZADD', KEYS[1], 'XX', 0, '')
 redis.call('ZCARD', KEYS[1])
+redis.call('ZRANGEBYSCORE', KEYS[1], 0, 0)
 redis.call('ZRANGEBYLEX', KEYS[1], '-', '+', 'LIMIT', 0, 1)
 redis.call('ZREM', KEYS[1], '')
+redis.call('EXISTS', KEYS[1])
 redis.call('DEL', KEYS[1])
 redis.call(ARGV[1], ARGV[2], '')
 return generation()

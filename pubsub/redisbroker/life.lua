@@ -9,12 +9,13 @@
 -- lives since it was first seen; one that did not, since it was started.
 local info = redis.call('INFO', 'server', 'replication')
 local gen = generation()
-local process, before = string.match(info, 'run_id:(%w+)'), string.match(info, 'master_replid2:(%w+)')
+local process = string.match(info, 'run_id:(%w+)') or '-' -- some providers hide it
+local before = string.match(info, 'master_replid2:(%w+)') or '-'
 local life = process .. ' ' .. before
 local clock = redis.call('TIME')
 local since = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if string.match(before, '^0+$') then
-	since = since - 1000 * string.match(info, 'uptime_in_seconds:(%d+)')
+	since = since - 1000 * (string.match(info, 'uptime_in_seconds:(%d+)') or 0)
 end
 local same, began = {gen}, {}
 if KEYS[1] then

@@ -2,6 +2,7 @@ package redisbroker
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -98,8 +99,9 @@ func (b *Broker) livesOf(ctx context.Context, p *primary) (same []pubsub.Generat
 		began = append(began, pubsub.Beginning{At: time.UnixMilli(ms), Known: b.lives.knownSince(name)})
 	}
 	const runIDLen = 40
-	if len(process) < runIDLen { // some providers hide it
-		return []pubsub.Generation{pubsub.Generation(gen)}, began, nil
+	if len(process) < runIDLen { // some providers hide it: each generation is a life of its own
+		some := []pubsub.Generation{pubsub.Generation(gen)}
+		return b.lives.learn(some, life{process: fmt.Sprint(gen)}), began, nil
 	}
 	same = make([]pubsub.Generation, len(list))
 	for i := range list {

@@ -28,10 +28,13 @@ func (b *Broker) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.H
 	b.eachPrimary(ctx, len(holdings), func(i int) string { return holdings[i].Channel },
 		func(i int, err error) { answers[i].Err = publishError(err) },
 		func(p *primary, at []int) { b.holdGroup(ctx, p, holdings, at, answers) })
+	for i := range answers {
+		b.troubles.count(ToPresent, answers[i].Err)
+	}
 	return answers
 }
 
-// redirects is how many calls at a time follow a slot that moves.
+// redirects is how many holdings at a time are sent again, each by itself.
 const redirects = 16
 
 // holdGroup sends the holdings at the given indices, whose channels p has.
@@ -42,22 +45,28 @@ func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Ho
 			cmds = b.holdAll(ctx, p, holdings, at)
 		}
 	}
-	var moving errgroup.Group
-	moving.SetLimit(redirects)
+	// Who cannot be had soon is tried again by the presence; all others wait for
+	// this call to return.
+	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/4)
+	defer cancel()
+	var again errgroup.Group
+	again.SetLimit(redirects)
 	for n, cmd := range cmds {
 		i := at[n]
-		if kind, _ := redirected(cmd.Err()); kind == none {
+		// Who was redirected in front of the others has hidden that they are not
+		// loaded, see above.
+		if kind, _ := redirected(cmd.Err()); kind == none && !notLoaded(cmd.Err()) {
 			answers[i] = held(cmd)
 			continue
 		}
-		moving.Go(func() error {
+		again.Go(func() error {
 			keys, args := b.holdArgs(&holdings[i])
 			cmd, _ := b.callScript(ctx, holdScript, keys, args)
 			answers[i] = held(cmd)
 			return nil
 		})
 	}
-	_ = moving.Wait() // each answer has its own error
+	_ = again.Wait() // each answer has its own error
 }
 
 func (b *Broker) holdAll(ctx context.Context, p *primary, holdings []pubsub.Holding, at []int) []*redis.Cmd {
@@ -113,7 +122,9 @@ func (b *Broker) Members(ctx context.Context, channel, after string, limit int) 
 	cmd, _ := b.callScript(ctx, membersScript, keys[1:3], []any{after, limit})
 	answer, err := cmd.Slice()
 	if err != nil {
-		return pubsub.MemberPage{}, readError(err)
+		err = readError(err)
+		b.troubles.count(ToPresent, err)
+		return pubsub.MemberPage{}, err
 	}
 	page, err := decodeMembers(answer)
 	if err != nil {

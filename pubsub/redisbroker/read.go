@@ -40,7 +40,7 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 	mixed := make(map[*primary][]int) // pages that are to have Lives, by who answered
 	for n, cmd := range cmds {
 		i, by := at[n], p
-		if kind, _ := redirected(cmd.Err()); kind != none {
+		if kind, _ := redirected(cmd.Err()); kind != none || notLoaded(cmd.Err()) { // as in holdGroup
 			cmd, by = b.readOne(ctx, &queries[i])
 		}
 		pages[i] = page(&queries[i], cmd)
@@ -70,7 +70,7 @@ func (b *Broker) readAll(ctx context.Context, p *primary, queries []pubsub.Query
 	return cmds
 }
 
-// readOne follows redirects, and also returns who answered.
+// readOne follows redirects, loads the script, and also returns who answered.
 func (b *Broker) readOne(ctx context.Context, q *pubsub.Query) (*redis.Cmd, *primary) {
 	keys, args := b.readArgs(q)
 	return b.callScript(ctx, readScript, keys, args)

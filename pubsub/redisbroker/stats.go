@@ -18,8 +18,10 @@ type Operation string
 const (
 	ToPublish Operation = "publish"
 	ToRead    Operation = "read"
-	ToRelay   Operation = "relay" // a relay connection failed
-	ToProbe   Operation = "probe" // a probe of one could not be published
+	ToRelay   Operation = "relay"    // a relay connection failed
+	ToProbe   Operation = "probe"    // a probe of one could not be published
+	ToPresent Operation = "presence" // see Hold and Members
+	ToBoard   Operation = "nodes"    // see pubsub.Board
 )
 
 // Kind is a kind of trouble with Redis.
@@ -38,7 +40,7 @@ const (
 
 // Operations and Kinds are all there are.
 var (
-	Operations = []Operation{ToPublish, ToRead, ToRelay, ToProbe}
+	Operations = []Operation{ToPublish, ToRead, ToRelay, ToProbe, ToPresent, ToBoard}
 	Kinds      = []Kind{RefusedIt, TimedOut, Unreachable, NoneFree, Changed, TooFew, Broken}
 )
 
@@ -87,7 +89,7 @@ func (t troubles) count(o Operation, err error) {
 // Stats is what a Broker has at the moment, and has counted since the start.
 type Stats struct {
 	// Errors has all operations and kinds. A publish or read counts for each
-	// message or log.
+	// message or log, and presence for each channel.
 	Errors map[Operation]map[Kind]int64
 	Pool   PoolStats
 }

@@ -32,6 +32,7 @@ func TestStats(t *testing.T) {
 	publish(b)
 	publish(b)
 	read()
+	b.Hold(t.Context(), []pubsub.Holding{hold("a"), hold("b")})
 	all := b.Stats()
 	for o, kinds := range all.Errors {
 		for k, n := range kinds {
@@ -49,7 +50,13 @@ func TestStats(t *testing.T) {
 
 	server.Do("CONFIG", "SET", "maxmemory", "1")
 	publish(b)
+	b.Hold(t.Context(), []pubsub.Holding{hold("a", "alice"), hold("b", "bob")})
+	if _, err := b.Announce(t.Context(), pubsub.NodeReport{Node: "a", Report: []byte("1")}, time.Second); err == nil {
+		t.Error("announced without memory")
+	}
 	want("no memory left", b, redisbroker.ToPublish, redisbroker.RefusedIt, 1)
+	want("no memory left", b, redisbroker.ToPresent, redisbroker.RefusedIt, 2)
+	want("no memory left", b, redisbroker.ToBoard, redisbroker.RefusedIt, 1)
 	server.Do("CONFIG", "SET", "maxmemory", "0")
 
 	options.MinReplicas = 1
@@ -61,6 +68,10 @@ func TestStats(t *testing.T) {
 	server.Freeze()
 	read()
 	want("frozen", b, redisbroker.ToRead, redisbroker.TimedOut, 2)
+	if _, err := b.Members(t.Context(), "a", "", 1); err == nil {
+		t.Error("read who is there from a frozen server")
+	}
+	want("frozen", b, redisbroker.ToPresent, redisbroker.TimedOut, 1)
 	server.Thaw()
 	server.Stop()
 	for range 3 { // the first may find that connections have ended
@@ -69,6 +80,15 @@ func TestStats(t *testing.T) {
 	if b.Stats().Errors[redisbroker.ToPublish][redisbroker.Unreachable] == 0 {
 		t.Errorf("stopped: %v", b.Stats().Errors[redisbroker.ToPublish])
 	}
+}
+
+// hold is what a node says at first, of those who come.
+func hold(channel string, users ...string) pubsub.Holding {
+	h := pubsub.Holding{Channel: channel, Holder: "0123456789abcdef", Lease: time.Minute, Keep: 1}
+	for _, user := range users {
+		h.Enter = append(h.Enter, pubsub.Entry{Member: pubsub.Member{User: user}})
+	}
+	return h
 }
 
 func TestStatsOfTheRelay(t *testing.T) {
