@@ -19,7 +19,7 @@ STAMP   = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DAT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build generate image test test-k8s test-failure check vulncheck bench yardstick fuzz screenshots mutants redis tidy clean go compiler
+.PHONY: help run build generate image test test-k8s test-failure test-chat check vulncheck bench yardstick fuzz screenshots mutants redis tidy clean go compiler
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ generate: go ## make comet.js anew of gateway/web/cometjs/src
 # COMET_TEST_NODE=required a missing Node fails.
 # The timeout is a package's; CI must see a hanging test before its own limit.
 test: go compiler redis check ## everything that must pass: checks, then all tests with the race detector
-	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -timeout 5m ./...
+	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -timeout 8m ./...
 	@echo 'And the HTTP suite over connections that are not parked:'
 	CGO_ENABLED=1 COMET_TEST_REDIS=required COMET_TEST_HOLDER=portable go test -race -timeout 5m ./gateway
 
@@ -59,6 +59,10 @@ test-k8s: go redis ## the manifests, the chart and the image, without a cluster 
 # A failing round says how to run its schedule again; -artifacts keeps the logs of its nodes.
 test-failure: go compiler redis ## the failure suite, longer (DURATION=10m; ARGS="-failure.seed=7 -failure.redis=cluster")
 	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -count=1 -v -timeout 0 -run TestFailures ./gateway/failure -failure.duration=$(DURATION) $(ARGS)
+
+# Real browsers on three nodes, which die, lose Redis and the network; no Chromium: a skip.
+test-chat: go redis ## the chat through every trouble, longer (DURATION=10m)
+	CGO_ENABLED=1 COMET_TEST_REDIS=required COMET_TEST_CHAT=$(DURATION) go test -race -count=1 -v -timeout 0 -run 'TestChat$$' ./cmd/comet
 
 check: go ## gofmt, go vet (also for macOS and Windows) and staticcheck
 	@files=$$("$$(go env GOROOT)/bin/gofmt" -l .) || exit 1; \
@@ -91,8 +95,9 @@ fuzz: go ## each fuzz test for a short time (FUZZTIME=10s)
 	done
 
 # The pages are real: three nodes, a Redis and clients that talk, for a minute.
+# The chat wants a font with emoji (fonts-noto-color-emoji).
 screenshots: go redis ## make the pictures of docs/images anew (needs chromium; 2 minutes)
-	COMET_TEST_REDIS=required COMET_TEST_SCREENSHOTS="$$(pwd)/docs/images" go test -count=1 -run TestDashboardPictures ./cmd/comet
+	COMET_TEST_REDIS=required COMET_TEST_SCREENSHOTS="$$(pwd)/docs/images" go test -count=1 -run 'Test(Dashboard|Chat)Pictures' ./cmd/comet
 
 mutants: go ## take each delivery rule out and see the model test fail (1 minute)
 	COMET_TEST_MUTANTS=1 go test -run TestModelNotices -timeout 20m ./pubsub

@@ -41,11 +41,11 @@ func TestChatShowsText(t *testing.T) {
 	}
 	b.Evaluate(fmt.Sprintf(`new Promise(done => {
 		const look = () => {
-			const messages = [...document.querySelectorAll('#log .message')];
+			const messages = [...document.querySelectorAll('.live .message')];
 			if (messages.length < %d) return setTimeout(look, 20);
 			done({
 				texts: messages.map(m => m.querySelector('.text').textContent),
-				elements: document.querySelectorAll('#log img, #log script, #log svg, #log iframe, #log a, header img:not([src="/favicon.svg"])').length,
+				elements: document.querySelectorAll('main img, main script, main svg, main iframe, main a, nav img:not([src="/favicon.svg"])').length,
 				owned: window.owned !== undefined,
 			});
 		};

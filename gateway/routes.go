@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/gorilla/mux"
+
+	"comet/gateway/web"
 )
 
 // route is a row of the table. An endpoint returns an error before it has
@@ -36,9 +38,6 @@ var table = []route{
 	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/presence", endpoint: (*Gateway).presence},
 }
 
-// pages are the chat and its parts, and the JavaScript client, for GET and HEAD.
-var pages = []string{"/", "/chat.css", "/chat.js", "/favicon.svg", "/comet.js", "/comet.d.ts"}
-
 func (g *Gateway) makeRoutes() http.Handler {
 	// A channel comes percent-encoded, and `a//b` or `..` in it is a name like
 	// any other: match what was sent, and redirect nobody.
@@ -48,7 +47,7 @@ func (g *Gateway) makeRoutes() http.Handler {
 		router.Path(row.path).Methods(row.method).Handler(g.handle(row))
 		allowed[row.path] = append(allowed[row.path], row.method)
 	}
-	for _, path := range pages {
+	for _, path := range web.Paths() { // the chat and the JavaScript client
 		router.Path(path).Methods(http.MethodGet, http.MethodHead).Handler(g.page)
 		allowed[path] = []string{http.MethodGet, http.MethodHead}
 	}

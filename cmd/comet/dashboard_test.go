@@ -48,13 +48,16 @@ func text(b *browsertest.Browser, selector string) (shown string) {
 	return shown
 }
 
+// keyCodes is what press knows by name.
+var keyCodes = map[string]int{"Tab": 9, "Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+
 // press types into the page: a key of the keyboard, or text.
 func press(b *browsertest.Browser, key string) {
-	if key != "Enter" && key != "Tab" {
+	code, named := keyCodes[key]
+	if !named {
 		b.Call("Input.insertText", map[string]string{"text": key}, nil)
 		return
 	}
-	code := map[string]int{"Tab": 9, "Enter": 13}[key]
 	down := map[string]any{"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code}
 	if key == "Enter" {
 		down["text"] = "\r"

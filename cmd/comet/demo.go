@@ -28,8 +28,9 @@ func newDemo() *cobra.Command {
 		Short: "Run three nodes and a chat, to see a message cross nodes",
 		Long: `Run three nodes in one process behind a small load balancer that sends each
 request to the next node, without sticky sessions. The chat page shows which
-node each participant is on. Nothing else is needed; with --redis the nodes
-share a Redis instead of this process's memory.`,
+node each participant is on; whoever says a name gets a token for it. Nothing
+else is needed; with --redis the nodes share a Redis instead of this process's
+memory.`,
 		Example: `  comet demo
   comet demo --listen 127.0.0.1:9000
   comet demo --redis 127.0.0.1:6379`,
@@ -47,6 +48,8 @@ func demo(cmd *cobra.Command, address, redisAddress string) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	desk := newDemoDesk(logger)
+	desk.open(settings)
 	l, err := listen("--listen", settings.HTTP.Listen)
 	if err != nil {
 		return err
@@ -63,7 +66,7 @@ func demo(cmd *cobra.Command, address, redisAddress string) error {
 		return errors.Join(err, l.Close())
 	}
 	operators.serve(viewRoutes(nodes[0]), "", logger)
-	front := newFront(nodes, logger)
+	front := newFront(nodes, desk, logger)
 	// A node leaves some seconds later if a connection to it was never used.
 	defer context.AfterFunc(ctx, front.transport.CloseIdleConnections)()
 	server := &http.Server{Handler: front, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
@@ -165,15 +168,17 @@ func startDemoNodes(ctx context.Context, s *config.Settings, front net.Addr, das
 	return nodes, nil
 }
 
-// front sends each request to the next node.
+// front sends each request to the next node, but those for tokens.
 type front struct {
+	desk      http.Handler
 	transport *http.Transport // to the nodes
 	proxies   []http.Handler
 	next      atomic.Uint64
 }
 
-func newFront(nodes []*node, logger *slog.Logger) *front {
-	f := &front{transport: http.DefaultTransport.(*http.Transport).Clone()}
+func newFront(nodes []*node, desk *demoDesk, logger *slog.Logger) *front {
+	// A page of another origin must not get a token, nor publish with one.
+	f := &front{desk: http.NewCrossOriginProtection().Handler(desk), transport: http.DefaultTransport.(*http.Transport).Clone()}
 	f.transport.MaxIdleConnsPerHost = 64
 	f.transport.DisableCompression = true
 	for _, n := range nodes {
@@ -195,6 +200,10 @@ func newFront(nodes []*node, logger *slog.Logger) *front {
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == demoTokenPath {
+		f.desk.ServeHTTP(w, r)
+		return
+	}
 	f.proxies[f.next.Add(1)%uint64(len(f.proxies))].ServeHTTP(w, r)
 }
 
@@ -210,6 +219,7 @@ Try, in other terminals:
 
   curl -N 'http://%[1]s/v1/events?channel=chat/lobby&last=5'
   curl -d 'Hello from the shell' http://%[1]s/v1/channels/chat/lobby/messages
+  curl -d 'Tea at four' 'http://%[1]s/v1/channels/chat/lobby/messages?type=motd'   # message of the day
 
 Ctrl-C ends it.
 `, address)

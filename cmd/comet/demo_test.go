@@ -54,7 +54,7 @@ func checkChat(t *testing.T, front string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if response.StatusCode != http.StatusOK || !strings.Contains(string(page), "chat.js") {
+	if response.StatusCode != http.StatusOK || !strings.Contains(string(page), "chat/app.js") {
 		t.Errorf("at the front is no chat: %s\n%s", response.Status, page)
 	}
 }

@@ -17,9 +17,16 @@ const processVariable = "TEST_PROCESS_COMET"
 // test.
 const processTimeout = 2 * time.Minute
 
+// lifeVariable is another timeout, for a test that takes longer.
+const lifeVariable = "TEST_PROCESS_LIFE"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(processVariable) != "" {
-		time.AfterFunc(processTimeout, func() { os.Exit(3) })
+		life, err := time.ParseDuration(os.Getenv(lifeVariable))
+		if err != nil {
+			life = processTimeout
+		}
+		time.AfterFunc(life, func() { os.Exit(3) })
 		main()
 	}
 	goleak.VerifyTestMain(m)

@@ -29,8 +29,9 @@ type process struct {
 // setup is how to start a process, besides its arguments.
 type setup struct {
 	environ []string
-	in      io.Reader // nil: empty
-	out     *os.File  // nil: process.out
+	in      io.Reader     // nil: empty
+	out     *os.File      // nil: process.out
+	life    time.Duration // the longest; 0: processTimeout
 }
 
 // start starts comet with args. It is killed in t's cleanup, if it still runs.
@@ -47,6 +48,9 @@ func (s setup) start(t testing.TB, args ...string) *process {
 	}
 	p := &process{t: t, command: exec.Command(self, args...), out: newOutput(), errOut: newOutput(), ended: make(chan struct{})}
 	p.command.Env = append(cleanEnviron(), s.environ...)
+	if s.life > 0 {
+		p.command.Env = append(p.command.Env, lifeVariable+"="+s.life.String())
+	}
 	p.command.Stdin, p.command.Stdout, p.command.Stderr = s.in, p.out, p.errOut
 	if s.out != nil {
 		p.command.Stdout = s.out

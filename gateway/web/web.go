@@ -8,17 +8,13 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 )
 
 var (
-	//go:embed static/index.html
-	indexHTML []byte
-	//go:embed static/chat.css
-	chatCSS []byte
-	//go:embed static/chat.js
-	chatJS []byte
 	//go:embed static/favicon.svg
 	faviconSVG []byte
 	//go:embed cometjs/comet.js
@@ -41,21 +37,37 @@ const (
 	text       = "text/plain; charset=utf-8"
 )
 
-// Handler serves the chat at `/` and what it needs at `/chat.css`, `/chat.js`
-// and `/favicon.svg`, and the client at `/comet.js` with its types at
-// `/comet.d.ts`, which pages of every origin may load, to GET and HEAD. Each
-// answer has an ETag and is to be revalidated, so a new build shows at the next load. Any other path is a 404
-// and any other method a 405, both in plain text: a router that answers with
-// problem documents sends only these paths and methods here.
+// Handler serves the chat at `/`, with what it needs, and the client at `/comet.js`
+// with its types at `/comet.d.ts`, which pages of every origin may load, to GET
+// and HEAD: just the Paths. Each answer has an ETag and is to be revalidated, so
+// a new build shows at the next load. Any other path is a 404 and any other
+// method a 405, both in plain text: a router that answers with problem documents
+// sends only these paths and methods here.
 func Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", newFile(html, indexHTML))
-	mux.Handle("GET /chat.css", newFile(css, chatCSS))
-	mux.Handle("GET /chat.js", newFile(javaScript, chatJS))
-	mux.Handle("GET /favicon.svg", newFile(svg, faviconSVG))
-	mux.Handle("GET /comet.js", public(newFile(javaScript, cometJS)))
-	mux.Handle("GET /comet.d.ts", public(newFile(text, cometTypes)))
+	for path, f := range chatFiles {
+		if path == "/" {
+			path = "/{$}" // and not every path
+		}
+		mux.Handle("GET "+path, f)
+	}
+	for path, f := range clientFiles {
+		mux.Handle("GET "+path, public(f))
+	}
 	return mux
+}
+
+// clientFiles is the JavaScript client, by path.
+var clientFiles = map[string]*file{
+	"/comet.js":   newFile(javaScript, cometJS),
+	"/comet.d.ts": newFile(text, cometTypes),
+}
+
+// Paths is every path that Handler serves, in order.
+func Paths() []string {
+	paths := slices.AppendSeq(slices.Collect(maps.Keys(chatFiles)), maps.Keys(clientFiles))
+	slices.Sort(paths)
+	return paths
 }
 
 // public lets pages of all origins load what has no secrets: a module from

@@ -3,8 +3,10 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
@@ -29,15 +31,15 @@ func pages() []page {
 		dashboard.Handle("GET "+pattern, f)
 		files[strings.TrimSuffix(pattern, "{$}")] = f.(*file)
 	}
+	chat, chatScripts := maps.Clone(chatFiles), []string(nil)
+	for path := range chatFiles {
+		if strings.HasSuffix(path, ".js") {
+			chatScripts = append(chatScripts, path)
+		}
+	}
+	maps.Copy(chat, clientFiles)
 	return []page{
-		{"chat", Handler(), map[string]*file{
-			"/":            newFile(html, indexHTML),
-			"/chat.css":    newFile(css, chatCSS),
-			"/chat.js":     newFile(javaScript, chatJS),
-			"/favicon.svg": newFile(svg, faviconSVG),
-			"/comet.js":    newFile(javaScript, cometJS),
-			"/comet.d.ts":  newFile(text, cometTypes),
-		}, indexHTML, []string{"/chat.js"}},
+		{"chat", Handler(), chat, indexHTML, chatScripts},
 		{"dashboard", dashboard, files, dashboardHTML, []string{"/dashboard.js", "/charts.js", "/cluster.js", "/inspector.js", "/server.js", "/text.js"}},
 	}
 }
@@ -143,7 +145,7 @@ func TestETagsDiffer(t *testing.T) {
 
 func TestOtherPaths(t *testing.T) {
 	for _, p := range pages() {
-		for _, path := range []string{"/index.html", "/static/chat.js", "/chat.js/", "/nothing"} {
+		for _, path := range []string{"/index.html", "/static/chat/app.js", "/chat/", "/chat/app.js/", "/nothing"} {
 			if w := serve(t, p, http.MethodGet, path); w.Code != http.StatusNotFound {
 				t.Errorf("%s%s: status %d, want 404", p.name, path, w.Code)
 			}
@@ -155,13 +157,22 @@ func TestOtherPaths(t *testing.T) {
 // would refuse.
 func TestPagesKeepTheirPolicy(t *testing.T) {
 	for _, p := range pages() {
-		loads := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(p.html), -1)
-		for _, script := range p.scripts {
-			loads = append(loads, regexp.MustCompile(`(?m)^import .* from '\.([^']*)';$`).FindAllStringSubmatch(string(p.files[script].content), -1)...)
+		var loads []string
+		for _, m := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllSubmatch(p.html, -1) {
+			loads = append(loads, string(m[1]))
 		}
-		for _, m := range loads {
-			if w := serve(t, p, http.MethodGet, m[1]); w.Code != http.StatusOK {
-				t.Errorf("%s loads %s: status %d", p.name, m[1], w.Code)
+		for _, script := range p.scripts {
+			for _, m := range regexp.MustCompile(`(?m)^import .* from '([^']*)';$`).FindAllSubmatch(p.files[script].content, -1) {
+				imported := string(m[1])
+				if strings.HasPrefix(imported, ".") {
+					imported = path.Join(path.Dir(script), imported)
+				}
+				loads = append(loads, imported)
+			}
+		}
+		for _, loaded := range loads {
+			if w := serve(t, p, http.MethodGet, loaded); w.Code != http.StatusOK {
+				t.Errorf("%s loads %s: status %d", p.name, loaded, w.Code)
 			}
 		}
 		inline := regexp.MustCompile(`(?i)<style|<script>|\sstyle=|\son[a-z]+=|javascript:`)
@@ -190,6 +201,15 @@ func TestScriptsMakeNoHTML(t *testing.T) {
 					t.Errorf("%s uses %s", path, word)
 				}
 			}
+		}
+	}
+}
+
+// The browser asks for all scripts of the chat at once, not for one after the other.
+func TestScriptsAreAskedForAtOnce(t *testing.T) {
+	for path := range chatFiles {
+		if strings.HasSuffix(path, ".js") && !bytes.Contains(indexHTML, []byte(`="`+path+`"`)) {
+			t.Errorf("index.html does not preload %s", path)
 		}
 	}
 }

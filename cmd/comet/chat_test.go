@@ -1,0 +1,47 @@
+package main
+
+import (
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+)
+
+// longChatVariable is how long TestChat shall last, as 10m, with longer troubles.
+const longChatVariable = "COMET_TEST_CHAT"
+
+// TestChat is the proof of the whole: three browsers on three nodes talk while
+// tabs are closed, nodes die, Redis restarts and the network goes away. In the
+// end everyone has seen all that was said, in the same order.
+func TestChat(t *testing.T) {
+	t.Parallel()
+	lasts, network := 20*time.Second, 3*time.Second
+	if text := os.Getenv(longChatVariable); text != "" {
+		var err error
+		if lasts, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("%s: %v", longChatVariable, err)
+		}
+		network = 20 * time.Second
+	}
+	c := newChatTrial(t, network, lasts+5*time.Minute)
+	began, rounds := time.Now(), 0
+	for rounds == 0 || time.Since(began) < lasts {
+		rounds++
+		c.talk(3)
+		c.typing()
+		c.direct()
+		for _, i := range rand.Perm(4) {
+			who := c.people[rand.N(len(c.people))]
+			c.trouble([]func(){
+				func() { c.reopen(who) },
+				func() { c.killNode(who) },
+				func() { c.restartRedis() },
+				func() { c.cutNetwork(who) },
+			}[i])
+		}
+		c.everyoneThere()
+	}
+	c.wantTranscripts()
+	c.wantQuietConsoles()
+	t.Logf("%d rounds in %v", rounds, time.Since(began).Round(time.Second))
+}

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// chatTrial is three people in three browsers on three nodes, what they said, and
+// when there was trouble.
+type chatTrial struct {
+	t       *testing.T
+	world   *chatWorld
+	people  []*chatter
+	said    map[string][]string // texts by author, in the lobby
+	private map[string][]string // between the first two
+	number  int                 // of texts
+
+	windows  []window
+	restarts int // of Redis
+	network  time.Duration
+}
+
+// window is a time of trouble, in which requests may fail.
+type window struct{ from, to time.Time }
+
+func newChatTrial(t *testing.T, network, life time.Duration) *chatTrial {
+	t.Helper()
+	// Tokens are renewed again and again: each lives for some seconds.
+	c := &chatTrial{t: t, world: newChatWorld(t, 3, 15*time.Second, life), said: map[string][]string{}, private: map[string][]string{}, network: network}
+	for i, name := range []string{"ada", "grace", "linus"} {
+		c.people = append(c.people, newChatter(t, name, c.world.front(i)))
+	}
+	for _, p := range c.people {
+		p.awaitPeople(c.names()...)
+	}
+	return c
+}
+
+func (c *chatTrial) names() (all []string) {
+	for _, p := range c.people {
+		all = append(all, p.name)
+	}
+	return all
+}
+
+// newText is one that nobody said before.
+func (c *chatTrial) newText(who *chatter) string {
+	c.number++
+	return fmt.Sprintf("%s says no. %d.", who.name, c.number)
+}
+
+// talk has everybody say something in the lobby, so many times.
+func (c *chatTrial) talk(times int) {
+	c.t.Helper()
+	for range times {
+		for _, p := range c.people {
+			c.say(p)
+		}
+	}
+}
+
+func (c *chatTrial) say(p *chatter) {
+	c.t.Helper()
+	text := c.newText(p)
+	p.say(text)
+	c.said[p.name] = append(c.said[p.name], text)
+}
+
+// settle waits until everyone is connected and has what everyone said last.
+func (c *chatTrial) settle() {
+	c.t.Helper()
+	for _, p := range c.people {
+		p.awaitConnected()
+		p.await(noneWaits)
+		for _, texts := range c.said {
+			p.awaitText(texts[len(texts)-1])
+		}
+	}
+}
+
+// trouble does something, after which all must be well again.
+func (c *chatTrial) trouble(do func()) {
+	c.t.Helper()
+	from := time.Now()
+	do()
+	c.settle()
+	c.windows = append(c.windows, window{from, time.Now()})
+}
+
+// typing is seen by the others, and forgotten.
+func (c *chatTrial) typing() {
+	c.t.Helper()
+	ada, others := c.people[0], c.people[1:]
+	for _, p := range others {
+		p.watchTyping(ada)
+	}
+	typed := ""
+	// What is typed just while a token is renewed is not told: go on as a person does.
+	for typed == "" || !others[0].sawTyping() || !others[1].sawTyping() {
+		if len(typed) > 100 {
+			c.t.Fatal("somebody does not see that ada is typing")
+		}
+		typed += "Well, "
+		ada.typeOnly("Well, ")
+	}
+	press(ada.b, "Enter") // what has been typed is said
+	c.said[ada.name] = append(c.said[ada.name], strings.TrimSpace(typed))
+	for _, p := range others {
+		p.await(`document.querySelector('#typing').textContent === ''`)
+	}
+}
+
+// direct is a conversation of two that the third has no part in.
+func (c *chatTrial) direct() {
+	c.t.Helper()
+	ada, grace := c.people[0], c.people[1]
+	for i, p := range []*chatter{ada, grace, ada} {
+		other := []*chatter{grace, ada, grace}[i]
+		p.open("@" + other.name)
+		text := c.newText(p)
+		p.say(text)
+		p.open("lobby")
+		c.private[p.name] = append(c.private[p.name], text)
+		other.await(fmt.Sprintf(`[...document.querySelectorAll('#directs li')].some(e => e.querySelector('.name').textContent === %s && !e.querySelector('.unread').hidden)`, quoted(p.name)))
+		other.open("@" + p.name)
+		other.awaitText(text)
+		other.open("lobby")
+	}
+}
+
+// reopen closes a tab in the middle of a sentence; who was there leaves, and
+// comes back.
+func (c *chatTrial) reopen(p *chatter) {
+	c.t.Helper()
+	c.say(p)
+	p.b.CloseTab()
+	rest := slices.DeleteFunc(c.names(), func(name string) bool { return name == p.name })
+	for _, other := range c.people {
+		if other != p {
+			other.awaitPeople(rest...)
+			c.say(other)
+		}
+	}
+	p.newTab()
+	c.everyoneThere()
+}
+
+func (c *chatTrial) everyoneThere() {
+	c.t.Helper()
+	for _, p := range c.people {
+		p.awaitPeople(c.names()...)
+	}
+}
+
+// killNode kills the node of a person, who goes on at another.
+func (c *chatTrial) killNode(p *chatter) {
+	c.t.Helper()
+	name := text(p.b, "#status .node")
+	i := slices.IndexFunc(c.world.nodes, func(n *chatNode) bool { return n.name == name })
+	if i < 0 {
+		c.t.Fatalf("%s is on %q, which is none of the nodes", p.name, name)
+	}
+	c.world.kill(i)
+	c.talk(2)
+	p.await(fmt.Sprintf(`document.querySelector('#status').textContent.startsWith('connected to node-') && document.querySelector('#status .node').textContent !== %s`, quoted(name)))
+	c.talk(1)
+	c.world.start(i)
+	c.talk(1)
+}
+
+func (c *chatTrial) restartRedis() {
+	c.t.Helper()
+	c.restarts++
+	c.talk(1)
+	c.world.redis.Stop()
+	c.talk(1)
+	c.world.redis.Restart()
+	c.talk(1)
+}
+
+// cutNetwork takes a person's network away, who goes on writing.
+func (c *chatTrial) cutNetwork(p *chatter) {
+	c.t.Helper()
+	back := time.After(c.network)
+	p.setOffline(true)
+	p.await(`!document.querySelector('#banner').hidden && document.querySelector('#banner').textContent.startsWith('You are offline')`)
+	c.talk(2)
+	p.await(`document.querySelectorAll('.pending .message').length === 2`)
+	<-back
+	p.setOffline(false)
+	p.await(`document.querySelector('#banner').hidden`)
+}
+
+// wantTranscripts compares what every page shows, from the beginning, with what
+// was said.
+func (c *chatTrial) wantTranscripts() {
+	c.t.Helper()
+	c.wantTranscript("lobby", c.people, func(*chatter) string { return "lobby" }, c.said)
+	pair := c.people[:2]
+	c.wantTranscript("between two", pair, func(p *chatter) string {
+		if p == pair[0] {
+			return "@" + pair[1].name
+		}
+		return "@" + pair[0].name
+	}, c.private)
+}
+
+func (c *chatTrial) wantTranscript(what string, people []*chatter, place func(*chatter) string, said map[string][]string) {
+	c.t.Helper()
+	var first []line
+	for _, p := range people {
+		p.open(place(p))
+		lines := p.transcript()
+		if first == nil {
+			first = lines
+		}
+		if !slices.Equal(first, lines) {
+			c.t.Errorf("%s: the transcript of %s is another one than that of %s: %s", what, p.name, people[0].name, firstDifference(first, lines))
+		}
+		by := map[string][]string{}
+		for _, l := range lines {
+			by[l.Name] = append(by[l.Name], l.Text)
+		}
+		for name, texts := range said {
+			if !slices.Equal(by[name], texts) {
+				c.t.Errorf("%s, as %s sees it: %s said %d messages, %d are there: %s", what, p.name, name, len(texts), len(by[name]), firstDifference(texts, by[name]))
+			}
+		}
+		if gaps := p.gaps(); len(gaps) > c.restarts || slices.ContainsFunc(gaps, func(g string) bool { return !strings.Contains(g, "(failover)") }) {
+			c.t.Errorf("%s: %s is told of %q, after %d restarts of Redis", what, p.name, gaps, c.restarts)
+		}
+	}
+	c.t.Logf("%s: %d messages, the same in %d browsers", what, len(first), len(people))
+}
+
+func firstDifference[T comparable](a, b []T) string {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf("no. %d is %v and %v", i+1, a[i], b[i])
+		}
+	}
+	return fmt.Sprintf("%d and %d lines", len(a), len(b))
+}
+
+// wantQuietConsoles allows no error in a console but what the browser itself logs
+// of requests to the server: those that failed while there was trouble, and those
+// with a token that was just over, by which comet.js learns to get a new one; and
+// that it then got none while there was trouble. Scripts may complain of nothing.
+func (c *chatTrial) wantQuietConsoles() {
+	c.t.Helper()
+	excused := 0
+	for _, p := range c.people {
+		for _, e := range p.complaints() {
+			if c.excuses(p, e) {
+				excused++
+				continue
+			}
+			c.t.Errorf("the console of %s: %s", p.name, e.raw)
+		}
+	}
+	c.t.Logf("%d requests failed, by %d troubles or a token that was over", excused, len(c.windows))
+}
+
+func (c *chatTrial) excuses(p *chatter, e complaint) bool {
+	inTrouble := slices.ContainsFunc(c.windows, func(w window) bool { return e.at.After(w.from.Add(-time.Second)) && e.at.Before(w.to.Add(time.Second)) })
+	switch e.source {
+	case "network":
+		ofServer := strings.HasPrefix(e.url, p.front+"/v1/") || e.url == p.front+demoTokenPath
+		return ofServer && (inTrouble || strings.Contains(e.text, "status of 401"))
+	case "warning":
+		return inTrouble && strings.HasPrefix(e.text, "comet: no token")
+	}
+	return false
+}
+
+// complaint is a line in the console of a page.
+type complaint struct {
+	source, text, url string // source is "network", or what else it is
+	at                time.Time
+	raw               json.RawMessage
+}
