@@ -21,8 +21,9 @@ type Lives struct {
 
 // Beginning is when a life began.
 type Beginning struct {
-	At    time.Time // by the clock of Redis
-	Known time.Time // when the node first knew, by its own
+	At    time.Time    // by the clock of Redis
+	Known time.Time    // when the node first knew, by its own
+	Of    []Generation // that the life is known to have had
 }
 
 // clockSkew is how far the clocks of several Redis servers may differ.
@@ -36,10 +37,14 @@ func (l *Lives) clear(gen Generation, from ID, seen time.Time, until ID) bool {
 		return true
 	}
 	after, before := timeOf(from).Add(-clockSkew), timeOf(until).Add(clockSkew)
-	began := slices.ContainsFunc(l.Began, func(b Beginning) bool {
-		return b.At.After(after) && (until.IsZero() || b.At.Before(before))
-	})
-	heard := slices.ContainsFunc(l.Began, func(b Beginning) bool { return !b.Known.Before(seen) })
+	began, heard := false, false
+	for _, b := range l.Began {
+		if slices.Contains(b.Of, gen) {
+			continue // it had begun when the reader was there
+		}
+		began = began || b.At.After(after) && (until.IsZero() || b.At.Before(before))
+		heard = heard || !b.Known.Before(seen)
+	}
 	return slices.Contains(l.Others, gen) && (!began || !seen.IsZero() && !heard)
 }
 

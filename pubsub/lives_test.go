@@ -17,14 +17,15 @@ func TestLivesClear(t *testing.T) {
 		until ID
 		want  bool
 	}{
-		{name: "nothing began since", began: Beginning{at(10), at(10)}, from: id(20), want: true},
-		{name: "a life began since", began: Beginning{at(30), at(30)}, from: id(20)},
-		{name: "about at the same time", began: Beginning{at(20), at(20)}, from: id(20)},
-		{name: "behind the message that follows", began: Beginning{at(30), at(30)}, from: id(20), until: id(25), want: true},
-		{name: "before the message that follows", began: Beginning{at(22), at(22)}, from: id(20), until: id(25)},
-		{name: "since, but the relay carried all until later", began: Beginning{at(30), at(31)}, from: id(20), seen: at(32), want: true},
-		{name: "since, and the relay had lost it", began: Beginning{at(30), at(33)}, from: id(20), seen: at(32)},
-		{name: "since the beginning of an empty log", began: Beginning{at(30), at(30)}},
+		{name: "nothing began since", began: Beginning{at(10), at(10), nil}, from: id(20), want: true},
+		{name: "a life began since", began: Beginning{at(30), at(30), nil}, from: id(20)},
+		{name: "about at the same time", began: Beginning{at(20), at(20), nil}, from: id(20)},
+		{name: "behind the message that follows", began: Beginning{at(30), at(30), nil}, from: id(20), until: id(25), want: true},
+		{name: "before the message that follows", began: Beginning{at(22), at(22), nil}, from: id(20), until: id(25)},
+		{name: "since, but the relay carried all until later", began: Beginning{at(30), at(31), nil}, from: id(20), seen: at(32), want: true},
+		{name: "since, and the relay had lost it", began: Beginning{at(30), at(33), nil}, from: id(20), seen: at(32)},
+		{name: "since the beginning of an empty log", began: Beginning{at(30), at(30), nil}},
+		{name: "the reader's own, just before", began: Beginning{at(20), at(20), []Generation{genA}}, from: id(20), want: true},
 	} {
 		l := Lives{Others: []Generation{genA}, Began: []Beginning{test.began}}
 		if got := l.clear(genA, test.from, test.seen, test.until); got != test.want {

@@ -29,9 +29,10 @@ func (b *Broker) livesSeenBy(ctx context.Context, p *primary) (l pubsub.Lives) {
 		primaries = b.seenBy(ctx, p)
 	}
 	var mu sync.Mutex
-	var all sync.WaitGroup
+	var all []beginning
+	var asked sync.WaitGroup
 	for _, other := range primaries {
-		all.Go(func() {
+		asked.Go(func() {
 			same, began, err := b.livesOf(ctx, other)
 			if err != nil {
 				return
@@ -43,10 +44,13 @@ func (b *Broker) livesSeenBy(ctx context.Context, p *primary) (l pubsub.Lives) {
 			} else {
 				l.Others = append(l.Others, same...)
 			}
-			l.Began = append(l.Began, began...)
+			all = append(all, began...)
 		})
 	}
-	all.Wait()
+	asked.Wait()
+	for _, one := range all { // now that each knows of all
+		l.Began = append(l.Began, pubsub.Beginning{At: one.at, Known: one.known, Of: b.lives.generationsOf(one.life)})
+	}
 	if len(l.Same) == 0 {
 		l.Others = nil // nobody knows how old p's own life is
 	}

@@ -50,6 +50,18 @@ func (l *lives) knownSince(name string) time.Time {
 	return at
 }
 
+// generationsOf is those of a life, by what life.lua calls it.
+func (l *lives) generationsOf(name string) (all []pubsub.Generation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for gen, life := range l.of {
+		if life.process+" "+life.before == name {
+			all = append(all, gen)
+		}
+	}
+	return all
+}
+
 // learn remembers whose generations some are, and returns all of the same life.
 func (l *lives) learn(some []pubsub.Generation, now life) (same []pubsub.Generation) {
 	l.mu.Lock()
@@ -76,9 +88,15 @@ func (l *lives) learn(some []pubsub.Generation, now life) (same []pubsub.Generat
 // node starts and no slot moves meanwhile.
 const lifeMemory = 90 * 24 * time.Hour
 
+// beginning is when a life began, see pubsub.Beginning.
+type beginning struct {
+	life      string // as life.lua calls it
+	at, known time.Time
+}
+
 // livesOf asks p which generations its life had, as far as nodes saw them, and
 // when that and earlier lives began.
-func (b *Broker) livesOf(ctx context.Context, p *primary) (same []pubsub.Generation, began []pubsub.Beginning, err error) {
+func (b *Broker) livesOf(ctx context.Context, p *primary) (same []pubsub.Generation, began []beginning, err error) {
 	args := []any{lifeMemory.Milliseconds(), maxLives}
 	cmd := lifeScript.evaluate(ctx, p.client, b.livesKey(ctx, p), args)
 	if kind, _ := redirected(cmd.Err()); kind != none { // its slot is on the way
@@ -96,7 +114,7 @@ func (b *Broker) livesOf(ctx context.Context, p *primary) (same []pubsub.Generat
 	for i := 0; i+1 < len(times); i += 2 {
 		name, _ := times[i].(string)
 		ms, _ := times[i+1].(int64)
-		began = append(began, pubsub.Beginning{At: time.UnixMilli(ms), Known: b.lives.knownSince(name)})
+		began = append(began, beginning{life: name, at: time.UnixMilli(ms), known: b.lives.knownSince(name)})
 	}
 	const runIDLen = 40
 	if len(process) < runIDLen { // some providers hide it: each generation is a life of its own
