@@ -1,7 +1,5 @@
 package pubsub
 
-import "time"
-
 // Item is one thing that a subscriber gets from one channel: a message or a
 // gap. Items are shared and never change.
 type Item struct {
@@ -26,8 +24,8 @@ type follower struct {
 	at         Cursor // everything up to here was taken
 	fork       *fork  // set while it is being looked for
 	// seen is until when nothing can have been missed, while the log has not been
-	// read since then. Zero: when the message at at was taken.
-	seen time.Time
+	// read since then, in ns since the epoch. 0: when the message at at was taken.
+	seen int64
 }
 
 func newFollower(channel string, o *Options) follower {
@@ -94,7 +92,7 @@ func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done b
 	case f.failedOver(p.Gen, ID{}, p):
 		items = append(items, f.gap(Failover, f.at.ID, p.Gen))
 	}
-	f.at.Gen, f.seen = p.Gen, time.Time{}
+	f.at.Gen, f.seen = p.Gen, 0
 	return items, true
 }
 

@@ -31,8 +31,8 @@ const clockSkew = time.Second
 
 // clear reports whether who was in gen, and had the log up to from, has lost
 // nothing up to the message until (zero: up to now). seen is when the relay was
-// known to carry all, zero if it was not.
-func (l *Lives) clear(gen Generation, from ID, seen time.Time, until ID) bool {
+// known to carry all, in ns since the epoch, 0 if it was not.
+func (l *Lives) clear(gen Generation, from ID, seen int64, until ID) bool {
 	if slices.Contains(l.Same, gen) {
 		return true
 	}
@@ -43,9 +43,9 @@ func (l *Lives) clear(gen Generation, from ID, seen time.Time, until ID) bool {
 			continue // it had begun when the reader was there
 		}
 		began = began || b.At.After(after) && (until.IsZero() || b.At.Before(before))
-		heard = heard || !b.Known.Before(seen)
+		heard = heard || b.Known.UnixNano() >= seen
 	}
-	return slices.Contains(l.Others, gen) && (!began || !seen.IsZero() && !heard)
+	return slices.Contains(l.Others, gen) && (!began || seen != 0 && !heard)
 }
 
 func timeOf(id ID) time.Time { return time.UnixMilli(int64(id.MS)) }

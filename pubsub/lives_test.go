@@ -13,7 +13,7 @@ func TestLivesClear(t *testing.T) {
 		name  string
 		began Beginning
 		from  ID
-		seen  time.Time
+		seen  int64
 		until ID
 		want  bool
 	}{
@@ -22,8 +22,8 @@ func TestLivesClear(t *testing.T) {
 		{name: "about at the same time", began: Beginning{at(20), at(20), nil}, from: id(20)},
 		{name: "behind the message that follows", began: Beginning{at(30), at(30), nil}, from: id(20), until: id(25), want: true},
 		{name: "before the message that follows", began: Beginning{at(22), at(22), nil}, from: id(20), until: id(25)},
-		{name: "since, but the relay carried all until later", began: Beginning{at(30), at(31), nil}, from: id(20), seen: at(32), want: true},
-		{name: "since, and the relay had lost it", began: Beginning{at(30), at(33), nil}, from: id(20), seen: at(32)},
+		{name: "since, but the relay carried all until later", began: Beginning{at(30), at(31), nil}, from: id(20), seen: at(32).UnixNano(), want: true},
+		{name: "since, and the relay had lost it", began: Beginning{at(30), at(33), nil}, from: id(20), seen: at(32).UnixNano()},
 		{name: "since the beginning of an empty log", began: Beginning{at(30), at(30), nil}},
 		{name: "the reader's own, just before", began: Beginning{at(20), at(20), []Generation{genA}}, from: id(20), want: true},
 	} {

@@ -14,7 +14,7 @@ var mutants = []struct {
 	},
 	{
 		"the generation is not kept at the end of the log", "follower.go",
-		"\tf.at.Gen, f.seen = p.Gen, time.Time{}\n\treturn items, true", "\tf.seen = time.Time{}\n\treturn items, true",
+		"\tf.at.Gen, f.seen = p.Gen, 0\n\treturn items, true", "\tf.seen = 0\n\treturn items, true",
 	},
 	{
 		"the gap behind is told before the end of the log", "follower.go",

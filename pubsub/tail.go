@@ -64,8 +64,8 @@ func (t *tail) subscribed() {
 
 // lost: the relay carries nothing, and carried all until since.
 func (t *tail) lost(since time.Time) {
-	if t.unbroken {
-		t.follow.seen = since
+	if t.unbroken && !since.IsZero() {
+		t.follow.seen = since.UnixNano()
 	}
 	t.link++
 	t.state = waiting

@@ -26,21 +26,28 @@ const spareEnds = 4
 // once. A stream's place in it is an offset, and all that it is behind is one
 // slice. It is made when the first stream wants it, and goes with the last.
 type feed struct {
-	key     feedKey
-	written func(*pubsub.Message) // Portable.Written
-	watch   pubsub.Watch
-	shards  []*shard // one a writer, nil until it has a stream
-	users   int      // guarded by Parker.mu
+	key    feedKey
+	watch  pubsub.Watch
+	shards []*shard // one a writer, nil until it has a stream
+	users  int32    // guarded by Parker.mu
 
-	mu      sync.Mutex // guards all below
+	blocked int32      // streams that wait for their sockets to take more of buf; guarded by mu, as all below
+	mu      sync.Mutex // beside the fields above it, for its size: thousands of feeds are idle
 	next    uint64     // the place in the tail behind what is encoded
 	base    uint64     // the offset of buf[0]
 	buf     []byte     // only appended to, so that slices of it stay good
 	ends    []uint64   // the offsets behind its messages; only appended to as well
-	scratch []byte
-	blocked int               // streams that wait for their sockets to take more of buf
-	traced  []*pubsub.Message // in buf, and not written to anybody yet; kept only if written is told
+	traces  *traces    // nil: nobody wants to know
 }
+
+// traces are messages whose first write is told.
+type traces struct {
+	written func(*pubsub.Message) // Portable.Written
+	waiting []*pubsub.Message     // in the feed's buf, and not written to anybody yet
+}
+
+// scratch is for what is encoded before it is a chunk.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // feedKey says what a feed is of. One for those that encode for themselves has
 // no format, and only wakes them.
@@ -103,12 +110,16 @@ func (f *feed) Grown(items []pubsub.Item) {
 // encode adds one item as a chunk of its own.
 func (f *feed) encode(it *pubsub.Item) {
 	var cursor [64]byte
-	f.scratch = appendItem(f.scratch[:0], f.key.format, it, it.After.Append(cursor[:0]), nil, false)
-	f.buf = appendChunk(f.buf, f.scratch)
+	b := scratch.Get().(*[]byte)
+	*b = appendItem((*b)[:0], f.key.format, it, it.After.Append(cursor[:0]), nil, false)
+	f.buf = appendChunk(f.buf, *b)
+	if cap(*b) <= feedBytes { // or a large one would be kept for small ones
+		scratch.Put(b)
+	}
 	if m := it.Message; m != nil {
 		f.ends = append(f.ends, f.end())
-		if f.written != nil && m.Trace != "" {
-			f.traced = append(f.traced, m)
+		if f.traces != nil && m.Trace != "" {
+			f.traces.waiting = append(f.traces.waiting, m)
 		}
 	}
 }
@@ -116,7 +127,7 @@ func (f *feed) encode(it *pubsub.Item) {
 // wrote tells of traced, which begin lent, once all of it is written to somebody.
 func (f *feed) wrote(traced []*pubsub.Message) {
 	for _, m := range traced {
-		f.written(m)
+		f.traces.written(m)
 	}
 }
 
@@ -181,8 +192,10 @@ func (s *shard) begin() lent {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.busy = true
-	l := lent{data: f.buf, base: f.base, done: s.done, ends: f.ends, traced: f.traced}
-	f.traced = nil
+	l := lent{data: f.buf, base: f.base, done: s.done, ends: f.ends}
+	if f.traces != nil {
+		l.traced, f.traces.waiting = f.traces.waiting, nil
+	}
 	return l
 }
 
@@ -193,7 +206,7 @@ func (s *shard) finish(end uint64, blocked int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.busy, s.done = false, end
-	f.blocked += blocked
+	f.blocked += int32(blocked)
 	f.forget()
 }
 
@@ -225,7 +238,6 @@ func (f *feed) forget() {
 	if f.ends = f.ends[:0]; cap(f.ends) > spareEnds {
 		f.ends = nil
 	}
-	f.scratch = nil
 }
 
 // waiting is how many bytes have come since the writer last flushed.

@@ -266,7 +266,10 @@ func (p *Parker) useFeed(key feedKey) *feed {
 	defer p.mu.Unlock()
 	f := p.feeds[key]
 	if f == nil {
-		f = &feed{key: key, written: p.Written, shards: make([]*shard, len(p.writers))}
+		f = &feed{key: key, shards: make([]*shard, len(p.writers))}
+		if p.Written != nil {
+			f.traces = &traces{written: p.Written}
+		}
 		p.feeds[key] = f
 		f.mu.Lock()
 		f.next = key.channel.Watch(&f.watch, f)

@@ -18,8 +18,8 @@ func TestWrittenOffCostsNothing(t *testing.T) {
 		f := &feed{key: feedKey{format: wire.SSE}, buf: make([]byte, 0, 1<<20)}
 		items := []pubsub.Item{{Message: m}}
 		n := testing.AllocsPerRun(1000, func() { f.Grown(items) })
-		if f.traced != nil {
-			t.Errorf("keeps %d messages for nobody", len(f.traced))
+		if f.traces != nil {
+			t.Errorf("keeps %d messages for nobody", len(f.traces.waiting))
 		}
 		return n
 	}
