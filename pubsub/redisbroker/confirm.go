@@ -20,25 +20,30 @@ var errDeposed = errors.New("it may not be the primary any more, the others do n
 // not ask for one each.
 const confirmedFor = time.Second
 
-// confirmations are the generations that were confirmed lately.
+// crossing is what is confirmed: that readers may go from one generation to
+// another. It says nothing of a reader who comes from a third one, which may be
+// newer than the confirmation.
+type crossing struct{ from, to pubsub.Generation }
+
+// confirmations are what was confirmed lately.
 type confirmations struct {
 	mu sync.Mutex
-	at map[pubsub.Generation]time.Time
+	at map[crossing]time.Time
 }
 
-func (c *confirmations) fresh(gen pubsub.Generation) bool {
+func (c *confirmations) fresh(x crossing) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Since(c.at[gen]) < confirmedFor
+	return time.Since(c.at[x]) < confirmedFor
 }
 
-func (c *confirmations) add(gen pubsub.Generation) {
+func (c *confirmations) add(x crossing) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.at == nil || len(c.at) > maxLives {
-		c.at = make(map[pubsub.Generation]time.Time)
+		c.at = make(map[crossing]time.Time)
 	}
-	c.at[gen] = time.Now()
+	c.at[x] = time.Now()
 }
 
 // believable reports whether a page may be given to its reader: one who is in
@@ -51,7 +56,7 @@ func (b *Broker) believable(ctx context.Context, p *primary, q *pubsub.Query, pa
 	if !b.sharded() && slices.Contains(page.Lives.Same, q.Gen) {
 		return true // the same life: it is what it was
 	}
-	return b.confirm(ctx, p, page.Gen)
+	return b.confirm(ctx, p, crossing{q.Gen, page.Gen})
 }
 
 // confirm reports whether p, which answered with a generation that the reader
@@ -59,8 +64,8 @@ func (b *Broker) believable(ctx context.Context, p *primary, q *pubsub.Query, pa
 // off while a replica took over does not know that it was replaced, answers
 // until it is told, and would have clients go back into its log (found by
 // package gateway/failure). A single Redis has nobody to ask.
-func (b *Broker) confirm(ctx context.Context, p *primary, gen pubsub.Generation) bool {
-	if b.confirmed.fresh(gen) {
+func (b *Broker) confirm(ctx context.Context, p *primary, x crossing) bool {
+	if b.confirmed.fresh(x) {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/2)
@@ -70,10 +75,10 @@ func (b *Broker) confirm(ctx context.Context, p *primary, gen pubsub.Generation)
 	case b.sharded():
 		ok = b.listedByOthers(ctx, p)
 	case b.options.Master != "":
-		ok = b.namedBySentinels(ctx, gen)
+		ok = b.namedBySentinels(ctx, x.to)
 	}
 	if ok {
-		b.confirmed.add(gen)
+		b.confirmed.add(x)
 	}
 	return ok
 }
