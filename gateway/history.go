@@ -15,18 +15,7 @@ const defaultHistory = 100
 
 // history: GET /v1/channels/{channel}/messages
 func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
-	channel, err := pathChannel(r)
-	if err != nil {
-		return err
-	}
-	v := visitOf(r)
-	if err := v.mayReadHistory(channel); err != nil {
-		return err
-	}
-	if err := g.ask(r.Context(), v, hook.Subscribe, channel); err != nil {
-		return err
-	}
-	p, err := parametersOf(r)
+	channel, p, err := g.mayLookInto(r, (*visit).mayReadHistory)
 	if err != nil {
 		return err
 	}
@@ -83,4 +72,23 @@ func (g *Gateway) readHistory(ctx context.Context, q pubsub.Query, limit int) (h
 			return h, nil
 		}
 	}
+}
+
+// mayLookInto is the channel in the path and the parameters of a request to read
+// what is kept of it, if may says so, and the application, which is asked as
+// about subscribing.
+func (g *Gateway) mayLookInto(r *http.Request, may func(v *visit, channel string) error) (string, *parameters, error) {
+	channel, err := pathChannel(r)
+	if err != nil {
+		return "", nil, err
+	}
+	v := visitOf(r)
+	if err := may(v, channel); err != nil {
+		return "", nil, err
+	}
+	if err := g.ask(r.Context(), v, hook.Subscribe, channel); err != nil {
+		return "", nil, err
+	}
+	p, err := parametersOf(r)
+	return channel, p, err
 }

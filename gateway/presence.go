@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"comet/gateway/conn"
-	"comet/gateway/hook"
 	"comet/gateway/wire"
 	"comet/pubsub"
 )
@@ -14,18 +13,7 @@ const defaultMembers = 100
 
 // presence: GET /v1/channels/{channel}/presence
 func (g *Gateway) presence(w http.ResponseWriter, r *http.Request) error {
-	channel, err := pathChannel(r)
-	if err != nil {
-		return err
-	}
-	v := visitOf(r)
-	if err := v.maySeePresence(channel); err != nil {
-		return err
-	}
-	if err := g.ask(r.Context(), v, hook.Subscribe, channel); err != nil {
-		return err
-	}
-	p, err := parametersOf(r)
+	channel, p, err := g.mayLookInto(r, (*visit).maySeePresence)
 	if err != nil {
 		return err
 	}

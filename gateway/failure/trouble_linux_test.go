@@ -96,38 +96,32 @@ var troublesOfAll = []trouble{
 
 // troublesOfServers are a primary's.
 var troublesOfServers = []trouble{
-	{"a primary restarts", 2, func(r *round) string {
+	{"a primary restarts", 2, restart((*redistest.Server).Stop)},
+	{"a primary crashes and restarts", 2, restart((*redistest.Server).Kill)},
+	{"a primary freezes", 3, freeze(time.Second, 3*time.Second)},
+	{"a primary freezes for a moment", 1, freeze(50*time.Millisecond, 400*time.Millisecond)},
+}
+
+func restart(end func(*redistest.Server)) func(*round) string {
+	return func(r *round) string {
 		p := r.victim()
-		p.Stop()
+		end(p)
 		down := r.some(0, time.Second)
 		r.during(down)
 		p.Restart()
 		return fmt.Sprintf("%s, down %v", p.Addr(), down)
-	}},
-	{"a primary crashes and restarts", 2, func(r *round) string {
-		p := r.victim()
-		p.Kill()
-		down := r.some(0, time.Second)
-		r.during(down)
-		p.Restart()
-		return fmt.Sprintf("%s, down %v", p.Addr(), down)
-	}},
-	{"a primary freezes", 3, func(r *round) string {
+	}
+}
+
+func freeze(least, most time.Duration) func(*round) string {
+	return func(r *round) string {
 		p := r.victim()
 		p.Freeze()
-		frozen := r.some(time.Second, 3*time.Second)
+		frozen := r.some(least, most)
 		r.during(frozen)
 		p.Thaw()
 		return fmt.Sprintf("%s, %v", p.Addr(), frozen)
-	}},
-	{"a primary freezes for a moment", 1, func(r *round) string {
-		p := r.victim()
-		p.Freeze()
-		frozen := r.some(50*time.Millisecond, 400*time.Millisecond)
-		r.during(frozen)
-		p.Thaw()
-		return fmt.Sprintf("%s, %v", p.Addr(), frozen)
-	}},
+	}
 }
 
 // troublesOfReplicas are failovers: failOver is one that is asked for, and

@@ -14,10 +14,8 @@ import (
 // those with long names fewer, for MaxReportBytes.
 const TopChannels = 1000
 
-// own begins the names of the nodes' own channels, of which nobody is told.
-const own = "comet."
-
-func isPublic(channel string) bool { return !strings.HasPrefix(channel, own) }
+// isPublic is false for the nodes' own channels, of which nobody is told.
+func isPublic(channel string) bool { return !strings.HasPrefix(channel, pubsub.ControlPrefix) }
 
 // census is what a node says of its channels.
 type census struct {

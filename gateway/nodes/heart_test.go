@@ -108,7 +108,7 @@ func TestChannels(t *testing.T) {
 		a.subscribe(t, "news", 2)
 		b.subscribe(t, "news", 3)
 		b.subscribe(t, "chat/1", 1)
-		b.subscribe(t, own+"secret", 1)
+		b.subscribe(t, pubsub.ControlPrefix+"secret", 1)
 		if s, err := a.hub.Observe(t.Context(), []pubsub.Start{{Channel: "news"}, {Channel: "looked/at"}}); err != nil {
 			t.Fatal(err)
 		} else {
