@@ -29,13 +29,14 @@ var arrows = map[string][]string{
 	"comet/gateway/loadtest/report": {"comet/gateway/loadtest", "comet/gateway/web/browsertest", "comet/gateway/web/uplot"},
 	"comet/gateway/trace":           {},
 	"comet/gateway/web":             {"comet/gateway/web/uplot"},
-	"comet/gateway/web/browsertest": {},
+	"comet/gateway/web/browsertest": {"comet/internal/testenv"},
+	"comet/internal/testenv":        {},
 	"comet/pubsub/measure":          {},
 	"comet/pubsub":                  {"comet/pubsub/measure"},
 	"comet/pubsub/membroker":        {"comet/pubsub"},
 	"comet/pubsub/redisbroker":      {"comet/pubsub/measure", "comet/pubsub"},
 	"comet/pubsub/pubsubtest":       {"comet/pubsub"},
-	"comet/pubsub/redistest":        {},
+	"comet/pubsub/redistest":        {"comet/internal/testenv"},
 }
 
 func TestArrows(t *testing.T) {
