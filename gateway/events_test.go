@@ -20,7 +20,7 @@ func TestEventsHeader(t *testing.T) {
 			s := c.open("channel=c", "Accept", accept)
 			for name, want := range map[string]string{
 				"Content-Type":           contentType,
-				"Cache-Control":          "no-store",
+				"Cache-Control":          "no-store, no-transform",
 				"X-Accel-Buffering":      "no",
 				"X-Content-Type-Options": "nosniff",
 			} {

@@ -146,10 +146,12 @@ func (s *Stream) end() {
 }
 
 // setStreamHeader makes the answer one that passes proxies unbuffered
-// (X-Accel-Buffering is nginx's, https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering).
+// (X-Accel-Buffering is nginx's, https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering)
+// and uncompressed: express's compression, for one, holds back what it has not
+// yet compressed, unless no-transform (RFC 9111 section 5.2.2.6) is there.
 func setStreamHeader(h http.Header, f wire.Format) {
 	h.Set("Content-Type", f.ContentType())
-	h.Set("Cache-Control", "no-store")
+	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("X-Content-Type-Options", "nosniff")
 }

@@ -17,8 +17,9 @@ type event struct {
 }
 
 // nextEvent reads the first event of b and returns how many bytes it has; 0 if
-// it is not complete. Lines end with LF or CRLF: a CR alone, which HTML 9.2.6
-// allows too, is used by none.
+// it is not complete. A comment before an event, as heartbeats are, is an event
+// without anything, so that idle subscribers buffer nothing. Lines end with LF
+// or CRLF: a CR alone, which HTML 9.2.6 allows too, is used by none.
 func nextEvent(b []byte) (e event, n int) {
 	for {
 		length := bytes.IndexByte(b[n:], '\n')
@@ -29,6 +30,9 @@ func nextEvent(b []byte) (e event, n int) {
 		if len(line) == 0 {
 			e.text = b[:n]
 			return e, n + length + 1
+		}
+		if n == 0 && line[0] == ':' {
+			return event{}, length + 1
 		}
 		n += length + 1
 		e.take(line)

@@ -78,12 +78,14 @@ func (f Format) AppendBye(b []byte, reason string, retry time.Duration) []byte {
 }
 
 // AppendHeartbeat adds what keeps an idle connection open and says nothing: an
-// SSE comment, an empty NDJSON line.
+// SSE comment, an empty NDJSON line. No empty line follows the comment: parsers
+// such as @microsoft/fetch-event-source 2.0 and r3labs/sse 2.10 report an event
+// without data at each empty line.
 func (f Format) AppendHeartbeat(b []byte) []byte {
 	if f == NDJSON {
 		return append(b, '\n')
 	}
-	return append(b, ":\n\n"...)
+	return append(b, ":\n"...)
 }
 
 // beginControl opens the JSON object of a control event, whose members follow.

@@ -119,7 +119,7 @@ func TestAppendControl(t *testing.T) {
 		{"bye without retry", func(f Format) []byte { return f.AppendBye(nil, "slow", 0) },
 			"event: comet.bye\ndata: {\"reason\":\"slow\"}\n\n",
 			`{"event":"comet.bye","reason":"slow"}` + "\n"},
-		{"heartbeat", func(f Format) []byte { return f.AppendHeartbeat(nil) }, ":\n\n", "\n"},
+		{"heartbeat", func(f Format) []byte { return f.AppendHeartbeat(nil) }, ":\n", "\n"},
 	}
 	for _, test := range tests {
 		for name, f := range formats {
