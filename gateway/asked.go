@@ -16,8 +16,8 @@ type asked struct {
 
 // askedBy reads `channel`, and where to begin in each: the Last-Event-ID header
 // (which an EventSource sends along with the URL it began with, so it counts
-// first), else `cursor`, else `last`, else with the next message. An error
-// about one channel of several names it.
+// first), else a parameter that stands for it, else `cursor`, else `last`, else
+// with the next message. An error about one channel of several names it.
 func askedBy(r *http.Request, p *parameters, v *visit) (*asked, error) {
 	channels := slices.Clone(p.Values["channel"])
 	slices.Sort(channels)
@@ -33,7 +33,30 @@ func askedBy(r *http.Request, p *parameters, v *visit) (*asked, error) {
 			return nil, err
 		}
 	}
-	return a, a.begin(r.Header.Get("Last-Event-ID"), p)
+	return a, a.begin(lastEventID(r, p), p)
+}
+
+// lastEventIDParameters stand for the header Last-Event-ID, for clients that
+// cannot set it and add one of them to the URL that they began with: Yaffle's
+// polyfill and reconnecting-eventsource; Mercure's clients, of now and of
+// before; Rémy Sharp's polyfill.
+var lastEventIDParameters = [...]string{"lastEventId", "lastEventID", "Last-Event-ID", "evs_last_event_id"}
+
+// lastEventID is the cursor that the client keeps as the ID of the last event,
+// from the header or a parameter; empty if it has none. Of several values of a
+// parameter the last one counts, as it was added last.
+func lastEventID(r *http.Request, p *parameters) string {
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		return id
+	}
+	for _, name := range lastEventIDParameters {
+		for _, id := range slices.Backward(p.Values[name]) {
+			if id != "" {
+				return id
+			}
+		}
+	}
+	return ""
 }
 
 // mayHear refuses a channel of a subscription.
