@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
+
+	"comet/internal/textfile"
 )
 
 // Settings is every setting of a node. What each means, its range and its
@@ -199,7 +200,7 @@ func (s *Settings) RedisPassword() (string, error) {
 	if s.Redis.PasswordFile == "" {
 		return s.Redis.Password.Reveal(), nil
 	}
-	content, err := os.ReadFile(s.Redis.PasswordFile)
+	content, err := textfile.Read(s.Redis.PasswordFile)
 	if err != nil {
 		return "", fmt.Errorf("redis.password_file: %w", err)
 	}
@@ -215,7 +216,7 @@ func (s *Settings) RedisTLS() (*tls.Config, error) {
 	if s.Redis.TLS.CA == "" {
 		return c, nil
 	}
-	pem, err := os.ReadFile(s.Redis.TLS.CA)
+	pem, err := textfile.Read(s.Redis.TLS.CA)
 	if err != nil {
 		return nil, fmt.Errorf("redis.tls.ca: %w", err)
 	}

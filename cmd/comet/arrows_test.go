@@ -20,9 +20,9 @@ import (
 // more. The row of the longest name that a package begins with counts.
 var arrows = map[string][]string{
 	"comet/cmd":                     {"comet/..."},
-	"comet/config":                  {},
+	"comet/config":                  {"comet/internal/textfile"},
 	"comet/gateway":                 {"comet/gateway/...", "comet/pubsub/measure", "comet/pubsub"},
-	"comet/gateway/auth":            {"comet/pubsub"},
+	"comet/gateway/auth":            {"comet/internal/textfile", "comet/pubsub"},
 	"comet/gateway/wire":            {"comet/pubsub"},
 	"comet/gateway/conn":            {"comet/gateway/wire", "comet/pubsub/measure", "comet/pubsub"},
 	"comet/gateway/client":          {"comet/gateway/wire", "comet/pubsub"},
@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"comet/gateway/web":             {"comet/gateway/web/uplot"},
 	"comet/gateway/web/browsertest": {"comet/internal/testenv"},
 	"comet/internal/testenv":        {},
+	"comet/internal/textfile":       {},
 	"comet/pubsub/measure":          {},
 	"comet/pubsub":                  {"comet/pubsub/measure"},
 	"comet/pubsub/membroker":        {"comet/pubsub"},

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"comet/gateway/nodes"
+	"comet/internal/textfile"
 )
 
 // adminTokenVariable is the setting's own: who has it for a node has it here.
@@ -98,7 +99,7 @@ func (o *statusOptions) token() (string, error) {
 	if o.tokenFile == "" {
 		return os.Getenv(adminTokenVariable), nil
 	}
-	text, err := os.ReadFile(o.tokenFile)
+	text, err := textfile.Read(o.tokenFile)
 	if err != nil {
 		return "", fmt.Errorf("--token-file: %w", err)
 	}

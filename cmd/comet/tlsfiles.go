@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"comet/internal/textfile"
 )
 
 // tlsCheckEvery is the least time between two looks at the files.
@@ -85,11 +86,11 @@ func (f *tlsFiles) reload() {
 // load makes current what is in the files, unless it is already.
 func (f *tlsFiles) load() (changed bool, err error) {
 	f.checked = time.Now()
-	cert, err := os.ReadFile(f.cert)
+	cert, err := textfile.Read(f.cert)
 	if err != nil {
 		return false, fmt.Errorf("http.tls.cert: %w", err)
 	}
-	key, err := os.ReadFile(f.key)
+	key, err := textfile.Read(f.key)
 	if err != nil {
 		return false, fmt.Errorf("http.tls.key: %w", err)
 	}

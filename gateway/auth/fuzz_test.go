@@ -104,7 +104,7 @@ func FuzzParseKeySet(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"kty":"oct","k":"AAAA"}]}`))
 	f.Add([]byte(`{"keys":[null,1,{"kty":"RSA","n":"AQAB","e":"AQAB"}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		found, err := parseKeySet(text)
+		found, _, err := parseKeySet(text)
 		if (err == nil) == (len(found) == 0) {
 			t.Fatalf("%q: %d keys, %v", text, len(found), err)
 		}

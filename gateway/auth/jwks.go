@@ -3,7 +3,6 @@ package auth
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +12,6 @@ import (
 	"net/url"
 	"sync"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 )
 
 // Bounds of fetching.
@@ -27,21 +24,6 @@ const (
 	maxKeySet      = 1 << 20          // bytes
 )
 
-// keySet is the keys that the URL gave at one time. It never changes, and is
-// replaced only if what the URL gives has changed.
-type keySet struct {
-	text      []byte
-	verifiers []*verifier
-}
-
-// all is the keys; none if s is nil.
-func (s *keySet) all() []*verifier {
-	if s == nil {
-		return nil
-	}
-	return s.verifiers
-}
-
 // jwks has the keys of a JWK set (RFC 7517) at a URL. It keeps the last good
 // ones while the URL is away.
 type jwks struct {
@@ -51,6 +33,8 @@ type jwks struct {
 	client  *http.Client
 	logger  *slog.Logger
 	asked   chan struct{} // has one item if a fetch is wanted now; sent with mu
+
+	logged []byte // the answer whose skipped keys were logged last; used by run alone
 
 	mu       sync.Mutex
 	set      *keySet // nil until the first was fetched
@@ -88,11 +72,15 @@ func isLocal(u *url.URL) bool {
 	return u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && addr.IsLoopback())
 }
 
+// checkRedirect allows few redirects, to https. Only a set that is configured as
+// http on loopback may also be redirected to http on loopback: from https, an
+// open port of this machine would choose who signs tokens.
 func checkRedirect(r *http.Request, via []*http.Request) error {
+	fromHTTPS := via[len(via)-1].URL.Scheme == "https"
 	switch {
 	case len(via) > 3:
 		return errors.New("too many redirects")
-	case r.URL.Scheme != "https" && !isLocal(r.URL):
+	case r.URL.Scheme != "https" && (fromHTTPS || !isLocal(r.URL)):
 		return errors.New("a redirect to a URL that is not https")
 	}
 	return nil
@@ -174,7 +162,9 @@ func (j *jwks) fetch(ctx context.Context) error {
 	text, err := j.get(ctx)
 	var verifiers []*verifier
 	if err == nil {
-		verifiers, err = parseKeySet(text)
+		var skipped []skippedKey
+		verifiers, skipped, err = parseKeySet(text)
+		j.logSkipped(ctx, text, skipped)
 	}
 
 	j.mu.Lock()
@@ -186,6 +176,24 @@ func (j *jwks) fetch(ctx context.Context) error {
 	close(j.finished)
 	j.finished = make(chan struct{})
 	return err
+}
+
+// skippedLogged bounds the skipped keys of one answer that are logged.
+const skippedLogged = 20
+
+// logSkipped logs the skipped keys of an answer once, not at every fetch.
+func (j *jwks) logSkipped(ctx context.Context, answer []byte, skipped []skippedKey) {
+	if bytes.Equal(answer, j.logged) {
+		return
+	}
+	j.logged = answer
+	for _, k := range skipped[:min(len(skipped), skippedLogged)] {
+		level := slog.LevelWarn
+		if k.expected {
+			level = slog.LevelDebug
+		}
+		j.logger.Log(ctx, level, "key of the JWK set skipped", "setting", "auth.jwt.jwks_url", "kid", k.id, "reason", k.reason)
+	}
 }
 
 // get returns no error that has the URL, which may hold a password.
@@ -211,27 +219,4 @@ func (j *jwks) get(ctx context.Context) ([]byte, error) {
 		err = fmt.Errorf("the answer has more than %d bytes", maxKeySet)
 	}
 	return text, err
-}
-
-// parseKeySet takes the public keys for signatures. Others in the set are no
-// mistake: issuers also publish keys for encryption and kinds that we lack.
-func parseKeySet(text []byte) ([]*verifier, error) {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if json.Unmarshal(text, &set) != nil {
-		return nil, errors.New("the answer is no JWK set: JSON as {\"keys\": […]}")
-	}
-	var found []*verifier
-	for _, raw := range set.Keys {
-		var k jose.JSONWebKey
-		if k.UnmarshalJSON(raw) != nil || k.Use != "" && k.Use != "sig" || checkPublicKey(k.Key) != nil {
-			continue
-		}
-		found = append(found, &verifier{id: k.KeyID, algorithm: k.Algorithm, key: k.Key})
-	}
-	if len(found) == 0 {
-		return nil, errors.New("the answer has no public key for signatures: RSA of 2048 bits, P-256, P-384, P-521 or Ed25519")
-	}
-	return found, nil
 }

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -192,24 +191,6 @@ func TestJWKSConfusion(t *testing.T) {
 	}
 }
 
-func TestParseKeySet(t *testing.T) {
-	var all []jose.JSONWebKey
-	for name, p := range pairs() {
-		all = append(all, jose.JSONWebKey{Key: p.private.Public(), KeyID: name})
-	}
-	all = append(all,
-		jose.JSONWebKey{Key: pairs()["rsa"].private.Public(), KeyID: "encryption", Use: "enc"},
-		jose.JSONWebKey{Key: crypto.PrivateKey(pairs()["ed"].private), KeyID: "private"})
-	text, err := json.Marshal(jose.JSONWebKeySet{Keys: all})
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := parseKeySet(text)
-	if err != nil || len(found) != len(pairs()) {
-		t.Errorf("%d keys, %v, want %d", len(found), err, len(pairs()))
-	}
-}
-
 // A key that is for one algorithm must not verify another of its kind.
 func TestJWKSAlgorithm(t *testing.T) {
 	i := newIssuer(t)
@@ -224,6 +205,25 @@ func TestJWKSAlgorithm(t *testing.T) {
 	wantReason(t, err, WrongAlgorithm, other)
 }
 
+// A key that is skipped is logged once, with its kid and why; what was never
+// meant for signatures is no warning.
+func TestJWKSSkippedIsLogged(t *testing.T) {
+	i := newIssuer(t)
+	short := `{"kty":"RSA","kid":"short","e":"AQAB","n":"` + strings.Repeat("A", 20) + `"}`
+	i.publish([]byte(strings.Replace(string(keySetOf(t, "1", pairs()["rsa"])), `"keys":[`, `"keys":[`+short+`,{"kty":"EC","kid":"for encryption","use":"enc"},`, 1)))
+	var log strings.Builder
+	tokens := mustTokens(t, TokenOptions{Algorithms: []string{"RS256"}, JWKSURL: i.URL, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	defer tokens.fetched.client.CloseIdleConnections()
+	for range 3 {
+		if err := tokens.fetched.fetch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if strings.Count(log.String(), "skipped") != 1 || !strings.Contains(log.String(), "kid=short reason=\"an RSA key needs 2048 bits at least\"") {
+		t.Errorf("the log is\n%s", log.String())
+	}
+}
+
 func TestRedirects(t *testing.T) {
 	i := newIssuer(t)
 	i.publish(keySetOf(t, "1", pairs()["rsa"]))
@@ -236,6 +236,28 @@ func TestRedirects(t *testing.T) {
 		}
 		tokens.fetched.client.CloseIdleConnections()
 		from.Close()
+	}
+}
+
+// From https nothing leads to http, not even on loopback, where anybody's
+// program may listen.
+func TestRedirectFromHTTPS(t *testing.T) {
+	i := newIssuer(t)
+	i.publish(keySetOf(t, "1", pairs()["rsa"]))
+	back := httptest.NewTLSServer(http.RedirectHandler(i.URL, http.StatusFound))
+	defer back.Close()
+	long := httptest.NewTLSServer(http.RedirectHandler(back.URL, http.StatusFound))
+	defer long.Close()
+	for _, from := range []string{back.URL, long.URL} {
+		tokens := mustTokens(t, TokenOptions{Algorithms: []string{"RS256"}, JWKSURL: from})
+		tokens.fetched.client.Transport = back.Client().Transport
+		if err := tokens.fetched.fetch(t.Context()); err == nil || err.Error() != "a redirect to a URL that is not https" {
+			t.Errorf("got %v", err)
+		}
+		tokens.fetched.client.CloseIdleConnections()
+	}
+	if len(i.fetched) > 0 {
+		t.Error("the redirect was followed")
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
+
+	"comet/internal/textfile"
 )
 
 // Least sizes. A secret of a token can be guessed at leisure by everyone who
@@ -40,7 +41,7 @@ func checkSecret(secret []byte) error {
 // ReadSecrets reads HMAC secrets, a line each, at least one: several while one
 // is replaced. Empty lines are left out.
 func ReadSecrets(path string) (secrets [][]byte, err error) {
-	text, err := os.ReadFile(path)
+	text, err := textfile.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func ReadSecrets(path string) (secrets [][]byte, err error) {
 
 // readPublicKeys reads a PEM file of one or more public keys or certificates.
 func readPublicKeys(path string) ([]*verifier, error) {
-	text, err := os.ReadFile(path)
+	text, err := textfile.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func checkPublicKey(key any) error {
 
 // ReadPrivateKey reads the first private key of a PEM file, to sign with.
 func ReadPrivateKey(path string) (crypto.Signer, error) {
-	text, err := os.ReadFile(path)
+	text, err := textfile.Read(path)
 	if err != nil {
 		return nil, err
 	}

@@ -115,3 +115,23 @@ func TestReadPrivateKey(t *testing.T) {
 		t.Error("a public key was read as a private one")
 	}
 }
+
+// Editors that put a byte order mark before UTF-8 change no secret and no key.
+func TestFilesWithByteOrderMark(t *testing.T) {
+	const mark = "\xef\xbb\xbf"
+	if secrets, err := ReadSecrets(writeFile(t, mark+secretText+"\r\n"+otherText)); err != nil || len(secrets) != 2 || string(secrets[0]) != secretText {
+		t.Errorf("secrets: %q, %v", secrets, err)
+	}
+	if keys, err := ReadKeys(writeFile(t, mark+"backend:"+keyText)); err != nil || !slices.Equal(keys, []string{"backend:" + keyText}) {
+		t.Errorf("keys: %q, %v", keys, err)
+	}
+	if found, err := readPublicKeys(writeFile(t, mark+publicPEM(t, pairs()["ed"].private.Public()))); err != nil || len(found) != 1 {
+		t.Errorf("public key: %v", err)
+	}
+	if _, err := ReadPrivateKey(writeFile(t, mark+privatePEM(t, pairs()["ed"].private))); err != nil {
+		t.Errorf("private key: %v", err)
+	}
+	if _, err := ReadSecrets(writeFile(t, "\xff\xfes\x00e\x00c\x00")); err == nil || !strings.Contains(err.Error(), "UTF-16") {
+		t.Errorf("UTF-16: %v", err)
+	}
+}

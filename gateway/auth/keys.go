@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
+
+	"comet/internal/textfile"
 )
 
 // Bounds of keys. A key goes into a header as it is (RFC 6750 section 2.1).
@@ -109,7 +110,7 @@ func (k *Keys) twice() (errs []error) {
 // ReadKeys reads a file of keys, name:secret a line. Empty lines, and those
 // that begin with #, are left out. The keys themselves are judged by NewKeys.
 func ReadKeys(path string) ([]string, error) {
-	text, err := os.ReadFile(path)
+	text, err := textfile.Read(path)
 	if err != nil {
 		return nil, err
 	}

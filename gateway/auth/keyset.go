@@ -1,0 +1,114 @@
+package auth
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"comet/internal/textfile"
+)
+
+// keySet is the keys that the URL gave at one time. It never changes, and is
+// replaced only if what the URL gives has changed.
+type keySet struct {
+	text      []byte
+	verifiers []*verifier
+}
+
+// all returns the keys; none if s is nil.
+func (s *keySet) all() []*verifier {
+	if s == nil {
+		return nil
+	}
+	return s.verifiers
+}
+
+// skippedKey is a key of a set that no token can be verified with.
+type skippedKey struct {
+	id       string // its kid, cut to maxLoggedID; may be empty
+	reason   string
+	expected bool // it is meant for something else: nothing is wrong with it
+}
+
+// maxLoggedID bounds a kid in a log line, in bytes.
+const maxLoggedID = 100
+
+var errNoKeySet = errors.New("the answer is no JWK set: JSON as {\"keys\": […]}")
+
+// parseKeySet takes the public keys for signatures of a JWK set (RFC 7517). The
+// others are skipped, each with a reason. An error says that none is left.
+func parseKeySet(text []byte) (found []*verifier, skipped []skippedKey, err error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if json.Unmarshal(textfile.TrimMark(text), &set) != nil {
+		return nil, nil, errNoKeySet
+	}
+	for _, raw := range set.Keys {
+		v, skip := parseKey(raw)
+		if skip != nil {
+			skipped = append(skipped, *skip)
+			continue
+		}
+		found = append(found, v)
+	}
+	if len(found) == 0 {
+		return nil, skipped, errors.New("the answer has no public key for signatures that can be used: RSA of 2048 bits, P-256, P-384, P-521 or Ed25519")
+	}
+	return found, skipped, nil
+}
+
+// keyMembers are the members of a JWK that the key itself is made of. All others
+// are left out before the key is parsed: certificates (x5c, x5t, x5u) are not
+// used here, and one that is odd must not cost the key.
+var keyMembers = []string{"kty", "crv", "n", "e", "x", "y"}
+
+// parseKey returns the verifier of one JWK, or why the key is skipped.
+func parseKey(raw json.RawMessage) (*verifier, *skippedKey) {
+	var all map[string]json.RawMessage
+	if json.Unmarshal(raw, &all) != nil || all == nil {
+		return nil, &skippedKey{reason: "it is no JSON object"}
+	}
+	text := func(member string) (value string) {
+		_ = json.Unmarshal(all[member], &value) // absent, or not a string: empty
+		return value
+	}
+	id, kind, use := text("kid"), text("kty"), text("use")
+	skip := func(reason string, expected bool) (*verifier, *skippedKey) {
+		return nil, &skippedKey{id[:min(len(id), maxLoggedID)], reason, expected}
+	}
+	switch {
+	case use != "" && use != "sig":
+		return skip("its use is not sig", true)
+	case kind != "RSA" && kind != "EC" && kind != "OKP" || kind == "OKP" && text("crv") != "Ed25519":
+		return skip("its kind is not RSA, EC or Ed25519", true)
+	case all["d"] != nil:
+		return skip("it has its private part, which everyone can read: replace the key", false)
+	case all["alg"] != nil && text("alg") == "":
+		return skip("its alg is not a string", false)
+	}
+	public := make(map[string]string)
+	for _, member := range keyMembers {
+		if value, has := all[member]; has && string(value) != "null" {
+			public[member] = plainBase64.Replace(text(member))
+		}
+	}
+	material, err := json.Marshal(public)
+	var k jose.JSONWebKey
+	if err == nil {
+		err = k.UnmarshalJSON(material)
+	}
+	if err != nil {
+		return skip("it cannot be read: "+strings.TrimPrefix(err.Error(), "go-jose/go-jose: "), false)
+	}
+	if err := checkPublicKey(k.Key); err != nil {
+		return skip(err.Error(), false)
+	}
+	return &verifier{id: id, algorithm: text("alg"), key: k.Key}, nil
+}
+
+// plainBase64 makes base64 with padding, or of the other alphabet, what RFC 7515
+// asks for: some issuers write it so.
+var plainBase64 = strings.NewReplacer("=", "", "+", "-", "/", "_")
