@@ -68,7 +68,7 @@ func (g *Gateway) readHistory(ctx context.Context, q pubsub.Query, limit int) (h
 			h.Messages = append(h.Messages, m)
 			q.Cursor = m.ID
 		}
-		if len(page.Messages) < q.Limit {
+		if !page.More {
 			return h, nil
 		}
 	}

@@ -98,7 +98,7 @@ func (g *Gateway) readRevocations(ctx context.Context) (end pubsub.Cursor, err e
 			end.ID = m.ID
 		}
 		end.Gen = page.Gen
-		if len(page.Messages) < pubsub.MaxPage {
+		if !page.More {
 			return end, nil
 		}
 	}

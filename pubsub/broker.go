@@ -72,8 +72,11 @@ type Receipt struct {
 	Err       error
 }
 
-// MaxPage is the largest Query.Limit.
-const MaxPage = 1000
+// Limits of a Query.
+const (
+	MaxPage   = 1000      // the largest Limit
+	PageBytes = 256 << 10 // the largest Bytes
+)
 
 // Query asks for a part of one channel's log.
 type Query struct {
@@ -88,6 +91,17 @@ type Query struct {
 	Gen Generation
 	// Limit is 0 to MaxPage messages; 0 asks for End and Gen alone.
 	Limit int
+	// Bytes is how many bytes of data the page may have, up to PageBytes; 0:
+	// PageBytes. The first message is returned whatever its size.
+	Bytes int
+}
+
+// MaxBytes is the bound that Bytes stands for.
+func (q *Query) MaxBytes() int {
+	if q.Bytes == 0 {
+		return PageBytes
+	}
+	return q.Bytes
 }
 
 // Page answers a Query. Its parts were true at the same moment.
@@ -95,10 +109,21 @@ type Page struct {
 	Gen      Generation // of the primary that answered; never 0
 	End      ID         // the newest message's; zero: no log, or an empty one
 	Messages []*Message
+	// More: the page ended at Query.Limit or Query.Bytes, so that the log may have
+	// more in its direction. With Limit 0 it is false.
+	More bool
 	// Lives is set if the page is of several generations, or of another than
 	// Query.Gen. What it says held when the page was read.
 	Lives Lives
 	Err   error // then nothing else is set
+}
+
+// Size is the bytes of data that the page has.
+func (p *Page) Size() (n int) {
+	for _, m := range p.Messages {
+		n += len(m.Data)
+	}
+	return n
 }
 
 // Errors that every broker returns, wrapped.

@@ -50,13 +50,13 @@ func (f *follower) query(limit int) Query {
 	return Query{Channel: f.channel, Cursor: f.at.ID, Gen: f.at.Gen, Limit: limit}
 }
 
-// take judges the answer to query(limit). unbroken says that nothing can have
+// take judges the answer to query. unbroken says that nothing can have
 // been missed since f.at: the relay carried the channel all the time. done
 // says that f.at is the end of the log at the moment of the page; if not,
 // query again.
-func (f *follower) take(p *Page, limit int, unbroken bool) (items []Item, done bool) {
+func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 	if f.fork != nil {
-		return f.walk(p, limit), false
+		return f.walk(p), false
 	}
 	for _, m := range p.Messages {
 		switch {
@@ -121,7 +121,7 @@ func (f *follower) gap(why Reason, to ID, gen Generation) Item {
 // new. If there is none, only the newest generation's messages are new for
 // sure (generations have no order: any other may be an older one, and had);
 // what lies before them the gap covers.
-func (f *follower) walk(p *Page, limit int) []Item {
+func (f *follower) walk(p *Page) []Item {
 	k := f.fork
 	for _, m := range p.Messages {
 		if m.ID.Gen == f.at.ID.Gen {
@@ -132,7 +132,7 @@ func (f *follower) walk(p *Page, limit int) []Item {
 		}
 		k.behind, k.before = m.ID.Gen, m.ID
 	}
-	if len(p.Messages) == limit {
+	if p.More {
 		return nil
 	}
 	return f.forkedAt(k.to, k.run, p.Gen)

@@ -44,6 +44,7 @@ func answer(q Query, gen Generation, log []*Message) *Page {
 			p.Messages = append(p.Messages, m)
 		}
 	}
+	p.More = len(p.Messages) == q.Limit
 	return p
 }
 
@@ -166,7 +167,7 @@ func TestFollower(t *testing.T) {
 			var got []string
 			for done := false; !done; {
 				var items []Item
-				items, done = f.take(answer(f.query(limit), c.gen, c.log), limit, c.unbroken)
+				items, done = f.take(answer(f.query(limit), c.gen, c.log), c.unbroken)
 				got = append(got, words(items)...)
 			}
 			if !slices.Equal(got, c.want) {

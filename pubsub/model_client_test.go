@@ -142,7 +142,7 @@ func (c *client) live(limit int, failed bool) bool {
 // take is the rest of advance: the answer to its read has come.
 func (c *client) take() {
 	var done bool
-	c.place.held, done = c.place.replay.take(c.page, c.world.page, false)
+	c.place.held, done = c.place.replay.take(c.page, false)
 	c.page = nil
 	if done && len(c.place.held) == 0 {
 		c.sub.hub.syncer.refresh(c.place.tail, BySubscriber)

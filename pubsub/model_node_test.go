@@ -199,7 +199,7 @@ func (n *node) taken(r syncRead) {
 	t := r.tail
 	first := !t.opened
 	end, _ := t.end()
-	again := t.take(r.page, n.world.page)
+	again := t.take(r.page)
 	if first {
 		close(t.ready)
 	}

@@ -195,6 +195,7 @@ func (w *world) answer(q Query) *Page {
 				p.Messages = append(p.Messages, kept[i].Message)
 			}
 		}
+		p.More = q.Limit > 0 && len(p.Messages) == q.Limit
 		return p
 	}
 	for _, m := range kept {
@@ -202,6 +203,7 @@ func (w *world) answer(q Query) *Page {
 			p.Messages = append(p.Messages, m.Message)
 		}
 	}
+	p.More = q.Limit > 0 && len(p.Messages) == q.Limit
 	return p
 }
 

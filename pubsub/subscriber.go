@@ -125,7 +125,7 @@ func (s *Subscriber) begin(ctx context.Context, p *place, q Query) error {
 		p.start = Cursor{ID: oldest.Prev, Gen: oldest.ID.Gen}
 	}
 	p.replay.at = p.start
-	p.held, _ = p.replay.take(&page, q.Limit, false)
+	p.held, _ = p.replay.take(&page, false)
 	s.told(p.held)
 	return nil
 }
@@ -234,7 +234,7 @@ func (s *Subscriber) replay(ctx context.Context, p *place) (done bool, err error
 	if err != nil {
 		return false, err
 	}
-	p.held, done = p.replay.take(&page, replayPage, false)
+	p.held, done = p.replay.take(&page, false)
 	s.told(p.held)
 	return done, nil
 }

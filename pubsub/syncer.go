@@ -126,7 +126,7 @@ func (s *syncer) taken(t *Channel, p *Page) (again bool) {
 	defer t.mu.Unlock()
 	first := !t.opened
 	end, _ := t.end()
-	again = t.take(p, syncPage)
+	again = t.take(p)
 	if !first {
 		s.counts.told(t.items[end-t.first:])
 	}

@@ -143,14 +143,14 @@ func (t *tail) query(limit int) Query {
 	return t.follow.query(limit)
 }
 
-// take ends a read that query(limit) began. again says that another one is
+// take ends a read that query began. again says that another one is
 // needed.
-func (t *tail) take(p *Page, limit int) (again bool) {
+func (t *tail) take(p *Page) (again bool) {
 	t.trim()
 	done := true
 	if t.opened {
 		var items []Item
-		items, done = t.follow.take(p, limit, t.unbroken && t.explained(p))
+		items, done = t.follow.take(p, t.unbroken && t.explained(p))
 		for _, it := range items {
 			t.append(it)
 		}

@@ -25,7 +25,7 @@ func openTailAt(t *testing.T, id ID, limits TailLimits) *tail {
 	tail := newTail("c", limits)
 	tail.subscribed()
 	tail.query(10)
-	if again := tail.take(&Page{Gen: genA, End: id}, 10); again || tail.state != live {
+	if again := tail.take(&Page{Gen: genA, End: id}); again || tail.state != live {
 		t.Fatalf("opening: again %t, state %d", again, tail.state)
 	}
 	return tail
@@ -135,7 +135,7 @@ func TestTailFindsItsLogEmpty(t *testing.T) {
 		tail := openTailAt(t, idA(5), TailLimits{Messages: 10, Bytes: 1 << 20})
 		tail.stale()
 		tail.received(c.holds)
-		tail.take(answer(tail.query(10), genA, nil), 10)
+		tail.take(answer(tail.query(10), genA, nil))
 		items, _ := tail.from(tail.first, 10)
 		if !slices.Equal(words(items), []string{c.want}) {
 			t.Errorf("%s: got %q, want %q", c.name, words(items), c.want)
@@ -155,10 +155,10 @@ func TestTailOverflow(t *testing.T) {
 	for _, m := range log {
 		tail.received(m)
 	}
-	if grown, again := grows(tail, func() bool { return tail.take(answer(q, genA, nil), 10) }); !grown || !again {
+	if grown, again := grows(tail, func() bool { return tail.take(answer(q, genA, nil)) }); !grown || !again {
 		t.Errorf("first read: grown %t, again %t, want both", grown, again)
 	}
-	if grown, again := grows(tail, func() bool { return tail.take(answer(tail.query(10), genA, log), 10) }); !grown || again {
+	if grown, again := grows(tail, func() bool { return tail.take(answer(tail.query(10), genA, log)) }); !grown || again {
 		t.Errorf("second read: grown %t, again %t, want only grown", grown, again)
 	}
 	if _, at := tail.end(); at != At(idA(4)) || tail.state != live {
@@ -174,7 +174,7 @@ func TestTailWaitsForItsRelay(t *testing.T) {
 		t.Errorf("lost: grown %t, read %t", grown, read)
 	}
 	tail.subscribed()
-	if grown, again := grows(tail, func() bool { return tail.take(answer(tail.query(10), genA, next), 10) }); !grown || again || tail.state != live {
+	if grown, again := grows(tail, func() bool { return tail.take(answer(tail.query(10), genA, next)) }); !grown || again || tail.state != live {
 		t.Errorf("subscribed again: grown %t, again %t, state %d", grown, again, tail.state)
 	}
 }

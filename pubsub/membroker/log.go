@@ -1,6 +1,7 @@
 package membroker
 
 import (
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -73,19 +74,36 @@ func (l *channelLog) read(q pubsub.Query) pubsub.Page {
 	at, found := slices.BinarySearchFunc(l.messages, q.Cursor, func(m *pubsub.Message, id pubsub.ID) int {
 		return m.ID.Compare(id)
 	})
-	if !q.Backward {
-		if found {
-			at++
+	var messages iter.Seq[*pubsub.Message]
+	switch {
+	case q.Backward && q.Cursor.IsZero():
+		messages = newestFirst(l.messages)
+	case q.Backward:
+		messages = newestFirst(l.messages[:at])
+	case found:
+		messages = slices.Values(l.messages[at+1:])
+	default:
+		messages = slices.Values(l.messages[at:])
+	}
+	size := 0
+	for m := range messages {
+		if size += len(m.Data); len(p.Messages) == q.Limit || size > q.MaxBytes() && len(p.Messages) > 0 {
+			p.More = q.Limit > 0
+			break
 		}
-		p.Messages = slices.Clone(l.messages[at:min(at+q.Limit, len(l.messages))])
-		return p
+		p.Messages = append(p.Messages, m)
 	}
-	if q.Cursor.IsZero() {
-		at = len(l.messages)
-	}
-	p.Messages = slices.Clone(l.messages[max(0, at-q.Limit):at])
-	slices.Reverse(p.Messages)
 	return p
+}
+
+func newestFirst(messages []*pubsub.Message) iter.Seq[*pubsub.Message] {
+	return func(yield func(*pubsub.Message) bool) {
+		for _, m := range slices.Backward(messages) {
+			if !yield(m) {
+				return
+			}
+		}
+	}
 }
 
 // end is the newest message's ID; zero if there is none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -235,6 +236,45 @@ func testRead(t *testing.T, newCluster New) {
 	page, err := hub.Read(t.Context(), pubsub.Query{Channel: "nobody", Backward: true, Limit: 5})
 	if err != nil || len(page.Messages) != 0 || !page.End.IsZero() {
 		t.Errorf("unknown channel: page %+v, error %v", page, err)
+	}
+}
+
+// A page ends at its bytes as at its messages, says so, and always has one
+// message if there is one; the next pages have the rest, each message once.
+func testReadBounded(t *testing.T, newCluster New) {
+	hub := node(t, newCluster(t, small))
+	const kib = 1 << 10
+	sizes := []int{1, 100, 2 * kib, 2 * kib, 2 * kib, 300 * kib, 10, 100 * kib, 100 * kib, 100 * kib, 1, 1, 400 * kib}
+	ids := make([]pubsub.ID, len(sizes))
+	for i, n := range sizes {
+		ids[i] = publish(t, hub, "c", fmt.Appendf(nil, "%q", strings.Repeat("x", n)))
+	}
+	for _, limits := range []pubsub.Query{{Limit: 100}, {Limit: 2}, {Limit: 100, Bytes: 1}, {Limit: 100, Bytes: 5 * kib}} {
+		for _, backward := range []bool{false, true} {
+			q := limits
+			q.Channel, q.Backward = "c", backward
+			var got []pubsub.ID
+			for more := true; more; {
+				page, err := hub.Read(t.Context(), q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n := len(page.Messages); n > q.Limit || n > 1 && page.Size() > q.MaxBytes() || n == 0 && page.More {
+					t.Fatalf("%+v: a page of %d messages and %d bytes, more: %t", q, n, page.Size(), page.More)
+				}
+				for _, m := range page.Messages {
+					got = append(got, m.ID)
+					q.Cursor = m.ID
+				}
+				more = page.More
+			}
+			if backward {
+				slices.Reverse(got)
+			}
+			if !slices.Equal(got, ids) {
+				t.Errorf("%+v: read %v, want %v", limits, got, ids)
+			}
+		}
 	}
 }
 

@@ -58,6 +58,7 @@ func Run(t *testing.T, newCluster New) {
 		{"Invalid", testInvalid},
 		{"Trace", testTrace},
 		{"Read", testRead},
+		{"ReadBounded", testReadBounded},
 		{"FromLast", testFromLast},
 		{"FromEarliest", testFromEarliest},
 		{"ResumeEverywhere", testResumeEverywhere},

@@ -205,7 +205,7 @@ func (c *crowd) log(channel string) *pubsub.Page {
 		}
 		all.End = page.End
 		all.Messages = append(all.Messages, page.Messages...)
-		if len(page.Messages) < q.Limit {
+		if !page.More {
 			return all
 		}
 	}

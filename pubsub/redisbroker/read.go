@@ -82,7 +82,7 @@ func (b *Broker) readArgs(q *pubsub.Query) (keys []string, args []any) {
 	if q.Backward {
 		direction = "backward"
 	}
-	return []string{b.keys.log(q.Channel)}, []any{direction, q.Cursor.String(), q.Limit}
+	return []string{b.keys.log(q.Channel)}, []any{direction, q.Cursor.String(), q.Limit, q.MaxBytes()}
 }
 
 // page reads the answer of read.lua.
@@ -94,7 +94,7 @@ func page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 		return pubsub.Page{Gen: pubsub.Generation(gen), End: q.Cursor}
 	}
 	answer, _ := cmd.Val().([]any)
-	if len(answer) != 3 {
+	if len(answer) != 4 {
 		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", cmd.Val()))}
 	}
 	gen, _ := answer[0].(int64)
@@ -104,7 +104,7 @@ func page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 		return pubsub.Page{Err: fmt.Errorf("log of %q: entry %s: %w", q.Channel, text, errForeign)}
 	}
 	entries, _ := answer[2].([]any)
-	p := pubsub.Page{Gen: pubsub.Generation(gen), End: end, Messages: make([]*pubsub.Message, len(entries))}
+	p := pubsub.Page{Gen: pubsub.Generation(gen), End: end, Messages: make([]*pubsub.Message, len(entries)), More: answer[3] == int64(1)}
 	for i, entry := range entries {
 		if p.Messages[i], err = decodeEntry(q.Channel, entry); err != nil {
 			return pubsub.Page{Err: fmt.Errorf("log of %q: %w", q.Channel, err)}

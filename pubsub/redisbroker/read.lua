@@ -3,21 +3,48 @@
 -- ARGV[1]  'forward' or 'backward'
 -- ARGV[2]  exclusive cursor; '0-0' is before the first and, backward, after the last message
 -- ARGV[3]  how many messages at most
--- Returns {generation, ID of the newest message or '0-0', stream entries}; the
--- generation alone where the newest message is the cursor's, as nearly always
--- when a relay was lost and all channels are read.
+-- ARGV[4]  how many bytes of data at most; the first message is returned whatever its size
+-- Returns {generation, ID of the newest message or '0-0', stream entries, 1 if
+-- there may be more}; the generation alone where the newest message is the
+-- cursor's, as nearly always when a relay was lost and all channels are read.
 local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local finish = newest and newest[1] or '0-0'
-local entries = {}
 if ARGV[1] == 'forward' and ARGV[2] == finish then
 	return generation()
 end
-if ARGV[3] ~= '0' and newest then
-	if ARGV[1] == 'backward' then
-		local from = ARGV[2] == '0-0' and '+' or '(' .. ARGV[2]
-		entries = redis.call('XREVRANGE', KEYS[1], from, '-', 'COUNT', ARGV[3])
-	else
-		entries = redis.call('XRANGE', KEYS[1], '(' .. ARGV[2], '+', 'COUNT', ARGV[3])
-	end
+
+-- The entries are read a few at a time: how large they are only reading them
+-- tells, and to bring one into a script costs some 1.5 ms a MB. Steps of four
+-- take no more time than one of all (measured: 64 entries of 50 B, 1 KB, 10 KB).
+local entries, more = {}, 0
+local limit, budget = tonumber(ARGV[3]), tonumber(ARGV[4])
+local command, from, to = 'XRANGE', '(' .. ARGV[2], '+'
+if ARGV[1] == 'backward' then
+	command, from, to = 'XREVRANGE', ARGV[2] == '0-0' and '+' or '(' .. ARGV[2], '-'
 end
-return {generation(), finish, entries}
+local step, largest = 1, 1
+while limit > 0 and finish ~= '0-0' and more == 0 do
+	local count = math.min(step, limit - #entries)
+	local read = redis.call(command, KEYS[1], from, to, 'COUNT', count)
+	for _, entry in ipairs(read) do
+		local size = 0
+		for i = 2, #entry[2], 2 do
+			size = size + #entry[2][i]
+		end
+		if size > budget and #entries > 0 then
+			more = 1
+			break
+		end
+		budget, largest = budget - size, math.max(largest, size)
+		entries[#entries + 1] = entry
+	end
+	if more == 0 and #read < count then
+		break
+	end
+	if budget <= 0 or #entries == limit then
+		more = 1
+	end
+	from = '(' .. entries[#entries][1]
+	step = math.max(1, math.min(4, math.floor(budget / largest)))
+end
+return {generation(), finish, entries, more}
