@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 
 	"comet/gateway/hook"
@@ -14,7 +13,7 @@ import (
 
 // batchItem is one message of a batch as the client sends it.
 type batchItem struct {
-	Channel   string          `json:"channel"`
+	Channel   channelName     `json:"channel"`
 	Data      json.RawMessage `json:"data"`
 	Type      string          `json:"type"`
 	Key       string          `json:"key"`
@@ -69,8 +68,11 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 // batchLines cuts the body into its messages, and says what the client calls
 // one: an item of an array, or a line.
 func batchLines(w http.ResponseWriter, r *http.Request, limits *Limits) (lines []json.RawMessage, what string, err error) {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" && media != "application/x-ndjson" {
+	media, err := bodyType(r)
+	if err != nil {
+		return nil, "", err
+	}
+	if media != "application/json" && media != "application/x-ndjson" {
 		return nil, "", problem(wrongMediaType, "A batch is application/json (an array) or application/x-ndjson (a message a line): set the Content-Type.")
 	}
 	body, err := readBody(w, r, limits.batchBytes(), "batch", "16 × limits.message, at least 1 MiB")
@@ -116,9 +118,12 @@ func itemDraft(v *visit, ask func(channel string) error, line []byte, what strin
 	if _, err := decoder.Token(); err != io.EOF {
 		return d, problem(invalidBody, "%s %d has something behind the message: put one JSON object on a line.", what, n)
 	}
-	d = pubsub.Draft{Channel: item.Channel, Type: item.Type, Key: item.Key, Ephemeral: item.Ephemeral}
+	d = pubsub.Draft{Channel: item.Channel.text, Type: item.Type, Key: item.Key, Ephemeral: item.Ephemeral}
 	if d.Data, err = itemData(item.Data, v.policy.Limits.Message); err == nil {
 		err = d.Validate()
+	}
+	if item.Channel.broken {
+		err = problem(invalidChannel, "The channel is not UTF-8.")
 	}
 	if err == nil {
 		err = v.mayPublish(d.Channel)

@@ -41,6 +41,32 @@ var badItems = []struct{ item, problem, detail string }{
 	{`{"channel":"c","data":1,"key":"k","ephemeral":true}`, "invalid-key", "ephemeral"},
 	{`{"channel":"c","data":"` + strings.Repeat("x", 100) + `"}`, "too-large", "limits.message"},
 	{`{"channel":"secret","data":1}`, "forbidden", "auth.anonymous.publish"},
+	{"{\"channel\":\"caf\xe9\",\"data\":1}", "invalid-channel", "UTF-8"},
+	{`{"channel":"caf\ud800","data":1}`, "invalid-channel", "UTF-8"},
+	{`{"channel":"caf\uDC00","data":1}`, "invalid-channel", "UTF-8"},
+	{`{"channel":"\ud83d\u0041","data":1}`, "invalid-channel", "UTF-8"},
+	{`{"channel":"\ud83d\ud83d\ude00","data":1}`, "invalid-channel", "UTF-8"},
+	{`{"channel":"\ud83d\\ude00","data":1}`, "invalid-channel", "UTF-8"},
+}
+
+// A name in a batch may be escaped, and may have U+FFFD itself.
+func TestBatchNames(t *testing.T) {
+	names := map[string]string{
+		`\ud83d\ude00`:     "😀",
+		`caf\u00E9`:        "café",
+		`\\ud800`:          `\ud800`,
+		`caf\ufffd`:        "caf\uFFFD",
+		"caf\uFFFD":        "caf\uFFFD",
+		`\"\\\ud83d\uDE00`: `"\😀`,
+	}
+	overEach(t, setup{}, func(t *testing.T, c *cluster) {
+		for written, name := range names {
+			r := c.batch(asLines, "\uFEFF"+`{"channel":"`+written+`","data":1}`)[0]
+			if r.Error != nil || r.Channel != name {
+				t.Errorf("%s: got %+v, want channel %q", written, r, name)
+			}
+		}
+	})
 }
 
 // Each item of a batch has its own result, and a bad one harms no other.

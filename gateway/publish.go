@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -76,24 +75,24 @@ func (g *Gateway) bodyDraft(w http.ResponseWriter, r *http.Request) (d pubsub.Dr
 	if p.err != nil {
 		return d, p.err
 	}
+	media, err := bodyType(r)
+	if err != nil {
+		return d, err
+	}
 	body, err := readBody(w, r, visitOf(r).policy.Limits.Message, "message", "limits.message")
 	if err != nil {
 		return d, err
 	}
-	if d.Data, err = dataOf(body, r.Header.Get("Content-Type")); err != nil {
+	if d.Data, err = dataOf(body, media); err != nil {
 		return d, err
 	}
 	return d, d.Validate()
 }
 
-// dataOf is a body as a message's data. JSON is what says it is; text/plain is
-// a string whatever it holds; anything else, as curl -d sends it, is JSON if it
-// can be, and else a string.
-func dataOf(body []byte, contentType string) ([]byte, error) {
-	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil && contentType != "" {
-		return nil, problem(invalidBody, "The Content-Type is malformed: use application/json or text/plain.")
-	}
+// dataOf is a body of a media type as a message's data. JSON is what says it is;
+// text/plain is a string whatever it holds; anything else, as curl -d sends it,
+// is JSON if it can be, and else a string.
+func dataOf(body []byte, media string) ([]byte, error) {
 	mustBeJSON := media == "application/json" || strings.HasSuffix(media, "+json")
 	if media != "text/plain" {
 		data, err := pubsub.CompactJSON(body)

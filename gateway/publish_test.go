@@ -18,6 +18,13 @@ func TestPublishBody(t *testing.T) {
 		{"text by curl", "application/x-www-form-urlencoded", `hello there`, `"hello there"`},
 		{"no type", "", `hello`, `"hello"`},
 		{"empty", "", ``, `""`},
+		{"quoted charset", `text/plain; charset="UTF-8"`, "é", `"é"`},
+		{"ASCII", "text/plain; charset=US-ASCII", "e", `"e"`},
+		{"JSON with a byte order mark", asJSON, "\uFEFF{\"a\": 1}", `{"a":1}`},
+		{"JSON by curl with a byte order mark", "application/x-www-form-urlencoded", "\uFEFF{\"a\": 1}", `{"a":1}`},
+		{"text with a byte order mark", "text/plain", "\uFEFFhello", `"hello"`},
+		{"text with two", "text/plain", "\uFEFF\uFEFFhello", "\"\uFEFFhello\""},
+		{"a byte order mark alone", "text/plain", "\uFEFF", `""`},
 	}
 	overEach(t, setup{}, func(t *testing.T, c *cluster) {
 		for _, test := range tests {

@@ -24,7 +24,8 @@ func pathChannel(r *http.Request) (string, error) {
 	return channel, pubsub.ValidateChannel(channel)
 }
 
-// readBody reads a body of at most limit bytes; name is the limit's setting.
+// readBody reads a body of at most limit bytes, without a byte order mark; name
+// is the limit's setting.
 func readBody(w http.ResponseWriter, r *http.Request, limit int, what, name string) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	var large *http.MaxBytesError
@@ -38,7 +39,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int, what, name stri
 	case err != nil:
 		return nil, problem(invalidBody, "The body cannot be read: see that its length, or its chunks, are right.")
 	}
-	return body, nil
+	return withoutMark(body)
 }
 
 // parameters reads the query of a request and remembers the first mistake, so
