@@ -70,7 +70,7 @@ var table = []Setting{
 		secret(), func(s *Settings) *Secret { return &s.Redis.Password }),
 	row("redis.password_file", "", "file that holds the password; read anew for each connection, so that it may be changed",
 		freeText(), func(s *Settings) *string { return &s.Redis.PasswordFile }),
-	row("redis.db", "0", "database number; Redis Cluster has only 0",
+	row("redis.db", "0", "database number, which keeps clusters with one redis.prefix apart; Redis Cluster has only 0",
 		number(0, 15), func(s *Settings) *int { return &s.Redis.DB }),
 	row("redis.tls.enabled", "false", "connect with TLS",
 		boolean(), func(s *Settings) *bool { return &s.Redis.TLS.Enabled }),

@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -131,6 +132,10 @@ var (
 	// ErrUnavailable: the broker cannot be reached or will not take writes;
 	// nothing was published. Trying again later is right.
 	ErrUnavailable = errors.New("broker unavailable")
+	// ErrUnconfirmed wraps ErrUnavailable: another primary answers a read than
+	// the one that the reader knows, and it is not confirmed that it took over.
+	// Nothing of its log may be given to the reader until it is.
+	ErrUnconfirmed = fmt.Errorf("%w: the takeover of another primary is not confirmed", ErrUnavailable)
 	// ErrOutcomeUnknown: the publish was sent and not answered in time. It may
 	// be delivered. Repeating it with the same key is safe.
 	ErrOutcomeUnknown = errors.New("publish outcome unknown")

@@ -29,8 +29,9 @@ func newBrokers(s *config.Settings, rules *channelRules, logger *slog.Logger) fu
 	return func(ctx context.Context) (pubsub.Broker, error) { return newRedisBroker(ctx, s, rules, logger) }
 }
 
-// newRedisBroker connects to Redis. One that refuses is an error; one that is
-// away is not, because nodes and Redis may start in any order.
+// newRedisBroker connects to Redis. One that refuses is an error. One that is
+// away, or a replica, is not, because nodes and Redis may start in any order
+// and while a replica takes over.
 func newRedisBroker(ctx context.Context, s *config.Settings, rules *channelRules, logger *slog.Logger) (pubsub.Broker, error) {
 	tls, err := s.RedisTLS()
 	if err != nil {
@@ -66,7 +67,7 @@ func newRedisBroker(ctx context.Context, s *config.Settings, rules *channelRules
 	case errors.As(err, &refused):
 		return nil, errors.Join(fmt.Errorf("redis at %s cannot be used: %w", where, err), b.Close())
 	case err != nil:
-		logger.Warn("redis does not answer; this node goes on trying and answers 503 until it does", "addresses", where, "error", err)
+		logger.Warn("redis cannot be used yet; retrying, and answering 503 until it can", "addresses", where, "error", err)
 	}
 	return b, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"comet/gateway/wire"
 	"comet/pubsub/redistest"
@@ -94,7 +95,7 @@ func TestServeRedisAway(t *testing.T) {
 	server := redistest.Start(t)
 	server.Stop()
 	node, url := startNode(t, "--redis", server.Addr())
-	node.awaitErr(`level=WARN msg="redis does not answer`)
+	node.awaitErr(`level=WARN msg="redis cannot be used yet`)
 	response := send(t, http.MethodPost, url+"/v1/channels/news/messages")
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
 		t.Errorf("a publish without Redis: %s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
@@ -107,4 +108,39 @@ func TestServeRedisAway(t *testing.T) {
 	subscriber.wantExit(exitOK)
 	subscriber.wantOut("patience\n")
 	node.wantLeave(syscall.SIGTERM)
+}
+
+// TestServeAtReplica starts a node whose address leads to a replica: it waits
+// until that is a primary, and /readyz says so meanwhile.
+func TestServeAtReplica(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Do("REPLICAOF", "127.0.0.1", "1")
+	node, url, admin := startNodeWithAdmin(t, "--redis", server.Addr())
+	node.awaitErr(`level=WARN msg="redis cannot be used yet.*it is a replica`)
+	awaitReadyz(t, admin, http.StatusServiceUnavailable, "it is a replica; waiting for the primary")
+	server.Do("REPLICAOF", "NO", "ONE")
+	awaitReadyz(t, admin, http.StatusOK, `"ready":true`)
+	publishLines(t, "a\n", "news", url)
+	node.wantLeave(syscall.SIGTERM)
+}
+
+// awaitReadyz asks until /readyz has the status and the part.
+func awaitReadyz(t testing.TB, admin string, status int, part string) {
+	t.Helper()
+	late := time.After(deadline)
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		r := get(t, admin+"/readyz")
+		body := bodyOf(t, r)
+		if r.StatusCode == status && strings.Contains(body, part) {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("/readyz says %s %s, want %d with %q", r.Status, body, status, part)
+		}
+	}
 }

@@ -13,8 +13,6 @@ import (
 func TestStartFails(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Password("right"))
-	replica := redistest.Start(t)
-	replica.Do("REPLICAOF", "127.0.0.1", "1")
 	taken := listenAnywhere(t)
 	directory := t.TempDir()
 	const mistakes = `^comet: the configuration has mistakes:\n`
@@ -71,14 +69,6 @@ func TestStartFails(t *testing.T) {
 		"Redis with a wrong password": {
 			args:  []string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--redis", server.Addr(), "--redis-password", "wrong"},
 			lines: 1, want: []string{`^comet: redis at .* cannot be used: it does not accept redis\.username and redis\.password`},
-		},
-		"Redis is a replica": {
-			args:  []string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--redis", replica.Addr()},
-			lines: 1, want: []string{`^comet: redis at .* cannot be used: it is a replica: `},
-		},
-		"Redis is a replica, demo": {
-			args:  []string{"demo", "--listen", "127.0.0.1:0", "--redis", replica.Addr()},
-			lines: 1, want: []string{`^comet: redis at .* cannot be used: it is a replica: `},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

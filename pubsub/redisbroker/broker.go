@@ -89,7 +89,7 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	b := &Broker{options: o, keys: keys{o.Prefix}, logger: o.Logger, topology: t, troubles: newTroubles()}
+	b := &Broker{options: o, keys: newKeys(o.Prefix, o.DB), logger: o.Logger, topology: t, troubles: newTroubles()}
 	b.wanted.kick = make(chan struct{}, 1)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b, nil

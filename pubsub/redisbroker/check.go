@@ -32,7 +32,8 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Unwrap() error { return e.Err }
 
 // Check asks Redis for everything that the broker needs. The error is a
-// *RefusedError, or wraps pubsub.ErrUnavailable if nobody answers.
+// *RefusedError, or wraps pubsub.ErrUnavailable if no primary answers, which
+// may change: then the broker goes on trying.
 func (b *Broker) Check(ctx context.Context) error {
 	ctx, end, err := b.begin(ctx)
 	if err != nil {
@@ -47,6 +48,9 @@ func (b *Broker) Check(ctx context.Context) error {
 		info, err := p.client.Info(ctx, "server", "replication", "memory").Result()
 		if err != nil {
 			return checkError(err)
+		}
+		if factsOf(info)["role"] == "slave" { // a switch may be under way
+			return readError(fmt.Errorf("%s: %w", p.address, errReplica))
 		}
 		if err := checkInfo(info, b.sharded()); err != nil {
 			return err
@@ -123,8 +127,6 @@ func checkInfo(info string, cluster bool) error {
 		return &RefusedError{Message: "it is a Sentinel: set redis.master to the name of the primary that it watches"}
 	case facts["redis_mode"] == "cluster" && !cluster:
 		return &RefusedError{Message: "it is a node of a Redis Cluster: set redis.cluster, or give two or more of the nodes in redis.addresses"}
-	case facts["role"] == "slave":
-		return &RefusedError{Message: "it is a replica: give the address of the primary"}
 	}
 	return nil
 }

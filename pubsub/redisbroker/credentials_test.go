@@ -79,7 +79,6 @@ func TestCheckRules(t *testing.T) {
 func TestCheckRefuses(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP, redistest.Password("secret"))
-	replica := redistest.Replica(t, server)
 	cluster := redistest.Start(t, redistest.TCP, redistest.Args("--cluster-enabled", "yes"))
 	secret := func(password string) func() (string, error) {
 		return func() (string, error) { return password, nil }
@@ -90,7 +89,6 @@ func TestCheckRefuses(t *testing.T) {
 	}{
 		"no password":    {at(server.Addr()), "redis.password"},
 		"wrong password": {redisbroker.Options{Addresses: []string{server.Addr()}, Password: secret("x")}, "does not accept"},
-		"replica":        {redisbroker.Options{Addresses: []string{replica.Addr()}, Password: secret("secret")}, "it is a replica"},
 		"cluster node":   {at(cluster.Addr()), "redis.cluster"},
 	} {
 		b := newBroker(t, test.options)

@@ -2,12 +2,26 @@ package redisbroker
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
 // keys makes the Redis names of one Comet. All keys of a channel share the
 // hash tag {channel}, so they live in one Redis Cluster slot.
-type keys struct{ prefix string }
+//
+// Keys belong to a database of Redis, pub/sub channels do not: those have the
+// database's number at their end, except for database 0.
+type keys struct {
+	prefix string
+	suffix string // of every pub/sub channel
+}
+
+func newKeys(prefix string, db int) keys {
+	if db == 0 {
+		return keys{prefix: prefix}
+	}
+	return keys{prefix, ":" + strconv.Itoa(db)}
+}
 
 // log is the channel's log: a stream with the fields prev, type and data.
 // It expires some time after its newest message, see Options.TTL and Retention.
@@ -18,7 +32,7 @@ func (k keys) log(channel string) string { return k.prefix + ":{" + channel + "}
 func (k keys) once(channel, key string) string { return k.prefix + ":{" + channel + "}:once:" + key }
 
 // live is the pub/sub channel that relays the channel, see relayed.
-func (k keys) live(channel string) string { return k.prefix + ":{" + channel + "}:live" }
+func (k keys) live(channel string) string { return k.prefix + ":{" + channel + "}:live" + k.suffix }
 
 // presence is where the channel's presence is: the keys of hold.lua, which
 // says what is in them and when they expire.
@@ -29,7 +43,7 @@ func (k keys) presence(channel string) []string {
 
 // probe is a pub/sub channel for a link's probes; n chooses its slot.
 func (k keys) probe(unique uint64, n int) string {
-	return fmt.Sprintf("%s:{%d}:probe:%016x", k.prefix, n, unique)
+	return fmt.Sprintf("%s:{%d}:probe:%016x%s", k.prefix, n, unique, k.suffix)
 }
 
 // lives is what life.lua remembers: a hash that expires lifeMemory after it was
@@ -56,5 +70,5 @@ func (k keys) channel(live string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	return strings.CutSuffix(name, "}:live")
+	return strings.CutSuffix(name, "}:live"+k.suffix)
 }

@@ -110,6 +110,26 @@ func (l *link) worked() bool {
 	return l.heard
 }
 
+// noReconnect is the context of all that a link does after its connection is
+// made. go-redis would replace a connection that failed, and subscribe again
+// there, with the context of whatever failed: a canceled one prevents that, and
+// nothing else, as a write or a read heeds only a context's deadline.
+var noReconnect = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// connect makes the link's connection.
+func (l *link) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.broker.options.Timeout)
+	defer cancel()
+	if err := l.pubsub.Ping(ctx); err != nil { // that it is answered is seen with the first SUBSCRIBE
+		return fmt.Errorf("connect: %w", err)
+	}
+	return nil
+}
+
 // run carries until ctx ends or the link fails.
 func (l *link) run(ctx context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -118,6 +138,9 @@ func (l *link) run(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { _ = l.pubsub.Close() })()
 	defer l.pubsub.Close() //nolint:errcheck // a second Close only says so
 
+	if l.err = l.connect(ctx); l.err != nil {
+		return
+	}
 	var others sync.WaitGroup
 	for _, work := range []func(context.Context) error{l.write, l.probe.run} {
 		others.Go(func() {
@@ -147,7 +170,7 @@ func (l *link) write(ctx context.Context) error {
 			for n < min(len(changes), l.batch()) && changes[n].carry == changes[0].carry {
 				n++
 			}
-			if err := l.send(ctx, changes[:n]); err != nil {
+			if err := l.send(changes[:n]); err != nil {
 				return err
 			}
 			changes = changes[n:]
@@ -172,34 +195,32 @@ func (l *link) batch() int {
 }
 
 // send sends changes that are all of one kind.
-func (l *link) send(ctx context.Context, changes []change) error {
+func (l *link) send(changes []change) error {
 	names := make([]string, len(changes))
 	for i, c := range changes {
 		names[i] = l.broker.keys.live(c.channel)
 	}
 	if changes[0].carry {
-		return l.subscribe(ctx, names...)
+		return l.subscribe(names...)
 	}
-	return l.unsubscribe(ctx, names...)
+	return l.unsubscribe(names...)
 }
 
-func (l *link) subscribe(ctx context.Context, names ...string) error {
-	return l.tell(ctx, "subscribe", l.pubsub.Subscribe, l.pubsub.SSubscribe, names)
+func (l *link) subscribe(names ...string) error {
+	return l.command("subscribe", l.pubsub.Subscribe, l.pubsub.SSubscribe, names)
 }
 
-func (l *link) unsubscribe(ctx context.Context, names ...string) error {
-	return l.tell(ctx, "unsubscribe", l.pubsub.Unsubscribe, l.pubsub.SUnsubscribe, names)
+func (l *link) unsubscribe(names ...string) error {
+	return l.command("unsubscribe", l.pubsub.Unsubscribe, l.pubsub.SUnsubscribe, names)
 }
 
-// tell sends a command in its plain form, or in that for sharded pub/sub.
-func (l *link) tell(ctx context.Context, what string, plain, sharded func(context.Context, ...string) error, names []string) error {
-	ctx, cancel := context.WithTimeout(ctx, l.broker.options.Timeout)
-	defer cancel()
-	command := plain
+// command writes a command in its plain form, or in that for sharded pub/sub.
+func (l *link) command(what string, plain, sharded func(context.Context, ...string) error, names []string) error {
+	do := plain
 	if l.broker.sharded() {
-		command = sharded
+		do = sharded
 	}
-	if err := command(ctx, names...); err != nil {
+	if err := do(noReconnect, names...); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"comet/pubsub"
@@ -18,6 +20,7 @@ const probeEvery = 2 * time.Second
 var (
 	errDeaf    = errors.New("what was published did not come")
 	errNewLife = errors.New("the primary is another one, or began a new life")
+	errReplica = errors.New("it is a replica; waiting for the primary at this address")
 )
 
 // probe is the watchdog of one link: it publishes to a pub/sub channel of its
@@ -28,9 +31,10 @@ var (
 // every channel must be read, also those on which nothing is published.
 type probe struct {
 	link       *link
-	channel    string            // set before subscribed is closed
-	subscribed chan struct{}     // closed when SUBSCRIBE is sent
-	confirmed  chan struct{}     // closed when that is confirmed
+	channel    string        // set before subscribed is closed
+	subscribed chan struct{} // closed when SUBSCRIBE is sent
+	confirmed  chan struct{} // closed by confirm
+	confirming sync.Once
 	echo       chan string       // what came; the newest is enough
 	number     uint64            // of the last one sent
 	gen        pubsub.Generation // of the primary; 0: not known yet
@@ -44,12 +48,15 @@ func newProbe(l *link) *probe {
 	}
 }
 
+// confirm says that the SUBSCRIBE is confirmed; more than once does nothing.
+func (p *probe) confirm() { p.confirming.Do(func() { close(p.confirmed) }) }
+
 // run probes until ctx ends or nothing came back.
 func (p *probe) run(ctx context.Context) (err error) {
 	if p.channel, err = p.name(ctx); err != nil {
 		return err
 	}
-	if err := p.link.subscribe(ctx, p.channel); err != nil {
+	if err := p.link.subscribe(p.channel); err != nil {
 		return err
 	}
 	close(p.subscribed)
@@ -71,14 +78,18 @@ func (p *probe) run(ctx context.Context) (err error) {
 	}
 }
 
-// once sends one probe and waits for it. That it could not be sent says nothing
-// about the link.
+// once sends one probe and waits for it. A probe that could not be sent says
+// nothing about the link, unless a replica refused it: the link may be to that
+// one, and must not stay there when the address leads to the primary again.
 func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 	b := p.link.broker
 	p.number++
 	number := strconv.FormatUint(p.number, 10)
 	sent := time.Now()
 	switch gen, err := p.publish(ctx, timeout, number); {
+	case isReplica(err):
+		b.troubles.count(ToProbe, err)
+		return errReplica
 	case err != nil:
 		b.health.unsent(p.link.key, err)
 		b.troubles.count(ToProbe, err)
@@ -113,6 +124,10 @@ func (p *probe) publish(ctx context.Context, timeout time.Duration, number strin
 	gen, err := probeScript.evaluate(ctx, p.link.primary.client, nil, args).Int64()
 	return pubsub.Generation(gen), err
 }
+
+// isReplica reports whether err is generation.lua's answer on a replica, or
+// Redis's own to a write there.
+func isReplica(err error) bool { return refused(err) && strings.HasPrefix(err.Error(), "READONLY") }
 
 // sameLife reports whether the generation now is of the same life as the one
 // before.

@@ -19,13 +19,9 @@ func (l *link) read(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	// go-redis makes a new connection with the context it is given, and that is
-	// what this one prevents.
-	once, cancel := context.WithCancel(ctx)
-	cancel()
 	asked := false
 	for {
-		received, err := l.pubsub.ReceiveTimeout(once, l.broker.options.Timeout)
+		received, err := l.pubsub.ReceiveTimeout(noReconnect, l.broker.options.Timeout)
 		var timeout net.Error
 		kind, _ := redirected(err)
 		switch {
@@ -38,7 +34,7 @@ func (l *link) read(ctx context.Context) error {
 			return ctx.Err()
 		case errors.As(err, &timeout) && timeout.Timeout() && !asked:
 			asked = true
-			if err := l.ping(ctx); err != nil {
+			if err := l.pubsub.Ping(noReconnect); err != nil {
 				return fmt.Errorf("ping: %w", err)
 			}
 		case kind == moved:
@@ -49,12 +45,6 @@ func (l *link) read(ctx context.Context) error {
 			return fmt.Errorf("receive: %w", err)
 		}
 	}
-}
-
-func (l *link) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, l.broker.options.Timeout)
-	defer cancel()
-	return l.pubsub.Ping(ctx)
 }
 
 func (l *link) take(ctx context.Context, received any) error {
@@ -83,7 +73,7 @@ func (l *link) takeProbeSubscription(kind string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.heard = true
-	close(l.probe.confirmed)
+	l.probe.confirm()
 	return nil
 }
 

@@ -59,7 +59,7 @@ func kindOf(err error) (kind Kind, ok bool) {
 		return Unreachable, true
 	case errors.Is(err, errTooFew):
 		return TooFew, true
-	case errors.Is(err, errGone), errors.Is(err, errNewLife), errors.Is(err, errDeposed):
+	case errors.Is(err, errGone), errors.Is(err, errNewLife), errors.Is(err, errDeposed), errors.Is(err, errReplica):
 		return Changed, true
 	case errors.Is(err, errDeaf), errors.Is(err, errSilent), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout():

@@ -15,15 +15,15 @@ import (
 // others. Its methods may be called concurrently.
 type Proxy struct {
 	t        testing.TB
-	target   string
 	listener net.Listener
 	ctx      context.Context // ends with the test
 	busy     sync.WaitGroup  // the accept loop and every path
 
-	mu    sync.Mutex
-	whole chan struct{} // closed while the proxy is not cut
-	delay time.Duration
-	paths map[*path]struct{}
+	mu     sync.Mutex
+	target string        // of new connections
+	whole  chan struct{} // closed while the proxy is not cut
+	delay  time.Duration
+	paths  map[*path]struct{}
 }
 
 // StartProxy starts a proxy on 127.0.0.1 to target, which is what Server.Addr
@@ -55,6 +55,14 @@ func StartProxy(t testing.TB, target string) *Proxy {
 
 // Addr is the host:port to connect to.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Lead lets new connections go to target. Those that are open stay where they
+// are, as they do when a load balancer or a Service leads elsewhere.
+func (p *Proxy) Lead(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
 
 // Cut makes both sides silent to each other, as a broken cable would: nothing
 // that is sent after it arrives, not even the end of a connection. New
@@ -130,11 +138,14 @@ func (p *Proxy) accept() {
 
 // dial connects to the server.
 func (p *Proxy) dial(ctx context.Context) (net.Conn, error) {
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
 	network := "tcp"
-	if strings.HasPrefix(p.target, "/") {
+	if strings.HasPrefix(target, "/") {
 		network = "unix"
 	}
-	return new(net.Dialer).DialContext(ctx, network, p.target)
+	return new(net.Dialer).DialContext(ctx, network, target)
 }
 
 // passable returns when the proxy is not cut; false: ctx ended first.

@@ -1,0 +1,34 @@
+package redisbroker_test
+
+import (
+	"testing"
+
+	"comet/pubsub"
+	"comet/pubsub/redistest"
+)
+
+// Two clusters share one Redis and a prefix, in different databases: what one
+// publishes, kept or ephemeral, never reaches subscribers of the other.
+func TestDatabasesAreApart(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	zero, one := at(server.Addr()), at(server.Addr())
+	one.DB = 1
+	production, staging := newCrowd(t, zero), newCrowd(t, one)
+	production.stay("a")
+	staging.stay("a")
+	ephemeral := []pubsub.Draft{{Channel: "a", Data: []byte("1"), Ephemeral: true}}
+	if r := staging.nodes[0].Publish(t.Context(), ephemeral)[0]; r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	staging.say("a")
+	staging.awaitHeard()
+	production.say("a") // after all of the other's on the same server
+	production.awaitHeard()
+	for _, l := range production.listeners {
+		if len(l.items) != 1 {
+			t.Errorf("%s: got %d items, want its own message alone", l.name, len(l.items))
+		}
+	}
+	production.judge()
+}
