@@ -32,13 +32,13 @@ func CORS(origins []string) (func(http.Handler) http.Handler, error) {
 	}
 	options := cors.Options{
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodOptions},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Traceparent", "X-Request-Id"},
+		AllowedHeaders: append([]string{"Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"}, tracingFields...),
 		ExposedHeaders: []string{"Comet-Node", "Retry-After", "X-Request-Id"},
 		MaxAge:         corsAge,
 	}
 	if slices.Equal(origins, []string{"*"}) {
 		options.AllowedOrigins = origins
-		return cors.New(options).Handler, nil
+		return handlerOf(options), nil
 	}
 	var mistakes []error
 	for _, origin := range origins {
@@ -52,7 +52,48 @@ func CORS(origins []string) (func(http.Handler) http.Handler, error) {
 	listed := slices.Clone(origins)
 	options.AllowCredentials = true
 	options.AllowOriginFunc = func(origin string) bool { return slices.Contains(listed, origin) } // the library's own list ignores case
-	return cors.New(options).Handler, nil
+	return handlerOf(options), nil
+}
+
+// tracingFields are what libraries that trace pages add to each request: W3C
+// Trace Context and Baggage; Sentry, B3, Datadog, Elastic, New Relic, Jaeger, AWS
+// X-Ray, Google Cloud and Application Insights.
+var tracingFields = []string{
+	"Traceparent", "Tracestate", "Baggage",
+	"Sentry-Trace",
+	"B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Flags",
+	"X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "X-Datadog-Origin", "X-Datadog-Sampling-Priority", "X-Datadog-Tags",
+	"Elastic-Apm-Traceparent", "Newrelic", "Uber-Trace-Id", "X-Amzn-Trace-Id", "X-Cloud-Trace-Context",
+	"Request-Id", "Request-Context",
+}
+
+func handlerOf(options cors.Options) func(http.Handler) http.Handler {
+	c := cors.New(options)
+	return func(next http.Handler) http.Handler {
+		h := c.Handler(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodOptions {
+				r = withSortedFields(r)
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+}
+
+// withSortedFields is r with the fields that a preflight asks for in lower case,
+// sorted and each once, as browsers send them (https://fetch.spec.whatwg.org/#cors-unsafe-request-header-names)
+// and rs/cors wants them. Other clients, and proxies, write them otherwise.
+func withSortedFields(r *http.Request) *http.Request {
+	const name = "Access-Control-Request-Headers"
+	fields := strings.FieldsFunc(strings.ToLower(strings.Join(r.Header[name], ",")), func(c rune) bool { return c == ',' || c == ' ' || c == '\t' })
+	if len(fields) == 0 {
+		return r
+	}
+	slices.Sort(fields)
+	changed := *r
+	changed.Header = r.Header.Clone()
+	changed.Header.Set(name, strings.Join(slices.Compact(fields), ","))
+	return &changed
 }
 
 // checkOrigin reports what is wrong with an origin that no browser would send.

@@ -126,6 +126,12 @@ func TestCORSPreflight(t *testing.T) {
 		want            bool
 	}{
 		{"listed", site, []string{site}, allowed, []string{"", "authorization", "authorization,content-type,idempotency-key,last-event-id"}, true},
+		{"traced", site, []string{site}, allowed, []string{
+			"baggage,traceparent,tracestate", "baggage,sentry-trace", "b3", "x-b3-sampled,x-b3-spanid,x-b3-traceid",
+			"authorization,traceparent,x-datadog-origin,x-datadog-parent-id,x-datadog-sampling-priority,x-datadog-trace-id",
+			"elastic-apm-traceparent", "newrelic", "uber-trace-id", "x-amzn-trace-id", "x-cloud-trace-context", "request-context,request-id",
+		}, true},
+		{"field among others", site, []string{site}, allowed, []string{"Traceparent, X-Forwarded-Host"}, false},
 		{"any", other, []string{"*"}, allowed, []string{"", "authorization"}, true},
 		{"not listed", other, []string{site}, allowed, []string{""}, false},
 		{"method", site, []string{site}, []string{"PUT", "PATCH", "get"}, []string{""}, false},
@@ -159,6 +165,24 @@ func TestCORSPreflight(t *testing.T) {
 					t.Errorf("%s, %s with %q: got %s %v, want %v", tt.name, method, fields, answer.Status, got, want)
 				}
 			}
+		}
+	}
+}
+
+// TestCORSPreflightFields: the fields that a preflight asks for may be written
+// in any way that HTTP has.
+func TestCORSPreflightFields(t *testing.T) {
+	for fields, want := range map[string]string{
+		"Tracestate, traceparent,  Baggage": "baggage,traceparent,tracestate",
+		"traceparent,Traceparent":           "traceparent",
+		",TraceParent,,":                    "traceparent",
+		" ,":                                "",
+	} {
+		answer := answerOf(t, []string{site}, http.MethodOptions, site, map[string]string{
+			"Access-Control-Request-Method": http.MethodGet, "Access-Control-Request-Headers": fields,
+		})
+		if got := answer.Header.Get("Access-Control-Allow-Headers"); strings.Trim(got, " ,") != want || answer.Header.Get("Access-Control-Allow-Origin") != site {
+			t.Errorf("%q: got %v, want %q", fields, granted(answer.Header), want)
 		}
 	}
 }
