@@ -1,12 +1,9 @@
 package gateway
 
 import (
-	"mime"
 	"net/http"
-	"strings"
 
 	"comet/gateway/conn"
-	"comet/gateway/wire"
 )
 
 // events: GET /v1/events
@@ -33,18 +30,4 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 		Ended:      g.present(s.visit, s.channels, g.over(r, s.visit, t)),
 	})
 	return nil
-}
-
-// formatOf is the encoding that the client asks for. The caller reports
-// p.err, which subscribe does.
-func formatOf(r *http.Request, p *parameters) wire.Format {
-	if p.choice("format", "json", "raw") == "raw" {
-		return wire.SSERaw
-	}
-	for accepted := range strings.SplitSeq(r.Header.Get("Accept"), ",") {
-		if media, _, _ := mime.ParseMediaType(accepted); media == wire.NDJSON.ContentType() {
-			return wire.NDJSON
-		}
-	}
-	return wire.SSE
 }

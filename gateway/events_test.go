@@ -15,7 +15,7 @@ func TestEventsHeader(t *testing.T) {
 			"":                  "text/event-stream",
 			"text/event-stream": "text/event-stream",
 			asLines:             asLines,
-			"text/html, application/x-ndjson;q=0.9, */*": asLines,
+			"text/html, application/x-ndjson;q=0.9, */*;q=0.8": asLines,
 		} {
 			s := c.open("channel=c", "Accept", accept)
 			for name, want := range map[string]string{

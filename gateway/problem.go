@@ -39,6 +39,7 @@ var (
 	pathNotFound       = kind{404, "not-found", "Not found", 0}
 	noPresence         = kind{404, "no-presence", "No presence", 0}
 	methodNotAllowed   = kind{405, "method-not-allowed", "Method not allowed", 0}
+	notAcceptable      = kind{406, "not-acceptable", "Not acceptable", 0}
 	tooSlow            = kind{408, "too-slow", "Too slow", 0}
 	tooLarge           = kind{413, "too-large", "Too large", 0}
 	wrongMediaType     = kind{415, "unsupported-media-type", "Unsupported media type", 0}
