@@ -4,6 +4,7 @@
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
 -- ARGV[2]  a pub/sub channel in the key's slot that nobody listens to
 redis.call('TIME')
+redis.call('XLEN', KEYS[1])
 redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
 redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', 'a', 'b')

@@ -25,6 +25,7 @@ func newKeys(prefix string, db int) keys {
 
 // log is the channel's log: a stream with the fields prev, type and data.
 // It expires some time after its newest message, see Options.TTL and Retention.
+// Beside it there may be the key …:end, see newest.lua.
 func (k keys) log(channel string) string { return k.prefix + ":{" + channel + "}:log" }
 
 // once is where an idempotency key's first message ID is: a string that

@@ -25,10 +25,8 @@ end
 -- The ID is pubsub.NextID: <ms>-<counter * 2^20 + generation>.
 local now = redis.call('TIME')
 local ms, seq = now[1] * 1000 + math.floor(now[2] / 1000), generation()
-local prev = '0-0'
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-if last then
-	prev = last[1]
+local prev, hinted = newest()
+if prev ~= '0-0' then
 	local last_ms, last_seq = string.match(prev, '(%d+)-(%d+)')
 	last_ms = tonumber(last_ms)
 	if ms <= last_ms then
@@ -50,6 +48,11 @@ else
 	redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', ARGV[4], 'data', ARGV[5])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if #ARGV[5] > 4096 then
+	redis.pcall('SET', end_key, id, 'PX', ARGV[3])
+elseif hinted then
+	redis.pcall('DEL', end_key)
+end
 if KEYS[2] then
 	redis.call('SET', KEYS[2], id, 'PX', ARGV[6])
 end

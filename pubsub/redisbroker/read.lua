@@ -7,15 +7,14 @@
 -- Returns {generation, ID of the newest message or '0-0', stream entries, 1 if
 -- there may be more}; the generation alone where the newest message is the
 -- cursor's, as nearly always when a relay was lost and all channels are read.
-local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-local finish = newest and newest[1] or '0-0'
+local finish = newest()
 if ARGV[1] == 'forward' and ARGV[2] == finish then
 	return generation()
 end
 
 -- The entries are read a few at a time: how large they are only reading them
--- tells, and to bring one into a script costs some 1.5 ms a MB. Steps of four
--- take no more time than one of all (measured: 64 entries of 50 B, 1 KB, 10 KB).
+-- tells. Steps of four take no more time than one of all (measured: 64 entries of
+-- 50 B, 1 KB, 10 KB).
 local entries, more = {}, 0
 local limit, budget = tonumber(ARGV[3]), tonumber(ARGV[4])
 local command, from, to = 'XRANGE', '(' .. ARGV[2], '+'
@@ -39,6 +38,11 @@ while limit > 0 and finish ~= '0-0' and more == 0 do
 		entries[#entries + 1] = entry
 	end
 	if more == 0 and #read < count then
+		if #entries == 0 and command == 'XRANGE' then
+			-- The log ends at the cursor, or before it, and end_key may be wrong.
+			local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+			finish = last and last[1] or '0-0'
+		end
 		break
 	end
 	if budget <= 0 or #entries == limit then

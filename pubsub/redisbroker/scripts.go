@@ -12,6 +12,8 @@ import (
 var (
 	//go:embed generation.lua
 	generationLua string
+	//go:embed newest.lua
+	newestLua string
 	//go:embed publish.lua
 	publishLua string
 	//go:embed read.lua
@@ -31,8 +33,8 @@ var (
 	//go:embed members.lua
 	membersLua string
 
-	publishScript = newScript(generationLua + publishLua)
-	readScript    = newScript(generationLua + readLua)
+	publishScript = newScript(generationLua + newestLua + publishLua)
+	readScript    = newScript(generationLua + newestLua + readLua)
 	checkScript   = newScript(generationLua + checkLua)
 	probeScript   = newScript(generationLua + probeLua)
 	lifeScript    = newScript(generationLua + lifeLua)

@@ -1,0 +1,98 @@
+package redisbroker_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"comet/pubsub"
+	"comet/pubsub/redistest"
+)
+
+var (
+	largeData = fmt.Appendf(nil, "%q", strings.Repeat("x", 100_000))
+	smallData = []byte("1")
+)
+
+// calls is how often the server has carried out a command, in scripts too.
+func calls(server *redistest.Server, command string) (n int) {
+	for line := range strings.Lines(server.Do("INFO", "commandstats").(string)) {
+		if _, err := fmt.Sscanf(line, "cmdstat_"+command+":calls=%d,", &n); err == nil {
+			return n
+		}
+	}
+	return 0
+}
+
+// No large message is read for its ID alone.
+func TestNewestReadsNoMessage(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := newCrowd(t, at(server.Addr()))
+	publishData(t, c.nodes[0], "a", largeData)
+	before := calls(server, "xrevrange")
+	end := publishData(t, c.nodes[0], "a", largeData)
+	for _, q := range []pubsub.Query{{}, {Cursor: end, Limit: 10}} {
+		q.Channel = "a"
+		page, err := c.nodes[0].Read(t.Context(), q)
+		if err != nil || page.End != end || len(page.Messages) > 0 {
+			t.Errorf("%+v: read %+v, %v, want the end %v", q, page, err, end)
+		}
+	}
+	if n := calls(server, "xrevrange") - before; n > 0 {
+		t.Errorf("the newest message was read %d times", n)
+	}
+}
+
+// Whatever is in the key beside the log, the chain of messages stays whole, and
+// readers find its end.
+func TestNewestIsAHint(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := newCrowd(t, at(server.Addr()))
+	hub := c.nodes[0]
+	for _, test := range []struct {
+		name  string
+		spoil func(log, end string, newest pubsub.ID)
+	}{
+		{"as it is", func(string, string, pubsub.ID) {}},
+		{"evicted", func(_, end string, _ pubsub.ID) { server.Do("DEL", end) }},
+		{"another type", func(_, end string, _ pubsub.ID) { server.Do("DEL", end); server.Do("LPUSH", end, "x") }},
+		{"no ID", func(_, end string, _ pubsub.ID) { server.Do("SET", end, "x") }},
+		{"of a message before", func(_, end string, _ pubsub.ID) { server.Do("SET", end, "1-1") }},
+		{"later than all messages", func(_, end string, _ pubsub.ID) { server.Do("SET", end, "4398046511000-1048577") }},
+		{"the log is gone", func(log, _ string, _ pubsub.ID) { server.Do("DEL", log) }},
+		{"the newest message is gone", func(log, _ string, newest pubsub.ID) { server.Do("XDEL", log, newest.String()) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			channel := strings.ReplaceAll(test.name, " ", "-")
+			first := publishData(t, hub, channel, smallData)
+			newest := publishData(t, hub, channel, largeData)
+			test.spoil("comet:{"+channel+"}:log", "comet:{"+channel+"}:end", newest)
+			kept := c.log(channel).Messages
+			for _, data := range [][]byte{smallData, smallData, largeData, smallData} {
+				id := publishData(t, hub, channel, data)
+				log := c.log(channel)
+				if n := len(log.Messages); n != len(kept)+1 || log.Messages[n-1].ID != id || log.End != id {
+					t.Fatalf("published %v: the log ends at %v and has %d messages, want %d", id, log.End, n, len(kept)+1)
+				}
+				if m := log.Messages[len(kept)]; len(kept) > 0 && m.Prev != kept[len(kept)-1].ID && m.Prev.Compare(newest) < 0 {
+					t.Errorf("%v comes after %v", m.ID, m.Prev)
+				}
+				kept = log.Messages
+			}
+			if page, err := hub.Read(t.Context(), pubsub.Query{Channel: channel, Cursor: first, Limit: 1}); err != nil || len(page.Messages) != 1 {
+				t.Errorf("read on from the first: %+v, %v", page, err)
+			}
+		})
+	}
+}
+
+func publishData(t *testing.T, hub *pubsub.Hub, channel string, data []byte) pubsub.ID {
+	t.Helper()
+	r := hub.Publish(t.Context(), []pubsub.Draft{{Channel: channel, Data: data}})[0]
+	if r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	return r.ID
+}
