@@ -141,7 +141,12 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	if p.status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="comet"`)
 	}
-	answerJSON(w, p.status, "application/problem+json", &p)
+	answer := func() { answerJSON(w, p.status, "application/problem+json", &p) }
+	if mayBeSending(r) {
+		answerWhileSending(w, r, answer)
+		return
+	}
+	answer()
 }
 
 // failuresLogged is how many failed requests get a warning each second. While

@@ -27,11 +27,15 @@ func pathChannel(r *http.Request) (string, error) {
 // readBody reads a body of at most limit bytes, without a byte order mark; name
 // is the limit's setting.
 func readBody(w http.ResponseWriter, r *http.Request, limit int, what, name string) ([]byte, error) {
+	tooLarge := problem(tooLarge, "A %s may have %d bytes at most (%s).", what, limit, name)
+	if r.ContentLength > int64(limit) {
+		return nil, tooLarge // before the client that asks whether to send it has sent it
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, problem(tooLarge, "A %s may have %d bytes at most (%s).", what, limit, name)
+		return nil, tooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, problem(tooSlow, "The body did not arrive in time: send it faster, or less at a time.")
 	case errors.Is(err, io.ErrUnexpectedEOF):
