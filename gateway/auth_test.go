@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -152,7 +151,7 @@ func TestCredentials(t *testing.T) {
 // to a poll that was parked before.
 func TestCredentialsAtDoor(t *testing.T) {
 	t.Parallel()
-	if os.Getenv(holderVariable) == "portable" {
+	if *portableFlag {
 		t.Skip("without parking there is no door")
 	}
 	c := overMemory(t, setup{access: guarded(t), heartbeat: time.Second}) // polls end soon after their time

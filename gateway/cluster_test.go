@@ -3,11 +3,11 @@ package gateway_test
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -137,9 +137,7 @@ func newCluster(t testing.TB) *cluster {
 	return &cluster{t: t, http: &http.Client{Transport: transport}}
 }
 
-// holderVariable set to "portable" runs the suite over connections that are not
-// parked.
-const holderVariable = "COMET_TEST_HOLDER"
+var portableFlag = flag.Bool("portable", false, "run the suite over connections that are not parked")
 
 // closingHolder is a holder that a test must close.
 type closingHolder interface {
@@ -149,7 +147,7 @@ type closingHolder interface {
 }
 
 func newHolder(t testing.TB, heartbeat time.Duration) closingHolder {
-	if os.Getenv(holderVariable) == "portable" {
+	if *portableFlag {
 		return portable{conn.Portable{Heartbeat: heartbeat}}
 	}
 	p, err := conn.NewParker(heartbeat)

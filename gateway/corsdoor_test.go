@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"maps"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -14,7 +13,7 @@ import (
 // its own, also on a connection that polls again.
 func TestCORSAtDoor(t *testing.T) {
 	t.Parallel()
-	if os.Getenv(holderVariable) == "portable" {
+	if *portableFlag {
 		t.Skip("without parking there is no door")
 	}
 	const page, other = "https://app.example", "https://other.example"

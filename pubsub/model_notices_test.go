@@ -7,14 +7,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"comet/internal/testenv"
 )
 
 // TestModelNotices runs the model over each mutant: it must find every one. It
-// builds the package once a mutant, so it runs only if asked.
+// builds the package once per mutant.
 func TestModelNotices(t *testing.T) {
-	if os.Getenv("COMET_TEST_MUTANTS") == "" {
-		t.Skip("set COMET_TEST_MUTANTS=1 to run it, about two minutes")
-	}
+	testenv.Large(t)
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,11 +16,8 @@ import (
 	"time"
 
 	"comet/gateway/wire"
+	"comet/internal/testenv"
 )
-
-// abuseVariable set to "full" runs TestAbuse with the numbers of
-// docs/security.md.
-const abuseVariable = "COMET_TEST_ABUSE"
 
 // abuse is how much of it.
 type abuse struct {
@@ -39,7 +35,7 @@ type abuse struct {
 func TestAbuse(t *testing.T) {
 	t.Parallel()
 	a := abuse{subscribers: 50, halves: 100, flood: 300, workers: 20, every: 50 * time.Millisecond, phase: 2 * time.Second}
-	full := os.Getenv(abuseVariable) == "full"
+	full := testenv.All()
 	if full {
 		a = abuse{subscribers: 1000, halves: 2000, flood: 5000, workers: 100, every: 250 * time.Millisecond, phase: 20 * time.Second}
 	}

@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"comet/gateway/trace":           {},
 	"comet/gateway/web":             {"comet/gateway/web/uplot"},
 	"comet/gateway/web/browsertest": {"comet/internal/testenv"},
-	"comet/internal/testenv":        {},
+	"comet/internal":                {"comet/internal/testenv"},
 	"comet/internal/textfile":       {},
 	"comet/pubsub/measure":          {},
 	"comet/pubsub":                  {"comet/pubsub/measure"},

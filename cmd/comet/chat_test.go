@@ -1,27 +1,25 @@
 package main
 
 import (
+	"flag"
 	"math/rand/v2"
-	"os"
 	"testing"
 	"time"
+
+	"comet/internal/testenv"
 )
 
-// longChatVariable is how long TestChat shall last, as 10m, with longer troubles.
-const longChatVariable = "COMET_TEST_CHAT"
+var chatDuration = flag.Duration("chat.duration", 0, "how long TestChat takes, with longer troubles; 0: a round or two")
 
 // TestChat is the proof of the whole: three browsers on three nodes talk while
 // tabs are closed, nodes die, Redis restarts and the network goes away. In the
 // end everyone has seen all that was said, in the same order.
 func TestChat(t *testing.T) {
 	t.Parallel()
+	testenv.Large(t)
 	lasts, network := 20*time.Second, 3*time.Second
-	if text := os.Getenv(longChatVariable); text != "" {
-		var err error
-		if lasts, err = time.ParseDuration(text); err != nil {
-			t.Fatalf("%s: %v", longChatVariable, err)
-		}
-		network = 20 * time.Second
+	if *chatDuration > 0 {
+		lasts, network = *chatDuration, 20*time.Second
 	}
 	c := newChatTrial(t, network, lasts+5*time.Minute)
 	began, rounds := time.Now(), 0

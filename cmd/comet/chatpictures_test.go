@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"comet/gateway/web/browsertest"
+	"comet/internal/testenv"
 )
 
 // chatScreens is what the docs show the chat on.
@@ -17,9 +18,7 @@ var chatScreens = []browsertest.Screen{
 
 // TestChatPictures makes the pictures of the chat: see `make screenshots`.
 func TestChatPictures(t *testing.T) {
-	if !browsertest.Pictures() {
-		t.Skip("nobody wants them")
-	}
+	testenv.Large(t)
 	w := newChatWorld(t, 3, time.Hour, 0)
 	people := []*chatter{newChatter(t, "Ada", w.front(0)), newChatter(t, "Grace", w.front(1)), newChatter(t, "Linus", w.front(2))}
 	ada, grace, linus := people[0], people[1], people[2]

@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"comet/internal/testenv"
 	"comet/pubsub/redistest"
 )
 
@@ -54,13 +55,7 @@ func TestMonitoringHasAll(t *testing.T) {
 // TestMonitoringRules has Prometheus' own tool check and test the alerts.
 func TestMonitoringRules(t *testing.T) {
 	t.Parallel()
-	promtool, err := exec.LookPath("promtool")
-	switch {
-	case err != nil && os.Getenv("COMET_TEST_PROMTOOL") == "required":
-		t.Fatal("promtool is not installed: `apt-get install prometheus`")
-	case err != nil:
-		t.Skip("needs promtool, which is not installed: `apt-get install prometheus`")
-	}
+	promtool := testenv.Program(t, "promtool")
 	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts.test.yml"}} {
 		command := exec.CommandContext(t.Context(), promtool, args...)
 		command.Dir = monitoring

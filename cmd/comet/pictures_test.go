@@ -12,6 +12,7 @@ import (
 
 	"comet/gateway/client"
 	"comet/gateway/web/browsertest"
+	"comet/internal/testenv"
 	"comet/pubsub"
 )
 
@@ -27,15 +28,15 @@ const pictureTime = 75 * time.Second
 
 // TestDashboardPictures makes the pictures of the docs: see `make screenshots`.
 func TestDashboardPictures(t *testing.T) {
-	if !browsertest.Pictures() {
-		t.Skip("nobody wants them")
-	}
+	testenv.Large(t)
 	b := browsertest.Start(t)
 	c := startCluster(t, 3)
 	town(t, c.urls)
-	select {
-	case <-time.After(pictureTime):
-	case <-t.Context().Done():
+	if browsertest.Pictures() { // else a glance is enough
+		select {
+		case <-time.After(pictureTime):
+		case <-t.Context().Done():
+		}
 	}
 	for _, s := range pictureScreens {
 		b.Show(s)

@@ -16,12 +16,12 @@ import (
 
 	"comet/gateway/client"
 	"comet/gateway/loadtest"
+	"comet/internal/testenv"
 	"comet/pubsub"
 	"comet/pubsub/redistest"
 )
 
-// proxies are the load balancers whose files k8s/lb has. COMET_TEST_PROXIES=required
-// makes a missing one a failure.
+// proxies are the load balancers whose files k8s/lb has.
 var proxies = map[string]struct {
 	file string
 	args func(file, folder string) []string
@@ -84,12 +84,7 @@ type balanced struct {
 func startBalanced(t *testing.T, program string, args ...string) *balanced {
 	t.Helper()
 	proxy := proxies[program]
-	path, err := exec.LookPath(program)
-	if err != nil && os.Getenv("COMET_TEST_PROXIES") == "required" {
-		t.Fatalf("%s is not installed: apt-get install %s", program, program)
-	} else if err != nil {
-		t.Skipf("%s is not installed", program)
-	}
+	path := testenv.Program(t, program)
 	text := readFile(t, filepath.Join(module, "k8s", "lb", proxy.file))
 	redis := redistest.Start(t)
 	b := &balanced{}

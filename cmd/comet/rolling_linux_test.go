@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"comet/gateway/loadtest"
+	"comet/internal/testenv"
 )
 
 // rolling is a rolling restart under load.
@@ -23,7 +23,7 @@ type rolling struct {
 // rollingOf is small enough for every run, or what COMET_TEST_SCALE=full asks
 // for, which wants a machine of its own for two minutes.
 func rollingOf() (r rolling, full bool) {
-	if os.Getenv("COMET_TEST_SCALE") == "full" {
+	if testenv.All() {
 		return rolling{streams: 5000, polls: 500, rate: 190, spread: 10 * time.Second, duration: 75 * time.Second}, true
 	}
 	return rolling{streams: 500, polls: 50, rate: 50, spread: 2 * time.Second, duration: 24 * time.Second}, false

@@ -20,6 +20,7 @@ import (
 
 	"comet/gateway"
 	"comet/gateway/web/browsertest"
+	"comet/internal/testenv"
 	"comet/pubsub"
 	"comet/pubsub/redisbroker"
 	"comet/pubsub/redistest"
@@ -41,15 +42,12 @@ type kitchen struct {
 
 var block = regexp.MustCompile("(?ms)^```(\\w+)\\n(.*?)^```$")
 
-// cook reads a recipe, starts a node, and skips the test if a program that the
-// recipe needs is missing.
+// cook reads a recipe that needs programs, and starts a node.
 func cook(t *testing.T, recipe string, programs ...string) *kitchen {
 	t.Helper()
 	t.Parallel()
 	for _, program := range programs {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed", program)
-		}
+		testenv.Program(t, program)
 	}
 	text, err := os.ReadFile(recipe)
 	if err != nil {
@@ -167,7 +165,7 @@ func TestCurl(t *testing.T) {
 }
 
 func TestEventSource(t *testing.T) {
-	k := cook(t, "eventsource.md")
+	k := cook(t, "eventsource.md", "chromium")
 	b := browsertest.Start(t)
 	k.page = k.block("html", 0)
 	k.publish("news", `"before"`)

@@ -3,8 +3,8 @@
 // that a seed decides, and a judge that knows what every log took and holds
 // each client's history against it. It has tests alone.
 //
-//	go test ./gateway/failure                                   a few seeds
-//	go test ./gateway/failure -failure.seed=7 -failure.redis=cluster
+//	COMET_TEST_ALL=1 go test ./gateway/failure                  a few seeds
+//	COMET_TEST_ALL=1 go test ./gateway/failure -failure.seed=7 -failure.redis=cluster
 //	make test-failure DURATION=10m                              seed after seed
 //	make test-failure DURATION=1s ARGS="-failure.seed=7"        the long round of one
 package failure

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"comet/gateway/client"
+	"comet/internal/testenv"
 	"comet/pubsub"
 )
 
@@ -27,9 +28,7 @@ var channels = []string{"ash", "birch", "cedar", "elm", "fir"}
 
 // TestFailures is the suite.
 func TestFailures(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a minute")
-	}
+	testenv.Large(t)
 	if _, known := backends[*redisFlag]; !known && *redisFlag != "" {
 		t.Fatalf("-failure.redis=%s: want standalone, sentinel or cluster", *redisFlag)
 	}

@@ -152,14 +152,22 @@ func TestNodes(t *testing.T) {
 	}
 }
 
+// program is the path of a program. Where it is missing the test is skipped, or
+// fails under `make test-all`.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil && os.Getenv("COMET_TEST_ALL") != "" {
+		t.Fatal(err)
+	} else if err != nil {
+		t.Skip(err)
+	}
+	return path
+}
+
 // TestReady: with Redis it is ready.
 func TestReady(t *testing.T) {
-	server, err := exec.LookPath("redis-server")
-	if err != nil && os.Getenv("COMET_TEST_REDIS") == "required" {
-		t.Fatal("redis-server is not installed: make redis")
-	} else if err != nil {
-		t.Skip("redis-server is not installed")
-	}
+	server := program(t, "redis-server")
 	socket := filepath.Join(t.TempDir(), "redis.sock")
 	redis := exec.CommandContext(t.Context(), server, "--port", "0", "--unixsocket", socket, "--save", "", "--requirepass", "0123456789abcdef0123456789abcdef")
 	if err := redis.Start(); err != nil {

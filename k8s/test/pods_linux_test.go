@@ -28,10 +28,8 @@ type pods struct {
 // newPods skips the test where it may not do so.
 func newPods(t *testing.T, overlay, network string, names ...string) *pods {
 	t.Helper()
-	for _, program := range []string{"redis-server", "redis-cli", "unshare"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed", program)
-		}
+	for _, name := range []string{"redis-server", "redis-cli", "unshare"} {
+		program(t, name)
 	}
 	if err := exec.Command("unshare", "--mount", "--uts", "true").Run(); err != nil {
 		t.Skipf("namespaces need root: %v", err)

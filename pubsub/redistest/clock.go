@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"comet/internal/testenv"
 )
 
 // clockShim stands between redis-server and the system's clock. Redis has no
@@ -52,7 +54,7 @@ func (s *Server) writeClock() {
 	if runtime.GOOS != "linux" {
 		s.t.Skipf("%s needs a Redis with a wrong clock, which can be had on Linux only", s.t.Name())
 	}
-	compiler := lookUpProgram(s.t, "cc", "run `apt-get install gcc libc6-dev`")
+	compiler := testenv.Program(s.t, "cc")
 	build := exec.Command(compiler, "-shared", "-fPIC", "-O1", "-x", "c", "-o", s.shimPath(), "-")
 	build.Stdin = strings.NewReader(clockShim)
 	if output, err := build.CombinedOutput(); err != nil {

@@ -48,24 +48,6 @@ func (r *recorder) run(f func(testing.TB)) {
 	}
 }
 
-func TestMissing(t *testing.T) {
-	const sentence = "TestOfSomebody needs redis-server, which is not installed: run `make redis`, or `apt-get install redis-server`"
-	for _, test := range []struct{ variable, skipped, failed string }{
-		{"", sentence, ""},
-		{"required", "", sentence},
-	} {
-		t.Run(test.variable, func(t *testing.T) {
-			t.Setenv("PATH", t.TempDir())
-			t.Setenv(requiredVariable, test.variable)
-			r := &recorder{TB: t}
-			r.run(func(t testing.TB) { Start(t) })
-			if r.skipped != test.skipped || r.failed != test.failed {
-				t.Errorf("skipped %q, failed %q", r.skipped, r.failed)
-			}
-		})
-	}
-}
-
 func TestFailureShowsLog(t *testing.T) {
 	lookUp(t)
 	t.Setenv("TMPDIR", t.TempDir())

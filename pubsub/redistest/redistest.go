@@ -11,20 +11,16 @@
 // of the machine is disturbed. A server goes away with its test, and on Linux
 // with the test's process too, however that ends.
 //
-// Where redis-server is missing, Start skips the test, or fails it if the
-// environment has COMET_TEST_REDIS=required. What a test started is used by its
-// own goroutine alone, unless a method says otherwise.
+// Where redis-server is missing, Start skips or fails the test as package testenv
+// decides. What a test started is used by its own goroutine alone, unless a method
+// says otherwise.
 package redistest
 
 import (
-	"os"
-	"os/exec"
 	"testing"
-)
 
-// requiredVariable set to "required" turns a missing redis-server from a skip
-// into a failure, so that `make test` and CI cannot pass without Redis.
-const requiredVariable = "COMET_TEST_REDIS"
+	"comet/internal/testenv"
+)
 
 // Start starts a redis-server, returns when it answers, and ends it in t's
 // cleanup. If t failed by then, the end of the server's log is in t's.
@@ -56,20 +52,5 @@ func startServer(t testing.TB, settings settings) *Server {
 // lookUp finds redis-server, which is redis-sentinel too.
 func lookUp(t testing.TB) string {
 	t.Helper()
-	return lookUpProgram(t, "redis-server", "run `make redis`, or `apt-get install redis-server`")
-}
-
-// lookUpProgram finds a program, or ends t and says how to get it.
-func lookUpProgram(t testing.TB, program, how string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	const missing = "%s needs %s, which is not installed: %s"
-	if os.Getenv(requiredVariable) == "required" {
-		t.Fatalf(missing, t.Name(), program, how)
-	}
-	t.Skipf(missing, t.Name(), program, how)
-	return ""
+	return testenv.Program(t, "redis-server")
 }

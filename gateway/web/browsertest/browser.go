@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"comet/internal/testenv"
 )
 
 // deadline is for anything that a browser does; a loaded machine needs it.
@@ -46,19 +48,13 @@ type message struct {
 	} `json:"error,omitempty"`
 }
 
-// Start starts one, which ends with t. It skips the test where there is no Chromium.
+// Start starts one, which ends with t. Tests with a browser are large: see package testenv.
 func Start(t testing.TB) *Browser {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows hands down no pipes by number")
 	}
-	name, err := exec.LookPath("chromium")
-	switch {
-	case err != nil && Pictures():
-		t.Fatal("pictures need chromium, which is not installed (Debian: apt-get install chromium)")
-	case err != nil:
-		t.Skip("chromium is not installed (Debian: apt-get install chromium)")
-	}
+	name := testenv.Program(t, "chromium")
 	theirIn, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

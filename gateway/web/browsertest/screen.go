@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 )
@@ -46,21 +47,21 @@ func (b *Browser) WantNoComplaints() {
 	}
 }
 
-// screenshotsVariable names a folder for pictures of pages, to look at.
-const screenshotsVariable = "COMET_TEST_SCREENSHOTS"
+var pictures = flag.String("pictures", "", "folder for pictures of pages; empty: they are taken, but not kept")
 
-// Pictures reports whether somebody wants them.
-func Pictures() bool { return os.Getenv(screenshotsVariable) != "" }
+// Pictures reports whether pictures are kept.
+func Pictures() bool { return *pictures != "" }
 
-// Picture keeps a picture of the whole page as name.png, if someone wants it.
+// Picture takes a picture of the whole page, and writes it as name.png to the
+// folder that the flag -pictures names.
 func (b *Browser) Picture(name string) {
 	b.t.Helper()
+	var picture struct{ Data []byte } // of base64
+	b.Call("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &picture)
 	if !Pictures() {
 		return
 	}
-	var picture struct{ Data []byte } // of base64
-	b.Call("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &picture)
-	if err := os.WriteFile(filepath.Join(os.Getenv(screenshotsVariable), name+".png"), picture.Data, 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(*pictures, name+".png"), picture.Data, 0o666); err != nil {
 		b.t.Error(err)
 	}
 }

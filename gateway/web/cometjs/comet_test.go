@@ -6,28 +6,14 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"comet/internal/testenv"
 )
-
-// nodeVariable set to "required" makes a missing Node an error, not a skip.
-const nodeVariable = "COMET_TEST_NODE"
-
-// lookNode is where Node is, or the test's skip.
-func lookNode(t *testing.T) string {
-	t.Helper()
-	node, err := exec.LookPath("node")
-	if err != nil && os.Getenv(nodeVariable) == "required" {
-		t.Fatalf("node is not installed, and %s says that it must be", nodeVariable)
-	}
-	if err != nil {
-		t.Skip("node is not installed (Debian: apt-get install nodejs)")
-	}
-	return node
-}
 
 // Everything in comet.test.js, which knows the world by its front's address.
 func TestNode(t *testing.T) {
 	t.Parallel()
-	node := lookNode(t)
+	node := testenv.Program(t, "node")
 	w := newWorld(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"comet/internal/testenv"
 )
 
 // nginxConfig buffers and compresses, whatever an answer asks for.
@@ -22,14 +24,10 @@ http {
 }
 `
 
-// behindNginx is the address of an nginx that buffers, before a node; empty
-// where there is no nginx.
+// behindNginx is the address of an nginx that buffers, before a node.
 func behindNginx(t *testing.T, w *world) string {
 	t.Helper()
-	program, err := exec.LookPath("nginx")
-	if err != nil {
-		return ""
-	}
+	program := testenv.Program(t, "nginx")
 	dir, address := t.TempDir(), freeAddress(t)
 	config := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, address, w.nodes[1].address), 0o600); err != nil {
