@@ -19,7 +19,7 @@ STAMP   = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DAT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build generate image test test-k8s test-failure test-chat check vulncheck bench yardstick fuzz screenshots mutants redis tidy clean go compiler
+.PHONY: help run build generate image test test-all test-k8s test-failure test-chat check vulncheck bench yardstick fuzz screenshots mutants redis programs tidy clean go compiler
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,26 +43,34 @@ image: go ## the container image as bin/comet-VERSION.tar, for amd64 and arm64; 
 generate: go ## make comet.js anew of gateway/web/cometjs/src
 	go generate ./gateway/web/cometjs
 
-# What needs Node, nginx or Chromium skips where they are missing; with
-# COMET_TEST_NODE=required a missing Node fails.
-# The timeout is a package's; CI must see a hanging test before its own limit.
-test: go compiler redis check ## everything that must pass: checks, then all tests with the race detector
-	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -timeout 8m ./...
-	@echo 'And the HTTP suite over connections that are not parked:'
-	CGO_ENABLED=1 COMET_TEST_REDIS=required COMET_TEST_HOLDER=portable go test -race -timeout 5m ./gateway
+# -count=1: what a test finds out about redis-server and other programs, Go's cache
+# does not know. The timeout is a package's, only against hanging.
+RACE = -race -count=1 -p 2 -parallel 4
+TEST = CGO_ENABLED=1 go run ./internal/testrun $(RACE) -timeout 15m
+# Connections that are not parked have no fast path at the door.
+PORTABLE = $(RACE) -timeout 15m ./gateway -portable -skip 'TestDoor$$|AtDoor$$'
+
+test: takes-5m go compiler redis check ## the checks, and every test but the large ones, with the race detector (5 minutes)
+	$(TEST) ./... -- $(PORTABLE)
+
+test-all: takes-20m go compiler programs check ## all that CI runs: with browsers, load balancers, broken clusters, Kubernetes (20 minutes)
+	COMET_TEST_ALL=1 $(TEST) ./... -- $(PORTABLE)
+	@$(MAKE) --no-print-directory test-k8s
+
+takes-%:
+	@echo 'This takes about $* on two quiet cores, and more the first time, when all is compiled.'
 
 # A module of its own: what it needs of Kubernetes and Helm is no part of Comet.
-# Not part of test: it takes a minute, and several where nothing is compiled yet.
 test-k8s: go redis ## the manifests, the chart and the image, without a cluster (the first time it compiles for minutes)
-	cd k8s && go vet ./... && go run $(STATICCHECK) ./... && COMET_TEST_REDIS=required go test ./...
+	cd k8s && go vet ./... && go run $(STATICCHECK) ./... && go test ./...
 
 # A failing round says how to run its schedule again; -artifacts keeps the logs of its nodes.
 test-failure: go compiler redis ## the failure suite, longer (DURATION=10m; ARGS="-failure.seed=7 -failure.redis=cluster")
-	CGO_ENABLED=1 COMET_TEST_REDIS=required go test -race -count=1 -v -timeout 0 -run TestFailures ./gateway/failure -failure.duration=$(DURATION) $(ARGS)
+	COMET_TEST_ALL=1 CGO_ENABLED=1 go test -race -count=1 -v -timeout 0 -run TestFailures ./gateway/failure -failure.duration=$(DURATION) $(ARGS)
 
-# Real browsers on three nodes, which die, lose Redis and the network; no Chromium: a skip.
-test-chat: go redis ## the chat through every trouble, longer (DURATION=10m)
-	CGO_ENABLED=1 COMET_TEST_REDIS=required COMET_TEST_CHAT=$(DURATION) go test -race -count=1 -v -timeout 0 -run 'TestChat$$' ./cmd/comet
+# Real browsers on three nodes, which die, lose Redis and the network.
+test-chat: go programs ## the chat through every trouble, longer (DURATION=10m)
+	COMET_TEST_ALL=1 CGO_ENABLED=1 go test -race -count=1 -v -timeout 0 -run 'TestChat$$' ./cmd/comet -chat.duration=$(DURATION)
 
 check: go ## gofmt, go vet (also for macOS and Windows) and staticcheck
 	@files=$$("$$(go env GOROOT)/bin/gofmt" -l .) || exit 1; \
@@ -95,31 +103,17 @@ fuzz: go ## each fuzz test for a short time (FUZZTIME=10s)
 	done
 
 # The pages are real: three nodes, a Redis and clients that talk, for a minute.
-# The chat wants a font with emoji (fonts-noto-color-emoji).
-screenshots: go redis ## make the pictures of docs/images anew (needs chromium; 2 minutes)
-	COMET_TEST_REDIS=required COMET_TEST_SCREENSHOTS="$$(pwd)/docs/images" go test -count=1 -run 'Test(Dashboard|Chat)Pictures' ./cmd/comet
+screenshots: go programs ## take the pictures of docs/images again (2 minutes)
+	COMET_TEST_ALL=1 go test -count=1 -run 'Test(Dashboard|Chat)Pictures' ./cmd/comet -pictures "$$(pwd)/docs/images"
 
 mutants: go ## take each delivery rule out and see the model test fail (1 minute)
-	COMET_TEST_MUTANTS=1 go test -run TestModelNotices -timeout 20m ./pubsub
+	COMET_TEST_ALL=1 go test -run TestModelNotices -timeout 20m ./pubsub
 
-# The tests start servers of their own. Debian may start a system service when
-# it installs the package; nothing here uses or touches it.
 redis: ## install redis-server, which the tests need, where it is missing (apt-get)
-	@command -v redis-server >/dev/null && exit 0; \
-	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then root=; \
-	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then root='sudo -n'; \
-	else \
-		echo 'The tests need redis-server, and this user cannot install it. Install it, then try again:' >&2; \
-		echo '  Debian, Ubuntu   sudo apt-get install redis-server' >&2; \
-		echo '  Fedora           sudo dnf install redis' >&2; \
-		echo '  macOS            brew install redis' >&2; \
-		echo 'Or run `go test ./...`, which skips what needs it.' >&2; \
-		exit 1; \
-	fi; \
-	echo 'Installing redis-server, which the tests need.'; \
-	$$root apt-get update -q; \
-	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends redis-server; \
-	command -v redis-server >/dev/null || { echo 'apt-get could not install redis-server; it says why above.' >&2; exit 1; }
+	@command -v redis-server >/dev/null || sh internal/testenv/install.sh redis-server
+
+programs: go ## install what test-all needs, where it is missing: Chromium, nginx, HAProxy, Node and more (apt-get)
+	@missing=$$(go run ./internal/testenv/missing) && sh internal/testenv/install.sh $$missing
 
 tidy: go ## format all code and tidy go.mod
 	"$$(go env GOROOT)/bin/gofmt" -w .
