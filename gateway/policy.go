@@ -25,7 +25,7 @@ type Policy struct {
 
 // Limits bound what a client may ask for. Zero values mean the default.
 type Limits struct {
-	Message     int           // bytes of one message's body; default 64 KiB
+	Message     int           // bytes of one message's body; default 60 KiB
 	Batch       int           // messages of one batch; default 1000
 	Channels    int           // channels of one subscription; default 64
 	Wait        time.Duration // of a long-poll; default 55s; negative: none may wait
@@ -41,7 +41,7 @@ func (l *Limits) batchBytes() int { return max(16*l.Message, 1<<20) }
 func (l *Limits) wait() time.Duration { return max(0, l.Wait) }
 
 func (p *Policy) setDefaults() {
-	setDefault(&p.Limits.Message, 64<<10)
+	setDefault(&p.Limits.Message, 60<<10)
 	setDefault(&p.Limits.Batch, 1000)
 	setDefault(&p.Limits.Channels, 64)
 	setDefault(&p.Limits.Wait, 55*time.Second)
@@ -103,13 +103,14 @@ func (g *Gateway) Policy() Policy { return g.policy.Load().Policy }
 // protected refuses what a page of another site had a browser send, unless that
 // site is listed, for all it does or for what it does with the cookie.
 func (g *Gateway) protected(p *Policy, h http.Handler) http.Handler {
-	if slices.Contains(p.Origins, "*") {
-		return h // no cookie is ever sent to it, and a token says enough
+	if !slices.Contains(p.Origins, "*") { // else no cookie is ever sent, and a token says enough
+		protection := http.NewCrossOriginProtection()
+		for _, origin := range slices.Concat(p.Origins, p.Auth.CookieOrigins()) {
+			_ = protection.AddTrustedOrigin(origin) // limit.CORS or auth.New has checked it
+		}
+		protection.SetDenyHandler(g.handle(route{endpoint: crossOrigin, open: true}))
+		h = protection.Handler(h)
 	}
-	protection := http.NewCrossOriginProtection()
-	for _, origin := range slices.Concat(p.Origins, p.Auth.CookieOrigins()) {
-		_ = protection.AddTrustedOrigin(origin) // limit.CORS or auth.New has checked it
-	}
-	protection.SetDenyHandler(g.handle(route{endpoint: crossOrigin, open: true}))
-	return protection.Handler(h)
+	trusted := p.TrustedProxies
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, withOwnHost(r, trusted)) })
 }

@@ -1,7 +1,9 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -253,6 +255,72 @@ func TestProblemsOfOtherOrigins(t *testing.T) {
 			t.Errorf("published %q", datas(h.Messages))
 		}
 	})
+}
+
+// A page of the node's own may publish, however a proxy writes the host that the
+// browser sent it to; the refusal of another names what was compared.
+func TestOwnHost(t *testing.T) {
+	trusting := setup{gateway: gateway.Options{Policy: gateway.Policy{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}}
+	for _, test := range []struct {
+		name, origin, host, forwarded string
+		trusted, own                  bool
+	}{
+		{"as sent", "http://chat.test:8000", "chat.test:8000", "", false, true},
+		{"default port added", "http://chat.test", "chat.test:80", "", false, true},
+		{"default port of TLS added", "https://chat.test", "chat.test:443", "", false, true},
+		{"port of another scheme", "https://chat.test", "chat.test:80", "", false, false},
+		{"another case", "http://chat.test", "Chat.Test", "", false, true},
+		{"IPv6", "http://[::1]", "[::1]:80", "", false, true},
+		{"without its port", "http://chat.test:8000", "chat.test", "", true, false},
+		{"the upstream's", "http://chat.test:8000", "comet", "", true, false},
+		{"forwarded", "http://chat.test:8000", "comet", "chat.test:8000", true, true},
+		{"forwarded with a default port", "https://chat.test", "comet:8080", "chat.test:443", true, true},
+		{"forwarded by two", "http://chat.test:8000", "comet", "chat.test:8000, inner.test", true, true},
+		{"forwarded by anybody", "http://chat.test:8000", "comet", "chat.test:8000", false, false},
+		{"another forwarded", "http://evil.test", "comet", "chat.test:8000", true, false},
+		{"null", "null", "comet", "chat.test", true, false},
+		{"nothing forwarded", "http://chat.test", "comet", " ,", true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := setup{}
+			if test.trusted {
+				s = trusting
+			}
+			c := overMemory(t, s)
+			header := []string{"Host", test.host, "Origin", test.origin}
+			if test.forwarded != "" {
+				header = append(header, "X-Forwarded-Host", test.forwarded)
+			}
+			p := newPoller(t, c.nodes[0])
+			p.bring(post(publishTo, "1", header...))
+			a := p.whole()
+			if !test.own {
+				wantProblem(t, test.name, a, want{403, "forbidden", fmt.Sprintf("(Origin: %q, Host: %q)", test.origin, test.host)})
+			} else if a.status != http.StatusCreated {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+// The same host counts for a cookie.
+func TestOwnHostOfCookie(t *testing.T) {
+	t.Parallel()
+	open := guarded(t)
+	c := overMemory(t, setup{access: func() gateway.Options {
+		o := open()
+		o.Policy.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		return o
+	}})
+	cookie := []string{"Host", "comet", "Cookie", cookieName + "=" + token(t, nil), "Origin", "http://chat.test:8000"}
+	p := newPoller(t, c.nodes[0])
+	p.bring(post(publishTo, "1", append(cookie, "X-Forwarded-Host", "chat.test:8000")...))
+	if a := p.whole(); a.status != http.StatusCreated {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	p.bring(post(publishTo, "1", append(cookie, "X-Forwarded-Host", "chat.test", "Sec-Fetch-Site", "same-origin")...))
+	wantProblem(t, "another host", p.whole(), want{403, "credential-wrong-origin", `(Origin: "http://chat.test:8000", Host: "comet")`})
 }
 
 func TestProblemsOfConnections(t *testing.T) {

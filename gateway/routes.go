@@ -105,7 +105,3 @@ func notFound(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
 		Detail: fmt.Sprintf("There is nothing at %s: see docs/protocol.md for the paths, which begin with /v1/.", r.URL.EscapedPath()),
 	}
 }
-
-func crossOrigin(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
-	return problem(forbidden, "A browser sent this %s from a page of another origin: only this node's own pages, and those of http.cors.origins, may publish.", r.Method)
-}

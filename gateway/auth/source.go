@@ -48,7 +48,8 @@ func (a *Authenticator) credentialOf(r *http.Request) (credential, error) {
 	case n > 1:
 		return credential{}, refuse(Several, "The request has %d credentials, and it is not clear which one counts: send one, in the header Authorization, in the cookie, or in the parameter access_token.", n)
 	case found.from == cookie && !a.mayUseCookie(r):
-		return credential{}, refuse(WrongOrigin, "A token in a cookie counts for %s only if the header Origin has this host or one of auth.cookie.origins: add it there, or send the token in the header Authorization.", methodName(r.Method))
+		return credential{}, refuse(WrongOrigin, "A token in a cookie counts for %s only if the header Origin has this host or one of auth.cookie.origins (Origin: %q, Host: %q): add it there, have a proxy pass Host as the browser sent it, or send the token in the header Authorization.",
+			methodName(r.Method), r.Header.Get("Origin"), r.Host)
 	}
 	return found, nil
 }

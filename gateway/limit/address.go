@@ -46,6 +46,12 @@ func Address(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return network(named)
 }
 
+// FromProxy reports whether r is from a proxy in trusted.
+func FromProxy(r *http.Request, trusted []netip.Prefix) bool {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && contains(trusted, from.Addr().Unmap().WithZone(""))
+}
+
 // clientOf looks for the client in the lines of a field, which nodes cuts. A
 // line is cut by itself, so that a quote which the client left open ends with
 // its line.
