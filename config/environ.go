@@ -12,8 +12,9 @@ const envPrefix = "COMET_"
 // comet-redis (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
 var serviceLink = regexp.MustCompile(`^COMET_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 
-// readEnviron takes the COMET_* variables. An empty one counts as not set, as
-// is usual where a template fills them in.
+// readEnviron takes the COMET_* variables. An empty one counts where a setting
+// may be empty, as an empty flag does; elsewhere, as for a duration, it is as if
+// not set, which is usual where a template fills them in.
 func readEnviron(environ []string) (layer, Problems) {
 	vars := map[string]string{}
 	for _, entry := range environ {
@@ -24,7 +25,7 @@ func readEnviron(environ []string) (layer, Problems) {
 
 	env := newLayer()
 	for _, s := range table {
-		if value := vars[s.Env]; value != "" {
+		if value, isSet := vars[s.Env]; isSet && (value != "" || s.mayBeEmpty()) {
 			env.values[s.Key], env.origins[s.Key] = value, s.Env
 		}
 		delete(vars, s.Env)

@@ -28,7 +28,7 @@ func TestDefaults(t *testing.T) {
 		History:  History{Size: 1000, TTL: 24 * time.Hour},
 		Presence: Presence{TTL: 30 * time.Second, Members: 100_000},
 		Auth:     Auth{Hook: AuthHook{Timeout: time.Second}, JWT: JWT{JWKSRefresh: 15 * time.Minute, MaxAge: 24 * time.Hour}},
-		Limits:   Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second, Header: 16 << 10},
+		Limits:   Limits{Message: 60 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second, Header: 16 << 10},
 		Drain:    Drain{Delay: 5 * time.Second, Spread: 20 * time.Second},
 		Log:      Log{Level: slog.LevelInfo, Format: "text"},
 		Tracing:  Tracing{Sample: 1},
@@ -256,7 +256,7 @@ func TestPrecedence(t *testing.T) {
 	l := mustLoad(t, Source{File: file, Environ: environ, Flags: parseFlags(t, "--limits-batch", "3")})
 
 	for key, want := range map[string]Value{
-		"history.size":    {Value: "1000", Origin: "default"}, // an empty variable is none
+		"history.size":    {Value: "1000", Origin: "default"}, // a number cannot be empty
 		"http.heartbeat":  {Value: "1s", Origin: file + ":3"},
 		"limits.channels": {Value: "2", Origin: "COMET_LIMITS_CHANNELS"},
 		"limits.batch":    {Value: "3", Origin: "--limits-batch"},
@@ -269,19 +269,40 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// TestAdminOff: empty is a value, except in a variable.
+// TestAdminOff: empty is a value, wherever it comes from.
 func TestAdminOff(t *testing.T) {
 	for name, tt := range map[string]struct {
 		src  Source
 		want string
 	}{
-		"flag":     {Source{Flags: parseFlags(t, "--admin-listen=")}, ""},
-		"file":     {Source{File: writeFile(t, "c", "admin: {listen: \"\"}")}, ""},
-		"variable": {Source{Environ: []string{"COMET_ADMIN_LISTEN="}}, "127.0.0.1:9090"},
+		"flag":                   {Source{Flags: parseFlags(t, "--admin-listen=")}, ""},
+		"file":                   {Source{File: writeFile(t, "c", "admin: {listen: \"\"}")}, ""},
+		"variable":               {Source{Environ: []string{"COMET_ADMIN_LISTEN="}}, ""},
+		"variable, not the file": {Source{Environ: []string{"COMET_ADMIN_LISTEN="}, File: writeFile(t, "c", "admin: {listen: \":9999\"}")}, ""},
+		"none":                   {Source{Environ: []string{"OTHER="}}, "127.0.0.1:9090"},
 	} {
 		if got := mustLoad(t, tt.src).Admin.Listen; got != tt.want {
 			t.Errorf("%s: got %q, want %q", name, got, tt.want)
 		}
+	}
+}
+
+// TestEmptyVariable: a variable may be empty where a flag may, which is where
+// there is text or a list; elsewhere it counts as not set.
+func TestEmptyVariable(t *testing.T) {
+	needsText := []string{"http.listen", "redis.prefix", "log.level", "log.format"}
+	for _, s := range Table() {
+		want := slices.Contains([]string{"string", "list", "rules"}, s.Type) && !slices.Contains(needsText, s.Key)
+		environ, unknown := readEnviron([]string{s.Env + "="})
+		value, counts := environ.values[s.Key]
+		if counts != want || counts && value != "" || unknown != nil {
+			t.Errorf("%s: counts: %v, as %q, %v; want %v", s.Env, counts, value, unknown, want)
+		}
+	}
+	file := writeFile(t, "c", "redis: {addresses: [r:1]}\nhttp: {cors: {origins: [https://a.example]}}\ntracing: {endpoint: http://127.0.0.1:4318}")
+	l := mustLoad(t, Source{File: file, Environ: []string{"COMET_REDIS_ADDRESSES=", "COMET_HTTP_CORS_ORIGINS=", "COMET_TRACING_ENDPOINT="}})
+	if len(l.Redis.Addresses) > 0 || len(l.HTTP.CORS.Origins) > 0 || l.Tracing.Endpoint != "" {
+		t.Errorf("got %q, %q, %q", l.Redis.Addresses, l.HTTP.CORS.Origins, l.Tracing.Endpoint)
 	}
 }
 
@@ -303,7 +324,7 @@ func TestLists(t *testing.T) {
 		"file, only ---":  {Source{File: writeFile(t, "c", "---\n")}, nil},
 		"file, only #":    {Source{File: writeFile(t, "c", "# nothing\n")}, nil},
 		"not set at all":  {Source{}, nil},
-		"empty variable":  {Source{Environ: []string{"COMET_AUTH_ANONYMOUS_PUBLISH="}}, nil},
+		"empty variable":  {Source{Environ: []string{"COMET_AUTH_ANONYMOUS_PUBLISH="}}, []string{}},
 		"flags not given": {Source{Flags: parseFlags(t)}, nil},
 	} {
 		l := mustLoad(t, tt.src)

@@ -101,6 +101,9 @@ func named(key, typ, allowed, def, help string) Setting {
 	}
 }
 
+// mayBeEmpty reports whether empty is a value of the setting.
+func (s Setting) mayBeEmpty() bool { return s.set(new(Settings), "") == nil }
+
 func splitList(text string) []string {
 	if strings.TrimSpace(text) == "" {
 		return []string{}

@@ -45,7 +45,7 @@ var table = []Setting{
 		freeText(), func(s *Settings) *string { return &s.HTTP.TLS.Cert }),
 	row("http.tls.key", "", "PEM file of its private key",
 		freeText(), func(s *Settings) *string { return &s.HTTP.TLS.Key }),
-	list("http.trusted_proxies", "proxies whose Forwarded or X-Forwarded-For says who the client is",
+	list("http.trusted_proxies", "proxies whose Forwarded or X-Forwarded-For is taken for the client's address, and X-Forwarded-Host for the host that the browser asked",
 		addressPrefix(), func(s *Settings) *[]string { return &s.HTTP.TrustedProxies }),
 
 	row("admin.listen", "127.0.0.1:9090", "where operators look: health, metrics; never expose it; empty turns it off",
@@ -147,7 +147,7 @@ var table = []Setting{
 	row("auth.hook.timeout", "1s", "the longest wait for its answer; none is a no",
 		duration(10*time.Millisecond, time.Minute), func(s *Settings) *time.Duration { return &s.Auth.Hook.Timeout }),
 
-	row("limits.message", "64KiB", "the largest message",
+	row("limits.message", "60KiB", "the largest body of a message; at the default its event fits clients that read 64 KiB at most (docs/clients.md)",
 		size(1, 1<<20), func(s *Settings) *ByteSize { return &s.Limits.Message }),
 	row("limits.batch", "1000", "messages in one POST /v1/publish",
 		number(1, 10_000), func(s *Settings) *int { return &s.Limits.Batch }),

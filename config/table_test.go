@@ -149,7 +149,7 @@ auth:
     secret_file: ""  # default
     timeout: 1s  # default
 limits:
-  message: 64KiB  # default
+  message: 60KiB  # default
   batch: 1000  # default
   channels: 64  # default
   wait: 55s  # default
