@@ -159,7 +159,7 @@ var table = []Setting{
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.Connections }),
 	row("limits.header", "16KiB", "the header of a request, with its URL",
 		size(4<<10, 1<<20), func(s *Settings) *ByteSize { return &s.Limits.Header }),
-	row("limits.address_connections", "0", "streams and waiting polls of one address (IPv6: /64); 0 for no limit, as for all below",
+	row("limits.address_connections", "0", "streams and waiting polls of one address (IPv6: /64), and as many connections besides; 0: no limit, as for the other limits per address or user",
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.AddressConnections }),
 	row("limits.user_connections", "0", "streams and waiting polls of one user",
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.UserConnections }),

@@ -212,10 +212,11 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	listener := conn.Listen(sendBuffer{tcp, s.sendBuffer}, 10_000, logger)
+	listener := conn.ListenWith(sendBuffer{tcp, s.sendBuffer}, conn.ListenOptions{Limit: 10_000, Addresses: g.AddressLimit, Logger: logger})
 	n := &node{gateway: g, presence: presence, listener: listener, url: "http://" + listener.Addr().String()}
 	holder.Guard(listener, n.countingDoor())
 	server := &http.Server{Handler: g, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
+	listener.Watch(server)
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(listener) }()
 	go func() { served <- server.Serve(listener.Back()) }()

@@ -89,7 +89,7 @@ func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *
 		g.release(v)
 		return a, false
 	}
-	next.Session = v.session()
+	next.Session, next.Trusted = v.session(), v.client.Trusted
 	next.Header = g.headerAtOnce(r, by)
 	return arrival{v, asked}, true
 }

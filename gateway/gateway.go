@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"comet/gateway/auth"
 	"comet/gateway/conn"
 	"comet/gateway/hook"
+	"comet/gateway/limit"
 	"comet/gateway/trace"
 	"comet/gateway/web"
 	"comet/pubsub"
@@ -171,6 +173,25 @@ func greatestAge(age time.Duration) time.Time {
 	}
 	return time.Now().Add(age*9/10 + rand.N(age/5+1))
 }
+
+// AddressLimit is a conn.AddressLimit: an address may have as many connections
+// beside its streams and polls as it may have of those, for other requests, and
+// at least otherConnections. So a client with as many streams as it may have can
+// still publish.
+func (g *Gateway) AddressLimit(remote netip.Addr) (address netip.Addr, most int) {
+	p := g.policy.Load()
+	most = p.Limiter.Address()
+	if most == 0 {
+		return address, 0
+	}
+	address, ok := limit.Direct(remote, p.TrustedProxies)
+	if !ok {
+		return address, 0
+	}
+	return address, most + max(most, otherConnections)
+}
+
+const otherConnections = 16
 
 // admit counts a stream or poll of v, or refuses it. Call release if nothing
 // comes of it, else over's function when it ends.

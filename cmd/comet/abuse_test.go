@@ -39,7 +39,7 @@ func TestAbuse(t *testing.T) {
 	if full {
 		a = abuse{subscribers: 1000, halves: 2000, flood: 5000, workers: 100, every: 250 * time.Millisecond, phase: 20 * time.Second}
 	}
-	_, url := startNode(t, guardedFlags(t, "--auth-anonymous-subscribe", "honest", "--limits-user-publishes", "100", "--limits-address-connections", strconv.Itoa(a.subscribers))...)
+	_, url := startNode(t, guardedFlags(t, "--auth-anonymous-subscribe", "honest", "--limits-user-publishes", "100", "--limits-address-connections", strconv.Itoa(a.subscribers+a.halves))...)
 	host := strings.TrimPrefix(url, "http://")
 	audience := newAudience(t, host, a.subscribers)
 	publisher := newRawClient(t, host, backendKey)

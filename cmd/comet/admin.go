@@ -12,9 +12,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof" // also adds itself to http.DefaultServeMux, which nothing here serves
+	"strconv"
 	"strings"
 	"time"
 
+	"comet/gateway/conn"
 	"comet/gateway/trace"
 )
 
@@ -194,18 +196,56 @@ func (a *admin) serve(routes []adminRoute, token string, logger *slog.Logger) {
 	})
 	a.server = &http.Server{
 		// A page that an operator looks at must not drain a node on loopback.
-		Handler:           http.NewCrossOriginProtection().Handler(handler),
+		Handler:           bounded(http.NewCrossOriginProtection().Handler(handler)),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    adminHeader,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
+	l := conn.ListenWith(a.listener, conn.ListenOptions{Limit: adminConnections(), Refusal: adminFull, Logger: logger})
+	l.Watch(a.server)
 	a.ended = make(chan struct{})
 	go func() {
 		defer close(a.ended)
-		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			logger.Error("the admin listener failed; the node goes on without", "error", err)
 		}
 	}()
+}
+
+const (
+	adminHeader  = 16 << 10         // bytes of a request's header
+	adminBody    = 64 << 10         // bytes of a request's body
+	adminTimeout = 30 * time.Second // for a body to arrive, and for an answer to be read
+
+	adminFull = "The admin listener has as many connections as it may have: close some, or try again later."
+)
+
+// bounded limits what a client can take of the admin listener: bytes of a body,
+// and time for it and for the answer. What takes its time, a profile or an event
+// stream, has more: it sets its own deadlines or says how many seconds it takes.
+func bounded(h http.Handler) http.Handler {
+	h = http.MaxBytesHandler(h, adminBody)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, now := http.NewResponseController(w), time.Now()
+		if r.ContentLength != 0 { // net/http also waits for a body that no handler reads
+			_ = c.SetReadDeadline(now.Add(adminTimeout))
+		}
+		_ = c.SetWriteDeadline(now.Add(adminTimeout + profileTime(r)))
+		h.ServeHTTP(w, r)
+	})
+}
+
+// profileTime is how long a profile takes, as package pprof reads it.
+func profileTime(r *http.Request) time.Duration {
+	if !strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
+		return 0
+	}
+	seconds, err := strconv.ParseFloat(r.URL.Query().Get("seconds"), 64)
+	if err != nil || seconds <= 0 {
+		seconds = 30
+	}
+	return time.Duration(min(seconds, 3600) * float64(time.Second))
 }
 
 // adminShutdown is for answers under way. A profile, which may take half a

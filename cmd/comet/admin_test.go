@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -152,4 +153,90 @@ func bodyOf(t testing.TB, response *http.Response) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+// A body may not take its time, and a profile may.
+func TestAdminBody(t *testing.T) {
+	t.Parallel()
+	bound := bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		}
+	}))
+	for _, test := range []struct {
+		method, path string
+		length       int64
+		read, write  time.Duration
+	}{
+		{http.MethodGet, "/readyz", 0, 0, adminTimeout},
+		{http.MethodPut, "/v1/log", 10, adminTimeout, adminTimeout},
+		{http.MethodPut, "/v1/log", -1, adminTimeout, adminTimeout},
+		{http.MethodGet, "/debug/pprof/profile", 0, 0, adminTimeout + 30*time.Second},
+		{http.MethodGet, "/debug/pprof/trace?seconds=90", 0, 0, adminTimeout + 90*time.Second},
+		{http.MethodGet, "/metrics?seconds=90", 0, 0, adminTimeout},
+	} {
+		w := &deadlines{ResponseWriter: httptest.NewRecorder()}
+		r := httptest.NewRequest(test.method, test.path, nil)
+		r.ContentLength = test.length
+		began := time.Now()
+		bound.ServeHTTP(w, r)
+		took := time.Since(began)
+		for _, d := range []struct {
+			got  time.Time
+			want time.Duration
+		}{{w.read, test.read}, {w.write, test.write}} {
+			if set := !d.got.IsZero(); set != (d.want > 0) || set && (d.got.Before(began.Add(d.want)) || d.got.After(began.Add(d.want+took))) {
+				t.Errorf("%s %s: a deadline in %v, want %v", test.method, test.path, d.got.Sub(began), d.want)
+			}
+		}
+	}
+	w := httptest.NewRecorder()
+	bound.ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/", strings.NewReader(strings.Repeat("x", adminBody+1))))
+	if w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("a large body: %d", w.Code)
+	}
+}
+
+// deadlines notes those that a handler sets.
+type deadlines struct {
+	http.ResponseWriter
+	read, write time.Time
+}
+
+func (d *deadlines) SetReadDeadline(at time.Time) error  { d.read = at; return nil }
+func (d *deadlines) SetWriteDeadline(at time.Time) error { d.write = at; return nil }
+
+// The admin listener serves operators however many connections are open and
+// idle, and refuses what is in doubt.
+func TestAdminConnections(t *testing.T) {
+	t.Parallel()
+	_, _, admin := startNodeWithAdmin(t)
+	host := strings.TrimPrefix(admin, "http://")
+	dial := func(send string) net.Conn {
+		c, err := net.Dial("tcp", host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		_ = c.SetDeadline(time.Now().Add(deadline))
+		_, _ = io.WriteString(c, send)
+		return c
+	}
+	for range maxAdmin + 20 {
+		dial("PUT /v1/log HTTP/1.1\r\nHost: local")
+	}
+	var last string
+	for late := time.Now().Add(deadline); !strings.HasPrefix(last, "HTTP/1.1 200 ") && time.Now().Before(late); {
+		c := dial("GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+		all, _ := io.ReadAll(c)
+		last = string(all)
+	}
+	if !strings.Contains(last, `{"ready":true}`) {
+		t.Errorf("readiness: %q", last)
+	}
+	c := dial("PUT /v1/log HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	all, _ := io.ReadAll(c)
+	if got := string(all); !strings.HasPrefix(got, "HTTP/1.1 400 ") || strings.Contains(got, "comet_") {
+		t.Errorf("with both lengths: %.300q", got)
+	}
 }

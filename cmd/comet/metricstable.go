@@ -51,6 +51,9 @@ var metrics = []metric{
 			e.count(s.listener.Refused, reasonDescriptors)
 			e.count(s.gateway.Refused, reasonLimit)
 		}},
+	{name: "comet_idle_connections_closed_total", kind: counter,
+		help:    "Idle connections that were closed to make room for others, of the same address or as the descriptors were nearly used up.",
+		collect: func(s *snapshot, e emitter) { e.count(s.listener.Closed) }},
 	{name: "comet_connects_total", kind: counter, labels: []string{"transport"},
 		help:    "Streams and polls that began.",
 		collect: func(s *snapshot, e emitter) { emitTransports(e, s.gateway.Connects) }},
@@ -66,7 +69,11 @@ var metrics = []metric{
 		collect: func(s *snapshot, e emitter) {
 			hits := s.node.gateway.Policy().Limiter.Stats().Refused
 			for l := range limit.Limits {
-				e.count(hits[l], l.String())
+				n := hits[l]
+				if l == limit.AddressConnections {
+					n += s.listener.Crowded
+				}
+				e.count(n, l.String())
 			}
 		}},
 

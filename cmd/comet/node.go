@@ -45,11 +45,6 @@ type node struct {
 	logger    *slog.Logger
 }
 
-// connectionLimit is how many connections one of so many nodes in this process
-// may have. The twentieth that is left is for Redis, files, and descriptors
-// that are two for a moment while a connection is parked.
-func connectionLimit(nodes int) int { return conn.DescriptorLimit() / 20 * 19 / nodes }
-
 // newNode makes a node that serves on l, at most limit connections, once run.
 // admin is where it serves operators, or empty. It takes over b and l; rules may
 // be shared.
@@ -100,7 +95,7 @@ func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Brok
 		spans.close(context.Background())
 		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
 	}
-	listener := conn.Listen(l, limit, logger)
+	listener := conn.ListenWith(l, conn.ListenOptions{Limit: limit, Addresses: g.AddressLimit, Logger: logger})
 	if encryption == nil {
 		parker.Guard(listener, g.Door())
 	}
@@ -117,6 +112,7 @@ func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Brok
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},
 	}
+	listener.Watch(n.server)
 	n.drain.Store(&s.Drain)
 	n.heart = newHeart(n, admin, logger)
 	return n, nil

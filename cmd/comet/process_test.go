@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"comet/internal/testenv"
 )
 
 // deadline is for anything that a test waits for; a loaded machine needs it.
@@ -32,6 +34,8 @@ type setup struct {
 	in      io.Reader     // nil: empty
 	out     *os.File      // nil: process.out
 	life    time.Duration // the longest; 0: processTimeout
+
+	descriptors int // how many it may have open; 0: as many as the test
 }
 
 // start starts comet with args. It is killed in t's cleanup, if it still runs.
@@ -47,6 +51,10 @@ func (s setup) start(t testing.TB, args ...string) *process {
 		t.Fatal(err)
 	}
 	p := &process{t: t, command: exec.Command(self, args...), out: newOutput(), errOut: newOutput(), ended: make(chan struct{})}
+	if s.descriptors > 0 {
+		limited := fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, s.descriptors)
+		p.command = exec.Command(testenv.Program(t, "sh"), append([]string{"-c", limited, self}, args...)...)
+	}
 	p.command.Env = append(cleanEnviron(), s.environ...)
 	if s.life > 0 {
 		p.command.Env = append(p.command.Env, lifeVariable+"="+s.life.String())

@@ -52,6 +52,7 @@ type Next struct {
 	Format   wire.Format       // of a stream
 	Wait     time.Duration     // of a poll, more than 0
 	Session  Session
+	Trusted  bool        // a back end's: its connection does not count for its address
 	Header   http.Header // of the answer; nil: the Door's
 	Began    func()      // called when it begins; nil: nobody wants to know
 	Ended    func(Bye)   // called once, when it is over, with the reason; Elsewhere: it never began

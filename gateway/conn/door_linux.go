@@ -62,10 +62,16 @@ func (g *guard) letIn(c *counted) bool {
 	if r, ok := parsePlain(input); ok && len(input) < len(g.input) {
 		r.RemoteAddr = c.RemoteAddr().String()
 		if next, ok := g.door.Stream(r); ok {
+			if next.Trusted {
+				c.exempt()
+			}
 			if g.stream(c, &next) {
 				return true
 			}
 		} else if next, ok := g.door.Poll(r); ok {
+			if next.Trusted {
+				c.exempt()
+			}
 			if g.poll(c, &next) {
 				return true
 			}
@@ -149,13 +155,13 @@ func (n *Next) begin() {
 
 // take makes c the connection of q, which has joined; or undoes that.
 func (g *guard) take(q *parked, c *counted) bool {
-	fd, listener, err := takeOver(c)
+	fd, owner, err := takeOver(c)
 	if err != nil {
 		g.parker.unjoin(q)
 		q.ended(Elsewhere)
 		return false
 	}
-	q.fd, q.listener = fd, listener
+	q.fd, q.owner = fd, owner
 	_ = c.Conn.Close() // the descriptor is our own
 	return true
 }
@@ -165,7 +171,7 @@ func (g *guard) take(q *parked, c *counted) bool {
 func (p *Parker) abandon(q *parked) {
 	p.unjoin(q)
 	_ = unix.Close(int(q.fd)) // nothing can be done about it
-	q.listener.open.Add(-1)
+	q.owner.release()
 	q.ended(Gone)
 }
 

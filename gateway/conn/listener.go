@@ -1,34 +1,69 @@
 package conn
 
 import (
-	"bytes"
-	"fmt"
-	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Listener is a net.Listener that counts its connections and refuses, with an
-// answer, what would be more than the process has descriptors for. A server
-// serves both it and its Back.
+// Listener is a net.Listener that limits connections: in all, because the
+// process has only so many descriptors, and per address. It refuses what is over
+// a limit with an answer. When it is nearly full, it closes the connections that
+// have been idle longest. A server serves both it and its Back, see Watch.
 type Listener struct {
 	net.Listener
-	limit   int64
-	open    atomic.Int64 // accepted or parked
-	refused refused
-	atDoor  func(*counted) bool // Parker.Guard's; reports whether the connection is no more the server's
-	back    back
-	polite  chan struct{}  // holds a token for each refusal under way
-	busy    sync.WaitGroup // refusals
+	limit     int64
+	open      atomic.Int64 // accepted or parked
+	full      refusal
+	crowded   refusal // an address has all that it may have
+	addressOf AddressLimit
+	atDoor    func(*counted) bool // Parker.Guard's; reports whether the connection is no more the server's
+	shed      func()              // Parker.Guard's; closes parked connections that are idle
+	back      back
+	polite    chan struct{}  // holds a token for each refusal under way
+	busy      sync.WaitGroup // refusals
+	made      time.Time
+	closed    atomic.Int64 // idle connections that made room
+
+	mu         sync.Mutex // guards all below and the owners
+	owners     map[netip.Addr]*owner
+	anybody    owner         // has the connections without a limit
+	candidates []idleCounted // to be closed, the longest idle one last
+}
+
+// AddressLimit tells for a new connection which address it counts for and how
+// many connections that may have. 0: any number, which are not counted.
+type AddressLimit func(remote netip.Addr) (address netip.Addr, most int)
+
+// ListenOptions of a Listener.
+type ListenOptions struct {
+	Limit     int          // connections at a time, in all
+	Refusal   string       // what a client over Limit is told to know and to do; default: of descriptors
+	Addresses AddressLimit // default: none
+	Logger    *slog.Logger
 }
 
 // Listen wraps l. limit is how many connections there may be at a time.
 func Listen(l net.Listener, limit int, logger *slog.Logger) *Listener {
-	w := &Listener{Listener: l, limit: int64(limit), polite: make(chan struct{}, maxPolite)}
-	w.refused.logger = logger.With("connections", limit)
+	return ListenWith(l, ListenOptions{Limit: limit, Logger: logger})
+}
+
+// ListenWith wraps l.
+func ListenWith(l net.Listener, o ListenOptions) *Listener {
+	if o.Refusal == "" {
+		o.Refusal = descriptorsRefusal
+	}
+	w := &Listener{
+		Listener: l, limit: int64(o.Limit), addressOf: o.Addresses, polite: make(chan struct{}, maxPolite),
+		made: time.Now(), owners: make(map[netip.Addr]*owner),
+	}
+	logger := o.Logger.With("connections", o.Limit)
+	w.full = refusal{logger: logger, message: "refusing connections: the descriptor limit is reached, see ulimit -n", answer: answerFull(o.Refusal)}
+	w.crowded = refusal{logger: logger, message: "refusing connections of an address that has as many as it may have, see limits.address_connections", answer: answerCrowded}
+	w.anybody = owner{listener: w, conns: make(map[*counted]struct{})}
 	w.back = back{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
 	return w
 }
@@ -37,7 +72,8 @@ func Listen(l net.Listener, limit int, logger *slog.Logger) *Listener {
 func (l *Listener) Close() error {
 	err := l.Listener.Close()
 	l.busy.Wait()
-	l.refused.stop()
+	l.full.stop()
+	l.crowded.stop()
 	return err
 }
 
@@ -51,28 +87,33 @@ func (l *Listener) Limit() int64 { return l.limit }
 type ListenerStats struct {
 	Open    int64 // connections at the moment, parked ones too
 	Refused int64 // connections since the start, at the limit
+	Crowded int64 // connections since the start, at the limit of their address
+	Closed  int64 // idle connections since the start that made room for others
 }
 
 // Stats may be called at any time, also after Close.
 func (l *Listener) Stats() ListenerStats {
-	return ListenerStats{Open: l.open.Load(), Refused: l.refused.count()}
+	return ListenerStats{Open: l.open.Load(), Refused: l.full.count(), Crowded: l.crowded.count(), Closed: l.closed.Load()}
 }
 
 // Accept implements net.Listener.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, err
-		case l.open.Load() < l.limit:
-			l.open.Add(1)
-			if given := (&counted{Conn: c, listener: l}); l.atDoor == nil || !l.atDoor(given) {
-				return given, nil
-			}
-		default:
-			l.refuse(c)
 		}
+		o, why := l.acquire(c)
+		if o == nil {
+			l.refuse(c, why)
+			continue
+		}
+		given := &counted{Conn: c, listener: l, owner: o}
+		if l.atDoor != nil && l.atDoor(given) {
+			continue
+		}
+		given.serve()
+		return given, nil
 	}
 }
 
@@ -103,153 +144,15 @@ func (b *back) Close() error {
 	return nil
 }
 
-var refusal = func() []byte {
-	const body = `{"type":"urn:comet:problem:too-many-connections","title":"Too many connections","status":503,` +
-		`"detail":"This node has as many connections as its descriptor limit allows (ulimit -n): come back later, or to another node."}` + "\n"
-	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"+
-		"Content-Length: %d\r\nRetry-After: 5\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s", len(body), body)
-}()
-
-// A refusal takes a descriptor, so there are at most so many at a time, each
-// for at most so long. Beyond that none is waited for.
-const (
-	maxPolite  = 16
-	refuseTime = time.Second
-)
-
-// refuse answers. It does not block.
-func (l *Listener) refuse(c net.Conn) {
-	l.refused.add()
-	select {
-	case l.polite <- struct{}{}:
-		l.busy.Go(func() {
-			l.answerRefusal(c)
-			<-l.polite
-		})
-	default:
-		_ = c.SetDeadline(time.Now().Add(refuseTime))
-		_, _ = c.Write(refusal) // a new connection's buffer takes it at once
-		c.Close()
-	}
-}
-
-// answerRefusal waits for the request, because many clients take an answer
-// that comes before it for none, and then for the client to go, because what it
-// still sends to a closed connection would reset the answer away.
-func (l *Listener) answerRefusal(c net.Conn) {
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(refuseTime))
-	var request [4 << 10]byte
-	if _, err := c.Read(request[:]); err != nil {
-		return
-	}
-	if _, err := c.Write(refusal); err != nil {
-		return
-	}
-	if t, ok := c.(interface{ CloseWrite() error }); ok {
-		_ = t.CloseWrite()
-	}
-	_, _ = io.Copy(io.Discard, c)
-}
-
-// refusedEvery is the time between two log lines about refusals.
-const refusedEvery = time.Minute
-
-// refused counts refusals and logs them: the first one at once, because an
-// operator may act, and then once a minute how many there were meanwhile, if
-// any, because a crowd that comes back every few seconds would fill the log.
-type refused struct {
-	logger *slog.Logger
-	mu     sync.Mutex
-	total  int64
-	logged int64       // of total, in the lines so far
-	timer  *time.Timer // runs after a line for as long as there must be no other; else nil
-}
-
-func (r *refused) count() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.total
-}
-
-func (r *refused) add() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.total++
-	if r.timer == nil {
-		r.log()
-	}
-}
-
-// log is called with mu held.
-func (r *refused) log() {
-	r.logger.Warn("refusing connections: the descriptor limit is reached, see ulimit -n", "refused", r.total-r.logged)
-	r.logged = r.total
-	r.timer = time.AfterFunc(refusedEvery, r.timeOver)
-}
-
-func (r *refused) timeOver() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.timer = nil
-	if r.total > r.logged {
-		r.log()
-	}
-}
-
-// stop drops the line that is due, if one is.
-func (r *refused) stop() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.logged = r.total // for a timeOver that waits for mu
-	if r.timer != nil {
-		r.timer.Stop()
-	}
-}
-
-// giveBack hands a connection to the server for its next request; read is what
-// of it was read already.
-func (l *Listener) giveBack(c net.Conn, read []byte) {
-	given := &counted{Conn: c, listener: l}
+// giveBack hands a connection of o to the server for its next request; read is
+// what of it was read already.
+func (l *Listener) giveBack(c net.Conn, o *owner, read []byte) {
+	given := &counted{Conn: c, listener: l, owner: o}
 	given.read.Reset(read)
+	given.serve()
 	select {
 	case l.back.conns <- given:
 	case <-l.back.closed:
 		given.Close()
 	}
 }
-
-// counted is a connection that its listener counts until it is closed, or
-// taken over by a Parker.
-type counted struct {
-	net.Conn
-	listener *Listener
-	over     sync.Once
-	read     bytes.Reader // comes before what the connection has
-}
-
-// Read implements net.Conn.
-func (c *counted) Read(b []byte) (int, error) {
-	if c.read.Len() > 0 {
-		return c.read.Read(b)
-	}
-	return c.Conn.Read(b)
-}
-
-// Close implements net.Conn.
-func (c *counted) Close() error {
-	c.over.Do(func() { c.listener.open.Add(-1) })
-	return c.Conn.Close()
-}
-
-// CloseWrite is what net/http closes a connection with, so that its last
-// answer is not reset away.
-func (c *counted) CloseWrite() error {
-	if t, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return t.CloseWrite()
-	}
-	return nil
-}
-
-// take keeps the connection counted when it is closed.
-func (c *counted) take() { c.over.Do(func() {}) }

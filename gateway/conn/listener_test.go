@@ -25,6 +25,8 @@ func listened(t *testing.T, l net.Listener, limit int) (*Listener, *bytes.Buffer
 		Handler:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }),
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
 	}
+	w.Watch(s)
+	s.ConnState = nil // so that no connection counts as idle again, and makes room
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(w) }()
 	t.Cleanup(func() {
@@ -188,6 +190,7 @@ func TestRefusalsLogged(t *testing.T) {
 		go func() {
 			defer close(accepted)
 			for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+				c.(*counted).setBusy()
 				accepted <- c
 			}
 		}()

@@ -31,11 +31,11 @@ type parked struct {
 	inside   bool // what was written last ended inside a chunk
 	said     bool // a goodbye, with why
 	gone     bool
-	places   []place   // one a channel
-	one      [1]place  // places of a stream of one channel
-	own      *own      // nil for a stream of one channel
-	poll     *poll     // nil for a stream
-	listener *Listener // that counts the connection; nil: none does
+	places   []place  // one a channel
+	one      [1]place // places of a stream of one channel
+	own      *own     // nil for a stream of one channel
+	poll     *poll    // nil for a stream
+	owner    *owner   // counts the connection; nil: it is not counted
 	ended    func(Bye)
 }
 

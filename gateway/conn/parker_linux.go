@@ -194,12 +194,12 @@ func (p *Parker) park(connection net.Conn, s *Stream) bool {
 	if !p.join(q, s) {
 		return false
 	}
-	fd, listener, err := takeOver(connection)
+	fd, owner, err := takeOver(connection)
 	if err != nil {
 		p.unjoin(q)
 		return false
 	}
-	q.fd, q.listener = fd, listener
+	q.fd, q.owner = fd, owner
 	s.Subscriber.Close()
 	w.add(q)
 	return true

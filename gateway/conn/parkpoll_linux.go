@@ -52,11 +52,11 @@ func allLive(s *pubsub.Subscriber) bool {
 func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http.Header, q *Poll) {
 	defer q.Subscriber.Close()
 	defer connection.Close()
-	fd, listener, err := takeOver(connection)
-	if err == nil && listener == nil {
+	fd, owner, err := takeOver(connection)
+	if err == nil && owner == nil {
 		_ = unix.Close(int(fd)) // nobody would take the connection back
 	}
-	if err != nil || listener == nil {
+	if err != nil || owner == nil {
 		b := appendAnswer(nil, pollHead(header)+lastAnswer, httpDate(time.Now()), answer(q.Cursors, nil))
 		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_, _ = connection.Write(b) // one that has gone needs none
@@ -64,7 +64,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 		return
 	}
 	k := &parked{
-		writer: p.nextWriter(), fd: fd, listener: listener, ended: q.Ended,
+		writer: p.nextWriter(), fd: fd, owner: owner, ended: q.Ended,
 		poll: &poll{head: unique.Make(pollHead(header)), again: q.Again, wait: q.Wait, waiting: true},
 	}
 	k.belongTo(&q.Session)
@@ -276,10 +276,10 @@ func (w *writer) dismiss(k *parked, why Bye) {
 func giveBack(k *parked, rest []byte) {
 	connection, err := reconnect(k, rest)
 	if err != nil {
-		k.listener.open.Add(-1)
+		k.owner.release()
 		return
 	}
-	k.listener.giveBack(connection, k.poll.read)
+	k.owner.listener.giveBack(connection, k.owner, k.poll.read)
 }
 
 // reconnect makes a net.Conn of k's descriptor again and writes rest to it.

@@ -85,8 +85,8 @@ func (w *writer) remove(p *parked) {
 	w.forget(p)
 	w.parker.poller.forget(p)
 	_ = unix.Close(int(p.fd)) // nothing can be done about it
-	if p.listener != nil {
-		p.listener.open.Add(-1)
+	if p.owner != nil {
+		p.owner.release()
 	}
 	if p.poll == nil || p.poll.waiting {
 		p.ended(p.cause())

@@ -50,6 +50,7 @@ func serve(t *testing.T, heartbeat time.Duration, wrap func(net.Listener) *Liste
 	s.hub = pubsub.NewHub(broker, pubsub.Options{})
 	s.leave, s.leaving = context.WithCancelCause(context.Background())
 	s.http = &http.Server{Handler: s, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)}
+	s.listener.Watch(s.http)
 	go func() { s.served <- s.http.Serve(s.listener) }()
 	go func() { s.served <- s.http.Serve(s.listener.Back()) }()
 	t.Cleanup(func() {

@@ -11,9 +11,9 @@ import (
 
 // takeOver returns a descriptor of the connection that is ours alone; the
 // connection itself can be closed. Without its net.Conn and Go's own poller
-// entry a parked stream is about 1 KiB smaller. The listener, if any, goes on
+// entry a parked stream is about 1 KiB smaller. Its owner, if any, goes on
 // counting the connection.
-func takeOver(connection net.Conn) (fd int32, l *Listener, err error) {
+func takeOver(connection net.Conn) (fd int32, o *owner, err error) {
 	c, isCounted := connection.(*counted)
 	if isCounted {
 		connection = c.Conn
@@ -25,10 +25,12 @@ func takeOver(connection net.Conn) (fd int32, l *Listener, err error) {
 	// found by the heartbeats. Not for other than TCP, which then says no.
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(writeTimeout.Milliseconds()))
 	if isCounted {
-		c.take()
-		l = c.listener
+		if o = c.take(); o == nil {
+			_ = unix.Close(int(fd))
+			return 0, nil, net.ErrClosed
+		}
 	}
-	return fd, l, nil
+	return fd, o, nil
 }
 
 func duplicate(connection net.Conn) (fd int32, err error) {

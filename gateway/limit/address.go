@@ -52,6 +52,17 @@ func FromProxy(r *http.Request, trusted []netip.Prefix) bool {
 	return err == nil && contains(trusted, from.Addr().Unmap().WithZone(""))
 }
 
+// Direct is the address that a new connection counts for, before anything was
+// read from it. ok is false for one from a proxy in trusted, which carries the
+// requests of many.
+func Direct(remote netip.Addr, trusted []netip.Prefix) (address netip.Addr, ok bool) {
+	remote = remote.Unmap().WithZone("")
+	if contains(trusted, remote) {
+		return netip.Addr{}, false
+	}
+	return network(remote), true
+}
+
 // clientOf looks for the client in the lines of a field, which nodes cuts. A
 // line is cut by itself, so that a quote which the client left open ends with
 // its line.

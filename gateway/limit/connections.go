@@ -12,6 +12,9 @@ type Connections struct {
 // Counts reports whether Connect counts anything, so that Disconnect matters.
 func (l *Connections) Counts() bool { return l.addresses.limit > 0 || l.users.limit > 0 }
 
+// Address is how many streams and polls an address may have; 0: any number.
+func (l *Connections) Address() int { return l.addresses.limit }
+
 // Connect counts a stream or poll of c, or is an *Exceeded. Once it is over,
 // and not sooner, Disconnect must be called with the same c.
 func (l *Connections) Connect(c Client) error {

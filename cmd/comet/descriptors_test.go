@@ -1,0 +1,20 @@
+package main
+
+import "testing"
+
+// Clients never get all descriptors, and never none.
+func TestShareDescriptors(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ limit, cores, clients, admin int }{
+		{64, 2, 16, 12},
+		{200, 2, 50, 37},
+		{256, 2, 76, 45},
+		{1024, 2, 844, 45},
+		{1024, 64, 256, 64},
+		{1 << 20, 16, 1<<20 - 320, 64},
+	} {
+		if got := shareDescriptors(test.limit, test.cores); got.clients != test.clients || got.admin != test.admin {
+			t.Errorf("of %d descriptors with %d cores: %+v, want %+v", test.limit, test.cores, got, test)
+		}
+	}
+}

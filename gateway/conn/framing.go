@@ -1,0 +1,186 @@
+package conn
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// framing follows the requests on a connection as far as it must, to find one
+// that has both Content-Length and Transfer-Encoding. net/http takes such a
+// request for a chunked one and serves what follows as another, while a proxy
+// may see one request (RFC 9112 section 6.1). It hides the first of the two
+// fields from handlers.
+//
+// Whatever framing does not understand is in doubt, too. That net/http refuses
+// most of it does not matter.
+type framing struct {
+	state   framingState
+	line    []byte // what of a line has come, at most maxLine bytes
+	body    uint64 // the length of this header's body
+	skip    uint64 // bytes of a body or chunk that are still to come
+	length  bool   // this header has Content-Length
+	coded   bool   // this header has Transfer-Encoding
+	vital   bool   // the last field was one of them
+	started bool   // something has come
+	doubt   atomic.Bool
+}
+
+type framingState uint8
+
+const (
+	inRequestLine framingState = iota
+	inFields
+	inChunkSize
+	inChunkEnd // the line end after a chunk's data
+	inTrailers
+	framingOff // in doubt, or encrypted
+)
+
+// maxLine is how much is kept of a line that comes in several reads. The lines
+// that matter are much shorter.
+const maxLine = 256
+
+// scan looks at the next bytes of a connection. It is called for one read after
+// the other.
+func (f *framing) scan(b []byte) {
+	if !f.started && len(b) > 0 {
+		const handshake = 22 // a TLS record's type (RFC 8446 section 5.1)
+		if f.started = true; b[0] == handshake {
+			f.state = framingOff
+		}
+	}
+	for len(b) > 0 && f.state != framingOff {
+		if f.skip > 0 {
+			n := min(f.skip, uint64(len(b)))
+			f.skip -= n
+			b = b[n:]
+			continue
+		}
+		end := bytes.IndexByte(b, '\n')
+		if end < 0 {
+			f.keep(b)
+			return
+		}
+		line := b[:end]
+		if len(f.line) > 0 {
+			f.keep(line)
+			line = f.line
+		}
+		f.take(bytes.TrimSuffix(line, []byte("\r")))
+		f.line = f.line[:0]
+		b = b[end+1:]
+	}
+	if f.state == framingOff || f.state == inRequestLine && len(f.line) == 0 {
+		f.line = nil // an idle connection keeps nothing
+	}
+}
+
+func (f *framing) keep(b []byte) { f.line = append(f.line, b[:min(len(b), maxLine-len(f.line))]...) }
+
+// take looks at a line.
+func (f *framing) take(line []byte) {
+	switch f.state {
+	case inRequestLine:
+		if len(line) > 0 {
+			f.state, f.length, f.coded, f.vital, f.body = inFields, false, false, false, 0
+			if bytes.HasSuffix(line, []byte(" HTTP/1.0")) {
+				f.length = true // such a client cannot mean Transfer-Encoding
+			}
+		}
+	case inFields:
+		f.takeField(line)
+	case inChunkSize:
+		f.takeChunkSize(line)
+	case inChunkEnd:
+		if f.state = inChunkSize; len(line) > 0 {
+			f.giveUp()
+		}
+	case inTrailers:
+		if len(line) == 0 {
+			f.state = inRequestLine
+		}
+	}
+}
+
+func (f *framing) takeField(line []byte) {
+	switch {
+	case len(line) == 0:
+		f.endHeader()
+		return
+	case line[0] == ' ' || line[0] == '\t':
+		if f.vital { // its value goes on here
+			f.giveUp()
+		}
+		return
+	}
+	f.vital = false
+	if first := line[0] | 0x20; first != 'c' && first != 't' {
+		return
+	}
+	name, value, _ := strings.Cut(string(line), ":")
+	switch {
+	case strings.EqualFold(name, "Content-Length"):
+		n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 63)
+		if err != nil {
+			f.giveUp()
+			return
+		}
+		f.length, f.vital, f.body = true, true, n
+	case strings.EqualFold(name, "Transfer-Encoding"):
+		f.coded, f.vital = true, true
+	}
+}
+
+// endHeader finds out what follows the header.
+func (f *framing) endHeader() {
+	switch {
+	case f.coded && f.length:
+		f.giveUp()
+	case f.coded:
+		f.state = inChunkSize
+	default:
+		f.state, f.skip = inRequestLine, f.body
+	}
+}
+
+func (f *framing) takeChunkSize(line []byte) {
+	size, _, _ := strings.Cut(string(line), ";")
+	n, err := strconv.ParseUint(strings.TrimSpace(size), 16, 63)
+	switch {
+	case err != nil:
+		f.giveUp()
+	case n == 0:
+		f.state = inTrailers
+	default:
+		f.state, f.skip = inChunkEnd, n
+	}
+}
+
+func (f *framing) giveUp() {
+	f.state, f.skip = framingOff, 0
+	f.doubt.Store(true)
+}
+
+// refuse answers a request on a connection on which one is in doubt, this one or
+// one that came together with it, and has the connection closed. Else it is
+// false. On an encrypted connection nothing can be seen: there every connection
+// ends after a chunked request, which is enough for RFC 9112.
+func (f *framing) refuse(w http.ResponseWriter, r *http.Request) bool {
+	if !f.doubt.Load() {
+		if r.TLS != nil && r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
+		return false
+	}
+	const body = `{"type":"urn:comet:problem:invalid-body","title":"Invalid body","status":400,` +
+		`"detail":"Where the request ends is in doubt: send Content-Length or Transfer-Encoding, not both."}` + "\n"
+	SetAnswerHeader(w.Header(), "application/problem+json")
+	w.Header().Set("Connection", "close")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = w.Write([]byte(body))
+	return true
+}
