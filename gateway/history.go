@@ -61,6 +61,10 @@ func (g *Gateway) readHistory(ctx context.Context, q pubsub.Query, limit int) (h
 			return h, err
 		}
 		for _, m := range page.Messages {
+			if m.IsUnreadable() {
+				q.Cursor = m.ID
+				continue
+			}
 			if size += len(m.Data); len(h.Messages) == limit || size > historyBytes && len(h.Messages) > 0 {
 				h.More = true
 				return h, nil

@@ -109,7 +109,7 @@ func (q *Query) MaxBytes() int {
 type Page struct {
 	Gen      Generation // of the primary that answered; never 0
 	End      ID         // the newest message's; zero: no log, or an empty one
-	Messages []*Message
+	Messages []*Message // an entry that is no message is Unreadable
 	// More: the page ended at Query.Limit or Query.Bytes, so that the log may have
 	// more in its direction. With Limit 0 it is false.
 	More bool

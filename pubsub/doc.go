@@ -25,6 +25,7 @@
 //     has no predecessor               gap Restarted, unless nothing can have been missed
 //     follows a newer one              gap Trimmed
 //     follows an older one             gap Rewound, from where the log forked on
+//     is not readable as a message     gap UnreadableEntry
 //
 //     and at the end of the log: it is gone, gap Restarted; it ends earlier,
 //     gap Rewound; the primary's generation is new, gap Failover.

@@ -59,6 +59,10 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 		return f.walk(p), false
 	}
 	for _, m := range p.Messages {
+		if m.IsUnreadable() { // then it says no generation, and the next one tells of a failover
+			items = append(items, f.gap(UnreadableEntry, m.ID, f.at.Gen))
+			continue
+		}
 		switch {
 		case m.Prev == f.at.ID:
 			if f.failedOver(m.ID.Gen, m.ID, p) {

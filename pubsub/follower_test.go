@@ -179,3 +179,23 @@ func TestFollower(t *testing.T) {
 		}
 	}
 }
+
+// An entry that is no message is a gap, which keeps the generation that was
+// followed: the next message tells of a failover all the same.
+func TestFollowerUnreadable(t *testing.T) {
+	for _, c := range []struct {
+		next ID
+		want []string
+	}{
+		{idA(3), []string{"unreadable 1-11→2-0 at 2-0~0000b", "3-11"}},
+		{idB(3), []string{"unreadable 1-11→2-0 at 2-0~0000b", "failover 2-0→2-0 at 2-0~0000a", "3-10"}},
+	} {
+		log := chain(ID{}, idA(1), ID{MS: 2}, c.next)
+		log[1] = Unreadable("c", log[1].ID)
+		f := follower{channel: "c", at: At(idA(1))}
+		items, done := f.take(answer(f.query(10), c.next.Gen, log), true)
+		if !done || !slices.Equal(words(items), c.want) {
+			t.Errorf("got %q, done %t, want %q", words(items), done, c.want)
+		}
+	}
+}

@@ -63,11 +63,17 @@ const (
 	// Failover: another primary has taken over; messages that the old one
 	// acknowledged last may be missing.
 	Failover Reason = "failover"
+	// UnreadableEntry: To is an entry of the log that is no message. Another
+	// program wrote it, or a later version.
+	UnreadableEntry Reason = "unreadable"
 )
+
+// Reasons are all there are.
+var Reasons = []Reason{Trimmed, Restarted, Rewound, Failover, UnreadableEntry}
 
 // Gap tells a subscriber that messages may be missing. It had everything up to
 // From; delivery goes on behind To. Whatever it lacks up to To will not come.
-// After Trimmed and Restarted that lies between From and To, after Failover
+// After Trimmed, Restarted and UnreadableEntry that lies between From and To, after Failover
 // (To equals From) and Rewound (To is usually older) it is whatever the old
 // primary took last.
 type Gap struct {
@@ -122,7 +128,11 @@ func (d *Draft) Validate() error {
 	if len(d.Data) == 0 {
 		return &InvalidError{"data", "is missing: give a JSON value"}
 	}
-	if len(d.Trace) > MaxTraceBytes || strings.ContainsFunc(d.Trace, notPlain) {
+	return validateTrace(d.Trace)
+}
+
+func validateTrace(trace string) error {
+	if len(trace) > MaxTraceBytes || strings.ContainsFunc(trace, notPlain) {
 		return &InvalidError{"trace", fmt.Sprintf("must be at most %d printable ASCII characters without spaces", MaxTraceBytes)}
 	}
 	return nil

@@ -78,7 +78,7 @@ func newCounts() counts {
 		resyncs:   measure.NewCounts(ByRelay, ByMessage, BySweep, BySubscriber),
 		resumes:   measure.NewCounts(FromTail, FromLog),
 		reads:     measure.NewCounts(ForTail, ForReplay, ForHistory),
-		gaps:      measure.NewCounts(Trimmed, Restarted, Rewound, Failover),
+		gaps:      measure.NewCounts(Reasons...),
 	}
 }
 

@@ -123,6 +123,9 @@ func (s *Subscriber) begin(ctx context.Context, p *place, q Query) error {
 	if len(page.Messages) > 0 {
 		oldest := page.Messages[0]
 		p.start = Cursor{ID: oldest.Prev, Gen: oldest.ID.Gen}
+		if oldest.IsUnreadable() {
+			p.start.Gen = page.Gen
+		}
 	}
 	p.replay.at = p.start
 	p.held, _ = p.replay.take(&page, false)

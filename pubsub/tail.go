@@ -112,7 +112,10 @@ func (t *tail) judge(m *Message) verdict {
 	case m.ID.Gen != at.Gen:
 		return surprising
 	case m.ID.Compare(at.ID) <= 0:
-		return dropped // had already, or a read has gone past it
+		if t.passed(m.ID) {
+			return dropped
+		}
+		return surprising // another program may have relayed what at is
 	case m.announced():
 		return surprising
 	case m.Prev == at.ID, m.Prev.IsZero() && t.unbroken:
@@ -121,6 +124,20 @@ func (t *tail) judge(m *Message) verdict {
 		return appended
 	}
 	return surprising
+}
+
+// passed reports whether the tail knows what became of the message id, which is
+// not after its end: it has it, has trimmed it, or a gap covers it.
+func (t *tail) passed(id ID) bool {
+	for i := len(t.items) - 1; i >= 0; i-- {
+		switch c := t.items[i].After.ID.Compare(id); {
+		case c == 0:
+			return true
+		case c < 0:
+			return i+1 < len(t.items) && t.items[i+1].Message == nil
+		}
+	}
+	return id.Compare(t.origin.ID) <= 0 || len(t.items) > 0 && t.items[0].Message == nil
 }
 
 // hold keeps m until the log was read.

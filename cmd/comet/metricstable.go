@@ -131,6 +131,13 @@ var metrics = []metric{
 				}
 			}
 		}},
+	{name: "comet_foreign_data_total", kind: counter, labels: []string{"in"},
+		help: "Entries of logs, and relayed messages, that are not messages of Comet and were skipped; each time that one was read.",
+		collect: func(s *snapshot, e emitter) {
+			for _, place := range redisbroker.Places {
+				e.count(s.redis.Foreign[place], string(place))
+			}
+		}},
 	{name: "comet_redis_pool_connections", kind: gauge, labels: []string{"state"},
 		help: "Connections to Redis, but for the relay's.",
 		collect: func(s *snapshot, e emitter) {

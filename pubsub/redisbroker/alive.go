@@ -16,7 +16,7 @@ func isMixedLife(q *pubsub.Query, page *pubsub.Page) bool {
 	if q.Gen != 0 && q.Gen != page.Gen {
 		return true
 	}
-	return slices.ContainsFunc(page.Messages, func(m *pubsub.Message) bool { return m.ID.Gen != page.Gen })
+	return slices.ContainsFunc(page.Messages, func(m *pubsub.Message) bool { return m.ID.Gen != page.Gen && !m.IsUnreadable() })
 }
 
 // livesSeenBy asks the primaries in the eyes of p. What cannot be found out is

@@ -60,6 +60,7 @@ type Broker struct {
 	confirmed confirmations
 	lives     lives
 	troubles  troubles
+	foreign   *foreign
 
 	mu     sync.Mutex
 	closed bool
@@ -89,7 +90,7 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	b := &Broker{options: o, keys: newKeys(o.Prefix, o.DB), logger: o.Logger, topology: t, troubles: newTroubles()}
+	b := &Broker{options: o, keys: newKeys(o.Prefix, o.DB), logger: o.Logger, topology: t, troubles: newTroubles(), foreign: newForeign(o.Logger)}
 	b.wanted.kick = make(chan struct{}, 1)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b, nil

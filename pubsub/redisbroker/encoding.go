@@ -1,7 +1,7 @@
 package redisbroker
 
 import (
-	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -46,24 +46,14 @@ func encodeAnnounced(id pubsub.ID) []byte {
 	return id.Append(b) // as its own predecessor: it has to be read anyway
 }
 
-var errForeign = errors.New("not written by Comet")
-
 func decodeRelayed(channel, payload string) (m *pubsub.Message, err error) {
-	traced, isTraced := strings.CutPrefix(payload, "~ ")
-	if !isTraced {
-		return decodeUntraced(channel, payload)
+	var trace string
+	if traced, ok := strings.CutPrefix(payload, "~ "); ok {
+		trace, payload, _ = strings.Cut(traced, " ")
 	}
-	trace, payload, _ := strings.Cut(traced, " ")
-	if m, err = decodeUntraced(channel, payload); err == nil {
-		m.Trace = trace
-	}
-	return m, err
-}
-
-func decodeUntraced(channel, payload string) (*pubsub.Message, error) {
 	if ids, ok := strings.CutPrefix(payload, "! "); ok {
 		id, prev, _ := strings.Cut(ids, " ")
-		return newMessage(channel, id, prev, pubsub.DefaultType, "")
+		return newMessage(channel, id, prev, pubsub.DefaultType, "", trace)
 	}
 	line, data, ok1 := strings.Cut(payload, "\n")
 	first, rest, ok2 := strings.Cut(line, " ")
@@ -73,27 +63,41 @@ func decodeUntraced(channel, payload string) (*pubsub.Message, error) {
 	}
 	if first == "-" {
 		ms, err := strconv.ParseInt(second, 10, 64)
-		if err != nil {
+		m := &pubsub.Message{Channel: channel, Type: kind, Data: []byte(data), Time: time.UnixMilli(ms).UTC(), Trace: trace}
+		if err != nil || ms < 0 || ms > pubsub.MaxMS || !m.IsSound() {
 			return nil, errForeign
 		}
-		return &pubsub.Message{Channel: channel, Type: kind, Data: []byte(data), Time: time.UnixMilli(ms).UTC()}, nil
+		return m, nil
 	}
 	if data == "" {
 		return nil, errForeign
 	}
-	return newMessage(channel, first, second, kind, data)
+	return newMessage(channel, first, second, kind, data, trace)
 }
 
 // decodeEntry reads a stream entry as read.lua returns it:
-// {id, {"prev", prev, "type", type, "data", data}}, with "trace", trace behind
-// if there is one.
-func decodeEntry(channel string, entry any) (*pubsub.Message, error) {
+// {id, {"prev", prev, "type", type, "data", data}}, with "trace", trace after
+// these if there is one. An entry that is no message is pubsub.Unreadable, and
+// err says why. m is nil if not even its ID can be read.
+func decodeEntry(channel string, entry any) (m *pubsub.Message, err error) {
 	pair, _ := entry.([]any)
 	if len(pair) != 2 {
 		return nil, errForeign
 	}
-	id, _ := pair[0].(string)
-	fields, _ := pair[1].([]any)
+	text, _ := pair[0].(string)
+	id, err := parseEntryID(text)
+	if err != nil {
+		return nil, err
+	}
+	if m, err = decodeFields(channel, text, pair[1]); err != nil {
+		return pubsub.Unreadable(channel, id), fmt.Errorf("entry %s: %w", text, err)
+	}
+	return m, nil
+}
+
+// decodeFields makes a message of an entry's ID and fields.
+func decodeFields(channel, id string, list any) (*pubsub.Message, error) {
+	fields, _ := list.([]any)
 	var prev, kind, data, trace string
 	for i := 0; i+1 < len(fields); i += 2 {
 		value, _ := fields[i+1].(string)
@@ -111,23 +115,39 @@ func decodeEntry(channel string, entry any) (*pubsub.Message, error) {
 	if data == "" {
 		return nil, errForeign
 	}
-	m, err := newMessage(channel, id, prev, kind, data)
+	return newMessage(channel, id, prev, kind, data, trace)
+}
+
+// parseEntryID is the ID of a stream's entry, or the nearest ID that there is if
+// it is one that Comet never gives: after the entry if its sequence number is
+// too large, and the last of all if its time is.
+func parseEntryID(text string) (pubsub.ID, error) {
+	id, err := pubsub.ParseID(text)
 	if err == nil {
-		m.Trace = trace
+		return id, nil
 	}
-	return m, err
+	first, second, _ := strings.Cut(text, "-")
+	ms, err1 := strconv.ParseUint(first, 10, 64)
+	_, err2 := strconv.ParseUint(second, 10, 64)
+	switch {
+	case err1 != nil || err2 != nil:
+		return id, fmt.Errorf("entry %q: %w", text, errForeign)
+	case ms >= pubsub.MaxMS:
+		return pubsub.ID{MS: pubsub.MaxMS, Counter: pubsub.MaxCounter, Gen: pubsub.MaxGeneration}, nil
+	}
+	return pubsub.ID{MS: ms + 1}, nil
 }
 
 // newMessage makes a message; one without data is only announced.
-func newMessage(channel, id, prev, kind, data string) (*pubsub.Message, error) {
-	m := &pubsub.Message{Channel: channel, Type: kind}
+func newMessage(channel, id, prev, kind, data, trace string) (*pubsub.Message, error) {
+	m := &pubsub.Message{Channel: channel, Type: kind, Trace: trace}
 	if data != "" {
 		m.Data = []byte(data)
 	}
 	var err1, err2 error
 	m.ID, err1 = pubsub.ParseID(id)
-	m.Prev, err2 = pubsub.ParseID(prev)
-	if err1 != nil || err2 != nil || m.ID.Gen == 0 || kind == "" {
+	m.Prev, err2 = parseEntryID(prev)
+	if err1 != nil || err2 != nil || m.ID.IsZero() || !m.IsSound() {
 		return nil, errForeign
 	}
 	m.Time = m.ID.Time()

@@ -10,16 +10,16 @@ import (
 
 // What is relayed without a trace is not a byte longer for there being traces.
 func TestEncodeEphemeral(t *testing.T) {
-	plain := string(encodeEphemeral(&pubsub.Draft{Type: "typing now", Data: []byte(`"x"`)}))
-	if !strings.HasPrefix(plain, "- ") || !strings.HasSuffix(plain, " typing now\n\"x\"") {
+	plain := string(encodeEphemeral(&pubsub.Draft{Type: "typing", Data: []byte(`"x"`)}))
+	if !strings.HasPrefix(plain, "- ") || !strings.HasSuffix(plain, " typing\n\"x\"") {
 		t.Errorf("encoded %q", plain)
 	}
-	traced := string(encodeEphemeral(&pubsub.Draft{Type: "typing now", Data: []byte(`"x"`), Trace: "00-a"}))
+	traced := string(encodeEphemeral(&pubsub.Draft{Type: "typing", Data: []byte(`"x"`), Trace: "00-a"}))
 	if !strings.HasPrefix(traced, "~ 00-a - ") {
 		t.Errorf("encoded %q", traced)
 	}
 	m, err := decodeRelayed("c", traced)
-	if err != nil || m.Trace != "00-a" || m.Type != "typing now" || string(m.Data) != `"x"` || !m.Ephemeral() {
+	if err != nil || m.Trace != "00-a" || m.Type != "typing" || string(m.Data) != `"x"` || !m.Ephemeral() {
 		t.Errorf("decoded %+v, %v", m, err)
 	}
 }

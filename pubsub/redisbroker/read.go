@@ -43,7 +43,7 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 		if kind, _ := redirected(cmd.Err()); kind != none || notLoaded(cmd.Err()) { // as in holdGroup
 			cmd, by = b.readOne(ctx, &queries[i])
 		}
-		pages[i] = page(&queries[i], cmd)
+		pages[i] = b.page(&queries[i], cmd)
 		if pages[i].Err == nil && (isMixedLife(&queries[i], &pages[i]) || !b.lives.knows(pages[i].Gen)) {
 			mixed[by] = append(mixed[by], i)
 		}
@@ -86,7 +86,7 @@ func (b *Broker) readArgs(q *pubsub.Query) (keys []string, args []any) {
 }
 
 // page reads the answer of read.lua.
-func page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
+func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 	if err := cmd.Err(); err != nil {
 		return pubsub.Page{Err: readError(err)}
 	}
@@ -99,16 +99,35 @@ func page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 	}
 	gen, _ := answer[0].(int64)
 	text, _ := answer[1].(string)
-	end, err := pubsub.ParseID(text)
+	end, err := parseEntryID(text)
 	if err != nil {
-		return pubsub.Page{Err: fmt.Errorf("log of %q: entry %s: %w", q.Channel, text, errForeign)}
+		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", cmd.Val()))}
 	}
 	entries, _ := answer[2].([]any)
-	p := pubsub.Page{Gen: pubsub.Generation(gen), End: end, Messages: make([]*pubsub.Message, len(entries)), More: answer[3] == int64(1)}
-	for i, entry := range entries {
-		if p.Messages[i], err = decodeEntry(q.Channel, entry); err != nil {
-			return pubsub.Page{Err: fmt.Errorf("log of %q: %w", q.Channel, err)}
+	p := pubsub.Page{Gen: pubsub.Generation(gen), End: end, Messages: b.messages(q, entries)}
+	p.More = answer[3] == int64(1) && len(p.Messages) > 0
+	return p
+}
+
+// messages decodes the entries of a log. One whose place is not beyond the
+// cursor is left out: see parseEntryID.
+func (b *Broker) messages(q *pubsub.Query, entries []any) []*pubsub.Message {
+	all := make([]*pubsub.Message, 0, len(entries))
+	for _, entry := range entries {
+		m, err := decodeEntry(q.Channel, entry)
+		if err != nil {
+			b.foreign.found(InLog, q.Channel, err)
+		}
+		if m != nil && isBeyond(q, m.ID) {
+			all = append(all, m)
 		}
 	}
-	return p
+	return all
+}
+
+func isBeyond(q *pubsub.Query, id pubsub.ID) bool {
+	if q.Backward {
+		return q.Cursor.IsZero() || id.Compare(q.Cursor) < 0
+	}
+	return id.Compare(q.Cursor) > 0
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -131,13 +132,21 @@ func (l *link) giveBack(ctx context.Context, channels ...string) {
 	}
 }
 
+// maxAhead is how much later than this node's clock a relayed message may be that
+// is taken at its word. Were one taken that the log does not have, all that is
+// earlier would pass for old.
+const maxAhead = time.Minute
+
 // takeMessage hands a message to the sink, if the link still carries its
 // channel.
 func (l *link) takeMessage(channel, payload string) {
 	m, err := decodeRelayed(channel, payload)
 	if err != nil {
-		l.broker.logger.Warn("dropped what the relay carried", "channel", channel, "error", err)
+		l.broker.foreign.found(InRelay, channel, err)
 		return
+	}
+	if time.Until(m.ID.Time()) > maxAhead {
+		m.Data = nil // then it is only announced, and the log has to say so too
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -91,7 +91,9 @@ type Stats struct {
 	// Errors has all operations and kinds. A publish or read counts for each
 	// message or log, and presence for each channel.
 	Errors map[Operation]map[Kind]int64
-	Pool   PoolStats
+	// Foreign is what was found that is no message, each time that it was read.
+	Foreign map[Place]int64
+	Pool    PoolStats
 }
 
 // PoolStats is about the connections to the primaries that are known now, but
@@ -121,7 +123,7 @@ func (p *PoolStats) add(client *redis.Client) {
 
 // Stats may be called at any time, also after Close; it asks nobody.
 func (b *Broker) Stats() Stats {
-	s := Stats{Errors: make(map[Operation]map[Kind]int64)}
+	s := Stats{Errors: make(map[Operation]map[Kind]int64), Foreign: b.foreign.counts.Stats()}
 	for _, o := range Operations {
 		s.Errors[o] = b.troubles[o].Stats()
 	}

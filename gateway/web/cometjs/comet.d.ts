@@ -44,7 +44,7 @@ export interface Gap {
   channel: string;
   from: string;
   to: string;
-  reason: 'trimmed' | 'restarted' | 'rewound' | 'failover';
+  reason: 'trimmed' | 'restarted' | 'rewound' | 'failover' | 'unreadable';
 }
 
 export interface Receipt {
