@@ -36,9 +36,6 @@ func (l *loader) checkAuth() {
 	if j.Secret.Reveal() != "" && j.SecretFile != "" {
 		l.contradict("auth.jwt.secret_file", "contradicts auth.jwt.secret: set only one of them")
 	}
-	if ttl := l.loaded.History.TTL; l.valid("auth.jwt.max_age", "history.ttl") && len(j.Algorithms) > 0 && j.MaxAge > ttl {
-		l.contradict("auth.jwt.max_age", "must not be more than history.ttl, after which nodes forget who was thrown out: write at most "+formatDuration(ttl)+", or raise history.ttl")
-	}
 	a := &l.loaded.Auth
 	if a.Keys.Reveal() != "" && a.KeysFile != "" {
 		l.contradict("auth.keys_file", "contradicts auth.keys: set only one of them")

@@ -55,7 +55,6 @@ func TestProblemsOfValues(t *testing.T) {
 		{"COMET_REDIS_ADDRESSES=/run/r.sock,r:1", "redis.addresses", "must be the only address"},
 		{"COMET_REDIS_ADDRESSES=/run/r.sock COMET_REDIS_MASTER=m", "redis.addresses", "goes with no redis.master"},
 		{"COMET_REDIS_ADDRESSES=a:1,b:1 COMET_REDIS_DB=1", "redis.db", "Redis Cluster, which has only database 0"},
-		{"COMET_AUTH_JWT_ALGORITHMS=HS256 COMET_AUTH_JWT_SECRET=s COMET_AUTH_JWT_MAX_AGE=24h COMET_HISTORY_TTL=1h", "auth.jwt.max_age", "write at most 1h, or raise history.ttl"},
 		{"COMET_AUTH_JWT_JWKS_URL=https://me:pw@login.example/keys", "auth.jwt.jwks_url", "no user and password"},
 		{"COMET_AUTH_JWT_JWKS_URL=login.example/keys", "auth.jwt.jwks_url", "is not a URL"},
 		{"COMET_REDIS_DB=1", "redis.db", "is of no use without redis.addresses"},

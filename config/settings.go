@@ -105,8 +105,11 @@ type Auth struct {
 	KeysFile  string   // name:secret a line
 	KeyRules  []string // name:verb:pattern each; a key without any may do everything
 	JWT       JWT
-	Cookie    Cookie
-	Hook      AuthHook
+	// RevocationsFile keeps revocations of a node without Redis. AutoFile: the
+	// node chooses a place. Empty: none.
+	RevocationsFile string
+	Cookie          Cookie
+	Hook            AuthHook
 }
 
 // Anonymous has the channel patterns that are open to everyone. Nil is not
@@ -126,10 +129,13 @@ type JWT struct {
 	JWKSRefresh time.Duration
 	Issuer      string
 	Audience    string
-	MaxAge      time.Duration // after iat; at most History.TTL
+	MaxAge      time.Duration // after iat
 	Leeway      time.Duration
 	Grace       time.Duration
 }
+
+// AutoFile is a value of Auth.RevocationsFile.
+const AutoFile = "auto"
 
 // Hook is a URL that the node calls; see package gateway/hook.
 type Hook struct {

@@ -139,8 +139,9 @@ auth:
     issuer: ""  # default
     audience: ""  # default
     max_age: 24h  # default
-    leeway: 0s  # default
+    leeway: 10s  # default
     grace: 0s  # default
+  revocations_file: "auto"  # default
   cookie:
     name: ""  # default
     # origins: not set  # default

@@ -76,11 +76,11 @@ func guarded(t testing.TB) access {
 			t.Fatal(err)
 		}
 		revocations := auth.NewRevocations(time.Hour, 1000)
-		a, err := auth.New(auth.Options{Tokens: tokens, Keys: keys, Cookie: cookieName, Origins: []string{pagesAt}, Revoked: revocations.Revoked})
+		a, err := auth.New(auth.Options{Tokens: tokens, Keys: keys, Cookie: cookieName, Origins: []string{pagesAt}, Revocations: revocations})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return gateway.Options{Policy: gateway.Policy{Auth: a, Credentials: true}, Revocations: revocations}
+		return gateway.Options{Policy: gateway.Policy{Auth: a, Leeway: leeway, Credentials: true}, Revocations: revocations}
 	}
 }
 

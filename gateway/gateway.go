@@ -31,11 +31,12 @@ type Options struct {
 	Heartbeat time.Duration // how often an idle stream gets a sign of life; default 25s
 	Policy    Policy        // to begin with
 
-	Revocations *auth.Revocations // that Policy.Auth asks; needs FollowRevocations. Default: nobody is ever thrown out
-	Asker       *hook.Asker       // is asked on top of Policy.Auth; default: nobody is
-	Events      *hook.Events      // is told of streams; default: nobody is
-	Presence    *pubsub.Presence  // of users with streams and waiting polls; default: no channel has any
-	Tracer      Tracer            // default: none
+	Revocations     *auth.Revocations // that Policy.Auth asks; needs FollowRevocations. Default: no user is ever revoked
+	RevocationStore RevocationStore   // of what is revoked on this node; default: none
+	Asker           *hook.Asker       // is asked on top of Policy.Auth; default: nobody is
+	Events          *hook.Events      // is told of streams; default: nobody is
+	Presence        *pubsub.Presence  // of users with streams and waiting polls; default: no channel has any
+	Tracer          Tracer            // default: none
 
 	Holder Holder       // of event streams; default: conn.Portable
 	Logger *slog.Logger // default: none

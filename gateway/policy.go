@@ -17,6 +17,7 @@ type Policy struct {
 	MaxAge time.Duration // how long a stream lives, a tenth more or less by chance; 0: for ever
 
 	Auth           *auth.Authenticator // default: everyone may do everything
+	Leeway         time.Duration       // of Auth's tokens (auth.TokenOptions.Leeway), which revocations must cover
 	Credentials    bool                // Auth takes tokens or keys, so who lacks a permission may want one
 	Limiter        *limit.Limiter      // default: none. That of another Policy comes from its Change
 	TrustedProxies []netip.Prefix      // see limit.Address

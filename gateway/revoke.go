@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"comet/gateway/auth"
@@ -11,127 +12,98 @@ import (
 	"comet/pubsub"
 )
 
-// revocations is the channel in which nodes tell each other who was thrown out.
-// Its log is what a node learns from that starts later.
+// revocations is the channel in which nodes tell each other which users were
+// revoked. Its log is what a node learns from that starts later.
 const revocations = reserved + "revocations"
 
-// revocation is a message there.
+// Types of the messages there. Data is a revocation, or a list of revocations
+// that a node publishes again after the log has lost some.
+const (
+	revokeType = "revoke"
+	repeatType = "revocations"
+)
+
+// revocation says that tokens issued before a time are refused.
 type revocation struct {
-	User string `json:"user"`
-	AtMS int64  `json:"at_ms"` // Unix time
+	User string `json:"user"`  // empty: of every user
+	AtMS int64  `json:"at_ms"` // Unix time, exclusive
 }
 
-// Revoke ends all streams and polls of a user on all nodes, and makes the
-// tokens that the user has got until now worthless. The errors are Hub.Publish's.
+// RevocationStore keeps revocations where a restart of the node finds them. It
+// is needed only where no log outlives the node.
+type RevocationStore interface {
+	// Append returns once the revocation is on disk.
+	Append(auth.Revocation) error
+}
+
+// Revoke ends all streams and polls of a user on all nodes, and refuses from now
+// on every token of the user that was accepted until now, and those issued until
+// Policy.Leeway from now. An error may leave the user revoked on some nodes:
+// call it again.
 func (g *Gateway) Revoke(ctx context.Context, user string) error {
-	data, err := json.Marshal(revocation{user, time.Now().UnixMilli()})
+	before := auth.Cutoff(time.Now(), g.policy.Load().Leeway)
+	if store := g.options.RevocationStore; store != nil {
+		if err := store.Append(auth.Revocation{User: user, Before: before}); err != nil {
+			return fmt.Errorf("keep the revocation: %w", err)
+		}
+	}
+	data, err := json.Marshal(revocation{user, before.UnixMilli()})
 	if err != nil {
 		return err
 	}
-	return g.options.Hub.Publish(ctx, []pubsub.Draft{{Channel: revocations, Type: "revoke", Data: data}})[0].Err
+	return g.options.Hub.Publish(ctx, []pubsub.Draft{{Channel: revocations, Type: revokeType, Data: data}})[0].Err
 }
 
-// FollowRevocations does what Revoke says on any node, until ctx ends. With
-// Options.Revocations it must run: until it has read who was thrown out before,
-// tokens are not taken.
-func (g *Gateway) FollowRevocations(ctx context.Context) {
-	var at *pubsub.Cursor // nil: nothing was read yet
-	for warned := false; ctx.Err() == nil; warned = true {
-		err := g.followRevocations(ctx, &at)
-		if ctx.Err() != nil || errors.Is(err, pubsub.ErrClosed) {
-			return
-		}
-		if !warned {
-			g.options.Logger.Warn("cannot hear who is thrown out, will go on trying", "error", err)
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
+// revocationsIn decodes a message of the channel.
+func revocationsIn(m *pubsub.Message) (all []revocation, err error) {
+	if m.Type == repeatType {
+		err = json.Unmarshal(m.Data, &all)
+	} else {
+		all = make([]revocation, 1)
+		err = json.Unmarshal(m.Data, &all[0])
+		if err == nil && all[0].User == "" {
+			err = errors.New("it names no user")
 		}
 	}
+	return all, err
 }
 
-// followRevocations goes on from at, and moves it, until an error.
-func (g *Gateway) followRevocations(ctx context.Context, at **pubsub.Cursor) error {
-	if *at == nil {
-		end, err := g.readRevocations(ctx)
-		if err != nil {
-			return err
-		}
-		*at = &end
-		g.hear()
-	}
-	s, err := g.options.Hub.Subscribe(ctx, []pubsub.Start{{Channel: revocations, From: pubsub.From{Cursor: *at}}})
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	for {
-		items, err := s.Next(ctx, pubsub.MaxPage)
-		if err != nil {
-			return err
-		}
-		for _, it := range items {
-			*at = &it.After
-			if it.Gap != nil && it.Gap.Reason == pubsub.Trimmed {
-				g.missRevocations(it.Gap.To)
-			}
-			if it.Message != nil {
-				g.heedRevocation(it.Message)
-			}
-		}
-	}
-}
-
-// readRevocations reads what the log has, and is where it ends.
-func (g *Gateway) readRevocations(ctx context.Context) (end pubsub.Cursor, err error) {
-	for {
-		page, err := g.options.Hub.Read(ctx, pubsub.Query{Channel: revocations, Cursor: end.ID, Limit: pubsub.MaxPage})
-		if err != nil {
-			return end, err
-		}
-		for _, m := range page.Messages {
-			if end.ID.IsZero() && !m.Prev.IsZero() {
-				g.missRevocations(m.Prev)
-			}
-			g.heedRevocation(m)
-			end.ID = m.ID
-		}
-		end.Gen = page.Gen
-		if !page.More {
-			return end, nil
-		}
-	}
-}
-
+// heedRevocation applies a message of the channel to this node.
 func (g *Gateway) heedRevocation(m *pubsub.Message) {
-	var r revocation
-	if err := json.Unmarshal(m.Data, &r); err != nil || r.User == "" {
-		g.options.Logger.Warn("dropped a revocation that makes no sense", "id", m.ID)
+	all, err := revocationsIn(m)
+	if err != nil {
+		g.options.Logger.Warn("revocation cannot be read; skipped", "id", m.ID, "error", err)
 		return
 	}
-	at := time.UnixMilli(r.AtMS)
-	g.options.Revocations.Revoke(r.User, at)
-	g.visitors.evict(r.User, at)
-	g.options.Holder.Evict(r.User, at, conn.Revoked)
+	for _, r := range all {
+		before := time.UnixMilli(r.AtMS)
+		switch {
+		case r.User == "":
+			g.options.Revocations.RevokeAll(before)
+		case g.options.Revocations.Revoke(r.User, before):
+			g.visitors.evict(r.User, before)
+			g.options.Holder.Evict(r.User, before, conn.Revoked)
+		}
+	}
 }
 
-// missRevocations refuses what anybody got before a revocation that has been
-// trimmed, as nobody knows whose it was.
+// missRevocations refuses what any user got before a revocation that the log no
+// longer has: nobody knows whose it was. last is the newest such ID.
 func (g *Gateway) missRevocations(last pubsub.ID) {
-	at := time.UnixMilli(int64(last.MS))
-	g.options.Logger.Warn("the log no longer has all who were thrown out: older tokens of everyone are refused", "issued_before", at, "setting", "history.size")
-	g.options.Revocations.RevokeAll(at)
+	before := auth.Cutoff(time.UnixMilli(int64(last.MS)), g.policy.Load().Leeway)
+	if g.options.Revocations.RevokeAll(before) {
+		g.options.Logger.Warn("the revocation log was trimmed; older tokens of all users are refused", "issued_before", before, "setting", "history.size")
+	}
 }
 
 // hearing bounds how long a request waits for a node that has just started.
 const hearing = 5 * time.Second
 
 // errNotHeard says that a node cannot know yet whether a token is still good.
-var errNotHeard = errors.New("who was thrown out has not been read yet")
+var errNotHeard = errors.New("the revocation log has not been loaded yet")
 
-// awaitRevocations is nil once the node knows who was thrown out before it
-// started. Only users can be.
+// awaitRevocations is nil once the node has loaded the revocation log, unless
+// the user is revoked. Keys and anonymous clients cannot be.
 func (g *Gateway) awaitRevocations(ctx context.Context, who *auth.Principal) error {
 	if who.User == "" || g.hasHeard() {
 		return nil
@@ -155,10 +127,10 @@ func (g *Gateway) hasHeard() bool {
 	}
 }
 
-// stillGood is nil unless who was thrown out since the request was let in.
+// stillGood is nil unless the user was revoked after the request was accepted.
 func (g *Gateway) stillGood(who *auth.Principal) error {
-	if who.User != "" && g.options.Revocations.Revoked(who.User, who.IssuedAt) {
-		return auth.ErrRevoked
+	if who.User == "" {
+		return nil
 	}
-	return nil
+	return g.options.Revocations.Check(who.User, who.IssuedAt)
 }

@@ -11,6 +11,7 @@ import (
 	"comet/gateway"
 	"comet/gateway/wire"
 	"comet/pubsub/membroker"
+	"comet/pubsub/redisbroker"
 )
 
 // ways are how a stream can be held: parked, and by a goroutine. Each opens one
@@ -79,15 +80,36 @@ func TestStreamEndsWithToken(t *testing.T) {
 	}
 }
 
-// Who is thrown out is so at once, however they are held, on every node; others
-// are not, and neither is who has a newer token already.
+// newToken is alice's, as late as it may say that it was issued.
+func newToken(t testing.TB) string {
+	t.Helper()
+	return token(t, map[string]any{"iat": float64(time.Now().Add(leeway).UnixMicro()) / 1e6})
+}
+
+// comesBack waits until a token that alice gets now is accepted by n again.
+func (c *cluster) comesBack(n *node) {
+	c.t.Helper()
+	for late := time.Now().Add(patience); ; {
+		a := c.sendTo(n, get(publishTo, bearer(newToken(c.t))...))
+		if a.status == http.StatusOK {
+			return
+		}
+		if time.Now().After(late) {
+			c.t.Fatalf("a newer token: %d %s", a.status, a.body)
+		}
+	}
+}
+
+// A revocation ends every stream and poll of the user at once, however they are
+// held, on every node, and no other's. It covers tokens that say that they were
+// issued in the future, as far as clocks may differ.
 func TestRevoke(t *testing.T) {
 	overEach(t, setup{access: guarded(t), heartbeat: time.Second}, func(t *testing.T, c *cluster) {
 		old, other := bearer(token(t, nil)), bearer(token(t, map[string]any{"sub": "bob"}))
-		newer := bearer(token(t, map[string]any{"iat": time.Now().Add(leeway / 2).Unix()}))
+		ahead := bearer(newToken(t))
 		ending, staying := map[string]*stream{}, map[string]*stream{}
 		for name, begin := range ways(c) {
-			ending[name], staying[name+", other"], staying[name+", newer"] = begin(old...), begin(other...), begin(newer...)
+			ending[name], ending[name+", ahead"], staying[name] = begin(old...), begin(ahead...), begin(other...)
 		}
 		last := c.nodes[len(c.nodes)-1]
 		ending["other node"] = c.openAt(last, "channel=c", old...)
@@ -120,10 +142,10 @@ func TestRevoke(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 		for _, n := range c.nodes {
-			wantProblem(t, n.url, c.sendTo(n, get(publishTo, old...)), unauthorized("revoked"))
-			if a := c.sendTo(n, get(publishTo, newer...)); a.status != http.StatusOK {
-				t.Errorf("a newer token: %d %s", a.status, a.body)
+			for _, revoked := range [][]string{old, ahead} {
+				wantProblem(t, n.url, c.sendTo(n, get(publishTo, revoked...)), unauthorized("revoked"))
 			}
+			c.comesBack(n)
 		}
 		c.accepted(request{http.MethodPost, publishTo, "1", bearer(keyText)})
 		for name, s := range staying {
@@ -142,12 +164,12 @@ func TestRevokeBefore(t *testing.T) {
 	c := newCluster(t)
 	logs := membroker.New(membroker.Options{Size: 5, TTL: time.Hour, KeyWindow: time.Minute})
 	c.join(s, logs.Node())
-	old := bearer(token(t, nil))
-	newer := bearer(token(t, map[string]any{"iat": time.Now().Add(leeway / 2).Unix()}))
+	old, ahead := bearer(token(t, nil)), bearer(newToken(t))
 	c.throwOut("alice")
 	c.join(s, logs.Node())
 	for _, n := range c.nodes {
 		wantProblem(t, n.url, c.sendTo(n, get(publishTo, old...)), unauthorized("revoked"))
+		wantProblem(t, n.url, c.sendTo(n, get(publishTo, ahead...)), unauthorized("revoked"))
 	}
 	for i := range 10 {
 		if err := c.nodes[0].gateway.Revoke(t.Context(), fmt.Sprint("user-", i)); err != nil {
@@ -157,9 +179,75 @@ func TestRevokeBefore(t *testing.T) {
 	c.join(s, logs.Node())
 	n := c.nodes[2]
 	wantProblem(t, "trimmed", c.sendTo(n, get(publishTo, old...)), unauthorized("revoked"))
-	if a := c.sendTo(n, get(publishTo, newer...)); a.status != http.StatusOK {
-		t.Errorf("a newer token: %d %s", a.status, a.body)
+	wantProblem(t, "trimmed", c.sendTo(n, get(publishTo, ahead...)), unauthorized("revoked"))
+	c.comesBack(n)
+}
+
+// Redis loses its data: the nodes that know publish the revocations again, once,
+// and a node that starts then refuses what they refuse.
+func TestRevocationLogIsRestored(t *testing.T) {
+	t.Parallel()
+	s := setup{access: guarded(t)}
+	c := overRedis(t, s)
+	old := bearer(token(t, nil))
+	users := []string{"alice"}
+	for i := range 300 {
+		users = append(users, fmt.Sprint("user-", i))
 	}
+	for _, user := range users {
+		if err := c.nodes[0].gateway.Revoke(t.Context(), user); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.throwOut("last") // both nodes know all
+	messages := func() (n int) {
+		all, _ := c.redis.Do("XRANGE", c.revocationLog(), "-", "+").([]any)
+		return len(all)
+	}
+	if n := messages(); n != len(users)+1 {
+		t.Fatalf("the log has %d messages", n)
+	}
+	c.redis.Do("FLUSHALL")
+	c.redis.KillPubSub() // as a restart does: the nodes look at once
+	for late := time.Now().Add(patience); messages() == 0; {
+		if time.Now().After(late) {
+			t.Fatal("nobody restores the log")
+		}
+	}
+	b, err := redisbroker.New(redisbroker.Options{Addresses: []string{c.redis.Addr()}, Timeout: patience, Size: 10_000, TTL: time.Hour, KeyWindow: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.join(s, b)
+	for _, user := range append(users, "last") {
+		old := bearer(token(t, map[string]any{"sub": user}))
+		for late := time.Now().Add(patience); c.sendTo(c.nodes[2], get(publishTo, old...)).status != http.StatusUnauthorized; {
+			if time.Now().After(late) {
+				t.Fatalf("%s is accepted", user)
+			}
+		}
+	}
+	for _, n := range c.nodes {
+		wantProblem(t, n.url, c.sendTo(n, get(publishTo, old...)), unauthorized("revoked"))
+		c.comesBack(n)
+	}
+	// 302 revocations are a few messages, from one node, or at worst from both.
+	if n := messages(); n > 8 {
+		t.Errorf("the log was restored with %d messages", n)
+	}
+}
+
+// revocationLog is the key of the log in Redis.
+func (c *cluster) revocationLog() string {
+	c.t.Helper()
+	keys, _ := c.redis.Do("KEYS", "*comet.revocations*:log").([]any)
+	if len(keys) == 0 {
+		return "none yet"
+	}
+	if len(keys) > 1 {
+		c.t.Fatalf("several keys: %v", keys)
+	}
+	return keys[0].(string)
 }
 
 // Until a node knows who was thrown out, it takes no token.

@@ -129,7 +129,11 @@ func (p *policy) refusal(err error) *Problem {
 	case errors.As(err, &denied):
 		return problem(forbidden, "%s", denied.Error())
 	case errors.As(err, &bad):
-		return problem(credentials[bad.Reason], "%s", bad.Detail)
+		refused := problem(credentials[bad.Reason], "%s", bad.Detail)
+		if bad.Wait > 0 {
+			refused.retry = limit.RetryAfter(bad.Wait)
+		}
+		return refused
 	case errors.As(err, &no):
 		refused := problem(forbidden, "%s", no.Error())
 		refused.Channels = no.Channels

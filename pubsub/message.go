@@ -168,6 +168,8 @@ func validateType(t string) error {
 		return &InvalidError{"type", fmt.Sprintf("must be at most %d letters, digits, or any of . _ - : /", MaxTypeBytes)}
 	case strings.HasPrefix(t, ControlPrefix):
 		return &InvalidError{"type", "must not begin with " + ControlPrefix + ", which is kept for Comet's own events"}
+	case t == "error" || t == "open":
+		return &InvalidError{"type", "must not be error or open, which an EventSource takes for its own state: choose another name, as in app-error"}
 	}
 	return nil
 }

@@ -54,6 +54,8 @@ func TestDraftValidate(t *testing.T) {
 		{"type with a line break", "type", draft(func(d *Draft) { d.Type = "a\nb" })},
 		{"type not ASCII", "type", draft(func(d *Draft) { d.Type = "é" })},
 		{"type of Comet", "type", draft(func(d *Draft) { d.Type = "comet.gap" })},
+		{"type of EventSource's errors", "type", draft(func(d *Draft) { d.Type = "error" })},
+		{"type of EventSource's opening", "type", draft(func(d *Draft) { d.Type = "open" })},
 		{"key too long", "key", draft(func(d *Draft) { d.Key = strings.Repeat("k", MaxKeyBytes+1) })},
 		{"key with a space", "key", draft(func(d *Draft) { d.Key = "a b" })},
 		{"key not ASCII", "key", draft(func(d *Draft) { d.Key = "é" })},

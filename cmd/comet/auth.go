@@ -13,35 +13,35 @@ import (
 	"comet/gateway/limit"
 )
 
-// revocationsKept is how many users who were thrown out a node remembers one by
-// one.
-const revocationsKept = 100_000
-
 // access is who may do what on a node, and how much. It is made into a policy
 // for the gateway, anew whenever the settings change.
 type access struct {
 	revocations *auth.Revocations
+	kept        gateway.RevocationStore // nil: they are kept in the log alone
 	limiter     *limit.Limiter
 	tokens      *auth.Tokens      // nil: none are taken
 	keep        chan *auth.Tokens // whose keys are to be kept new from now on
 	logger      *slog.Logger
 }
 
-func newAccess(s *config.Settings, logger *slog.Logger) *access {
-	return &access{
-		// The log of revocations lives at least as long: config sees to that.
+func newAccess(s *config.Settings, logger *slog.Logger) (*access, error) {
+	a := &access{
+		// The log of revocations lives at least as long, see newRuling.
 		revocations: auth.NewRevocations(s.Auth.JWT.MaxAge, revocationsKept),
 		limiter:     limit.New(limit.Options{}),
 		keep:        make(chan *auth.Tokens, 1),
 		logger:      logger,
 	}
+	var err error
+	a.kept, err = openRevocations(s, a.revocations, logger)
+	return a, err
 }
 
 // change makes the policy of s. It reads the files that s names; its errors name
 // them. Tokens are made anew only if other ones are to be taken: new ones have
 // fetched no keys yet. Call use once the policy counts.
 func (a *access) change(s *config.Settings, newTokens bool) (p gateway.Policy, use func(), err error) {
-	o := auth.Options{Cookie: s.Auth.Cookie.Name, Origins: s.Auth.Cookie.Origins, Revoked: a.revocations.Revoked}
+	o := auth.Options{Cookie: s.Auth.Cookie.Name, Origins: s.Auth.Cookie.Origins, Revocations: a.revocations}
 	if o.Anonymous, err = anonymous(s); err != nil {
 		return p, nil, err
 	}
@@ -57,6 +57,7 @@ func (a *access) change(s *config.Settings, newTokens bool) (p gateway.Policy, u
 	p = gateway.Policy{
 		Limits:         gatewayLimits(&s.Limits),
 		MaxAge:         s.HTTP.MaxAge,
+		Leeway:         s.Auth.JWT.Leeway,
 		Credentials:    o.Tokens != nil || o.Keys != nil,
 		Limiter:        a.limiter.Change(clientLimits(&s.Limits)),
 		TrustedProxies: s.TrustedPrefixes(),

@@ -22,6 +22,7 @@ type ruling struct {
 	patterns auth.Patterns
 	rules    []config.ChannelRule // of each pattern; nothing is left out
 	rest     config.ChannelRule   // of channels that none matches
+	own      config.ChannelRule   // of the nodes' own channels
 }
 
 func newChannelRules(s *config.Settings) (*channelRules, error) {
@@ -39,7 +40,10 @@ func newRuling(s *config.Settings) (*ruling, error) {
 		patterns: make(auth.Patterns, len(s.Channels)),
 		rules:    slices.Clone(s.Channels),
 		rest:     config.ChannelRule{History: s.History},
+		own:      config.ChannelRule{History: s.History},
 	}
+	// A revocation must be remembered for as long as a token lives that it covers.
+	r.own.History.TTL = max(s.History.TTL, s.Auth.JWT.MaxAge+s.Auth.JWT.Leeway+time.Minute)
 	for i := range r.rules {
 		rule := &r.rules[i]
 		var err error
@@ -55,14 +59,15 @@ func newRuling(s *config.Settings) (*ruling, error) {
 // put has r be asked from now on.
 func (c *channelRules) put(r *ruling) { c.newest.Store(r) }
 
-// of is the channel's rule. None reaches the nodes' own channels: who was thrown
-// out must be remembered for history.ttl.
+// of returns the channel's rule. The rules of the settings do not reach the nodes'
+// own channels.
 func (c *channelRules) of(channel string) *config.ChannelRule {
 	r := c.newest.Load()
-	if !strings.HasPrefix(channel, pubsub.ControlPrefix) {
-		if i := r.patterns.First(channel); i >= 0 {
-			return &r.rules[i]
-		}
+	if strings.HasPrefix(channel, pubsub.ControlPrefix) {
+		return &r.own
+	}
+	if i := r.patterns.First(channel); i >= 0 {
+		return &r.rules[i]
 	}
 	return &r.rest
 }

@@ -21,6 +21,7 @@ func TestChannelRules(t *testing.T) {
 	t.Parallel()
 	rules := mustRule(t, &config.Settings{
 		History: config.History{Size: 1000, TTL: 24 * time.Hour},
+		Auth:    config.Auth{JWT: config.JWT{MaxAge: 36 * time.Hour, Leeway: 10 * time.Second}},
 		Channels: []config.ChannelRule{
 			{Match: "chat/secret"},
 			{Match: "chat/**", Presence: true, History: config.History{Size: 10}},
@@ -43,7 +44,7 @@ func TestChannelRules(t *testing.T) {
 		{"all/1", 1, time.Second, true},
 		{"all/1/2", 1000, 24 * time.Hour, false},
 		{"my.revocations", 3, time.Second, true},
-		{"comet.revocations", 1000, 24 * time.Hour, false}, // no rule reaches it
+		{"comet.revocations", 1000, 36*time.Hour + 10*time.Second + time.Minute, false}, // no rule reaches it
 	} {
 		size, ttl := rules.retention(test.channel)
 		if presence := rules.presence(test.channel); size != test.size || ttl != test.ttl || presence != test.presence {

@@ -112,6 +112,7 @@ func demoSettings(address, redisAddress string) (*config.Settings, error) {
 		return nil, err
 	}
 	loaded.Drain = config.Drain{} // there is nowhere else to go
+	loaded.Auth.RevocationsFile = ""
 	return &loaded.Settings, nil
 }
 

@@ -50,7 +50,10 @@ type node struct {
 // be shared.
 func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Broker, l net.Listener, limit int, admin string, logger *slog.Logger) (*node, error) {
 	logger = logger.With("node", name)
-	who := newAccess(s, logger)
+	who, err := newAccess(s, logger)
+	if err != nil {
+		return nil, err
+	}
 	policy, use, err := who.change(s, true)
 	if err != nil {
 		return nil, err
@@ -87,7 +90,7 @@ func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Brok
 	hub := pubsub.NewHub(b, about)
 	g, err := gateway.New(gateway.Options{
 		Hub: hub, Presence: presence, Node: name, Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
-		Policy: policy, Revocations: who.revocations, Asker: application.asker, Events: application.events, Tracer: tracer,
+		Policy: policy, Revocations: who.revocations, RevocationStore: who.kept, Asker: application.asker, Events: application.events, Tracer: tracer,
 	})
 	if err != nil {
 		presence.Close()

@@ -213,7 +213,10 @@ func TestAccessKeepsNewKeys(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked <- r.URL.Path }))
 	defer server.Close()
 	s := &config.Settings{}
-	a := newAccess(s, slog.New(slog.DiscardHandler))
+	a, err := newAccess(s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, end := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	defer running.Wait()

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // Options of an Authenticator. The zero value lets nobody in.
@@ -26,10 +25,9 @@ type Options struct {
 	Cookie  string
 	Origins []string
 
-	// Revoked reports whether what user got at issuedAt (zero: not known) is no
-	// longer valid. It is asked for every token of every request, by many at
-	// once. Nil: nothing is revoked.
-	Revoked func(user string, issuedAt time.Time) bool
+	// Revocations is asked for every token of every request. Nil: nothing is
+	// revoked.
+	Revocations *Revocations
 }
 
 // Authenticator finds the Principal of each request. Its methods may be called
@@ -120,8 +118,8 @@ func (a *Authenticator) authenticateToken(ctx context.Context, c credential) (*P
 	if err != nil {
 		return nil, err
 	}
-	if a.options.Revoked != nil && a.options.Revoked(p.User, p.IssuedAt) {
-		return nil, ErrRevoked
+	if err := a.options.Revocations.Check(p.User, p.IssuedAt); err != nil {
+		return nil, err
 	}
 	return p, nil
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Reason is why a credential was refused. It is stable, and may be a label.
@@ -28,6 +29,9 @@ const (
 type Error struct {
 	Reason Reason
 	Detail string // sentences that say how to mend it; never any part of the credential
+	// Wait is how long it takes until the same token, or one of the same user
+	// that is issued then, is accepted. 0: asking again does not help.
+	Wait time.Duration
 }
 
 func (e *Error) Error() string { return string(e.Reason) + ": " + e.Detail }
@@ -36,7 +40,14 @@ func refuse(reason Reason, format string, args ...any) *Error {
 	return &Error{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-// ErrRevoked says that a token's user was thrown out after it was issued.
+// refuseFor is refuse for what time alone changes.
+func refuseFor(wait time.Duration, reason Reason, format string, args ...any) *Error {
+	e := refuse(reason, format, args...)
+	e.Wait = max(wait, 0)
+	return e
+}
+
+// ErrRevoked says that a token's user was revoked after it was issued.
 var ErrRevoked = refuse(Revoked, "The token was revoked after it was issued: get a new one.")
 
 // ErrKeysUnavailable says that a token cannot be judged, as the JWKS URL has

@@ -17,6 +17,8 @@ func matrix(t testing.TB) *Authenticator {
 	if err != nil {
 		t.Fatal(err)
 	}
+	revocations := NewRevocations(time.Hour, 10)
+	revocations.Revoke("mallory", time.Now())
 	a, err := New(Options{
 		Tokens: mustTokens(t, TokenOptions{
 			Algorithms:     []string{"HS256", "RS256"},
@@ -26,8 +28,8 @@ func matrix(t testing.TB) *Authenticator {
 			Audience:       "comet",
 			Leeway:         10 * time.Second,
 		}),
-		Keys:    keys,
-		Revoked: func(user string, _ time.Time) bool { return user == "mallory" },
+		Keys:        keys,
+		Revocations: revocations,
 	})
 	if err != nil {
 		t.Fatal(err)

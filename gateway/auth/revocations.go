@@ -1,17 +1,20 @@
 package auth
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
 )
 
-// Revocations remembers which users were thrown out, and when: what they got
-// before that is no longer valid. Its methods may be called concurrently.
+// Revocations remembers which users were revoked, and before which time their
+// tokens must have been issued to be refused. Its methods may be called
+// concurrently. A nil *Revocations revokes nothing.
 //
-// It forgets nobody early. If there are more than it may hold, the first one
-// turns into a time before which nothing of anybody is valid, until that is as
-// old as life: then some users need a new token, but nobody comes back in.
+// It never forgets a revocation early. If there are more than it may hold, the
+// oldest one turns into a floor, before which no token of any user is accepted,
+// until that is as old as life: then some users need a new token, but no revoked
+// token is accepted again.
 type Revocations struct {
 	life  time.Duration
 	limit int
@@ -22,6 +25,12 @@ type Revocations struct {
 	floor time.Time
 }
 
+// Revocation says that tokens issued before a time are refused.
+type Revocation struct {
+	User   string // empty: of every user
+	Before time.Time
+}
+
 // NewRevocations makes one of at most limit users. life must be as long as the
 // longest life of a token (TokenOptions.MaxAge): one that lives longer is valid
 // again after it.
@@ -29,21 +38,30 @@ func NewRevocations(life time.Duration, limit int) *Revocations {
 	return &Revocations{life: life, limit: limit, users: map[string]time.Time{}}
 }
 
-// Revoke makes what user got before at invalid. A time that is earlier than the
-// one known, or older than life, changes nothing.
-func (r *Revocations) Revoke(user string, at time.Time) {
+// Cutoff returns the time before which tokens must have been issued so that a
+// revocation at now covers every token that was accepted until now. A token may
+// say that it was issued up to leeway (TokenOptions.Leeway) in the future. The
+// result is in whole milliseconds, rounded up.
+func Cutoff(now time.Time, leeway time.Duration) time.Time {
+	return time.UnixMilli(now.Add(leeway).UnixMilli() + 1)
+}
+
+// Revoke refuses the tokens of user that were issued before a time, and reports
+// whether that was news. An earlier time than the one known, and one older than
+// life, are not.
+func (r *Revocations) Revoke(user string, before time.Time) (news bool) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget(now)
 	known, has := r.users[user]
 	switch {
-	case has && !at.After(known), now.Sub(at) >= r.life:
-		return
+	case has && !before.After(known), now.Sub(before) >= r.life:
+		return false
 	case has:
 		r.order = slices.DeleteFunc(r.order, func(other string) bool { return other == user })
 	}
-	r.users[user] = at
+	r.users[user] = before
 	r.order = append(r.order, user)
 	if len(r.order) > r.limit {
 		if first := r.users[r.order[0]]; first.After(r.floor) {
@@ -51,27 +69,70 @@ func (r *Revocations) Revoke(user string, at time.Time) {
 		}
 		r.dropFirst()
 	}
+	return true
 }
 
-// RevokeAll makes what anybody got before at invalid, for when it is not known
-// who was thrown out until then.
-func (r *Revocations) RevokeAll(at time.Time) {
+// RevokeAll refuses the tokens of every user that were issued before a time, for
+// when it is not known who was revoked until then. It reports whether that was
+// news, as Revoke does.
+func (r *Revocations) RevokeAll(before time.Time) (news bool) {
+	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if at.After(r.floor) {
-		r.floor = at
+	if !before.After(r.floor) || now.Sub(before) >= r.life {
+		return false
+	}
+	r.floor = before
+	return true
+}
+
+func (r *Revocations) add(one Revocation) {
+	if one.User == "" {
+		r.RevokeAll(one.Before)
+		return
+	}
+	r.Revoke(one.User, one.Before)
+}
+
+// Check is nil, or an *Error of the reason Revoked for a token of user that was
+// issued at issuedAt; zero: the token does not say when. Its Wait is how long
+// new tokens of the user are refused too, because they could have been issued
+// before the revocation.
+func (r *Revocations) Check(user string, issuedAt time.Time) error {
+	if r == nil {
+		return nil
+	}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forget(now)
+	before := r.floor
+	if at := r.users[user]; at.After(before) {
+		before = at
+	}
+	switch wait := before.Sub(now); {
+	case !issuedAt.Before(before):
+		return nil
+	case wait <= 0:
+		return ErrRevoked
+	default:
+		return refuseFor(wait, Revoked, "The token was revoked after it was issued: get one that is issued in %d s or later.", int(math.Ceil(wait.Seconds())))
 	}
 }
 
-// Revoked reports whether what user got at issuedAt is no longer valid. Tokens
-// say when they were issued in whole seconds, so one of the same second as the
-// revocation counts as issued before; one that does not say it, too.
-func (r *Revocations) Revoked(user string, issuedAt time.Time) bool {
+// All returns what is remembered, the oldest first.
+func (r *Revocations) All() []Revocation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget(time.Now())
-	at, has := r.users[user]
-	return has && issuedAt.Before(at) || issuedAt.Before(r.floor)
+	all := make([]Revocation, 0, len(r.order)+1)
+	if !r.floor.IsZero() {
+		all = append(all, Revocation{Before: r.floor})
+	}
+	for _, user := range r.order {
+		all = append(all, Revocation{user, r.users[user]})
+	}
+	return all
 }
 
 // forget needs mu.

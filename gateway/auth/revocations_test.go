@@ -1,11 +1,17 @@
 package auth
 
 import (
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+func revoked(r *Revocations, user string, issuedAt time.Time) bool {
+	return r.Check(user, issuedAt) != nil
+}
 
 func TestRevocations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -26,17 +32,17 @@ func TestRevocations(t *testing.T) {
 			{"bob", now.Add(-3 * time.Hour), false},
 			{"carol", time.Time{}, false},
 		} {
-			if got := r.Revoked(test.user, test.issuedAt); got != test.want {
+			if got := revoked(r, test.user, test.issuedAt); got != test.want {
 				t.Errorf("%s, issued %v: %v", test.user, test.issuedAt.Sub(now), got)
 			}
 		}
 		time.Sleep(time.Minute)
 		r.Revoke("alice", time.Now())
-		if !r.Revoked("alice", now.Add(time.Second)) {
+		if !revoked(r, "alice", now.Add(time.Second)) {
 			t.Error("a second revocation does not count")
 		}
 		time.Sleep(time.Hour)
-		if r.Revoked("alice", now) || len(r.users) > 0 || len(r.order) > 0 {
+		if revoked(r, "alice", now) || len(r.users) > 0 || len(r.order) > 0 {
 			t.Errorf("not forgotten: %v", r.users)
 		}
 	})
@@ -56,16 +62,97 @@ func TestRevocationsLimit(t *testing.T) {
 			t.Errorf("%d users, %d in order", len(r.users), len(r.order))
 		}
 		for i := range 5 {
-			if !r.Revoked(strconv.Itoa(i), begin) {
+			if !revoked(r, strconv.Itoa(i), begin) {
 				t.Errorf("user %d came back in", i)
 			}
 		}
-		if !r.Revoked("somebody", begin) || r.Revoked("somebody", time.Now()) {
+		if !revoked(r, "somebody", begin) || revoked(r, "somebody", time.Now()) {
 			t.Error("the time for everybody is not that of the first that was dropped")
 		}
 		time.Sleep(time.Hour)
-		if r.Revoked("somebody", begin) {
+		if revoked(r, "somebody", begin) {
 			t.Error("the time for everybody was not forgotten")
+		}
+	})
+}
+
+// No token that was accepted until a revocation is accepted after it, whatever
+// it says of its issue, and however far clocks may differ.
+func TestRevocationCoversEveryAcceptedToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 3000 {
+			const life = time.Hour
+			o := TokenOptions{MaxAge: life, Leeway: time.Duration(random.Int64N(int64(time.Minute)))}
+			if random.IntN(3) == 0 {
+				o.Leeway = o.Leeway.Truncate(time.Second) // as it is configured mostly
+			}
+			time.Sleep(time.Duration(random.Int64N(int64(2 * time.Second))))
+			now := time.Now()
+			issued := now.Add(o.Leeway - time.Duration(random.Int64N(int64(3*time.Second))))
+			switch random.IntN(4) {
+			case 0:
+				issued = issued.Truncate(time.Second)
+			case 1:
+				issued = now.Add(o.Leeway) // the last that is accepted
+			}
+			claims := &Claims{Subject: "alice", IssuedAt: issued}
+			if err := o.Judge(claims); err != nil {
+				t.Fatalf("leeway %v, issued %v from now: %v", o.Leeway, issued.Sub(now), err)
+			}
+			r := NewRevocations(life, 10)
+			r.Revoke("alice", time.UnixMilli(Cutoff(now, o.Leeway).UnixMilli())) // as nodes send it
+			for _, later := range []time.Duration{0, time.Millisecond, o.Leeway, o.Leeway + time.Second, life, life + o.Leeway} {
+				time.Sleep(later)
+				if o.Judge(claims) == nil && !revoked(r, "alice", issued) {
+					t.Fatalf("leeway %v, issued %v after the revocation: accepted %v after it", o.Leeway, issued.Sub(now), time.Since(now))
+				}
+			}
+		}
+	})
+}
+
+// A new token of a revoked user is refused for as long as clocks may differ, and
+// the error says for how long; one that is issued then is accepted.
+func TestRevokedUserComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const leeway = 10 * time.Second
+		r := NewRevocations(time.Hour, 10)
+		r.Revoke("alice", Cutoff(time.Now(), leeway))
+		time.Sleep(4 * time.Second)
+		err := r.Check("alice", time.Now())
+		wantReason(t, err, Revoked)
+		wait := err.(*Error).Wait
+		if wait <= 5*time.Second || wait > 7*time.Second {
+			t.Errorf("wait %v", wait)
+		}
+		time.Sleep(wait)
+		if err := r.Check("alice", time.Now()); err != nil {
+			t.Error(err)
+		}
+		if err := r.Check("alice", time.Now().Add(-time.Second)); err != ErrRevoked {
+			t.Errorf("an old token: %v", err)
+		}
+	})
+}
+
+func TestRevocationsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRevocations(time.Hour, 2)
+		now := time.Now()
+		for i, user := range []string{"a", "b", "c", "b"} {
+			r.Revoke(user, now.Add(time.Duration(i)*time.Second))
+		}
+		want := []Revocation{{"", now}, {"c", now.Add(2 * time.Second)}, {"b", now.Add(3 * time.Second)}}
+		if got := r.All(); !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		if r.Revoke("b", now) || r.RevokeAll(now) || !r.RevokeAll(now.Add(time.Second)) {
+			t.Error("wrong about what is news")
+		}
+		time.Sleep(2 * time.Hour)
+		if got := r.All(); len(got) > 0 {
+			t.Errorf("not forgotten: %v", got)
 		}
 	})
 }

@@ -169,10 +169,10 @@ func (o *TokenOptions) Judge(c *Claims) error {
 	}
 	switch {
 	case now.Add(o.Leeway).Before(c.NotBefore):
-		return refuse(NotYetValid, "The token is valid from %s on: wait, or see that the clocks agree (auth.jwt.leeway).", c.NotBefore.UTC().Format(time.RFC3339))
+		return refuseFor(c.NotBefore.Sub(now), NotYetValid, "The token is valid from %s on: wait, or see that the clocks agree (auth.jwt.leeway).", c.NotBefore.UTC().Format(time.RFC3339))
 	case now.Add(o.Leeway).Before(c.IssuedAt):
 		// It would escape every revocation until then.
-		return refuse(NotYetValid, "The token says that it will be issued at %s: see that the clocks agree (auth.jwt.leeway).", c.IssuedAt.UTC().Format(time.RFC3339))
+		return refuseFor(c.IssuedAt.Sub(now), NotYetValid, "The token says that it will be issued at %s: see that the clocks agree (auth.jwt.leeway).", c.IssuedAt.UTC().Format(time.RFC3339))
 	case o.Issuer != "" && c.Issuer != o.Issuer:
 		return refuse(WrongIssuer, "The claim iss of the token must be %q (auth.jwt.issuer): get one from there.", o.Issuer)
 	case o.Audience != "" && !slices.Contains(c.Audience, o.Audience):

@@ -61,10 +61,11 @@ func retryAfter(value string, now time.Time) time.Duration {
 }
 
 // temporary reports whether trying err's request again may help: network
-// failures, an overloaded or broken server, but no request that is wrong.
+// failures, an overloaded or broken server, and what says so by Retry-After, as
+// for a token that is not valid yet; but no request that is wrong.
 func temporary(err error) bool {
 	if problem, ok := errors.AsType[*ProblemError](err); ok {
-		return problem.Status >= 500 ||
+		return problem.Status >= 500 || problem.RetryAfter > 0 ||
 			problem.Status == http.StatusRequestTimeout || problem.Status == http.StatusTooManyRequests
 	}
 	return !errors.Is(err, wire.ErrMalformed)

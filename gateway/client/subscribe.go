@@ -60,8 +60,8 @@ const (
 // empty, and of a poll's events only the last one moves the Cursor.
 //
 // The only error comes last: the cause of ctx's end, or what trying again
-// cannot mend: a *ProblemError of 4xx (but 408 and 429), a
-// *pubsub.InvalidError, or wire.ErrMalformed. Each range over the iterator is
+// cannot mend: a *ProblemError of 4xx (but 408, 429, and those with a
+// RetryAfter), a *pubsub.InvalidError, or wire.ErrMalformed. Each range over the iterator is
 // a new subscription.
 func (c *Client) Subscribe(ctx context.Context, o SubscribeOptions) iter.Seq2[wire.Event, error] {
 	return func(yield func(wire.Event, error) bool) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	"comet/gateway/wire"
 	"comet/pubsub"
@@ -62,6 +63,22 @@ func TestTokenWithoutAnother(t *testing.T) {
 		}
 		checkShown(t, n, "Bearer same")
 	}, refused)
+}
+
+// A token that is not valid yet is waited for, as long as the server says.
+func TestTokenNotYetValid(t *testing.T) {
+	early := answer(http.StatusUnauthorized, "application/problem+json", `{"type":"urn:comet:problem:credential-not-yet-valid","status":401}`, "Retry-After", "3")
+	withNodes(t, func(t *testing.T, n *nodes) {
+		numbered(n, "same")
+		began := time.Now()
+		if _, err := n.client.Publish(t.Context(), pubsub.Draft{Channel: "a", Data: []byte("1")}); err != nil {
+			t.Error(err)
+		}
+		if waited := time.Since(began); waited < 3*time.Second {
+			t.Errorf("waited %v", waited)
+		}
+		checkShown(t, n, "Bearer same", "Bearer same")
+	}, early, answer(http.StatusCreated, "application/json", `{"id":"1-1","channel":"a"}`))
 }
 
 // A new token is refused too: that is enough.

@@ -217,6 +217,19 @@ test('tokens', needsNodes, async (t) => {
     assert.match((await over).type, /credential-revoked/);
     assert.equal(subscription.state, 'closed');
   });
+  await t.test('that are not valid yet are waited for', async () => {
+    const comet = new Comet(url, { token: () => door('token?user=bob&ahead=4&seconds=60') }), subscription = comet.subscribe(newChannel('private'));
+    t.after(() => comet.close());
+    await next(subscription, 'ready');
+  });
+  await t.test('of a revoked user are waited for, if there are new ones', async () => {
+    const user = `u${Math.random()}`, comet = new Comet(url, { token: () => tokenOf(user) }), subscription = comet.subscribe(newChannel('private'));
+    t.after(() => comet.close());
+    await next(subscription, 'ready');
+    const again = next(subscription, 'ready');
+    await door(`throwout?user=${user}`);
+    await again;
+  });
   await t.test('that cannot be had are waited for', async () => {
     let asked = 0;
     const comet = new Comet(url, { token: () => { if (!asked++) throw new Error('on purpose'); return tokenOf('bob'); } });

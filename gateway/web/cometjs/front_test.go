@@ -107,7 +107,7 @@ func (f *front) door(w http.ResponseWriter, r *http.Request, what string) {
 		defer f.mu.Unlock()
 		fmt.Fprint(w, f.posts)
 	case "token":
-		text, err := token(r.FormValue("user"), time.Duration(number("seconds"))*time.Second)
+		text, err := token(r.FormValue("user"), time.Duration(number("ahead"))*time.Second, time.Duration(number("seconds"))*time.Second)
 		f.say(w, text, err)
 	case "throwout":
 		f.say(w, "", f.world.throwOut(r.Context(), r.FormValue("user")))

@@ -123,7 +123,7 @@ func (w *world) start(n *node) {
 	n.command = exec.Command(w.binary, "serve",
 		"--node", n.name, "--redis", w.redis.Addr(), "--http-listen", n.address, "--admin-listen", n.admin,
 		"--auth-anonymous-subscribe", "open/**", "--auth-anonymous-publish", "open/**",
-		"--auth-jwt-algorithms", "HS256", "--auth-jwt-secret-file", filepath.Join(w.dir, "secret"),
+		"--auth-jwt-algorithms", "HS256", "--auth-jwt-secret-file", filepath.Join(w.dir, "secret"), "--auth-jwt-leeway", "1s",
 		"--history-size", "10000", "--drain-delay", "0s", "--drain-spread", "0s")
 	n.command.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "COMET_") }) // of the tests, or the machine
 	n.command.Stderr = w.t.Output()
@@ -166,11 +166,12 @@ func (w *world) leave(n *node) {
 	}
 }
 
-// token is for a user who may do everything in private channels.
-func token(user string, life time.Duration) (string, error) {
+// token is for a user who may do everything in private channels. It says that it
+// is issued ahead of now.
+func token(user string, ahead, life time.Duration) (string, error) {
 	now := time.Now()
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": user, "iat": now.Unix(), "exp": now.Add(life).Unix(), "jti": fmt.Sprint(now.UnixNano()),
+		"sub": user, "iat": now.Add(ahead).Unix(), "exp": now.Add(life).Unix(), "jti": fmt.Sprint(now.UnixNano()),
 		"comet": map[string]any{"subscribe": []string{"private/**"}, "publish": []string{"private/**"}},
 	}).SignedString([]byte(secret))
 }

@@ -5,5 +5,5 @@ export class CometError extends Error {
   constructor(problem) { Object.assign(super(problem.detail), problem); }
 }
 
-/** Whether asking again cannot help. What has no status never reached the server. */
-export const isFinal = ({ status }) => status >= 400 && status < 500 && status !== 408 && status !== 429;
+/** Whether asking again cannot help: no Retry-After says so. What has no status never reached the server. */
+export const isFinal = ({ status, wait }) => status >= 400 && status < 500 && status !== 408 && status !== 429 && !wait;

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"comet/config"
+	"comet/gateway/auth"
+)
+
+// A node without Redis that is killed right after a revocation still knows it
+// when it is back.
+func TestRevocationsSurviveRestart(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	for name, s := range map[string]struct {
+		environ, args []string
+		file          string
+	}{
+		"named": {nil, []string{"--auth-revocations-file", filepath.Join(state, "named", "file")}, "named/file"},
+		"auto":  {[]string{"STATE_DIRECTORY=", "XDG_STATE_HOME=" + state}, []string{"--http-listen", address}, "comet/revocations-*.jsonl"},
+	} {
+		args := guardedFlags(t, append(s.args, "--admin-listen", "127.0.0.1:0")...)
+		begin := func() (p *process, url, admin string) {
+			p, url = setup{environ: s.environ}.startNode(t, args...)
+			return p, url, p.awaitErr(`msg=serving .*admin=(\S+)`)[1]
+		}
+		old := tokenOf(t, "alice", -time.Second)
+		p, url, admin := begin()
+		if r := ask(t, http.MethodPost, url+news, "1", bearer(old)...); r.StatusCode != http.StatusCreated {
+			t.Fatalf("%s: before: %s", name, r.Status)
+		}
+		if r := ask(t, http.MethodDelete, admin+"/v1/users/alice/sessions", ""); r.StatusCode != http.StatusNoContent {
+			t.Fatalf("%s: revoked: %s", name, r.Status)
+		}
+		if err := p.command.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		p.wait()
+		_, url, _ = begin()
+		if r := ask(t, http.MethodPost, url+news, "1", bearer(old)...); r.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: after a restart: %s", name, r.Status)
+		}
+		if r := ask(t, http.MethodPost, url+news, "1", bearer(tokenOf(t, "bob", -time.Second))...); r.StatusCode != http.StatusCreated {
+			t.Errorf("%s: another user after a restart: %s", name, r.Status)
+		}
+		if found, err := filepath.Glob(filepath.Join(state, s.file)); err != nil || len(found) != 1 {
+			t.Errorf("%s: files %v, %v", name, found, err)
+		}
+	}
+}
+
+// Where no file can be, the node says so and serves; one that is set must be.
+func TestRevocationsFileThatCannotBe(t *testing.T) {
+	t.Parallel()
+	file := writeFile(t, "")
+	setup{environ: []string{"STATE_DIRECTORY=" + file}}.start(t, append([]string{"serve", "--http-listen", "127.0.0.1:65431", "--admin-listen", ""}, guardedFlags(t)...)...).
+		awaitErr(`level=WARN msg="revocations are kept in memory only; a restart forgets them"`)
+	p := setup{}.start(t, append([]string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--auth-revocations-file", filepath.Join(file, "x")}, guardedFlags(t)...)...)
+	if code := p.wait(); code == exitOK {
+		t.Error("a node started without the file that is set")
+	}
+}
+
+func TestOpenRevocations(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("STATE_DIRECTORY", dir+string(os.PathListSeparator)+"/nowhere")
+	settings := func(change func(*config.Settings)) *config.Settings {
+		s := &config.Settings{
+			HTTP: config.HTTP{Listen: "[::1]:8080"},
+			Auth: config.Auth{RevocationsFile: config.AutoFile, JWT: config.JWT{Algorithms: []string{"HS256"}}},
+		}
+		change(s)
+		return s
+	}
+	for name, test := range map[string]struct {
+		s    *config.Settings
+		want string // empty: none
+	}{
+		"auto":          {settings(func(*config.Settings) {}), "revocations---1-8080.jsonl"},
+		"any interface": {settings(func(s *config.Settings) { s.HTTP.Listen = ":8080" }), "revocations-any-8080.jsonl"},
+		"any port":      {settings(func(s *config.Settings) { s.HTTP.Listen = "127.0.0.1:0" }), ""},
+		"off":           {settings(func(s *config.Settings) { s.Auth.RevocationsFile = "" }), ""},
+		"no tokens":     {settings(func(s *config.Settings) { s.Auth.JWT.Algorithms = nil }), ""},
+		"Redis":         {settings(func(s *config.Settings) { s.Redis.Addresses = []string{"r:1"} }), ""},
+	} {
+		store, err := openRevocations(test.s, auth.NewRevocations(time.Hour, 10), slog.New(slog.DiscardHandler))
+		if err != nil || (store != nil) != (test.want != "") {
+			t.Errorf("%s: %v, %v", name, store, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, test.want)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
