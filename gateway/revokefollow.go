@@ -42,10 +42,12 @@ func (g *Gateway) FollowRevocations(ctx context.Context) {
 // followRevocations goes on from at, and moves it, until an error.
 func (g *Gateway) followRevocations(ctx context.Context, at **pubsub.Cursor, lost chan<- struct{}) error {
 	if *at == nil {
-		end, err := g.readRevocations(ctx, func(m *pubsub.Message, first bool) {
-			if first && !m.Prev.IsZero() {
+		first := true
+		end, err := g.readRevocations(ctx, func(m *pubsub.Message, before pubsub.ID) {
+			if first && m.Prev != before {
 				g.missRevocations(m.Prev)
 			}
+			first = false
 			g.heedRevocation(m)
 		})
 		if err != nil {
@@ -85,20 +87,25 @@ func (g *Gateway) heedGap(gap *pubsub.Gap, lost chan<- struct{}) {
 		case lost <- struct{}{}:
 		default:
 		}
+	case pubsub.UnreadableEntry: // of another program: no revocation
 	default:
 		g.missRevocations(gap.To)
 	}
 }
 
-// readRevocations calls heed with every message of the log, and returns its end.
-func (g *Gateway) readRevocations(ctx context.Context, heed func(m *pubsub.Message, first bool)) (end pubsub.Cursor, err error) {
+// readRevocations calls heed with every message of the log and the ID of the
+// entry before it, and returns the end of the log. Entries of other programs
+// are no messages.
+func (g *Gateway) readRevocations(ctx context.Context, heed func(m *pubsub.Message, before pubsub.ID)) (end pubsub.Cursor, err error) {
 	for {
 		page, err := g.options.Hub.Read(ctx, pubsub.Query{Channel: revocations, Cursor: end.ID, Limit: pubsub.MaxPage})
 		if err != nil {
 			return end, err
 		}
 		for _, m := range page.Messages {
-			heed(m, end.ID.IsZero())
+			if !m.IsUnreadable() {
+				heed(m, end.ID)
+			}
 			end.ID = m.ID
 		}
 		end.Gen = page.Gen
@@ -145,7 +152,7 @@ func (g *Gateway) restoreRevocations(ctx context.Context, lost chan struct{}) {
 // how many revocations that was.
 func (g *Gateway) restoreOnce(ctx context.Context) (n int, err error) {
 	logged := make(map[string]int64) // the newest AtMS by user
-	_, err = g.readRevocations(ctx, func(m *pubsub.Message, _ bool) {
+	_, err = g.readRevocations(ctx, func(m *pubsub.Message, _ pubsub.ID) {
 		all, _ := revocationsIn(m) // heedRevocation reports what cannot be read
 		for _, r := range all {
 			logged[r.User] = max(logged[r.User], r.AtMS)
