@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -110,6 +111,11 @@ type Page struct {
 	Gen      Generation // of the primary that answered; never 0
 	End      ID         // the newest message's; zero: no log, or an empty one
 	Messages []*Message // an entry that is no message is Unreadable
+	// Now is the primary's clock in Unix ms, where End is zero.
+	Now uint64
+	// TTL is how long the log is kept after its newest message, by the rule for the
+	// channel, where End is zero or a message is the log's first.
+	TTL time.Duration
 	// More: the page ended at Query.Limit or Query.Bytes, so that the log may have
 	// more in its direction. With Limit 0 it is false.
 	More bool
@@ -117,6 +123,20 @@ type Page struct {
 	// Query.Gen. What it says held when the page was read.
 	Lives Lives
 	Err   error // then nothing else is set
+}
+
+// end is the cursor at the end of the log.
+func (p *Page) end() Cursor {
+	if p.End.IsZero() {
+		return Cursor{ID: startAt(p.Now), Gen: p.Gen}
+	}
+	return Cursor{ID: p.End, Gen: p.Gen}
+}
+
+// FromStart reports whether the page has what the log begins with, or that it is
+// empty.
+func (p *Page) FromStart() bool {
+	return p.End.IsZero() || slices.ContainsFunc(p.Messages, func(m *Message) bool { return m.Prev.IsZero() })
 }
 
 // Size is the bytes of data that the page has.

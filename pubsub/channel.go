@@ -97,8 +97,7 @@ func (h *Hub) Attach(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
 		place, at = c.end()
 		ok = true
 	case s.From.Cursor != nil:
-		at = *s.From.Cursor
-		place, ok = c.locate(at)
+		place, at, ok = c.locate(*s.From.Cursor)
 	}
 	c.mu.Unlock()
 	if !ok {

@@ -16,6 +16,10 @@ import (
 // and before the next message.
 //
 // A zero Gen says that no generation is known: then no failover is told.
+//
+// On an empty log ID is no message's: it says when the log was seen empty, see
+// Last. A zero ID with a Gen is such a cursor of an earlier version, which did
+// not say when. The zero Cursor stands before whatever the log begins with.
 type Cursor struct {
 	ID  ID
 	Gen Generation
@@ -27,6 +31,22 @@ var ErrBadCursor = errors.New("not a cursor of these channels: use one that Come
 
 // At is the cursor right behind the message id.
 func At(id ID) Cursor { return Cursor{ID: id, Gen: id.Gen} }
+
+// Last is the newest message that the subscriber has; zero on an empty log.
+func (c Cursor) Last() ID {
+	if c.ID.isStart() {
+		return ID{}
+	}
+	return c.ID
+}
+
+// before is the cursor in front of m.
+func before(m *Message) Cursor {
+	if m.Prev.IsZero() {
+		return Cursor{ID: startAt(m.ID.MS), Gen: m.ID.Gen}
+	}
+	return Cursor{ID: m.Prev, Gen: m.ID.Gen}
+}
 
 // ParseCursor reads what String writes.
 func ParseCursor(s string) (Cursor, error) {

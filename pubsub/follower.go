@@ -1,5 +1,10 @@
 package pubsub
 
+import (
+	"math"
+	"time"
+)
+
 // Item is one thing that a subscriber gets from one channel: a message or a
 // gap. Items are shared and never change.
 type Item struct {
@@ -26,6 +31,9 @@ type follower struct {
 	// seen is until when nothing can have been missed, while the log has not been
 	// read since then, in ns since the epoch. 0: when the message at at was taken.
 	seen int64
+	// vouches is for at, the start of an empty log: a subscriber at a start of a later
+	// time, in Unix ms, lacks nothing there. See is.
+	vouches uint64
 }
 
 func newFollower(channel string, o *Options) follower {
@@ -36,18 +44,19 @@ func newFollower(channel string, o *Options) follower {
 // was followed, after a new primary took messages that stand before f.at.
 type fork struct {
 	before ID         // walk on from here to older ones; zero: from the end
-	to     ID         // what stands before the oldest message that is new for sure
+	to     Cursor     // in front of the oldest message that is new for sure
 	run    Generation // messages of this generation next to each other at the newer end are new for sure
 	inRun  bool
 	behind Generation // of the message right behind the one walked to; 0: none
 }
 
-// query is what to read next; limit is 1 to MaxPage.
+// query is what to read next; limit is 1 to MaxPage. From the start of an empty
+// log all of it is read, since another primary's clock may be behind.
 func (f *follower) query(limit int) Query {
 	if f.fork != nil {
 		return Query{Channel: f.channel, Cursor: f.fork.before, Backward: true, Gen: f.at.Gen, Limit: limit}
 	}
-	return Query{Channel: f.channel, Cursor: f.at.ID, Gen: f.at.Gen, Limit: limit}
+	return Query{Channel: f.channel, Cursor: f.at.Last(), Gen: f.at.Gen, Limit: limit}
 }
 
 // take judges the answer to query. unbroken says that nothing can have
@@ -60,44 +69,111 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 	}
 	for _, m := range p.Messages {
 		if m.IsUnreadable() { // then it says no generation, and the next one tells of a failover
-			items = append(items, f.gap(UnreadableEntry, m.ID, f.at.Gen))
+			items = append(items, f.gap(UnreadableEntry, Cursor{ID: m.ID, Gen: f.at.Gen}))
 			continue
 		}
 		switch {
+		case m.Prev.IsZero():
+			if why := f.first(m, p, unbroken); why != "" {
+				items = append(items, f.gap(why, before(m)))
+			}
 		case m.Prev == f.at.ID:
 			if f.failedOver(m.ID.Gen, m.ID, p) {
-				items = append(items, f.gap(Failover, m.Prev, m.ID.Gen))
+				items = append(items, f.gap(Failover, before(m)))
 			}
-		case m.Prev.IsZero():
-			if !unbroken || f.failedOver(m.ID.Gen, m.ID, p) {
-				items = append(items, f.gap(Restarted, m.Prev, m.ID.Gen))
-			}
-		case m.Prev.Compare(f.at.ID) > 0:
-			items = append(items, f.gap(Trimmed, m.Prev, m.ID.Gen))
+		case m.Prev.Compare(f.at.Last()) > 0:
+			items = append(items, f.gap(Trimmed, before(m)))
 		default:
-			f.fork = &fork{before: m.ID, to: m.Prev, run: m.ID.Gen, inRun: true, behind: m.ID.Gen}
+			f.fork = &fork{before: m.ID, to: before(m), run: m.ID.Gen, inRun: true, behind: m.ID.Gen}
 			return items, false
 		}
 		items = append(items, f.follow(m))
 	}
-	switch c := p.End.Compare(f.at.ID); {
+	switch c := p.End.Compare(f.at.Last()); {
 	case c > 0:
 		return items, false
-	case c < 0 && p.End.IsZero():
-		if unbroken && !f.failedOver(p.Gen, ID{}, p) {
-			f.at = Cursor{Gen: p.Gen}
-			items = append(items, Item{After: f.at})
-		} else {
-			items = append(items, f.gap(Restarted, ID{}, p.Gen))
-		}
+	case p.End.IsZero():
+		items = append(items, f.empty(p, unbroken)...)
 	case c < 0:
-		f.fork = &fork{to: p.End, run: p.Gen, inRun: true}
+		f.fork = &fork{to: p.end(), run: p.Gen, inRun: true}
 		return items, false
 	case f.failedOver(p.Gen, ID{}, p):
-		items = append(items, f.gap(Failover, f.at.ID, p.Gen))
+		items = append(items, f.gap(Failover, p.end()))
 	}
 	f.at.Gen, f.seen = p.Gen, 0
 	return items, true
+}
+
+// first judges m, with which the log begins: it is why a gap goes before m, "" if
+// none does.
+func (f *follower) first(m *Message, p *Page, unbroken bool) Reason {
+	failedOver := f.failedOver(m.ID.Gen, m.ID, p)
+	switch {
+	case f.at == Cursor{}:
+		return ""
+	case !f.at.ID.isStart():
+		if !unbroken || failedOver {
+			return Restarted
+		}
+	case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Gen, p.TTL):
+		return Restarted
+	case failedOver:
+		return Failover
+	}
+	return ""
+}
+
+// empty judges a page that found the log empty, and moves to its start.
+func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
+	expired, failedOver := !f.at.ID.isStart(), f.failedOver(p.Gen, ID{}, p)
+	switch {
+	case f.at == Cursor{}:
+		f.begin(p)
+	case expired && (!unbroken || failedOver), !unbroken && !f.stayedEmpty(p.Now, p.Gen, p.TTL):
+		items = []Item{f.gap(Restarted, p.end())}
+		f.begin(p)
+	case failedOver:
+		items = []Item{f.gap(Failover, p.end())}
+		f.begin(p)
+	case expired:
+		f.begin(p)
+		items = []Item{{After: f.at}}
+	default: // what f vouches for stays
+		f.at = p.end()
+	}
+	return items
+}
+
+// begin moves to the end of the log, as if nothing were known of what was there
+// before.
+func (f *follower) begin(p *Page) {
+	f.at = p.end()
+	f.vouches = p.Now - min(p.Now, uint64(p.TTL.Milliseconds()))
+}
+
+// doubt says that the log has had messages that it has no more. What was read
+// before does not say that it stayed empty.
+func (f *follower) doubt() {
+	if f.at.ID.isStart() && f.at.Gen != 0 {
+		f.at.ID = ID{}
+	}
+}
+
+// stayedEmpty reports whether the log had nothing from f.at, its start, until
+// nowMS, by the clock of the primary of generation gen: what it took would still
+// be there. A rule whose TTL was made longer meanwhile is taken for what it is now.
+func (f *follower) stayedEmpty(nowMS uint64, gen Generation, ttl time.Duration) bool {
+	since, kept := f.at.ID.emptyAt(), ttl.Milliseconds()
+	if gen != f.at.Gen {
+		kept -= clockSkew.Milliseconds()
+	}
+	return since != 0 && int64(nowMS)-int64(since) < kept
+}
+
+// is reports whether a subscriber at c, the start of an empty log, lacks nothing
+// at f.at: f has found the log empty early enough, and followed it since.
+func (f *follower) is(c Cursor) bool {
+	return f.at.ID.isStart() && c.Gen == f.at.Gen && c.ID.emptyAt() > f.vouches
 }
 
 // failedOver reports whether gen, of the message until or of the page, is another
@@ -113,10 +189,10 @@ func (f *follower) follow(m *Message) Item {
 	return Item{Message: m, After: f.at}
 }
 
-// gap moves on to right behind to, in the log of generation gen.
-func (f *follower) gap(why Reason, to ID, gen Generation) Item {
-	g := &Gap{Channel: f.channel, From: f.at.ID, To: to, Reason: why}
-	f.at = Cursor{ID: to, Gen: gen}
+// gap moves on to to.
+func (f *follower) gap(why Reason, to Cursor) Item {
+	g := &Gap{Channel: f.channel, From: f.at.Last(), To: to.Last(), Reason: why}
+	f.at, f.vouches = to, math.MaxUint64
 	return Item{Gap: g, After: f.at}
 }
 
@@ -129,28 +205,28 @@ func (f *follower) walk(p *Page) []Item {
 	k := f.fork
 	for _, m := range p.Messages {
 		if m.ID.Gen == f.at.ID.Gen {
-			return f.forkedAt(m.ID, k.behind, p.Gen)
+			return f.forkedAt(Cursor{ID: m.ID, Gen: k.behind}, p.Gen)
 		}
 		if k.inRun = k.inRun && m.ID.Gen == k.run; k.inRun {
-			k.to = m.Prev
+			k.to = before(m)
 		}
 		k.behind, k.before = m.ID.Gen, m.ID
 	}
 	if p.More {
 		return nil
 	}
-	return f.forkedAt(k.to, k.run, p.Gen)
+	return f.forkedAt(k.to, p.Gen)
 }
 
-// forkedAt ends the search: the log goes on behind to with a message of
-// generation gen, or ends there (0) under the primary's.
-func (f *follower) forkedAt(to ID, gen, primary Generation) []Item {
+// forkedAt ends the search: the log goes on behind to with a message of to's
+// generation, or ends there (0) under the primary's.
+func (f *follower) forkedAt(to Cursor, primary Generation) []Item {
 	f.fork = nil
-	if gen == 0 {
-		gen = primary
+	if to.Gen == 0 {
+		to.Gen = primary
 	}
-	if to.IsZero() {
-		return []Item{f.gap(Restarted, to, gen)}
+	if to.Last().IsZero() {
+		return []Item{f.gap(Restarted, to)}
 	}
-	return []Item{f.gap(Rewound, to, gen)}
+	return []Item{f.gap(Rewound, to)}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 // Two generations, in whose order the IDs say nothing.
@@ -27,7 +28,7 @@ func chain(prev ID, ids ...ID) []*Message {
 
 // answer is what a log of messages, under a primary of generation gen, answers.
 func answer(q Query, gen Generation, log []*Message) *Page {
-	p := &Page{Gen: gen}
+	p := &Page{Gen: gen, Now: 100_000, TTL: 5 * time.Second}
 	if len(log) > 0 {
 		p.End = log[len(log)-1].ID
 	}
@@ -55,14 +56,23 @@ func words(items []Item) []string {
 	for _, it := range items {
 		switch {
 		case it.Gap != nil:
-			list = append(list, fmt.Sprintf("%s %v→%v at %v", it.Gap.Reason, it.Gap.From, it.Gap.To, it.After))
+			list = append(list, fmt.Sprintf("%s %v→%v at %s", it.Gap.Reason, it.Gap.From, it.Gap.To, where(it.After)))
 		case it.Message != nil:
 			list = append(list, it.Message.ID.String())
 		default:
-			list = append(list, "expired at "+it.After.String())
+			list = append(list, "expired at "+where(it.After))
 		}
 	}
 	return list
+}
+
+// where writes a cursor down; the start of an empty log is the ms at which it was
+// seen empty.
+func where(c Cursor) string {
+	if c.ID.isStart() {
+		return fmt.Sprintf("empty %d~%v", c.ID.emptyAt(), c.Gen)
+	}
+	return c.String()
 }
 
 func TestFollower(t *testing.T) {
@@ -82,7 +92,7 @@ func TestFollower(t *testing.T) {
 			want: []string{"6-11", "7-11"},
 		},
 		{
-			name: "the first ones", at: Cursor{Gen: genA}, gen: genA, log: chain(ID{}, idA(6), idA(7)),
+			name: "the first ones", at: Cursor{startAt(5), genA}, gen: genA, log: chain(ID{}, idA(6), idA(7)),
 			want: []string{"6-11", "7-11"},
 		},
 		{
@@ -99,15 +109,15 @@ func TestFollower(t *testing.T) {
 		},
 		{
 			name: "wiped", at: At(idA(5)), gen: genA,
-			want: []string{"restarted 5-11→0-0 at 0-0~0000b"},
+			want: []string{"restarted 5-11→0-0 at empty 100000~0000b"},
 		},
 		{
 			name: "wiped, and begun anew", at: At(idA(5)), gen: genA, log: chain(ID{}, idA(9)),
-			want: []string{"restarted 5-11→0-0 at 0-0~0000b", "9-11"},
+			want: []string{"restarted 5-11→0-0 at empty 9~0000b", "9-11"},
 		},
 		{
 			name: "expired", at: At(idA(5)), unbroken: true, gen: genA,
-			want: []string{"expired at 0-0~0000b"},
+			want: []string{"expired at empty 100000~0000b"},
 		},
 		{
 			name: "expired, and begun anew", at: At(idA(5)), unbroken: true, gen: genA, log: chain(ID{}, idA(9)),
@@ -115,7 +125,56 @@ func TestFollower(t *testing.T) {
 		},
 		{
 			name: "expired under a new primary", at: At(idA(5)), unbroken: true, gen: genB,
-			want: []string{"restarted 5-11→0-0 at 0-0~0000a"},
+			want: []string{"restarted 5-11→0-0 at empty 100000~0000a"},
+		},
+		{
+			name: "still empty", at: Cursor{startAt(95_001), genA}, gen: genA,
+		},
+		{
+			name: "empty for as long as a log is kept", at: Cursor{startAt(95_000), genA}, gen: genA,
+			want: []string{"restarted 0-0→0-0 at empty 100000~0000b"},
+		},
+		{
+			name: "empty all the time, however long", at: Cursor{startAt(5), genA}, unbroken: true, gen: genA,
+		},
+		{
+			name: "empty until the first one", at: Cursor{startAt(5), genA}, gen: genA, log: chain(ID{}, idA(5004)),
+			want: []string{"5004-11"},
+		},
+		{
+			name: "a log of before the first one would be gone", at: Cursor{startAt(5), genA}, gen: genA, log: chain(ID{}, idA(5005)),
+			want: []string{"restarted 0-0→0-0 at empty 5005~0000b", "5005-11"},
+		},
+		{
+			name: "the first one after a long time", at: Cursor{startAt(5), genA}, unbroken: true, gen: genA, log: chain(ID{}, idA(5005)),
+			want: []string{"5005-11"},
+		},
+		{
+			name: "empty, and nobody knows when", at: Cursor{Gen: genA}, gen: genA, log: chain(ID{}, idA(9)),
+			want: []string{"restarted 0-0→0-0 at empty 9~0000b", "9-11"},
+		},
+		{
+			name: "still empty, and nobody knows since when", at: Cursor{Gen: genA}, gen: genA,
+			want: []string{"restarted 0-0→0-0 at empty 100000~0000b"},
+		},
+		{
+			name: "the very first ones", gen: genA, log: chain(ID{}, idA(9)),
+			want: []string{"9-11"},
+		},
+		{
+			name: "the very first ones, and nothing is there", gen: genA,
+		},
+		{
+			name: "empty under a new primary", at: Cursor{startAt(99_999), genA}, gen: genB,
+			want: []string{"failover 0-0→0-0 at empty 100000~0000a"},
+		},
+		{
+			name: "empty under a new primary whose clock is behind", at: Cursor{startAt(50), genA}, gen: genB, log: chain(ID{}, idB(40)),
+			want: []string{"failover 0-0→0-0 at empty 40~0000a", "40-10"},
+		},
+		{
+			name: "empty for longer under a new primary", at: Cursor{startAt(96_000), genA}, gen: genB,
+			want: []string{"restarted 0-0→0-0 at empty 100000~0000a"},
 		},
 		{
 			name: "new primary, nothing new", at: At(idA(5)), unbroken: true, gen: genB, log: chain(idA(4), idA(5)),
@@ -155,7 +214,7 @@ func TestFollower(t *testing.T) {
 		},
 		{
 			name: "all taken back", at: At(idA(9)), gen: genB, log: chain(ID{}, idB(6)),
-			want: []string{"restarted 9-11→0-0 at 0-0~0000a", "6-10"},
+			want: []string{"restarted 9-11→0-0 at empty 6~0000a", "6-10"},
 		},
 		{
 			name: "taken back all that a primary took", at: At(ID{MS: 9, Gen: 0xc}), gen: genB, log: chain(idA(2), idA(3)),
@@ -173,7 +232,7 @@ func TestFollower(t *testing.T) {
 			if !slices.Equal(got, c.want) {
 				t.Errorf("%s, %d at a time:\n got %q\nwant %q", c.name, limit, got, c.want)
 			}
-			if f.at.Gen != c.gen {
+			if f.at.Gen != c.gen || f.at.ID.IsZero() {
 				t.Errorf("%s, %d at a time: ends at %v, not in generation %v", c.name, limit, f.at, c.gen)
 			}
 		}

@@ -108,6 +108,27 @@ func (id ID) Compare(other ID) int {
 // IsZero reports whether id is `0-0`.
 func (id ID) IsZero() bool { return id == ID{} }
 
+// startAt is the place of a log that was empty at nowMS. It stands before every
+// message taken from then on, and is no message's: those have a Gen.
+func startAt(nowMS uint64) ID {
+	if nowMS == 0 {
+		return ID{}
+	}
+	return ID{MS: nowMS - 1, Counter: MaxCounter}
+}
+
+// isStart reports whether id is the start of an empty log: of startAt, or the
+// zero ID, which does not say when.
+func (id ID) isStart() bool { return id.Gen == 0 && (id.Counter == MaxCounter || id.IsZero()) }
+
+// emptyAt is the time that startAt was given; 0: not known.
+func (id ID) emptyAt() uint64 {
+	if id.IsZero() {
+		return 0
+	}
+	return id.MS + 1
+}
+
 // Time is when the primary took the message, to the millisecond, in UTC.
 func (id ID) Time() time.Time { return time.UnixMilli(int64(id.MS)).UTC() }
 

@@ -1,18 +1,20 @@
 package pubsub
 
+import "slices"
+
 // judged is what a client has got so far, and the rules it is judged by:
 //
 //  1. Messages come in the order in which they were accepted, each once.
 //  2. What does not come is told: by a gap that covers it, before the next
 //     message comes.
 //  3. A gap begins where the client is, and the next message follows its end.
-//  4. No gap is invented or told again.
+//  4. No gap is invented or told again. From the start of an empty log one is due
+//     as soon as something may have come and expired.
 //
-// Known and accepted: a position of 0-0, in an empty log, says nothing about
-// which life of the log it is in: one that came and went since is not told. And
-// what a wipe overtook on its way to a node (that has not yet noticed that its
-// link is dead) may be lost there silently, if the node reads in that moment,
-// or come once more to a client that is at 0-0 since.
+// Known and accepted: what came to an empty log and was wiped before anybody
+// looked leaves no trace. And what a wipe overtook on its way to a node (that has
+// not yet noticed that its link is dead) may be lost there silently, if the node
+// reads in that moment, or come once more to a client that is at the start since.
 type judged struct {
 	started bool
 	cursor  Cursor // of the last item that the client saw: it resumes here
@@ -51,14 +53,25 @@ func (w *world) covers(c Cursor) int {
 	if c.Gen == 0 {
 		return w.order(c.ID)
 	}
-	return max(w.order(c.ID), w.epochs[c.Gen].first-1)
+	order := w.starts[c]
+	if !c.ID.isStart() {
+		order = w.order(c.ID)
+	} else if _, known := w.starts[c]; !known {
+		w.fail("the log was not empty at %d", c.ID.emptyAt())
+	}
+	return max(order, w.epochs[c.Gen].first-1)
 }
 
 // start is where a subscription began.
 func (c *client) start(at Cursor) {
 	if c.started {
-		if at != c.cursor {
+		later := at.ID.isStart() && c.cursor.ID.isStart() && at.Gen == c.cursor.Gen && at.ID.emptyAt() > c.cursor.ID.emptyAt()
+		if at != c.cursor && !later {
 			c.world.fail("client %d: start at %v, not at its cursor %v", c.name, at, c.cursor)
+		}
+		if later {
+			c.lacks(c.world.covers(at) + 1)
+			c.cursor, c.low = at, max(c.low, c.world.covers(at))
 		}
 	} else {
 		c.started, c.cursor = true, at
@@ -88,7 +101,7 @@ func (c *client) got(it Item, d delivery) {
 	case it.Gap != nil:
 		c.gotGap(it, d)
 	case it.Message.Ephemeral():
-		if it.After.ID != c.at.ID || it.After.Gen != c.at.Gen && c.at.Gen != 0 {
+		if it.After.Last() != c.at.Last() || it.After.Gen != c.at.Gen && c.at.Gen != 0 {
 			c.world.fail("client %d: an ephemeral message moves it from %v to %v", c.name, c.at, it.After)
 		}
 	default:
@@ -111,19 +124,26 @@ func (c *client) gotMessage(it Item) {
 		return
 	case m.order <= c.low && !m.overtaken:
 		w.fail("client %d: message %s is repeated, late, or was told not to come", c.name, w.name(m.ID))
-	case m.Prev != c.at.ID && !m.Prev.IsZero():
+	case m.Prev != c.at.Last() && !m.Prev.IsZero():
 		w.fail("client %d: message %s follows %s, but it is at %s", c.name, w.name(m.ID), w.name(m.Prev), w.name(c.at.ID))
 	}
-	if !c.fresh {
-		for _, lacks := range w.accepted[c.low+1 : max(c.low+1, m.order)] {
-			if !lacks.overtaken && !(c.at.ID.IsZero() && lacks.cleared && lacks.life < m.life) {
-				w.fail("client %d: message %s is lost silently, %s came instead", c.name, w.name(lacks.ID), w.name(m.ID))
-				return
-			}
-		}
+	if !c.fresh && c.lacks(m.order) {
+		return
 	}
 	c.low, c.fresh = max(c.low, m.order), false
 	c.count++
+}
+
+// lacks fails if a message before the given order is new to the client.
+func (c *client) lacks(order int) bool {
+	w := c.world
+	for _, m := range w.accepted[c.low+1 : max(c.low+1, order)] {
+		if !m.overtaken && !(c.at.ID.isStart() && m.wiped) {
+			w.fail("client %d: message %s is lost silently, up to order %d", c.name, w.name(m.ID), order)
+			return true
+		}
+	}
+	return false
 }
 
 // gotSilent applies rule 2 to an item that says: the log is empty, and nothing
@@ -131,7 +151,7 @@ func (c *client) gotMessage(it Item) {
 func (c *client) gotSilent(it Item, d delivery) {
 	w := c.world
 	w.tell("client %d: the log expired", c.name)
-	if !d.live || !it.After.ID.IsZero() || it.After.Gen != c.at.Gen {
+	if !d.live || !it.After.ID.isStart() || it.After.Gen != c.at.Gen {
 		w.fail("client %d: a silent item After %v", c.name, it.After)
 	}
 	for _, lacks := range w.accepted[c.low+1:] {
@@ -140,6 +160,7 @@ func (c *client) gotSilent(it Item, d delivery) {
 			return
 		}
 	}
+	c.low = max(c.low, w.covers(it.After))
 }
 
 // gotGap applies rules 3 and 4.
@@ -150,7 +171,7 @@ func (c *client) gotGap(it Item, d delivery) {
 	switch {
 	case g.Channel != modelChannel:
 		w.fail("client %d: gap of channel %q", c.name, g.Channel)
-	case g.From != c.at.ID || g.To != it.After.ID:
+	case g.From != c.at.Last() || g.To != it.After.Last():
 		w.fail("client %d: gap from %s to %s, but it goes from %s to %s", c.name, w.name(g.From), w.name(g.To), w.name(c.at.ID), w.name(it.After.ID))
 	case c.told[told] && !w.overtaken(g.From):
 		w.fail("client %d: gap %s from %s to %s told again", c.name, g.Reason, w.name(g.From), w.name(g.To))
@@ -199,21 +220,32 @@ func (w *world) skips(low int, it Item) bool {
 	return false
 }
 
+// mayHaveExpired reports whether something may have come and gone between two
+// starts of an empty log, or did.
+func (w *world) mayHaveExpired(from, to Cursor) bool {
+	kept := modelTTL
+	if from.Gen != to.Gen {
+		kept -= clockSkew
+	}
+	return int64(to.ID.emptyAt())-int64(from.ID.emptyAt()) >= kept.Milliseconds() ||
+		slices.ContainsFunc(w.accepted[w.covers(from)+1:], func(m *accepted) bool { return m.cleared || m.lost })
+}
+
 // justified reports whether what the gap it says has happened between at and
 // It.After. A client that came with 0-0 learns its generation silently, so any
 // is newer.
 func (w *world) justified(at Cursor, it Item) bool {
-	from, to := w.byID[at.ID], w.byID[it.Gap.To]
+	from, to := w.byID[at.Last()], w.byID[it.Gap.To]
 	newer := w.epochs[it.After.Gen].number > w.epochs[at.Gen].number
 	switch it.Gap.Reason {
 	case Trimmed:
-		return to != nil && to.trimmed && to.ID.Compare(at.ID) > 0 && (from == nil || to.order > from.order)
+		return to != nil && to.trimmed && to.ID.Compare(at.Last()) > 0 && (from == nil || to.order > from.order)
 	case Restarted:
-		return to == nil && from != nil && from.life < w.life
+		return to == nil && (from != nil && from.life < w.life || from == nil && w.mayHaveExpired(at, it.After))
 	case Rewound:
 		return newer && to != nil && from != nil && (from.lost || from.cleared)
 	case Failover:
-		return newer && it.Gap.To == at.ID
+		return newer && it.Gap.To == at.Last()
 	}
 	return false
 }

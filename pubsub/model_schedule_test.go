@@ -77,12 +77,12 @@ var kinds = []struct {
 	{name: "relink", weight: 8, trouble: onlyLinks, do: func(w *world, o operation) { w.node(o.a).relink() }},
 
 	{name: "trim", weight: 2, trouble: onlyLog, do: func(w *world, o operation) { w.trim(1 + int(o.a%3)) }},
-	{name: "expire", weight: 3, trouble: onlyLog, do: func(w *world, _ operation) {
+	{name: "rest", weight: 4, trouble: onlyLog, do: func(w *world, o operation) {
 		if w.quiet() {
-			w.clear()
+			w.rest(uint64(modelTTL.Milliseconds()) * uint64(1+o.a%6) / 4)
 		}
 	}},
-	{name: "wipe", weight: 1, trouble: allTogether, do: func(w *world, _ operation) { w.clear() }},
+	{name: "wipe", weight: 1, trouble: allTogether, do: func(w *world, _ operation) { w.wipe() }},
 
 	{name: "restart", weight: 2, trouble: allTogether, do: func(w *world, o operation) {
 		w.failover(o, 0)
@@ -243,13 +243,13 @@ func (w *world) settle() {
 func (w *world) complete() {
 	newest := w.order(w.end())
 	for _, c := range w.clients {
-		if c.node != nil && w.order(c.at.ID) < newest {
+		if c.node != nil && w.order(c.at.Last()) < newest {
 			w.fail("client %d: at %s when all is over, not at %s", c.name, w.name(c.at.ID), w.name(w.end()))
 		}
 	}
 	for _, n := range w.nodes {
 		for _, t := range n.hub.open {
-			if w.order(t.follow.at.ID) < newest {
+			if w.order(t.follow.at.Last()) < newest {
 				w.fail("node %d: at %s when all is over, not at %s", n.name, w.name(t.follow.at.ID), w.name(w.end()))
 			}
 		}

@@ -5,11 +5,16 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 )
 
 const modelChannel = "model"
 
 var modelData = []byte("1")
+
+// modelTTL is how long a log is kept after its newest message. The clocks of two
+// primaries differ by much less.
+const modelTTL = 10 * time.Second
 
 // world is one channel as the whole cluster has it: the log, its primary with
 // generation and clock, the nodes with their links, and the clients. Nothing
@@ -24,6 +29,7 @@ type world struct {
 	trimmed  int         // log[:trimmed] is no longer kept
 	accepted []*accepted // everything ever accepted; accepted[i].order is i
 	byID     map[ID]*accepted
+	starts   map[Cursor]int // the start of an empty log: the order of the newest message accepted before
 	nodes    []*node
 	clients  []*client
 
@@ -51,6 +57,7 @@ type accepted struct {
 	trimmed bool // was dropped from the old end of the log at some time
 	lost    bool // a failover took it back
 	cleared bool // its log expired or was wiped
+	wiped   bool // its log was wiped
 
 	overtaken bool // by the wipe: it was under way to a node, or some node's link was severed
 }
@@ -67,6 +74,7 @@ func newWorld(s setup) *world {
 		epochs:   make(map[Generation]epoch),
 		accepted: []*accepted{{Message: &Message{}}}, // before the first
 		byID:     make(map[ID]*accepted),
+		starts:   make(map[Cursor]int),
 	}
 	w.begin(rand.New(rand.NewPCG(s.seed, 1)).Uint64())
 	for i := range s.nodes {
@@ -123,6 +131,9 @@ func (w *world) publish() {
 	if w.byID[m.ID] != nil || m.ID.Compare(prev) <= 0 {
 		w.fail("NextID(%v, %d) gave %v", prev, w.clock, m.ID)
 	}
+	if prev.IsZero() {
+		w.wasEmpty(Cursor{ID: startAt(m.ID.MS), Gen: w.gen})
+	}
 	w.accepted = append(w.accepted, m)
 	w.byID[m.ID] = m
 	w.log = append(w.log, m)
@@ -146,6 +157,31 @@ func (w *world) trim(n int) {
 	for ; len(w.kept()) > n; w.trimmed++ {
 		w.log[w.trimmed].trimmed = true
 	}
+}
+
+// wasEmpty notes that the log is empty, or was just before the next message.
+func (w *world) wasEmpty(start Cursor) {
+	if _, known := w.starts[start]; !known {
+		w.starts[start] = len(w.accepted) - 1
+	}
+}
+
+// rest lets time pass in which nothing is published. The log expires.
+func (w *world) rest(ms uint64) {
+	w.clock += ms
+	w.tell("the clock is at %d", w.clock)
+	if end := w.end(); !end.IsZero() && w.clock >= end.MS+uint64(modelTTL.Milliseconds()) {
+		w.clear()
+		w.tell("the log expires")
+	}
+}
+
+// wipe empties the log.
+func (w *world) wipe() {
+	for _, m := range w.log {
+		m.wiped = true
+	}
+	w.clear()
 }
 
 // clear empties the log: it expired or was wiped. By then the clock has caught
@@ -187,7 +223,10 @@ func (w *world) lose(n int) {
 
 // answer is what the primary answers to q now.
 func (w *world) answer(q Query) *Page {
-	p := &Page{Gen: w.gen, End: w.end()}
+	p := &Page{Gen: w.gen, End: w.end(), Now: w.clock, TTL: modelTTL}
+	if p.End.IsZero() {
+		w.wasEmpty(p.end())
+	}
 	kept := w.kept()
 	if q.Backward {
 		for i := len(kept) - 1; i >= 0 && len(p.Messages) < q.Limit; i-- {
@@ -214,6 +253,8 @@ func (w *world) name(id ID) string {
 	switch {
 	case id.IsZero():
 		return "0-0"
+	case id.isStart():
+		return fmt.Sprintf("empty at %d", id.emptyAt())
 	case m == nil:
 		return "unknown " + id.String()
 	}

@@ -15,7 +15,7 @@ type place struct {
 // join makes p a place in its tail, which is locked, if the tail holds it.
 func (p *place) join() (joined bool) {
 	if !p.joined {
-		p.next, p.joined = p.tail.locate(p.replay.at)
+		p.next, _, p.joined = p.tail.locate(p.replay.at)
 	}
 	return p.joined
 }

@@ -95,12 +95,11 @@ func (s *Subscriber) enter(ctx context.Context, p *place, from From) (err error)
 		p.next, p.start = p.tail.end()
 		p.joined = true
 	case from.Cursor != nil:
-		p.next, p.joined = p.tail.locate(*from.Cursor)
+		p.next, p.start, p.joined = p.tail.locate(*from.Cursor)
+		p.replay.at = p.start
 	}
 	p.tail.mu.Unlock()
 	switch {
-	case from.Cursor != nil:
-		p.start, p.replay.at = *from.Cursor, *from.Cursor
 	case from.Earliest:
 		err = s.begin(ctx, p, Query{Limit: replayPage})
 	case from.Last > 0:
@@ -119,11 +118,10 @@ func (s *Subscriber) begin(ctx context.Context, p *place, q Query) error {
 	if q.Backward {
 		slices.Reverse(page.Messages)
 	}
-	p.start = Cursor{ID: page.End, Gen: page.Gen}
+	p.start = page.end()
 	if len(page.Messages) > 0 {
-		oldest := page.Messages[0]
-		p.start = Cursor{ID: oldest.Prev, Gen: oldest.ID.Gen}
-		if oldest.IsUnreadable() {
+		p.start = before(page.Messages[0])
+		if page.Messages[0].IsUnreadable() {
 			p.start.Gen = page.Gen
 		}
 	}

@@ -111,7 +111,7 @@ func (t *tail) judge(m *Message) verdict {
 	switch {
 	case m.ID.Gen != at.Gen:
 		return surprising
-	case m.ID.Compare(at.ID) <= 0:
+	case m.ID.Compare(at.Last()) <= 0:
 		if t.passed(m.ID) {
 			return dropped
 		}
@@ -167,12 +167,16 @@ func (t *tail) take(p *Page) (again bool) {
 	done := true
 	if t.opened {
 		var items []Item
-		items, done = t.follow.take(p, t.unbroken && t.explained(p))
+		gone := t.gone(p)
+		if slices.ContainsFunc(gone, func(m *Message) bool { return m.ID.Gen == p.Gen }) {
+			t.follow.doubt()
+		}
+		items, done = t.follow.take(p, t.unbroken && len(gone) == 0)
 		for _, it := range items {
 			t.append(it)
 		}
 	} else {
-		t.follow.at = Cursor{ID: p.End, Gen: p.Gen}
+		t.follow.begin(p)
 		t.origin, t.opened = t.follow.at, true
 	}
 	switch {
@@ -185,19 +189,21 @@ func (t *tail) take(p *Page) (again bool) {
 	return again
 }
 
-// explained reports whether p, as far as it reaches, has every newer message
-// that had arrived before it was asked for. One that it lacks was in a log that
-// is gone by now.
-func (t *tail) explained(p *Page) bool {
+// gone is the newer messages that had arrived before p was asked for, and that p,
+// as far as it reaches, does not have: they were in a log that is gone by now.
+func (t *tail) gone(p *Page) (all []*Message) {
 	reach := p.End
 	if n := len(p.Messages); n > 0 {
 		reach = p.Messages[n-1].ID
 	}
-	return !slices.ContainsFunc(t.pending[:t.before], func(m *Message) bool {
-		newer := m.ID.Compare(t.follow.at.ID) > 0
+	for _, m := range t.pending[:t.before] {
+		newer := m.ID.Compare(t.follow.at.ID) > 0 || t.follow.at.ID.isStart() && m.ID.Gen != t.follow.at.Gen
 		toCome := m.ID.Compare(reach) > 0 && m.ID.Compare(p.End) <= 0
-		return newer && !toCome && !slices.ContainsFunc(p.Messages, func(read *Message) bool { return read.ID == m.ID })
-	})
+		if newer && !toCome && !slices.ContainsFunc(p.Messages, func(read *Message) bool { return read.ID == m.ID }) {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // settle goes live with what arrived while the log was read, or reports that
@@ -257,20 +263,32 @@ func (it *Item) size() int {
 // end is the place behind the newest item, and the cursor there.
 func (t *tail) end() (uint64, Cursor) { return t.first + uint64(len(t.items)), t.follow.at }
 
-// locate finds the place of a subscriber that is at c. Ephemeral messages
-// there count as had. An empty log is the same place only while it is the
-// tail's end: which of a log's beginnings a cursor means, it does not say.
-func (t *tail) locate(c Cursor) (place uint64, ok bool) {
-	if c.ID.IsZero() {
-		place, at := t.end()
-		return place, at == c
+// locate finds the place of a subscriber that is at c, and its cursor there.
+// Ephemeral messages there count as had.
+func (t *tail) locate(c Cursor) (place uint64, at Cursor, ok bool) {
+	if c.ID.isStart() {
+		return t.locateStart(c)
 	}
 	for i := len(t.items); i > 0; i-- {
 		if t.items[i-1].After == c {
-			return t.first + uint64(i), true
+			return t.first + uint64(i), c, true
 		}
 	}
-	return t.first, t.origin == c
+	return t.first, c, t.origin == c
+}
+
+// locateStart is locate for the start of an empty log. It is located only while
+// it is the tail's end; of both cursors the later one counts then.
+func (t *tail) locateStart(c Cursor) (place uint64, at Cursor, ok bool) {
+	later := c.ID.MS > t.follow.at.ID.MS
+	if !t.follow.is(c) || later && !t.unbroken {
+		return 0, c, false
+	}
+	if later {
+		t.follow.at = c
+	}
+	place, at = t.end()
+	return place, at, true
 }
 
 // from returns the items from place on, at most limit; ok is false if the

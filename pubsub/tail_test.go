@@ -75,7 +75,7 @@ func TestTailEphemeral(t *testing.T) {
 	if len(items) != 2 || items[0].Message != ephemeral || items[0].After != At(idA(5)) {
 		t.Fatalf("got %+v", items)
 	}
-	if place, ok := tail.locate(At(idA(5))); !ok || place != tail.first+1 {
+	if place, _, ok := tail.locate(At(idA(5))); !ok || place != tail.first+1 {
 		t.Errorf("its cursor is at %d, %t, want behind the ephemeral message", place, ok)
 	}
 	unopened := newTail("c", TailLimits{Messages: 10, Bytes: 1 << 20})
@@ -113,10 +113,10 @@ func TestTailLimits(t *testing.T) {
 		if _, ok := tail.from(uint64(oldest)-1, 100); ok {
 			t.Errorf("%s: a place that has left the tail is still served", c.name)
 		}
-		if place, ok := tail.locate(At(ids[oldest-1])); !ok || place != uint64(oldest) {
+		if place, _, ok := tail.locate(At(ids[oldest-1])); !ok || place != uint64(oldest) {
 			t.Errorf("%s: the cursor before the oldest item is at %d, %t, want %d", c.name, place, ok, oldest)
 		}
-		if place, ok := tail.locate(At(ids[oldest-2])); ok {
+		if place, _, ok := tail.locate(At(ids[oldest-2])); ok {
 			t.Errorf("%s: a cursor that has left the tail is at %d", c.name, place)
 		}
 	}
@@ -129,8 +129,8 @@ func TestTailFindsItsLogEmpty(t *testing.T) {
 		holds *Message
 		want  string
 	}{
-		{"it had everything", chain(idA(4), idA(5))[0], "expired at 0-0~0000b"},
-		{"something was in it", chain(idA(5), idA(6))[0], "restarted 5-11→0-0 at 0-0~0000b"},
+		{"it had everything", chain(idA(4), idA(5))[0], "expired at empty 100000~0000b"},
+		{"something was in it", chain(idA(5), idA(6))[0], "restarted 5-11→0-0 at empty 100000~0000b"},
 	} {
 		tail := openTailAt(t, idA(5), TailLimits{Messages: 10, Bytes: 1 << 20})
 		tail.stale()

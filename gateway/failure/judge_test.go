@@ -106,14 +106,14 @@ func (j *judge) start(h happening) error {
 		return nil
 	}
 	j.at = h.after
-	i, kept := j.truth.index[j.at.ID]
+	i, kept := j.truth.index[j.at.Last()]
 	switch {
 	case kept:
 		j.place = i
-	case j.at.ID.IsZero():
+	case j.at.Last().IsZero():
 		j.fresh = true
 	default:
-		if j.place = j.truth.fork(j.at.ID); j.place < 0 {
+		if j.place = j.truth.fork(j.at.Last()); j.place < 0 {
 			j.fresh, j.anywhere = true, true // what its primary took is lost, with all before
 		}
 	}
@@ -124,7 +124,7 @@ func (j *judge) message(h happening) error {
 	switch i, kept := j.truth.index[h.id]; {
 	case !j.truth.sent[h.key]:
 		return fmt.Errorf("nobody published it")
-	case j.had[h.id] && !(kept && j.truth.entries[i].overtaken && j.at.ID.IsZero()):
+	case j.had[h.id] && !(kept && j.truth.entries[i].overtaken && j.at.Last().IsZero()):
 		return fmt.Errorf("it comes again")
 	case j.before != 0 && j.before == h.id.Gen:
 		return fmt.Errorf("the gap before it told of another generation, and there is none")
@@ -152,7 +152,7 @@ func (j *judge) generation(id pubsub.ID) error {
 		return fmt.Errorf("it is of another generation than %v, and no gap was told", j.at)
 	}
 	for _, r := range j.truth.lost {
-		if r.id.Gen == j.at.Gen && r.id.Compare(j.at.ID) > 0 && !j.had[r.id] && !j.truth.cameBack(id, r.id) {
+		if r.id.Gen == j.at.Gen && r.id.Compare(j.at.Last()) > 0 && !j.had[r.id] && !j.truth.cameBack(id, r.id) {
 			return fmt.Errorf("%v (%s) is lost, and no gap was told", r.id, r.key)
 		}
 	}
@@ -193,11 +193,11 @@ func (j *judge) lostMessage(id pubsub.ID) error {
 	if t.outlived(id) || t.alive[id.Gen] {
 		return fmt.Errorf("it is not in the log, and its primary has not failed since")
 	}
-	if j.at.Gen == id.Gen && id.Compare(j.at.ID) <= 0 {
+	if j.at.Gen == id.Gen && id.Compare(j.at.Last()) <= 0 {
 		return fmt.Errorf("it comes late: the client is at %v", j.at)
 	}
 	for _, r := range t.lost {
-		between := r.id.Gen == id.Gen && r.id.Compare(j.at.ID) > 0 && r.id.Compare(id) < 0
+		between := r.id.Gen == id.Gen && r.id.Compare(j.at.Last()) > 0 && r.id.Compare(id) < 0
 		if between && j.at.Gen == id.Gen && !j.had[r.id] {
 			return fmt.Errorf("%v (%s), in front of it, is lost silently", r.id, r.key)
 		}
@@ -219,11 +219,11 @@ func (j *judge) gap(h happening) error {
 	switch {
 	case !j.begun:
 		return fmt.Errorf("it begins with a gap")
-	case !j.anywhere && g.From != j.at.ID:
+	case !j.anywhere && g.From != j.at.Last():
 		return fmt.Errorf("the gap begins at %v, but the client is at %v", g.From, j.at)
 	case j.gaps[key] && h.after.Gen != 0:
 		return fmt.Errorf("the gap is told again")
-	case h.after.ID != g.To:
+	case h.after.Last() != g.To:
 		return fmt.Errorf("the gap ends at %v, but the cursor says %v", g.To, h.after)
 	}
 	j.gaps[key] = true

@@ -190,7 +190,7 @@ func (s *subscriber) take(e wire.Event) (done bool) {
 // ready begins a session: where the last one ended.
 func (s *subscriber) ready(e wire.Event, at []pubsub.Cursor) {
 	switch {
-	case s.begun && at != nil && s.form != poll: // a poll may have come to an empty log meanwhile
+	case s.begun && at != nil && s.form != poll && s.moved(at): // a poll may have come to an empty log meanwhile
 		s.fail("it resumes from %q, and the answer begins at %q", s.cursor, e.Cursor)
 		return
 	case s.begun:
@@ -202,12 +202,19 @@ func (s *subscriber) ready(e wire.Event, at []pubsub.Cursor) {
 	}
 }
 
+// moved reports whether at is elsewhere than s.cursor. On an empty log a later
+// cursor is the same place.
+func (s *subscriber) moved(at []pubsub.Cursor) bool {
+	old, err := pubsub.ParseCursorSet(s.channels, s.cursor)
+	return err != nil || !slices.EqualFunc(old, at, func(a, b pubsub.Cursor) bool { return a.Last() == b.Last() && a.Gen == b.Gen })
+}
+
 // place begins the channels of which nothing has come. A poll that is answered
 // with something tells only behind that where it is.
 func (s *subscriber) place(at []pubsub.Cursor) {
 	for i, channel := range s.channels {
 		if len(s.got[channel]) == 0 {
-			s.at[channel] = at[i].ID
+			s.at[channel] = at[i].Last()
 			s.add(channel, happening{kind: started, after: at[i]})
 		}
 	}
@@ -264,7 +271,7 @@ func (s *subscriber) release(due func(*pubsub.Gap) bool, at []pubsub.Cursor) {
 // to a poll.
 func (s *subscriber) behind(channel string, id pubsub.ID, at []pubsub.Cursor) pubsub.Cursor {
 	i := slices.Index(s.channels, channel)
-	if at == nil || i < 0 || s.form == poll && at[i].ID != id {
+	if at == nil || i < 0 || s.form == poll && at[i].Last() != id {
 		return pubsub.Cursor{ID: id}
 	}
 	return at[i]

@@ -69,8 +69,9 @@ func (l *channelLog) remember(k agingKey, id pubsub.ID) {
 	l.aging = append(l.aging, k)
 }
 
-func (l *channelLog) read(q pubsub.Query) pubsub.Page {
-	p := pubsub.Page{End: l.end()}
+func (l *channelLog) read(q pubsub.Query, c *Cluster) pubsub.Page {
+	p := pubsub.Page{End: l.end(), Gen: c.gen, Now: uint64(time.Now().UnixMilli())}
+	_, p.TTL = c.options.Retention(q.Channel)
 	at, found := slices.BinarySearchFunc(l.messages, q.Cursor, func(m *pubsub.Message, id pubsub.ID) int {
 		return m.ID.Compare(id)
 	})

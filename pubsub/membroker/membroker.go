@@ -126,8 +126,7 @@ func (b *Broker) Read(_ context.Context, queries []pubsub.Query) []pubsub.Page {
 			continue
 		}
 		l := b.cluster.locked(q.Channel)
-		pages[i] = l.read(q)
-		pages[i].Gen = b.cluster.gen
+		pages[i] = l.read(q, b.cluster)
 		l.mu.Unlock()
 	}
 	return pages

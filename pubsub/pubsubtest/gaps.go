@@ -69,6 +69,44 @@ func testExpired(t *testing.T, newCluster New) {
 	wantToldOnce(t, b, "c", items, number(5))
 }
 
+// A cursor of an empty channel is a place: what came and expired since is a gap,
+// at a node that was there and at one that was not, before and after the next
+// message. Within the TTL nothing can have expired, and nothing is reported.
+func testExpiredFromEmpty(t *testing.T, newCluster New) {
+	c := newCluster(t, Options{Retention: func(channel string) (int, time.Duration) {
+		if channel == "brief" {
+			return 100, time.Second
+		}
+		return 100, time.Hour
+	}})
+	a := nodeWith(t, c, pubsub.Options{Linger: time.Millisecond, Sweep: 50 * time.Millisecond})
+	b := node(t, c)
+	start := make(map[string]pubsub.Cursor)
+	for _, channel := range []string{"brief", "long"} {
+		r := read(t, a, channel, pubsub.From{})
+		start[channel] = r.sub.Start()[0]
+		r.leave()
+	}
+	publish(t, b, "brief", number(0))
+	awaitEmpty(t, b, "brief")
+	early := readFrom(t, b, "brief", start["brief"])
+	wantGap(t, early.gap(1), pubsub.Restarted, pubsub.ID{}, pubsub.ID{})
+	publish(t, b, "brief", number(1))
+	late := readFrom(t, a, "brief", start["brief"])
+	wantGap(t, late.gap(1), pubsub.Restarted, pubsub.ID{}, pubsub.ID{})
+	for _, r := range []*reader{early, late} {
+		items := r.message(number(1))
+		if len(items) != 2 {
+			t.Errorf("got %s, want the gap and one message", show(items))
+		}
+		wantToldOnce(t, a, "brief", items, number(1))
+	}
+	quiet := readFrom(t, b, "long", start["long"])
+	publish(t, b, "long", number(0))
+	wantNumbers(t, quiet.message(number(0)), 0, 0, nil)
+	wantNumbers(t, readFrom(t, a, "long", start["long"]).message(number(0)), 0, 0, nil)
+}
+
 // A subscriber that was there all the time has missed nothing.
 func testExpiredUnderSubscriber(t *testing.T, newCluster New) {
 	c := newCluster(t, Options{Size: 100, TTL: time.Second})

@@ -57,7 +57,7 @@ func testPublishDuringSubscribe(t *testing.T, newCluster New) {
 		publisher.Wait()
 		last := publish(t, a, channel, number(100))
 		items := r.message(number(100))
-		start := r.sub.Start()[0].ID
+		start := r.sub.Start()[0].Last()
 		got := messages(items)
 		if got[0].Prev != start {
 			t.Fatalf("began at %s, but the first message follows %s", start, got[0].Prev)

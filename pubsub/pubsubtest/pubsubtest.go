@@ -68,6 +68,7 @@ func Run(t *testing.T, newCluster New) {
 		{"SeveralChannels", testSeveralChannels},
 		{"Trimmed", testTrimmed},
 		{"Expired", testExpired},
+		{"ExpiredFromEmpty", testExpiredFromEmpty},
 		{"ExpiredUnderSubscriber", testExpiredUnderSubscriber},
 		{"Retention", testRetention},
 		{"RetentionChanges", testRetentionChanges},

@@ -120,10 +120,11 @@ func decodeFields(channel, id string, list any) (*pubsub.Message, error) {
 
 // parseEntryID is the ID of a stream's entry, or the nearest ID that there is if
 // it is one that Comet never gives: after the entry if its sequence number is
-// too large, and the last of all if its time is.
+// too large or means the start of an empty log, and the last of all if its time
+// is.
 func parseEntryID(text string) (pubsub.ID, error) {
 	id, err := pubsub.ParseID(text)
-	if err == nil {
+	if err == nil && (pubsub.Cursor{ID: id}).Last() == id {
 		return id, nil
 	}
 	first, second, _ := strings.Cut(text, "-")

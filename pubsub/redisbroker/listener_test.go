@@ -117,7 +117,7 @@ func (l *listener) awaitID(id pubsub.ID) {
 		return
 	}
 	l.until("message "+id.String(), func(items []pubsub.Item) bool {
-		return slices.ContainsFunc(items, func(it pubsub.Item) bool { return it.After.ID == id })
+		return slices.ContainsFunc(items, func(it pubsub.Item) bool { return it.After.Last() == id })
 	})
 }
 
@@ -132,14 +132,14 @@ func gaps(items []pubsub.Item) (all []pubsub.Gap) {
 
 func (l *listener) judge(log map[pubsub.ID]bool, reasons []pubsub.Reason) {
 	l.t.Helper()
-	at, had := l.start.ID, make(map[pubsub.ID]bool)
+	at, had := l.start.Last(), make(map[pubsub.ID]bool)
 	var told []pubsub.Reason
 	lacking := "" // of the log, by what came without a gap
 	for _, it := range l.items {
 		switch {
 		case it.Gap != nil:
-			if it.Gap.From != at || it.Gap.To != it.After.ID {
-				l.t.Errorf("%s: gap %+v, but it goes from %v to %v", l.name, *it.Gap, at, it.After.ID)
+			if it.Gap.From != at || it.Gap.To != it.After.Last() {
+				l.t.Errorf("%s: gap %+v, but it goes from %v to %v", l.name, *it.Gap, at, it.After.Last())
 			}
 			told, lacking = append(told, it.Gap.Reason), ""
 		case had[it.Message.ID]:
@@ -153,7 +153,7 @@ func (l *listener) judge(log map[pubsub.ID]bool, reasons []pubsub.Reason) {
 				lacking = it.Message.ID.String()
 			}
 		}
-		at = it.After.ID
+		at = it.After.Last()
 	}
 	if lacking != "" {
 		l.t.Errorf("%s: got %s, which is not in the log, and was not told", l.name, lacking)

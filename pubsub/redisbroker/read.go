@@ -94,7 +94,7 @@ func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 		return pubsub.Page{Gen: pubsub.Generation(gen), End: q.Cursor}
 	}
 	answer, _ := cmd.Val().([]any)
-	if len(answer) != 4 {
+	if len(answer) < 4 {
 		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", cmd.Val()))}
 	}
 	gen, _ := answer[0].(int64)
@@ -106,6 +106,13 @@ func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 	entries, _ := answer[2].([]any)
 	p := pubsub.Page{Gen: pubsub.Generation(gen), End: end, Messages: b.messages(q, entries)}
 	p.More = answer[3] == int64(1) && len(p.Messages) > 0
+	if len(answer) > 4 {
+		now, _ := answer[4].(int64)
+		p.Now = uint64(now)
+	}
+	if p.FromStart() {
+		_, p.TTL = b.options.Retention(q.Channel)
+	}
 	return p
 }
 

@@ -5,9 +5,18 @@
 -- ARGV[3]  how many messages at most
 -- ARGV[4]  how many bytes of data at most; the first message is returned whatever its size
 -- Returns {generation, ID of the newest message or '0-0', stream entries, 1 if
--- there may be more}; the generation alone where the newest message is the
--- cursor's, as nearly always when a relay was lost and all channels are read.
+-- there may be more, the time in ms if the log is empty}; the generation alone
+-- where the newest message is the cursor's, as nearly always when a relay was
+-- lost and all channels are read.
+local function empty()
+	local now = redis.call('TIME')
+	return {generation(), '0-0', {}, 0, now[1] * 1000 + math.floor(now[2] / 1000)}
+end
+
 local finish = newest()
+if finish == '0-0' then
+	return empty()
+end
 if ARGV[1] == 'forward' and ARGV[2] == finish then
 	return generation()
 end
@@ -22,7 +31,7 @@ if ARGV[1] == 'backward' then
 	command, from, to = 'XREVRANGE', ARGV[2] == '0-0' and '+' or '(' .. ARGV[2], '-'
 end
 local step, largest = 1, 1
-while limit > 0 and finish ~= '0-0' and more == 0 do
+while limit > 0 and more == 0 do
 	local count = math.min(step, limit - #entries)
 	local read = redis.call(command, KEYS[1], from, to, 'COUNT', count)
 	for _, entry in ipairs(read) do
@@ -41,7 +50,10 @@ while limit > 0 and finish ~= '0-0' and more == 0 do
 		if #entries == 0 and command == 'XRANGE' then
 			-- The log ends at the cursor, or before it, and end_key may be wrong.
 			local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-			finish = last and last[1] or '0-0'
+			if not last then
+				return empty()
+			end
+			finish = last[1]
 		end
 		break
 	end
