@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"comet/gateway/web/browsertest"
+	"comet/internal/testenv"
 )
 
 // startDemo starts the demo and is the address of its front.
@@ -24,6 +25,7 @@ func startDemo(t testing.TB) string {
 // complain of.
 func TestChatScreens(t *testing.T) {
 	t.Parallel()
+	testenv.Large(t)
 	c := newChatter(t, "ada", startDemo(t))
 	for n := range 30 {
 		c.say(fmt.Sprintf("Message %d has an address that is too long for a phone: https://example.com/%s", n, strings.Repeat("x", 80)))
@@ -55,6 +57,7 @@ func TestChatScreens(t *testing.T) {
 // Everything can be done without a mouse.
 func TestChatKeyboard(t *testing.T) {
 	t.Parallel()
+	testenv.Large(t)
 	c := newChatter(t, "ada", startDemo(t))
 	c.await(`document.activeElement.id === 'text'`)
 	press(c.b, "With :tada: and <b>no HTML</b>")
@@ -100,6 +103,7 @@ func TestChatKeyboard(t *testing.T) {
 // Escape does not lead past the sign-in, and a bad name is told.
 func TestChatSignIn(t *testing.T) {
 	t.Parallel()
+	testenv.Large(t)
 	b := browsertest.Start(t)
 	b.Open(startDemo(t))
 	const asks = `document.querySelector('#sign-in').open && document.activeElement.id === 'name'`
@@ -125,6 +129,7 @@ func TestChatSignIn(t *testing.T) {
 // messages.
 func TestChatForScreenReaders(t *testing.T) {
 	t.Parallel()
+	testenv.Large(t)
 	c := newChatter(t, "ada", startDemo(t))
 	c.say("Hello")
 	c.awaitText("Hello")
@@ -159,6 +164,7 @@ func TestChatForScreenReaders(t *testing.T) {
 // What somebody wrote outlives a reload of the page, and is published once.
 func TestChatOutbox(t *testing.T) {
 	t.Parallel()
+	testenv.Large(t)
 	refuses := new(atomic.Bool)
 	c := newChatter(t, "ada", refuser(t, startDemo(t), refuses))
 	refuses.Store(true)
@@ -213,6 +219,7 @@ func refuser(t *testing.T, front string, refuses *atomic.Bool) string {
 // links lead where they say; unread messages are counted; history is read back.
 func TestChatRooms(t *testing.T) {
 	t.Parallel()
+	testenv.Large(t)
 	front := startDemo(t)
 	c := newChatter(t, "ada", front)
 	publish := func(args ...string) {
@@ -249,6 +256,7 @@ func TestChatRooms(t *testing.T) {
 // Where nobody gives tokens the page is a simple chat.
 func TestChatSimple(t *testing.T) {
 	t.Parallel()
+	testenv.Large(t)
 	_, node := startNode(t)
 	c := newChatter(t, "ada", node)
 	c.await(`!document.querySelector('#simple').hidden && document.querySelector('#directs-section').hidden && document.querySelector('#people-section').hidden`)

@@ -19,7 +19,7 @@ var chatScreens = []browsertest.Screen{
 // TestChatPictures makes the pictures of the chat: see `make screenshots`.
 func TestChatPictures(t *testing.T) {
 	testenv.Large(t)
-	w := newChatWorld(t, 3, time.Hour, 0)
+	w := newChatWorld(t, 3, time.Hour)
 	people := []*chatter{newChatter(t, "Ada", w.front(0)), newChatter(t, "Grace", w.front(1)), newChatter(t, "Linus", w.front(2))}
 	ada, grace, linus := people[0], people[1], people[2]
 	ada.awaitPeople("Ada", "Grace", "Linus")

@@ -27,10 +27,10 @@ type chatTrial struct {
 // window is a time of trouble, in which requests may fail.
 type window struct{ from, to time.Time }
 
-func newChatTrial(t *testing.T, network, life time.Duration) *chatTrial {
+func newChatTrial(t *testing.T, network time.Duration) *chatTrial {
 	t.Helper()
 	// Tokens are renewed again and again: each lives for some seconds.
-	c := &chatTrial{t: t, world: newChatWorld(t, 3, 15*time.Second, life), said: map[string][]string{}, private: map[string][]string{}, network: network}
+	c := &chatTrial{t: t, world: newChatWorld(t, 3, 15*time.Second), said: map[string][]string{}, private: map[string][]string{}, network: network}
 	for i, name := range []string{"ada", "grace", "linus"} {
 		c.people = append(c.people, newChatter(t, name, c.world.front(i)))
 	}

@@ -25,7 +25,6 @@ type chatWorld struct {
 	redis  *redistest.Server
 	config string
 	desk   *demoDesk
-	life   time.Duration // of a process
 
 	mu    sync.Mutex // guards the members of nodes, which fronts read
 	nodes []*chatNode
@@ -39,9 +38,9 @@ type chatNode struct {
 }
 
 // newChatWorld starts so many nodes. Tokens live for ttl.
-func newChatWorld(t *testing.T, nodes int, ttl, life time.Duration) *chatWorld {
+func newChatWorld(t *testing.T, nodes int, ttl time.Duration) *chatWorld {
 	t.Helper()
-	w := &chatWorld{t: t, redis: redistest.Start(t, redistest.Persist), desk: newDemoDesk(slog.New(slog.DiscardHandler)), life: life}
+	w := &chatWorld{t: t, redis: redistest.Start(t, redistest.Persist), desk: newDemoDesk(slog.New(slog.DiscardHandler))}
 	w.desk.ttl = ttl
 	w.config = filepath.Join(t.TempDir(), "comet.yaml")
 	settings := fmt.Sprintf(`
@@ -67,7 +66,7 @@ drain: {delay: 0s, spread: 0s}
 func (w *chatWorld) start(i int) {
 	w.t.Helper()
 	n := w.nodes[i]
-	p := setup{life: w.life}.start(w.t, "serve", "--config", w.config, "--node", n.name, "--redis", w.redis.Addr(), "--http-listen", n.address, "--admin-listen", "")
+	p := start(w.t, "serve", "--config", w.config, "--node", n.name, "--redis", w.redis.Addr(), "--http-listen", n.address, "--admin-listen", "")
 	address := p.awaitErr(`msg=serving .*url=http://(\S+)`)[1]
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -2,10 +2,12 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
+
+	"comet/internal/testenv"
 )
 
 // processVariable makes this test binary the program, so that tests run the
@@ -13,21 +15,10 @@ import (
 // program starts inherits it. (COMET_* would be a setting.)
 const processVariable = "TEST_PROCESS_COMET"
 
-// processTimeout ends a process whose test could not, after any deadline of a
-// test.
-const processTimeout = 2 * time.Minute
-
-// lifeVariable is another timeout, for a test that takes longer.
-const lifeVariable = "TEST_PROCESS_LIFE"
-
 func TestMain(m *testing.M) {
 	if os.Getenv(processVariable) != "" {
-		life, err := time.ParseDuration(os.Getenv(lifeVariable))
-		if err != nil {
-			life = processTimeout
-		}
-		time.AfterFunc(life, func() { os.Exit(3) })
 		main()
 	}
+	testenv.LimitProcesses(2 * runtime.GOMAXPROCS(0)) // they mostly wait
 	goleak.VerifyTestMain(m)
 }

@@ -25,15 +25,14 @@ type process struct {
 	t           testing.TB
 	command     *exec.Cmd
 	out, errOut *output
-	ended       chan struct{} // closed once it ended and its output is complete
+	ended       <-chan struct{} // closed once it ended and its output is complete
 }
 
 // setup is how to start a process, besides its arguments.
 type setup struct {
 	environ []string
-	in      io.Reader     // nil: empty
-	out     *os.File      // nil: process.out
-	life    time.Duration // the longest; 0: processTimeout
+	in      io.Reader // nil: empty
+	out     *os.File  // nil: process.out
 
 	descriptors int // how many it may have open; 0: as many as the test
 }
@@ -50,26 +49,20 @@ func (s setup) start(t testing.TB, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, command: exec.Command(self, args...), out: newOutput(), errOut: newOutput(), ended: make(chan struct{})}
+	testenv.TakeSlot(t)
+	p := &process{t: t, command: exec.Command(self, args...), out: newOutput(), errOut: newOutput()}
 	if s.descriptors > 0 {
 		limited := fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, s.descriptors)
 		p.command = exec.Command(testenv.Program(t, "sh"), append([]string{"-c", limited, self}, args...)...)
 	}
 	p.command.Env = append(cleanEnviron(), s.environ...)
-	if s.life > 0 {
-		p.command.Env = append(p.command.Env, lifeVariable+"="+s.life.String())
-	}
 	p.command.Stdin, p.command.Stdout, p.command.Stderr = s.in, p.out, p.errOut
 	if s.out != nil {
 		p.command.Stdout = s.out
 	}
-	if err := p.command.Start(); err != nil {
+	if p.ended, err = testenv.StartProcess(p.command); err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		_ = p.command.Wait() // how it ended is in its ProcessState
-		close(p.ended)
-	}()
 	t.Cleanup(func() {
 		_ = p.command.Process.Kill() // it may have ended
 		<-p.ended

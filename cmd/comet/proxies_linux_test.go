@@ -48,6 +48,7 @@ var proxies = map[string]struct {
 // TestProxies has a thousand subscribers of each kind behind a load balancer
 // with the file that k8s/lb has for it, and kills a node while messages come.
 func TestProxies(t *testing.T) {
+	testenv.Large(t)
 	for program := range proxies {
 		for _, transport := range []loadtest.Transport{loadtest.SSE, loadtest.LongPoll} {
 			t.Run(program+"/"+string(transport), func(t *testing.T) {
@@ -151,12 +152,13 @@ func runProxy(t *testing.T, path string, args []string) {
 	log := newOutput()
 	c := exec.Command(path, args...)
 	c.Stdout, c.Stderr = log, log
-	if err := c.Start(); err != nil {
+	ended, err := testenv.StartProcess(c)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = c.Process.Signal(os.Interrupt) // its workers go with it
-		_ = c.Wait()
+		<-ended
 		if t.Failed() {
 			text := log.String()
 			t.Logf("%s:\n%s", path, text[max(0, len(text)-2000):])

@@ -4,9 +4,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"syscall"
 	"testing"
+
+	"comet/internal/testenv"
 )
 
 // buildComet builds the program, and returns where it is until t ends.
@@ -23,26 +23,12 @@ func buildComet(t testing.TB) string {
 // process is one run of comet.
 type process struct {
 	command *exec.Cmd
-	ended   chan struct{} // closed when it has
+	ended   <-chan struct{} // closed when it has
 }
 
-// startProcess starts command. The kernel ends it with the thread that started
-// it, and so with the test, however that ends; the thread waits for it.
 func startProcess(command *exec.Cmd) (*process, error) {
-	p := &process{command: command, ended: make(chan struct{})}
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	begun := make(chan error)
-	go func() {
-		defer close(p.ended)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := command.Start()
-		begun <- err
-		if err == nil {
-			_ = command.Wait() // how it ended is in its log
-		}
-	}()
-	return p, <-begun
+	ended, err := testenv.StartProcess(command)
+	return &process{command, ended}, err
 }
 
 func (p *process) hasEnded() bool {

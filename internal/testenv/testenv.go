@@ -38,7 +38,7 @@ var packages = map[string]string{
 }
 
 // basic are the programs that plain runs use too.
-var basic = map[string]bool{"cc": true, "redis-server": true}
+var basic = map[string]bool{"cc": true, "redis-server": true, "sh": true}
 
 // All reports whether every test runs and every program is required.
 func All() bool { return os.Getenv(variable) != "" }

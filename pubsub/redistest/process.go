@@ -4,9 +4,10 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 	"time"
+
+	"comet/internal/testenv"
 )
 
 const (
@@ -18,41 +19,27 @@ const (
 // process is one run of a program, from its start to its end.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed by run when the process has ended
+	done <-chan struct{} // closed when the process has ended
 }
 
 // startProcess runs binary until it ends or is ended; env is added to this
 // process's environment, log takes all that it prints.
 func startProcess(binary string, args, env []string, log *os.File) (*process, error) {
-	p := &process{cmd: exec.Command(binary, args...), done: make(chan struct{})}
+	p := &process{cmd: exec.Command(binary, args...)}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = diesWithTest()
-	started := make(chan error)
-	go p.run(started)
-	return p, <-started
-}
-
-// run starts the process and waits for it, all on one thread: Linux ends the
-// child when the thread that started it does, not only when the process does
-// (https://go.dev/issue/27505), and a locked thread stays.
-func (p *process) run(started chan<- error) {
-	defer close(p.done)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := p.cmd.Start()
-	started <- err
-	if err == nil {
-		p.cmd.Wait() // how it ended is in its log
-	}
+	var err error
+	p.done, err = testenv.StartProcess(p.cmd)
+	return p, err
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // kill ends the process at once, frozen or not, and waits until it is gone. It
-// may have ended before.
+// may have ended before. A child that writes its file of data ends with it, or
+// that would be there after the next start.
 func (p *process) kill() {
-	p.cmd.Process.Kill()
+	testenv.KillProcess(p.cmd)
 	<-p.done
 }
 

@@ -36,6 +36,7 @@ func Start(t testing.TB, options ...Option) *Server {
 func startServer(t testing.TB, settings settings) *Server {
 	t.Helper()
 	s := &Server{t: t, binary: lookUp(t), settings: settings}
+	testenv.TakeSlot(t)
 	s.makeDir()
 	s.writeClock()
 	s.writeTLS()

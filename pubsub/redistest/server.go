@@ -112,9 +112,8 @@ func (s *Server) makeDir() {
 		if s.t.Failed() {
 			s.t.Logf("the end of redis-server's log:\n%s", s.logTail())
 		}
-		if err := os.RemoveAll(dir); err != nil {
-			s.t.Errorf("remove redis-server's directory: %v", err)
-		}
+		// A child of redis-server that was killed may not have noticed yet.
+		await(s.t, "redis-server's directory is removed", func() error { return os.RemoveAll(dir) })
 	})
 }
 

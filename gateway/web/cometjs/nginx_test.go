@@ -35,12 +35,13 @@ func behindNginx(t *testing.T, w *world) string {
 	}
 	command := exec.Command(program, "-p", dir, "-c", config)
 	command.Stderr = t.Output()
-	if err := command.Start(); err != nil {
+	ended, err := testenv.StartProcess(command)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = command.Process.Kill()
-		_ = command.Wait() // it was killed
+		<-ended
 	})
 	return "http://" + address
 }

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	_ "comet/gateway" // of which the nodes are made: a change there is one here
+	"comet/internal/testenv"
 	"comet/pubsub/redistest"
 )
 
@@ -72,6 +73,7 @@ type world struct {
 type node struct {
 	name, address, admin string
 	command              *exec.Cmd // nil: not running
+	ended                <-chan struct{}
 }
 
 func newWorld(t *testing.T) *world {
@@ -127,7 +129,8 @@ func (w *world) start(n *node) {
 		"--history-size", "10000", "--drain-delay", "0s", "--drain-spread", "0s")
 	n.command.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "COMET_") }) // of the tests, or the machine
 	n.command.Stderr = w.t.Output()
-	if err := n.command.Start(); err != nil {
+	var err error
+	if n.ended, err = testenv.StartProcess(n.command); err != nil {
 		w.t.Error(err)
 		n.command = nil
 		return
@@ -150,7 +153,7 @@ func (w *world) start(n *node) {
 func (w *world) kill(n *node) {
 	if n.command != nil {
 		_ = n.command.Process.Kill()
-		_ = n.command.Wait() // it was killed
+		<-n.ended
 		n.command = nil
 	}
 }
@@ -159,8 +162,9 @@ func (w *world) kill(n *node) {
 func (w *world) leave(n *node) {
 	if n.command != nil {
 		_ = n.command.Process.Signal(os.Interrupt)
-		if err := n.command.Wait(); err != nil {
-			w.t.Errorf("%s: %v", n.name, err)
+		<-n.ended
+		if !n.command.ProcessState.Success() {
+			w.t.Errorf("%s: %v", n.name, n.command.ProcessState)
 		}
 		n.command = nil
 	}
