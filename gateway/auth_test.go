@@ -162,14 +162,18 @@ func TestCredentialsAtDoor(t *testing.T) {
 	for name, shown := range credentials(t) {
 		for _, route := range []string{"events", "poll"} {
 			e := endpoints[route]
-			before := n.atDoor.Load()
-			p := newPoller(t, n)
-			p.bring(e.showing(shown))
-			wantAnswer(t, route+" at the door, "+name, p.whole(), e, e.want(shown), shown)
-			if came := n.atDoor.Load() > before; came != (e.want(shown).status == http.StatusOK) {
+			came := false
+			for range 2 { // the first time its token may be new to the node
+				before := n.atDoor.Load()
+				p := newPoller(t, n)
+				p.bring(e.showing(shown))
+				wantAnswer(t, route+" at the door, "+name, p.whole(), e, e.want(shown), shown)
+				came = n.atDoor.Load() > before
+				p.Close()
+			}
+			if came != (e.want(shown).status == http.StatusOK) {
 				t.Errorf("%s, %s: came in at the door: %v", route, name, came)
 			}
-			p.Close()
 		}
 		e := endpoints["poll"]
 		p := newPoller(t, n)

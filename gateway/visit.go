@@ -37,16 +37,27 @@ func visitOf(r *http.Request) *visit {
 	return v
 }
 
-// letIn finds out who sent r, and counts the request. Who shows a bad
-// credential counts too.
+// letIn authenticates r and counts the request, one with a bad credential too.
+// What is cheap comes first: where a signature has to be verified, the address is
+// asked for its rate before that. Otherwise the user is asked before the address,
+// so that a request that is refused to one user costs the others there nothing.
 func (g *Gateway) letIn(r *http.Request) error {
 	v := visitOf(r)
-	who, err := v.policy.Auth.Authenticate(r)
+	who, known, err := v.policy.Auth.Known(r)
 	v.client = v.policy.clientOf(r, who)
-	if over := v.policy.Limiter.Request(v.client); over != nil {
-		return over
+	var over error
+	if known {
+		over = v.policy.Limiter.Request(v.client)
+	} else if over = v.policy.Limiter.RequestOfAddress(v.client); over == nil {
+		if who, err = v.policy.Auth.Authenticate(r); err == nil {
+			v.client.User = who.User
+			over = v.policy.Limiter.RequestOfUser(v.client)
+		}
 	}
-	if err != nil {
+	switch {
+	case over != nil:
+		return over
+	case err != nil:
 		return err
 	}
 	v.Principal = who
@@ -56,10 +67,12 @@ func (g *Gateway) letIn(r *http.Request) error {
 	return g.awaitRevocations(r.Context(), who)
 }
 
-// letInAtOnce is letIn for the door; ok is false for who must wait, or be told.
+// letInAtOnce is letIn for the fast path, which runs where nothing may take
+// long: ok is false if r is refused, if a signature has to be verified, or if
+// there is something to wait for.
 func (g *Gateway) letInAtOnce(r *http.Request, p *policy) (v *visit, ok bool) {
-	who, ok := p.Auth.AtOnce(r)
-	if !ok || who.User != "" && !g.hasHeard() {
+	who, known, err := p.Auth.Known(r)
+	if !known || err != nil || who.User != "" && !g.hasHeard() {
 		return nil, false
 	}
 	return &visit{Principal: who, client: p.clientOf(r, who), policy: p}, true

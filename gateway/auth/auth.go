@@ -4,7 +4,6 @@
 package auth
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -59,63 +58,66 @@ func isOrigin(text string) bool {
 	return err == nil && u.Host != "" && text == u.Scheme+"://"+u.Host && text == strings.ToLower(text)
 }
 
-// Authenticate is who sent r: by its token, by its key, or anonymous. The error
-// is an *Error, or ErrKeysUnavailable. While the keys of the JWKS URL are
-// fetched anew for a token that names an unknown one, it waits some seconds at
-// most, or until r's context ends. Where neither tokens nor keys are taken,
+// Authenticate returns who sent r: by its token, by its key, or anonymous. The
+// error is an *Error, or ErrKeysUnavailable. While the keys of the JWKS URL are
+// fetched again for a token that names an unknown one, it waits some seconds at
+// most, or until r's context ends. Where neither tokens nor keys are accepted,
 // everyone is anonymous, whatever they show.
 //
 // Many requests share a Principal: it must not be changed.
 func (a *Authenticator) Authenticate(r *http.Request) (*Principal, error) {
-	return a.authenticate(r.Context(), r)
+	p, token, err := a.identify(r)
+	if err != nil || token == "" {
+		return p, err
+	}
+	return a.unlessRevoked(a.options.Tokens.Verify(r.Context(), token))
 }
 
-// AtOnce is Authenticate for who must not wait: ok is false if r is refused or
-// would have to wait, and Authenticate tells which.
-func (a *Authenticator) AtOnce(r *http.Request) (p *Principal, ok bool) {
-	p, err := a.authenticate(ended, r)
-	return p, err == nil
+// Known is Authenticate without its cost: it verifies no signature and never
+// waits. known is false for a token whose signature was not verified lately; then
+// Authenticate decides.
+func (a *Authenticator) Known(r *http.Request) (p *Principal, known bool, err error) {
+	p, token, err := a.identify(r)
+	if err != nil || token == "" {
+		return p, true, err
+	}
+	p, known, err = a.options.Tokens.Known(token)
+	p, err = a.unlessRevoked(p, err)
+	return p, known, err
 }
 
-// ended is a context that leaves no time to wait.
-var ended = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
-
-func (a *Authenticator) authenticate(ctx context.Context, r *http.Request) (*Principal, error) {
+// identify returns who sent r, if that needs no token, or the token.
+func (a *Authenticator) identify(r *http.Request) (p *Principal, token string, err error) {
 	if a.options.Tokens == nil && a.options.Keys == nil && !a.anonymous.hasNothing() {
-		return a.anonymous, nil // what may be in the header is for somebody else, a proxy as it may be
+		return a.anonymous, "", nil // what may be in the header is for another program, as a proxy
 	}
 	c, err := a.credentialOf(r)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case c.from == nowhere && a.anonymous.hasNothing():
-		return nil, refuse(Missing, "Nobody may do anything here without a credential: send a token or a key in the header Authorization, as Bearer and the token.")
+		return nil, "", refuse(Missing, "Nobody may do anything here without a credential: send a token or a key in the header Authorization, as Bearer and the token.")
 	case c.from == nowhere:
-		return a.anonymous, nil
+		return a.anonymous, "", nil
 	}
 	// Only a program can send the header, and only programs have keys. In a URL
 	// or a cookie a key would live too long in too many places.
 	if c.from == header {
 		if p := a.options.Keys.find(c.text); p != nil {
-			return p, nil
+			return p, "", nil
 		}
 	}
-	return a.authenticateToken(ctx, c)
-}
-
-func (a *Authenticator) authenticateToken(ctx context.Context, c credential) (*Principal, error) {
 	switch {
 	case a.options.Tokens == nil:
-		return nil, refuse(UnknownKey, "This key is not one of the keys of this node (auth.keys): send one that is, in the header Authorization, as Bearer and the key.")
+		return nil, "", refuse(UnknownKey, "This key is not one of the keys of this node (auth.keys): send one that is, in the header Authorization, as Bearer and the key.")
 	case c.from == header && a.options.Keys != nil && !looksLikeToken(c.text):
-		return nil, refuse(UnknownKey, "What the header Authorization has is neither a token nor one of the keys of this node (auth.keys): send one that is.")
+		return nil, "", refuse(UnknownKey, "What the header Authorization has is neither a token nor one of the keys of this node (auth.keys): send one that is.")
 	}
-	p, err := a.options.Tokens.Verify(ctx, c.text)
-	if err != nil {
+	return nil, c.text, nil
+}
+
+func (a *Authenticator) unlessRevoked(p *Principal, err error) (*Principal, error) {
+	if p == nil || err != nil {
 		return nil, err
 	}
 	if err := a.options.Revocations.Check(p.User, p.IssuedAt); err != nil {

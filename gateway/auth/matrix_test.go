@@ -107,8 +107,13 @@ func TestMatrix(t *testing.T) {
 			if again, err2 := a.Authenticate(request(http.MethodGet, "/", "bearer  "+test.token)); again != p && test.want == "" {
 				t.Errorf("again it is %v, %v", again, err2)
 			}
-			if _, ok := a.AtOnce(request(http.MethodGet, "/", "Bearer "+test.token)); ok != (test.want == "") {
-				t.Errorf("at once it is %v", ok)
+			// Now it is known, unless time changes it.
+			known, ok, err := a.Known(request(http.MethodGet, "/", "Bearer "+test.token))
+			if ok != (test.want != NotYetValid) || known != p {
+				t.Errorf("known is %v: %v, %v", ok, known, err)
+			}
+			if ok {
+				wantReason(t, err, test.want, test.token)
 			}
 			if test.want == UnknownKey || test.token == keyText {
 				test.want = Malformed // a key counts only in the header

@@ -38,14 +38,16 @@ type Tokens struct {
 	fixed   []*verifier
 	fetched *jwks // nil without a URL
 	parser  *jwt.Parser
-	cache   *cache
+
+	accepted, refused *cache
 }
 
 // NewTokens reads the files. Its error names everything that is wrong.
 func NewTokens(o TokenOptions) (*Tokens, error) {
 	t := &Tokens{
-		options: o,
-		cache:   newCache(cacheSize),
+		options:  o,
+		accepted: newCache(acceptedSize),
+		refused:  newCache(refusedSize),
 		// The claims are judged by TokenOptions.Judge, which tells why.
 		parser: jwt.NewParser(jwt.WithValidMethods(o.Algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation()),
 	}
@@ -117,26 +119,13 @@ func (t *Tokens) Run(ctx context.Context) {
 	}
 }
 
-// Verify is whose the token is. Errors, waiting and sharing are as in
+// Verify returns whose the token is. Errors, waiting and sharing are as in
 // Authenticator.Authenticate, but nothing is known of revocation.
 func (t *Tokens) Verify(ctx context.Context, token string) (*Principal, error) {
-	if len(token) > maxToken {
-		return nil, refuse(Malformed, "The token is too long: it may have %d bytes.", maxToken)
+	if p, known, err := t.Known(token); known {
+		return p, err
 	}
 	set := t.fetched.current()
-	p := t.cache.get(token, set)
-	if p == nil {
-		return t.verify(ctx, token, set)
-	}
-	// All else that was judged before the token came into the cache stays so.
-	if err := t.options.judgeEnd(p.IssuedAt, p.Expires, time.Now()); err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-// verify is Verify for a token that is not in the cache.
-func (t *Tokens) verify(ctx context.Context, token string, set *keySet) (*Principal, error) {
 	claims, err := t.parse(token, set)
 	if errors.Is(err, errNotFetched) {
 		if newer := t.fetched.newer(ctx, set); newer != set {
@@ -148,16 +137,47 @@ func (t *Tokens) verify(ctx context.Context, token string, set *keySet) (*Princi
 	case errors.Is(err, errNotFetched) && set == nil:
 		return nil, ErrKeysUnavailable
 	case errors.Is(err, errNotFetched):
+		// It is not remembered: no signature was verified, and its key may be
+		// published at any time.
 		return nil, refuse(BadSignature, "The token names a key (kid) that its issuer does not publish at auth.jwt.jwks_url: get a new token.")
-	case err != nil:
-		return nil, err
 	}
-	if err := t.options.Judge(claims); err != nil {
+	if err == nil {
+		err = t.options.Judge(claims)
+	}
+	if err != nil {
+		t.rememberRefusal(token, set, err)
 		return nil, err
 	}
 	p := t.principal(claims)
-	t.cache.put(token, p, set)
+	t.accepted.put(hashOf(token), &verdict{principal: p, set: set})
 	return p, nil
+}
+
+// Known is Verify for a token that was verified lately; it verifies no signature
+// and never waits. Else known is false.
+func (t *Tokens) Known(token string) (p *Principal, known bool, err error) {
+	if len(token) > maxToken {
+		return nil, true, refuse(Malformed, "The token is too long: it may have %d bytes.", maxToken)
+	}
+	hash, set := hashOf(token), t.fetched.current()
+	if v := t.accepted.get(hash, set); v != nil {
+		// All else that was judged before the token came into the cache stays so.
+		if err := t.options.judgeEnd(v.principal.IssuedAt, v.principal.Expires, time.Now()); err != nil {
+			return nil, true, err
+		}
+		return v.principal, true, nil
+	}
+	if v := t.refused.get(hash, set); v != nil {
+		return nil, true, v.refusal
+	}
+	return nil, false, nil
+}
+
+// rememberRefusal remembers err, unless time alone changes it soon.
+func (t *Tokens) rememberRefusal(token string, set *keySet, err error) {
+	if refusal, ok := errors.AsType[*Error](err); ok && refusal.Reason != NotYetValid {
+		t.refused.put(hashOf(token), &verdict{refusal: refusal, until: time.Now().Add(refusedFor), set: set})
+	}
 }
 
 // Judge is why a token of these claims would be refused although its signature

@@ -115,6 +115,23 @@ func (l *Limiter) Request(c Client) error {
 	return take(c, 1, l.userRequests, UserRequests, l.addressRequests, AddressRequests)
 }
 
+// RequestOfAddress and RequestOfUser are the two halves of Request, for a
+// request whose user is found out only at a cost.
+func (l *Limiter) RequestOfAddress(c Client) error {
+	return l.Request(Client{Address: c.Address, Trusted: c.Trusted})
+}
+
+// RequestOfUser is the half that RequestOfAddress leaves.
+func (l *Limiter) RequestOfUser(c Client) error {
+	if c.Trusted || c.User == "" {
+		return nil
+	}
+	if wait, ok := l.userRequests.Take(c.User, 1); !ok {
+		return &Exceeded{UserRequests, wait}
+	}
+	return nil
+}
+
 // Publish takes n messages from c's rates, or is an *Exceeded.
 func (l *Limiter) Publish(c Client, n int) error {
 	return take(c, n, l.userPublishes, UserPublishes, l.addressPublishes, AddressPublishes)
