@@ -111,6 +111,7 @@ export class Comet {
    * is tried once.
    */
   publish(channel: string, data: unknown, options?: { type?: string; ephemeral?: boolean; key?: string }): Promise<Receipt>;
+  /** As presence, it throws a RangeError for the channels `.` and `..`, which a URL drops from its path. */
   history(channel: string, options?: { after?: string; before?: string; limit?: number; order?: 'asc' | 'desc' }): Promise<{ messages: Message[]; more: boolean }>;
   presence(channel: string, options?: { after?: string; limit?: number }): Promise<Presence>;
   /** Closes all subscriptions. */

@@ -40,7 +40,7 @@ async function publishAtOnce(channel, from, to) {
 }
 
 test('eventReader', async (t) => {
-  const stream = ':\n\nid: 1-1\nevent: a\ndata: {"x": ": y"}\n\nretry: 5\nevent: comet.bye\ndata: {}\n\n:\n\ndata: "Ä\\n"\n\nevent: none\n\n';
+  const stream = ':\n:\n\nid: 1-1\nevent: a\ndata: {"x": ": y"}\n\nretry: 5\nevent: comet.bye\ndata: {}\n\n:\ndata: "Ä\\n"\n\nevent: none\n\n';
   const want = [
     { id: '1-1', event: 'a', data: '{"x": ": y"}' },
     { retry: '5', event: 'comet.bye', data: '{}' },
@@ -151,6 +151,66 @@ test('what cannot be mended ends it', needsNodes, async (t) => {
   const one = take(listening, 1);
   await comet.publish(good, 'still here');
   assert.deepEqual(await one, ['still here']);
+});
+
+/** A subscription whose connections break again and again gets what is published in all of its channels, once. */
+async function getsAll(t, channels) {
+  const comet = new Comet(url);
+  t.after(() => comet.close());
+  const subscription = comet.subscribe(channels), got = [];
+  const all = next(subscription, 'message', ({ channel, data }) => got.push(`${channel} ${data}`) === 3 * channels.length);
+  for (const n of numbers(0, 3)) {
+    await next(subscription, 'ready');
+    const broken = next(subscription, 'state', (state) => state === 'connecting');
+    await door('drop');
+    await broken;
+    await Promise.all(channels.map((channel) => comet.publish(channel, n)));
+  }
+  await all;
+  assert.deepEqual(got.sort(), channels.flatMap((channel) => numbers(0, 3).map((n) => `${channel} ${n}`)).sort());
+}
+
+test('many channels of long names never make a URL that is too long', needsNodes, async (t) => {
+  const base = newChannel();
+  for (const name of [`${base}/${'x'.repeat(60)}`, `${base}/${'я'.repeat(100)}`]) {
+    await door('longest');
+    await getsAll(t, numbers(0, 64).map((n) => `${name}${n}`));
+    const longest = +await door('longest');
+    assert.ok(longest > 4000 && longest < 6400, `${longest} bytes`);
+  }
+});
+
+test('a URL that is too long for what is on the way is split', needsNodes, async (t) => {
+  t.after(() => door('takes?bytes=0'));
+  for (const status of [414, 431, 400]) {
+    await door(`takes?bytes=1000&or=${status}`);
+    await getsAll(t, numbers(0, 30).map((n) => `${newChannel()}/${n}`));
+  }
+  await door('takes?bytes=100&or=414');
+  await assert.rejects(take(new Comet(url).subscribe(`open/${'x'.repeat(100)}`), 1), { status: 414 });
+});
+
+test('a channel may have any name', needsNodes, async (t) => {
+  for (const channel of ['constructor', 'toString', 'valueOf', '__proto__', 'hasOwnProperty', '..', '.', '...', 'open/../b', '%2e', 'a b+c', '😀']) {
+    const comet = new Comet(url);
+    t.after(() => comet.close());
+    const receipt = await comet.publish(channel, 0);
+    assert.equal(receipt.channel, channel);
+    const subscription = comet.subscribe([channel, 'other'], { cursor: JSON.parse('{}'), last: 1 }), two = take(subscription, 2);
+    await next(subscription, 'ready');
+    await comet.publish(channel, 1);
+    assert.deepEqual(await two, [0, 1]);
+    assert.deepEqual(Object.keys(subscription.cursor).sort(), [channel, 'other'].sort());
+    await comet.publish(channel, 2);
+    const kept = JSON.parse(JSON.stringify(subscription.cursor));
+    assert.deepEqual(await take(comet.subscribe([channel, 'other'], { cursor: kept }), 1), [2]);
+  }
+  const comet = new Comet(url);
+  assert.equal((await comet.publish('..', 0, { key: 'again' })).duplicate, false);
+  assert.equal((await comet.publish('..', 0, { key: 'again' })).duplicate, true);
+  assert.equal((await comet.publish('..', 0, { ephemeral: true })).id, undefined);
+  await assert.rejects(comet.publish('..', 0, { type: 'a b' }), { status: 400, type: 'urn:comet:problem:invalid-type' });
+  await assert.rejects(async () => comet.history('..'), RangeError);
 });
 
 test('history and types', needsNodes, async () => {

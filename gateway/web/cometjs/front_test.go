@@ -2,6 +2,7 @@ package cometjs
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,18 +22,26 @@ type front struct {
 	turn    atomic.Uint32
 	streams atomic.Int64 // open now
 	asked   atomic.Int64 // channels of the newest stream
+	longest atomic.Int64 // bytes of a URL
 
-	mu      sync.Mutex // guards what a script changes, and starts and ends of nodes
-	buffers bool       // answers are kept until they are whole
-	cuts    int        // so many answers to a POST are lost
-	posts   int        // seen
+	mu      sync.Mutex    // guards what a script changes, and starts and ends of nodes
+	buffers bool          // answers are kept until they are whole
+	cuts    int           // so many answers to a POST are lost
+	posts   int           // seen
+	drop    chan struct{} // closed to break all streams
+	takes   int           // bytes of a URL at most; 0: any
+	refuses int           // the status of a longer one
 }
 
-func newFront(w *world) *front { return &front{world: w} }
+func newFront(w *world) *front { return &front{world: w, drop: make(chan struct{})} }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if door, ok := strings.CutPrefix(r.URL.Path, "/-/"); ok {
 		f.door(w, r, door)
+		return
+	}
+	if status := f.tooLong(r); status != 0 {
+		w.WriteHeader(status)
 		return
 	}
 	buffers, cut := f.modes(r)
@@ -40,6 +49,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.streams.Add(1)
 		f.asked.Store(int64(len(r.URL.Query()["channel"])))
 		defer f.streams.Add(-1)
+		ctx, cancel := f.untilDropped(r.Context())
+		defer cancel()
+		r = r.WithContext(ctx)
 	}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:       func(p *httputil.ProxyRequest) { p.SetURL(f.node()) },
@@ -80,6 +92,33 @@ func (f *front) modes(r *http.Request) (buffers, cut bool) {
 	return f.buffers, cut
 }
 
+// untilDropped is ctx, ended when the script wants the streams to break.
+func (f *front) untilDropped(ctx context.Context) (context.Context, context.CancelFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	drop := f.drop
+	go func() {
+		select {
+		case <-drop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// tooLong is the status for a URL that is too long; 0: it is not.
+func (f *front) tooLong(r *http.Request) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.longest.Store(max(f.longest.Load(), int64(len(r.RequestURI))))
+	if f.takes > 0 && len(r.RequestURI) > f.takes {
+		return f.refuses
+	}
+	return 0
+}
+
 // node is one that runs, each in its turn.
 func (f *front) node() *url.URL {
 	f.mu.Lock()
@@ -102,6 +141,8 @@ func (f *front) door(w http.ResponseWriter, r *http.Request, what string) {
 		fmt.Fprint(w, `<!doctype html><title>comet.js</title>`)
 	case "streams":
 		fmt.Fprintf(w, `{"open": %d, "channels": %d}`, f.streams.Load(), f.asked.Load())
+	case "longest":
+		fmt.Fprint(w, f.longest.Swap(0))
 	case "posts":
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -130,6 +171,11 @@ func (f *front) trouble(what string, number func(string) int) {
 	switch what {
 	case "buffer":
 		f.buffers = number("on") == 1
+	case "drop":
+		close(f.drop)
+		f.drop = make(chan struct{})
+	case "takes":
+		f.takes, f.refuses = number("bytes"), number("or")
 	case "cut":
 		f.cuts = number("answers")
 	case "kill":

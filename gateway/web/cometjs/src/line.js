@@ -1,11 +1,12 @@
 // A connection: made, watched, and made anew for as long as it has channels.
 
-import { isFinal } from './error.js';
-import { toAll } from './items.js';
+import { isFinal, isTooLong } from './error.js';
+import { sizeOf, toAll } from './items.js';
 import { poll } from './poll.js';
 import { stream } from './stream.js';
 import { backoff, offline, PATIENCE, pause, sleepers, wake } from './time.js';
 
+const CHANNELS = 64; // of one connection
 const AGAIN = 'again', LATE = 'late'; // why a connection is cut: for other channels; for silence
 const POLLS = 600_000; // ms, after which a stream is tried again
 
@@ -13,24 +14,37 @@ const POLLS = 600_000; // ms, after which a stream is tried again
 export class Line {
   at = new Map(); // channel → its cursor, or where it begins
   ready; // what the server said when this connection was made; undefined: there is none
-  #server; #owner; #running; #heard;
+  #server; #owner; #lines; #running; #heard;
   #timer; // until the connection is too silent
   #leaving; // until the server hears of channels that were dropped
   #control = new AbortController();
   #pollsUntil = 0;
 
-  constructor(server, owner) {
+  /** It is one of lines, which take what it has no room for. */
+  constructor(server, owner, lines) {
     this.#server = server;
     this.#owner = owner;
+    this.#lines = lines;
     if (server.options.transport === 'poll') this.#pollsUntil = Infinity;
   }
 
-  /** Brings these too: [channel, where it begins]. */
+  /** Takes from starts what it has room for, and brings that too: [channel, where it begins]. */
   add(starts) {
-    if (!starts.length) return;
-    for (const [channel, start] of starts) this.at.set(channel, start);
+    const { at } = this, { size } = at, { room } = this.#server;
+    let bytes = this.#bytes();
+    while (starts.length && at.size < CHANNELS && (!at.size || bytes + sizeOf(starts[0][0]) <= room)) {
+      bytes += sizeOf(starts[0][0]);
+      at.set(...starts.shift());
+    }
+    if (at.size === size) return;
     this.#reopen();
     this.#running ??= this.#run();
+  }
+
+  #bytes() {
+    let bytes = 0;
+    for (const channel of this.at.keys()) bytes += sizeOf(channel);
+    return bytes;
   }
 
   /** Leaves the channel out; the server hears of it soon, with others that go. */
@@ -63,7 +77,9 @@ export class Line {
       const { asked, error } = await this.#connect(polls, signal);
       clearTimeout(this.#timer);
       if (signal.reason === AGAIN) continue;
-      if (isFinal(error)) {
+      if (isTooLong(error) && this.at.size > 1) {
+        this.#split();
+      } else if (isFinal(error)) {
         this.#refuse(error);
       } else if (signal.reason === LATE && !this.ready && !polls && !offline() && transport === 'auto') {
         this.#pollsUntil = Date.now() + POLLS;
@@ -111,6 +127,14 @@ export class Line {
     });
     this.#owner.take(items);
     return asked;
+  }
+
+  /** All lines have half of this one's URL from now on. */
+  #split() {
+    this.#server.room = this.#bytes() / 2;
+    const all = [...this.at];
+    this.at.clear();
+    this.#lines.add(all);
   }
 
   #refuse(error) {

@@ -2,8 +2,6 @@
 
 import { Line } from './line.js';
 
-const CHANNELS = 64; // of one connection
-
 export class Lines {
   #server; #owner; #soon;
   #wants = new Map(); // tab → its channels and where they begin
@@ -24,6 +22,20 @@ export class Lines {
     else this.#soon ??= setTimeout(() => this.#arrange(), delay);
   }
 
+  has(channel) { return [...this.#lines].some(({ at }) => at.has(channel)); }
+
+  /** Has lines that have room, or new ones, bring these too: [channel, where it begins]. */
+  add(starts) {
+    for (const line of this.#lines) line.add(starts);
+    while (starts.length) {
+      const line = new Line(this.#server, this.#owner, this);
+      this.#lines.add(line);
+      line.add(starts);
+    }
+  }
+
+  drop(channel) { for (const line of this.#lines) if (line.at.has(channel)) line.drop(channel); }
+
   close() {
     clearTimeout(this.#soon);
     for (const line of this.#lines) line.close();
@@ -40,12 +52,6 @@ export class Lines {
       }
       if (!line.at.size) this.#lines.delete(line);
     }
-    const starts = [...missing];
-    for (const line of this.#lines) line.add(starts.splice(0, CHANNELS - line.at.size));
-    while (starts.length) {
-      const line = new Line(this.#server, this.#owner);
-      this.#lines.add(line);
-      line.add(starts.splice(0, CHANNELS));
-    }
+    this.add([...missing]);
   }
 }

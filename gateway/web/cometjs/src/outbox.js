@@ -1,7 +1,7 @@
 // Publishing: once, in order, however often it is tried.
 
-import { isFinal } from './error.js';
-import { pathOf } from './server.js';
+import { CometError, isFinal } from './error.js';
+import { isDots, pathOf } from './server.js';
 import { backoff, offline, pause } from './time.js';
 
 const LIMIT = 1000; // messages that wait
@@ -17,11 +17,12 @@ export class Outbox {
 
   /** Sends a message after those that were given before for its channel; what became of them does not matter. */
   async publish(channel, data, { type = 'message', ephemeral = false, key } = {}) {
-    const body = JSON.stringify(data);
+    let body = JSON.stringify(data), path = '/v1/publish';
     if (!body) throw new TypeError('data has no JSON');
     if (this.#waiting >= LIMIT) throw new Error(`${LIMIT} messages wait to be published`);
-    const path = `${pathOf(channel)}messages?${new URLSearchParams({ type, ephemeral })}`;
     const headers = { 'Content-Type': 'application/json', ...!ephemeral && { 'Idempotency-Key': key ?? randomKey() } };
+    if (isDots(channel)) body = JSON.stringify([{ channel, data, type, ephemeral, key: headers['Idempotency-Key'] }]); // a batch of one
+    else path = `${pathOf(channel)}messages?${new URLSearchParams({ type, ephemeral })}`;
     const send = () => this.#send(path, { method: 'POST', headers, body }, ephemeral);
     const sent = Promise.resolve(this.#last.get(channel)).then(send, send);
     this.#last.set(channel, sent);
@@ -41,7 +42,10 @@ export class Outbox {
       while (offline() && !once) await pause(60_000);
       began ??= Date.now();
       try {
-        return await this.#server.json(path, { ...init, signal: AbortSignal.timeout(15_000) });
+        const answer = await this.#server.json(path, { ...init, signal: AbortSignal.timeout(15_000) });
+        const [receipt] = answer.results ?? [answer];
+        if (receipt.error) throw new CometError(receipt.error);
+        return receipt;
       } catch (error) {
         if (once || isFinal(error) || Date.now() - began > 240_000) throw error;
         await pause(backoff(failures++, error.wait));

@@ -3,9 +3,17 @@
 import { CometError } from './error.js';
 import { Token } from './token.js';
 
-export const pathOf = (channel) => `/v1/channels/${encodeURIComponent(channel)}/`;
+/** Whether a URL would drop the channel from its path. */
+export const isDots = (channel) => /^\.\.?$/.test(channel);
+
+export function pathOf(channel) {
+  if (isDots(channel)) throw new RangeError(`no URL has the channel ${channel}`);
+  return `/v1/channels/${encodeURIComponent(channel)}/`;
+}
 
 export class Server {
+  room = 6144; // bytes of a query: nginx, for one, takes 8 KiB of URL
+
   constructor(url, options) {
     this.url = new URL(url, globalThis.location?.href).href.replace(/\/$/, '');
     this.options = { heartbeat: 25_000, transport: 'auto', credentials: 'omit', share: true, ...options };

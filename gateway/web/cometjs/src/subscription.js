@@ -1,7 +1,7 @@
 // A subscription: what a program listens to, as events or in a loop.
 
 import { CometError } from './error.js';
-import { Line } from './line.js';
+import { Lines } from './lines.js';
 import { Place } from './place.js';
 
 const LIMIT = 1000; // items that wait for a loop
@@ -10,7 +10,7 @@ export class Subscription extends EventTarget {
   state = 'connecting';
   #tabsOf; #tabs; #error; #watched;
   #places = new Map(); // by channel
-  #own; // the line that brings forward what has not joined those of all tabs
+  #own; // the lines that bring forward what has not joined those of all tabs
   #queue; // what waits for the loop, if there is one
   #more; // wakes the loop
   #full; // the queue was: the loop is to catch up when it is empty
@@ -19,8 +19,9 @@ export class Subscription extends EventTarget {
   constructor(tabsOf, channels, { cursor = '', last }) {
     super();
     this.#tabsOf = tabsOf;
+    const cursors = new Map(Object.entries(cursor)); // a channel may have the name of something that all objects have
     for (const channel of channels) {
-      this.#places.set(channel, new Place(channel, typeof cursor === 'string' ? cursor : cursor[channel], last));
+      this.#places.set(channel, new Place(channel, typeof cursor === 'string' ? cursor : cursors.get(channel), last));
     }
   }
 
@@ -121,25 +122,28 @@ export class Subscription extends EventTarget {
     this.take(since);
   }
 
-  /** A line of its own brings forward what is behind. */
+  /** Lines of its own bring forward what is behind. */
   #catchUp() {
     const behind = [...this.#places.values()].filter((place) => place.behind);
-    if (this.#full || behind.every(({ channel }) => this.#own?.at.has(channel))) return;
+    if (this.#full || behind.every(({ channel }) => this.#own?.has(channel))) return;
     this.#own?.close();
-    const own = this.#own = new Line(this.#tabs.server, {
+    let ready;
+    this.#own = new Lines(this.#tabs.server, {
       refused: (error) => this.fail(error),
       take: (items) => {
         for (const item of items) {
-          const [channel, name, , cursor] = item, place = this.#places.get(channel);
+          const [channel, name, data, cursor] = item, place = this.#places.get(channel);
           if (place.joined || this.#full || /lost|bye/.test(name)) continue;
-          if (name === 'ready') place.begin(cursor);
-          else this.#deliver(place, item);
+          if (name === 'ready') {
+            ready = data;
+            place.begin(cursor);
+          } else this.#deliver(place, item);
           this.#join(place);
         }
-        this.#open(own.ready);
+        this.#open(ready);
       },
     });
-    own.add(behind.map(({ channel, at }) => [channel, at]));
+    this.#own.add(behind.map(({ channel, at }) => [channel, at]));
   }
 
   /** If the loop is too far behind, it lets go of the lines, and catches up later. */
