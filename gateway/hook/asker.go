@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // AskerOptions is whom to ask, and how. Zero values mean the default, but for
@@ -15,9 +17,9 @@ type AskerOptions struct {
 	Endpoint
 	Node        string        // this node's name
 	Timeout     time.Duration // from question to answer; default 1s
-	Concurrency int           // questions at a time; more wait, within the timeout; default 64
+	Concurrency int           // questions at a time, a quarter of them of one user or address; more wait, within the timeout; default 64
 	Remembered  int           // answers at most; about 25 MiB at the longest names; default 32768
-	Failures    int           // in a row, after which nothing is asked for a while; default 5
+	Failures    int           // of different users, addresses or questions of keys in a row, after which nothing is asked for a while; default 5
 	Pause       time.Duration // how long that is; default 5s
 	Logger      *slog.Logger  // default: none
 }
@@ -27,10 +29,12 @@ type AskerOptions struct {
 type Asker struct {
 	options AskerOptions
 	caller  *caller
-	slots   chan struct{} // has one item a question under way
+	slots   chan struct{} // has one item per question under way
+	lanes   *lanes
 	breaker *breaker
 	cache   *cache
 
+	refusals                                 *rate.Limiter // of warnings about answers of 4xx
 	allowed, denied, cached, failed, skipped atomic.Int64
 }
 
@@ -52,8 +56,11 @@ func NewAsker(o AskerOptions) (*Asker, error) {
 		options: o,
 		caller:  newCaller(o.Endpoint, o.Concurrency, o.Timeout),
 		slots:   make(chan struct{}, o.Concurrency),
+		lanes:   &lanes{width: max(1, o.Concurrency/4), byWho: make(map[who]*lane)},
 		breaker: &breaker{limit: o.Failures, pause: o.Pause},
 		cache:   newCache(o.Remembered),
+
+		refusals: rate.NewLimiter(rate.Every(time.Minute), 1),
 	}, nil
 }
 
@@ -115,17 +122,16 @@ func (a *Asker) AtOnce(q Question) (answer, known bool) {
 func (a *Asker) ask(ctx context.Context, q *Question) (answer, error) {
 	limited, cancel := context.WithTimeout(ctx, a.options.Timeout)
 	defer cancel()
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-	case <-limited.Done():
+	leave, ok := a.takeSlot(limited, q)
+	if !ok {
 		if ctx.Err() != nil {
 			return answer{}, context.Cause(ctx)
 		}
 		a.skipped.Add(1)
 		return answer{}, &Unavailable{Err: errBusy}
 	}
-	era, wait, ok := a.breaker.enter()
+	defer leave()
+	pass, wait, ok := a.breaker.enter(q.who())
 	if !ok {
 		a.skipped.Add(1)
 		return answer{}, &Unavailable{Wait: wait, Err: errResting}
@@ -134,47 +140,84 @@ func (a *Asker) ask(ctx context.Context, q *Question) (answer, error) {
 	got, err := a.post(limited, q)
 	switch {
 	case err == nil:
-		a.succeeded(ctx, era)
+		a.succeeded(ctx, pass)
 		return got, nil
 	case ctx.Err() != nil:
-		a.breaker.left(era)
+		a.breaker.left(pass)
 		return answer{}, context.Cause(ctx)
 	case limited.Err() != nil && time.Since(began) < a.options.Timeout/2:
 		// It had waited so long for its turn that a URL in good health could
 		// not have answered in time either. What had its turn at once tells more.
 		a.skipped.Add(1)
-		a.breaker.left(era)
+		a.breaker.left(pass)
 		return answer{}, &Unavailable{Err: errBusy}
 	case limited.Err() != nil:
 		err = fmt.Errorf("none came within %v", a.options.Timeout)
 	}
-	a.hasFailed(ctx, era, err)
+	a.hasFailed(ctx, pass, err)
 	return answer{}, &Unavailable{Err: err}
 }
 
+// takeSlot waits for a slot of the asker and one of all, or for the end of ctx.
+// If ok, leave must be called.
+func (a *Asker) takeSlot(ctx context.Context, q *Question) (leave func(), ok bool) {
+	leaveLane, ok := a.lanes.enter(ctx, q.who())
+	if !ok {
+		return nil, false
+	}
+	select {
+	case a.slots <- struct{}{}:
+		return func() {
+			<-a.slots
+			leaveLane()
+		}, true
+	case <-ctx.Done():
+		leaveLane()
+		return nil, false
+	}
+}
+
+// post asks once. A good body with any 2xx is an answer, and so is a 4xx: no. But
+// 408 and 429 say that there is none yet.
 func (a *Asker) post(ctx context.Context, q *Question) (answer, error) {
 	status, text, err := a.caller.post(ctx, q.body(a.options.Node))
 	switch {
 	case err != nil:
 		return answer{}, err
-	case status != http.StatusOK:
-		return answer{}, fmt.Errorf("its status is %d, not 200", status)
 	case len(text) > maxAnswer:
 		return answer{}, fmt.Errorf("it has more than %d bytes", maxAnswer)
+	case status >= 200 && status < 300:
+		return parseAnswer(text)
+	case status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
+		return a.refused(ctx, status, text), nil
 	}
-	return parseAnswer(text)
+	return answer{}, fmt.Errorf("its status is %d, not 2xx", status)
 }
 
-func (a *Asker) succeeded(ctx context.Context, era int64) {
-	if a.breaker.succeeded(era) {
+// refused is the answer that a status of 4xx is, with the reason that the body
+// may have. It is never remembered: often it means a mistake, as a wrong URL or
+// secret, so the log tells of it now and then.
+func (a *Asker) refused(ctx context.Context, status int, text []byte) answer {
+	if a.refusals.Allow() {
+		a.options.Logger.WarnContext(ctx, "hook answers with a client error; it counts as no", "setting", "auth.hook.url", "status", status)
+	}
+	got, err := parseAnswer(text)
+	if err != nil || got.allow {
+		return answer{}
+	}
+	return answer{reason: got.reason}
+}
+
+func (a *Asker) succeeded(ctx context.Context, pass ticket) {
+	if a.breaker.succeeded(pass) {
 		a.options.Logger.InfoContext(ctx, "hook answers again", "setting", "auth.hook.url")
 	}
 }
 
-func (a *Asker) hasFailed(ctx context.Context, era int64, err error) {
+func (a *Asker) hasFailed(ctx context.Context, pass ticket, err error) {
 	a.failed.Add(1)
-	if a.breaker.failed(era) {
-		a.options.Logger.WarnContext(ctx, "hook fails and is left alone for a while", "setting", "auth.hook.url",
+	if a.breaker.hasFailed(pass) {
+		a.options.Logger.WarnContext(ctx, "hook fails; it is not asked for a while", "setting", "auth.hook.url",
 			"failures", a.options.Failures, "pause", a.options.Pause, "error", err)
 	}
 }

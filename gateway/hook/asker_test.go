@@ -160,8 +160,8 @@ func TestLeftAlone(t *testing.T) {
 			}
 			return reply(500, `{"allow":true}`)
 		})
-		for range 100 {
-			wantUnavailable(t, a.Allowed(t.Context(), *asks("alice", "a")))
+		for i := range 100 {
+			wantUnavailable(t, a.Allowed(t.Context(), *asks(fmt.Sprint("user-", i), "a")))
 		}
 		time.Sleep(time.Second)
 		err := a.Allowed(t.Context(), *asks("alice", "a"))
@@ -208,6 +208,90 @@ func TestRememberedWhileAway(t *testing.T) {
 			wantUnavailable(t, a.Allowed(t.Context(), *asks("eve", "a")))
 		}
 	})
+}
+
+// A client whose questions fail, or are never answered, costs others nothing.
+func TestOneClientHarmsNoOther(t *testing.T) {
+	for name, bad := range map[string]application{
+		"400":   func(*http.Request, []byte) (*http.Response, error) { return reply(400, "no such room") },
+		"500":   func(*http.Request, []byte) (*http.Response, error) { return reply(500, "") },
+		"hangs": hang,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAsker(t, AskerOptions{Concurrency: 8}, func(r *http.Request, body []byte) (*http.Response, error) {
+					if strings.Contains(string(body), "mallory") {
+						return bad(r, body)
+					}
+					return reply(200, `{"allow":true}`)
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				var flood sync.WaitGroup
+				for i := range 20 {
+					flood.Go(func() {
+						for j := 0; ctx.Err() == nil; j++ {
+							if a.Allowed(ctx, *asks("mallory", fmt.Sprint(i, "/", j))) == nil {
+								t.Error("mallory is allowed")
+							}
+							time.Sleep(100 * time.Millisecond)
+						}
+					})
+				}
+				for i := range 60 {
+					time.Sleep(100 * time.Millisecond)
+					began := time.Now()
+					if err := a.Allowed(t.Context(), *asks(fmt.Sprint("user-", i), "a")); err != nil || time.Since(began) > 0 {
+						t.Fatalf("question %d: %v after %v", i, err, time.Since(began))
+					}
+				}
+				cancel()
+				flood.Wait()
+			})
+		})
+	}
+}
+
+// A status of 4xx is a no that is not remembered; its reason is shown if it is one.
+func TestClientErrorIsNo(t *testing.T) {
+	for _, test := range []struct {
+		status       int
+		body, reason string
+	}{
+		{400, "no such room", ""}, {401, `{"allow":true,"for":60}`, ""}, {404, "", ""},
+		{403, `{"allow":false,"reason":"You are banned.","for":60}`, "You are banned."},
+	} {
+		var log logbook
+		a := newAsker(t, AskerOptions{Failures: 1, Logger: log.logger()}, func(*http.Request, []byte) (*http.Response, error) { return reply(test.status, test.body) })
+		for range 3 {
+			err := a.Allowed(t.Context(), *asks("alice", "a"))
+			denied, ok := errors.AsType[*Denied](err)
+			if !ok || denied.Reason != test.reason {
+				t.Errorf("%d: got %v", test.status, err)
+			}
+		}
+		if s := a.Stats(); s != (AskerStats{Denied: 3}) {
+			t.Errorf("%d: got %+v", test.status, s)
+		}
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, fmt.Sprint("status=", test.status)) {
+			t.Errorf("%d: the log is\n%s", test.status, text)
+		}
+	}
+}
+
+// What is no answer yet is no answer, whatever it says.
+func TestStatusWithoutAnswer(t *testing.T) {
+	for _, status := range []int{100, 204, 302, 304, 408, 429, 500, 503} {
+		body := `{"allow":true}`
+		if status == 204 {
+			body = ""
+		}
+		a := newAsker(t, AskerOptions{}, func(*http.Request, []byte) (*http.Response, error) { return reply(status, body) })
+		wantUnavailable(t, a.Allowed(t.Context(), *asks("alice", "a")))
+	}
+	a := newAsker(t, AskerOptions{}, func(*http.Request, []byte) (*http.Response, error) { return reply(201, `{"allow":true}`) })
+	if err := a.Allowed(t.Context(), *asks("alice", "a")); err != nil {
+		t.Errorf("201: %v", err)
+	}
 }
 
 func TestConcurrency(t *testing.T) {

@@ -5,75 +5,127 @@ import (
 	"time"
 )
 
-// breaker leaves alone what failed several times in a row. After a pause one
-// probe is let in, and its result decides.
-type breaker struct {
-	limit int           // of failures in a row
-	pause time.Duration // from the last of them
-
-	mu       sync.Mutex
-	era      int64     // grows whenever it opens or closes: what began before says nothing
-	failures int       // in a row, while closed
-	until    time.Time // of the pause; zero: closed
-	probing  bool      // after the pause
+// askerID is on whose behalf a question is asked. A key speaks for many, so each
+// of its questions counts as an asker of its own, told apart by n.
+type askerID struct {
+	who
+	n uint64
 }
 
-// enter lets one in, who must then call succeeded, failed or left with the era.
-// If ok is false, wait is how long the pause still lasts; 0: a probe is under
-// way.
-func (b *breaker) enter() (era int64, wait time.Duration, ok bool) {
+// breaker stops asking what failed for several askers in a row, so that no single
+// asker, whose questions may be all that fails, stops it for the others. After a
+// pause some askers probe: a success closes the breaker, failures of as many
+// askers begin another pause.
+type breaker struct {
+	limit int           // askers whose questions fail in a row
+	pause time.Duration // from the last of the failures
+
+	mu     sync.Mutex
+	keys   uint64               // questions of keys so far
+	era    int64                // grows at every change: results from before say nothing
+	failed map[askerID]struct{} // closed: in a row; open: that probe in this round
+	probes int                  // of this round, under way
+	until  time.Time            // of the pause; zero: closed
+	round  time.Time            // when this round of probes began; zero: none
+}
+
+// ticket is one question's pass through the breaker.
+type ticket struct {
+	asker askerID
+	era   int64
+}
+
+// enter asks to ask. If ok, succeeded, failed or left must be called with the
+// ticket; else wait is how long no question of this asker will be let through.
+func (b *breaker) enter(asker who) (t ticket, wait time.Duration, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	t.asker.who = asker
+	if asker.key != "" {
+		b.keys++
+		t.asker.n = b.keys
+	}
 	if b.until.IsZero() {
-		return b.era, 0, true
+		t.era = b.era
+		return t, 0, true
 	}
-	if wait = max(0, time.Until(b.until)); wait > 0 || b.probing {
-		return 0, wait, false
+	now := time.Now()
+	if wait = b.until.Sub(now); wait > 0 {
+		return t, wait, false
 	}
-	b.probing = true
-	return b.era, 0, true
+	if b.round.IsZero() || now.Sub(b.round) >= b.pause {
+		b.change()
+		b.round = now
+	}
+	if _, probed := b.failed[t.asker]; probed || len(b.failed) >= b.limit {
+		return t, b.pause - now.Sub(b.round), false
+	}
+	b.add(t.asker)
+	b.probes++
+	t.era = b.era
+	return t, 0, true
 }
 
 // succeeded reports whether it closed the breaker.
-func (b *breaker) succeeded(era int64) (closed bool) {
+func (b *breaker) succeeded(t ticket) (closed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if era != b.era {
+	if t.era != b.era {
 		return false
 	}
-	b.failures = 0
 	if b.until.IsZero() {
+		clear(b.failed)
 		return false
 	}
-	b.until, b.probing = time.Time{}, false
-	b.era++
+	b.change()
+	b.until = time.Time{}
 	return true
 }
 
-// failed reports whether it opened the breaker. A failed probe only begins
-// another pause.
-func (b *breaker) failed(era int64) (opened bool) {
+// hasFailed reports whether it opened the breaker.
+func (b *breaker) hasFailed(t ticket) (opened bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if era != b.era {
+	if t.era != b.era {
 		return false
 	}
 	opened = b.until.IsZero()
-	if b.failures++; opened && b.failures < b.limit {
+	if opened {
+		b.add(t.asker)
+	} else {
+		b.probes--
+	}
+	if len(b.failed) < b.limit || b.probes > 0 {
 		return false
 	}
-	b.until, b.probing, b.failures = time.Now().Add(b.pause), false, 0
-	b.era++
+	b.change()
+	b.until = time.Now().Add(b.pause)
 	return opened
 }
 
-// left is for who went without a result.
-func (b *breaker) left(era int64) {
+// left is for a question that ended without a result.
+func (b *breaker) left(t ticket) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if era == b.era {
-		b.probing = false
+	if t.era == b.era && !b.until.IsZero() {
+		delete(b.failed, t.asker)
+		b.probes--
 	}
+}
+
+// change begins another era; it needs mu.
+func (b *breaker) change() {
+	b.era++
+	clear(b.failed)
+	b.probes, b.round = 0, time.Time{}
+}
+
+// add needs mu.
+func (b *breaker) add(asker askerID) {
+	if b.failed == nil {
+		b.failed = make(map[askerID]struct{})
+	}
+	b.failed[asker] = struct{}{}
 }
 
 func (b *breaker) open() bool {

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,75 +9,138 @@ import (
 
 func newBreaker() *breaker { return &breaker{limit: 3, pause: 5 * time.Second} }
 
-func (b *breaker) mustEnter(t *testing.T) (era int64) {
+func user(i int) who { return who{user: fmt.Sprint("user-", i)} }
+
+func (b *breaker) mustEnter(t *testing.T, asker who) ticket {
 	t.Helper()
-	era, _, ok := b.enter()
+	pass, _, ok := b.enter(asker)
 	if !ok {
-		t.Fatal("kept out")
+		t.Fatalf("%v is kept out", asker)
 	}
-	return era
+	return pass
 }
 
 func TestBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker()
 		for range 5 { // a success in between begins the count again
-			b.failed(b.mustEnter(t))
-			b.failed(b.mustEnter(t))
-			b.succeeded(b.mustEnter(t))
+			b.hasFailed(b.mustEnter(t, user(1)))
+			b.hasFailed(b.mustEnter(t, user(2)))
+			b.succeeded(b.mustEnter(t, user(3)))
 		}
-		for i := range 3 {
-			if opened := b.failed(b.mustEnter(t)); opened != (i == 2) {
-				t.Errorf("failure %d opened: %v", i+1, opened)
+		for range 100 { // one asker's failures are one
+			if b.hasFailed(b.mustEnter(t, user(1))) {
+				t.Fatal("one asker opened it")
+			}
+		}
+		for i := 2; i <= 3; i++ {
+			if opened := b.hasFailed(b.mustEnter(t, user(i))); opened != (i == 3) {
+				t.Errorf("asker %d opened: %v", i, opened)
 			}
 		}
 		time.Sleep(time.Second)
-		if _, wait, ok := b.enter(); ok || wait != 4*time.Second || !b.open() {
+		if _, wait, ok := b.enter(user(4)); ok || wait != 4*time.Second || !b.open() {
 			t.Errorf("after 1s of the pause: %v, %v", wait, ok)
 		}
 		time.Sleep(4 * time.Second)
-		probe := b.mustEnter(t)
-		if _, wait, ok := b.enter(); ok || wait != 0 {
-			t.Errorf("beside the probe: %v, %v", wait, ok)
+		probe := b.mustEnter(t, user(1))
+		if _, wait, ok := b.enter(user(1)); ok || wait != 5*time.Second {
+			t.Errorf("a second probe of one asker: %v, %v", wait, ok)
 		}
-		if b.failed(probe) { // one is enough now, and it is open already
+		b.left(b.mustEnter(t, user(2))) // says nothing: others may probe
+		if b.hasFailed(probe) || b.hasFailed(b.mustEnter(t, user(2))) {
 			t.Error("opened again")
 		}
-		if _, wait, ok := b.enter(); ok || wait != 5*time.Second {
-			t.Errorf("after a failed probe: %v, %v", wait, ok)
+		time.Sleep(time.Second)
+		last := b.mustEnter(t, user(3))
+		if _, _, ok := b.enter(user(4)); ok {
+			t.Error("more probes than the limit")
+		}
+		if b.hasFailed(last) { // enough now: another pause
+			t.Error("opened again")
+		}
+		if _, wait, ok := b.enter(user(4)); ok || wait != 5*time.Second {
+			t.Errorf("after failed probes: %v, %v", wait, ok)
 		}
 		time.Sleep(5 * time.Second)
-		b.left(b.mustEnter(t)) // somebody else may probe then
-		if !b.succeeded(b.mustEnter(t)) || b.open() {
+		if !b.succeeded(b.mustEnter(t, user(1))) || b.open() {
 			t.Error("a good probe did not close it")
 		}
-		b.failed(b.mustEnter(t))
-		b.failed(b.mustEnter(t))
-		b.mustEnter(t)
+		b.hasFailed(b.mustEnter(t, user(1)))
+		b.hasFailed(b.mustEnter(t, user(2)))
+		b.mustEnter(t, user(3))
 	})
+}
+
+// An asker whose questions always fail neither opens the breaker nor keeps it
+// open: another's probe closes it.
+func TestBreakerBadAsker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker()
+		for i := range 3 {
+			b.hasFailed(b.mustEnter(t, user(i)))
+		}
+		time.Sleep(5 * time.Second)
+		b.hasFailed(b.mustEnter(t, user(0)))
+		if !b.succeeded(b.mustEnter(t, user(7))) {
+			t.Error("a bad asker took the only probe")
+		}
+	})
+}
+
+// One asker alone may probe again after each pause.
+func TestBreakerLoneAsker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker()
+		for i := range 3 {
+			b.hasFailed(b.mustEnter(t, user(i)))
+		}
+		for range 3 {
+			time.Sleep(5 * time.Second)
+			b.hasFailed(b.mustEnter(t, user(0)))
+			if _, wait, ok := b.enter(user(0)); ok || wait != 5*time.Second {
+				t.Errorf("after its probe: %v, %v", wait, ok)
+			}
+		}
+	})
+}
+
+// A key speaks for many: each of its questions counts.
+func TestBreakerKey(t *testing.T) {
+	b := newBreaker()
+	for i := range 3 {
+		if opened := b.hasFailed(b.mustEnter(t, who{key: "backend"})); opened != (i == 2) {
+			t.Errorf("failure %d opened: %v", i+1, opened)
+		}
+	}
 }
 
 // What began before the breaker opened or closed must change nothing.
 func TestBreakerLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker()
-		late := b.mustEnter(t)
-		for range 3 {
-			b.failed(b.mustEnter(t))
+		late := b.mustEnter(t, user(9))
+		for i := range 3 {
+			b.hasFailed(b.mustEnter(t, user(i)))
 		}
 		if b.succeeded(late) || !b.open() {
 			t.Error("a late success closed it")
 		}
 		time.Sleep(5 * time.Second)
-		probe := b.mustEnter(t)
-		b.failed(late)
+		probe := b.mustEnter(t, user(1))
+		b.hasFailed(late)
 		b.left(late)
-		if _, _, ok := b.enter(); ok {
+		if _, _, ok := b.enter(user(1)); ok {
 			t.Error("a late result ended the probe")
 		}
-		b.succeeded(probe)
+		time.Sleep(5 * time.Second) // a probe that takes longer than its round
+		next := b.mustEnter(t, user(1))
+		if b.succeeded(probe) {
+			t.Error("a probe of the round before closed it")
+		}
+		b.succeeded(next)
 		for range 3 {
-			b.failed(late)
+			b.hasFailed(late)
 		}
 		if b.open() {
 			t.Error("late failures opened it")
