@@ -11,11 +11,12 @@ import (
 )
 
 // However few descriptors a process has and however many connections one address
-// opens and leaves idle, half sent or silent, operators
+// opens and leaves idle, half sent, silent or resting after a poll, operators
 // are answered and so are other addresses.
 func TestIdleFlood(t *testing.T) {
 	t.Parallel()
 	const half = "GET / HTTP/1.1\r\nHost: "
+	const poll = "GET /v1/poll?channel=c&wait=1ms HTTP/1.1\r\nHost: h\r\n\r\n"
 	const whole = "GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n"
 	for _, test := range []struct {
 		name        string
@@ -25,6 +26,7 @@ func TestIdleFlood(t *testing.T) {
 	}{
 		{"idle", 64, whole, nil},
 		{"half sent", 200, half, nil},
+		{"resting", 300, poll, nil},
 		{"silent", 300, "", nil},
 		{"limited", 400, whole, []string{"--limits-address-connections", "20"}},
 	} {

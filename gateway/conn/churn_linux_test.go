@@ -100,7 +100,7 @@ func (s *server) follow(kind string, channels []string) (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(6 * patience)) // it is there from the beginning to the end
 	f := &follower{TCPConn: c.(*net.TCPConn), next: make(map[string]int), want: churnPublishers * len(channels)}
 	query := "?channel=" + strings.Join(channels, "&channel=")
 	if kind == "poll" {

@@ -24,7 +24,7 @@ func (p *Parker) Guard(l *Listener, d Door) {
 	for f := range g.streamHead {
 		g.streamHead[f] = streamHead(d.Header.Clone(), wire.Format(f))
 	}
-	l.atDoor = g.letIn
+	l.atDoor, l.shed = g.letIn, p.shed
 }
 
 // deferAccept asks the kernel to show connections only when their request has

@@ -18,8 +18,14 @@ type leaving struct {
 func (w *writer) leave(spread time.Duration) { w.hand(func(in *inbox) { in.leave = &spread }) }
 
 func (w *writer) beginLeave(spread time.Duration) {
-	w.endRests()
-	w.leaving = leaving{begun: true, until: w.now + uint32(spread/w.tick)}
+	if w.flushing { // the shards that rest come after it
+		for _, s := range w.resting {
+			s.rested = 0
+		}
+	} else {
+		w.endRests()
+	}
+	w.leaving = leaving{begun: true, until: uint32((w.clock() + spread) / w.tick)}
 }
 
 // goOnLeaving says as many goodbyes as are due at this tick, and all when time
@@ -61,14 +67,14 @@ func (w *writer) goodbye(p *parked, why Bye) {
 		_, _ = p.write(append(b, lastChunk...)) // one that cannot take it misses only the politeness
 		p.discard()
 	}
-	p.why, p.said = why, true
+	p.why, p.said = codeOf(why), true
 	w.remove(p)
 }
 
 // cause is why p is over.
 func (p *parked) cause() Bye {
 	if p.said {
-		return p.why
+		return p.why.bye()
 	}
 	return Gone
 }
@@ -113,7 +119,7 @@ func (w *writer) forgetEvicted() {
 
 // belongTo makes p of a session.
 func (p *parked) belongTo(s *Session) {
-	p.user, p.why = unique.Make(s.User), s.Why
+	p.user, p.why = unique.Make(s.User), codeOf(s.Why)
 	p.issued, p.ends = unixMilli(s.Issued), unixMilli(s.Until)
 }
 

@@ -21,16 +21,18 @@ type parked struct {
 	ticket   ticket
 	index    int32  // in writer.all
 	written  uint32 // writer.now when something was last written
-	issued   int64  // what lets its user in, in Unix ms; 0: not known
-	ends     int64  // the session, in Unix ms; 0: never
-	user     unique.Handle[string]
-	why      Bye // it ends so
+	due      uint32 // the tick in writer.due; 0: it is not there
+	slot     int32  // in writer.due[due]
 	format   wire.Format
-	blocked  bool // the socket is full: wait for the poller
-	readable bool // something has come and was not read; only of polls
-	inside   bool // what was written last ended inside a chunk
-	said     bool // a goodbye, with why
+	why      byeCode // it ends so
+	blocked  bool    // the socket is full: wait for the poller
+	readable bool    // something has come and was not read; only of polls
+	inside   bool    // what was written last ended inside a chunk
+	said     bool    // a goodbye, with why
 	gone     bool
+	issued   int64 // what lets its user in, in Unix ms; 0: not known
+	ends     int64 // the session, in Unix ms; 0: never
+	user     unique.Handle[string]
 	places   []place  // one a channel
 	one      [1]place // places of a stream of one channel
 	own      *own     // nil for a stream of one channel
@@ -64,8 +66,9 @@ type poll struct {
 	again   Again
 	read    []byte // what of the next request was read already
 	wait    time.Duration
-	due     uint32 // writer.now when it has waited, or rested, long enough
-	slot    int32  // in writer.due[due]
+	until   uint32 // writer.now when it has rested long enough
+
+	older, newer *parked // in writer.idle
 }
 
 // needsFeed reports whether p's feed must keep what p waits to write. What
@@ -77,7 +80,7 @@ var errGone = errors.New("the client has gone")
 // write writes as much of data as the socket takes now.
 func (p *parked) write(data []byte) (n int, err error) {
 	for {
-		n, err = unix.Write(int(p.fd), data)
+		n, err = p.writer.socketWrite(int(p.fd), data)
 		switch err {
 		case nil:
 			p.writer.tally.wroteBytes(p.transport(), n)

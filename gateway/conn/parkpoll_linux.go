@@ -161,19 +161,16 @@ func (w *writer) date() string {
 // httpDate is t as in an HTTP header.
 func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
 
-// restTimeout is how long a connection may rest between two polls, as the
-// server's own idle connections.
-const restTimeout = 2 * time.Minute
-
 // stopWaiting ends a poll; its connection rests.
 func (w *writer) stopWaiting(k *parked, why Bye) {
-	w.forgetDue(k.poll)
+	w.unfile(k)
 	w.vacate(k)
 	k.places, k.own = nil, nil
 	w.population.count(k, -1)
 	k.poll.waiting = false
 	w.population.count(k, 1)
-	w.makeDue(k, restTimeout)
+	k.poll.until = w.tickAfter(restTimeout)
+	w.idle.add(k)
 	k.ended(why)
 }
 
@@ -204,7 +201,7 @@ func (w *writer) nextRequest(k *parked) {
 		w.giveBack(k, nil)
 		return
 	}
-	w.forgetDue(k.poll)
+	w.idle.remove(k)
 	w.parker.joinNext(k, &next)
 	next.Release()
 	next.begin()
@@ -267,7 +264,7 @@ func (w *writer) giveBack(k *parked, rest []byte) {
 func (w *writer) dismiss(k *parked, why Bye) {
 	_, _ = k.write(appendAnswer(nil, k.poll.head.Value()+lastAnswer, w.date(), answer(k.own.cursors, nil)))
 	k.discard()
-	k.why, k.said = why, true
+	k.why, k.said = codeOf(why), true
 	w.remove(k)
 }
 

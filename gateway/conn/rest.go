@@ -37,9 +37,6 @@ func (w *writer) flushAndRest(s *shard) {
 	s.rested = now + min(s.restAfter(now-began), w.maxRest)
 }
 
-// clock is the time since the writer was made.
-func (w *writer) clock() time.Duration { return time.Since(w.made) }
-
 // restAfter is how long to rest after a walk that took so long. What encodes
 // for itself is not written together, and polls are not to wait.
 func (s *shard) restAfter(took time.Duration) time.Duration {

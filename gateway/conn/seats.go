@@ -2,11 +2,7 @@
 
 package conn
 
-import (
-	"time"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // seat takes p in.
 func (w *writer) seat(p *parked) {
@@ -33,9 +29,7 @@ func (w *writer) sit(p *parked) (shards []*shard) {
 		shards[i] = p.places[i].shard
 		p.places[i].seat = shards[i].take(seat{p, int32(i)})
 	}
-	if p.poll != nil {
-		w.makeDue(p, p.patient())
-	}
+	w.file(p)
 	return shards
 }
 
@@ -59,22 +53,6 @@ func (s *shard) vacate(at int32, blocked bool) {
 	s.seats = s.seats[:last]
 	moved.stream.places[moved.channel].seat = at
 	s.left(blocked)
-}
-
-// makeDue notes when a poll has waited, or its connection rested, long enough.
-func (w *writer) makeDue(p *parked, wait time.Duration) {
-	p.poll.due = w.now + 1 + uint32(wait/w.tick)
-	p.poll.slot = int32(len(w.due[p.poll.due]))
-	w.due[p.poll.due] = append(w.due[p.poll.due], p)
-}
-
-func (w *writer) forgetDue(q *poll) {
-	list := w.due[q.due]
-	last := len(list) - 1
-	list[q.slot] = list[last]
-	list[q.slot].poll.slot = q.slot
-	list[last] = nil
-	w.due[q.due] = list[:last]
 }
 
 // remove closes a connection and forgets it.
@@ -103,8 +81,9 @@ func (w *writer) forget(p *parked) {
 	w.all = w.all[:last]
 	w.count.Add(-1)
 	w.population.count(p, -1)
-	if p.poll != nil {
-		w.forgetDue(p.poll)
+	w.unfile(p)
+	if p.poll != nil && !p.poll.waiting {
+		w.idle.remove(p)
 	}
 	w.vacate(p)
 }

@@ -9,7 +9,11 @@ func (w *writer) flush(s *shard) {
 	began := s.takeBegan()
 	l := s.begin()
 	blocked := 0
+	w.flushing = true
 	for i := len(s.seats) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
+		if w.lookUp(i); i >= len(s.seats) {
+			continue
+		}
 		p := s.seats[i].stream
 		if p.blocked {
 			continue
@@ -22,6 +26,7 @@ func (w *writer) flush(s *shard) {
 			l.traced = nil
 		}
 	}
+	w.flushing = false
 	s.finish(l.end(), blocked)
 	w.flushed(s, &l, began)
 }
@@ -93,6 +98,7 @@ func (w *writer) write(p *parked, data []byte) (n int, ok bool) {
 	}
 	if n < len(data) {
 		p.blocked = true
+		w.fileBlocked(p)
 		w.parker.poller.awaitWritable(p)
 	}
 	return n, true

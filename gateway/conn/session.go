@@ -3,6 +3,7 @@ package conn
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,15 @@ const (
 	TokenExpired Bye = "token-expired" // a new one is needed
 	Revoked      Bye = "revoked"       // the user was thrown out
 )
+
+// byeCode is a Bye in one byte; 0: none.
+type byeCode uint8
+
+var byeCodes = append([]Bye{""}, Byes...)
+
+func codeOf(b Bye) byeCode { return byeCode(max(0, slices.Index(byeCodes, b))) }
+
+func (c byeCode) bye() Bye { return byeCodes[c] }
 
 func (b Bye) Error() string { return "ended by the node: " + string(b) }
 

@@ -8,18 +8,20 @@ import (
 	"time"
 	"unique"
 
+	"golang.org/x/sys/unix"
+
 	"comet/gateway/wire"
 )
 
 // A writer looks up at every tick, at least minSteps times a heartbeat: it
 // walks through its streams in the time of 1/rounds of a heartbeat, which
 // spreads the heartbeats, and a stream that would be late by the next round
-// gets its own in this one. A round takes maxRound at most, and by that a stream
-// outlives its session; polls end at most maxTick late.
+// gets its own in this one. A round takes maxRound at most. What has a time of
+// its own, the end of a poll or a session, comes at the tick after it.
 const (
 	minSteps = 32
 	rounds   = 8
-	maxTick  = 250 * time.Millisecond
+	maxTick  = 100 * time.Millisecond
 	maxRound = 3 * time.Second
 )
 
@@ -33,7 +35,9 @@ type writer struct {
 	kick   chan struct{} // holds a token while there is something to do
 	wake   *time.Timer   // set while shards rest, for the first that has rested
 
-	made       time.Time
+	elapsed     func() time.Duration // since the writer was made
+	socketWrite func(fd int, data []byte) (int, error)
+
 	maxRest    time.Duration
 	tally      *tally
 	population population
@@ -48,10 +52,12 @@ type writer struct {
 	now       uint32   // counts ticks
 	ms        int64    // the time of the last tick, Unix ms
 	walked    int      // how far the walk of this round is
+	flushing  bool     // a flush pass is under way
+	idle      idleList // connections between two polls
 	resting   []*shard // that have grown
 	leaving   leaving
 	evicted   map[unique.Handle[string]]eviction // lately
-	due       map[uint32][]*parked               // polls by the tick at which they have waited long enough
+	due       map[uint32][]*parked               // by the tick at which to look at them
 	heartbeat [wire.Formats][]byte               // by format
 	scratch   []byte
 	dated     time.Time // when dateText was right
@@ -66,6 +72,7 @@ type inbox struct {
 	ready  []*shard // with feeds that have grown
 	evict  []eviction
 	leave  *time.Duration // the spread of a leave that has just been asked for
+	shed   int            // how many connections that rest are to be closed
 }
 
 func newWriter(p *Parker, number int) *writer {
@@ -73,10 +80,13 @@ func newWriter(p *Parker, number int) *writer {
 	steps := uint32(p.Heartbeat / tick)
 	w := &writer{
 		parker: p, number: number, tick: tick, steps: steps, round: min(steps/rounds, uint32(maxRound/tick)),
-		kick: make(chan struct{}, 1), empty: make(chan struct{}), wake: time.NewTimer(0), made: time.Now(), maxRest: maxRest,
+		kick: make(chan struct{}, 1), empty: make(chan struct{}), wake: time.NewTimer(0), maxRest: maxRest,
 		tally: &p.ledger.tallies[number],
 		due:   make(map[uint32][]*parked), evicted: make(map[unique.Handle[string]]eviction),
 	}
+	made := time.Now()
+	w.elapsed = func() time.Duration { return time.Since(made) }
+	w.socketWrite = unix.Write
 	w.wake.Stop()
 	for f := range w.heartbeat {
 		w.heartbeat[f] = appendChunk(nil, wire.Format(f).AppendHeartbeat(nil))
@@ -123,7 +133,6 @@ func (w *writer) run(stop <-chan struct{}) {
 		case <-w.wake.C:
 			w.serveRested()
 		case <-tick.C:
-			w.walk()
 		case <-stop:
 			w.work()
 			for len(w.all) > 0 {
@@ -131,6 +140,7 @@ func (w *writer) run(stop <-chan struct{}) {
 			}
 			return
 		}
+		w.keepTime()
 	}
 }
 
@@ -143,22 +153,47 @@ func (w *writer) work() {
 		s.queued = false
 	}
 	w.mu.Unlock()
-	for _, p := range in.joins {
+	for i, p := range in.joins {
 		w.seat(p)
+		w.lookUp(i)
 	}
-	for _, e := range in.events {
+	for i, e := range in.events {
 		w.handle(e)
+		w.lookUp(i)
 	}
-	for _, s := range in.ready {
+	for i, s := range in.ready {
 		w.serve(s)
+		w.lookUp(i)
 	}
+	w.workUrgent(&in)
+}
+
+// lookUp looks at the clock after some of the steps of a long piece of work.
+func (w *writer) lookUp(step int) {
+	if step%lookEvery == lookEvery-1 {
+		w.keepTime()
+	}
+}
+
+// workUrgent does what does not wait for the end of a flush pass.
+func (w *writer) workUrgent(in *inbox) {
 	for _, e := range in.evict {
 		w.throwOut(e)
 	}
+	w.shed(in.shed)
 	if in.leave != nil {
 		w.beginLeave(*in.leave)
 		w.goOnLeaving()
 	}
+}
+
+// takeUrgent does what is urgent of what has been handed in meanwhile.
+func (w *writer) takeUrgent() {
+	w.mu.Lock()
+	in := inbox{evict: w.inbox.evict, leave: w.inbox.leave, shed: w.inbox.shed}
+	w.inbox.evict, w.inbox.leave, w.inbox.shed = nil, nil, 0
+	w.mu.Unlock()
+	w.workUrgent(&in)
 }
 
 // handle does what the poller saw.
@@ -177,23 +212,17 @@ func (w *writer) handle(e event) {
 	}
 }
 
-// walk ends the polls that are due, and looks after the next part of the
-// streams: heartbeats, and those that have been full for too long.
+// walk is one tick: it ends what is due, and looks after the next part of the
+// streams: heartbeats, and those that are slow.
 func (w *writer) walk() {
 	w.now++
 	w.ms = time.Now().UnixMilli()
 	w.forgetEvicted()
+	w.takeUrgent()
 	if w.leaving.begun {
 		w.goOnLeaving()
 	}
-	for len(w.due[w.now]) > 0 {
-		if p := w.due[w.now][0]; p.poll.waiting {
-			w.answerNothing(p, Answered)
-		} else {
-			w.remove(p)
-		}
-	}
-	delete(w.due, w.now)
+	w.endDue()
 	for range len(w.all)/int(w.round) + 1 {
 		if len(w.all) == 0 {
 			return
@@ -207,10 +236,8 @@ func (w *writer) lookAfter(p *parked) {
 	quiet := w.now - p.written
 	switch {
 	case p.poll != nil:
-	case p.over(w.ms):
-		w.goodbye(p, p.why)
-	case p.blocked && time.Duration(quiet)*w.tick > writeTimeout:
-		w.remove(p)
+	case p.over(w.ms): // its end came nearer as the wall clock was set
+		w.goodbye(p, p.why.bye())
 	case p.blocked && p.behind():
 		w.goodbye(p, Slow)
 	case !p.blocked && quiet+w.roundTicks() >= w.steps:

@@ -35,6 +35,7 @@ func newBench(t testing.TB, writers int, heartbeat time.Duration) *bench {
 	for i := range writers {
 		w := newWriter(p, i)
 		w.maxRest = 0 // each step does all there is to do
+		w.elapsed = func() time.Duration { return time.Duration(w.now) * w.tick }
 		p.writers = append(p.writers, w)
 	}
 	b := &bench{t: t, hub: pubsub.NewHub(broker, pubsub.Options{}), parker: p}
