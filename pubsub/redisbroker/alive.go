@@ -3,7 +3,6 @@ package redisbroker
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 
 	"comet/pubsub"
@@ -39,7 +38,7 @@ func (b *Broker) livesSeenBy(ctx context.Context, p *primary) (l pubsub.Lives) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if other.address == p.address {
+			if other == p {
 				l.Same = same
 			} else {
 				l.Others = append(l.Others, same...)
@@ -57,32 +56,20 @@ func (b *Broker) livesSeenBy(ctx context.Context, p *primary) (l pubsub.Lives) {
 	return l
 }
 
-// seenBy is the primaries in the eyes of p: one that was replaced is none for
+// seenBy is the primaries in the view of p: one that was replaced is none for
 // others, while itself, cut off, may still think so.
 func (b *Broker) seenBy(ctx context.Context, p *primary) []*primary {
 	nodes, err := p.client.ClusterNodes(ctx).Result()
 	if err != nil {
 		return nil
 	}
-	healthy := healthyPrimaries(nodes)
-	all, _ := b.topology.all(ctx)
-	return slices.DeleteFunc(slices.Clone(all), func(p *primary) bool { return !slices.Contains(healthy, p.address) })
-}
-
-// healthyPrimaries reads CLUSTER NODES: lines of
-//
-//	<id> <address>@<bus port>[,<name>] <flags, comma-separated> …
-func healthyPrimaries(nodes string) (addresses []string) {
-	for line := range strings.Lines(nodes) {
-		fields := strings.Fields(line)
-		if len(fields) < 3 {
-			continue
-		}
-		address, _, _ := strings.Cut(fields[1], "@")
-		flags := "," + fields[2] + ","
-		if strings.Contains(flags, ",master,") && !strings.Contains(flags, "fail") && !strings.Contains(flags, ",noaddr,") {
-			addresses = append(addresses, address)
-		}
+	v, err := parseNodes(nodes, p.address)
+	if err != nil {
+		return nil
 	}
-	return addresses
+	all, _ := b.topology.all(ctx)
+	return slices.DeleteFunc(slices.Clone(all), func(other *primary) bool {
+		n := v.nodes[other.id]
+		return n == nil || !n.primary || !n.healthy
+	})
 }

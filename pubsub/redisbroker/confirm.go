@@ -2,154 +2,217 @@ package redisbroker
 
 import (
 	"context"
-	"errors"
-	"net"
+	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
 
 	"comet/pubsub"
 )
 
-// errDeposed fails a read whose primary may have been replaced.
-var errDeposed = errors.New("it may not be the primary any more, the others do not confirm it")
+const (
+	// confirmedFor is how long a confirmation counts, so that 15,000 channels need
+	// not ask for one each.
+	confirmedFor = time.Second
+	// refusedFor is how long a refusal counts. It says nothing untrue of anyone:
+	// readers only wait longer.
+	refusedFor = 500 * time.Millisecond
+	// wantedFor is how long a takeover that is not confirmed is asked about after
+	// the last reader that needed it.
+	wantedFor = time.Minute
+)
 
-// confirmedFor is how long a confirmation counts, so that 15,000 channels need
-// not ask for one each.
-const confirmedFor = time.Second
+// transition is what is confirmed: that readers may go from one generation to
+// another. It says nothing of a reader from a third one, which may be newer than
+// the confirmation.
+type transition struct{ from, to pubsub.Generation }
 
-// crossing is what is confirmed: that readers may go from one generation to
-// another. It says nothing of a reader who comes from a third one, which may be
-// newer than the confirmation.
-type crossing struct{ from, to pubsub.Generation }
+// takeover is what is refused, to readers from everywhere.
+type takeover struct {
+	by *primary
+	to pubsub.Generation
+}
 
-// confirmations are what was confirmed lately.
+// confirmations are the answers to Broker.confirm of late, and the takeovers that
+// wait for one.
 type confirmations struct {
-	mu sync.Mutex
-	at map[crossing]time.Time
+	flights singleflight.Group // by transition
+
+	mu      sync.Mutex
+	granted map[transition]time.Time
+	waiting map[takeover]*waiting
+
+	checking sync.Mutex // held by recheck, guards warned
+	warned   bool       // that a takeover waits for too long
 }
 
-func (c *confirmations) fresh(x crossing) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Since(c.at[x]) < confirmedFor
+// waiting is a takeover that is not confirmed.
+type waiting struct {
+	since   time.Time // of the first refusal
+	asked   time.Time // of the newest refusal
+	wanted  time.Time // when a reader last needed it
+	because error
 }
 
-func (c *confirmations) add(x crossing) {
+// recall returns what is known of late; ok is false if it must be asked.
+func (c *confirmations) recall(t transition, o takeover) (err error, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.at == nil || len(c.at) > maxLives {
-		c.at = make(map[crossing]time.Time)
+	now := time.Now()
+	if now.Sub(c.granted[t]) < confirmedFor {
+		return nil, true
 	}
-	c.at[x] = time.Now()
+	if w := c.waiting[o]; w != nil {
+		w.wanted = now
+		return w.because, now.Sub(w.asked) < refusedFor
+	}
+	return nil, false
 }
 
-// believable reports whether a page may be given to its reader: one who is in
-// another generation could be led back into a log that was replaced. p is who
-// answered.
-func (b *Broker) believable(ctx context.Context, p *primary, q *pubsub.Query, page *pubsub.Page) bool {
-	if q.Gen == 0 || q.Gen == page.Gen {
-		return true
+// note keeps the answer to a question that was asked at a time.
+func (c *confirmations) note(t transition, o takeover, at time.Time, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.refuse(o, err).wanted = time.Now()
+		return
+	}
+	delete(c.waiting, o)
+	if c.granted == nil || len(c.granted) > maxLives {
+		c.granted = make(map[transition]time.Time)
+	}
+	c.granted[t] = at
+}
+
+// refuse keeps a refusal; c.mu must be held.
+func (c *confirmations) refuse(o takeover, err error) *waiting {
+	if c.waiting == nil || len(c.waiting) > maxLives {
+		c.waiting = make(map[takeover]*waiting)
+	}
+	w := c.waiting[o]
+	if w == nil {
+		w = &waiting{since: time.Now()}
+		c.waiting[o] = w
+	}
+	w.asked, w.because = time.Now(), err
+	return w
+}
+
+// longest returns the takeover that has waited longest, and for how long; none
+// waits if w is nil.
+func (c *confirmations) longest() (o takeover, w *waiting, age time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for other, one := range c.waiting {
+		if w == nil || one.since.Before(w.since) {
+			o, w = other, new(waiting)
+			*w = *one
+		}
+	}
+	if w != nil {
+		age = time.Since(w.since)
+	}
+	return o, w, age
+}
+
+// keep forgets takeovers by primaries that are none any more, and those that no
+// reader needs.
+func (c *confirmations) keep(primaries []*primary) []takeover {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.waiting, func(o takeover, w *waiting) bool {
+		return !slices.Contains(primaries, o.by) || time.Since(w.wanted) > wantedFor
+	})
+	return slices.Collect(maps.Keys(c.waiting))
+}
+
+// believe returns nil if a page may be given to its reader: one that is in
+// another generation could be led back into a log that was replaced. p is the
+// primary that answered. The error wraps pubsub.ErrUnconfirmed.
+func (b *Broker) believe(ctx context.Context, p *primary, q *pubsub.Query, page *pubsub.Page) error {
+	if q.Gen == 0 || q.Gen == page.Gen || !b.topology.moves() {
+		return nil
 	}
 	if !b.sharded() && slices.Contains(page.Lives.Same, q.Gen) {
-		return true // the same life: it is what it was
+		return nil // the same life: it is what it was
 	}
-	return b.confirm(ctx, p, crossing{q.Gen, page.Gen})
+	if err := b.confirm(ctx, p, transition{q.Gen, page.Gen}); err != nil {
+		return fmt.Errorf("%w: %s: %v", pubsub.ErrUnconfirmed, p.address, err)
+	}
+	return nil
 }
 
-// confirm reports whether p, which answered with a generation that the reader
-// is not in, is the primary in the eyes of others. One that was frozen or cut
-// off while a replica took over does not know that it was replaced, answers
-// until it is told, and would have clients go back into its log (found by
-// package gateway/failure). A single Redis has nobody to ask.
-func (b *Broker) confirm(ctx context.Context, p *primary, x crossing) bool {
-	if b.confirmed.fresh(x) {
-		return true
+// confirm returns nil if p, which answered from a generation that the reader is
+// not in, is the primary in the view of others. One that was frozen or cut off
+// while a replica took over does not know that it was replaced, answers until it
+// is told, and would have clients go back into its log (found by package
+// gateway/failure). All who wait for the same answer ask once.
+func (b *Broker) confirm(ctx context.Context, p *primary, t transition) error {
+	o := takeover{p, t.to}
+	if err, ok := b.confirmed.recall(t, o); ok {
+		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/2)
-	defer cancel()
-	ok := true
+	b.busy.Add(1) // the caller is in begin
+	answer := b.confirmed.flights.DoChan(fmt.Sprint(p.id, p.address, t), func() (any, error) {
+		at := time.Now()
+		ctx, cancel := context.WithTimeout(b.ctx, b.options.Timeout)
+		defer cancel()
+		err := b.topology.confirm(ctx, p, t.to)
+		b.confirmed.note(t, o, at, err)
+		return nil, err
+	})
+	select {
+	case a := <-answer:
+		b.busy.Done()
+		return a.Err
+	case <-ctx.Done():
+		go func() {
+			<-answer
+			b.busy.Done()
+		}()
+		return context.Cause(ctx)
+	}
+}
+
+// recheck asks again about takeovers that are not confirmed, whether or not
+// readers come, so that readiness says what is true; and warns once of one that
+// waits for too long.
+func (b *Broker) recheck(ctx context.Context) {
+	if !b.confirmed.checking.TryLock() {
+		return // it is being done
+	}
+	defer b.confirmed.checking.Unlock()
+	for _, o := range b.confirmed.keep(b.topology.known()) {
+		err := b.topology.confirm(ctx, o.by, o.to)
+		b.confirmed.mu.Lock()
+		if err == nil {
+			delete(b.confirmed.waiting, o)
+		} else if b.confirmed.waiting[o] != nil {
+			b.confirmed.refuse(o, err)
+		}
+		b.confirmed.mu.Unlock()
+	}
+	o, w, age := b.confirmed.longest()
 	switch {
-	case b.sharded():
-		ok = b.listedByOthers(ctx, p)
-	case b.options.Master != "":
-		ok = b.namedBySentinels(ctx, x.to)
-	}
-	if ok {
-		b.confirmed.add(x)
-	}
-	return ok
-}
-
-// listedByOthers reports whether every other primary that answers lists p as a
-// healthy one, and one does if there are any.
-func (b *Broker) listedByOthers(ctx context.Context, p *primary) bool {
-	primaries, err := b.topology.all(ctx)
-	if err != nil {
-		return false
-	}
-	others := slices.DeleteFunc(slices.Clone(primaries), func(o *primary) bool { return o.address == p.address })
-	verdicts := make(chan bool, len(others))
-	var all sync.WaitGroup
-	for _, other := range others {
-		all.Go(func() {
-			if nodes, err := other.client.ClusterNodes(ctx).Result(); err == nil {
-				verdicts <- slices.Contains(healthyPrimaries(nodes), p.address)
-			}
-		})
-	}
-	all.Wait()
-	close(verdicts)
-	heard := len(others) == 0
-	for yes := range verdicts {
-		if heard = true; !yes {
-			return false
-		}
-	}
-	return heard
-}
-
-// namedBySentinels reports whether the primary that most of the Sentinels name
-// is in generation gen.
-func (b *Broker) namedBySentinels(ctx context.Context, gen pubsub.Generation) bool {
-	names := make(chan string, len(b.options.Addresses))
-	var all sync.WaitGroup
-	for _, address := range b.options.Addresses {
-		all.Go(func() { b.askSentinel(ctx, address, names) })
-	}
-	all.Wait()
-	close(names)
-	votes := make(map[string]int)
-	for name := range names {
-		if votes[name]++; 2*votes[name] > len(b.options.Addresses) {
-			return b.isIn(ctx, name, gen)
-		}
-	}
-	return false
-}
-
-func (b *Broker) askSentinel(ctx context.Context, address string, names chan<- string) {
-	o := &b.options
-	s := redis.NewSentinelClient(&redis.Options{
-		Addr: address, Username: o.SentinelUsername, Password: o.SentinelPassword, TLSConfig: o.TLS,
-		DialTimeout: o.Timeout / 2, ContextTimeoutEnabled: true, MaxRetries: -1,
-	})
-	defer s.Close()
-	if pair, err := s.GetMasterAddrByName(ctx, o.Master).Result(); err == nil && len(pair) == 2 {
-		names <- net.JoinHostPort(pair[0], pair[1])
+	case w == nil && b.confirmed.warned:
+		b.confirmed.warned = false
+		b.logger.Info("no takeover waits for confirmation any more")
+	case w != nil && age > b.options.Timeout && !b.confirmed.warned:
+		b.confirmed.warned = true
+		b.logger.Warn("the takeover of another redis primary is not confirmed; its channels deliver nothing until it is",
+			"address", o.by.address, "since", w.since, "reason", w.because)
 	}
 }
 
-// isIn reports whether the server at address is a primary in generation gen.
-func (b *Broker) isIn(ctx context.Context, address string, gen pubsub.Generation) bool {
-	o := &b.options
-	c := redis.NewClient(&redis.Options{
-		Addr: address, CredentialsProviderContext: o.credentials, DB: o.DB, TLSConfig: o.TLS,
-		DialTimeout: o.Timeout / 2, ContextTimeoutEnabled: true, MaxRetries: -1,
-	})
-	defer c.Close()
-	answer, err := lifeScript.evaluate(ctx, c, nil, nil).Slice()
-	return err == nil && len(answer) > 0 && answer[0] == int64(gen)
+// unconfirmed is the error for readiness while a takeover has not been confirmed
+// for longer than Options.Timeout.
+func (b *Broker) unconfirmed() error {
+	o, w, age := b.confirmed.longest()
+	if w == nil || age <= b.options.Timeout {
+		return nil
+	}
+	return fmt.Errorf("redis %s: its takeover is not confirmed since %s: %w", o.by.address, age.Truncate(time.Second), w.because)
 }

@@ -2,27 +2,39 @@ package redisbroker
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// connect makes the clients; none connects yet.
+// connect makes the topology; it does not connect yet.
 func connect(o Options) (topology, error) {
-	u := &redis.UniversalOptions{
-		Addrs:                      o.Addresses,
-		MasterName:                 o.Master,
+	switch {
+	case o.Master != "":
+		return newSentinels(o), nil
+	case o.Cluster || len(o.Addresses) > 1:
+		return newCluster(o), nil
+	}
+	return newSingle(o)
+}
+
+// clientOptions are those of a client of one server.
+func (o *Options) clientOptions(address string, d *dialer) *redis.Options {
+	return &redis.Options{
+		Addr:                       address,
 		CredentialsProviderContext: o.credentials,
-		SentinelUsername:           o.SentinelUsername,
-		SentinelPassword:           o.SentinelPassword,
 		DB:                         o.DB,
-		TLSConfig:                  o.TLS,
 		ClientName:                 "comet",
 
-		DialTimeout:           o.Timeout,
+		Dialer:                d.dial,
+		DialTimeout:           d.timeout,
+		DialerRetries:         dialAttempts,
+		DialerRetryTimeout:    o.Timeout / 30,
 		ReadTimeout:           o.Timeout,
 		WriteTimeout:          o.Timeout,
 		ContextTimeoutEnabled: true,
+		PoolSize:              o.poolSize(),
 		// A publish that was sent must never be sent again, or it could be
 		// delivered twice; reads are repeated by who asked.
 		MaxRetries: -1,
@@ -30,13 +42,15 @@ func connect(o Options) (topology, error) {
 		// connection behind our back, see link.
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
-	switch {
-	case o.Master != "":
-		return newSingle(o.Master, redis.NewFailoverClient(u.Failover()))
-	case o.Cluster || len(o.Addresses) > 1:
-		return newCluster(redis.NewClusterClient(u.Cluster()), o.Timeout), nil
+}
+
+// poolSize is how many connections there are to a primary at most, beside the
+// relay's. A Redis Cluster has several primaries.
+func (o *Options) poolSize() int {
+	if o.Cluster || len(o.Addresses) > 1 && o.Master == "" {
+		return 5 * runtime.GOMAXPROCS(0)
 	}
-	return newSingle(o.Addresses[0], redis.NewClient(u.Simple()))
+	return 10 * runtime.GOMAXPROCS(0)
 }
 
 // credentials are asked for by each new connection, so that a password may

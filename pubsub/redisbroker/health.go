@@ -10,8 +10,9 @@ import (
 
 // health is what the probes found out, by link.
 type health struct {
-	mu    sync.Mutex
-	links map[linkKey]*linkHealth
+	mu     sync.Mutex
+	links  map[linkKey]*linkHealth
+	search error // why no primary was found, when last asked; nil: some were
 }
 
 type linkHealth struct {
@@ -20,10 +21,19 @@ type linkHealth struct {
 	err     error         // of what went wrong since
 }
 
-// Ready reports, without asking Redis, whether publishes and the relay work:
-// nil if a probe of every link came back a short time ago. It may be called at
-// any time; the error says what is wrong.
-func (b *Broker) Ready() error { return b.health.ready(time.Now(), probeEvery+b.options.Timeout) }
+// Ready reports, without asking Redis, whether publishes, the relay and reads
+// work: nil if a probe of every link came back a short time ago and no takeover
+// waits for its confirmation for longer than Options.Timeout. It may be called
+// at any time; the error says what is wrong.
+func (b *Broker) Ready() error {
+	if err := b.health.ready(time.Now(), probeEvery+b.options.Timeout); err != nil {
+		return err
+	}
+	if err := b.topology.whole(); err != nil {
+		return err
+	}
+	return b.unconfirmed()
+}
 
 // RelayAge is how long ago the oldest of the links' newest probes came back;
 // ok is false if one has none yet.
@@ -39,15 +49,18 @@ func (h *health) ready(now time.Time, tolerance time.Duration) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.links) == 0 {
+		if h.search != nil {
+			return h.search
+		}
 		return errNoLink
 	}
 	for key, l := range h.links {
 		switch {
 		case !l.heardAt.IsZero() && now.Sub(l.heardAt) <= tolerance:
 		case l.err != nil:
-			return fmt.Errorf("redis %s: %w", key.address, l.err)
+			return fmt.Errorf("redis %s: %w", key.primary.address, l.err)
 		default:
-			return fmt.Errorf("redis %s: %w", key.address, errNoLink)
+			return fmt.Errorf("redis %s: %w", key.primary.address, errNoLink)
 		}
 	}
 	return nil
@@ -75,6 +88,13 @@ func (h *health) delay() (delay time.Duration, ok bool) {
 		delay = max(delay, l.trip)
 	}
 	return delay, len(h.links) > 0
+}
+
+// searched keeps what came of asking for the primaries.
+func (h *health) searched(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.search = err
 }
 
 // keep makes these the links there are.

@@ -38,10 +38,10 @@ type link struct {
 	carried map[string]bool // channels; true if confirmed
 	unheard map[string]int  // SUBSCRIBEs of a channel that are not confirmed yet
 	changes []change
-	heard   bool // a channel or the probe was confirmed
 }
 
-func newLink(r *relay, key linkKey, p *primary) *link {
+func newLink(r *relay, key linkKey) *link {
+	p := key.primary
 	l := &link{
 		broker: r.broker, key: key, primary: p, sink: r.sink, taken: r.taken,
 		kick: make(chan struct{}, 1), gone: make(chan struct{}),
@@ -103,12 +103,8 @@ func (l *link) wake() {
 // leave ends the link.
 func (l *link) leave() { l.leaving.Do(func() { close(l.gone) }) }
 
-// worked reports whether the link has ever carried anything, a probe at least.
-func (l *link) worked() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.heard
-}
+// worked reports whether the link, which has ended, has ever carried a probe.
+func (l *link) worked() bool { return !l.probe.heardAt.IsZero() }
 
 // noReconnect is the context of all that a link does after its connection is
 // made. go-redis would replace a connection that failed, and subscribe again

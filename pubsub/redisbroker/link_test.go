@@ -34,7 +34,7 @@ func TestLinkDoesNotReconnect(t *testing.T) {
 	}
 	defer b.Close()
 	p, _ := b.topology.of(t.Context(), "a")
-	l := newLink(&relay{broker: b}, linkKey{}, p)
+	l := newLink(&relay{broker: b}, linkKey{primary: p})
 	defer l.pubsub.Close()
 	if err := l.connect(t.Context()); err != nil {
 		t.Fatal(err)

@@ -160,11 +160,11 @@ func (p *probe) name(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if at.address == p.link.key.address {
+		if at == p.link.primary {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("%s: %w", p.link.key.address, errGone)
+	return "", fmt.Errorf("%s: %w", p.link.primary.address, errGone)
 }
 
 // await waits for an event.

@@ -52,8 +52,8 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 		lives := b.livesSeenBy(ctx, by)
 		for _, i := range at {
 			pages[i].Lives = lives
-			if !b.believable(ctx, by, &queries[i], &pages[i]) {
-				pages[i] = pubsub.Page{Err: readError(errDeposed)}
+			if err := b.believe(ctx, by, &queries[i], &pages[i]); err != nil {
+				pages[i] = pubsub.Page{Err: err}
 			}
 		}
 	}

@@ -71,9 +71,6 @@ func (l *link) takeProbeSubscription(kind string) error {
 	if kind == "sunsubscribe" {
 		return errGone
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.heard = true
 	l.probe.confirm()
 	return nil
 }

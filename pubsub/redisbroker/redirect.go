@@ -21,16 +21,18 @@ const (
 	later          // the slot is on its way, or has no primary at the moment
 )
 
-// redirected reads an answer; address is whom to ask.
+// redirected reads an answer. The address is where Redis says that the slot is:
+// <endpoint>:<port>, where the endpoint may be an IP address (IPv6 without
+// brackets), a host name, "?" or nothing, see topology.at.
 func redirected(err error) (kind redirect, address string) {
 	if err == nil || !refused(err) {
 		return none, ""
 	}
 	words := strings.Fields(err.Error())
 	switch {
-	case len(words) == 3 && words[0] == "MOVED":
+	case len(words) >= 3 && words[0] == "MOVED":
 		return moved, words[2]
-	case len(words) == 3 && words[0] == "ASK":
+	case len(words) >= 3 && words[0] == "ASK":
 		return ask, words[2]
 	case len(words) > 0 && (words[0] == "TRYAGAIN" || words[0] == "CLUSTERDOWN"):
 		return later, ""
@@ -61,8 +63,7 @@ func (b *Broker) call(ctx context.Context, key string, do send) (cmd redis.Cmder
 		cmd = do(p, false)
 		kind, address := redirected(cmd.Err())
 		if kind == ask {
-			// A node is unknown while it takes its first slot.
-			if to, err := b.topology.at(ctx, address); err == nil {
+			if to, err := b.topology.at(ctx, p, address); err == nil {
 				cmd, left = do(to, true), p
 				kind, _ = redirected(cmd.Err())
 			}
@@ -76,7 +77,7 @@ func (b *Broker) call(ctx context.Context, key string, do send) (cmd redis.Cmder
 			return cmd, nil // it was refused
 		}
 		pause, left = min(2*pause, maxRedirectPause), nil
-		b.topology.refresh(ctx)
+		_, _ = b.topology.all(ctx) // else what was known before is the best there is
 	}
 }
 

@@ -34,9 +34,13 @@ type relay struct {
 
 // linkKey says which link: on Redis Cluster the only one to a primary.
 type linkKey struct {
-	address string
+	primary *primary
 	number  int
 }
+
+// searchEvery is how often the primaries are asked for where they may be others
+// by now.
+const searchEvery = time.Second
 
 const (
 	minRelink = 50 * time.Millisecond
@@ -71,7 +75,7 @@ func (b *Broker) Relay(ctx context.Context, sink pubsub.Sink) error {
 
 // run works until ctx ends, and then waits for the links.
 func (r *relay) run(ctx context.Context) {
-	patrol := time.NewTicker(probeEvery)
+	patrol := time.NewTicker(searchEvery)
 	defer patrol.Stop()
 	for {
 		select {
@@ -87,7 +91,7 @@ func (r *relay) run(ctx context.Context) {
 			r.asking = false
 			r.settle(ctx, primaries)
 		case <-patrol.C:
-			if r.broker.sharded() {
+			if r.broker.topology.moves() {
 				r.ask(ctx)
 			}
 		case <-ctx.Done():
@@ -154,10 +158,10 @@ func (r *relay) numberOf(channel string) int {
 
 // open finds or starts a link.
 func (r *relay) open(p *primary, number int) *link {
-	key := linkKey{p.address, number}
+	key := linkKey{p, number}
 	l := r.links[key]
 	if l == nil {
-		l = newLink(r, key, p)
+		l = newLink(r, key)
 		r.links[key] = l
 		r.busy.Go(func() {
 			l.run(r.life)
@@ -179,7 +183,7 @@ func (r *relay) end(l *link) {
 	if l.worked() {
 		level, r.wait = slog.LevelWarn, minRelink
 	}
-	r.broker.logger.Log(context.Background(), level, "relay connection to redis failed, will make a new one", "address", l.key.address, "error", l.err)
+	r.broker.logger.Log(context.Background(), level, "relay connection to redis failed, will make a new one", "address", l.key.primary.address, "error", l.err)
 	r.broker.health.failed(l.key, l.err)
 	r.broker.troubles.count(ToRelay, l.err)
 	r.later()
@@ -229,13 +233,16 @@ func (r *relay) ask(ctx context.Context) {
 		asked, cancel := context.WithTimeout(ctx, r.broker.options.Timeout)
 		defer cancel()
 		primaries, err := r.broker.topology.all(asked)
+		r.broker.health.searched(err)
 		if err != nil {
 			r.broker.logger.Debug("cannot find the primaries, will try again", "error", err)
 		}
 		select {
 		case r.found <- primaries:
 		case <-ctx.Done():
+			return
 		}
+		r.broker.recheck(asked)
 	})
 }
 
@@ -266,7 +273,7 @@ func (r *relay) openAll(primaries []*primary) {
 	for _, p := range primaries {
 		for number := range r.broker.linksEach() {
 			r.open(p, number)
-			keys[linkKey{p.address, number}] = true
+			keys[linkKey{p, number}] = true
 		}
 	}
 	for key, l := range r.links {
@@ -279,5 +286,5 @@ func (r *relay) openAll(primaries []*primary) {
 
 func (r *relay) belongs(ctx context.Context, channel string, l *link) bool {
 	p, err := r.broker.topology.of(ctx, r.broker.keys.live(channel))
-	return err != nil || p.address == l.key.address
+	return err != nil || p == l.key.primary
 }

@@ -1,7 +1,19 @@
 package redisbroker
 
+import "strings"
+
 // slots is how many a Redis Cluster has.
 const slots = 16384
+
+// keySlot is the Redis Cluster slot of a key: that of its hash tag, if it has one.
+func keySlot(key string) int {
+	if _, rest, ok := strings.Cut(key, "{"); ok {
+		if tag, _, ok := strings.Cut(rest, "}"); ok && tag != "" {
+			return slotOf(tag)
+		}
+	}
+	return slotOf(key)
+}
 
 // slotOf is the Redis Cluster slot of a channel, whose name is the hash tag of
 // all its keys: CRC-16/XMODEM

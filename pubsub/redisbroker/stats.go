@@ -51,7 +51,7 @@ func kindOf(err error) (kind Kind, ok bool) {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, pubsub.ErrClosed), errors.Is(err, redis.ErrClosed):
 		return "", false
-	case refused(err):
+	case refused(err), isGreeting(err):
 		return RefusedIt, true
 	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return NoneFree, true
@@ -59,7 +59,7 @@ func kindOf(err error) (kind Kind, ok bool) {
 		return Unreachable, true
 	case errors.Is(err, errTooFew):
 		return TooFew, true
-	case errors.Is(err, errGone), errors.Is(err, errNewLife), errors.Is(err, errDeposed), errors.Is(err, errReplica):
+	case errors.Is(err, errGone), errors.Is(err, errNewLife), errors.Is(err, pubsub.ErrUnconfirmed), errors.Is(err, errReplica):
 		return Changed, true
 	case errors.Is(err, errDeaf), errors.Is(err, errSilent), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout():

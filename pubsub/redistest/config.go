@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -109,11 +110,19 @@ func (s *Server) chooseAddr() {
 func (s *Server) listenAnywhere() net.Listener {
 	s.t.Helper()
 	const first, last, attempts = 10_000, 32_767, 100
+	host := cmp.Or(s.host, "127.0.0.1")
+	if s.host != "" {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			s.t.Skipf("%s needs the address %s: %v", s.t.Name(), host, err)
+		}
+		_ = l.Close()
+	}
 	var err error
 	for range attempts {
 		port := first + rand.N(last-first+1)
 		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+		if l, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
 			return l
 		}
 	}

@@ -2,11 +2,9 @@ package redistest
 
 import (
 	"cmp"
-	"context"
 	"fmt"
+	"net"
 	"slices"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // layout is who has which slots, by slot.
@@ -105,16 +103,14 @@ func (s *Server) clusterState() (string, error) {
 
 // seenBy is the layout in node's view.
 func (c *Cluster) seenBy(node *Server) (layout, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), doTimeout)
-	defer cancel()
-	//lint:ignore SA1019 this reply, and not that of CLUSTER SHARDS, is what go-redis goes by
-	ranges, err := node.client.ClusterSlots(ctx).Result()
+	answer, err := node.try("CLUSTER", "SLOTS")
 	if err != nil {
 		return nil, err
 	}
-	seen := make(layout, len(ranges))
-	for i, r := range ranges {
-		if seen[i], err = c.rangeOf(r); err != nil {
+	rows, _ := answer.([]any)
+	seen := make(layout, len(rows))
+	for i, row := range rows {
+		if seen[i], err = c.rangeOf(row); err != nil {
 			return nil, fmt.Errorf("%s names %w", node.addr, err)
 		}
 	}
@@ -122,15 +118,21 @@ func (c *Cluster) seenBy(node *Server) (layout, error) {
 	return seen, nil
 }
 
-// rangeOf is one row of CLUSTER SLOTS: the primary, then its replicas, at the
-// addresses that they have now.
-func (c *Cluster) rangeOf(row redis.ClusterSlot) (slotRange, error) {
-	r := slotRange{first: row.Start, last: row.End}
-	slices.SortFunc(row.Nodes[1:], func(a, b redis.ClusterNode) int { return cmp.Compare(a.ID, b.ID) })
-	for i, n := range row.Nodes {
-		server := c.byID(n.ID)
-		if server == nil || server.addr != n.Addr {
-			return r, fmt.Errorf("unknown node %s at %s", n.ID, n.Addr)
+// rangeOf is one row of CLUSTER SLOTS: the first and last slot, the primary, then
+// its replicas, at the ports that they have now.
+func (c *Cluster) rangeOf(answer any) (slotRange, error) {
+	row, _ := answer.([]any)
+	if len(row) < 3 {
+		return slotRange{}, fmt.Errorf("a row that is %v", answer)
+	}
+	var r slotRange
+	first, _ := row[0].(int64)
+	last, _ := row[1].(int64)
+	r.first, r.last = int(first), int(last)
+	for i, node := range row[2:] {
+		server, err := c.named(node)
+		if err != nil {
+			return r, err
 		}
 		if i == 0 {
 			r.primary = server
@@ -138,7 +140,25 @@ func (c *Cluster) rangeOf(row redis.ClusterSlot) (slotRange, error) {
 			r.replicas = append(r.replicas, server)
 		}
 	}
+	slices.SortFunc(r.replicas, func(a, b *Server) int { return cmp.Compare(c.ids[a], c.ids[b]) })
 	return r, nil
+}
+
+// named is the server of a node in CLUSTER SLOTS: {endpoint, port, ID, ...}. The
+// endpoint depends on the options, see Endpoints.
+func (c *Cluster) named(answer any) (*Server, error) {
+	node, _ := answer.([]any)
+	if len(node) < 3 {
+		return nil, fmt.Errorf("a node that is %v", answer)
+	}
+	id, _ := node[2].(string)
+	server := c.byID(id)
+	if server != nil {
+		if _, port, _ := net.SplitHostPort(server.addr); port == fmt.Sprint(node[1]) {
+			return server, nil
+		}
+	}
+	return nil, fmt.Errorf("unknown node %s at %v:%v", id, node[0], node[1])
 }
 
 func (c *Cluster) byID(id string) *Server {

@@ -9,6 +9,7 @@ type Option func(*settings)
 
 type settings struct {
 	tcp      bool
+	host     string // to listen on; empty: 127.0.0.1
 	persist  bool
 	password string
 	users    [][]string // the arguments of "user" in the configuration
@@ -32,6 +33,17 @@ const (
 
 // TCP makes the server listen on 127.0.0.1 instead of a unix socket.
 func TCP(s *settings) { s.tcp = true }
+
+// IPv6 makes the server listen on ::1, with TCP, and skips the test where the
+// machine has no such address.
+func IPv6(s *settings) { s.tcp, s.host = true, "::1" }
+
+// Endpoints makes the nodes of a Cluster name each other to clients as Redis's
+// cluster-preferred-endpoint-type says: "hostname", which is localhost then, or
+// "unknown-endpoint".
+func Endpoints(kind string) Option {
+	return Args("--cluster-announce-hostname", "localhost", "--cluster-preferred-endpoint-type", kind)
+}
 
 // Persist makes the server keep its data (an append-only file) when it is
 // stopped or killed, so that Restart brings it back. Without it every restart

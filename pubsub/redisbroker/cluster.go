@@ -1,0 +1,287 @@
+package redisbroker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+
+	"comet/pubsub"
+)
+
+// maxOthersAsked is how many addresses that are no primary's are asked in a round,
+// by chance if there are more.
+const maxOthersAsked = 32
+
+// cluster is the topology of a Redis Cluster. Every round asks all nodes side by
+// side, at the addresses of the settings and at those that nodes named, and takes
+// what is newest in their answers. A primary is its node ID; an address is only
+// where to connect to.
+type cluster struct {
+	options Options
+	askers  askers[*redis.Client]
+	rounds  rounds[[]*view]
+	now     atomic.Pointer[clusterMap] // nil until a node has answered
+	retired sync.WaitGroup             // primaries being closed
+
+	mu     sync.Mutex          // guards all below, and changes of now
+	guests map[string]*primary // without slots, by ID: a redirect named them
+	closed bool
+}
+
+// clusterMap says which primary has which slot. It does not change.
+type clusterMap struct {
+	owner     [slots]*primary
+	primaries []*primary // each that has slots
+	unowned   int        // slots that nobody has
+	names     map[string]string
+}
+
+func newCluster(o Options) *cluster {
+	c := &cluster{options: o, guests: make(map[string]*primary)}
+	c.askers.open = func(address string) (*redis.Client, *dialer) {
+		d := newDialer(&o)
+		options := o.clientOptions(address, d)
+		options.DialerRetries, options.PoolSize = 1, 1
+		return redis.NewClient(options), d
+	}
+	c.askers.keep(o.Addresses)
+	c.rounds.run = c.ask
+	return c
+}
+
+func (c *cluster) moves() bool { return true }
+
+func (c *cluster) whole() error {
+	if m := c.now.Load(); m != nil && m.unowned > 0 {
+		return fmt.Errorf("%d of %d slots of the Redis Cluster have no primary", m.unowned, slots)
+	}
+	return nil
+}
+
+func (c *cluster) of(ctx context.Context, key string) (*primary, error) {
+	m := c.now.Load()
+	if m == nil {
+		if _, err := c.all(ctx); err != nil {
+			return nil, err
+		}
+		m = c.now.Load()
+	}
+	slot := keySlot(key)
+	if p := m.owner[slot]; p != nil {
+		return p, nil
+	}
+	return nil, fmt.Errorf("%w: no primary of the Redis Cluster has slot %d", pubsub.ErrUnavailable, slot)
+}
+
+func (c *cluster) all(ctx context.Context) ([]*primary, error) {
+	if _, err := c.rounds.do(ctx, false); err != nil {
+		return nil, fmt.Errorf("%w: find the primaries: %w", pubsub.ErrUnavailable, err)
+	}
+	return c.now.Load().primaries, nil
+}
+
+func (c *cluster) known() []*primary {
+	if m := c.now.Load(); m != nil {
+		return m.primaries
+	}
+	return nil
+}
+
+// ask is one round.
+func (c *cluster) ask() ([]*view, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.options.Timeout/2)
+	defer cancel()
+	views, err := askAll(ctx, &c.askers, c.options.Timeout/6,
+		func(ctx context.Context, a *asker[*redis.Client]) (*view, error) {
+			return askView(ctx, a.client, a.address)
+		},
+		func(views []*view) bool { return len(views) > 0 })
+	if err != nil {
+		return nil, err
+	}
+	if err := c.adopt(views); err != nil {
+		return nil, err
+	}
+	return views, nil
+}
+
+// adopt makes the map of what views say, and closes primaries that are none any
+// more.
+func (c *cluster) adopt(views []*view) error {
+	l := merge(views)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return errGone
+	}
+	before := c.now.Load()
+	if before == nil {
+		before = &clusterMap{}
+	}
+	m := &clusterMap{names: l.names}
+	byID := make(map[string]*primary)
+	for id := range l.owners {
+		p, err := c.primaryWith(id, before, l)
+		if err != nil {
+			return err
+		}
+		byID[id] = p
+		m.primaries = append(m.primaries, p)
+	}
+	for slot, id := range l.owner {
+		if id == "" {
+			m.unowned++
+		} else {
+			m.owner[slot] = byID[id]
+		}
+	}
+	c.now.Store(m)
+	c.retire(before, m, l)
+	c.askers.keep(c.toAsk(m, l))
+	return nil
+}
+
+// toAsk is the addresses to ask in the next round: those of the settings, those of
+// all primaries, and some others.
+func (c *cluster) toAsk(m *clusterMap, l *layout) []string {
+	all := slices.Clone(c.options.Addresses)
+	for _, p := range m.primaries {
+		all = append(all, p.address)
+	}
+	others := l.addresses
+	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	return append(all, others[:min(len(others), maxOthersAsked)]...)
+}
+
+// primaryWith returns the primary with the ID: the one there is, if its address is
+// the best or it has just answered there, else a new one. c.mu must be held.
+func (c *cluster) primaryWith(id string, before *clusterMap, l *layout) (*primary, error) {
+	there := c.guests[id]
+	if i := slices.IndexFunc(before.primaries, func(p *primary) bool { return p.id == id }); i >= 0 {
+		there = before.primaries[i]
+	}
+	endpoints := l.endpoints[id]
+	if there != nil && (there.address == endpoints[0] || slices.Contains(endpoints, there.address) && l.answered[there.address] == id) {
+		return there, nil
+	}
+	return newPrimary(&c.options, id, endpoints[0])
+}
+
+// retire closes what was in before, or a guest, and has no part any more. c.mu
+// must be held.
+func (c *cluster) retire(before, now *clusterMap, l *layout) {
+	gone := slices.DeleteFunc(slices.Clone(before.primaries), func(p *primary) bool { return slices.Contains(now.primaries, p) })
+	for id, p := range c.guests {
+		if l.owners[id] || !l.primaries[id] {
+			delete(c.guests, id)
+			if !slices.Contains(now.primaries, p) {
+				gone = append(gone, p)
+			}
+		}
+	}
+	for _, p := range gone {
+		c.retired.Go(func() { _ = p.close() }) // what is under way there fails, as its server's would
+	}
+}
+
+func (c *cluster) at(ctx context.Context, from *primary, address string) (*primary, error) {
+	host, port := splitAddress(address)
+	address = reachable(host, port, from.address)
+	if p, err := c.named(address); p != nil || err != nil {
+		return p, err
+	}
+	// The node may have been introduced to the cluster a moment ago.
+	if _, err := c.rounds.do(ctx, true); err != nil {
+		return nil, fmt.Errorf("%w: find %s: %w", pubsub.ErrUnavailable, address, err)
+	}
+	if p, err := c.named(address); p != nil || err != nil {
+		return p, err
+	}
+	return nil, fmt.Errorf("%w: redirected to %s, which no node of the Redis Cluster knows", pubsub.ErrUnavailable, address)
+}
+
+// named is the primary, or the node that is about to be one, that redirects call
+// address; nil if none is.
+func (c *cluster) named(address string) (*primary, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.now.Load()
+	if m == nil || c.closed {
+		return nil, nil
+	}
+	id, known := m.names[address]
+	if !known {
+		return nil, nil
+	}
+	if i := slices.IndexFunc(m.primaries, func(p *primary) bool { return p.id == id }); i >= 0 {
+		return m.primaries[i], nil
+	}
+	if c.guests[id] == nil {
+		p, err := newPrimary(&c.options, id, address)
+		if err != nil {
+			return nil, err
+		}
+		c.guests[id] = p
+	}
+	return c.guests[id], nil
+}
+
+// confirm asks the other primaries: most of all, p counted, must list p as a
+// healthy one. A takeover needs the votes of most, so one that was replaced
+// cannot have them; and one that is cut off from the others cannot deny them.
+func (c *cluster) confirm(ctx context.Context, p *primary, _ pubsub.Generation) error {
+	views, err := c.rounds.do(ctx, true)
+	if err != nil {
+		return err
+	}
+	m := c.now.Load()
+	isPrimary := func(id string) bool {
+		return slices.ContainsFunc(m.primaries, func(p *primary) bool { return p.id == id })
+	}
+	hasSlots := true // by its own account
+	for _, v := range views {
+		if v.from == p.address && v.self != p.id {
+			return errors.New("another node answers at its address")
+		}
+		if v.self == p.id {
+			hasSlots = len(v.nodes[p.id].slots) > 0
+		}
+	}
+	agree := make(map[string]bool)
+	if isPrimary(p.id) {
+		agree[p.id] = true
+	}
+	for _, v := range views {
+		n := v.nodes[p.id]
+		if v.self != p.id && isPrimary(v.self) && n != nil && n.primary && n.healthy && (len(n.slots) > 0 || !hasSlots) {
+			agree[v.self] = true
+		}
+	}
+	if 2*len(agree) > len(m.primaries) {
+		return nil
+	}
+	return fmt.Errorf("%d of %d primaries of the Redis Cluster list it as a healthy one", len(agree), len(m.primaries))
+}
+
+func (c *cluster) close() error {
+	c.rounds.close()
+	c.askers.close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	var errs []error
+	for _, p := range c.known() {
+		errs = append(errs, p.close())
+	}
+	for _, p := range c.guests {
+		errs = append(errs, p.close())
+	}
+	c.retired.Wait()
+	return errors.Join(errs...)
+}

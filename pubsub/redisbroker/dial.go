@@ -1,0 +1,162 @@
+package redisbroker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// dialAttempts is how often a connection is tried before its command fails. An
+// attempt gets a fraction of Options.Timeout, because an address may drop what
+// is sent to it, so that all of them are over before the command's time is.
+const dialAttempts = 3
+
+func (o *Options) dialTimeout() time.Duration { return o.Timeout / (dialAttempts + 1) }
+
+// nextAddress is how long an address of a name may take before the next one is
+// tried beside it.
+const nextAddress = 50 * time.Millisecond
+
+// dialer makes the connections of one client, and knows them, so that shut can
+// end all at once: go-redis waits for what is under way on them.
+type dialer struct {
+	timeout time.Duration // of one attempt
+	tls     *tls.Config   // nil: plain
+
+	mu   sync.Mutex
+	open map[*conn]struct{} // nil after shut
+}
+
+func newDialer(o *Options) *dialer {
+	return &dialer{timeout: o.dialTimeout(), tls: o.TLS, open: make(map[*conn]struct{})}
+}
+
+// dial is redis.Options.Dialer.
+func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	raw, err := connectAny(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	transport := raw
+	if d.tls != nil {
+		if transport, err = d.handshake(ctx, raw, address); err != nil {
+			return nil, errors.Join(err, raw.Close())
+		}
+	}
+	c := &conn{Conn: transport, dialer: d}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open == nil {
+		_ = transport.Close()
+		return nil, redis.ErrClosed
+	}
+	d.open[c] = struct{}{}
+	if d.tls != nil {
+		return c, nil
+	}
+	return plainConn{c}, nil
+}
+
+// handshake begins TLS with the server that address names.
+func (d *dialer) handshake(ctx context.Context, raw net.Conn, address string) (net.Conn, error) {
+	config := d.tls
+	if config.ServerName == "" && !config.InsecureSkipVerify {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		config = config.Clone()
+		config.ServerName = host
+	}
+	c := tls.Client(raw, config)
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "tls", Addr: raw.RemoteAddr(), Err: err}
+	}
+	return c, nil
+}
+
+// shut ends all connections, and the dialer makes no more.
+func (d *dialer) shut() {
+	d.mu.Lock()
+	open := d.open
+	d.open = nil
+	d.mu.Unlock()
+	for c := range open {
+		_ = c.Conn.Close()
+	}
+}
+
+// connectAny connects to the address; if a name in it stands for several, to the
+// first of them that takes the connection. Each is given nextAddress before the
+// next one is tried too: net.Dialer tries them one after another, and one that
+// drops what is sent to it may take all the time there is.
+func connectAny(ctx context.Context, network, address string) (net.Conn, error) {
+	var plain net.Dialer
+	host, port, err := net.SplitHostPort(address)
+	if network != "tcp" || err != nil || net.ParseIP(host) != nil {
+		return plain.DialContext(ctx, network, address)
+	}
+	hosts, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var attempts sync.WaitGroup
+	defer attempts.Wait()
+	defer cancel()
+	type result struct {
+		net.Conn
+		error
+	}
+	results := make(chan result)
+	pending := 0
+	try := func() {
+		to := net.JoinHostPort(hosts[0], port)
+		hosts = hosts[1:]
+		pending++
+		attempts.Go(func() {
+			c, err := plain.DialContext(ctx, network, to)
+			select {
+			case results <- result{c, err}:
+			case <-ctx.Done():
+				if err == nil {
+					_ = c.Close()
+				}
+			}
+		})
+	}
+	try()
+	next := time.NewTicker(nextAddress)
+	defer next.Stop()
+	var first error
+	for {
+		select {
+		case r := <-results:
+			if r.error == nil {
+				return r.Conn, nil
+			}
+			pending--
+			if first == nil {
+				first = r.error
+			}
+			if len(hosts) > 0 {
+				try()
+			} else if pending == 0 {
+				return nil, first
+			}
+		case <-next.C:
+			if len(hosts) > 0 {
+				try()
+			}
+		case <-ctx.Done():
+			return nil, &net.OpError{Op: "dial", Net: network, Err: context.Cause(ctx)}
+		}
+	}
+}
