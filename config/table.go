@@ -82,7 +82,7 @@ var table = []Setting{
 		prefix(), func(s *Settings) *string { return &s.Redis.Prefix }),
 	row("redis.timeout", "3s", "the longest wait for an answer of Redis",
 		duration(100*time.Millisecond, time.Minute), func(s *Settings) *time.Duration { return &s.Redis.Timeout }),
-	row("redis.min_replicas", "0", "how many replicas must have a message before its publish is acknowledged; then a failover loses nothing",
+	row("redis.min_replicas", "0", "how many replicas must have a message before its publish is acknowledged; with exactly that many, a takeover by one of them loses nothing acknowledged",
 		number(0, 10), func(s *Settings) *int { return &s.Redis.MinReplicas }),
 	row("redis.relays", "1", "relay connections of this node, if one is too slow; Redis Cluster has one a primary",
 		number(1, 64), func(s *Settings) *int { return &s.Redis.Relays }),

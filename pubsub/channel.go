@@ -37,7 +37,7 @@ type Watch struct {
 type Watcher interface{ Grown(items []Item) }
 
 func newChannel(name string, h *Hub) *Channel {
-	c := &Channel{tail: tail{limits: h.options.Tail, follow: newFollower(name, &h.options)}, hub: h, ready: make(chan struct{})}
+	c := &Channel{tail: tail{limits: h.options.Tail, follow: follower{channel: name}}, hub: h, ready: make(chan struct{})}
 	c.watchers.prev, c.watchers.next = &c.watchers, &c.watchers
 	return c
 }

@@ -24,20 +24,15 @@ func (it *Item) silent() bool { return it.Message == nil && it.Gap == nil }
 // a relayed message is at most appended (see tail.live) and otherwise a reason
 // to read. It does no I/O: ask for query, and take what the broker answers.
 type follower struct {
-	channel    string
-	replicated bool   // see Options.Replicated
-	at         Cursor // everything up to here was taken
-	fork       *fork  // set while it is being looked for
+	channel string
+	at      Cursor // everything up to here was taken
+	fork    *fork  // set while it is being looked for
 	// seen is until when nothing can have been missed, while the log has not been
 	// read since then, in ns since the epoch. 0: when the message at at was taken.
 	seen int64
 	// vouches is for at, the start of an empty log: a subscriber at a start of a later
 	// time, in Unix ms, lacks nothing there. See is.
 	vouches uint64
-}
-
-func newFollower(channel string, o *Options) follower {
-	return follower{channel: channel, replicated: o.Replicated}
 }
 
 // fork is the search for the point up to which the log still is the one that
@@ -180,7 +175,7 @@ func (f *follower) is(c Cursor) bool {
 // generation than the one followed, which may have taken messages that gen's
 // primary never had.
 func (f *follower) failedOver(gen Generation, until ID, p *Page) bool {
-	return f.at.Gen != 0 && f.at.Gen != gen && !f.replicated && !p.Lives.clear(f.at.Gen, f.at.ID, f.seen, until)
+	return f.at.Gen != 0 && f.at.Gen != gen && !p.Lives.clear(f.at.Gen, f.at.ID, f.seen, until)
 }
 
 // follow moves on to m, which follows without a gap.

@@ -14,9 +14,6 @@ type Options struct {
 	Linger  time.Duration // how long a channel is kept after its last subscriber left; default 5s
 	Sweep   time.Duration // how often each channel is compared with its log; default 30s
 	Timeout time.Duration // the longest wait for a channel to open, and for one read; default 3s
-	// Replicated: a message is acknowledged only when it survives a failover, so
-	// that one is no gap, unless the log is found to lack messages.
-	Replicated bool
 	// Opened and Closed are told of a channel that gets its first subscriber here,
 	// and of one whose last left Linger ago; in order, and without waiting.
 	Opened, Closed func(channel string)

@@ -10,6 +10,9 @@ import (
 type Lives struct {
 	// Same are all generations of the life of the primary that answered.
 	Same []Generation
+	// Whole are those of lives that it took over with all that was acknowledged:
+	// see Options.MinReplicas of package redisbroker.
+	Whole []Generation
 	// Others are those of the other primaries that live, as in a Redis Cluster.
 	// A channel that one of them had before has moved, with all that was in it.
 	Others []Generation
@@ -33,7 +36,7 @@ const clockSkew = time.Second
 // nothing up to the message until (zero: up to now). seen is when the relay was
 // known to carry all, in ns since the epoch, 0 if it was not.
 func (l *Lives) clear(gen Generation, from ID, seen int64, until ID) bool {
-	if slices.Contains(l.Same, gen) {
+	if slices.Contains(l.Same, gen) || slices.Contains(l.Whole, gen) {
 		return true
 	}
 	after, before := timeOf(from).Add(-clockSkew), timeOf(until).Add(clockSkew)

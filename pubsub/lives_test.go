@@ -34,6 +34,11 @@ func TestLivesClear(t *testing.T) {
 		if l.clear(genB, test.from, test.seen, test.until) {
 			t.Errorf("%s: clears a generation that has ended", test.name)
 		}
+		l.Whole = []Generation{genB}
+		if !l.clear(genB, test.from, test.seen, test.until) {
+			t.Errorf("%s: does not clear a generation that was taken over whole", test.name)
+		}
+		l.Whole = nil
 		if l.Same = []Generation{genB}; !l.clear(genB, test.from, test.seen, test.until) {
 			t.Errorf("%s: does not clear the primary itself", test.name)
 		}

@@ -64,7 +64,7 @@ func (h *Hub) subscribe(ctx context.Context, starts []Start, s *Subscriber) (*Su
 	}
 	s.hub, s.woken, s.retry = h, make(chan struct{}, 1), newBackoff()
 	for _, start := range starts {
-		p := &place{tail: h.acquire(start.Channel), replay: newFollower(start.Channel, &h.options)}
+		p := &place{tail: h.acquire(start.Channel), replay: follower{channel: start.Channel}}
 		if s.places = append(s.places, p); s.observes {
 			p.tail.observe(1)
 		}

@@ -75,7 +75,7 @@ func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Brok
 	if err != nil {
 		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
 	}
-	about := pubsub.Options{Timeout: s.Redis.Timeout, Replicated: s.Redis.MinReplicas > 0, Logger: logger}
+	about := pubsub.Options{Timeout: s.Redis.Timeout, Logger: logger}
 	if application.events != nil {
 		about.Opened, about.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
 	}

@@ -32,18 +32,18 @@ func (b *Broker) livesSeenBy(ctx context.Context, p *primary) (l pubsub.Lives) {
 	var asked sync.WaitGroup
 	for _, other := range primaries {
 		asked.Go(func() {
-			same, began, err := b.livesOf(ctx, other)
+			lives, err := b.livesOf(ctx, other)
 			if err != nil {
 				return
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			if other == p {
-				l.Same = same
+				l.Same, l.Whole = lives.same, lives.whole
 			} else {
-				l.Others = append(l.Others, same...)
+				l.Others = append(l.Others, lives.same...)
 			}
-			all = append(all, began...)
+			all = append(all, lives.began...)
 		})
 	}
 	asked.Wait()

@@ -59,6 +59,7 @@ type Broker struct {
 	health    health
 	confirmed confirmations
 	lives     lives
+	looks     looks
 	troubles  troubles
 	foreign   *foreign
 

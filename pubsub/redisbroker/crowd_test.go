@@ -56,11 +56,10 @@ func (c *crowd) join(options redisbroker.Options) *pubsub.Hub {
 	options.Logger = slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", len(c.nodes))
 	b := newBroker(c.t, options)
 	hub := pubsub.NewHub(b, pubsub.Options{
-		Replicated: options.MinReplicas > 0,
-		Sweep:      time.Hour, // nothing here may depend on it
-		Timeout:    patience,
-		Linger:     10 * time.Millisecond,
-		Logger:     options.Logger,
+		Sweep:   time.Hour, // nothing here may depend on it
+		Timeout: patience,
+		Linger:  10 * time.Millisecond,
+		Logger:  options.Logger,
 	})
 	c.t.Cleanup(func() {
 		hub.Close()

@@ -94,39 +94,55 @@ type beginning struct {
 	at, known time.Time
 }
 
-// livesOf asks p which generations its life had, as far as nodes saw them, and
-// when that and earlier lives began.
-func (b *Broker) livesOf(ctx context.Context, p *primary) (same []pubsub.Generation, began []beginning, err error) {
-	args := []any{lifeMemory.Milliseconds(), maxLives}
+// primaryLives is what a primary says of its own life and earlier ones.
+type primaryLives struct {
+	same  []pubsub.Generation // of its life, as far as nodes saw them
+	whole []pubsub.Generation // of those that it took over with everything acknowledged
+	began []beginning
+}
+
+// livesOf asks p for its lives.
+func (b *Broker) livesOf(ctx context.Context, p *primary) (l primaryLives, err error) {
+	args := append([]any{lifeMemory.Milliseconds(), maxLives}, b.looks.args()...)
 	cmd := lifeScript.evaluate(ctx, p.client, b.livesKey(ctx, p), args)
 	if kind, _ := redirected(cmd.Err()); kind != none { // its slot is on the way
 		cmd = lifeScript.evaluate(ctx, p.client, nil, args)
 	}
 	answer, err := cmd.Slice()
-	if err != nil || len(answer) != 5 {
-		return nil, nil, err
+	if err != nil || len(answer) != 6 {
+		return l, err
 	}
 	gen, _ := answer[0].(int64)
 	process, _ := answer[1].(string)
 	before, _ := answer[2].(string)
-	list, _ := answer[3].([]any)
 	times, _ := answer[4].([]any)
 	for i := 0; i+1 < len(times); i += 2 {
 		name, _ := times[i].(string)
 		ms, _ := times[i+1].(int64)
-		began = append(began, beginning{life: name, at: time.UnixMilli(ms), known: b.lives.knownSince(name)})
+		l.began = append(l.began, beginning{life: name, at: time.UnixMilli(ms), known: b.lives.knownSince(name)})
 	}
 	const runIDLen = 40
 	if len(process) < runIDLen { // some providers hide it: each generation is a life of its own
 		some := []pubsub.Generation{pubsub.Generation(gen)}
-		return b.lives.learn(some, life{process: fmt.Sprint(gen)}), began, nil
+		l.same = b.lives.learn(some, life{process: fmt.Sprint(gen)})
+		return l, nil
 	}
-	same = make([]pubsub.Generation, len(list))
+	l.same = b.lives.learn(generations(answer[3]), life{process, before})
+	if b.options.MinReplicas > 0 {
+		l.whole = generations(answer[5])
+	}
+	return l, nil
+}
+
+// generations reads a list of life.lua's.
+func generations(answer any) []pubsub.Generation {
+	list, _ := answer.([]any)
+	all := make([]pubsub.Generation, len(list))
 	for i := range list {
 		gen, _ := list[i].(int64)
-		same[i] = pubsub.Generation(gen)
+		all[i] = pubsub.Generation(gen)
 	}
-	return b.lives.learn(same, life{process, before}), began, nil
+	return all
 }
 
 // manySlots is how many keys are tried for one in a slot of a primary: that of

@@ -121,8 +121,19 @@ func (p *probe) publish(ctx context.Context, timeout time.Duration, number strin
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	args := []any{p.link.broker.verb(), p.channel, number}
-	gen, err := probeScript.evaluate(ctx, p.link.primary.client, nil, args).Int64()
-	return pubsub.Generation(gen), err
+	asked := time.Now()
+	answer, err := probeScript.evaluate(ctx, p.link.primary.client, nil, args).Slice()
+	if err != nil || len(answer) != 4 {
+		return 0, err
+	}
+	gen, _ := answer[0].(int64)
+	replid, _ := answer[1].(string)
+	offset, _ := answer[2].(int64)
+	replicas, _ := answer[3].(int64)
+	if need := p.link.broker.options.MinReplicas; need > 0 {
+		p.link.broker.looks.saw(sight{replid, offset, int(replicas)}, asked, need)
+	}
+	return pubsub.Generation(gen), nil
 }
 
 // isReplica reports whether err is generation.lua's answer on a replica, or
@@ -134,8 +145,8 @@ func isReplica(err error) bool { return refused(err) && strings.HasPrefix(err.Er
 func (p *probe) sameLife(ctx context.Context, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	same, _, err := p.link.broker.livesOf(ctx, p.link.primary)
-	return err == nil && slices.Contains(same, p.gen)
+	now, err := p.link.broker.livesOf(ctx, p.link.primary)
+	return err == nil && slices.Contains(now.same, p.gen)
 }
 
 // heard takes what the link has brought; it does not block.

@@ -1,7 +1,12 @@
 -- Sends one probe, see probe.go.
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
 -- ARGV[2]  the probe's pub/sub channel, ARGV[3] what to send
--- Returns the generation.
+-- Returns {generation, master_replid, master_repl_offset, connected_slaves}, see
+-- takeover.go.
 local gen = generation()
+local info = redis.call('INFO', 'replication')
 redis.call(ARGV[1], ARGV[2], ARGV[3])
-return gen
+return {
+	gen, string.match(info, 'master_replid:(%x+)'),
+	tonumber(string.match(info, 'master_repl_offset:(%d+)')), tonumber(string.match(info, 'connected_slaves:(%d+)')),
+}

@@ -108,7 +108,8 @@ func TestSentinelFailoverLosingResume(t *testing.T) {
 	}
 }
 
-// With MinReplicas nothing acknowledged is lost, so nobody is told of anything.
+// With as many replicas as MinReplicas nothing acknowledged is lost, so nobody is
+// told of anything.
 func TestSentinelMinReplicas(t *testing.T) {
 	t.Parallel()
 	sentinel := redistest.StartSentinel(t)
@@ -128,6 +129,7 @@ func TestSentinelMinReplicas(t *testing.T) {
 	}
 	replica.Thaw()
 	c.say("a")
+	c.awaitOldServers()
 	old.Kill()
 	sentinel.AwaitPrimaryOther(old)
 	old.Restart()

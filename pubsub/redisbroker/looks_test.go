@@ -1,0 +1,38 @@
+package redisbroker
+
+import (
+	"testing"
+	"time"
+)
+
+// A look counts while exactly as many replicas follow as must have a message, and
+// after that while there are fewer, since nothing is acknowledged then.
+func TestLooks(t *testing.T) {
+	t.Parallel()
+	const need = 1
+	for name, c := range map[string]struct {
+		replicas []int
+		offset   int64 // of the look that counts; 0: none does
+	}{
+		"none yet":                    {},
+		"one":                         {[]int{1, 1}, 2},
+		"none":                        {[]int{0}, 0},
+		"two":                         {[]int{2}, 0},
+		"one that went":               {[]int{1, 0}, 1},
+		"one, then two":               {[]int{1, 2}, 0},
+		"two, of which one went":      {[]int{2, 1}, 2},
+		"two, then none":              {[]int{1, 2, 0}, 0},
+		"another came while none was": {[]int{1, 0, 1}, 3},
+	} {
+		var l looks
+		for i, n := range c.replicas {
+			l.saw(sight{"a", int64(i + 1), n}, time.Now(), need)
+		}
+		switch args := l.args(); {
+		case c.offset == 0 && len(args) > 0:
+			t.Errorf("%s: %v counts", name, args)
+		case c.offset != 0 && (len(args) != 3 || args[0] != "a" || args[1] != c.offset):
+			t.Errorf("%s: %v counts, want the look at %d", name, args, c.offset)
+		}
+	}
+}

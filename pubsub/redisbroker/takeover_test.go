@@ -1,0 +1,156 @@
+package redisbroker_test
+
+import (
+	"testing"
+	"time"
+
+	"comet/internal/testenv"
+	"comet/pubsub"
+	"comet/pubsub/redisbroker"
+	"comet/pubsub/redistest"
+)
+
+// duo is a primary with a replica, and nodes that want every publish to be on one
+// replica. They reach the primary at an address that the test leads elsewhere.
+type duo struct {
+	*crowd
+	primary, replica *redistest.Server
+	way              *redistest.Proxy // of the replica to the primary
+	front            *redistest.Proxy // of the nodes to whoever is primary
+	options          redisbroker.Options
+	kept             pubsub.Cursor // after a message that every server has
+}
+
+func newDuo(t *testing.T) *duo {
+	d := &duo{primary: redistest.Start(t, redistest.TCP)}
+	d.way = redistest.StartProxy(t, d.primary.Addr())
+	d.replica = redistest.Replica(t, d.primary)
+	d.replica.ReplicaOf(d.way.Addr())
+	d.primary.AwaitReplica(d.replica)
+	d.front = redistest.StartProxy(t, d.primary.Addr())
+	d.options = at(d.front.Addr())
+	d.options.MinReplicas, d.options.Timeout = 1, 3*time.Second
+	d.crowd = newCrowd(t, d.options, d.options)
+	d.say("a")
+	d.kept = pubsub.At(d.log("a").End)
+	d.awaitLook()
+	return d
+}
+
+// awaitLook waits until all nodes have looked at the primary from now on.
+func (c *crowd) awaitLook() {
+	c.t.Helper()
+	asked := time.Now()
+	for _, b := range c.brokers {
+		await(c.t, "the node has looked", func() bool {
+			age, ok := b.RelayAge()
+			return ok && age < time.Since(asked)
+		})
+	}
+}
+
+// awaitOldServers waits until all nodes have looked at the primary at a time at
+// which servers that run now had surely been running.
+func (c *crowd) awaitOldServers() {
+	c.t.Helper()
+	for since := time.Now(); time.Since(since) < 3*time.Second; {
+		c.awaitLook()
+	}
+}
+
+// lead has the nodes find another primary.
+func (d *duo) lead(to *redistest.Server) {
+	d.front.Lead(to.Addr())
+	d.front.Reset()
+	d.awaitLook()
+}
+
+// resume returns what a client gets at a node from d.kept on, up to a message that
+// is published now.
+func (d *duo) resume(node *pubsub.Hub) []pubsub.Item {
+	d.t.Helper()
+	l := listenFrom(d.t, "who comes back", "a", d.kept, 0, node)
+	d.say("a")
+	l.awaitID(d.log("a").End)
+	return l.items
+}
+
+// A replica that had everything takes over: nobody is told of anything, at nodes
+// that start afterwards neither.
+func TestTakeoverWhole(t *testing.T) {
+	testenv.Large(t)
+	t.Parallel()
+	d := newDuo(t)
+	d.say("a")
+	d.awaitOldServers()
+	d.primary.Kill()
+	d.replica.Promote()
+	redistest.Replica(t, d.replica) // or nothing would be acknowledged
+	d.lead(d.replica)
+	for _, node := range []*pubsub.Hub{d.nodes[0], d.join(d.options)} {
+		if items := d.resume(node); len(gaps(items)) > 0 || len(items) < 2 {
+			t.Errorf("got %d items, gaps %v, want all and no gap", len(items), gaps(items))
+		}
+	}
+}
+
+// What the primary acknowledged is lost, or could be: that is reported, although
+// a replica had to have it.
+func TestTakeoverNotWhole(t *testing.T) {
+	testenv.Large(t)
+	t.Parallel()
+	for name, fail := range map[string]func(t *testing.T, d *duo) (primary *redistest.Server){
+		"the primary restarts with what it had saved": func(_ *testing.T, d *duo) *redistest.Server {
+			d.primary.Do("SAVE")
+			d.say("a")
+			d.primary.Kill()
+			d.primary.Restart()
+			return d.primary
+		},
+		"the replica restarted with what it had saved": func(t *testing.T, d *duo) *redistest.Server {
+			d.replica.Do("SAVE")
+			d.way.Cut()
+			d.replica.Kill()
+			d.replica.Restart()
+			redistest.Replica(t, d.primary)
+			d.say("a")
+			d.awaitLook()
+			d.primary.Kill()
+			d.replica.Promote()
+			return d.replica
+		},
+		"one of two replicas lags": func(t *testing.T, d *duo) *redistest.Server {
+			redistest.Replica(t, d.primary)
+			d.awaitLook()
+			d.way.Cut()
+			d.say("a")
+			d.primary.Kill()
+			d.replica.Promote()
+			return d.replica
+		},
+		"another replica came in place of one that is cut off": func(t *testing.T, d *duo) *redistest.Server {
+			d.way.Cut()
+			d.primary.Do("CLIENT", "KILL", "TYPE", "replica")
+			redistest.Replica(t, d.primary)
+			d.say("a")
+			d.awaitLook()
+			d.primary.Kill()
+			d.replica.Promote()
+			return d.replica
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDuo(t)
+			to := fail(t, d)
+			redistest.Replica(t, to)
+			d.lead(to)
+			for _, node := range []*pubsub.Hub{d.nodes[0], d.join(d.options)} {
+				told := gaps(d.resume(node))
+				if len(told) != 1 || told[0].Reason != pubsub.Failover {
+					t.Errorf("told %v, want a failover", told)
+				}
+			}
+		})
+	}
+}
