@@ -143,7 +143,7 @@ var portableFlag = flag.Bool("portable", false, "run the suite over connections 
 type closingHolder interface {
 	gateway.Holder
 	Guard(*conn.Listener, conn.Door)
-	Close() error
+	Close(context.Context) error
 }
 
 func newHolder(t testing.TB, heartbeat time.Duration) closingHolder {
@@ -159,7 +159,7 @@ func newHolder(t testing.TB, heartbeat time.Duration) closingHolder {
 
 type portable struct{ conn.Portable }
 
-func (portable) Close() error { return nil }
+func (portable) Close(context.Context) error { return nil }
 
 func (portable) Guard(*conn.Listener, conn.Door) {}
 
@@ -239,7 +239,7 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 		}
 		<-served
 		<-served
-		if err := holder.Close(); err != nil {
+		if err := holder.Close(ctx); err != nil {
 			c.t.Errorf("close holder: %v", err)
 		}
 		if open, held := listener.Open(), g.Connections(); open != 0 || held != 0 {

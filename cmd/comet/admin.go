@@ -250,7 +250,7 @@ func profileTime(r *http.Request) time.Duration {
 
 // adminShutdown is for answers under way. A profile, which may take half a
 // minute, is cut.
-const adminShutdown = time.Second
+const adminShutdown = 500 * time.Millisecond
 
 // close may come before serve.
 func (a *admin) close() {

@@ -24,6 +24,22 @@ import (
 // connections, and streams and polls (0: any number).
 func runNode(t *testing.T, connections, held int) *node {
 	t.Helper()
+	n := makeNode(t, connections, held)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- n.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// makeNode makes a node that the test runs.
+func makeNode(t *testing.T, connections, held int) *node {
+	t.Helper()
 	settings, err := config.Load(config.Source{})
 	if err != nil {
 		t.Fatal(err)
@@ -45,15 +61,6 @@ func runNode(t *testing.T, connections, held int) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- n.run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
 	return n
 }
 

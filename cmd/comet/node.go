@@ -19,9 +19,14 @@ import (
 )
 
 const (
-	headerTimeout   = 10 * time.Second // for a request's header to arrive
-	idleTimeout     = 2 * time.Minute  // of a kept-alive connection between requests
-	shutdownTimeout = 10 * time.Second // for streams and polls to end
+	headerTimeout = 10 * time.Second // for a request's header to arrive
+	idleTimeout   = 2 * time.Minute  // of a kept-alive connection between requests
+
+	// The process ends at most 5 s after drain.delay and drain.spread: leaveTimeout is
+	// for clients that do not read, then closeTimeout for what waits for Redis, then
+	// adminShutdown. The rest is for a busy machine.
+	leaveTimeout = 2 * time.Second
+	closeTimeout = 2 * time.Second
 )
 
 // node is everything of one node, from broker to listener.
@@ -69,11 +74,11 @@ func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Brok
 	}
 	application, err := newHooks(s, name, logger)
 	if err != nil {
-		return nil, errors.Join(err, parker.Close())
+		return nil, errors.Join(err, parker.Close(context.Background()))
 	}
 	spans, err := newTracing(&s.Tracing, name, logger)
 	if err != nil {
-		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
+		return nil, errors.Join(err, parker.Close(context.Background()), application.close(context.Background()))
 	}
 	about := pubsub.Options{Timeout: s.Redis.Timeout, Logger: logger}
 	if application.events != nil {
@@ -96,7 +101,7 @@ func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Brok
 		presence.Close()
 		hub.Close()
 		spans.close(context.Background())
-		return nil, errors.Join(err, parker.Close(), application.close(context.Background()))
+		return nil, errors.Join(err, parker.Close(context.Background()), application.close(context.Background()))
 	}
 	listener := conn.ListenWith(l, conn.ListenOptions{Limit: limit, Addresses: g.AddressLimit, Logger: logger})
 	if encryption == nil {
@@ -162,37 +167,57 @@ func (n *node) url() string {
 	return scheme + n.listener.Addr().String()
 }
 
-// run serves until ctx ends, says goodbye to all clients, and closes the node.
-// If errTerminated ends ctx the node drains; else it leaves at once.
+// run serves until ctx ends or a listener fails, drains, and closes the node. It
+// takes the time of the drain settings only if errTerminated ends ctx; else the
+// node leaves at once. It returns at most leaveTimeout and closeTimeout later,
+// whatever Redis does; what could not be closed then ends with the process.
 func (n *node) run(ctx context.Context) error {
 	life, die := context.WithCancel(context.WithoutCancel(ctx))
+	defer die()
 	var chores sync.WaitGroup
 	chores.Go(func() { n.access.run(life) })
 	chores.Go(func() { n.gateway.FollowRevocations(life) })
 	chores.Go(func() { n.heart.Run(life) })
 	served := make(chan error, 2)
-	go func() { served <- n.accept() }()
-	go func() { served <- n.server.Serve(n.listener.Back()) }()
-	var err error
+	var serving sync.WaitGroup
+	serving.Go(func() { served <- n.accept() })
+	serving.Go(func() { served <- n.server.Serve(n.listener.Back()) })
+	var failed error
+	var drain config.Drain
 	select {
-	case err = <-served:
-		err = fmt.Errorf("serve %s: %w", n.url(), errors.Join(err, n.server.Close()))
+	case err := <-served:
+		failed = fmt.Errorf("serve %s: %w", n.url(), err)
 	case <-ctx.Done():
-		var drain config.Drain
 		if errors.Is(context.Cause(ctx), errTerminated) {
 			drain = *n.drain.Load()
 		}
-		err = n.leave(context.WithoutCancel(ctx), drain)
-		<-served
 	}
-	<-served
-	die()
-	chores.Wait()
-	err = errors.Join(err, n.parker.Close())
+	err := n.leave(context.WithoutCancel(ctx), drain)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	closed := make(chan error, 1)
+	go func() { // until the process ends, if something does not
+		serving.Wait()
+		die()
+		chores.Wait()
+		closed <- n.close(closing)
+	}()
+	select {
+	case e := <-closed:
+		err = errors.Join(err, e)
+	case <-closing.Done():
+		n.logger.Warn("the node did not close in time; ending without", "timeout", closeTimeout)
+	}
+	return errors.Join(failed, err)
+}
+
+// close closes the parts of the node that nothing uses any more.
+func (n *node) close(ctx context.Context) error {
+	err := n.parker.Close(ctx)
 	n.presence.Close()
 	n.hub.Close()
-	err = errors.Join(err, n.hooks.close(context.WithoutCancel(ctx)))
-	n.tracing.close(context.WithoutCancel(ctx))
+	err = errors.Join(err, n.hooks.close(ctx))
+	n.tracing.close(ctx)
 	return errors.Join(err, n.broker.Close())
 }
 
@@ -210,7 +235,7 @@ func (n *node) leave(ctx context.Context, drain config.Drain) error {
 	n.leaving.Store(new(time.Now()))
 	n.logger.Info("leaving", "connections", n.listener.Open(), "delay", drain.Delay, "spread", drain.Spread)
 	time.Sleep(drain.Delay) // a second signal ends the process
-	ctx, cancel := context.WithTimeout(ctx, drain.Spread+shutdownTimeout)
+	ctx, cancel := context.WithTimeout(ctx, drain.Spread+leaveTimeout)
 	defer cancel()
 	n.gateway.Leave(drain.Spread)
 	err := n.server.Shutdown(ctx)
@@ -218,7 +243,7 @@ func (n *node) leave(ctx context.Context, drain config.Drain) error {
 	if err != nil {
 		err = fmt.Errorf("%s: clients did not leave in time: %w", n.name, errors.Join(err, n.server.Close()))
 	}
-	n.logger.Info("said goodbye to all clients", "left", left)
+	n.logger.Info("drain finished", "left", left)
 	return err
 }
 

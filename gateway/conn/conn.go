@@ -251,3 +251,31 @@ func (s *Stream) appendBye(b []byte, err error) []byte {
 
 // writeTimeout is how long a client may take nothing before it counts as gone.
 const writeTimeout = 30 * time.Second
+
+// endTimeout is how long a client whose stream has to end may take for what is
+// being written, and for the reason.
+const endTimeout = time.Second
+
+// setWriteDeadline is for a write of a stream that ends with ctx.
+func setWriteDeadline(ctx context.Context, set func(time.Time) error) error {
+	err := set(time.Now().Add(writeTimeout))
+	if ctx.Err() != nil { // also if hurryAtEnd has just set a nearer one
+		err = set(time.Now().Add(endTimeout))
+	}
+	return err
+}
+
+// hurryAtEnd has a write that is under way when ctx ends not outlive it by more
+// than endTimeout. Call stop before set may no longer be called.
+func hurryAtEnd(ctx context.Context, set func(time.Time) error) (stop func()) {
+	ended := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		_ = set(time.Now().Add(endTimeout)) // else the write has ended, or its own deadline stays
+	})
+	return func() {
+		if !cancel() {
+			<-ended
+		}
+	}
+}

@@ -56,8 +56,10 @@ type guard struct {
 func (g *guard) letIn(c *counted) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.parker.holding.Add(1)
-	defer g.parker.holding.Done()
+	if !g.parker.holding.enter() {
+		return false
+	}
+	defer g.parker.holding.leave()
 	input := g.input[:readNow(c.Conn, g.input[:])]
 	if r, ok := parsePlain(input); ok && len(input) < len(g.input) {
 		r.RemoteAddr = c.RemoteAddr().String()
@@ -166,12 +168,14 @@ func (g *guard) take(q *parked, c *counted) bool {
 	return true
 }
 
-// abandon is for what has joined and has its connection, and never got to its
+// abandon ends what has joined and has its connection, and never got to its
 // writer.
 func (p *Parker) abandon(q *parked) {
 	p.unjoin(q)
 	_ = unix.Close(int(q.fd)) // nothing can be done about it
-	q.owner.release()
+	if q.owner != nil {
+		q.owner.release()
+	}
 	q.ended(Gone)
 }
 

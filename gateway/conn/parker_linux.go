@@ -2,6 +2,7 @@ package conn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -28,8 +29,8 @@ type Parker struct {
 	stop    chan struct{}
 	writing sync.WaitGroup
 	polling sync.WaitGroup
-	holding sync.WaitGroup // connections that are the server's no more and not parked yet
-	giving  sync.WaitGroup // connections on their way back to the server
+	holding gate // connections that are the server's no more and not parked yet
+	giving  gate // connections on their way back to the server
 
 	pollHead unique.Handle[string] // of a poll that is let in at the door; set by Guard
 
@@ -87,15 +88,20 @@ func (p *Parker) Drained(ctx context.Context) (left int) {
 	return left
 }
 
-// Close waits for what is not parked yet, which must be about to end (Leave),
-// ends what is parked, and waits for it. Its listener must be closed.
-func (p *Parker) Close() error {
-	p.holding.Wait()
+// Close ends what is parked, and waits until ctx ends for what is not parked yet,
+// which must be about to end (Leave). What is left then is not waited for, and
+// is closed when it would be parked; the error says how much it is. The listener
+// must be closed.
+func (p *Parker) Close(ctx context.Context) error {
+	left := p.holding.close(ctx)
 	close(p.stop)
 	p.writing.Wait() // before the poller's descriptor can become another's
-	p.giving.Wait()
+	left += p.giving.close(ctx)
 	err := p.poller.close()
 	p.polling.Wait()
+	if left > 0 {
+		err = errors.Join(err, fmt.Errorf("%d connections did not end in time: %w", left, context.Cause(ctx)))
+	}
 	return err
 }
 
@@ -108,8 +114,11 @@ func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 		p.Portable.Hold(w, r, s)
 		return
 	}
-	p.holding.Add(1) // before the server stops counting the connection
-	defer p.holding.Done()
+	if !p.holding.enter() { // before the server stops counting the connection
+		p.Portable.Hold(w, r, s)
+		return
+	}
+	defer p.holding.leave()
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		p.Portable.Hold(w, r, s)
@@ -118,6 +127,7 @@ func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	defer connection.Close()
 	ctx, cancel := s.Session.bounded(r.Context())
 	defer cancel()
+	defer hurryAtEnd(ctx, connection.SetWriteDeadline)()
 	if p.pumpUntilParked(ctx, connection, w.Header(), s) {
 		return
 	}
@@ -130,7 +140,7 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 	s.tally = p.ledger.next()
 	out := appendHead(nil, streamHead(header, s.Format), httpDate(time.Now()))
 	write := func(b []byte) error {
-		if err := connection.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		if err := setWriteDeadline(ctx, connection.SetWriteDeadline); err != nil {
 			return err
 		}
 		n, err := connection.Write(appendChunk(out, b))

@@ -26,4 +26,4 @@ func (p *Parker) Stats() Stats { return p.ledger.stats() }
 func (p *Parker) Drained(context.Context) (left int) { return 0 }
 
 // Close implements the same as on Linux.
-func (p *Parker) Close() error { return nil }
+func (p *Parker) Close(context.Context) error { return nil }

@@ -24,8 +24,10 @@ func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error
 	if !parkablePoll(r) || q.Wait == 0 || !allLive(q.Subscriber) {
 		return p.Portable.HoldPoll(w, r, q)
 	}
-	p.holding.Add(1) // before the server stops counting the connection
-	defer p.holding.Done()
+	if !p.holding.enter() { // before the server stops counting the connection
+		return p.Portable.HoldPoll(w, r, q)
+	}
+	defer p.holding.leave()
 	connection, buffer, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return p.Portable.HoldPoll(w, r, q)
@@ -256,7 +258,12 @@ func (q *poll) answerWith(header http.Header, door unique.Handle[string]) {
 func (w *writer) giveBack(k *parked, rest []byte) {
 	w.forget(k)
 	w.parker.poller.release(k)
-	w.parker.giving.Go(func() { giveBack(k, rest) })
+	giving := &w.parker.giving
+	giving.enter() // it is open while writers run
+	go func() {
+		defer giving.leave()
+		giveBack(k, rest)
+	}()
 }
 
 // dismiss answers with nothing and closes the connection: the server that

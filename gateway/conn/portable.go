@@ -41,9 +41,12 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
 	setStreamHeader(w.Header(), s.Format)
 	w.WriteHeader(http.StatusOK)
+	ctx, cancel := s.Session.bounded(r.Context())
+	defer cancel()
+	defer hurryAtEnd(ctx, out.SetWriteDeadline)()
 	write := func(b []byte) error {
-		_ = out.SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's recorder has none
-		defer out.SetWriteDeadline(time.Time{})                // over HTTP/2 it would end a stream that is only silent
+		_ = setWriteDeadline(ctx, out.SetWriteDeadline) // a test's recorder has none
+		defer out.SetWriteDeadline(time.Time{})         // over HTTP/2 it would end a stream that is only silent
 		n, err := w.Write(b)
 		s.tally.wroteBytes(TransportOf(s.Format), n)
 		if err != nil {
@@ -51,8 +54,6 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 		}
 		return out.Flush()
 	}
-	ctx, cancel := s.Session.bounded(r.Context())
-	defer cancel()
 	if bye := s.pump(ctx, &p, write, func() bool { return false }); len(bye) > 0 {
 		_ = write(bye) // a client that has gone misses nothing
 	}

@@ -80,7 +80,7 @@ func (s *server) close() {
 	}
 	<-s.served
 	<-s.served
-	if err := s.parker.Close(); err != nil {
+	if err := s.parker.Close(ctx); err != nil {
 		s.t.Error(err)
 	}
 	if held, open, feeds := s.held.Load(), s.listener.Open(), s.feeds(); held != 0 || open != 0 || feeds != 0 {

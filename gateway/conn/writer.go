@@ -44,8 +44,9 @@ type writer struct {
 	count      atomic.Int64  // of all
 	empty      chan struct{} // closed when a leave has ended all
 
-	mu    sync.Mutex // guards inbox and shard.queued
+	mu    sync.Mutex // guards all below and shard.queued
 	inbox inbox
+	ended bool // nothing is taken in any more
 
 	// Owned by run.
 	all       []*parked
@@ -94,19 +95,31 @@ func newWriter(p *Parker, number int) *writer {
 	return w
 }
 
-// hand lets put put something into the inbox, and wakes the writer.
-func (w *writer) hand(put func(*inbox)) {
+// hand lets put put something into the inbox, and wakes the writer. It is false,
+// and put is not called, after the writer has ended.
+func (w *writer) hand(put func(*inbox)) bool {
 	w.mu.Lock()
-	put(&w.inbox)
+	ended := w.ended
+	if !ended {
+		put(&w.inbox)
+	}
 	w.mu.Unlock()
+	if ended {
+		return false
+	}
 	select {
 	case w.kick <- struct{}{}:
 	default:
 	}
+	return true
 }
 
-// add hands in what has joined its feeds.
-func (w *writer) add(p *parked) { w.hand(func(in *inbox) { in.joins = append(in.joins, p) }) }
+// add hands in what has joined its feeds and has its connection.
+func (w *writer) add(p *parked) {
+	if !w.hand(func(in *inbox) { in.joins = append(in.joins, p) }) {
+		w.parker.abandon(p)
+	}
+}
 
 // post hands in what the poller saw.
 func (w *writer) post(e event) { w.hand(func(in *inbox) { in.events = append(in.events, e) }) }
@@ -134,13 +147,24 @@ func (w *writer) run(stop <-chan struct{}) {
 			w.serveRested()
 		case <-tick.C:
 		case <-stop:
-			w.work()
-			for len(w.all) > 0 {
-				w.remove(w.all[len(w.all)-1])
-			}
+			w.end()
 			return
 		}
 		w.keepTime()
+	}
+}
+
+// end takes in the last, closes all, and takes nothing after it.
+func (w *writer) end() {
+	for ended := false; !ended; {
+		w.work()
+		for len(w.all) > 0 {
+			w.remove(w.all[len(w.all)-1])
+		}
+		w.mu.Lock()
+		ended = len(w.inbox.joins) == 0
+		w.ended = ended
+		w.mu.Unlock()
 	}
 }
 

@@ -59,7 +59,7 @@ func newGateway(t *testing.T, broker *membroker.Cluster) (h http.Handler, hangUp
 		t.Fatal(err)
 	}
 	hangUp = sync.OnceFunc(func() {
-		if err := parker.Close(); err != nil {
+		if err := parker.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})

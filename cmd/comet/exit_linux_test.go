@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"comet/gateway/wire"
+	"comet/pubsub/redistest"
+)
+
+// Whatever Redis does and whatever clients are there, a node has ended 5 s after
+// drain.delay and drain.spread, and has said goodbye to those that listen.
+func TestExitInTime(t *testing.T) {
+	t.Parallel()
+	const delay, spread = 200 * time.Millisecond, 500 * time.Millisecond
+	for name, harm := range map[string]func(*redistest.Server){
+		"well":        nil,
+		"frozen":      (*redistest.Server).Freeze,
+		"gone":        (*redistest.Server).Kill,
+		"never there": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis := redistest.Start(t, redistest.TCP)
+			address := redis.Addr()
+			if name == "never there" {
+				address = unusedAddress(t)
+			}
+			p, url, _ := startNodeWithAdmin(t, "--redis-addresses", address, "--drain-delay", delay.String(), "--drain-spread", spread.String(), "--presence-ttl", "5s")
+			var events *wire.Reader
+			if name != "never there" {
+				for range 40 { // more than sockets take
+					if r := ask(t, http.MethodPost, url+"/v1/channels/big/messages", strings.Repeat("x", 60_000), "Content-Type", "text/plain"); r.StatusCode != http.StatusCreated {
+						t.Fatal(r.Status)
+					}
+				}
+				events, _ = openStream(t, url+"/v1/events?channel=news")
+			}
+			if harm != nil {
+				harm(redis)
+			}
+			host := strings.TrimPrefix(url, "http://")
+			const many = "channel=a&channel=b&channel=c&channel=d&channel=e&channel=f&channel=g&channel=h&cursor=earliest"
+			for _, request := range []string{
+				"GET /v1/events?channel=big&cursor=earliest HTTP/1.1\r\nHost: h\r\n\r\n", // does not read
+				"GET /v1/events?" + many + " HTTP/1.1\r\nHost: h\r\n\r\n",
+				"GET /v1/poll?channel=big&cursor=earliest HTTP/1.1\r\nHost: h\r\n\r\n",
+				"GET /v1/poll?channel=news HTTP/1.1\r\nHost: h\r\n\r\n",
+				"POST /v1/channels/news/messages HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1",
+				"POST /v1/channels/news/messages HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n1",
+				"GET /v1/channels/big/messages HTTP/1.1\r\nHost: ",
+			} {
+				c := dialSmall(t, host)
+				if _, err := io.WriteString(c, request); err != nil {
+					t.Fatal(err)
+				}
+			}
+			began := time.Now()
+			p.signal(syscall.SIGTERM)
+			if events != nil {
+				e := nextEvent(t, events)
+				for e.Kind == wire.KindMessage {
+					e = nextEvent(t, events)
+				}
+				if e.Kind != wire.KindBye || e.Reason != "shutdown" {
+					t.Errorf("a stream was told %+v", e)
+				}
+			}
+			p.wait()
+			took := time.Since(began)
+			t.Logf("ended %v after the signal", took)
+			if slack := 10 * time.Second; took > delay+spread+5*time.Second+slack { // of a loaded machine; a write that is stalled takes 30 s
+				t.Errorf("ended %v after the signal", took)
+			}
+			p.awaitErr("msg=\"drain finished\"")
+		})
+	}
+}
+
+// unusedAddress is where nothing listens.
+func unusedAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// dialSmall connects with a small receive buffer; the client reads nothing.
+func dialSmall(t testing.TB, to string) net.Conn {
+	t.Helper()
+	d := net.Dialer{Timeout: deadline, Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) })
+	}}
+	c, err := d.Dial("tcp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// A node whose listener fails says goodbye too, and ends.
+func TestListenerFails(t *testing.T) {
+	t.Parallel()
+	n := makeNode(t, 100, 0)
+	ended := make(chan error, 1)
+	go func() { ended <- n.run(context.Background()) }()
+	events, _ := openStream(t, n.url()+"/v1/events?channel=news")
+	later := openHeld(t, n.url()+"/v1/events?channel=news")
+	if err := n.listener.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, stream := range []*wire.Reader{events, later} {
+		if e := nextEvent(t, stream); e.Kind != wire.KindBye || e.Reason != "shutdown" {
+			t.Errorf("a stream was told %+v", e)
+		}
+	}
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "serve "+n.url()) {
+		t.Errorf("the node ended with %v", err)
+	}
+}
+
+// openHeld opens a stream over HTTP/1.0, which a goroutine holds.
+func openHeld(t *testing.T, url string) *wire.Reader {
+	t.Helper()
+	host, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
+	c := dialSmall(t, host)
+	_ = c.SetDeadline(time.Now().Add(deadline))
+	fmt.Fprintf(c, "GET /%s HTTP/1.0\r\nHost: h\r\n\r\n", path)
+	events := wire.NewReader(afterHead(t, c), wire.SSE)
+	if e := nextEvent(t, events); e.Kind != wire.KindReady {
+		t.Fatalf("it begins with %+v", e)
+	}
+	return events
+}
+
+// afterHead reads an answer's header, and is what follows.
+func afterHead(t *testing.T, r io.Reader) io.Reader {
+	t.Helper()
+	var head []byte
+	for b := make([]byte, 1); !strings.HasSuffix(string(head), "\r\n\r\n"); head = append(head, b...) {
+		if _, err := io.ReadFull(r, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
