@@ -19,7 +19,7 @@ STAMP   = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DAT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build generate image test test-all test-k8s test-failure test-chat check vulncheck bench yardstick fuzz screenshots mutants redis programs tidy clean go compiler
+.PHONY: help run build generate image test test-all test-k8s test-failure test-chat test-clients check vulncheck bench yardstick fuzz screenshots mutants redis programs tidy clean go compiler
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,11 @@ test-failure: go compiler redis ## the failure suite, longer (DURATION=10m; ARGS
 # Real browsers on three nodes, which die, lose Redis and the network.
 test-chat: go programs ## the chat through every trouble, longer (DURATION=10m)
 	COMET_TEST_ALL=1 CGO_ENABLED=1 go test -race -count=1 -v -timeout 0 -run 'TestChat$$' ./cmd/comet -chat.duration=$(DURATION)
+
+# test-all runs it too. The Go clients are a module of their own; npm installs the others by package-lock.json.
+test-clients: go compiler programs ## the clients that people have, of npm and Go, over two nodes with cuts (ARGS=-update writes the table of docs/clients.md)
+	cd gateway/clienttest/goclients && go vet ./...
+	COMET_TEST_ALL=1 CGO_ENABLED=1 go test -race -count=1 -v -timeout 15m ./gateway/clienttest $(ARGS)
 
 check: go ## gofmt, go vet (also for macOS and Windows) and staticcheck
 	@files=$$("$$(go env GOROOT)/bin/gofmt" -l .) || exit 1; \

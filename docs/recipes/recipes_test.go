@@ -176,7 +176,7 @@ func TestEventSource(t *testing.T) {
 	k.want(shown, "before,<b>after</b>")
 }
 
-// htmx itself is not run, just what it would ask for.
+// htmx itself is run by package gateway/clienttest; this is what it asks for.
 func TestHTMX(t *testing.T) {
 	k := cook(t, "htmx.md", "sh", "curl")
 	k.run("sh", "-ec", k.block("sh", 0))
