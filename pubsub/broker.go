@@ -159,6 +159,9 @@ var (
 	// ErrOutcomeUnknown: the publish was sent and not answered in time. It may
 	// be delivered. Repeating it with the same key is safe.
 	ErrOutcomeUnknown = errors.New("publish outcome unknown")
+	// ErrKeyReused: a message of the same owner had the key, and was another one.
+	// Nothing was published.
+	ErrKeyReused = errors.New("idempotency key was used for another message")
 	// ErrClosed: the broker or the hub was closed.
 	ErrClosed = errors.New("closed")
 )

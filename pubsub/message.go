@@ -88,6 +88,7 @@ type Draft struct {
 	Type      string // empty: DefaultType
 	Data      []byte // one JSON value; CompactJSON or TextData makes it
 	Key       string // idempotency key, 0 to 128 printable ASCII characters
+	Owner     string // whose Key it is: the same Key of another owner is another one; not validated
 	Ephemeral bool   // relay to who is there now; not with a Key
 	// Trace goes with the message to every node, for who follows it there: 0 to
 	// MaxTraceBytes printable ASCII characters without spaces. Empty, as of nearly

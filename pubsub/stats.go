@@ -13,7 +13,7 @@ type Outcome string
 const (
 	Published      Outcome = "ok"        // ephemeral ones too
 	Repeated       Outcome = "duplicate" // its key was seen before
-	Refused        Outcome = "refused"   // it was invalid, or not allowed
+	Refused        Outcome = "refused"   // it was invalid, not allowed, or its key was another message's
 	Unavailable    Outcome = "unavailable"
 	OutcomeUnknown Outcome = "outcome-unknown"
 )
@@ -25,7 +25,7 @@ func outcomeOf(r *Receipt) Outcome {
 		return Repeated
 	case r.Err == nil:
 		return Published
-	case errors.As(r.Err, &invalid):
+	case errors.As(r.Err, &invalid), errors.Is(r.Err, ErrKeyReused):
 		return Refused
 	case errors.Is(r.Err, ErrOutcomeUnknown):
 		return OutcomeUnknown

@@ -1,6 +1,7 @@
 package membroker
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 	"sync"
@@ -16,15 +17,21 @@ type channelLog struct {
 	mu       sync.Mutex // also held while sinks are called, which keeps the order
 	messages []*pubsub.Message
 	expires  time.Time
-	keys     map[string]pubsub.ID // what an idempotency key was first used for
-	aging    []agingKey           // the same keys, oldest first
+	keys     map[string]keyed // by Draft.KeyName: what it was first used for
+	aging    []agingKey       // the same keys, oldest first
 	sinks    map[*Broker]pubsub.Sink
 	presence *presence // nil: nobody's
 }
 
+// keyed is the message of an idempotency key.
+type keyed struct {
+	id  pubsub.ID
+	sum string // see Draft.KeyName
+}
+
 // agingKey is an idempotency key that will be forgotten.
 type agingKey struct {
-	key     string
+	name    string
 	expires time.Time
 }
 
@@ -35,8 +42,14 @@ func (l *channelLog) publish(d pubsub.Draft, c *Cluster) pubsub.Receipt {
 		l.relay(m)
 		return pubsub.Receipt{}
 	}
-	if first, ok := l.keys[d.Key]; ok {
-		return pubsub.Receipt{ID: first, Duplicate: true}
+	var name, sum string
+	if d.Key != "" {
+		name, sum = d.KeyName(), d.KeySum()
+		if first, ok := l.keys[name]; ok && first.sum == sum {
+			return pubsub.Receipt{ID: first.id, Duplicate: true}
+		} else if ok {
+			return pubsub.Receipt{Err: fmt.Errorf("%w: it is that of message %v", pubsub.ErrKeyReused, first.id)}
+		}
 	}
 	m.Prev = l.end()
 	m.ID = pubsub.NextID(m.Prev, uint64(now.UnixMilli()), c.gen)
@@ -49,7 +62,7 @@ func (l *channelLog) publish(d pubsub.Draft, c *Cluster) pubsub.Receipt {
 	}
 	l.expires = now.Add(ttl)
 	if d.Key != "" {
-		l.remember(agingKey{d.Key, now.Add(c.options.KeyWindow)}, m.ID)
+		l.remember(agingKey{name, now.Add(c.options.KeyWindow)}, keyed{m.ID, sum})
 	}
 	l.relay(m)
 	return pubsub.Receipt{ID: m.ID}
@@ -61,11 +74,11 @@ func (l *channelLog) relay(m *pubsub.Message) {
 	}
 }
 
-func (l *channelLog) remember(k agingKey, id pubsub.ID) {
+func (l *channelLog) remember(k agingKey, first keyed) {
 	if l.keys == nil {
-		l.keys = make(map[string]pubsub.ID)
+		l.keys = make(map[string]keyed)
 	}
-	l.keys[k.key] = id
+	l.keys[k.name] = first
 	l.aging = append(l.aging, k)
 }
 
@@ -121,7 +134,7 @@ func (l *channelLog) expire(now time.Time) {
 		l.messages = nil
 	}
 	for len(l.aging) > 0 && now.After(l.aging[0].expires) {
-		delete(l.keys, l.aging[0].key)
+		delete(l.keys, l.aging[0].name)
 		l.aging = l.aging[1:]
 	}
 	if l.presence != nil && now.After(l.presence.expires) {

@@ -114,7 +114,7 @@ func testBatch(t *testing.T, newCluster New) {
 		{Channel: "c", Data: number(1), Type: "note"},
 		{Channel: "other", Data: number(7)},
 		{Channel: "c", Data: number(2), Key: "k"},
-		{Channel: "c", Data: number(3), Key: "k"},
+		{Channel: "c", Data: number(2), Key: "k"},
 	})
 	var invalid *pubsub.InvalidError
 	if !errors.As(receipts[1].Err, &invalid) || invalid.Field != "channel" {
@@ -151,6 +151,44 @@ func testIdempotent(t *testing.T, newCluster New) {
 	}
 	publish(t, a, "c", number(1))
 	wantNumbers(t, r.message(number(1)), 0, 1, nil)
+}
+
+// A key belongs to whoever sent it: nobody else's use of it counts, whatever
+// bytes names have. Another message under one's own key is refused, in a batch too.
+func testKeyOwner(t *testing.T, newCluster New) {
+	c := newCluster(t, small)
+	a, b := node(t, c), node(t, c)
+	ids := make(map[pubsub.ID]string)
+	owners := []string{"", "user:alice", "user:alic", "user:mallory\x00", "user:" + strings.Repeat("{é}\n", 1000)}
+	for i, owner := range owners {
+		for _, key := range []string{"k", "ek"} {
+			draft := pubsub.Draft{Channel: "c", Data: number(i), Key: key, Owner: owner}
+			first := a.Publish(t.Context(), []pubsub.Draft{draft})[0]
+			if first.Err != nil || first.Duplicate || ids[first.ID] != "" {
+				t.Errorf("%.20q %q: %+v, the ID is that of %q", owner, key, first, ids[first.ID])
+			}
+			ids[first.ID] = owner + key
+			if repeat := b.Publish(t.Context(), []pubsub.Draft{draft})[0]; repeat.Err != nil || !repeat.Duplicate || repeat.ID != first.ID {
+				t.Errorf("%.20q %q again: %+v", owner, key, repeat)
+			}
+		}
+	}
+	other := pubsub.Draft{Channel: "c", Data: number(99), Key: "k", Owner: "user:alice"}
+	typed := pubsub.Draft{Channel: "c", Data: number(1), Key: "k", Owner: "user:alice", Type: "note"}
+	last := pubsub.Draft{Channel: "c", Data: number(100)}
+	receipts := b.Publish(t.Context(), []pubsub.Draft{other, typed, last})
+	for _, r := range receipts[:2] {
+		if !errors.Is(r.Err, pubsub.ErrKeyReused) || !r.ID.IsZero() {
+			t.Errorf("another message: %+v", r)
+		}
+	}
+	if receipts[2].Err != nil {
+		t.Errorf("after them: %+v", receipts[2])
+	}
+	page, err := a.Read(t.Context(), pubsub.Query{Channel: "c", Limit: 100})
+	if err != nil || len(page.Messages) != 2*len(owners)+1 {
+		t.Errorf("the log has %d messages (%v)", len(page.Messages), err)
+	}
 }
 
 // Ephemeral messages reach who is there, have no ID and move no cursor.

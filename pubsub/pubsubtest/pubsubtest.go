@@ -54,6 +54,7 @@ func Run(t *testing.T, newCluster New) {
 		{"ConcurrentPublishers", testConcurrentPublishers},
 		{"Batch", testBatch},
 		{"Idempotent", testIdempotent},
+		{"KeyOwner", testKeyOwner},
 		{"Ephemeral", testEphemeral},
 		{"Invalid", testInvalid},
 		{"Trace", testTrace},

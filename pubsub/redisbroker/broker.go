@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"comet/pubsub"
 )
 
@@ -62,6 +64,7 @@ type Broker struct {
 	looks     looks
 	troubles  troubles
 	foreign   *foreign
+	partial   *rate.Limiter // of warnings, see partly
 
 	mu     sync.Mutex
 	closed bool
@@ -91,7 +94,8 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	b := &Broker{options: o, keys: newKeys(o.Prefix, o.DB), logger: o.Logger, topology: t, troubles: newTroubles(), foreign: newForeign(o.Logger)}
+	b := &Broker{options: o, keys: newKeys(o.Prefix, o.DB), logger: o.Logger, topology: t, troubles: newTroubles(), foreign: newForeign(o.Logger),
+		partial: perMinute()}
 	b.wanted.kick = make(chan struct{}, 1)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b, nil

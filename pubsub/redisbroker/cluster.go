@@ -127,10 +127,7 @@ func (c *cluster) adopt(views []*view) error {
 	m := &clusterMap{names: l.names}
 	byID := make(map[string]*primary)
 	for id := range l.owners {
-		p, err := c.primaryWith(id, before, l)
-		if err != nil {
-			return err
-		}
+		p := c.primaryWith(id, before, l)
 		byID[id] = p
 		m.primaries = append(m.primaries, p)
 	}
@@ -161,14 +158,14 @@ func (c *cluster) toAsk(m *clusterMap, l *layout) []string {
 
 // primaryWith returns the primary with the ID: the one there is, if its address is
 // the best or it has just answered there, else a new one. c.mu must be held.
-func (c *cluster) primaryWith(id string, before *clusterMap, l *layout) (*primary, error) {
+func (c *cluster) primaryWith(id string, before *clusterMap, l *layout) *primary {
 	there := c.guests[id]
 	if i := slices.IndexFunc(before.primaries, func(p *primary) bool { return p.id == id }); i >= 0 {
 		there = before.primaries[i]
 	}
 	endpoints := l.endpoints[id]
 	if there != nil && (there.address == endpoints[0] || slices.Contains(endpoints, there.address) && l.answered[there.address] == id) {
-		return there, nil
+		return there
 	}
 	return newPrimary(&c.options, id, endpoints[0])
 }
@@ -223,11 +220,7 @@ func (c *cluster) named(address string) (*primary, error) {
 		return m.primaries[i], nil
 	}
 	if c.guests[id] == nil {
-		p, err := newPrimary(&c.options, id, address)
-		if err != nil {
-			return nil, err
-		}
-		c.guests[id] = p
+		c.guests[id] = newPrimary(&c.options, id, address)
 	}
 	return c.guests[id], nil
 }

@@ -16,7 +16,7 @@ func connect(o Options) (topology, error) {
 	case o.Cluster || len(o.Addresses) > 1:
 		return newCluster(o), nil
 	}
-	return newSingle(o)
+	return newSingle(o), nil
 }
 
 // clientOptions are those of a client of one server.

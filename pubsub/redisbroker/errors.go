@@ -16,15 +16,17 @@ var errTooFew = errors.New("too few replicas have it")
 // publishError says what became of a publish that failed with err. Only what
 // was surely not carried out is ErrUnavailable; for the rest nobody can know.
 func publishError(err error) error {
+	if errors.Is(err, pubsub.ErrUnavailable) {
+		return err
+	}
 	if refused(err) || neverSent(err) {
 		return fmt.Errorf("%w: %w", pubsub.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: %w", pubsub.ErrOutcomeUnknown, err)
 }
 
-// refused reports whether Redis answered with an error. A script that fails
-// has not written: its first write is the XADD, and what comes after cannot
-// fail but for lack of memory, which Redis checks before it starts a script.
+// refused reports whether Redis answered with an error: then a command did
+// nothing, and neither did publish.lua, which answers for each message.
 func refused(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer)
@@ -37,8 +39,7 @@ func neverSent(err error) bool {
 		isGreeting(err) ||
 		errors.Is(err, redis.ErrPoolTimeout) ||
 		errors.Is(err, redis.ErrPoolExhausted) ||
-		errors.Is(err, redis.ErrClosed) ||
-		errors.Is(err, pubsub.ErrUnavailable) // nobody was found to send it to
+		errors.Is(err, redis.ErrClosed)
 }
 
 // readError wraps what went wrong with a read.

@@ -3,8 +3,10 @@ package redisbroker
 import (
 	"errors"
 	"log/slog"
-	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"comet/pubsub/measure"
 )
@@ -24,32 +26,27 @@ const (
 // Places are all there are.
 var Places = []Place{InLog, InRelay}
 
-// foreign counts what is no message, and warns of it.
+// foreign counts what is no message, and warns of it once a minute.
 type foreign struct {
 	logger *slog.Logger
 	counts *measure.Counts[Place]
-
-	mu     sync.Mutex
-	warned time.Time
-	silent int // found since, without a warning
+	warn   *rate.Limiter
+	silent atomic.Int64 // found since the last warning
 }
-
-// foreignWarnings is the least time between two warnings.
-const foreignWarnings = time.Minute
 
 func newForeign(logger *slog.Logger) *foreign {
-	return &foreign{logger: logger, counts: measure.NewCounts(Places...)}
+	return &foreign{logger: logger, counts: measure.NewCounts(Places...), warn: perMinute()}
 }
+
+// perMinute limits warnings.
+func perMinute() *rate.Limiter { return rate.NewLimiter(rate.Every(time.Minute), 1) }
 
 // found notes one at a place.
 func (f *foreign) found(in Place, channel string, err error) {
 	f.counts.Add(in, 1)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.warned.IsZero() && time.Since(f.warned) < foreignWarnings {
-		f.silent++
+	if !f.warn.Allow() {
+		f.silent.Add(1)
 		return
 	}
-	f.logger.Warn("found something that is not a message; skipped it", "in", string(in), "channel", channel, "error", err, "more_since_last_warning", f.silent)
-	f.warned, f.silent = time.Now(), 0
+	f.logger.Warn("found something that is not a message; skipped it", "in", string(in), "channel", channel, "error", err, "more_since_last_warning", f.silent.Swap(0))
 }

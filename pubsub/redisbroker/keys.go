@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"comet/pubsub"
 )
 
 // keys makes the Redis names of one Comet. All keys of a channel share the
@@ -28,9 +30,13 @@ func newKeys(prefix string, db int) keys {
 // Beside it there may be the key …:end, see newest.lua.
 func (k keys) log(channel string) string { return k.prefix + ":{" + channel + "}:log" }
 
-// once is where an idempotency key's first message ID is: a string that
-// expires after Options.KeyWindow.
-func (k keys) once(channel, key string) string { return k.prefix + ":{" + channel + "}:once:" + key }
+// once is where publish.lua keeps a draft's idempotency key: a string that
+// expires after Options.KeyWindow. earlier is its name in versions that did not
+// know owners; it is only read, and may go with the version after this one.
+func (k keys) once(d *pubsub.Draft) (name, earlier string) {
+	base := k.prefix + ":{" + d.Channel + "}:"
+	return base + "key:" + d.KeyName(), base + "once:" + d.Key
+}
 
 // live is the pub/sub channel that relays the channel, see relayed.
 func (k keys) live(channel string) string { return k.prefix + ":{" + channel + "}:live" + k.suffix }

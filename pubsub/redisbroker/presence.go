@@ -39,38 +39,50 @@ const redirects = 16
 
 // holdGroup sends the holdings at the given indices, whose channels p has.
 func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Holding, at []int, answers []pubsub.Held) {
-	cmds := b.holdAll(ctx, p, holdings, at)
-	if notLoaded(cmds[0].Err()) { // then the others did nothing either
-		if err := holdScript.Load(ctx, p.client).Err(); err == nil {
-			cmds = b.holdAll(ctx, p, holdings, at)
+	cmds := b.holdAll(ctx, p, holdings, at, false)
+	// Redis takes a pipeline in pieces, and another client may load the script or
+	// have it forgotten in between. So each answer speaks for itself alone. Their
+	// order says nothing: each holding is of another channel.
+	var missing, again []int
+	for n, cmd := range cmds {
+		if notLoaded(cmd.Err()) {
+			missing, again = append(missing, n), append(again, at[n])
+		}
+	}
+	if len(again) > 0 {
+		for n, cmd := range b.holdAll(ctx, p, holdings, again, true) {
+			cmds[missing[n]] = cmd
 		}
 	}
 	// Who cannot be had soon is tried again by the presence; all others wait for
 	// this call to return.
 	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/4)
 	defer cancel()
-	var again errgroup.Group
-	again.SetLimit(redirects)
+	var others errgroup.Group
+	others.SetLimit(redirects)
 	for n, cmd := range cmds {
 		i := at[n]
-		// Who was redirected in front of the others has hidden that they are not
-		// loaded, see above.
 		if kind, _ := redirected(cmd.Err()); kind == none && !notLoaded(cmd.Err()) {
 			answers[i] = held(cmd)
 			continue
 		}
-		again.Go(func() error {
+		others.Go(func() error {
 			keys, args := b.holdArgs(&holdings[i])
 			cmd, _ := b.callScript(ctx, holdScript, keys, args)
 			answers[i] = held(cmd)
 			return nil
 		})
 	}
-	_ = again.Wait() // each answer has its own error
+	_ = others.Wait() // each answer has its own error
 }
 
-func (b *Broker) holdAll(ctx context.Context, p *primary, holdings []pubsub.Holding, at []int) []*redis.Cmd {
+// holdAll sends the holdings at the given indices in one pipeline. With load the
+// script is loaded first.
+func (b *Broker) holdAll(ctx context.Context, p *primary, holdings []pubsub.Holding, at []int, load bool) []*redis.Cmd {
 	pipe := p.client.Pipeline()
+	if load {
+		holdScript.loadIn(ctx, pipe)
+	}
 	cmds := make([]*redis.Cmd, len(at))
 	for n, i := range at {
 		keys, args := b.holdArgs(&holdings[i])

@@ -1,11 +1,6 @@
 package redisbroker
 
-import (
-	"context"
-	"errors"
-
-	"github.com/redis/go-redis/v9"
-)
+import "github.com/redis/go-redis/v9"
 
 // primary is a server that takes writes. Its client never sends a command
 // twice, and follows no redirect. There is one primary for each pair of identity
@@ -15,25 +10,14 @@ type primary struct {
 	id      string // of the node, as CLUSTER MYID; empty but in a Redis Cluster
 	address string // host:port or a socket's path, to connect to
 	client  *redis.Client
-	shared  *redis.AutoPipeliner // concurrent publishes share its pipelines
+	shared  *pipeline // of concurrent publishes
 	dialer  *dialer
 }
 
-func newPrimary(o *Options, id, address string) (*primary, error) {
+func newPrimary(o *Options, id, address string) *primary {
 	d := newDialer(o)
 	client := redis.NewClient(o.clientOptions(address, d))
-	shared, err := client.AsyncAutoPipeline()
-	if err != nil {
-		return nil, errors.Join(err, client.Close())
-	}
-	return &primary{id, address, client, shared, d}, nil
-}
-
-// share sends a command in a pipeline with others', and waits for the answer
-// until ctx ends: the pipeline in front of its own may take its full time too.
-// Then cmd must not be looked at any more, and may still be carried out.
-func (p *primary) share(ctx context.Context, cmd redis.Cmder) error {
-	return p.shared.Submit(ctx, cmd).WaitContext(ctx)
+	return &primary{id, address, client, newPipeline(client), d}
 }
 
 // close ends the primary's connections, and with them all that is under way
@@ -41,5 +25,6 @@ func (p *primary) share(ctx context.Context, cmd redis.Cmder) error {
 // none.
 func (p *primary) close() error {
 	p.dialer.shut()
-	return errors.Join(p.shared.Close(), p.client.Close())
+	p.shared.close()
+	return p.client.Close()
 }

@@ -3,8 +3,7 @@ package redisbroker
 import (
 	"context"
 	"fmt"
-	"slices"
-	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,7 +11,7 @@ import (
 )
 
 // Publish implements pubsub.Broker. A single draft shares a pipeline with
-// other callers' drafts; several go in pipelines of their own, one a primary.
+// other callers' drafts; several go in pipelines of their own, see publishAll.
 func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Receipt {
 	receipts := make([]pubsub.Receipt, len(drafts))
 	ctx, end, err := b.begin(ctx)
@@ -23,10 +22,13 @@ func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Re
 		return receipts
 	}
 	defer end()
-	if len(drafts) == 1 {
-		receipts[0] = b.publishOne(ctx, &drafts[0])
-	} else {
+	switch {
+	case len(drafts) > 1:
 		b.publishAll(ctx, drafts, receipts)
+	case drafts[0].Ephemeral:
+		receipts[0] = b.publishEphemeral(ctx, &drafts[0])
+	default:
+		b.publishChunk(ctx, drafts, receipts, b.options.MinReplicas == 0)
 	}
 	for i := range receipts {
 		b.troubles.count(ToPublish, receipts[i].Err)
@@ -34,162 +36,84 @@ func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Re
 	return receipts
 }
 
-func (b *Broker) publishOne(ctx context.Context, d *pubsub.Draft) pubsub.Receipt {
-	if d.Ephemeral {
-		return b.publishEphemeral(ctx, d)
-	}
-	keys, args := b.publishArgs(d)
+// publishChunk publishes drafts of one channel, in order, by one call of
+// publish.lua, wherever the channel is by now. With shared the call goes in a
+// pipeline with others'. It returns the error with which the whole call failed.
+func (b *Broker) publishChunk(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt, shared bool) error {
+	keys, args := b.publishArgs(drafts)
 	var wait *redis.Cmd
-	cmd, left := b.call(ctx, keys[0], func(p *primary, asking bool) (cmd redis.Cmder) {
-		if b.options.MinReplicas == 0 && !asking {
-			return publishScript.share(ctx, p, keys, args)
+	answer, left := b.call(ctx, keys[0], func(p *primary, asking bool) redis.Cmder {
+		if shared && !asking {
+			return p.shared.script(ctx, publishScript, keys, args, len(drafts[0].Data))
 		}
 		// WAIT is about the connection's last write, which the script makes for a
 		// repeated key too.
+		var cmd *redis.Cmd
 		cmd, wait = publishScript.inPipeline(ctx, p.client, keys, args,
-			around{asking: asking, replicas: b.options.MinReplicas, patience: b.options.Timeout * 2 / 3})
+			around{asking: asking, replicas: b.options.MinReplicas, patience: b.waitFor()})
 		return cmd
 	})
-	r := receipt(cmd)
-	if r.Err == nil && left != nil {
-		// Who subscribed at the primary that the channel leaves has heard nothing.
-		_ = left.client.SPublish(ctx, b.keys.live(d.Channel), encodeAnnounced(r.ID)).Err() // else the sweep finds it
+	if left != nil && answer.Err() == nil {
+		b.relayAt(ctx, left, drafts, answer.(*redis.Cmd))
 	}
-	if r.Err == nil && wait != nil {
-		r.Err = b.reached(wait)
-	}
-	return r
+	return b.take(receipts, answer.(*redis.Cmd), wait)
 }
 
-// reached reads the answer of WAIT: an error says that too few replicas have it.
-func (b *Broker) reached(wait *redis.Cmd) error {
-	need := b.options.MinReplicas
-	switch n, err := wait.Int(); {
-	case err != nil:
-		return fmt.Errorf("%w: wait for %d replicas: %w", pubsub.ErrOutcomeUnknown, need, err)
-	case n < need:
-		return fmt.Errorf("%w: %w: %d of redis.min_replicas = %d", pubsub.ErrOutcomeUnknown, errTooFew, n, need)
+// waitFor is how long WAIT may take, in a call that may take Options.Timeout.
+func (b *Broker) waitFor() time.Duration { return b.options.Timeout * 2 / 3 }
+
+// relayAt relays again, at the primary that the channel leaves, what was
+// published at another: who subscribed there has heard nothing.
+func (b *Broker) relayAt(ctx context.Context, p *primary, drafts []pubsub.Draft, answer *redis.Cmd) {
+	receipts := make([]pubsub.Receipt, len(drafts))
+	_ = b.take(receipts, answer, nil)
+	for i := range drafts {
+		var payload []byte
+		switch r := &receipts[i]; {
+		case r.Err != nil || r.Duplicate:
+			continue
+		case drafts[i].Ephemeral:
+			payload = encodeEphemeral(&drafts[i])
+		default:
+			payload = encodeAnnounced(r.ID)
+		}
+		_ = p.client.SPublish(ctx, b.keys.live(drafts[i].Channel), payload).Err() // else the sweep finds it
 	}
-	return nil
 }
 
 // publishEphemeral relays without the log.
 func (b *Broker) publishEphemeral(ctx context.Context, d *pubsub.Draft) pubsub.Receipt {
-	cmd, _ := b.call(ctx, b.keys.live(d.Channel), func(p *primary, _ bool) redis.Cmder { // which is never asked for elsewhere
-		cmd := b.ephemeral(ctx, d)
-		if err := p.share(ctx, cmd); err != nil {
-			return failed(ctx, err)
-		}
-		return cmd
+	live, payload := b.keys.live(d.Channel), encodeEphemeral(d)
+	cmd, _ := b.call(ctx, live, func(p *primary, _ bool) redis.Cmder { // which is never asked for elsewhere
+		return p.shared.do(ctx, newRelayCall(ctx, b.verb(), live, payload), len(payload))
 	})
-	return receipt(cmd)
-}
-
-// publishAll publishes in order of channel. Drafts of one channel have one
-// primary, so they stay in order in its pipeline.
-func (b *Broker) publishAll(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt) {
-	if b.options.MinReplicas > 0 || b.sharded() && someHaveKeys(drafts) {
-		b.publishEach(ctx, drafts, receipts)
-		return
+	if err := cmd.Err(); err != nil {
+		return pubsub.Receipt{Err: publishError(err)}
 	}
-	b.eachPrimary(ctx, len(drafts), func(i int) string { return drafts[i].Channel },
-		func(i int, err error) { receipts[i].Err = publishError(err) },
-		func(p *primary, at []int) { b.publishGroup(ctx, p, drafts, at, receipts) })
+	return pubsub.Receipt{} // the answer is how many connections heard it, which says nothing
 }
 
-// someHaveKeys reports whether some drafts have an idempotency key and others
-// not. While a slot is being moved Redis Cluster refuses only the former
-// (TRYAGAIN): those behind would overtake them.
-func someHaveKeys(drafts []pubsub.Draft) bool {
-	return slices.ContainsFunc(drafts, func(d pubsub.Draft) bool { return (d.Key == "") != (drafts[0].Key == "") })
-}
-
-// publishEach publishes the drafts of each channel one by one, channels side by
-// side.
-func (b *Broker) publishEach(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt) {
-	byChannel := make(map[string][]int)
+// publishArgs are publish.lua's KEYS and ARGV for drafts of one channel.
+func (b *Broker) publishArgs(drafts []pubsub.Draft) (keys []string, args []any) {
+	channel := drafts[0].Channel
+	size, ttl := b.options.Retention(channel)
+	keys = []string{b.keys.log(channel)}
+	args = make([]any, 0, 6+4*len(drafts))
+	args = append(args, b.verb(), size, ttl.Milliseconds(), b.options.KeyWindow.Milliseconds(), b.options.Inline, b.keys.live(channel))
 	for i := range drafts {
-		byChannel[drafts[i].Channel] = append(byChannel[drafts[i].Channel], i)
-	}
-	var all sync.WaitGroup
-	for _, at := range byChannel {
-		all.Go(func() {
-			for _, i := range at {
-				receipts[i] = b.publishOne(ctx, &drafts[i])
-			}
-		})
-	}
-	all.Wait()
-}
-
-// publishGroup publishes the drafts at the given indices, which p has.
-func (b *Broker) publishGroup(ctx context.Context, p *primary, drafts []pubsub.Draft, at []int, receipts []pubsub.Receipt) {
-	if isMixed(drafts, at) {
-		// Ephemeral drafts need no script: they would overtake the others if
-		// those had to be sent again.
-		if err := publishScript.Load(ctx, p.client).Err(); err != nil {
-			for _, i := range at {
-				receipts[i].Err = fmt.Errorf("%w: %w", pubsub.ErrUnavailable, err)
-			}
-			return
-		}
-	}
-	cmds := b.pipeline(ctx, p, drafts, at)
-	// A script that is not loaded fails all behind it alike, and so does a slot
-	// that has moved: what failed so was not carried out and goes again, still in
-	// order.
-	for n, cmd := range cmds {
-		i := at[n]
-		if kind, _ := redirected(cmd.Err()); kind != none || notLoaded(cmd.Err()) {
-			receipts[i] = b.publishOne(ctx, &drafts[i])
-		} else {
-			receipts[i] = receipt(cmd)
-		}
-	}
-}
-
-// pipeline sends the drafts at the given indices.
-func (b *Broker) pipeline(ctx context.Context, p *primary, drafts []pubsub.Draft, at []int) []redis.Cmder {
-	pipe := p.client.Pipeline()
-	for _, i := range at {
 		d := &drafts[i]
 		if d.Ephemeral {
-			_ = pipe.Process(ctx, b.ephemeral(ctx, d)) // it is only queued
+			args = append(args, "", encodeEphemeral(d), "", "")
 			continue
 		}
-		keys, args := b.publishArgs(d)
-		pipe.EvalSha(ctx, publishScript.Hash(), keys, args...)
-	}
-	cmds, _ := pipe.Exec(ctx) // each command has its own error
-	return cmds
-}
-
-// isMixed reports whether some drafts are ephemeral and others not.
-func isMixed(drafts []pubsub.Draft, at []int) bool {
-	return slices.ContainsFunc(at, func(i int) bool { return drafts[i].Ephemeral != drafts[at[0]].Ephemeral })
-}
-
-// publishArgs are publish.lua's KEYS and ARGV.
-func (b *Broker) publishArgs(d *pubsub.Draft) (keys []string, args []any) {
-	keys = []string{b.keys.log(d.Channel)}
-	if d.Key != "" {
-		keys = append(keys, b.keys.once(d.Channel, d.Key))
-	}
-	size, ttl := b.options.Retention(d.Channel)
-	args = []any{
-		b.verb(), size, ttl.Milliseconds(),
-		d.Type, d.Data, b.options.KeyWindow.Milliseconds(), b.options.Inline,
-		b.keys.live(d.Channel),
-	}
-	if d.Trace != "" {
-		args = append(args, d.Trace, tracePrefix(d.Trace))
+		sum := ""
+		if d.Key != "" {
+			name, earlier := b.keys.once(d)
+			keys, sum = append(keys, name, earlier), d.KeySum()
+		}
+		args = append(args, d.Type, d.Data, d.Trace, sum)
 	}
 	return keys, args
-}
-
-// ephemeral is the command that relays d.
-func (b *Broker) ephemeral(ctx context.Context, d *pubsub.Draft) *redis.IntCmd {
-	return redis.NewIntCmd(ctx, b.verb(), b.keys.live(d.Channel), encodeEphemeral(d))
 }
 
 // verb is the command that relays.
@@ -200,23 +124,99 @@ func (b *Broker) verb() string {
 	return "PUBLISH"
 }
 
-// receipt reads the answer of publish.lua, or of PUBLISH.
-func receipt(cmd redis.Cmder) pubsub.Receipt {
-	if err := cmd.Err(); err != nil {
-		return pubsub.Receipt{Err: publishError(err)}
+// The outcomes in an answer of publish.lua, which explains them.
+const (
+	wasPublished = iota
+	wasRepeated
+	wasReused
+	wasRefused
+	wasNotRelayed
+	wasNotRenewed
+)
+
+// take makes receipts of an answer of publish.lua and of that of WAIT, which is
+// nil if there was none. It returns the error with which the whole call failed,
+// as Redis said it.
+func (b *Broker) take(receipts []pubsub.Receipt, answer, wait *redis.Cmd) error {
+	list, err := answer.Slice()
+	if err == nil && len(list)/3 != len(receipts) {
+		err = fmt.Errorf("publish.lua answered %v", list)
 	}
-	script, ok := cmd.(*redis.Cmd)
-	if !ok {
-		return pubsub.Receipt{} // PUBLISH answers how many heard it, which says nothing
-	}
-	answer, err := script.Slice()
-	if err != nil || len(answer) != 2 {
-		return pubsub.Receipt{Err: fmt.Errorf("%w: publish.lua answered %v", pubsub.ErrOutcomeUnknown, script.Val())}
-	}
-	text, _ := answer[0].(string)
-	id, err := pubsub.ParseID(text)
 	if err != nil {
-		return pubsub.Receipt{Err: fmt.Errorf("%w: publish.lua answered ID %q", pubsub.ErrOutcomeUnknown, text)}
+		for i := range receipts {
+			receipts[i].Err = publishError(err)
+		}
+		return err
 	}
-	return pubsub.Receipt{ID: id, Duplicate: answer[1] == int64(1)}
+	few := b.reached(wait)
+	for i := range receipts {
+		receipts[i] = b.receipt(list[3*i:])
+		if receipts[i].Err == nil && !receipts[i].ID.IsZero() {
+			receipts[i].Err = few
+		}
+	}
+	if len(list)%3 != 0 {
+		b.partly("the log's expiry was not renewed", list[len(list)-1])
+	}
+	return nil
+}
+
+// receipt reads three words of an answer of publish.lua.
+func (b *Broker) receipt(words []any) pubsub.Receipt {
+	text, _ := words[0].(string)
+	outcome, _ := words[1].(int64)
+	why, _ := words[2].(string)
+	if outcome == wasRefused {
+		return pubsub.Receipt{Err: fmt.Errorf("%w: %w", pubsub.ErrUnavailable, refusal(why))}
+	}
+	if text == "" {
+		return pubsub.Receipt{} // it is ephemeral
+	}
+	id, err := pubsub.ParseID(text)
+	switch {
+	case err != nil:
+		return pubsub.Receipt{Err: fmt.Errorf("%w: publish.lua answered ID %q", pubsub.ErrOutcomeUnknown, text)}
+	case outcome == wasReused:
+		return pubsub.Receipt{Err: fmt.Errorf("%w: it is that of message %s", pubsub.ErrKeyReused, text)}
+	case outcome == wasNotRelayed:
+		return pubsub.Receipt{Err: fmt.Errorf("%w: it is in the log, but was not relayed: %w", pubsub.ErrOutcomeUnknown, refusal(why))}
+	case outcome == wasNotRenewed && b.options.MinReplicas > 0: // WAIT was about nothing
+		return pubsub.Receipt{Err: fmt.Errorf("%w: the first publish may not be at the replicas: %w", pubsub.ErrOutcomeUnknown, refusal(why))}
+	case outcome == wasNotRenewed:
+		b.partly("an idempotency key was not renewed", why)
+	}
+	return pubsub.Receipt{ID: id, Duplicate: outcome == wasRepeated || outcome == wasNotRenewed}
+}
+
+// refusal is an error with which Redis answered one command of a script.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// RedisError implements redis.Error.
+func (refusal) RedisError() {}
+
+// partly notes what Redis refused of a publish that was carried out.
+func (b *Broker) partly(what string, why any) {
+	err, _ := why.(string)
+	b.troubles.count(ToPublish, refusal(err))
+	if b.partial.Allow() {
+		b.logger.Warn("redis refused a part of a publish; the message is published", "part", what, "error", err)
+	}
+}
+
+// reached reads the answer of WAIT, nil without one: an error says that too few
+// replicas have it.
+func (b *Broker) reached(wait *redis.Cmd) error {
+	if wait == nil {
+		return nil
+	}
+	need := b.options.MinReplicas
+	switch n, err := wait.Int(); {
+	case err != nil:
+		return fmt.Errorf("%w: wait for %d replicas: %w", pubsub.ErrOutcomeUnknown, need, err)
+	case n < need:
+		return fmt.Errorf("%w: %w: %d of redis.min_replicas = %d", pubsub.ErrOutcomeUnknown, errTooFew, n, need)
+	}
+	return nil
 }

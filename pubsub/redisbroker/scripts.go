@@ -53,6 +53,10 @@ type script struct {
 
 func newScript(text string) *script { return &script{redis.NewScript(text), text} }
 
+// loadIn loads s in a pipeline. redis.Script.Load would take the answer, which
+// has not come yet, for the script's hash.
+func (s *script) loadIn(ctx context.Context, pipe redis.Pipeliner) { pipe.ScriptLoad(ctx, s.text) }
+
 // evaluate calls s through c, and loads it where it is missing.
 func (s *script) evaluate(ctx context.Context, c redis.Scripter, keys []string, args []any) *redis.Cmd {
 	cmd := c.EvalSha(ctx, s.Hash(), keys, args...)
@@ -91,22 +95,8 @@ func (s *script) inPipeline(ctx context.Context, c *redis.Client, keys []string,
 	return cmd, wait
 }
 
-// share calls s in a pipeline with others' calls.
-func (s *script) share(ctx context.Context, p *primary, keys []string, args []any) *redis.Cmd {
-	cmd := redis.NewCmd(ctx, command("evalsha", s.Hash(), keys, args)...)
-	err := p.share(ctx, cmd)
-	if notLoaded(err) {
-		cmd = redis.NewCmd(ctx, command("eval", s.text, keys, args)...)
-		err = p.share(ctx, cmd)
-	}
-	if err != nil {
-		return failed(ctx, err)
-	}
-	return cmd
-}
-
 // command is the words of EVAL or EVALSHA.
-func command(name, script string, keys []string, args []any) []any {
+func command(name string, script any, keys []string, args []any) []any {
 	words := make([]any, 0, 3+len(keys)+len(args))
 	words = append(words, name, script, len(keys))
 	for _, key := range keys {

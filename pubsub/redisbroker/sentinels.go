@@ -173,11 +173,7 @@ func (s *sentinels) adopt(best *election, answers []*election) error {
 	if before != nil && before.address == best.address {
 		return nil
 	}
-	p, err := newPrimary(&s.options, "", best.address)
-	if err != nil {
-		return err
-	}
-	s.now.Store(p)
+	s.now.Store(newPrimary(&s.options, "", best.address))
 	if before != nil {
 		s.retired.Go(func() { _ = before.close() })
 	}

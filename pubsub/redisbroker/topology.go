@@ -38,9 +38,8 @@ type topology interface {
 // single is the topology of one primary.
 type single struct{ *primary }
 
-func newSingle(o Options) (topology, error) {
-	p, err := newPrimary(&o, "", o.Addresses[0])
-	return single{p}, err
+func newSingle(o Options) topology {
+	return single{newPrimary(&o, "", o.Addresses[0])}
 }
 
 func (s single) of(context.Context, string) (*primary, error)               { return s.primary, nil }

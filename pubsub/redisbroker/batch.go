@@ -1,0 +1,179 @@
+package redisbroker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"comet/pubsub"
+)
+
+// Bounds of what one call of publish.lua takes, during which Redis does nothing
+// else.
+const (
+	chunkDrafts = 64
+	chunkBytes  = 256 << 10
+)
+
+// series is the drafts of one channel of a batch. They are published a chunk at
+// a time: none is sent before those of the chunk before it are answered. So none
+// can overtake another, whatever has to be sent again (a script that is not
+// loaded, a slot that has moved), as Redis takes a chunk as a whole or not at all.
+type series struct {
+	channel string
+	at      []int // of those that are not published yet, in order
+}
+
+// publishAll publishes drafts of several channels, or several of one. Chunks of
+// different channels go together, in one pipeline to each primary.
+func (b *Broker) publishAll(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt) {
+	for todo := seriesOf(drafts); len(todo) > 0; {
+		chunks := make([]chunk, len(todo))
+		for i, s := range todo {
+			chunks[i] = s.next(drafts)
+		}
+		b.eachPrimary(ctx, len(chunks), func(i int) string { return todo[i].channel },
+			func(i int, err error) { chunks[i].fail(err) },
+			func(p *primary, at []int) { b.publishChunks(ctx, p, chunks, at) })
+		rest := todo[:0]
+		for i, s := range todo {
+			copyTo(receipts, s.at, chunks[i].receipts)
+			s.at = s.at[len(chunks[i].drafts):]
+			switch err := chunks[i].err; {
+			case len(s.at) == 0:
+			case err != nil:
+				for _, i := range s.at {
+					receipts[i].Err = fmt.Errorf("%w: not sent, because a message before it failed: %w", pubsub.ErrUnavailable, err)
+				}
+			default:
+				rest = append(rest, s)
+			}
+		}
+		todo = rest
+	}
+}
+
+// seriesOf sorts drafts by channel.
+func seriesOf(drafts []pubsub.Draft) (all []*series) {
+	byChannel := make(map[string]*series)
+	for i := range drafts {
+		s := byChannel[drafts[i].Channel]
+		if s == nil {
+			s = &series{channel: drafts[i].Channel}
+			byChannel[s.channel] = s
+			all = append(all, s)
+		}
+		s.at = append(s.at, i)
+	}
+	return all
+}
+
+// chunk is drafts that one call publishes, and what became of them.
+type chunk struct {
+	drafts   []pubsub.Draft
+	receipts []pubsub.Receipt
+	err      error // of the call as a whole, then in all receipts too
+}
+
+// next is the first of what is left.
+func (s *series) next(drafts []pubsub.Draft) chunk {
+	n, bytes := 0, 0
+	for ; n < min(len(s.at), chunkDrafts); n++ {
+		bytes += len(drafts[s.at[n]].Data)
+		if n > 0 && bytes > chunkBytes {
+			break
+		}
+	}
+	c := chunk{drafts: make([]pubsub.Draft, n), receipts: make([]pubsub.Receipt, n)}
+	for i := range c.drafts {
+		c.drafts[i] = drafts[s.at[i]]
+	}
+	return c
+}
+
+func (c *chunk) fail(err error) {
+	c.err = err
+	for i := range c.receipts {
+		c.receipts[i].Err = publishError(err)
+	}
+}
+
+// copyTo copies receipts to their places in all.
+func copyTo(all []pubsub.Receipt, at []int, receipts []pubsub.Receipt) {
+	for i, r := range receipts {
+		all[at[i]] = r
+	}
+}
+
+// publishChunks publishes the chunks at the given indices, each of another
+// channel, which p has.
+func (b *Broker) publishChunks(ctx context.Context, p *primary, chunks []chunk, at []int) {
+	calls, wait := b.callChunks(ctx, p, chunks, at, false)
+	var again []int
+	for n, i := range at {
+		if notLoaded(calls[n].cmd.Err()) {
+			again = append(again, i)
+		} else {
+			b.takeChunk(&chunks[i], calls[n], wait)
+		}
+	}
+	if len(again) > 0 {
+		calls, wait = b.callChunks(ctx, p, chunks, again, true)
+		for n, i := range again {
+			b.takeChunk(&chunks[i], calls[n], wait)
+		}
+	}
+	var others errgroup.Group
+	others.SetLimit(redirects)
+	for _, i := range at {
+		c := &chunks[i]
+		if kind, _ := redirected(c.err); kind != none || notLoaded(c.err) {
+			others.Go(func() error {
+				c.err = b.publishChunk(ctx, c.drafts, c.receipts, false)
+				return nil
+			})
+		}
+	}
+	_ = others.Wait() // each chunk has its own error
+}
+
+// callChunks calls publish.lua for chunks in one pipeline. With load it loads the
+// script first: another client may have it forgotten again in between, as Redis
+// takes a pipeline in pieces.
+func (b *Broker) callChunks(ctx context.Context, p *primary, chunks []chunk, at []int, load bool) (calls []*call, wait *redis.Cmd) {
+	pipe := p.client.Pipeline()
+	if load {
+		publishScript.loadIn(ctx, pipe)
+	}
+	calls = make([]*call, len(at))
+	for n, i := range at {
+		calls[n] = b.newChunkCall(ctx, chunks[i].drafts)
+		_ = pipe.Process(ctx, calls[n].cmd) // which only queues it
+	}
+	if b.options.MinReplicas > 0 {
+		wait = pipe.Do(ctx, "wait", b.options.MinReplicas, b.waitFor().Milliseconds())
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	return calls, wait
+}
+
+// newChunkCall makes the call that publishes drafts of one channel.
+func (b *Broker) newChunkCall(ctx context.Context, drafts []pubsub.Draft) *call {
+	if d := &drafts[0]; len(drafts) == 1 && d.Ephemeral {
+		return newRelayCall(ctx, b.verb(), b.keys.live(d.Channel), encodeEphemeral(d))
+	}
+	keys, args := b.publishArgs(drafts)
+	return newScriptCall(ctx, publishScript, false, keys, args)
+}
+
+// takeChunk takes the answer to a chunk's call.
+func (b *Broker) takeChunk(c *chunk, call *call, wait *redis.Cmd) {
+	cmd := call.settle()
+	if _, relayed := cmd.Val().(int64); relayed {
+		c.err = nil
+		return // as publishEphemeral
+	}
+	c.err = b.take(c.receipts, cmd, wait)
+}

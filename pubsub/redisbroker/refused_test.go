@@ -1,0 +1,186 @@
+package redisbroker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"comet/pubsub"
+	"comet/pubsub/redisbroker"
+	"comet/pubsub/redistest"
+)
+
+// Redis refuses one of the commands that a publish needs: ACLs are not
+// replicated, and may change. The error says what became of the message.
+func TestPublishRefused(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	log := new(syncBuffer)
+	options := withKept(at(server.Addr()))
+	options.Logger = slog.New(slog.NewTextHandler(log, nil))
+	b := newBroker(t, options)
+	t.Cleanup(func() { _ = b.Close() })
+	publish := func(channel, key string) pubsub.Receipt {
+		return b.Publish(t.Context(), []pubsub.Draft{{Channel: channel, Type: pubsub.DefaultType, Data: []byte("1"), Key: key}})[0]
+	}
+	inLog := func(channel string) int64 { return server.Do("XLEN", "comet:{"+channel+"}:log").(int64) }
+	const nothing, unknown, published = "nothing", "unknown", "published"
+	for _, c := range []struct{ rule, plain, keyed string }{
+		{"-get", published, nothing}, // without a key it is only for a hint
+		{"-set", published, nothing},
+		{"-xadd", nothing, nothing},
+		{"-time", nothing, nothing},
+		{"-info", nothing, nothing},
+		{"-pexpire", published, published},
+		{"-publish", unknown, unknown},
+		{"resetchannels", unknown, unknown},
+		{"-evalsha", nothing, nothing},
+		{"resetkeys", nothing, nothing},
+	} {
+		channel := strings.Trim(c.rule, "-")
+		for _, key := range []string{"", "k"} {
+			want := c.plain
+			if key != "" {
+				want, channel = c.keyed, channel+"-keyed"
+			}
+			server.Do("ACL", "SETUSER", "default", c.rule)
+			r := publish(channel, key)
+			server.Do("ACL", "SETUSER", "default", "+@all", "allchannels", "allkeys")
+			n := inLog(channel)
+			got := published
+			switch {
+			case errors.Is(r.Err, pubsub.ErrUnavailable) && n == 0:
+				got = nothing
+			case errors.Is(r.Err, pubsub.ErrOutcomeUnknown):
+				got = unknown
+			case r.Err != nil || n != 1:
+				got = fmt.Sprint(r.Err, n)
+			}
+			if got != want {
+				t.Errorf("%s, key %q: %s, want %s; %v, %d in the log", c.rule, key, got, want, r.Err, n)
+			}
+			if r.Err != nil && !strings.Contains(r.Err.Error(), "permission") && !strings.Contains(r.Err.Error(), "can't") {
+				t.Errorf("%s: %v does not say what Redis said", c.rule, r.Err)
+			}
+			if again := publish(channel, key); key != "" && (again.Err != nil || again.Duplicate != (n > 0) || inLog(channel) != 1) {
+				t.Errorf("%s: the repeat is %+v, and the log has %d", c.rule, again, inLog(channel))
+			}
+		}
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 { // -pexpire, which nobody else is told of
+		t.Errorf("%d warnings:\n%s", n, log)
+	}
+	if n := b.Stats().Errors[redisbroker.ToPublish][redisbroker.RefusedIt]; n < 15 {
+		t.Errorf("%d refusals counted", n)
+	}
+}
+
+// A draft that Redis refuses keeps the others of its chunk from nothing.
+func TestChunkPartlyRefused(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	b := newBroker(t, withKept(at(server.Addr())))
+	t.Cleanup(func() { _ = b.Close() })
+	drafts := make([]pubsub.Draft, 4)
+	for i := range drafts {
+		drafts[i] = pubsub.Draft{Channel: "c", Type: pubsub.DefaultType, Data: fmt.Append(nil, i)}
+	}
+	drafts[1].Key, drafts[2].Ephemeral = "k", true
+	server.Do("ACL", "SETUSER", "default", "-set")
+	receipts := b.Publish(t.Context(), drafts)
+	server.Do("ACL", "SETUSER", "default", "+@all")
+	for i, r := range receipts {
+		if refused := errors.Is(r.Err, pubsub.ErrUnavailable); refused != (i == 1) || r.ID.IsZero() != (i == 1 || i == 2) {
+			t.Errorf("draft %d: %+v", i, r)
+		}
+	}
+	page := b.Read(t.Context(), []pubsub.Query{{Channel: "c", Limit: 10}})[0]
+	if len(page.Messages) != 2 || page.Messages[1].Prev != page.Messages[0].ID {
+		t.Errorf("the log has %+v", page)
+	}
+}
+
+// Redis hangs. What was sent and not answered is unknown; what waited for that to
+// be answered has not left, and never does.
+func TestPublishNeverLeft(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	options := withKept(at(server.Addr()))
+	options.Timeout = 10 * time.Second
+	b := newBroker(t, options)
+	t.Cleanup(func() { _ = b.Close() })
+	publish := func(ctx context.Context, channel string) error {
+		return b.Publish(ctx, []pubsub.Draft{{Channel: channel, Type: pubsub.DefaultType, Data: []byte("1")}})[0].Err
+	}
+	if err := publish(t.Context(), "first"); err != nil {
+		t.Fatal(err)
+	}
+	server.Freeze()
+	const waiting = 500 // more than one pipeline takes
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	errs := make([]error, waiting)
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() { errs[i] = publish(ctx, "frozen") })
+	}
+	all.Wait()
+	server.Thaw()
+	var unknown int64
+	for _, err := range errs {
+		switch {
+		case errors.Is(err, pubsub.ErrOutcomeUnknown):
+			unknown++
+		case !errors.Is(err, pubsub.ErrUnavailable):
+			t.Errorf("publish: %v", err)
+		}
+	}
+	if unknown == 0 || unknown == waiting {
+		t.Errorf("%d of %d are unknown", unknown, waiting)
+	}
+	if err := publish(t.Context(), "last"); err != nil { // goes after all that could still be sent
+		t.Error(err)
+	}
+	if n := server.Do("XLEN", "comet:{frozen}:log").(int64); n > unknown {
+		t.Errorf("the log has %d, only %d can be there", n, unknown)
+	}
+}
+
+// Nobody answers at Redis's address: nothing was sent, by one draft or several.
+func TestPublishNoRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr())
+	proxy.Cut() // which accepts, and then says nothing
+	options := withKept(at(proxy.Addr()))
+	options.Timeout = 300 * time.Millisecond
+	b := newBroker(t, options)
+	t.Cleanup(func() { _ = b.Close() })
+	for _, drafts := range [][]pubsub.Draft{numbered("a", 1), numbered("a", 3)} {
+		for i, r := range b.Publish(t.Context(), drafts) {
+			if !errors.Is(r.Err, pubsub.ErrUnavailable) {
+				t.Errorf("draft %d of %d: %v", i, len(drafts), r.Err)
+			}
+		}
+	}
+}
+
+// What nodes of earlier versions have noted of idempotency keys still counts.
+func TestEarlierKeys(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	b := newBroker(t, withKept(at(server.Addr())))
+	t.Cleanup(func() { _ = b.Close() })
+	server.Do("SET", "comet:{c}:once:k", "1767323045678-1048577", "PX", 60_000)
+	for _, owner := range []string{"", "user:alice"} {
+		r := b.Publish(t.Context(), []pubsub.Draft{{Channel: "c", Type: pubsub.DefaultType, Data: []byte("1"), Key: "k", Owner: owner}})[0]
+		if r.Err != nil || !r.Duplicate || r.ID.String() != "1767323045678-1048577" {
+			t.Errorf("owner %q: %+v", owner, r)
+		}
+	}
+}
