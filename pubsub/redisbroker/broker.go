@@ -57,6 +57,7 @@ type Broker struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	busy      sync.WaitGroup // calls under way, so that Close can wait
+	reading   sync.WaitGroup // reads, also those that nobody waits for any more
 	wanted    wanted
 	health    health
 	confirmed confirmations
@@ -134,5 +135,7 @@ func (b *Broker) Close() error {
 	if !first {
 		return nil
 	}
-	return b.topology.close()
+	err := b.topology.close() // which ends the reads
+	b.reading.Wait()
+	return err
 }

@@ -11,18 +11,27 @@ import (
 
 // Read implements pubsub.Broker; all queries go in one pipeline a primary.
 func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page {
-	pages := make([]pubsub.Page, len(queries))
 	ctx, end, err := b.begin(ctx)
 	if err != nil {
+		pages := make([]pubsub.Page, len(queries))
 		for i := range pages {
 			pages[i].Err = err
 		}
 		return pages
 	}
 	defer end()
-	b.eachPrimary(ctx, len(queries), func(i int) string { return queries[i].Channel },
-		func(i int, err error) { pages[i].Err = readError(err) },
-		func(p *primary, at []int) { b.readGroup(ctx, p, queries, at, pages) })
+	a := newAnswers(len(queries))
+	b.reading.Go(func() {
+		defer close(a.done)
+		b.eachPrimary(ctx, len(queries), func(i int) string { return queries[i].Channel },
+			a.fail,
+			func(p *primary, at []int) {
+				pages := make([]pubsub.Page, len(queries))
+				b.readGroup(ctx, p, queries, at, pages)
+				a.put(at, pages)
+			})
+	})
+	pages := a.wait(ctx)
 	for i := range pages {
 		b.troubles.count(ToRead, pages[i].Err)
 	}
