@@ -22,8 +22,14 @@ type Broker interface {
 	Publish(ctx context.Context, drafts []Draft) []Receipt
 
 	// Read answers each query from the log as its primary has it at one
-	// moment. One failed page does not fail the others.
+	// moment. One failed page does not fail the others. It returns as soon as ctx
+	// ends, with the pages that there are.
 	Read(ctx context.Context, queries []Query) []Page
+
+	// Shard is the primary that has the channel's log, as far as it is known; it
+	// does not ask. Shards are only compared. Of one that does not answer, the
+	// queries for others in the same Read wait for its timeout.
+	Shard(channel string) any
 
 	// Hold takes in what this node says of the presence in channels, each once,
 	// and tells their subscribers who thereby came or went. One that failed does
@@ -156,6 +162,9 @@ var (
 	// the one that the reader knows, and it is not confirmed that it took over.
 	// Nothing of its log may be given to the reader until it is.
 	ErrUnconfirmed = fmt.Errorf("%w: the takeover of another primary is not confirmed", ErrUnavailable)
+	// ErrUnreadable: what is in the place of the channel's log is no log. Other
+	// channels are not affected. It is an ErrUnavailable.
+	ErrUnreadable = fmt.Errorf("%w: the log cannot be read", ErrUnavailable)
 	// ErrOutcomeUnknown: the publish was sent and not answered in time. It may
 	// be delivered. Repeating it with the same key is safe.
 	ErrOutcomeUnknown = errors.New("publish outcome unknown")

@@ -1,6 +1,9 @@
 package pubsub
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Channel is one channel that is open at a hub: its tail, shared by all who
 // read it there. Each subscriber has one hold on it, see Hub.Busiest, and each
@@ -9,6 +12,9 @@ type Channel struct {
 	tail
 	hub   *Hub
 	ready chan struct{} // closed by the syncer once the tail is opened
+	// broken is closed by the syncer if the log could not be read before that.
+	broken chan struct{}
+	closed atomic.Bool // the hub has let it go
 
 	// Guarded by Hub.mu.
 	users     int
@@ -16,7 +22,8 @@ type Channel struct {
 	unused    time.Time // since when users is 0
 
 	// Guarded by syncer.mu.
-	queued bool
+	sync  syncState
+	retry *backoff // of reading the log; nil: the last time was a success
 
 	// Guarded by tail.mu: a ring, with its own end as the only element if
 	// nobody watches.
@@ -37,7 +44,10 @@ type Watch struct {
 type Watcher interface{ Grown(items []Item) }
 
 func newChannel(name string, h *Hub) *Channel {
-	c := &Channel{tail: tail{limits: h.options.Tail, follow: follower{channel: name}}, hub: h, ready: make(chan struct{})}
+	c := &Channel{
+		tail: tail{limits: h.options.Tail, follow: follower{channel: name}}, hub: h,
+		ready: make(chan struct{}), broken: make(chan struct{}),
+	}
 	c.watchers.prev, c.watchers.next = &c.watchers, &c.watchers
 	return c
 }

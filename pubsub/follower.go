@@ -191,6 +191,12 @@ func (f *follower) gap(why Reason, to Cursor) Item {
 	return Item{Gap: g, After: f.at}
 }
 
+// unreadable is the gap where the log cannot be read.
+func (f *follower) unreadable() Item {
+	at := f.at.Last()
+	return Item{Gap: &Gap{Channel: f.channel, From: at, To: at, Reason: UnreadableEntry}, After: f.at}
+}
+
 // walk takes a backward page and looks in it for the newest message of the
 // generation that f.at belongs to: that one was had, everything behind it is
 // new. If there is none, only the newest generation's messages are new for

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -56,7 +57,7 @@ type Hub struct {
 	broker  Broker
 	options Options
 	stop    context.CancelFunc
-	stopped <-chan struct{}
+	ctx     context.Context // ends with Close
 	done    sync.WaitGroup
 	syncer  *syncer
 	counts  counts
@@ -71,7 +72,7 @@ func NewHub(b Broker, o Options) *Hub {
 	ctx, stop := context.WithCancel(context.Background())
 	h := &Hub{
 		broker: b, options: o.withDefaults(), counts: newCounts(),
-		stop: stop, stopped: ctx.Done(), open: make(map[string]*Channel),
+		stop: stop, ctx: ctx, open: make(map[string]*Channel),
 	}
 	h.syncer = newSyncer(b, h.options, &h.counts)
 	h.done.Go(func() {
@@ -142,15 +143,18 @@ func (h *Hub) Read(ctx context.Context, q Query) (Page, error) {
 	if err := ValidateChannel(q.Channel); err != nil {
 		return Page{}, err
 	}
-	return h.read(ctx, q, ForHistory)
+	p := h.readLogs(ctx, []Query{q}, ForHistory)[0]
+	return p, p.Err
 }
 
-func (h *Hub) read(ctx context.Context, q Query, who Reader) (Page, error) {
-	h.counts.reads.Add(who, 1)
+// readLogs is Broker.Read, until ctx ends, the hub is closed, or
+// Options.Timeout is over.
+func (h *Hub) readLogs(ctx context.Context, queries []Query, who Reader) []Page {
+	h.counts.reads.Add(who, len(queries))
 	ctx, cancel := context.WithTimeout(ctx, h.options.Timeout)
 	defer cancel()
-	p := h.broker.Read(ctx, []Query{q})[0]
-	return p, p.Err
+	defer context.AfterFunc(h.ctx, cancel)()
+	return h.broker.Read(ctx, queries)
 }
 
 // acquire opens a channel, or shares it. It may not be ready yet, see await.
@@ -168,21 +172,45 @@ func (h *Hub) acquire(channel string) *Channel {
 	return c
 }
 
-// await waits until c is ready.
-func (h *Hub) await(ctx context.Context, c *Channel) error {
-	select {
-	case <-c.ready: // most are, and need no timer
-		return nil
-	default:
+// await waits until the tails of places are ready. at is the one that an error
+// is about.
+func (h *Hub) await(ctx context.Context, places []*place) (at int, err error) {
+	isReady := func(p *place) bool {
+		select {
+		case <-p.tail.ready:
+			return true
+		default:
+			return false
+		}
+	}
+	at = slices.IndexFunc(places, func(p *place) bool { return !isReady(p) })
+	if at < 0 {
+		return 0, nil // as of most, which need no timer
 	}
 	timeout := time.NewTimer(h.options.Timeout)
 	defer timeout.Stop()
+	for ; at < len(places); at++ {
+		if err := h.awaitOne(ctx, places[at].tail, timeout.C); err != nil {
+			return at, err
+		}
+	}
+	return 0, nil
+}
+
+func (h *Hub) awaitOne(ctx context.Context, c *Channel, timeout <-chan time.Time) error {
 	select {
 	case <-c.ready:
 		return nil
-	case <-timeout.C:
+	case <-c.broken:
+		select {
+		case <-c.ready: // by now
+			return nil
+		default:
+			return ErrUnreadable
+		}
+	case <-timeout:
 		return fmt.Errorf("no answer within %v: %w", h.options.Timeout, ErrUnavailable)
-	case <-h.stopped:
+	case <-h.ctx.Done():
 		return ErrClosed
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -214,6 +242,7 @@ func (h *Hub) letGo() {
 	for channel, t := range h.open {
 		if t.users == 0 && time.Since(t.unused) >= h.options.Linger {
 			delete(h.open, channel)
+			t.closed.Store(true)
 			h.broker.Unsubscribe(channel)
 			h.options.Closed(channel)
 		}
@@ -222,9 +251,7 @@ func (h *Hub) letGo() {
 
 // sweep compares every tail with its log, for whatever no rule foresaw.
 func (h *Hub) sweep() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, t := range h.open {
+	for _, t := range h.channels() {
 		h.syncer.refresh(t, BySweep)
 	}
 }

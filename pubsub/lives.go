@@ -22,6 +22,8 @@ type Lives struct {
 	Began []Beginning
 }
 
+func (l *Lives) isZero() bool { return len(l.Same)+len(l.Others)+len(l.Began) == 0 }
+
 // Beginning is when a life began.
 type Beginning struct {
 	At    time.Time    // by the clock of Redis

@@ -64,7 +64,8 @@ const (
 	// acknowledged last may be missing.
 	Failover Reason = "failover"
 	// UnreadableEntry: To is an entry of the log that is no message. Another
-	// program wrote it, or a later version.
+	// program wrote it, or a later version. Where To is From, the log itself cannot
+	// be read: something else is in its place.
 	UnreadableEntry Reason = "unreadable"
 )
 

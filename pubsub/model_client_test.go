@@ -1,19 +1,17 @@
 package pubsub
 
-import "context"
-
 // client is one subscriber, on one node after the other. The model does what
 // Subscribe and Next do, one step at a time.
 type client struct {
-	world *world
-	name  int
-	node  *node // nil: away
-	sub   *Subscriber
-	place *place // of sub; nil until it has entered
-	begin *Query // the read that entering begins with
-	from  From
-	page  *Page // the answer to the read under way
-	idle  bool  // waits until it is woken
+	world   *world
+	name    int
+	node    *node // nil: away
+	sub     *Subscriber
+	place   *place // of sub; nil until its beginning was found
+	entered bool   // the tail has opened
+	from    From
+	page    *Page // the answer to the read under way
+	idle    bool  // waits until it is woken
 
 	judged
 }
@@ -22,11 +20,11 @@ type client struct {
 var firsts = []struct {
 	name string
 	from From
-	read *Query
 }{
 	{name: "now"},
-	{name: "earliest", from: From{Earliest: true}, read: &Query{}},
-	{name: "last 2", from: From{Last: 2}, read: &Query{Backward: true, Limit: 2}},
+	{name: "earliest", from: From{Earliest: true}},
+	{name: "last 2", from: From{Last: 2}},
+	{name: "last 3", from: From{Last: 3}},
 	{name: "0-0", from: From{Cursor: &Cursor{}}},
 }
 
@@ -36,18 +34,15 @@ func (c *client) come(n *node, first int) {
 		return
 	}
 	f := firsts[first%len(firsts)]
-	c.node, c.from, c.begin = n, f.from, f.read
+	c.node, c.from = n, f.from
 	if c.started {
 		at := c.resume()
-		c.from, c.begin = From{Cursor: &at}, nil
+		c.from = From{Cursor: &at}
 		c.world.tell("client %d: comes to node %d with %s", c.name, n.name, c.world.cursorName(at))
 	} else {
 		c.world.tell("client %d: comes to node %d for %s", c.name, n.name, f.name)
 	}
-	if c.begin != nil && c.begin.Limit == 0 {
-		c.begin = &Query{Limit: c.world.page}
-	}
-	c.sub = &Subscriber{hub: n.hub, woken: make(chan struct{}, 1), retry: newBackoff()}
+	c.sub = &Subscriber{hub: n.hub, woken: make(chan struct{}, 1)}
 	c.sub.places = []*place{{tail: n.hub.acquire(modelChannel), replay: follower{channel: modelChannel}}}
 }
 
@@ -58,7 +53,7 @@ func (c *client) leave() {
 	}
 	c.world.tell("client %d: leaves", c.name)
 	c.sub.Close()
-	c.node, c.sub, c.place, c.page, c.idle = nil, nil, nil, nil, false
+	c.node, c.sub, c.place, c.page, c.idle, c.entered = nil, nil, nil, nil, false, false
 }
 
 // step moves the client as far as one read or one delivery, and reports
@@ -85,32 +80,36 @@ func (c *client) step(limit int, failed bool) bool {
 
 // enter does what Subscribe does once the tail has opened.
 func (c *client) enter(failed bool) bool {
-	w, t := c.world, c.sub.places[0].tail
+	w, p := c.world, c.sub.places[0]
 	switch {
-	case !t.opened:
+	case !p.tail.opened:
 		return false
-	case c.begin != nil && failed:
+	case !c.entered:
+		c.sub.enter(p, c.from)
+		c.entered = true
+	case p.search != nil && c.page != nil:
+		p.take(c.page, true)
+		c.page = nil
+	case p.search != nil && failed:
 		c.leave()
 		return true
-	case c.begin != nil && c.page == nil:
-		c.page = w.answer(*c.begin)
+	case p.search != nil:
+		c.page = w.answer(p.query(w.page))
 		w.tell("client %d: is answered %s", c.name, w.pageName(c.page))
+	}
+	if p.search != nil {
 		return true
 	}
-	c.node.page = c.page
-	if err := c.sub.enter(context.Background(), c.sub.places[0], c.from); err != nil {
-		w.fail("client %d: enter: %v", c.name, err)
-	}
-	c.page, c.place = nil, c.sub.places[0]
+	c.place = p
 	c.start(c.sub.Start()[0])
-	if held := c.place.held; len(held) > 0 && held[0].Gap != nil {
+	if held := p.held; len(held) > 0 && held[0].Gap != nil {
 		w.fail("client %d: begins with a gap %+v", c.name, *held[0].Gap)
 	}
-	w.tell("client %d: starts at %s", c.name, w.cursorName(c.place.start))
+	w.tell("client %d: starts at %s", c.name, w.cursorName(p.start))
 	return true
 }
 
-// live is what advance does with nothing held.
+// live is what next does with nothing held.
 func (c *client) live(limit int, failed bool) bool {
 	w, p := c.world, c.place
 	if c.idle {
@@ -121,7 +120,7 @@ func (c *client) live(limit int, failed bool) bool {
 			return false
 		}
 	}
-	items, ok, err := p.live(limit)
+	items, ok, err := p.live(limit, PageBytes)
 	switch {
 	case err != nil:
 		w.tell("client %d: %v", c.name, err)
@@ -133,16 +132,15 @@ func (c *client) live(limit int, failed bool) bool {
 			c.got(it, delivery{live: true, life: life})
 		}
 	case !failed:
-		c.page = w.answer(p.replay.query(w.page))
+		c.page = w.answer(p.query(w.page))
 		w.tell("client %d: replays %s", c.name, w.pageName(c.page))
 	}
 	return true
 }
 
-// take is the rest of advance: the answer to its read has come.
+// take is the rest of next: the answer to its read has come.
 func (c *client) take() {
-	var done bool
-	c.place.held, done = c.place.replay.take(c.page, false)
+	done := c.place.take(c.page, true)
 	c.page = nil
 	if done && len(c.place.held) == 0 {
 		c.sub.hub.syncer.refresh(c.place.tail, BySubscriber)

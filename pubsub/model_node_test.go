@@ -1,9 +1,6 @@
 package pubsub
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // node is a Hub without its goroutines: the model does what the relay, the
 // syncer and the housekeeping do, one step at a time. It is also the hub's
@@ -15,7 +12,6 @@ type node struct {
 	hub    *Hub
 	link   link
 	reads  []syncRead
-	page   *Page // what Read answers next
 
 	// silent says for the place of a silent item in a tail which life of the
 	// log had begun, unseen, when the log was found empty.
@@ -73,9 +69,6 @@ func (n *node) Subscribe(...string) {
 
 // Unsubscribe implements Broker.
 func (n *node) Unsubscribe(...string) { n.link.changes = append(n.link.changes, false) }
-
-// Read implements Broker, with the answer that the model gave before.
-func (n *node) Read(context.Context, []Query) []Page { return []Page{*n.page} }
 
 // relay moves the link one step and reports whether there was one.
 func (n *node) relay() bool {
@@ -169,13 +162,16 @@ func (n *node) sync(failed bool) bool {
 	switch {
 	case len(n.reads) == 0:
 		for _, t := range n.hub.syncer.next() {
+			if !n.hub.syncer.start(t) {
+				continue
+			}
 			n.reads = append(n.reads, syncRead{tail: t, query: t.query(w.page)})
 			w.tell("node %d: reads from %s", n.name, w.name(n.reads[len(n.reads)-1].query.Cursor))
 		}
 		return len(n.reads) > 0
 	case failed:
 		for _, r := range n.reads {
-			n.hub.syncer.add(r.tail)
+			n.hub.syncer.finish(r.tail, true)
 		}
 		w.tell("node %d: reading failed", n.name)
 		n.reads = nil
@@ -209,8 +205,6 @@ func (n *node) taken(r syncRead) {
 		}
 	}
 	t.tellWatchers(end)
-	if again {
-		n.hub.syncer.add(t)
-	}
+	n.hub.syncer.finish(t, again)
 	n.world.tell("node %d: took the answer, is at %s", n.name, n.world.cursorName(t.follow.at))
 }

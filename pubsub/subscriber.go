@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -13,7 +12,9 @@ import (
 type From struct {
 	Cursor   *Cursor // behind this
 	Earliest bool    // with the oldest message kept
-	Last     int     // with the newest so many messages, at most MaxPage
+	// Last: with the newest so many messages, at most MaxPage. It is fewer where
+	// they have more than 4 MiB of data, in all channels of the subscription together.
+	Last int
 }
 
 // Start is a channel to subscribe to and where to begin.
@@ -32,20 +33,22 @@ type Delivery struct {
 	Item
 }
 
-// Subscriber is a place in each of its channels' tails, and nothing more: it
-// has no queue. It is for one goroutine at a time.
+// Subscriber is a place in each of its channels' tails: it has no queue. One
+// that replays the log holds about PageBytes of it. It is for one goroutine at a
+// time.
 type Subscriber struct {
 	hub      *Hub
 	places   []*place
 	observes bool          // see Observe
 	woken    chan struct{} // holds a token if a tail has grown since it was last looked at
 	turn     int           // the place to look at first, so that a busy channel does not starve others
-	retry    *backoff
+	pace     pace          // of reading the log
 }
 
 // Subscribe opens the channels, which must be distinct, and returns a
-// subscriber that must be closed. The errors are *InvalidError,
-// ErrUnavailable, ErrClosed, or ctx's cause.
+// subscriber that must be closed. Where a channel's tail does not have its
+// place, the first part of the log has been read when it returns. The errors are
+// *InvalidError, ErrUnavailable, ErrUnreadable, ErrClosed, or ctx's cause.
 func (h *Hub) Subscribe(ctx context.Context, starts []Start) (*Subscriber, error) {
 	return h.subscribe(ctx, starts, &Subscriber{})
 }
@@ -62,18 +65,16 @@ func (h *Hub) subscribe(ctx context.Context, starts []Start, s *Subscriber) (*Su
 			return nil, err
 		}
 	}
-	s.hub, s.woken, s.retry = h, make(chan struct{}, 1), newBackoff()
+	s.hub, s.woken, s.pace = h, make(chan struct{}, 1), newPace(len(starts), replayMessages)
 	for _, start := range starts {
 		p := &place{tail: h.acquire(start.Channel), replay: follower{channel: start.Channel}}
 		if s.places = append(s.places, p); s.observes {
 			p.tail.observe(1)
 		}
 	}
-	for i, start := range starts {
-		if err := s.enter(ctx, s.places[i], start.From); err != nil {
-			s.Close()
-			return nil, fmt.Errorf("subscribe %q: %w", start.Channel, err)
-		}
+	if at, err := s.begin(ctx, starts); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("subscribe %q: %w", starts[at].Channel, err)
 	}
 	for i, start := range starts {
 		if !s.observes {
@@ -83,13 +84,29 @@ func (h *Hub) subscribe(ctx context.Context, starts []Start, s *Subscriber) (*Su
 	return s, nil
 }
 
-// enter waits for the tail to open and finds the first place.
-func (s *Subscriber) enter(ctx context.Context, p *place, from From) (err error) {
-	if err := s.hub.await(ctx, p.tail); err != nil {
-		return err
+// begin waits for the tails to open and finds where the subscriber begins. at
+// is the channel that an error is about.
+func (s *Subscriber) begin(ctx context.Context, starts []Start) (at int, err error) {
+	if at, err = s.hub.await(ctx, s.places); err != nil {
+		return at, err
 	}
+	for i, p := range s.places {
+		s.enter(p, starts[i].From)
+	}
+	for unread := s.unread(); len(unread) > 0; unread = s.unread() {
+		if at, err = s.readLogs(ctx, unread); err != nil {
+			return at, err
+		}
+	}
+	return 0, nil
+}
+
+// enter watches the tail, which is open, and finds the first place if the tail
+// has it. If not, the place is unread.
+func (s *Subscriber) enter(p *place, from From) {
 	p.tail.Watch(&p.watch, s)
 	p.tail.mu.Lock()
+	defer p.tail.mu.Unlock()
 	switch {
 	case from == From{}:
 		p.next, p.start = p.tail.end()
@@ -97,38 +114,10 @@ func (s *Subscriber) enter(ctx context.Context, p *place, from From) (err error)
 	case from.Cursor != nil:
 		p.next, p.start, p.joined = p.tail.locate(*from.Cursor)
 		p.replay.at = p.start
+		p.unread = !p.joined
+	default:
+		p.search, p.unread = newSearch(from, len(s.places)), true
 	}
-	p.tail.mu.Unlock()
-	switch {
-	case from.Earliest:
-		err = s.begin(ctx, p, Query{Limit: replayPage})
-	case from.Last > 0:
-		err = s.begin(ctx, p, Query{Backward: true, Limit: min(from.Last, MaxPage)})
-	}
-	return err
-}
-
-// begin starts a replay with the page that q asks for.
-func (s *Subscriber) begin(ctx context.Context, p *place, q Query) error {
-	q.Channel = p.replay.channel
-	page, err := s.hub.read(ctx, q, ForReplay)
-	if err != nil {
-		return err
-	}
-	if q.Backward {
-		slices.Reverse(page.Messages)
-	}
-	p.start = page.end()
-	if len(page.Messages) > 0 {
-		p.start = before(page.Messages[0])
-		if page.Messages[0].IsUnreadable() {
-			p.start.Gen = page.Gen
-		}
-	}
-	p.replay.at = p.start
-	p.held, _ = p.replay.take(&page, false)
-	s.told(p.held)
-	return nil
 }
 
 // Start is where the subscriber begins, a cursor a channel.
@@ -157,106 +146,92 @@ func (s *Subscriber) Place(i int) (c *Channel, next uint64, ok bool) {
 	return p.tail, p.next, p.joined && len(p.held) == 0
 }
 
-// replayPage is how many messages are read at a time for one subscriber.
-const replayPage = 64
-
-// Next returns the next items, at least one and about limit at most; it blocks
-// until there are some. Items of one channel are in order. Trouble with the
-// broker only makes it wait. The errors are ErrSlow, ErrClosed and ctx's cause.
+// Next returns the next items, at least one, about limit and about PageBytes of
+// data at most; it blocks until there are some. Items of one channel are in
+// order. Trouble with the broker only makes it wait. The errors are ErrSlow,
+// ErrClosed and ctx's cause.
 func (s *Subscriber) Next(ctx context.Context, limit int) ([]Delivery, error) {
+	return s.next(ctx, limit, time.Time{})
+}
+
+// Poll is Next, but for waiting: if nothing has come after wait, it returns no
+// items. Reading the log is no waiting: also without any, it returns what the
+// log has.
+func (s *Subscriber) Poll(ctx context.Context, limit int, wait time.Duration) ([]Delivery, error) {
+	return s.next(ctx, limit, time.Now().Add(wait))
+}
+
+// next is Poll until a time, or without end.
+func (s *Subscriber) next(ctx context.Context, limit int, until time.Time) ([]Delivery, error) {
 	for {
-		var out []Delivery
-		var wait time.Duration // 0: until woken
-		for range s.places {
-			i := s.turn
-			s.turn = (s.turn + 1) % len(s.places)
-			items, again, err := s.advance(ctx, s.places[i], limit-len(out))
-			if err != nil {
-				return nil, err
-			}
-			wait = max(wait, again)
-			for _, it := range items {
-				if !it.silent() {
-					out = append(out, Delivery{Channel: i, Item: it})
-				}
-			}
-			if len(out) >= limit {
-				break
-			}
+		if err := s.readDue(ctx, false); err != nil {
+			return nil, err
 		}
-		if len(out) > 0 {
-			return out, nil
+		out, err := s.collect(limit)
+		if err != nil || len(out) > 0 {
+			return out, err
 		}
-		if err := s.wait(ctx, wait); err != nil {
+		// A log that could not be read may take its time again: the others went first.
+		if err := s.readDue(ctx, true); err != nil {
+			return nil, err
+		}
+		if s.hasMore() {
+			continue
+		}
+		if over, err := s.wait(ctx, until); over || err != nil {
 			return nil, err
 		}
 	}
 }
 
-// advance returns what comes next at p without waiting for it, or how long to
-// wait at most before trying again.
-func (s *Subscriber) advance(ctx context.Context, p *place, limit int) (items []Item, again time.Duration, err error) {
-	for len(p.held) == 0 {
-		if items, ok, err := p.live(limit); ok {
-			return items, 0, err
+// collect returns what is there without reading the log.
+func (s *Subscriber) collect(limit int) (out []Delivery, err error) {
+	bytes := PageBytes
+	for range s.places {
+		i := s.turn
+		s.turn = (s.turn + 1) % len(s.places)
+		items, err := s.places[i].takeNext(limit-len(out), bytes)
+		if err != nil {
+			return nil, err
 		}
-		done, err := s.replay(ctx, p)
-		switch {
-		case errors.Is(err, ErrClosed):
-			return nil, 0, ErrClosed
-		case err != nil:
-			return nil, s.retry.step(), nil
-		case done && len(p.held) == 0:
-			// At the end of the log and yet not in the tail: the tail is
-			// behind and will grow, or has to look at the log.
-			s.hub.syncer.refresh(p.tail, BySubscriber)
-			return nil, s.retry.step(), nil
+		for _, it := range items {
+			bytes -= it.dataSize()
+			if !it.silent() {
+				out = append(out, Delivery{Channel: i, Item: it})
+			}
+		}
+		if len(out) >= limit || bytes <= 0 {
+			break
 		}
 	}
-	s.retry.reset()
-	items = p.held[:min(limit, len(p.held))]
-	p.held = p.held[len(items):]
-	return items, 0, nil
+	return out, nil
 }
 
-// told counts what the subscriber finds in the log.
-func (s *Subscriber) told(items []Item) {
-	if !s.observes {
-		s.hub.counts.told(items)
+// wait waits until a tail has grown or the log may be read again. over: it is
+// the time until.
+func (s *Subscriber) wait(ctx context.Context, until time.Time) (over bool, err error) {
+	next := until
+	for _, p := range s.places {
+		if !p.rest.IsZero() && (next.IsZero() || p.rest.Before(next)) && p.mustRead() {
+			next = p.rest
+		}
 	}
-}
-
-// replay reads the next part of the log into p.held; done says that this was
-// the end of the log.
-func (s *Subscriber) replay(ctx context.Context, p *place) (done bool, err error) {
-	// Not bounded by ctx, which may be a wait of no time: what the log has is
-	// there already. Options.Timeout bounds it.
-	page, err := s.hub.read(context.WithoutCancel(ctx), p.replay.query(replayPage), ForReplay)
-	if err != nil {
-		return false, err
-	}
-	p.held, done = p.replay.take(&page, false)
-	s.told(p.held)
-	return done, nil
-}
-
-// wait waits until a tail has grown, for at most d if d is not 0.
-func (s *Subscriber) wait(ctx context.Context, d time.Duration) error {
 	var timeout <-chan time.Time
-	if d > 0 {
-		t := time.NewTimer(d)
+	if !next.IsZero() {
+		t := time.NewTimer(time.Until(next))
 		defer t.Stop()
 		timeout = t.C
 	}
 	select {
 	case <-s.woken:
 	case <-timeout:
-	case <-s.hub.stopped:
-		return ErrClosed
+		return next == until, nil
+	case <-s.hub.ctx.Done():
+		return false, ErrClosed
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
 	}
-	return nil
+	return false, nil
 }
 
 // Grown implements Watcher.

@@ -1,48 +1,73 @@
 package pubsub
 
 import (
+	"container/heap"
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
 
-// A batch of reads is one pipeline. With 64 KiB messages a batch of full pages
-// would be 256 MiB; nearly all pages are empty or short.
-const (
-	syncBatch = 128
-	syncPage  = 32
-)
-
 // syncer reads the logs of the tails that need it, many in one round trip, and
-// tries again until the broker answers. One goroutine does it, so that a tail
-// has one read under way at a time.
+// tries again until the broker answers or the channel is closed. Each shard has
+// lanes of its own, so that one that does not answer holds up no other, and a
+// channel whose log cannot be read waits alone. A tail has one read at a time.
 type syncer struct {
 	broker  Broker
 	timeout time.Duration
 	logger  *slog.Logger
 	counts  *counts
-	wake    chan struct{} // holds a token while queue may be non-empty
+	wake    chan struct{} // holds a token while run has something to do
+	working sync.WaitGroup
+	warned  warnings
 
 	mu    sync.Mutex
-	queue []*Channel // each tail at most once, see Channel.queued
+	queue []*Channel // that are in no lane yet
+	later retries
+	lanes map[laneKey]*lane
 }
+
+// syncState is what the syncer does with a tail.
+type syncState uint8
+
+const (
+	// idle: nothing.
+	idle syncState = iota
+	// queued: it is in the queue, in a lane, or waits for a retry.
+	queued
+	// busy: it is being read.
+	busy
+	// busyAgain: it is being read, and must be read once more.
+	busyAgain
+)
 
 func newSyncer(b Broker, o Options, c *counts) *syncer {
-	return &syncer{broker: b, timeout: o.Timeout, logger: o.Logger, counts: c, wake: make(chan struct{}, 1)}
+	return &syncer{
+		broker: b, timeout: o.Timeout, logger: o.Logger, counts: c,
+		wake: make(chan struct{}, 1), lanes: make(map[laneKey]*lane),
+	}
 }
 
-// add queues tails whose state has become reading.
-func (s *syncer) add(tails ...*Channel) {
+// add queues t, whose state has become reading.
+func (s *syncer) add(t *Channel) {
 	s.mu.Lock()
-	for _, t := range tails {
-		if !t.queued {
-			t.queued = true
-			s.queue = append(s.queue, t)
-		}
+	defer s.mu.Unlock()
+	switch t.sync {
+	case idle:
+		s.enqueue(t)
+	case busy:
+		t.sync = busyAgain
 	}
-	s.mu.Unlock()
+}
+
+// enqueue puts t in the queue. The caller holds s.mu.
+func (s *syncer) enqueue(t *Channel) {
+	t.sync = queued
+	s.queue = append(s.queue, t)
+	s.kick()
+}
+
+func (s *syncer) kick() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -60,108 +85,100 @@ func (s *syncer) refresh(t *Channel, why Cause) {
 	}
 }
 
-// next takes a batch off the queue.
+// next empties the queue.
 func (s *syncer) next() []*Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := min(len(s.queue), syncBatch)
-	batch := s.queue[:n:n]
-	s.queue = s.queue[n:]
-	for _, t := range batch {
-		t.queued = false
+	all := s.queue
+	s.queue = nil
+	return all
+}
+
+// start says that t, which was queued, is being read from now on; false if it is
+// closed. The caller holds s.mu.
+func (s *syncer) start(t *Channel) bool {
+	t.sync = busy
+	if t.closed.Load() {
+		t.sync = idle
 	}
-	return batch
+	return t.sync == busy
+}
+
+// finish says that a read of t is over, and whether it needs another now.
+func (s *syncer) finish(t *Channel, again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.retry = nil
+	again = again || t.sync == busyAgain
+	if t.sync = idle; again {
+		s.enqueue(t)
+	}
+}
+
+// postpone says that a read of t has failed. It is tried again later.
+func (s *syncer) postpone(t *Channel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.retry == nil {
+		t.retry = newBackoff()
+	}
+	t.sync = queued
+	heap.Push(&s.later, retry{t, time.Now().Add(t.retry.step())})
+	s.kick()
 }
 
 // run works until ctx ends.
 func (s *syncer) run(ctx context.Context) {
-	backoff := newBackoff()
+	defer s.working.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for ctx.Err() == nil {
-		batch := s.next()
-		if len(batch) == 0 {
-			select {
-			case <-s.wake:
-			case <-ctx.Done():
-			}
-			continue
+		for _, t := range s.next() {
+			s.lane(t).add(ctx, t)
 		}
-		if failed := s.read(ctx, batch); len(failed) > 0 {
-			backoff.wait(ctx)
-			s.add(failed...)
-		} else {
-			backoff.reset()
+		select {
+		case <-s.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		if next, ok := s.dueRetries(); ok {
+			timer.Reset(time.Until(next))
 		}
 	}
 }
 
-// read reads once for each tail and queues those that need more. It returns
-// those whose read failed.
-func (s *syncer) read(ctx context.Context, batch []*Channel) (failed []*Channel) {
-	queries := make([]Query, len(batch))
-	for i, t := range batch {
-		t.mu.Lock()
-		queries[i] = t.query(syncPage)
-		t.mu.Unlock()
-	}
-	s.counts.reads.Add(ForTail, len(queries))
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	for i, p := range s.broker.Read(ctx, queries) {
-		t := batch[i]
-		if p.Err != nil {
-			s.logger.Debug("reading a log failed, will try again", "channel", queries[i].Channel, "error", p.Err)
-			failed = append(failed, t)
-			continue
+// dueRetries queues the tails whose time has come, and tells when the next one's
+// does.
+func (s *syncer) dueRetries() (next time.Time, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for now := time.Now(); len(s.later) > 0; {
+		if first := s.later[0]; first.at.After(now) {
+			return first.at, true
 		}
-		if s.taken(t, &p) {
-			s.add(t)
-		}
+		s.enqueue(heap.Pop(&s.later).(retry).tail)
 	}
-	return failed
+	return time.Time{}, false
 }
 
-// taken gives a page to its tail and reports whether it needs another read.
-func (s *syncer) taken(t *Channel, p *Page) (again bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	first := !t.opened
-	end, _ := t.end()
-	again = t.take(p)
-	if !first {
-		s.counts.told(t.items[end-t.first:])
-	}
-	t.tellWatchers(end)
-	if first {
-		close(t.ready)
-	}
-	return again
+// retry is a tail whose log is read again at a time.
+type retry struct {
+	tail *Channel
+	at   time.Time
 }
 
-// backoff waits 50 ms, then twice as long each time up to 2 s, less up to half
-// of it by chance.
-type backoff struct{ next time.Duration }
+// retries implements heap.Interface, the earliest first.
+type retries []retry
 
-const (
-	minBackoff = 50 * time.Millisecond
-	maxBackoff = 2 * time.Second
-)
+func (r retries) Len() int           { return len(r) }
+func (r retries) Less(i, j int) bool { return r[i].at.Before(r[j].at) }
+func (r retries) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
+func (r *retries) Push(x any)        { *r = append(*r, x.(retry)) }
 
-func newBackoff() *backoff { return &backoff{next: minBackoff} }
-
-func (b *backoff) reset() { b.next = minBackoff }
-
-// step is the time to wait now.
-func (b *backoff) step() time.Duration {
-	d := b.next
-	b.next = min(2*b.next, maxBackoff)
-	return d - rand.N(d/2)
-}
-
-func (b *backoff) wait(ctx context.Context) {
-	t := time.NewTimer(b.step())
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
+func (r *retries) Pop() any {
+	last := len(*r) - 1
+	x := (*r)[last]
+	(*r)[last] = retry{}
+	*r = (*r)[:last]
+	return x
 }

@@ -22,6 +22,7 @@ type tail struct {
 	// of the log, so nothing can have been missed.
 	unbroken bool
 	opened   bool // follow.at is known
+	noLog    bool // the log cannot be read, see unreadable
 
 	// items[i] stands at place first+i; origin is the cursor before items[0].
 	items  []Item
@@ -164,6 +165,7 @@ func (t *tail) query(limit int) Query {
 // needed.
 func (t *tail) take(p *Page) (again bool) {
 	t.trim()
+	t.noLog = false
 	done := true
 	if t.opened {
 		var items []Item
@@ -187,6 +189,19 @@ func (t *tail) take(p *Page) (again bool) {
 		again = !t.settle()
 	}
 	return again
+}
+
+// unreadable takes the news that the log cannot be read, and reports whether
+// that is new.
+func (t *tail) unreadable() bool {
+	if t.noLog {
+		return false
+	}
+	t.noLog = true
+	if t.trim(); t.opened {
+		t.append(t.follow.unreadable())
+	}
+	return true
 }
 
 // gone is the newer messages that had arrived before p was asked for, and that p,

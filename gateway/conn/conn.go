@@ -73,18 +73,13 @@ func (q *Poll) end(why Bye) {
 // pollItems bounds the items of one answer; the next poll gets the rest.
 const pollItems = 1000
 
-// errWaited ends a poll to which nothing came.
-var errWaited = errors.New("waited long enough")
-
 // next waits for items for as long as the poll does; none is no error, and
 // neither is a Bye, nor a place that has left the tail: the next poll reads the
 // log. why is how the poll ends.
 func (q *Poll) next(ctx context.Context) (items []pubsub.Delivery, why Bye, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, q.Wait, errWaited)
-	defer cancel()
-	items, err = q.Subscriber.Next(ctx, pollItems)
+	items, err = q.Subscriber.Poll(ctx, pollItems, q.Wait)
 	switch {
-	case err == nil, errors.Is(err, errWaited):
+	case err == nil:
 		return items, Answered, nil
 	case errors.Is(err, pubsub.ErrSlow):
 		return nil, Slow, nil
@@ -160,8 +155,6 @@ func setStreamHeader(h http.Header, f wire.Format) {
 // pumpItems is how many items at most go out in one write.
 const pumpItems = 256
 
-var errIdle = errors.New("nothing to send")
-
 // pump writes what comes for the subscriber, with the caller's goroutine,
 // until settled says that another way goes on, write fails (nil) or the stream
 // is over: then bye is what is left to write.
@@ -179,23 +172,16 @@ func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error
 			return nil
 		}
 		var err error
-		items, err = s.next(ctx, p.Heartbeat)
+		items, err = s.Subscriber.Poll(ctx, pumpItems, p.Heartbeat)
 		switch {
-		case errors.Is(err, errIdle):
-			b = s.Format.AppendHeartbeat(b[:0])
 		case err != nil:
 			return s.appendBye(b[:0], err)
+		case len(items) == 0:
+			b = s.Format.AppendHeartbeat(b[:0])
 		default:
 			b = s.appendItems(b[:0], items)
 		}
 	}
-}
-
-// next waits for items, or for the time of a heartbeat: errIdle.
-func (s *Stream) next(ctx context.Context, heartbeat time.Duration) ([]pubsub.Delivery, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, heartbeat, errIdle)
-	defer cancel()
-	return s.Subscriber.Next(ctx, pumpItems)
 }
 
 // appendItems adds what came, and moves the cursors.

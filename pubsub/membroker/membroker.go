@@ -132,6 +132,9 @@ func (b *Broker) Read(_ context.Context, queries []pubsub.Query) []pubsub.Page {
 	return pages
 }
 
+// Shard implements pubsub.Broker.
+func (b *Broker) Shard(string) any { return nil }
+
 // Subscribe implements pubsub.Broker.
 func (b *Broker) Subscribe(channels ...string) { b.change(channels, true) }
 

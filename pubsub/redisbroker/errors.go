@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -43,4 +44,9 @@ func neverSent(err error) bool {
 }
 
 // readError wraps what went wrong with a read.
-func readError(err error) error { return fmt.Errorf("%w: %w", pubsub.ErrUnavailable, err) }
+func readError(err error) error {
+	if strings.HasPrefix(err.Error(), "WRONGTYPE") {
+		return fmt.Errorf("%w: %w", pubsub.ErrUnreadable, err)
+	}
+	return fmt.Errorf("%w: %w", pubsub.ErrUnavailable, err)
+}

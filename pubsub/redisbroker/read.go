@@ -38,6 +38,22 @@ func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page
 	return pages
 }
 
+// Shard implements pubsub.Broker.
+func (b *Broker) Shard(channel string) any {
+	p, err := b.topology.of(ended, b.keys.live(channel))
+	if err != nil {
+		return nil
+	}
+	return p
+}
+
+// ended is the context of what must not wait.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
 // readGroup answers the queries at the given indices, whose logs p has.
 func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Query, at []int, pages []pubsub.Page) {
 	cmds := b.readAll(ctx, p, queries, at)

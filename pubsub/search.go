@@ -1,0 +1,92 @@
+package pubsub
+
+import "slices"
+
+// search looks in a log for where a subscriber begins that has no cursor: From's
+// Earliest and Last.
+type search struct {
+	bounds          // of what is still to be found
+	whole    bounds // of all
+	backward bool   // else the oldest message is all that is looked for
+
+	page   *Page    // what was found; without Messages once they are too many to be kept
+	oldest *Message // found
+}
+
+// bounds are of messages at the end of a log.
+type bounds struct {
+	last  int // messages
+	bytes int // of data
+	keep  int // of data that may be kept, so that it need not be read again
+}
+
+// searchBytes bounds the data that From.Last finds, in all channels of a
+// subscriber together.
+const searchBytes = 4 << 20
+
+// newSearch is for a subscriber of so many channels.
+func newSearch(from From, channels int) *search {
+	b := bounds{last: min(from.Last, MaxPage), bytes: searchBytes / channels, keep: PageBytes / channels}
+	return &search{bounds: b, whole: b, backward: !from.Earliest}
+}
+
+func (s *search) query(channel string, messages int) Query {
+	q := Query{Channel: channel, Limit: messages}
+	if s.backward {
+		q.Backward, q.Limit = true, min(messages, s.last)
+		if s.oldest != nil {
+			q.Cursor = s.oldest.ID
+		}
+	}
+	return q
+}
+
+// take looks through the answer to query. Once the beginning is found it
+// returns a page that has it as its first message; whole says that nothing is
+// missing from there to the page's End but what a read after it has. nil: query
+// again.
+func (s *search) take(p *Page) (found *Page, whole bool) {
+	if !s.backward {
+		return p, true
+	}
+	switch {
+	case s.page == nil:
+		first := *p
+		s.page = &first
+		s.page.Messages = nil
+	case p.Gen != s.page.Gen:
+		// Another primary: it may not have what was found in the first one's log.
+		s.bounds, s.page, s.oldest = s.whole, nil, nil
+		return nil, false
+	default: // what is older has the log's first message, and other generations, if any
+		if s.page.TTL = p.TTL; !p.Lives.isZero() {
+			s.page.Lives = p.Lives
+		}
+	}
+	for _, m := range p.Messages {
+		if s.last == 0 || s.oldest != nil && len(m.Data) > s.bytes {
+			return s.found()
+		}
+		s.last--
+		s.bytes -= len(m.Data)
+		s.keep -= len(m.Data)
+		s.oldest = m
+		if s.keep >= 0 {
+			s.page.Messages = append(s.page.Messages, m)
+		} else {
+			s.page.Messages = nil
+		}
+	}
+	if p.More && s.last > 0 && s.bytes > 0 {
+		return nil, false
+	}
+	return s.found()
+}
+
+func (s *search) found() (page *Page, whole bool) {
+	slices.Reverse(s.page.Messages)
+	if s.keep < 0 {
+		s.page.Messages = []*Message{s.oldest}
+	}
+	return s.page, s.keep >= 0
+}
