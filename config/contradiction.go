@@ -1,9 +1,13 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
+
+// minAdminToken is the least length of admin.token beyond loopback, in bytes.
+const minAdminToken = 32
 
 // checkContradictions reports settings that are valid each and wrong together.
 // A key that failed is not judged again.
@@ -15,6 +19,9 @@ func (l *loader) checkContradictions() {
 	}
 	if l.valid("admin.listen") && l.loaded.Admin.Listen != "" && l.loaded.Admin.Token.Reveal() == "" && !isLoopback(l.loaded.Admin.Listen) {
 		l.contradict("admin.listen", "lets other machines see everything and end the node: set admin.token, or listen on 127.0.0.1")
+	}
+	if token := l.loaded.Admin.Token.Reveal(); l.valid("admin.listen", "admin.token") && token != "" && len(token) < minAdminToken && l.loaded.Admin.Listen != "" && !isLoopback(l.loaded.Admin.Listen) {
+		l.contradict("admin.token", fmt.Sprintf("can be guessed: beyond loopback it must have at least %d characters, as `openssl rand -hex 32` makes them", minAdminToken))
 	}
 	l.checkAuth()
 	if l.valid("redis.addresses") && len(l.loaded.Redis.Addresses) == 0 {

@@ -74,6 +74,8 @@ func TestProblemsOfValues(t *testing.T) {
 		{redis + " COMET_REDIS_TIMEOUT=61s", "redis.timeout", "is out of range: write 100ms to 1m"},
 		{redis + " COMET_REDIS_USERNAME=a\tb", "redis.username", "without control characters"},
 
+		{"COMET_ADMIN_TOKEN=a COMET_ADMIN_LISTEN=0.0.0.0:9090", "admin.token", "at least 32 characters"},
+		{"COMET_ADMIN_TOKEN=0123456789abcdef0123456789abcde COMET_ADMIN_LISTEN=:9090", "admin.token", "at least 32 characters"},
 		{"COMET_ADMIN_TOKEN=REPLACE-ME COMET_ADMIN_LISTEN=:9090", "admin.token", "still has the placeholder REPLACE-ME"},
 		{"COMET_AUTH_KEYS=backend:REPLACE-ME COMET_HTTP_LISTEN=:8080", "auth.keys", "still has the placeholder REPLACE-ME"},
 		{"COMET_AUTH_JWT_SECRET=REPLACE-ME COMET_AUTH_JWT_ALGORITHMS=HS256", "auth.jwt.secret", "still has the placeholder"},

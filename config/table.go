@@ -51,7 +51,7 @@ var table = []Setting{
 	row("admin.listen", "127.0.0.1:9090", "where operators look: health, metrics; never expose it; empty turns it off",
 		listenAddressOrNone(), func(s *Settings) *string { return &s.Admin.Listen }),
 
-	row("admin.token", "", "what operators send as Authorization: Bearer; must be set to listen beyond loopback",
+	row("admin.token", "", "what operators send as Authorization: Bearer; to listen beyond loopback it must be set, with at least 32 characters",
 		secret(), func(s *Settings) *Secret { return &s.Admin.Token }),
 
 	list("redis.addresses", "Redis: one address, the Sentinels, or some nodes of a Redis Cluster; none for the in-process broker",

@@ -57,6 +57,17 @@ func sameHost(origin *url.URL, host string) bool {
 	return strings.EqualFold(strings.TrimSuffix(host, usual), strings.TrimSuffix(origin.Host, usual))
 }
 
+// rebound reports whether r may come from a page whose own name leads to this
+// machine.
+func (p *Policy) rebound(r *http.Request) bool {
+	return p.LoopbackPort != 0 && limit.Rebound(r, p.LoopbackPort, p.Origins)
+}
+
+// misdirectedHost refuses such a request.
+func misdirectedHost(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
+	return problem(misdirected, "This node is open to the programs of its machine, under localhost or an IP address, and not under the name %q, which any page could have lead here: use http://localhost, or list the origin of the page in http.cors.origins.", r.Host)
+}
+
 // crossOrigin refuses what protected does not let pass.
 func crossOrigin(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
 	const only = "only this node's own pages, and those of http.cors.origins, may publish."

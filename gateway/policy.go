@@ -21,6 +21,7 @@ type Policy struct {
 	Credentials    bool                // Auth takes tokens or keys, so who lacks a permission may want one
 	Limiter        *limit.Limiter      // default: none. That of another Policy comes from its Change
 	TrustedProxies []netip.Prefix      // see limit.Address
+	LoopbackPort   uint16              // of a listener on loopback that is open to every program of the machine, see limit.Rebound; 0: none
 	Origins        []string            // see limit.CORS
 }
 
@@ -112,6 +113,13 @@ func (g *Gateway) protected(p *Policy, h http.Handler) http.Handler {
 		protection.SetDenyHandler(g.handle(route{endpoint: crossOrigin, open: true}))
 		h = protection.Handler(h)
 	}
-	trusted := p.TrustedProxies
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, withOwnHost(r, trusted)) })
+	by := *p
+	misdirected := g.handle(route{endpoint: misdirectedHost, open: true})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if by.rebound(r) {
+			misdirected.ServeHTTP(w, r)
+			return
+		}
+		h.ServeHTTP(w, withOwnHost(r, by.TrustedProxies))
+	})
 }

@@ -43,6 +43,7 @@ var (
 	tooSlow            = kind{408, "too-slow", "Too slow", 0}
 	tooLarge           = kind{413, "too-large", "Too large", 0}
 	wrongMediaType     = kind{415, "unsupported-media-type", "Unsupported media type", 0}
+	misdirected        = kind{421, "misdirected", "Misdirected", 0}
 	tooManyRequests    = kind{429, "too-many-requests", "Too many requests", 5}
 	internal           = kind{500, "internal", "Internal error", 0}
 	unavailable        = kind{503, "unavailable", "Unavailable", 1}

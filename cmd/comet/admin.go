@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,46 +68,6 @@ func (n *node) revoke() http.Handler {
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
-	})
-}
-
-// withToken lets in only who sends token as a bearer; with an empty one, who
-// asks from this machine, as far as that can be told.
-func withToken(token string, h http.Handler) http.Handler {
-	if token == "" {
-		return fromHere(h)
-	}
-	want := sha256.Sum256([]byte("Bearer " + token))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
-		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="comet admin"`)
-			http.Error(w, "send admin.token as Authorization: Bearer", http.StatusUnauthorized)
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
-}
-
-// fromHere lets in only who calls this machine localhost, or by an IP address. A
-// page of anywhere can have its own name lead to 127.0.0.1 (DNS rebinding), and
-// would then be of the same origin to the browser. Nor is anything done for
-// another site's page: it could not read the answer, but have a profile begin.
-func fromHere(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		if host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil {
-			http.Error(w, "without admin.token this is only for who calls it localhost, or by its IP address", http.StatusMisdirectedRequest)
-			return
-		}
-		if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "none" && site != "same-origin" {
-			http.Error(w, "without admin.token this is not for pages of other sites", http.StatusForbidden)
-			return
-		}
-		h.ServeHTTP(w, r)
 	})
 }
 
@@ -184,7 +142,7 @@ func (a *admin) serve(routes []adminRoute, token string, logger *slog.Logger) {
 		mux.Handle(r.pattern, r.handler)
 		open[r.pattern] = r.open
 	}
-	closed := withToken(token, mux)
+	closed := withToken(token, logger, mux)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := trace.Of(r.Header)
 		r = r.WithContext(trace.NewContext(r.Context(), &request))

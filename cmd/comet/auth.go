@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 
@@ -16,6 +17,7 @@ import (
 // access is who may do what on a node, and how much. It is made into a policy
 // for the gateway, anew whenever the settings change.
 type access struct {
+	listener    net.Addr // of the node
 	revocations *auth.Revocations
 	kept        gateway.RevocationStore // nil: they are kept in the log alone
 	limiter     *limit.Limiter
@@ -24,8 +26,9 @@ type access struct {
 	logger      *slog.Logger
 }
 
-func newAccess(s *config.Settings, logger *slog.Logger) (*access, error) {
+func newAccess(s *config.Settings, listener net.Addr, logger *slog.Logger) (*access, error) {
 	a := &access{
+		listener: listener,
 		// The log of revocations lives at least as long, see newRuling.
 		revocations: auth.NewRevocations(s.Auth.JWT.MaxAge, revocationsKept),
 		limiter:     limit.New(limit.Options{}),
@@ -61,6 +64,7 @@ func (a *access) change(s *config.Settings, newTokens bool) (p gateway.Policy, u
 		Credentials:    o.Tokens != nil || o.Keys != nil,
 		Limiter:        a.limiter.Change(clientLimits(&s.Limits)),
 		TrustedProxies: s.TrustedPrefixes(),
+		LoopbackPort:   loopbackPort(a.listener, &o.Anonymous),
 		Origins:        s.HTTP.CORS.Origins,
 	}
 	if p.Auth, err = auth.New(o); err != nil {
@@ -72,6 +76,16 @@ func (a *access) change(s *config.Settings, newTokens bool) (p gateway.Policy, u
 			a.keepNew(o.Tokens)
 		}
 	}, nil
+}
+
+// loopbackPort is the port of a listener on loopback, if anybody may do anything
+// there without a credential; else 0.
+func loopbackPort(listener net.Addr, anonymous *auth.Permissions) uint16 {
+	tcp, ok := listener.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsLoopback() || len(anonymous.Subscribe)+len(anonymous.Publish) == 0 {
+		return 0
+	}
+	return uint16(tcp.Port)
 }
 
 // anonymous is what everyone may do; all, if the settings say nothing.

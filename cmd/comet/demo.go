@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"comet/config"
+	"comet/gateway/limit"
 )
 
 // demoNodes is how many nodes the demo has.
@@ -66,7 +67,7 @@ func demo(cmd *cobra.Command, address, redisAddress string) error {
 		return errors.Join(err, l.Close())
 	}
 	operators.serve(viewRoutes(nodes[0]), "", logger)
-	front := newFront(nodes, desk, logger)
+	front := newFront(l.Addr(), nodes, desk, logger)
 	// A node leaves some seconds later if a connection to it was never used.
 	defer context.AfterFunc(ctx, front.transport.CloseIdleConnections)()
 	server := &http.Server{Handler: front, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
@@ -171,15 +172,16 @@ func startDemoNodes(ctx context.Context, s *config.Settings, front net.Addr, das
 
 // front sends each request to the next node, but those for tokens.
 type front struct {
+	port      uint16 // where it listens, on loopback
 	desk      http.Handler
 	transport *http.Transport // to the nodes
 	proxies   []http.Handler
 	next      atomic.Uint64
 }
 
-func newFront(nodes []*node, desk *demoDesk, logger *slog.Logger) *front {
+func newFront(at net.Addr, nodes []*node, desk *demoDesk, logger *slog.Logger) *front {
 	// A page of another origin must not get a token, nor publish with one.
-	f := &front{desk: http.NewCrossOriginProtection().Handler(desk), transport: http.DefaultTransport.(*http.Transport).Clone()}
+	f := &front{port: at.(*net.TCPAddr).AddrPort().Port(), desk: http.NewCrossOriginProtection().Handler(desk), transport: http.DefaultTransport.(*http.Transport).Clone()}
 	f.transport.MaxIdleConnsPerHost = 64
 	f.transport.DisableCompression = true
 	for _, n := range nodes {
@@ -201,6 +203,10 @@ func newFront(nodes []*node, desk *demoDesk, logger *slog.Logger) *front {
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if limit.Rebound(r, f.port, nil) {
+		http.Error(w, "the demo is only for who calls it localhost, or by its IP address", http.StatusMisdirectedRequest)
+		return
+	}
 	if r.URL.Path == demoTokenPath {
 		f.desk.ServeHTTP(w, r)
 		return

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,6 +37,8 @@ func testDemo(t *testing.T, flags ...string) {
 		}
 	}
 	checkChat(t, front)
+	checkRebinding(t, front, "/demo/token", "/v1/channels/chat/lobby/messages", "/")
+	checkRebinding(t, demo.awaitOut(`node-2 +(\S+)`)[1], "/v1/channels/chat/lobby/messages")
 	checkDashboard(t, demo.awaitOut(`dashboard +(\S+)`)[1])
 	checkTurns(t, front)
 	streams := checkCrossing(t, front)
@@ -46,6 +49,70 @@ func testDemo(t *testing.T, flags ...string) {
 		}
 	}
 	demo.wantErrOut(0)
+}
+
+// checkRebinding wants a browser refused to which a page's own name leads to the
+// listener at url.
+func checkRebinding(t *testing.T, url string, paths ...string) {
+	t.Helper()
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			for host, refused := range map[string]bool{"evil.example:" + port: true, "localhost:" + port: false, "chat.example": false} {
+				r := askAs(t, host, method, url+path, "Origin", "http://"+host)
+				if (r.StatusCode == http.StatusMisdirectedRequest) != refused {
+					t.Errorf("%s %s of %s: %s", method, path, host, r.Status)
+				}
+			}
+		}
+	}
+}
+
+// askAs sends a request under another Host than that of the URL.
+func askAs(t *testing.T, host, method, url string, header ...string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = host
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { response.Body.Close() })
+	return response
+}
+
+// A node that is open to its machine is not open to any page that a browser
+// there shows, by whatever way it asks.
+func TestOpenNodeRebinding(t *testing.T) {
+	t.Parallel()
+	_, url := startNode(t)
+	checkRebinding(t, url, news, "/v1/poll?channel=a&wait=1ms", "/v1/events?channel=a&last=x", "/comet.js", "/v1/publish")
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
+	for _, path := range []string{"/v1/events?channel=a", "/v1/poll?channel=a&wait=20s"} { // which begin on the fast path
+		if r := askAs(t, "evil.example:"+port, http.MethodGet, url+path); r.StatusCode != http.StatusMisdirectedRequest {
+			t.Errorf("%s: %s", path, r.Status)
+		}
+	}
+	_, listed := startNode(t, "--http-cors-origins", "http://app.example")
+	_, port, _ = net.SplitHostPort(strings.TrimPrefix(listed, "http://"))
+	if r := askAs(t, "app.example:"+port, http.MethodGet, listed+news); r.StatusCode != http.StatusOK {
+		t.Errorf("a listed origin's host: %s", r.Status)
+	}
+	_, closed := startNode(t, guardedFlags(t)...) // there a page has nothing to show
+	_, port, _ = net.SplitHostPort(strings.TrimPrefix(closed, "http://"))
+	if r := askAs(t, "app.example:"+port, http.MethodGet, closed+news); r.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a node that wants a token: %s", r.Status)
+	}
 }
 
 func checkChat(t *testing.T, front string) {

@@ -55,7 +55,7 @@ type node struct {
 // be shared.
 func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Broker, l net.Listener, limit int, admin string, logger *slog.Logger) (*node, error) {
 	logger = logger.With("node", name)
-	who, err := newAccess(s, logger)
+	who, err := newAccess(s, l.Addr(), logger)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -213,7 +214,7 @@ func TestAccessKeepsNewKeys(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked <- r.URL.Path }))
 	defer server.Close()
 	s := &config.Settings{}
-	a, err := newAccess(s, slog.New(slog.DiscardHandler))
+	a, err := newAccess(s, &net.TCPAddr{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
