@@ -45,7 +45,7 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 			results[i].Error = v.policy.toProblem(err)
 			continue
 		}
-		d.Trace = v.carry()
+		d.Trace, d.Owner = v.carry(), v.keyOwner()
 		drafts, at = append(drafts, d), append(at, i)
 	}
 	if err := v.policy.Limiter.Publish(v.client, len(drafts)); err != nil {

@@ -40,6 +40,7 @@ var (
 	noPresence         = kind{404, "no-presence", "No presence", 0}
 	methodNotAllowed   = kind{405, "method-not-allowed", "Method not allowed", 0}
 	notAcceptable      = kind{406, "not-acceptable", "Not acceptable", 0}
+	keyReused          = kind{409, "idempotency-key-reused", "Idempotency key used before", 0}
 	tooSlow            = kind{408, "too-slow", "Too slow", 0}
 	tooLarge           = kind{413, "too-large", "Too large", 0}
 	wrongMediaType     = kind{415, "unsupported-media-type", "Unsupported media type", 0}
@@ -115,8 +116,10 @@ func (p *policy) toProblem(err error) *Problem {
 		return problem(invalidFields[invalid.Field], "The %s %s.", invalid.Field, invalid.Message)
 	case errors.Is(err, pubsub.ErrBadCursor):
 		return problem(invalidCursor, "This is %v.", pubsub.ErrBadCursor)
+	case errors.Is(err, pubsub.ErrKeyReused):
+		return problem(keyReused, "Another message was published with this idempotency key on this channel, so this one was not: use a new key for each message, and the same one only to repeat it.")
 	case errors.Is(err, pubsub.ErrOutcomeUnknown):
-		return problem(outcomeUnknown, "The message was sent to the broker, but the answer did not come in time: it may be delivered. Repeating the request with the same Idempotency-Key is safe.")
+		return problem(outcomeUnknown, "The message was sent to the broker, which did not confirm it: it may be delivered. Repeating the request with the same Idempotency-Key is safe.")
 	case errors.Is(err, pubsub.ErrUnavailable):
 		return problem(unavailable, "The broker cannot be reached or refuses; nothing was published. Try again later.")
 	case errors.Is(err, conn.Shutdown), errors.Is(err, pubsub.ErrClosed):

@@ -16,6 +16,18 @@ type published struct {
 	Duplicate bool   `json:"duplicate"`
 }
 
+// keyOwner returns whose an idempotency key is that comes with the request. All
+// who are anonymous share theirs.
+func (v *visit) keyOwner() string {
+	switch {
+	case v.User != "":
+		return "user:" + v.User
+	case v.Key != "":
+		return "key:" + v.Key
+	}
+	return ""
+}
+
 // publish: POST /v1/channels/{channel}/messages
 func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
 	draft, err := g.draftOf(w, r)
@@ -24,7 +36,7 @@ func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := visitOf(r)
-	draft.Trace = v.carry()
+	draft.Trace, draft.Owner = v.carry(), v.keyOwner()
 	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]
 	outcome := "published"
 	if receipt.Duplicate {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"comet/gateway/wire"
 	"comet/pubsub"
 )
 
@@ -135,5 +136,37 @@ func TestPublishIdempotent(t *testing.T) {
 		}
 		c.publish("c", "3")
 		s.want("1", "2", "3")
+	})
+}
+
+// An idempotency key belongs to the user or API key that sends it, by either
+// way to publish. Another message under one's own key is a 409.
+func TestPublishKeyOwner(t *testing.T) {
+	overEach(t, setup{access: guarded(t)}, func(t *testing.T, c *cluster) {
+		senders := map[string]string{
+			"mallory": token(t, map[string]any{"sub": "mallory"}), "alice": token(t, nil),
+			"a user with the key's name": token(t, map[string]any{"sub": "backend"}), "the key": keyText,
+		}
+		for name, credential := range senders {
+			header := append(bearer(credential), "Idempotency-Key", "order-17", "Content-Type", asJSON)
+			r := c.accepted(post(publishTo, `{"by": "`+name+`"}`, header...))
+			again := c.accepted(post(publishTo, `{"by":"`+name+`"}`, header...)) // white space says nothing
+			if r.Duplicate || !again.Duplicate || again.ID != r.ID {
+				t.Errorf("%s: %+v, again %+v", name, r, again)
+			}
+			w := want{409, "idempotency-key-reused", "new key"}
+			wantProblem(t, name, c.send(post(publishTo, "2", header...)), w)
+			wantProblem(t, name+", type", c.send(post(publishTo+"?type=note", `{"by":"`+name+`"}`, header...)), w)
+			lines := `{"channel":"c","data":3,"key":"order-17"}` + "\n" + `{"channel":"c","data":{"by":"` + name + `"},"key":"order-17"}`
+			a := c.send(post("/v1/publish", lines, append(bearer(credential), "Content-Type", asLines)...))
+			results := decode[struct{ Results []result }](t, a.body).Results
+			if len(results) != 2 || results[0].Error == nil || results[0].Error.Status != 409 || !results[1].Duplicate || results[1].ID != r.ID {
+				t.Errorf("%s: batch: %s", name, a.body)
+			}
+		}
+		a := c.send(get(channelPath("c"), bearer(keyText)...))
+		if h, err := wire.ParseHistory([]byte(a.body)); err != nil || len(h.Messages) != len(senders) {
+			t.Errorf("history: %s, %v", a.body, err)
+		}
 	})
 }

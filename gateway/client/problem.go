@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"comet/gateway/wire"
+	"comet/pubsub"
 )
 
 // ProblemError is an answer with another status than success: an RFC 9457
@@ -21,6 +22,11 @@ type ProblemError struct {
 	Detail string `json:"detail"` // a sentence that tells how to mend it
 
 	RetryAfter time.Duration `json:"-"` // from the header of that name; 0 if there was none
+}
+
+// Is reports whether the problem is target, which may be pubsub.ErrKeyReused.
+func (e *ProblemError) Is(target error) bool {
+	return target == pubsub.ErrKeyReused && e.Type == "urn:comet:problem:idempotency-key-reused"
 }
 
 func (e *ProblemError) Error() string {

@@ -41,7 +41,9 @@ const (
 //
 // Errors are *pubsub.InvalidError, *ProblemError, those of the network and of
 // ctx, or wire.ErrMalformed. After any but the first, and problems of 4xx, the
-// message may be published: calling again with the same Key is safe.
+// message may be published: calling again with the same Key is safe. A Key that
+// the same user or API key sent with another message in the last 5 minutes is
+// pubsub.ErrKeyReused.
 func (c *Client) Publish(ctx context.Context, d pubsub.Draft) (Receipt, error) {
 	if err := d.Validate(); err != nil {
 		return Receipt{}, fmt.Errorf("publish: %w", err)

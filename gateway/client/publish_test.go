@@ -151,6 +151,24 @@ func repeat(step http.HandlerFunc, times int) []http.HandlerFunc {
 	return steps
 }
 
+// A key that was used for another message is an error of its own, which is not
+// tried again.
+func TestPublishKeyReused(t *testing.T) {
+	reused := `{"type":"urn:comet:problem:idempotency-key-reused","title":"x","status":409,"detail":"y"}`
+	draft := pubsub.Draft{Channel: "news", Data: []byte("1"), Key: "k"}
+	withNodes(t, func(t *testing.T, n *nodes) {
+		if _, err := n.client.Publish(t.Context(), draft); !errors.Is(err, pubsub.ErrKeyReused) || len(n.requests()) != 1 {
+			t.Errorf("got %v after %d requests", err, len(n.requests()))
+		}
+	}, answer(http.StatusConflict, "application/problem+json", reused))
+	withNodes(t, func(t *testing.T, n *nodes) {
+		results, err := n.client.PublishBatch(t.Context(), []pubsub.Draft{draft})
+		if err != nil || !errors.Is(results[0].Err, pubsub.ErrKeyReused) {
+			t.Errorf("got %+v, %v", results, err)
+		}
+	}, answer(http.StatusOK, "application/json", `{"results":[{"error":`+reused+`}]}`))
+}
+
 func TestPublishCancelled(t *testing.T) {
 	stop := errors.New("stop")
 	withNodes(t, func(t *testing.T, n *nodes) {
