@@ -97,20 +97,19 @@ func (g *Gateway) heedGap(gap *pubsub.Gap, lost chan<- struct{}) {
 // entry before it, and returns the end of the log. Entries of other programs
 // are no messages.
 func (g *Gateway) readRevocations(ctx context.Context, heed func(m *pubsub.Message, before pubsub.ID)) (end pubsub.Cursor, err error) {
-	for {
-		page, err := g.options.Hub.Read(ctx, pubsub.Query{Channel: revocations, Cursor: end.ID, Limit: pubsub.MaxPage})
+	for at := (pubsub.ID{}); ; {
+		page, err := g.options.Hub.Read(ctx, pubsub.Query{Channel: revocations, Cursor: at, Limit: pubsub.MaxPage})
 		if err != nil {
 			return end, err
 		}
 		for _, m := range page.Messages {
 			if !m.IsUnreadable() {
-				heed(m, end.ID)
+				heed(m, at)
 			}
-			end.ID = m.ID
+			at = m.ID
 		}
-		end.Gen = page.Gen
 		if !page.More {
-			return end, nil
+			return page.EndCursor(), nil
 		}
 	}
 }

@@ -131,8 +131,8 @@ type Page struct {
 	Err   error // then nothing else is set
 }
 
-// end is the cursor at the end of the log.
-func (p *Page) end() Cursor {
+// EndCursor is the cursor at the end of the log; also an empty log has one.
+func (p *Page) EndCursor() Cursor {
 	if p.End.IsZero() {
 		return Cursor{ID: startAt(p.Now), Gen: p.Gen}
 	}

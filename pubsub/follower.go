@@ -90,10 +90,10 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 	case p.End.IsZero():
 		items = append(items, f.empty(p, unbroken)...)
 	case c < 0:
-		f.fork = &fork{to: p.end(), run: p.Gen, inRun: true}
+		f.fork = &fork{to: p.EndCursor(), run: p.Gen, inRun: true}
 		return items, false
 	case f.failedOver(p.Gen, ID{}, p):
-		items = append(items, f.gap(Failover, p.end()))
+		items = append(items, f.gap(Failover, p.EndCursor()))
 	}
 	f.at.Gen, f.seen = p.Gen, 0
 	return items, true
@@ -125,16 +125,16 @@ func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
 	case f.at == Cursor{}:
 		f.begin(p)
 	case expired && (!unbroken || failedOver), !unbroken && !f.stayedEmpty(p.Now, p.Gen, p.TTL):
-		items = []Item{f.gap(Restarted, p.end())}
+		items = []Item{f.gap(Restarted, p.EndCursor())}
 		f.begin(p)
 	case failedOver:
-		items = []Item{f.gap(Failover, p.end())}
+		items = []Item{f.gap(Failover, p.EndCursor())}
 		f.begin(p)
 	case expired:
 		f.begin(p)
 		items = []Item{{After: f.at}}
 	default: // what f vouches for stays
-		f.at = p.end()
+		f.at = p.EndCursor()
 	}
 	return items
 }
@@ -142,7 +142,7 @@ func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
 // begin moves to the end of the log, as if nothing were known of what was there
 // before.
 func (f *follower) begin(p *Page) {
-	f.at = p.end()
+	f.at = p.EndCursor()
 	f.vouches = p.Now - min(p.Now, uint64(p.TTL.Milliseconds()))
 }
 

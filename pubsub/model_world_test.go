@@ -225,7 +225,7 @@ func (w *world) lose(n int) {
 func (w *world) answer(q Query) *Page {
 	p := &Page{Gen: w.gen, End: w.end(), Now: w.clock, TTL: modelTTL}
 	if p.End.IsZero() {
-		w.wasEmpty(p.end())
+		w.wasEmpty(p.EndCursor())
 	}
 	kept := w.kept()
 	if q.Backward {

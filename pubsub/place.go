@@ -95,7 +95,7 @@ func (p *place) take(page *Page, keep bool) (done bool) {
 
 // beginAt makes p begin before the first message of page, or at the log's end.
 func (p *place) beginAt(page *Page) {
-	p.start = page.end()
+	p.start = page.EndCursor()
 	if len(page.Messages) > 0 {
 		p.start = before(page.Messages[0])
 		if page.Messages[0].IsUnreadable() {
