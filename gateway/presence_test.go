@@ -14,9 +14,15 @@ import (
 )
 
 // present is nodes that take tokens, with presence in the channel c.
-func present(t testing.TB) setup {
+func present(t testing.TB) setup { return presentFor(t, 500*time.Millisecond) }
+
+// longGrace is for those who come back, also on a busy machine.
+const longGrace = 5 * time.Second
+
+// presentFor has users leave after a grace.
+func presentFor(t testing.TB, grace time.Duration) setup {
 	return setup{access: guarded(t), presence: &pubsub.PresenceOptions{
-		Has: func(channel string) bool { return channel == "c" }, Grace: 500 * time.Millisecond,
+		Has: func(channel string) bool { return channel == "c" }, Grace: grace,
 	}}
 }
 
@@ -110,7 +116,7 @@ func TestPresence(t *testing.T) {
 
 // Who comes back soon, to whatever node, never left.
 func TestPresenceReconnects(t *testing.T) {
-	overEach(t, present(t), func(t *testing.T, c *cluster) {
+	overEach(t, presentFor(t, longGrace), func(t *testing.T, c *cluster) {
 		watcher := c.open(channels("c"), bearer(keyText)...)
 		header := as(t, "alice", nil)
 		s := c.open(channels("c"), header...)
@@ -130,7 +136,7 @@ func TestPresenceReconnects(t *testing.T) {
 // Long-polls one after the other are one presence, however they come; a poll
 // that does not wait is none.
 func TestPresenceOfPolls(t *testing.T) {
-	overEach(t, present(t), func(t *testing.T, c *cluster) {
+	overEach(t, presentFor(t, longGrace), func(t *testing.T, c *cluster) {
 		watcher := c.open(channels("c"), bearer(keyText)...)
 		watcher.want("ready")
 		header := strings.Join([]string{"Authorization", as(t, "alice", nil)[1]}, ": ") + "\r\n"

@@ -130,16 +130,12 @@ func TestRevoke(t *testing.T) {
 		if err := c.nodes[0].gateway.Revoke(t.Context(), "alice"); err != nil {
 			t.Fatal(err)
 		}
-		said := time.Now()
 		for _, s := range ending {
 			s.want("bye revoked")
 			s.wantEnd()
 		}
 		if a := p.answer(); len(a.Messages) > 0 {
 			t.Errorf("the poll got %q", datas(a.Messages))
-		}
-		if took := time.Since(said); took > 5*time.Second { // a second where nothing else runs
-			t.Errorf("it took %v", took)
 		}
 		for _, n := range c.nodes {
 			for _, revoked := range [][]string{old, ahead} {

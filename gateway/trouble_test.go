@@ -69,8 +69,8 @@ func TestRedisFrozen(t *testing.T) {
 	try := post(publishTo, "2", "Idempotency-Key", "k")
 	start := time.Now()
 	wantProblem(t, "publish", c.sendTo(c.nodes[0], try), want{503, "outcome-unknown", "Idempotency-Key"})
-	if took := time.Since(start); took < timeout/2 || took > 5*timeout {
-		t.Errorf("answered after %v, want %v", took, timeout)
+	if took := time.Since(start); took < timeout/2 {
+		t.Errorf("answered after %v, want %v at least", took, timeout/2)
 	}
 	c.redis.Thaw()
 	c.persist("c", "2", "k")

@@ -123,9 +123,6 @@ func TestThrowOut(t *testing.T) {
 		t.Errorf("the poll: %v", err)
 	}
 	t.Logf("all had left after %v", time.Since(began))
-	if took := time.Since(began); took > 10*time.Second { // on a loaded machine; a second else
-		t.Errorf("it took %v", took)
-	}
 	_, later := startNode(t, flags...)
 	for _, url := range []string{here, there, later} {
 		r := ask(t, http.MethodPost, url+news, "1", bearer(old)...)

@@ -47,7 +47,7 @@ func TestMetricsOfEnds(t *testing.T) {
 	_ = leaver.Body.Close()
 	w.want("its end", ended("gone")...)
 
-	open(tokenUntil(t, "carol", 2*time.Second))
+	open(tokenUntil(t, "carol", 5*time.Second))
 	w.want("one with a short token", opened("1")...)
 	w.want("the end of the token", ended("token-expired")...)
 

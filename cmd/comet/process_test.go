@@ -238,7 +238,7 @@ func numbers(from, to int) string {
 	return b.String()
 }
 
-func readFile(t *testing.T, path string) string {
+func readFile(t testing.TB, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {

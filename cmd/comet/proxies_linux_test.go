@@ -64,7 +64,6 @@ func TestProxies(t *testing.T) {
 		}
 		t.Run(program+"/ndjson", func(t *testing.T) {
 			b := startBalanced(t, program, atOnce...)
-			b.prompt(t)
 			b.lines(t)
 		})
 	}
@@ -82,7 +81,7 @@ type balanced struct {
 }
 
 // startBalanced starts them; the nodes have args besides those they need.
-func startBalanced(t *testing.T, program string, args ...string) *balanced {
+func startBalanced(t testing.TB, program string, args ...string) *balanced {
 	t.Helper()
 	proxy := proxies[program]
 	path := testenv.Program(t, program)
@@ -115,17 +114,17 @@ func startBalanced(t *testing.T, program string, args ...string) *balanced {
 }
 
 // start starts a node, and waits until it serves.
-func (b *balanced) start(t *testing.T, i int) {
+func (b *balanced) start(t testing.TB, i int) {
 	t.Helper()
 	b.nodes[i] = setup{environ: []string{"COMET_ADMIN_TOKEN=" + adminToken}}.start(t, b.args[i]...)
 	b.nodes[i].awaitErr(`msg=serving`)
 }
 
 // awaitAnswer asks until a node answers.
-func awaitAnswer(t *testing.T, url string) { awaitAnswerOf(t, url, "") }
+func awaitAnswer(t testing.TB, url string) { awaitAnswerOf(t, url, "") }
 
 // awaitAnswerOf asks until the node of that name answers, or any if it is empty.
-func awaitAnswerOf(t *testing.T, url, node string) {
+func awaitAnswerOf(t testing.TB, url, node string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
@@ -147,7 +146,7 @@ func awaitAnswerOf(t *testing.T, url, node string) {
 }
 
 // runProxy runs a program until t ends.
-func runProxy(t *testing.T, path string, args []string) {
+func runProxy(t testing.TB, path string, args []string) {
 	t.Helper()
 	log := newOutput()
 	c := exec.Command(path, args...)
@@ -173,7 +172,7 @@ func (b *balanced) load(t *testing.T, transport loadtest.Transport) *loadtest.Re
 	r, err := loadtest.Run(t.Context(), loadtest.Plan{
 		Target:      loadtest.Target{Nodes: []string{b.url}},
 		Subscribers: 1000, Channels: 20, Transport: transport,
-		Rate: 20, Duration: 6 * time.Second, Publishers: 4,
+		Rate: 20, Duration: 6 * time.Second, Publishers: 4, Patience: time.Minute,
 	}, loadtest.Options{
 		Places: []loadtest.Place{loadtest.InProcess()},
 		Progress: func(s loadtest.Second) {
@@ -192,18 +191,22 @@ func (b *balanced) load(t *testing.T, transport loadtest.Transport) *loadtest.Re
 	return r
 }
 
-// prompt wants events to pass one by one: HAProxy without http-no-delay holds
-// each up, for 209 ms (p50, November 2026).
-func (b *balanced) prompt(t *testing.T) {
-	t.Helper()
-	r, err := loadtest.Run(t.Context(), loadtest.Plan{
-		Target: loadtest.Target{Nodes: []string{b.url}}, Subscribers: 1, Rate: 10, Messages: 20,
-	}, loadtest.Options{Places: []loadtest.Place{loadtest.InProcess()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p50 := r.Delivery.Latency.P50; p50 > 50 || r.Delivery.Received != 20 {
-		t.Errorf("%d of 20 messages, half of them later than %.0f ms", r.Delivery.Received, p50)
+// BenchmarkProxies measures the latency of single events: HAProxy without
+// http-no-delay holds each up, for 209 ms (p50, November 2026).
+func BenchmarkProxies(b *testing.B) {
+	for program := range proxies {
+		b.Run(program, func(b *testing.B) {
+			balanced := startBalanced(b, program, atOnce...)
+			for b.Loop() {
+				r, err := loadtest.Run(b.Context(), loadtest.Plan{
+					Target: loadtest.Target{Nodes: []string{balanced.url}}, Subscribers: 1, Rate: 10, Messages: 20,
+				}, loadtest.Options{Places: []loadtest.Place{loadtest.InProcess()}})
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(r.Delivery.Latency.P50, "ms-p50")
+			}
+		})
 	}
 }
 
@@ -269,7 +272,7 @@ func readLines(ctx context.Context, url string, messages int) string {
 }
 
 // replaceOnce wants old to be there once.
-func replaceOnce(t *testing.T, text, old, replacement string) string {
+func replaceOnce(t testing.TB, text, old, replacement string) string {
 	t.Helper()
 	if n := strings.Count(text, old); n != 1 {
 		t.Fatalf("%q is there %d times", old, n)

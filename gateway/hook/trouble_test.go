@@ -137,9 +137,8 @@ func TestNobodyListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	events.FirstSubscriber("a")
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if err := events.Close(ctx); err == nil || !strings.Contains(err.Error(), "1 events") {
+	awaitFailure(t, events)
+	if err := events.Close(ended(t)); err == nil || !strings.Contains(err.Error(), "1 events") {
 		t.Errorf("got %v", err)
 	}
 	if s := events.Stats(); s.Dropped != 1 || s.Told+s.Waiting != 0 || s.Failures == 0 {
@@ -149,6 +148,28 @@ func TestNobodyListens(t *testing.T) {
 	if strings.Count(log.String(), "\n") != 2 {
 		t.Errorf("the log is\n%s", log.String())
 	}
+}
+
+// awaitFailure waits until a report has failed.
+func awaitFailure(t *testing.T, events *Events) {
+	t.Helper()
+	late := time.After(30 * time.Second)
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for events.Stats().Failures == 0 {
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatal("no report has failed")
+		}
+	}
+}
+
+// ended is a context that is over.
+func ended(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
 }
 
 func TestEventsInTrouble(t *testing.T) {
@@ -165,10 +186,10 @@ func TestEventsInTrouble(t *testing.T) {
 				t.Fatal(err)
 			}
 			events.Connected("alice", "sse")
-			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-			defer cancel()
-			if taken[name] {
-				ctx = t.Context()
+			ctx := t.Context()
+			if !taken[name] {
+				awaitFailure(t, events)
+				ctx = ended(t)
 			}
 			if err := events.Close(ctx); (err == nil) != taken[name] {
 				t.Errorf("got %v", err)

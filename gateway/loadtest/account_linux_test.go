@@ -67,7 +67,10 @@ func TestRunAccountsForEveryMessage(t *testing.T) {
 			t.Parallel()
 			plan := Plan{
 				Target:      Target{Preset: "nchan", Nodes: []string{startFake(t, test.mangle)}},
-				Subscribers: fakeSubscribers, Messages: fakeMessages, Publishers: test.publishers, Patience: time.Second,
+				Subscribers: fakeSubscribers, Messages: fakeMessages, Publishers: test.publishers,
+			}
+			if test.want.Lost > 0 {
+				plan.Patience = lossPatience
 			}
 			r := mustRun(t, plan, inTest())
 			if len(r.Trouble.Errors) > 0 {
@@ -116,7 +119,7 @@ func TestRunComesBackToAStreamThatEnded(t *testing.T) {
 	})
 	plan := Plan{
 		Target:      Target{Preset: "nchan", Nodes: []string{url}},
-		Subscribers: fakeSubscribers, Messages: 40, Rate: 40, Patience: time.Second,
+		Subscribers: fakeSubscribers, Messages: 40, Rate: 40, Patience: lossPatience,
 	}
 	r := mustRun(t, plan, inTest())
 	if r.Trouble.Errors[kindClosed] != 1 || len(r.Trouble.Errors) != 1 || r.Resume.Count != 1 {
@@ -207,9 +210,6 @@ func TestRunEndsWithItsServer(t *testing.T) {
 	if last := r.Timeline[len(r.Timeline)-1]; last.Connected != 0 {
 		t.Errorf("%d are connected in the end", last.Connected)
 	}
-	if r.Seconds > 20 {
-		t.Errorf("it took %v s", r.Seconds)
-	}
 }
 
 func TestRunIsInterrupted(t *testing.T) {
@@ -266,21 +266,22 @@ func (u *unsteady) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func TestPublishesAreRepeatedUntilDecided(t *testing.T) {
 	for _, test := range []struct {
-		name    string
-		trouble func(w http.ResponseWriter, r *http.Request, attempt int) bool
-		check   func(p *Publish) bool
+		name     string
+		patience time.Duration
+		trouble  func(w http.ResponseWriter, r *http.Request, attempt int) bool
+		check    func(p *Publish) bool
 	}{
-		{"503 once", func(w http.ResponseWriter, _ *http.Request, attempt int) bool {
+		{"503 once", 0, func(w http.ResponseWriter, _ *http.Request, attempt int) bool {
 			if attempt == 1 {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 			return attempt == 1
 		}, func(p *Publish) bool { return p.Acknowledged == 5 && p.Retried == 5 }},
-		{"refused", func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		{"refused", 0, func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 			w.WriteHeader(http.StatusForbidden)
 			return true
 		}, func(p *Publish) bool { return p.Failed == 5 && p.Retried == 0 }},
-		{"never decided", func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		{"never decided", 500 * time.Millisecond, func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return true
 		}, func(p *Publish) bool { return p.Unknown > 0 && p.Acknowledged+p.Failed == 0 }},
@@ -289,7 +290,7 @@ func TestPublishesAreRepeatedUntilDecided(t *testing.T) {
 			t.Parallel()
 			handler, _ := newGateway(t, newBroker())
 			url := serve(t, &unsteady{handler, test.trouble, make(map[string]int)})
-			plan := Plan{Target: Target{Nodes: []string{url}}, Subscribers: 3, Messages: 5, Patience: 500 * time.Millisecond}
+			plan := Plan{Target: Target{Nodes: []string{url}}, Subscribers: 3, Messages: 5, Patience: test.patience}
 			r := mustRun(t, plan, inTest())
 			if !test.check(&r.Publish) || r.Trouble.Lost != 0 || r.Trouble.Repeated != 0 || r.Delivery.Received != r.Delivery.Expected ||
 				int(r.Delivery.Received) != 3*r.Publish.Acknowledged {

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -71,8 +72,14 @@ func newGateway(t *testing.T, broker *membroker.Cluster) (h http.Handler, hangUp
 	return g, hangUp
 }
 
+// lossPatience is for plans that lose messages: a wait for nothing, but long
+// enough that a busy machine loses no other ones.
+const lossPatience = 5 * time.Second
+
+// mustRun runs a plan, with a Patience for the busiest machine if it has none.
 func mustRun(t *testing.T, plan Plan, options Options) *Result {
 	t.Helper()
+	plan.Patience = cmp.Or(plan.Patience, time.Minute)
 	r, err := Run(t.Context(), plan, options)
 	if err != nil {
 		t.Fatal(err)

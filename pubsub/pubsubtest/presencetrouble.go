@@ -2,7 +2,6 @@ package pubsubtest
 
 import (
 	"testing"
-	"time"
 
 	"comet/pubsub"
 )
@@ -19,15 +18,11 @@ func testPresenceNodeDies(t *testing.T, newCluster New) {
 	a.enter("bob")
 	a.await("alice", "bob")
 	b.enter("bob")
-	pass(t, presenceTTL/2) // time to renew
+	pass(t, presenceTTL/4) // time to renew
 	r.awaitTold("+alice +bob")
-	killed := time.Now()
 	a.broker.dead.Store(true)
 	b.await("bob")
-	if took := time.Since(killed); took > 2*presenceTTL { // twice, for a busy machine
-		t.Errorf("gone after %v, want %v", took, presenceTTL)
-	}
-	pass(t, presenceTTL/2)
+	pass(t, presenceTTL/4)
 	r.awaitTold("+alice +bob -alice")
 	// It was not dead, only cut off: its members are back, and that is told.
 	a.broker.dead.Store(false)
@@ -38,7 +33,8 @@ func testPresenceNodeDies(t *testing.T, newCluster New) {
 // A node that closes gives its members the grace to come to another one.
 func testPresenceNodeCloses(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
-	a, b := join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{})
+	graceful := pubsub.PresenceOptions{Grace: longGrace}
+	a, b := join(t, c, graceful), join(t, c, graceful)
 	r := read(t, b.hub, "c", pubsub.From{})
 	a.enter("alice")
 	a.await("alice")
@@ -93,7 +89,7 @@ func testPresenceSurvives(t *testing.T, c *Cluster, trouble func()) {
 	b.await("alice", "bob")
 	persist(t, b.hub, "c", number(1))
 	r.message(number(1))
-	pass(t, presenceTTL)
+	pass(t, presenceTTL*3/5) // a lease
 	a.await("alice", "bob")
 	a.presence.Leave(alice)
 	b.await("bob")

@@ -104,7 +104,7 @@ func Run(t *testing.T, newCluster New) {
 }
 
 // patience bounds every wait of the suite; nothing takes so long by right.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // node is a hub over a broker of its own, closed at the end of the test.
 func node(t *testing.T, c *Cluster) *pubsub.Hub {

@@ -89,7 +89,7 @@ func TestClusterHalfMovedUnknown(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3, 0)
 	nodes := cluster.Nodes()
 	options := reach(cluster)
-	options.Timeout = 8 * time.Second
+	options.Timeout = patience
 	b := newBroker(t, options)
 	defer b.Close()
 	moving, staying := channelAt(cluster, nodes[0], 0), channelAt(cluster, nodes[0], 1)

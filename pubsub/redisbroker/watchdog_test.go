@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"comet/pubsub/redistest"
 )
@@ -74,28 +73,22 @@ func (d *deafener) answer(client, server net.Conn) {
 	}
 }
 
-// A link that answers PING but carries nothing is found within probeEvery and
-// Timeout, the node says that it is not ready, and a new link is made.
+// A link that answers PING but carries nothing is found, the node says that it
+// is not ready, and a new link is made.
 func TestDeafLink(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP)
 	d := startDeafener(t, server.Addr())
 	options := at(d.Addr().String())
-	options.Timeout = 500 * time.Millisecond
 	c := newCrowd(t, at(server.Addr()), options)
 	c.listen("a")
 	c.say("a")
 	c.awaitReady(1, true)
 	c.awaitHeard()
 	d.deaf.Store(true)
-	since := time.Now()
 	c.say("a")
 	c.listeners[0].awaitID(c.log("a").End) // at the other node
 	c.awaitReady(1, false)
-	const probeEvery, slack = 2 * time.Second, time.Second
-	if took := time.Since(since); took > probeEvery+options.Timeout+slack {
-		t.Errorf("found after %v", took)
-	}
 	c.awaitHeard() // from the log, which is read at each new link
 	d.deaf.Store(false)
 	c.awaitReady(1, true)

@@ -139,7 +139,7 @@ func TestProxyDelay(t *testing.T) {
 	v := visit(t, proxy)
 	proxy.Delay(delay)
 	start := time.Now()
-	const pings = 100
+	const pings = 1000
 	for range pings {
 		v.ask()
 	}
