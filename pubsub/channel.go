@@ -102,7 +102,7 @@ func (h *Hub) Attach(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
 	}
 	c.mu.Lock()
 	switch {
-	case !c.opened:
+	case !c.opened, c.noLog:
 	case s.From == From{}:
 		place, at = c.end()
 		ok = true

@@ -85,7 +85,9 @@ func (c *client) enter(failed bool) bool {
 	case !p.tail.opened:
 		return false
 	case !c.entered:
-		c.sub.enter(p, c.from)
+		if err := c.sub.enter(p, c.from); err != nil {
+			w.fail("client %d: enter: %v", c.name, err)
+		}
 		c.entered = true
 	case p.search != nil && c.page != nil:
 		p.take(c.page, true)

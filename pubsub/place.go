@@ -24,9 +24,10 @@ type place struct {
 	unreadable bool
 }
 
-// join makes p a place in its tail, which is locked, if the tail holds it.
+// join makes p a place in its tail, which is locked, if the tail holds it. While
+// the log cannot be read, p finds that out for itself.
 func (p *place) join() (joined bool) {
-	if !p.joined {
+	if !p.joined && !p.tail.noLog {
 		p.next, _, p.joined = p.tail.locate(p.replay.at)
 	}
 	return p.joined

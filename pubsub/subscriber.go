@@ -91,7 +91,9 @@ func (s *Subscriber) begin(ctx context.Context, starts []Start) (at int, err err
 		return at, err
 	}
 	for i, p := range s.places {
-		s.enter(p, starts[i].From)
+		if err := s.enter(p, starts[i].From); err != nil {
+			return i, err
+		}
 	}
 	for unread := s.unread(); len(unread) > 0; unread = s.unread() {
 		if at, err = s.readLogs(ctx, unread); err != nil {
@@ -103,11 +105,13 @@ func (s *Subscriber) begin(ctx context.Context, starts []Start) (at int, err err
 
 // enter watches the tail, which is open, and finds the first place if the tail
 // has it. If not, the place is unread.
-func (s *Subscriber) enter(p *place, from From) {
+func (s *Subscriber) enter(p *place, from From) error {
 	p.tail.Watch(&p.watch, s)
 	p.tail.mu.Lock()
 	defer p.tail.mu.Unlock()
 	switch {
+	case p.tail.noLog:
+		return ErrUnreadable
 	case from == From{}:
 		p.next, p.start = p.tail.end()
 		p.joined = true
@@ -118,6 +122,7 @@ func (s *Subscriber) enter(p *place, from From) {
 	default:
 		p.search, p.unread = newSearch(from, len(s.places)), true
 	}
+	return nil
 }
 
 // Start is where the subscriber begins, a cursor a channel.
