@@ -25,6 +25,7 @@ var packages = map[string]string{
 	"chromium":     "chromium",
 	"curl":         "curl",
 	"haproxy":      "haproxy",
+	"ip":           "iproute2",
 	"nginx":        "nginx",
 	"node":         "nodejs",
 	"npm":          "npm",

@@ -11,6 +11,10 @@ import (
 	"time"
 )
 
+// askerPool is the pool size of an asker, which uses one connection: after that
+// many dials that failed go-redis dials by itself, each second, for ever.
+const askerPool = 256
+
 var errNobodyAsked = errors.New("no server has answered yet")
 
 // asker is a connection to a server that is asked about the topology, apart from

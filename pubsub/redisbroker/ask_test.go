@@ -18,7 +18,7 @@ func (nothing) Close() error { return nil }
 // out while they are still being asked, and asked again afterwards.
 func TestAskAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &askers[nothing]{open: func(string) (nothing, *dialer) { return nothing{}, &dialer{} }}
+		a := &askers[nothing]{open: func(string) (nothing, *dialer) { return nothing{}, newDialer(&Options{}) }}
 		a.keep([]string{"frozen", "quick", "dead", "slow"})
 		var asked []string
 		ask := func(ctx context.Context, one *asker[nothing]) (string, error) {

@@ -47,7 +47,7 @@ func newCluster(o Options) *cluster {
 	c.askers.open = func(address string) (*redis.Client, *dialer) {
 		d := newDialer(&o)
 		options := o.clientOptions(address, d)
-		options.DialerRetries, options.PoolSize = 1, 1
+		options.DialerRetries, options.PoolSize = 1, askerPool
 		return redis.NewClient(options), d
 	}
 	c.askers.keep(o.Addresses)

@@ -1,6 +1,7 @@
 package redisbroker
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -25,21 +26,26 @@ const nextAddress = 50 * time.Millisecond
 // dialer makes the connections of one client, and knows them, so that shut can
 // end all at once: go-redis waits for what is under way on them.
 type dialer struct {
-	timeout time.Duration // of one attempt
-	tls     *tls.Config   // nil: plain
+	timeout time.Duration   // of one attempt
+	tls     *tls.Config     // nil: plain
+	ctx     context.Context // ends with shut
+	cancel  context.CancelFunc
 
 	mu   sync.Mutex
 	open map[*conn]struct{} // nil after shut
 }
 
 func newDialer(o *Options) *dialer {
-	return &dialer{timeout: o.dialTimeout(), tls: o.TLS, open: make(map[*conn]struct{})}
+	d := &dialer{timeout: o.dialTimeout(), tls: o.TLS, open: make(map[*conn]struct{})}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	return d
 }
 
 // dial is redis.Options.Dialer.
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
+	defer context.AfterFunc(d.ctx, cancel)()
 	raw, err := connectAny(ctx, network, address)
 	if err != nil {
 		return nil, err
@@ -82,8 +88,9 @@ func (d *dialer) handshake(ctx context.Context, raw net.Conn, address string) (n
 	return c, nil
 }
 
-// shut ends all connections, and the dialer makes no more.
+// shut ends all connections, also those being made, and the dialer makes no more.
 func (d *dialer) shut() {
+	d.cancel()
 	d.mu.Lock()
 	open := d.open
 	d.open = nil
@@ -93,10 +100,8 @@ func (d *dialer) shut() {
 	}
 }
 
-// connectAny connects to the address; if a name in it stands for several, to the
-// first of them that takes the connection. Each is given nextAddress before the
-// next one is tried too: net.Dialer tries them one after another, and one that
-// drops what is sent to it may take all the time there is.
+// connectAny connects to the address; if a name in it stands for several, to one
+// of them.
 func connectAny(ctx context.Context, network, address string) (net.Conn, error) {
 	var plain net.Dialer
 	host, port, err := net.SplitHostPort(address)
@@ -107,6 +112,15 @@ func connectAny(ctx context.Context, network, address string) (net.Conn, error) 
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
+	return firstOf(ctx, hosts, func(ctx context.Context, host string) (net.Conn, error) {
+		return plain.DialContext(ctx, network, net.JoinHostPort(host, port))
+	})
+}
+
+// firstOf connects to the first of hosts that takes the connection. Each is given
+// nextAddress before the next one is tried too: net.Dialer tries them one after
+// another, and one that drops what is sent to it may take all the time there is.
+func firstOf(ctx context.Context, hosts []string, dial func(context.Context, string) (net.Conn, error)) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
@@ -118,11 +132,11 @@ func connectAny(ctx context.Context, network, address string) (net.Conn, error) 
 	results := make(chan result)
 	pending := 0
 	try := func() {
-		to := net.JoinHostPort(hosts[0], port)
+		host := hosts[0]
 		hosts = hosts[1:]
 		pending++
 		attempts.Go(func() {
-			c, err := plain.DialContext(ctx, network, to)
+			c, err := dial(ctx, host)
 			select {
 			case results <- result{c, err}:
 			case <-ctx.Done():
@@ -143,9 +157,7 @@ func connectAny(ctx context.Context, network, address string) (net.Conn, error) 
 				return r.Conn, nil
 			}
 			pending--
-			if first == nil {
-				first = r.error
-			}
+			first = cmp.Or(first, r.error)
 			if len(hosts) > 0 {
 				try()
 			} else if pending == 0 {
@@ -156,7 +168,7 @@ func connectAny(ctx context.Context, network, address string) (net.Conn, error) 
 				try()
 			}
 		case <-ctx.Done():
-			return nil, &net.OpError{Op: "dial", Net: network, Err: context.Cause(ctx)}
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: context.Cause(ctx)}
 		}
 	}
 }

@@ -52,7 +52,7 @@ func newSentinels(o Options) *sentinels {
 		d := newDialer(&o)
 		return redis.NewSentinelClient(&redis.Options{
 			Addr: address, Username: o.SentinelUsername, Password: o.SentinelPassword,
-			Dialer: d.dial, DialTimeout: d.timeout, DialerRetries: 1, PoolSize: 1,
+			Dialer: d.dial, DialTimeout: d.timeout, DialerRetries: 1, PoolSize: askerPool,
 			ReadTimeout: o.Timeout, WriteTimeout: o.Timeout,
 			ContextTimeoutEnabled: true, MaxRetries: -1,
 		}), d

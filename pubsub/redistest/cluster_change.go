@@ -106,6 +106,23 @@ func (c *Cluster) Readdress(node *Server) {
 	c.AwaitOK()
 }
 
+// ReaddressAll is Readdress of all nodes at once, whatever they do, as when all
+// pods of a Kubernetes cluster are lost.
+func (c *Cluster) ReaddressAll() {
+	c.t.Helper()
+	nodes := c.Nodes()
+	for _, node := range nodes {
+		node.Kill()
+	}
+	for _, node := range nodes {
+		node.startAnywhere()
+	}
+	for _, node := range nodes[1:] {
+		c.introduce(node) // none knows where the others are now
+	}
+	c.AwaitOK()
+}
+
 // promote makes replica take over from its primary, which is well.
 func (c *Cluster) promote(replica *Server) {
 	c.t.Helper()

@@ -79,6 +79,9 @@ func (s *Server) commandLine() []string {
 	switch s.kind {
 	case clusterNode:
 		args = append(args, "--cluster-port", s.busPort)
+		if s.nextHost != nil { // the address that others see would be theirs, on one machine
+			args = append(args, "--cluster-announce-ip", s.host)
+		}
 	case sentinel:
 		args = append(args, "--sentinel")
 	}
@@ -93,6 +96,9 @@ func (s *Server) chooseAddr() {
 	if !s.tcp {
 		s.addr = filepath.Join(s.dir, "redis.sock")
 		return
+	}
+	if s.nextHost != nil {
+		s.host = s.nextHost()
 	}
 	l := s.listenAnywhere()
 	defer l.Close()

@@ -10,6 +10,7 @@ type Option func(*settings)
 type settings struct {
 	tcp      bool
 	host     string // to listen on; empty: 127.0.0.1
+	nextHost func() string
 	persist  bool
 	password string
 	users    [][]string // the arguments of "user" in the configuration
@@ -37,6 +38,15 @@ func TCP(s *settings) { s.tcp = true }
 // IPv6 makes the server listen on ::1, with TCP, and skips the test where the
 // machine has no such address.
 func IPv6(s *settings) { s.tcp, s.host = true, "::1" }
+
+// Hosts makes each server listen on an address that next returns, with TCP, and on
+// another one after Cluster.Readdress.
+func Hosts(next func() string) Option {
+	return func(s *settings) {
+		s.tcp, s.nextHost = true, next
+		s.args = append(s.args, "--protected-mode", "no") // or it would listen to loopback addresses alone
+	}
+}
 
 // Endpoints makes the nodes of a Cluster name each other to clients as Redis's
 // cluster-preferred-endpoint-type says: "hostname", which is localhost then, or
