@@ -22,7 +22,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Settings{
-		HTTP:     HTTP{Listen: "127.0.0.1:8080", Heartbeat: 25 * time.Second},
+		HTTP:     HTTP{Listen: "127.0.0.1:8080", Heartbeat: 25 * time.Second, ForwardedHeader: "X-Forwarded-For"},
 		Admin:    Admin{Listen: "127.0.0.1:9090"},
 		Redis:    Redis{Prefix: "comet", Timeout: 3 * time.Second, Relays: 1, Inline: 16 << 10},
 		History:  History{Size: 1000, TTL: 24 * time.Hour},
@@ -53,6 +53,7 @@ func sample(t *testing.T) map[string]string {
 		"http.tls.cert":              "chain.pem",
 		"http.tls.key":               "key.pem",
 		"http.trusted_proxies":       "10.0.0.0/8,192.0.2.1",
+		"http.forwarded_header":      "Forwarded",
 		"admin.listen":               "127.0.0.1:0",
 		"admin.token":                "hunter4",
 		"redis.addresses":            "one:1,two:2",
@@ -202,7 +203,7 @@ func TestSettingsLand(t *testing.T) {
 			Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second, MaxAge: 2 * time.Hour,
 			CORS:           CORS{Origins: []string{"https://a.example", "https://b.example"}},
 			TLS:            TLS{Cert: "chain.pem", Key: "key.pem"},
-			TrustedProxies: []string{"10.0.0.0/8", "192.0.2.1"},
+			TrustedProxies: []string{"10.0.0.0/8", "192.0.2.1"}, ForwardedHeader: "Forwarded",
 		},
 		Admin: Admin{Listen: "127.0.0.1:0", Token: NewSecret("hunter4")},
 		Redis: Redis{
@@ -292,7 +293,7 @@ func TestAdminOff(t *testing.T) {
 // TestEmptyVariable: a variable may be empty where a flag may, which is where
 // there is text or a list; elsewhere it counts as not set.
 func TestEmptyVariable(t *testing.T) {
-	needsText := []string{"http.listen", "redis.prefix", "log.level", "log.format"}
+	needsText := []string{"http.listen", "http.forwarded_header", "redis.prefix", "log.level", "log.format"}
 	for _, s := range Table() {
 		want := slices.Contains([]string{"string", "list", "rules"}, s.Type) && !slices.Contains(needsText, s.Key)
 		environ, unknown := readEnviron([]string{s.Env + "="})

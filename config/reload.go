@@ -12,6 +12,7 @@ var reloadable = []string{
 	"http.max_age",
 	"http.cors",
 	"http.trusted_proxies",
+	"http.forwarded_header",
 	"history",
 	"channels",
 	"auth.anonymous",

@@ -39,7 +39,8 @@ type HTTP struct {
 	TLS       TLS
 	// TrustedProxies are addresses or prefixes (CIDR) of proxies whose word on
 	// who the client is counts.
-	TrustedProxies []string
+	TrustedProxies  []string
+	ForwardedHeader string // that they name the client in: X-Forwarded-For or Forwarded
 }
 
 // CORS says which other sites' pages may call.

@@ -45,8 +45,10 @@ var table = []Setting{
 		freeText(), func(s *Settings) *string { return &s.HTTP.TLS.Cert }),
 	row("http.tls.key", "", "PEM file of its private key",
 		freeText(), func(s *Settings) *string { return &s.HTTP.TLS.Key }),
-	list("http.trusted_proxies", "proxies whose Forwarded or X-Forwarded-For is taken for the client's address, and X-Forwarded-Host for the host that the browser asked",
+	list("http.trusted_proxies", "proxies whose http.forwarded_header is taken for the client's address, and X-Forwarded-Host for the host that the browser asked",
 		addressPrefix(), func(s *Settings) *[]string { return &s.HTTP.TrustedProxies }),
+	row("http.forwarded_header", "X-Forwarded-For", "header in which http.trusted_proxies name the client; the other one is ignored, as clients can send it",
+		oneOf("X-Forwarded-For", "Forwarded"), func(s *Settings) *string { return &s.HTTP.ForwardedHeader }),
 
 	row("admin.listen", "127.0.0.1:9090", "where operators look: health, metrics; never expose it; empty turns it off",
 		listenAddressOrNone(), func(s *Settings) *string { return &s.Admin.Listen }),

@@ -93,6 +93,7 @@ func TestWriteYAML(t *testing.T) {
     cert: ""  # default
     key: ""  # default
   # trusted_proxies: not set  # default
+  forwarded_header: "X-Forwarded-For"  # default
 admin:
   listen: "127.0.0.1:9090"  # default
   token: ""  # default

@@ -21,6 +21,7 @@ type Policy struct {
 	Credentials    bool                // Auth takes tokens or keys, so who lacks a permission may want one
 	Limiter        *limit.Limiter      // default: none. That of another Policy comes from its Change
 	TrustedProxies []netip.Prefix      // see limit.Address
+	Forwarded      bool                // they name clients in Forwarded, see limit.Proxies
 	LoopbackPort   uint16              // of a listener on loopback that is open to every program of the machine, see limit.Rebound; 0: none
 	Origins        []string            // see limit.CORS
 }

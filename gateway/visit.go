@@ -84,7 +84,7 @@ func (g *Gateway) letInAtOnce(r *http.Request, p *policy) (v *visit, ok bool) {
 // clientOf is whom the limits count; who is nil for one that is not known. Back
 // ends, which have keys, speak for many.
 func (p *policy) clientOf(r *http.Request, who *auth.Principal) limit.Client {
-	c := limit.Client{Address: limit.Address(r, p.TrustedProxies)}
+	c := limit.Client{Address: limit.Address(r, limit.Proxies{Trusted: p.TrustedProxies, Forwarded: p.Forwarded})}
 	if who != nil {
 		c.User, c.Trusted = who.User, who.Key != ""
 	}

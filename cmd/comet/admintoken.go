@@ -40,7 +40,7 @@ func withToken(token string, logger *slog.Logger, h http.Handler) http.Handler {
 			return
 		}
 		if shown != "" { // a browser asks without one first
-			address := limit.Address(r, nil)
+			address := limit.Address(r, limit.Proxies{})
 			if wait, ok := guesses.Take(address, 1); !ok {
 				if warnings.Allow() {
 					logger.WarnContext(r.Context(), "many wrong tokens at the admin listener", "address", address)

@@ -64,6 +64,7 @@ func (a *access) change(s *config.Settings, newTokens bool) (p gateway.Policy, u
 		Credentials:    o.Tokens != nil || o.Keys != nil,
 		Limiter:        a.limiter.Change(clientLimits(&s.Limits)),
 		TrustedProxies: s.TrustedPrefixes(),
+		Forwarded:      s.HTTP.ForwardedHeader == "Forwarded",
 		LoopbackPort:   loopbackPort(a.listener, &o.Anonymous),
 		Origins:        s.HTTP.CORS.Origins,
 	}

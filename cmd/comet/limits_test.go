@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -124,5 +126,38 @@ func TestHalfHeader(t *testing.T) {
 	}
 	if _, err := io.ReadAll(c); err != nil { // to the end
 		t.Error(err)
+	}
+}
+
+// The header that the trusted proxies do not write is the client's own: with it
+// a client has neither another bucket nor another's.
+func TestForwardedHeader(t *testing.T) {
+	t.Parallel()
+	for written, other := range map[string]string{"X-Forwarded-For": "Forwarded", "Forwarded": "X-Forwarded-For"} {
+		_, url := startNode(t, "--limits-address-publishes", "1", "--http-trusted-proxies", "127.0.0.1", "--http-forwarded-header", written)
+		name := map[string]string{"Forwarded": "for=203.0.113.9", "X-Forwarded-For": "203.0.113.9"}[written]
+		taken := 0
+		for i := range 20 {
+			invented := map[string]string{"Forwarded": fmt.Sprint("for=198.51.100.", i), "X-Forwarded-For": fmt.Sprint("198.51.100.", i)}[other]
+			if r := ask(t, http.MethodPost, url+news, "1", written, name, other, invented); r.StatusCode == http.StatusCreated {
+				taken++
+			}
+		}
+		if taken > 10 { // 1 a second, and 20 take less than that many
+			t.Errorf("by %s: %d of 20 publishes of one client were taken at a limit of 1 per second", written, taken)
+		}
+	}
+}
+
+// The proxies' files that we ship drop what a client says of itself in Forwarded.
+func TestProxyFilesDropForwarded(t *testing.T) {
+	t.Parallel()
+	for file, line := range map[string]string{
+		"nginx.conf": `proxy_set_header Forwarded "";`, "haproxy.cfg": "http-request del-header Forwarded", "envoy.yaml": "request_headers_to_remove: [forwarded]",
+	} {
+		text, err := os.ReadFile(filepath.Join(module, "k8s", "lb", file))
+		if err != nil || !strings.Contains(string(text), line) {
+			t.Errorf("%s lacks %q (%v)", file, line, err)
+		}
 	}
 }

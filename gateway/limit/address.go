@@ -7,39 +7,41 @@ import (
 	"strings"
 )
 
+// Proxies are what stands between clients and a node.
+type Proxies struct {
+	Trusted []netip.Prefix
+	// Forwarded: they name the client in Forwarded (RFC 7239), and not in
+	// X-Forwarded-For.
+	Forwarded bool
+}
+
 // Address is the address that r's client counts as. For IPv6 it is that of its
-// /64, which is the least that a customer gets (RFC 6177), so that nobody has
+// /64, which is the least that a customer gets (RFC 6177), so that no client has
 // 2^64 of them. It is the zero Addr if the connection has none, as a Unix
 // socket's, which counts as one client.
 //
-// A client is who the connection is from. If that is a proxy in trusted, the
-// client is the one that the proxy names in Forwarded (RFC 7239) or
-// X-Forwarded-For: of the addresses there, which each proxy adds to at the
-// right, the rightmost that is not trusted too, or the leftmost if all are.
-// What is further left the client may have invented.
+// The client is where the connection is from. If that is a trusted proxy, the
+// client is the one that the proxy names in its header: of the addresses there,
+// which each proxy adds to at the right, the rightmost that is not trusted too, or
+// the leftmost if all are. What is further left the client may have invented, as
+// the whole of the other header, which is not looked at: proxies let that pass.
 //
-// Where that cannot be read, or says that it is unknown, the proxy's own
-// address counts. So it does if both fields are there and tell of different
-// clients: most proxies write one of them and let through what the client sent
-// as the other, and which one that is nobody can see.
-func Address(r *http.Request, trusted []netip.Prefix) netip.Addr {
+// Where the header cannot be read, or says that the client is unknown, the proxy's
+// own address counts.
+func Address(r *http.Request, by Proxies) netip.Addr {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
 	proxy := from.Addr().Unmap().WithZone("")
-	forwarded, xForwardedFor := r.Header["Forwarded"], r.Header["X-Forwarded-For"]
-	if len(forwarded)+len(xForwardedFor) == 0 || !contains(trusted, proxy) {
+	lines, nodes := r.Header["X-Forwarded-For"], listedNodes
+	if by.Forwarded {
+		lines, nodes = r.Header["Forwarded"], forwardedNodes
+	}
+	if len(lines) == 0 || !contains(by.Trusted, proxy) {
 		return network(proxy)
 	}
-	named, ok := clientOf(forwarded, forwardedNodes, trusted)
-	also, ok2 := clientOf(xForwardedFor, listedNodes, trusted)
-	switch {
-	case len(forwarded) == 0:
-		named, ok = also, ok2
-	case len(xForwardedFor) > 0:
-		ok = ok && ok2 && named == also
-	}
+	named, ok := clientOf(lines, nodes, by.Trusted)
 	if !ok {
 		return network(proxy)
 	}

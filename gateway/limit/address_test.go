@@ -9,7 +9,10 @@ import (
 )
 
 // proxies are trusted in these tests; 10.0.0.1 is the one that connects.
-var proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8:aaaa::/48")}
+var (
+	proxies   = Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8:aaaa::/48")}}
+	forwarded = Proxies{Trusted: proxies.Trusted, Forwarded: true}
+)
 
 const (
 	proxy  = "10.0.0.1"
@@ -53,9 +56,9 @@ func TestAddressOfConnection(t *testing.T) {
 // TestAddressNotTrusted: what others than trusted proxies say is nothing.
 func TestAddressNotTrusted(t *testing.T) {
 	r := from(client+":1", []string{"for=198.51.100.1"}, []string{"198.51.100.1"})
-	for _, trusted := range [][]netip.Prefix{proxies, nil} {
-		if got := Address(r, trusted); got != netip.MustParseAddr(client) {
-			t.Errorf("with %v: got %v", trusted, got)
+	for _, by := range []Proxies{proxies, forwarded, {}, {Forwarded: true}} {
+		if got := Address(r, by); got != netip.MustParseAddr(client) {
+			t.Errorf("with %v: got %v", by, got)
 		}
 	}
 }
@@ -135,26 +138,26 @@ func TestAddressXForwardedFor(t *testing.T) {
 
 func TestAddressForwarded(t *testing.T) {
 	for _, tt := range forwardeds {
-		if got := Address(from(proxy+":1", tt.lines, nil), proxies); got != netip.MustParseAddr(tt.want) {
+		if got := Address(from(proxy+":1", tt.lines, nil), forwarded); got != netip.MustParseAddr(tt.want) {
 			t.Errorf("%s: got %v, want %s", tt.name, got, tt.want)
 		}
 	}
 }
 
-// TestAddressBoth: one of them may be the client's own invention.
-func TestAddressBoth(t *testing.T) {
-	for _, tt := range []struct{ name, forwarded, xForwardedFor, want string }{
-		{"the same", "for=203.0.113.9;proto=https", "203.0.113.9", client},
-		{"the same, by other ways", "for=203.0.113.9, for=10.0.0.3", "198.51.100.1, 203.0.113.9", client},
-		{"different", "for=198.51.100.1", "203.0.113.9", proxy},
-		{"different in the same /64", `for="[2001:db8:1:2::1]"`, "2001:db8:1:2::2", proxy},
-		{"one broken", "for", "203.0.113.9", proxy},
-		{"the other broken", "for=203.0.113.9", "x", proxy},
-		{"one empty", "", "203.0.113.9", proxy},
-	} {
-		got := Address(from(proxy+":1", []string{tt.forwarded}, []string{tt.xForwardedFor}), proxies)
-		if got != netip.MustParseAddr(tt.want) {
-			t.Errorf("%s: got %v, want %s", tt.name, got, tt.want)
+// The header that the proxies do not write is the client's own invention: it gets
+// nobody another address, and hides none.
+func TestAddressOtherHeader(t *testing.T) {
+	for _, other := range []string{"198.51.100.1", "for=198.51.100.1", `for="[2001:db8:1:2::1]"`, "for", "x", ""} {
+		for name, r := range map[string]*http.Request{
+			"X-Forwarded-For": from(proxy+":1", []string{other}, []string{client}),
+			"Forwarded":       from(proxy+":1", []string{"for=" + client}, []string{other}),
+		} {
+			if got := Address(r, Proxies{proxies.Trusted, name == "Forwarded"}); got != netip.MustParseAddr(client) {
+				t.Errorf("%s beside %q: got %v", name, other, got)
+			}
+		}
+		if got := Address(from(proxy+":1", []string{other}, nil), proxies); got != netip.MustParseAddr(proxy) {
+			t.Errorf("%q alone: got %v", other, got)
 		}
 	}
 }
@@ -168,33 +171,31 @@ func FuzzAddress(f *testing.F) {
 			f.Add("", strings.Join(tt.lines, ", "))
 		}
 	}
-	f.Fuzz(func(t *testing.T, forwarded, xForwardedFor string) {
+	f.Fuzz(func(t *testing.T, sent, other string) {
 		want, fallback := netip.MustParseAddr(client), netip.MustParseAddr(proxy)
-		address := func(forwarded, xForwardedFor []string) netip.Addr {
-			return Address(from(proxy+":1", forwarded, xForwardedFor), proxies)
-		}
+		byList := func(lines ...string) netip.Addr { return Address(from(proxy+":1", []string{other}, lines), proxies) }
+		byForwarded := func(lines ...string) netip.Addr { return Address(from(proxy+":1", lines, []string{other}), forwarded) }
 		for name, got := range map[string]netip.Addr{
-			"X-Forwarded-For, same line":  address(nil, []string{xForwardedFor + ", " + client}),
-			"X-Forwarded-For, line added": address(nil, []string{xForwardedFor, client}),
-			"Forwarded, line added":       address([]string{forwarded, "for=" + client}, nil),
+			"X-Forwarded-For, same line":  byList(sent + ", " + client),
+			"X-Forwarded-For, line added": byList(sent, client),
+			"Forwarded, line added":       byForwarded(sent, "for="+client),
 		} {
 			if got != want {
 				t.Errorf("%s: got %v, want %v", name, got, want)
 			}
 		}
 		for name, got := range map[string]netip.Addr{
-			"Forwarded, same line":         address([]string{forwarded + ", for=" + client}, nil),
-			"Forwarded, same line, quoted": address([]string{forwarded + `, for="` + client + `:1";by="x"`}, nil),
-			"X-Forwarded-For and an alien": address([]string{forwarded}, []string{xForwardedFor + ", " + client}),
-			"Forwarded and an alien":       address([]string{forwarded, "for=" + client}, []string{xForwardedFor}),
+			"Forwarded, same line":         byForwarded(sent + ", for=" + client),
+			"Forwarded, same line, quoted": byForwarded(sent + `, for="` + client + `:1";by="x"`),
 		} {
 			if got != want && got != fallback {
 				t.Errorf("%s: got %v", name, got)
 			}
 		}
-		got := address([]string{forwarded}, []string{xForwardedFor})
-		if !got.IsValid() || got.Is4In6() || got.Zone() != "" || got != network(got) {
-			t.Errorf("got %v, which is no address that a client counts as", got)
+		for _, got := range []netip.Addr{byList(sent), byForwarded(sent)} {
+			if !got.IsValid() || got.Is4In6() || got.Zone() != "" || got != network(got) {
+				t.Errorf("got %v, which is no address that a client counts as", got)
+			}
 		}
 	})
 }
@@ -220,15 +221,16 @@ func BenchmarkAddress(b *testing.B) {
 	for _, bb := range []struct {
 		name string
 		r    *http.Request
+		by   Proxies
 	}{
-		{"direct", from("203.0.113.9:1234", nil, nil)},
-		{"X-Forwarded-For", from("10.0.0.1:1234", nil, []string{"203.0.113.9, 10.0.0.2"})},
-		{"Forwarded", from("10.0.0.1:1234", []string{"for=203.0.113.9;proto=https, for=10.0.0.2"}, nil)},
+		{"direct", from("203.0.113.9:1234", nil, nil), proxies},
+		{"X-Forwarded-For", from("10.0.0.1:1234", nil, []string{"203.0.113.9, 10.0.0.2"}), proxies},
+		{"Forwarded", from("10.0.0.1:1234", []string{"for=203.0.113.9;proto=https, for=10.0.0.2"}, nil), forwarded},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				Address(bb.r, proxies)
+				Address(bb.r, bb.by)
 			}
 		})
 	}
