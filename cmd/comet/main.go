@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		fmt.Fprintf(errOut, "comet: %v\nSee '%s --help'.\n", err, command.CommandPath())
 		return exitUsage
 	}
-	fmt.Fprintf(errOut, "comet: %v\n", err)
+	fmt.Fprintf(errOut, "comet: %s\n", severalLines(err.Error())) // an error may have what a server said
 	return exitFailure
 }
 

@@ -24,9 +24,10 @@ func newSubscribe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "subscribe CHANNEL...",
 		Short: "Print what is published, as it comes",
-		Long: `Print the messages of one or more channels as they come, a line each. A broken
-connection is made anew and goes on where it stopped; where messages may be
-missing all the same, standard error says so.`,
+		Long: `Print the messages of one or more channels as they come, a line each, with control
+characters escaped (\n, \x1b); --json prints data as it is. A broken connection is
+made again and goes on where it stopped; where messages may be missing all the
+same, standard error says so.`,
 		Example: `  comet subscribe chat/lobby
   comet subscribe chat/lobby --last 10 --json
   comet subscribe prices news --poll
@@ -84,15 +85,15 @@ func show(cmd *cobra.Command, e *wire.Event, several, asJSON bool) error {
 	var err error
 	switch {
 	case e.Kind == wire.KindMessage && asJSON:
-		_, err = fmt.Fprintf(out, "%s\n", wire.AppendMessageJSON(nil, e.Message))
+		_, err = fmt.Fprintf(out, "%s\n", safeJSON(wire.AppendMessageJSON(nil, e.Message)))
 	case e.Kind == wire.KindMessage && several:
-		_, err = fmt.Fprintf(out, "%s: %s\n", e.Message.Channel, plainText(e.Message.Data))
+		_, err = fmt.Fprintf(out, "%s: %s\n", oneLine(e.Message.Channel), oneLine(plainText(e.Message.Data)))
 	case e.Kind == wire.KindMessage:
-		_, err = fmt.Fprintln(out, plainText(e.Message.Data))
+		_, err = fmt.Fprintln(out, oneLine(plainText(e.Message.Data)))
 	case e.Kind == wire.KindGap && asJSON:
-		_, err = out.Write(wire.NDJSON.AppendGap(nil, e.Gap, []byte(e.Cursor), nil))
+		_, err = out.Write(safeJSON(wire.NDJSON.AppendGap(nil, e.Gap, []byte(e.Cursor), nil)))
 	case e.Kind == wire.KindGap:
-		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "comet: messages of %s may be missing (%s)\n", e.Gap.Channel, e.Gap.Reason)
+		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "comet: messages of %s may be missing (%s)\n", oneLine(e.Gap.Channel), oneLine(string(e.Gap.Reason)))
 	}
 	return err
 }

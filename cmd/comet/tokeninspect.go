@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -187,12 +185,4 @@ func moment(at time.Time) string {
 		return fmt.Sprintf("%s, %v ago", text, -distance)
 	}
 	return fmt.Sprintf("%s, in %v", text, distance)
-}
-
-// printable keeps a stranger's token from writing to the terminal.
-func printable(text string) string {
-	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(text)
-	}
-	return text
 }
