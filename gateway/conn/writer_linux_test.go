@@ -13,9 +13,6 @@ import (
 	"comet/pubsub/membroker"
 )
 
-// patience bounds every wait; nothing takes so long by right.
-const patience = 20 * time.Second
-
 // bench has a parker whose writers and poller do not run: a test takes their
 // steps, so that it decides what comes before what.
 type bench struct {
