@@ -55,14 +55,15 @@ test: takes-5m go compiler redis check ## the checks, and every test but the lar
 
 test-all: takes-20m go compiler programs check ## all that CI runs: with browsers, load balancers, broken clusters, Kubernetes (20 minutes)
 	COMET_TEST_ALL=1 $(TEST) ./... -- $(PORTABLE)
-	@$(MAKE) --no-print-directory test-k8s
+	@COMET_TEST_ALL=1 $(MAKE) --no-print-directory test-k8s
 
 takes-%:
 	@echo 'This takes about $* on two quiet cores, and more the first time, when all is compiled.'
 
 # A module of its own: what it needs of Kubernetes and Helm is no part of Comet.
 test-k8s: go redis ## the manifests, the chart and the image, without a cluster (the first time it compiles for minutes)
-	cd k8s && go vet ./... && go run $(STATICCHECK) ./... && go test ./...
+	go build -o bin/testrun ./internal/testrun
+	cd k8s && go vet ./... && go run $(STATICCHECK) ./... && ../bin/testrun -logs ../bin/test ./...
 
 # A failing round says how to run its schedule again; -artifacts keeps the logs of its nodes.
 test-failure: go compiler redis ## the failure suite, longer (DURATION=10m; ARGS="-failure.seed=7 -failure.redis=cluster")
