@@ -25,6 +25,7 @@ type Source struct {
 // Loaded is a valid Settings that remembers where each value came from.
 type Loaded struct {
 	Settings
+	file    string            // that it was read from; empty: none
 	origins map[string]string // by key
 }
 
@@ -36,7 +37,7 @@ func Load(src Source) (*Loaded, error) {
 	problems = append(problems, unknown...)
 
 	l := &loader{
-		loaded:   &Loaded{origins: map[string]string{}},
+		loaded:   &Loaded{file: src.File, origins: map[string]string{}},
 		problems: problems,
 		failed:   file.failed,
 	}

@@ -49,7 +49,7 @@ type Change struct {
 // what it can, and every setting that differs, in the order of Table. The error
 // is Problems: the two are wrong together.
 func (l *Loaded) Reload(next *Loaded) (*Loaded, []Change, error) {
-	both := &loader{loaded: &Loaded{Settings: l.Settings, origins: map[string]string{}}, failed: map[string]bool{}}
+	both := &loader{loaded: &Loaded{Settings: l.Settings, file: l.file, origins: map[string]string{}}, failed: map[string]bool{}}
 	var changes []Change
 	for _, s := range table {
 		from := l

@@ -160,6 +160,7 @@ func (r *reloader) take(why string) error {
 	if both.Open() && !before.Open() {
 		r.logger.Warn(openWarning)
 	}
+	warnExposed(both, before.Exposures(), r.logger)
 	r.seen, r.taken = content, content
 	r.tell(why, changes, files)
 	return nil

@@ -60,6 +60,7 @@ func serve(cmd *cobra.Command) error {
 	if settings.Open() {
 		logger.Warn(openWarning)
 	}
+	warnExposed(settings, nil, logger)
 	warnOfDescriptors(&settings.Settings, logger)
 	n, err := newNode(settings.Node, &settings.Settings, rules, broker, l, connectionLimit(1), operators.url(), logger)
 	if err != nil {
