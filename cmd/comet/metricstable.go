@@ -122,6 +122,9 @@ var metrics = []metric{
 	{name: "comet_relay_probe_age_seconds", kind: gauge,
 		help:    "How long ago the oldest of the relay connections' newest probes came back; -1 while one has none, 0 without Redis.",
 		collect: func(s *snapshot, e emitter) { e.value(s.node.probeAge().Seconds()) }},
+	{name: "comet_redis_takeover_unconfirmed_seconds", kind: gauge,
+		help:    "For how long another Redis primary has answered without a confirmation that it took over; its channels deliver nothing meanwhile. 0 if none does.",
+		collect: func(s *snapshot, e emitter) { e.value(s.redis.Unconfirmed.Seconds()) }},
 	{name: "comet_redis_errors_total", kind: counter, labels: []string{"operation", "kind"},
 		help: "What went wrong with Redis: messages that were not published, logs that were not read, relay connections that failed, probes that could not be sent, calls about who is in channels, and about the nodes.",
 		collect: func(s *snapshot, e emitter) {

@@ -2,8 +2,8 @@ package redisbroker
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -30,42 +30,41 @@ const (
 // the confirmation.
 type transition struct{ from, to pubsub.Generation }
 
-// takeover is what is refused, to readers from everywhere.
-type takeover struct {
-	by *primary
-	to pubsub.Generation
-}
+// errMovedOn refuses a page whose primary has begun another generation since. It
+// says nothing of the takeover: the next page will be of that generation.
+var errMovedOn = errors.New("it has begun another generation since")
 
-// confirmations are the answers to Broker.confirm of late, and the takeovers that
-// wait for one.
+// confirmations are the answers to Broker.confirm of late, and the primaries whose
+// takeover is not confirmed.
 type confirmations struct {
 	flights singleflight.Group // by transition
 
 	mu      sync.Mutex
 	granted map[transition]time.Time
-	waiting map[takeover]*waiting
+	waiting map[*primary]*waiting
 
 	checking sync.Mutex // held by recheck, guards warned
 	warned   bool       // that a takeover waits for too long
 }
 
-// waiting is a takeover that is not confirmed.
+// waiting is a takeover that is refused, to readers from everywhere.
 type waiting struct {
-	since   time.Time // of the first refusal
-	asked   time.Time // of the newest refusal
-	wanted  time.Time // when a reader last needed it
+	to      pubsub.Generation // in which the primary answered last
+	since   time.Time         // of the first refusal
+	asked   time.Time         // of the newest refusal
+	wanted  time.Time         // when a reader last needed it
 	because error
 }
 
 // recall returns what is known of late; ok is false if it must be asked.
-func (c *confirmations) recall(t transition, o takeover) (err error, ok bool) {
+func (c *confirmations) recall(t transition, p *primary) (err error, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	if now.Sub(c.granted[t]) < confirmedFor {
 		return nil, true
 	}
-	if w := c.waiting[o]; w != nil {
+	if w := c.waiting[p]; w != nil && w.to == t.to {
 		w.wanted = now
 		return w.because, now.Sub(w.asked) < refusedFor
 	}
@@ -73,60 +72,70 @@ func (c *confirmations) recall(t transition, o takeover) (err error, ok bool) {
 }
 
 // note keeps the answer to a question that was asked at a time.
-func (c *confirmations) note(t transition, o takeover, at time.Time, err error) {
+func (c *confirmations) note(t transition, p *primary, at time.Time, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		c.refuse(o, err).wanted = time.Now()
+		if w := c.refuse(p, err); w != nil {
+			w.to, w.wanted = t.to, time.Now()
+		}
 		return
 	}
-	delete(c.waiting, o)
+	delete(c.waiting, p)
 	if c.granted == nil || len(c.granted) > maxLives {
 		c.granted = make(map[transition]time.Time)
 	}
 	c.granted[t] = at
 }
 
-// refuse keeps a refusal; c.mu must be held.
-func (c *confirmations) refuse(o takeover, err error) *waiting {
-	if c.waiting == nil || len(c.waiting) > maxLives {
-		c.waiting = make(map[takeover]*waiting)
+// refuse keeps a refusal, and returns what is kept, if anything; c.mu must be held.
+func (c *confirmations) refuse(p *primary, err error) *waiting {
+	if errors.Is(err, errMovedOn) {
+		delete(c.waiting, p)
+		return nil
 	}
-	w := c.waiting[o]
+	if c.waiting == nil {
+		c.waiting = make(map[*primary]*waiting)
+	}
+	w := c.waiting[p]
 	if w == nil {
 		w = &waiting{since: time.Now()}
-		c.waiting[o] = w
+		c.waiting[p] = w
 	}
 	w.asked, w.because = time.Now(), err
 	return w
 }
 
-// longest returns the takeover that has waited longest, and for how long; none
-// waits if w is nil.
-func (c *confirmations) longest() (o takeover, w *waiting, age time.Duration) {
+// longest returns the primary whose takeover has waited longest, and for how long;
+// nil if none waits.
+func (c *confirmations) longest() (p *primary, w waiting, age time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for other, one := range c.waiting {
-		if w == nil || one.since.Before(w.since) {
-			o, w = other, new(waiting)
-			*w = *one
+		if p == nil || one.since.Before(w.since) {
+			p, w = other, *one
 		}
 	}
-	if w != nil {
+	if p != nil {
 		age = time.Since(w.since)
 	}
-	return o, w, age
+	return p, w, age
 }
 
-// keep forgets takeovers by primaries that are none any more, and those that no
-// reader needs.
-func (c *confirmations) keep(primaries []*primary) []takeover {
+// keep forgets primaries that are none any more, and those that no reader needs,
+// and returns in which generation each of the others answered.
+func (c *confirmations) keep(primaries []*primary) map[*primary]pubsub.Generation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	maps.DeleteFunc(c.waiting, func(o takeover, w *waiting) bool {
-		return !slices.Contains(primaries, o.by) || time.Since(w.wanted) > wantedFor
-	})
-	return slices.Collect(maps.Keys(c.waiting))
+	all := make(map[*primary]pubsub.Generation)
+	for p, w := range c.waiting {
+		if !slices.Contains(primaries, p) || time.Since(w.wanted) > wantedFor {
+			delete(c.waiting, p)
+		} else {
+			all[p] = w.to
+		}
+	}
+	return all
 }
 
 // believe returns nil if a page may be given to its reader: one that is in
@@ -151,8 +160,7 @@ func (b *Broker) believe(ctx context.Context, p *primary, q *pubsub.Query, page 
 // is told, and would have clients go back into its log (found by package
 // gateway/failure). All who wait for the same answer ask once.
 func (b *Broker) confirm(ctx context.Context, p *primary, t transition) error {
-	o := takeover{p, t.to}
-	if err, ok := b.confirmed.recall(t, o); ok {
+	if err, ok := b.confirmed.recall(t, p); ok {
 		return err
 	}
 	b.busy.Add(1) // the caller is in begin
@@ -161,7 +169,7 @@ func (b *Broker) confirm(ctx context.Context, p *primary, t transition) error {
 		ctx, cancel := context.WithTimeout(b.ctx, b.options.Timeout)
 		defer cancel()
 		err := b.topology.confirm(ctx, p, t.to)
-		b.confirmed.note(t, o, at, err)
+		b.confirmed.note(t, p, at, err)
 		return nil, err
 	})
 	select {
@@ -185,34 +193,36 @@ func (b *Broker) recheck(ctx context.Context) {
 		return // it is being done
 	}
 	defer b.confirmed.checking.Unlock()
-	for _, o := range b.confirmed.keep(b.topology.known()) {
-		err := b.topology.confirm(ctx, o.by, o.to)
+	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout)
+	defer cancel()
+	for p, to := range b.confirmed.keep(b.topology.known()) {
+		err := b.topology.confirm(ctx, p, to)
 		b.confirmed.mu.Lock()
 		if err == nil {
-			delete(b.confirmed.waiting, o)
-		} else if b.confirmed.waiting[o] != nil {
-			b.confirmed.refuse(o, err)
+			delete(b.confirmed.waiting, p)
+		} else if b.confirmed.waiting[p] != nil {
+			b.confirmed.refuse(p, err)
 		}
 		b.confirmed.mu.Unlock()
 	}
-	o, w, age := b.confirmed.longest()
+	p, w, age := b.confirmed.longest()
 	switch {
-	case w == nil && b.confirmed.warned:
+	case p == nil && b.confirmed.warned:
 		b.confirmed.warned = false
 		b.logger.Info("no takeover waits for confirmation any more")
-	case w != nil && age > b.options.Timeout && !b.confirmed.warned:
+	case p != nil && age > b.options.Timeout && !b.confirmed.warned:
 		b.confirmed.warned = true
 		b.logger.Warn("the takeover of another redis primary is not confirmed; its channels deliver nothing until it is",
-			"address", o.by.address, "since", w.since, "reason", w.because)
+			"address", p.address, "since", w.since, "reason", w.because)
 	}
 }
 
 // unconfirmed is the error for readiness while a takeover has not been confirmed
 // for longer than Options.Timeout.
 func (b *Broker) unconfirmed() error {
-	o, w, age := b.confirmed.longest()
-	if w == nil || age <= b.options.Timeout {
+	p, w, age := b.confirmed.longest()
+	if p == nil || age <= b.options.Timeout {
 		return nil
 	}
-	return fmt.Errorf("redis %s: its takeover is not confirmed since %s: %w", o.by.address, age.Truncate(time.Second), w.because)
+	return fmt.Errorf("redis %s: its takeover has not been confirmed for %s: %w", p.address, age.Truncate(time.Second), w.because)
 }

@@ -1,7 +1,12 @@
 package redisbroker
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,9 +22,9 @@ func TestConfirmationIsOfATransition(t *testing.T) {
 		p, no := &primary{}, errors.New("no")
 		recall := func(from, to int) (error, bool) {
 			x := transition{pubsub.Generation(from), pubsub.Generation(to)}
-			return c.recall(x, takeover{p, x.to})
+			return c.recall(x, p)
 		}
-		c.note(transition{1, 2}, takeover{p, 2}, time.Now(), nil)
+		c.note(transition{1, 2}, p, time.Now(), nil)
 		if err, ok := recall(1, 2); !ok || err != nil {
 			t.Error("it is forgotten")
 		}
@@ -33,7 +38,7 @@ func TestConfirmationIsOfATransition(t *testing.T) {
 			t.Error("it counts for ever")
 		}
 
-		c.note(transition{1, 5}, takeover{p, 5}, time.Now(), no)
+		c.note(transition{1, 5}, p, time.Now(), no)
 		if err, ok := recall(4, 5); !ok || err != no {
 			t.Errorf("a refusal is forgotten: %v, %v", err, ok)
 		}
@@ -41,12 +46,83 @@ func TestConfirmationIsOfATransition(t *testing.T) {
 		if _, ok := recall(1, 5); ok {
 			t.Error("a refusal counts for ever")
 		}
-		if _, w, age := c.longest(); w == nil || age != refusedFor {
+		if other, _, age := c.longest(); other != p || age != refusedFor {
 			t.Errorf("it has waited %v", age)
 		}
-		c.note(transition{1, 5}, takeover{p, 5}, time.Now(), nil)
-		if _, w, _ := c.longest(); w != nil {
+		c.note(transition{1, 5}, p, time.Now(), nil)
+		if other, _, _ := c.longest(); other != nil {
 			t.Error("it waits although it is confirmed")
+		}
+		c.note(transition{1, 5}, p, time.Now(), no)
+		c.note(transition{1, 5}, p, time.Now(), errMovedOn)
+		if other, _, _ := c.longest(); other != nil {
+			t.Error("it waits although the primary is in another generation")
+		}
+	})
+}
+
+// doubtful is a topology of one primary whose takeovers are confirmed or not.
+type doubtful struct {
+	single
+	asked int
+	err   error
+}
+
+func (d *doubtful) moves() bool { return true }
+
+func (d *doubtful) confirm(context.Context, *primary, pubsub.Generation) error {
+	d.asked++
+	time.Sleep(10 * time.Millisecond)
+	return d.err
+}
+
+// A takeover that is not confirmed is asked about once by all who read, makes the
+// node unready after some seconds, warns once, and is over when it is confirmed.
+func TestUnconfirmedIsVisible(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		p := &primary{address: "redis.example:6379"}
+		d := &doubtful{single: single{p}, err: errors.New("nobody says so")}
+		b := &Broker{options: Options{Timeout: 3 * time.Second}, topology: d, ctx: t.Context(), logger: slog.New(slog.NewTextHandler(&log, nil))}
+		read := func(from pubsub.Generation) error {
+			return b.believe(t.Context(), p, &pubsub.Query{Gen: from}, &pubsub.Page{Gen: 2})
+		}
+		var readers sync.WaitGroup
+		for range 100 {
+			readers.Go(func() {
+				if err := read(1); !errors.Is(err, pubsub.ErrUnconfirmed) || !errors.Is(err, pubsub.ErrUnavailable) || !strings.Contains(err.Error(), "nobody says so") {
+					t.Errorf("read: %v", err)
+				}
+			})
+		}
+		readers.Wait()
+		if err := read(7); !errors.Is(err, pubsub.ErrUnconfirmed) || d.asked != 1 {
+			t.Errorf("read: %v, asked %d times", err, d.asked)
+		}
+		if err := b.unconfirmed(); err != nil {
+			t.Errorf("at once: %v", err)
+		}
+		for range 10 {
+			time.Sleep(time.Second)
+			b.recheck(t.Context())
+		}
+		if err := b.unconfirmed(); err == nil || !strings.Contains(err.Error(), "nobody says so") {
+			t.Errorf("after 10 s: %v", err)
+		}
+		if n := strings.Count(log.String(), "WARN"); n != 1 {
+			t.Errorf("%d warnings:\n%s", n, log.String())
+		}
+		d.err = nil
+		b.recheck(t.Context())
+		if err := b.unconfirmed(); err != nil {
+			t.Errorf("confirmed: %v", err)
+		}
+		if err := read(1); err != nil {
+			t.Errorf("confirmed: read: %v", err)
+		}
+		b.recheck(t.Context())
+		if n := strings.Count(log.String(), "\n"); n != 2 {
+			t.Errorf("%d lines of log:\n%s", n, log.String())
 		}
 	})
 }

@@ -236,13 +236,14 @@ func (r *relay) ask(ctx context.Context) {
 		r.broker.health.searched(err)
 		if err != nil {
 			r.broker.logger.Debug("cannot find the primaries, will try again", "error", err)
+			primaries = r.broker.topology.known() // nobody says that they changed
 		}
 		select {
 		case r.found <- primaries:
 		case <-ctx.Done():
 			return
 		}
-		r.broker.recheck(asked)
+		r.broker.recheck(ctx)
 	})
 }
 

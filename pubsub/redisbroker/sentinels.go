@@ -182,7 +182,7 @@ func (s *sentinels) adopt(best *election, answers []*election) error {
 
 // confirm asks the Sentinels, and then the primary that they name, which must be
 // in generation gen.
-func (s *sentinels) confirm(ctx context.Context, _ *primary, gen pubsub.Generation) error {
+func (s *sentinels) confirm(ctx context.Context, p *primary, gen pubsub.Generation) error {
 	if _, err := s.rounds.do(ctx, true); err != nil {
 		return err
 	}
@@ -191,10 +191,13 @@ func (s *sentinels) confirm(ctx context.Context, _ *primary, gen pubsub.Generati
 	if err != nil {
 		return fmt.Errorf("%s, which the Sentinels name: %w", named.address, err)
 	}
-	if len(answer) == 0 || answer[0] != int64(gen) {
-		return fmt.Errorf("the Sentinels name %s, which is another", named.address)
+	switch {
+	case len(answer) > 0 && answer[0] == int64(gen):
+		return nil
+	case named == p:
+		return errMovedOn
 	}
-	return nil
+	return fmt.Errorf("the Sentinels name %s, which is another", named.address)
 }
 
 func (s *sentinels) close() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -94,6 +95,9 @@ type Stats struct {
 	// Foreign is what was found that is no message, each time that it was read.
 	Foreign map[Place]int64
 	Pool    PoolStats
+	// Unconfirmed is for how long the takeover of another primary has not been
+	// confirmed, the one that has waited longest; 0 if none waits.
+	Unconfirmed time.Duration
 }
 
 // PoolStats is about the connections to the primaries that are known now, but
@@ -127,6 +131,7 @@ func (b *Broker) Stats() Stats {
 	for _, o := range Operations {
 		s.Errors[o] = b.troubles[o].Stats()
 	}
+	_, _, s.Unconfirmed = b.confirmed.longest()
 	for _, p := range b.topology.known() {
 		s.Pool.add(p.client)
 	}

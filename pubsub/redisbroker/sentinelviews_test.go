@@ -1,0 +1,159 @@
+package redisbroker_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"comet/pubsub"
+	"comet/pubsub/redisbroker"
+	"comet/pubsub/redistest"
+)
+
+// Two of three Sentinels are listed, and one of the two is lost together with the
+// primary: the other two promote a replica, and delivery goes on.
+func TestSentinelTwoListed(t *testing.T) {
+	t.Parallel()
+	sentinel := redistest.StartSentinel(t)
+	options := watch(sentinel)
+	options.Addresses = append([]string{"127.0.0.1:1"}, options.Addresses[:2]...) // and one that was retired
+	takeover(t, sentinel, options, func() { sentinel.Sentinels()[0].Kill() })
+}
+
+// A Sentinel that has not heard of the takeover, as it is cut off from the
+// others, is overruled by one that has.
+func TestSentinelOldView(t *testing.T) {
+	t.Parallel()
+	sentinel := redistest.StartSentinel(t)
+	options := watch(sentinel)
+	old := startOldSentinel(t, sentinel.Servers()[0].Addr())
+	options.Addresses = []string{old, options.Addresses[2]}
+	takeover(t, sentinel, options, func() {})
+}
+
+// takeover has the replica take over from a primary that froze, and then the old
+// primary come back.
+func takeover(t *testing.T, sentinel *redistest.Sentinel, options redisbroker.Options, also func()) {
+	t.Helper()
+	old := sentinel.Servers()[0]
+	c := newCrowd(t, options)
+	c.listen("a")
+	c.say("a")
+	c.awaitHeard()
+	old.AwaitReplica(sentinel.Servers()[1])
+	also()
+	old.Freeze()
+	sentinel.AwaitPrimaryOther(old)
+	c.awaitGaps(1)
+	c.say("a")
+	c.awaitReady(0, true)
+	old.Thaw()
+	c.say("a")
+	c.drain()
+	c.judge(pubsub.Failover)
+}
+
+// startOldSentinel starts what answers as a Sentinel of epoch 0 that takes the
+// server at primary for the primary, and knows no other Sentinel.
+func startOldSentinel(t *testing.T, primary string) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var busy sync.WaitGroup
+	t.Cleanup(busy.Wait) // the brokers, which hold the connections, are closed before
+	t.Cleanup(func() { l.Close() })
+	host, port, _ := net.SplitHostPort(primary)
+	master := []string{"ip", host, "port", port, "config-epoch", "0", "quorum", "2"}
+	busy.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			busy.Go(func() {
+				defer c.Close()
+				for words := range commands(c) {
+					switch {
+					case strings.EqualFold(words[0], "sentinel") && strings.EqualFold(words[1], "master"):
+						fmt.Fprintf(c, "*%d\r\n", len(master))
+						for _, word := range master {
+							fmt.Fprintf(c, "$%d\r\n%s\r\n", len(word), word)
+						}
+					case strings.EqualFold(words[0], "sentinel"):
+						fmt.Fprint(c, "*0\r\n")
+					default:
+						fmt.Fprint(c, "-ERR unknown command\r\n")
+					}
+				}
+			})
+		}
+	})
+	return l.Addr().String()
+}
+
+// commands yields the words of each command that comes, until the connection ends.
+func commands(c net.Conn) func(yield func([]string) bool) {
+	return func(yield func([]string) bool) {
+		in := bufio.NewReader(c)
+		for {
+			var n int
+			if _, err := fmt.Fscanf(in, "*%d\r\n", &n); err != nil {
+				return
+			}
+			words := make([]string, n)
+			for i := range words {
+				var length int
+				if _, err := fmt.Fscanf(in, "$%d\r\n%s\r\n", &length, &words[i]); err != nil {
+					return
+				}
+			}
+			if !yield(words) {
+				return
+			}
+		}
+	}
+}
+
+// No Sentinel is left when the primary begins a new life: what it has is given to
+// nobody who comes from the life before, the node says that it is not ready and
+// why, and goes on when a Sentinel is back.
+func TestSentinelUnconfirmed(t *testing.T) {
+	t.Parallel()
+	sentinel := redistest.StartSentinel(t, redistest.Persist)
+	for _, watcher := range sentinel.Sentinels() {
+		watcher.Do("SENTINEL", "SET", sentinel.Master(), "down-after-milliseconds", 60_000)
+	}
+	primary := sentinel.Servers()[0]
+	c := newCrowd(t, watch(sentinel))
+	c.stay("a")
+	c.say("a")
+	c.awaitHeard()
+	before := c.log("a").End
+	for _, watcher := range sentinel.Sentinels() {
+		watcher.Stop()
+	}
+	primary.Restart()
+	await(t, "the node says what is not confirmed", func() bool {
+		err := c.brokers[0].Ready()
+		return err != nil && strings.Contains(err.Error(), "has not been confirmed")
+	})
+	page := c.brokers[0].Read(t.Context(), []pubsub.Query{{Channel: "a", Cursor: before, Gen: before.Gen, Limit: 1}})[0]
+	if !errors.Is(page.Err, pubsub.ErrUnconfirmed) {
+		t.Errorf("read from the life before: %v, want ErrUnconfirmed", page.Err)
+	}
+	if age := c.brokers[0].Stats().Unconfirmed; age < timeout {
+		t.Errorf("it has not been confirmed for %v", age)
+	}
+	sentinel.Sentinels()[1].Restart()
+	c.awaitReady(0, true)
+	c.awaitReady(1, true)
+	c.say("a")
+	c.drain()
+	c.judge(pubsub.Failover)
+}
