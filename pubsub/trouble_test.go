@@ -169,11 +169,21 @@ func TestShardHangs(t *testing.T) {
 		publishData(t, hub, "far/log", []byte("2"))
 		replaying := subscribe(t, hub, pubsub.Start{Channel: "far/log", From: pubsub.From{Cursor: &cursor}})
 		defer replaying.Close()
+		live := subscribe(t, hub, pubsub.Start{Channel: "live"})
+		defer live.Close()
 		b.set(true)
 		b.breakRelay(far...)
 		for i := range 20 {
+			go hub.Subscribe(t.Context(), []pubsub.Start{{Channel: fmt.Sprint("far/new/", i)}})
 			time.Sleep(500 * time.Millisecond)
 			wantGoesOn(t, hub, fmt.Sprint("near/", i))
+			began := time.Now()
+			b.sink.Lost(time.Now(), "live")
+			publishData(t, hub, "live", []byte("1"))
+			b.sink.Subscribed("live")
+			if items, err := live.Next(t.Context(), 10); err != nil || len(items) != 1 || time.Since(began) > 0 {
+				t.Errorf("caught up with %+v, %v, after %v", items, err, time.Since(began))
+			}
 		}
 		for name, wait := range map[string]func(context.Context) error{
 			"opening": func(ctx context.Context) error {
