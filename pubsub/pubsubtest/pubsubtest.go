@@ -24,7 +24,7 @@ type Options struct {
 
 // Cluster is what the nodes of one test share. A function that the broker has
 // no equivalent for is nil, and tests that need it are skipped by name. All but
-// Node are called with Options.Alone only.
+// Node, Append and Occupy are called with Options.Alone only.
 type Cluster struct {
 	// Node joins a node; the suite closes it.
 	Node func() pubsub.Broker
@@ -35,6 +35,15 @@ type Cluster struct {
 	// Restart ends the shared store and starts it again with its data, or
 	// empty.
 	Restart func(empty bool)
+	// Append adds something that is no message to a channel's log, and Occupy puts
+	// something that is no log in its place.
+	Append, Occupy func(channel string)
+	// Freeze keeps the primary of a channel from answering while others do, and
+	// FreezeAll all, until thaw.
+	Freeze    func(channel string) (thaw func())
+	FreezeAll func() (thaw func())
+	// Replace puts another in the place of the channel's primary.
+	Replace func(channel string)
 	// Stop and Start take the shared store away for a while; data is lost.
 	Stop, Start func()
 }
@@ -80,6 +89,8 @@ func Run(t *testing.T, newCluster New) {
 		{"GenerationChanged", testGenerationChanged},
 		{"Away", testAway},
 		{"CloseAnytime", testCloseAnytime},
+		{"Cancelled", testCancelled},
+		{"Isolation", testIsolation},
 		{"Board", testBoard},
 		{"BoardAsked", testBoardAsked},
 		{"BoardExpires", testBoardExpires},

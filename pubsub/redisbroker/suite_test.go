@@ -17,7 +17,8 @@ type store struct {
 	options   redisbroker.Options // to reach it
 	servers   []*redistest.Server // those with data, in the order to start them
 	primaries []*redistest.Server
-	settle    func() // returns when it is well after a primary's restart
+	settle    func()             // returns when it is well after a primary's restart
+	cluster   *redistest.Cluster // if it is one
 }
 
 // suite runs pubsubtest over stores that start makes: one that most tests
@@ -35,19 +36,36 @@ func suite(t *testing.T, start func(t *testing.T) *store) {
 		options.Size, options.TTL, options.KeyWindow = o.Size, o.TTL, time.Minute
 		options.Retention = o.Retention
 		options.Timeout = 5 * time.Second
-		return s.cluster(func() pubsub.Broker { return newBroker(t, options) })
+		return s.suite(options.Prefix, func() pubsub.Broker { return newBroker(t, options) })
 	})
 }
 
-// cluster is s as the suite breaks it.
-func (s *store) cluster(node func() pubsub.Broker) *pubsubtest.Cluster {
+// suite is s, and what is in it under a prefix, as the suite breaks it.
+func (s *store) suite(prefix string, node func() pubsub.Broker) *pubsubtest.Cluster {
 	wipe := func() {
 		for _, p := range s.primaries {
 			p.Do("FLUSHALL")
 		}
 	}
-	return &pubsubtest.Cluster{
+	log := func(channel string) string { return prefix + ":{" + channel + "}:log" }
+	c := &pubsubtest.Cluster{
 		Node: node,
+		Append: func(channel string) {
+			s.primaryOf(log(channel)).Do("XADD", log(channel), "*", "foo", "bar")
+		},
+		Occupy: func(channel string) {
+			s.primaryOf(log(channel)).Do("SET", log(channel), "something else")
+		},
+		FreezeAll: func() (thaw func()) {
+			for _, server := range s.servers {
+				server.Freeze()
+			}
+			return func() {
+				for _, server := range s.servers {
+					server.Thaw()
+				}
+			}
+		},
 		CutRelay: func() {
 			for _, p := range s.primaries {
 				p.KillPubSub()
@@ -75,6 +93,23 @@ func (s *store) cluster(node func() pubsub.Broker) *pubsubtest.Cluster {
 			s.settle()
 		},
 	}
+	if s.cluster != nil {
+		c.Freeze = func(channel string) (thaw func()) {
+			server := s.primaryOf(log(channel))
+			server.Freeze()
+			return server.Thaw
+		}
+		c.Replace = func(channel string) { s.cluster.Replace(s.primaryOf(log(channel))) }
+	}
+	return c
+}
+
+// primaryOf is the server that has key.
+func (s *store) primaryOf(key string) *redistest.Server {
+	if s.cluster != nil {
+		return s.cluster.NodeFor(key)
+	}
+	return s.primaries[0]
 }
 
 func newBroker(t testing.TB, o redisbroker.Options) *redisbroker.Broker {
@@ -163,6 +198,7 @@ func TestBrokerCluster(t *testing.T) {
 			servers:   cluster.Nodes(),
 			primaries: cluster.Nodes(),
 			settle:    cluster.AwaitOK,
+			cluster:   cluster,
 		}
 		asUser(&s.options)
 		return s
