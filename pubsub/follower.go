@@ -16,7 +16,7 @@ type Item struct {
 }
 
 // silent reports whether the item only moves the cursor: the log expired while
-// nothing could be missed, and begins anew.
+// nothing could be missed, or what came had come before.
 func (it *Item) silent() bool { return it.Message == nil && it.Gap == nil }
 
 // follower follows one channel's log and judges what it reads: what follows
@@ -33,16 +33,21 @@ type follower struct {
 	// vouches is for at, the start of an empty log: a subscriber at a start of a later
 	// time, in Unix ms, lacks nothing there. See is.
 	vouches uint64
+	had     memory // what was taken before the log went back, or on in another generation
 }
 
 // fork is the search for the point up to which the log still is the one that
 // was followed, after a new primary took messages that stand before f.at.
 type fork struct {
+	primary Generation // in which the search began; in another one the log is another
+
 	before ID         // walk on from here to older ones; zero: from the end
 	to     Cursor     // in front of the oldest message that is new for sure
 	run    Generation // messages of this generation next to each other at the newer end are new for sure
 	inRun  bool
 	behind Generation // of the message right behind the one walked to; 0: none
+	back   bool       // the log has again what was had
+	ahead  bool       // and f.at, in front of it
 }
 
 // query is what to read next; limit is 1 to MaxPage. From the start of an empty
@@ -63,6 +68,10 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 		return f.walk(p), false
 	}
 	for _, m := range p.Messages {
+		if f.had.has(m.ID) { // a primary of before is back: go on after the newest one that was taken
+			f.fork = &fork{primary: p.Gen, back: true, ahead: f.at.ID.isStart() || m.Prev == f.at.ID}
+			return items, false
+		}
 		if m.IsUnreadable() { // then it says no generation, and the next one tells of a failover
 			items = append(items, f.gap(UnreadableEntry, Cursor{ID: m.ID, Gen: f.at.Gen}))
 			continue
@@ -79,7 +88,7 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 		case m.Prev.Compare(f.at.Last()) > 0:
 			items = append(items, f.gap(Trimmed, before(m)))
 		default:
-			f.fork = &fork{before: m.ID, to: before(m), run: m.ID.Gen, inRun: true, behind: m.ID.Gen}
+			f.fork = &fork{primary: p.Gen, before: m.ID, to: before(m), run: m.ID.Gen, inRun: true, behind: m.ID.Gen}
 			return items, false
 		}
 		items = append(items, f.follow(m))
@@ -90,7 +99,7 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 	case p.End.IsZero():
 		items = append(items, f.empty(p, unbroken)...)
 	case c < 0:
-		f.fork = &fork{to: p.EndCursor(), run: p.Gen, inRun: true}
+		f.fork = &fork{primary: p.Gen, to: p.EndCursor(), run: p.Gen, inRun: true}
 		return items, false
 	case f.failedOver(p.Gen, ID{}, p):
 		items = append(items, f.gap(Failover, p.EndCursor()))
@@ -131,10 +140,13 @@ func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
 		items = []Item{f.gap(Failover, p.EndCursor())}
 		f.begin(p)
 	case expired:
+		f.had.add(f.at.ID)
 		f.begin(p)
 		items = []Item{{After: f.at}}
 	default: // what f vouches for stays
-		f.at = p.EndCursor()
+		vouches := f.vouches
+		f.begin(p)
+		f.vouches = min(f.vouches, vouches)
 	}
 	return items
 }
@@ -180,6 +192,9 @@ func (f *follower) failedOver(gen Generation, until ID, p *Page) bool {
 
 // follow moves on to m, which follows without a gap.
 func (f *follower) follow(m *Message) Item {
+	if m.ID.Gen != f.at.ID.Gen {
+		f.had.add(f.at.ID)
+	}
 	f.at = At(m.ID)
 	return Item{Message: m, After: f.at}
 }
@@ -187,6 +202,12 @@ func (f *follower) follow(m *Message) Item {
 // gap moves on to to.
 func (f *follower) gap(why Reason, to Cursor) Item {
 	g := &Gap{Channel: f.channel, From: f.at.Last(), To: to.Last(), Reason: why}
+	if left := f.at.ID; left != to.ID {
+		if why == Trimmed { // what its generation took up to there will not come
+			left.MS, left.Counter = to.ID.MS, to.ID.Counter
+		}
+		f.had.add(left)
+	}
 	f.at, f.vouches = to, math.MaxUint64
 	return Item{Gap: g, After: f.at}
 }
@@ -197,37 +218,61 @@ func (f *follower) unreadable() Item {
 	return Item{Gap: &Gap{Channel: f.channel, From: at, To: at, Reason: UnreadableEntry}, After: f.at}
 }
 
-// walk takes a backward page and looks in it for the newest message of the
-// generation that f.at belongs to: that one was had, everything behind it is
-// new. If there is none, only the newest generation's messages are new for
+// walk takes a backward page and looks in it for the newest message that was had:
+// one of the generation that f.at belongs to or, where the log is back, one that is
+// remembered. Everything after it is new. If there is none, or one that was had
+// longer ago, only the newest generation's messages are new for
 // sure (generations have no order: any other may be an older one, and had);
 // what lies before them the gap covers.
 func (f *follower) walk(p *Page) []Item {
 	k := f.fork
+	if p.Gen != k.primary {
+		f.fork = nil // judge the log as it is now
+		return nil
+	}
 	for _, m := range p.Messages {
-		if m.ID.Gen == f.at.ID.Gen {
+		switch had := f.had.has(m.ID); {
+		case f.took(m.ID), had && k.back:
 			return f.forkedAt(Cursor{ID: m.ID, Gen: k.behind}, p.Gen)
+		case had:
+			return f.forkedAt(k.to, p.Gen)
 		}
-		if k.inRun = k.inRun && m.ID.Gen == k.run; k.inRun {
+		if k.inRun = k.inRun && (m.ID.Gen == k.run || f.had.knows(m.ID.Gen)); k.inRun {
 			k.to = before(m)
 		}
 		k.behind, k.before = m.ID.Gen, m.ID
 	}
-	if p.More {
+	switch {
+	case p.More:
+		return nil
+	case k.back: // not any more: judge it as it is now
+		f.fork = nil
 		return nil
 	}
 	return f.forkedAt(k.to, p.Gen)
 }
 
+// took reports whether the message id is f.at, or one that its generation took
+// before.
+func (f *follower) took(id ID) bool {
+	return id.Gen == f.at.ID.Gen && id.Gen != 0 && id.Compare(f.at.ID) <= 0
+}
+
 // forkedAt ends the search: the log goes on behind to with a message of to's
 // generation, or ends there (0) under the primary's.
 func (f *follower) forkedAt(to Cursor, primary Generation) []Item {
+	ahead := f.fork.ahead
 	f.fork = nil
 	if to.Gen == 0 {
 		to.Gen = primary
 	}
-	if to.Last().IsZero() {
+	switch {
+	case to == f.at:
+		return nil // the log has come back meanwhile
+	case to.Last().IsZero():
 		return []Item{f.gap(Restarted, to)}
+	case to.ID == f.at.ID, ahead:
+		return []Item{f.gap(Failover, to)}
 	}
 	return []Item{f.gap(Rewound, to)}
 }

@@ -42,6 +42,7 @@ func (c *client) come(n *node, first int) {
 	} else {
 		c.world.tell("client %d: comes to node %d for %s", c.name, n.name, f.name)
 	}
+	c.here = make(map[ID]bool)
 	c.sub = &Subscriber{hub: n.hub, woken: make(chan struct{}, 1)}
 	c.sub.places = []*place{{tail: n.hub.acquire(modelChannel), replay: follower{channel: modelChannel}}}
 }

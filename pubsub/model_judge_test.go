@@ -4,7 +4,8 @@ import "slices"
 
 // judged is what a client has got so far, and the rules it is judged by:
 //
-//  1. Messages come in the order in which they were accepted, each once.
+//  1. Messages come in the order in which they were accepted, each once. Those that
+//     come back with their primary may come again, but not in one subscription.
 //  2. What does not come is told: by a gap that covers it, before the next
 //     message comes.
 //  3. A gap begins where the client is, and the next message follows its end.
@@ -22,7 +23,8 @@ type judged struct {
 	low     int    // everything accepted up to here it has or was told of
 	fresh   bool   // it came with 0-0: what is the first to come, is the first there is
 	told    map[toldGap]bool
-	count   int // of messages
+	count   int         // of messages
+	here    map[ID]bool // the messages that came in this subscription
 }
 
 type toldGap struct {
@@ -104,6 +106,9 @@ func (c *client) got(it Item, d delivery) {
 		if it.After.Last() != c.at.Last() || it.After.Gen != c.at.Gen && c.at.Gen != 0 {
 			c.world.fail("client %d: an ephemeral message moves it from %v to %v", c.name, c.at, it.After)
 		}
+		if c.fresh && it.After.Gen != 0 { // nothing was there to be had
+			c.low, c.fresh = max(c.low, c.world.covers(it.After)), false
+		}
 	default:
 		c.gotMessage(it)
 	}
@@ -122,7 +127,9 @@ func (c *client) gotMessage(it Item) {
 	case m == nil || m.Message != it.Message || it.After != At(m.ID):
 		w.fail("client %d: message %v After %v is not the one accepted", c.name, it.Message.ID, it.After)
 		return
-	case m.order <= c.low && !m.overtaken:
+	case c.here[m.ID] && !m.overtaken:
+		w.fail("client %d: message %s is repeated", c.name, w.name(m.ID))
+	case m.order <= c.low && !m.overtaken && !m.returned && !(w.back && m.lost): // a tail may not know yet that it is lost
 		w.fail("client %d: message %s is repeated, late, or was told not to come", c.name, w.name(m.ID))
 	case m.Prev != c.at.Last() && !m.Prev.IsZero():
 		w.fail("client %d: message %s follows %s, but it is at %s", c.name, w.name(m.ID), w.name(m.Prev), w.name(c.at.ID))
@@ -131,6 +138,7 @@ func (c *client) gotMessage(it Item) {
 		return
 	}
 	c.low, c.fresh = max(c.low, m.order), false
+	c.here[m.ID] = true
 	c.count++
 }
 
@@ -150,6 +158,12 @@ func (c *client) lacks(order int) bool {
 // was missed.
 func (c *client) gotSilent(it Item, d delivery) {
 	w := c.world
+	if !it.After.ID.isStart() {
+		if w.tell("client %d: had %s", c.name, w.name(it.After.ID)); !c.here[it.After.ID] && w.order(it.After.ID) > c.low {
+			w.fail("client %d: it never had %s", c.name, w.name(it.After.ID))
+		}
+		return
+	}
 	w.tell("client %d: the log expired", c.name)
 	if !d.live || !it.After.ID.isStart() || it.After.Gen != c.at.Gen {
 		w.fail("client %d: a silent item After %v", c.name, it.After)
@@ -173,7 +187,7 @@ func (c *client) gotGap(it Item, d delivery) {
 		w.fail("client %d: gap of channel %q", c.name, g.Channel)
 	case g.From != c.at.Last() || g.To != it.After.Last():
 		w.fail("client %d: gap from %s to %s, but it goes from %s to %s", c.name, w.name(g.From), w.name(g.To), w.name(c.at.ID), w.name(it.After.ID))
-	case c.told[told] && !w.overtaken(g.From):
+	case c.told[told] && !w.overtaken(g.From) && !w.epochs[it.After.Gen].back:
 		w.fail("client %d: gap %s from %s to %s told again", c.name, g.Reason, w.name(g.From), w.name(g.To))
 	case w.mode == onlyLinks:
 		w.fail("client %d: gap %s from %s to %s, where only links broke", c.name, g.Reason, w.name(g.From), w.name(g.To))
@@ -236,16 +250,18 @@ func (w *world) mayHaveExpired(from, to Cursor) bool {
 // is newer.
 func (w *world) justified(at Cursor, it Item) bool {
 	from, to := w.byID[at.Last()], w.byID[it.Gap.To]
-	newer := w.epochs[it.After.Gen].number > w.epochs[at.Gen].number
+	newer := w.epochs[it.After.Gen].number > w.epochs[at.Gen].number || w.epochs[it.After.Gen].back && it.After.Gen != at.Gen
 	switch it.Gap.Reason {
 	case Trimmed:
-		return to != nil && to.trimmed && to.ID.Compare(at.Last()) > 0 && (from == nil || to.order > from.order)
+		// What came back stands where nothing says that the client's place is gone.
+		back := to != nil && to.returned && to.ID.Compare(at.Last()) > 0
+		return back || to != nil && to.trimmed && to.ID.Compare(at.Last()) > 0 && (from == nil || to.order > from.order)
 	case Restarted:
-		return to == nil && (from != nil && from.life < w.life || from == nil && w.mayHaveExpired(at, it.After))
+		return to == nil && (from != nil && (from.life < w.life || from.returned) || from == nil && w.mayHaveExpired(at, it.After))
 	case Rewound:
-		return newer && to != nil && from != nil && (from.lost || from.cleared)
+		return newer && to != nil && from != nil && (from.lost || from.cleared || from.returned)
 	case Failover:
-		return newer && it.Gap.To == at.Last()
+		return newer && (it.Gap.To == at.Last() || to != nil && to.returned)
 	}
 	return false
 }

@@ -94,6 +94,11 @@ var kinds = []struct {
 		w.failover(o, 1+int(o.a%4))
 		w.clock -= min(w.clock-1, uint64(o.b%8))
 	}},
+	{name: "come back", weight: 3, trouble: allTogether, do: func(w *world, o operation) {
+		if w.comeBack(int(o.a)) {
+			w.change(o, false)
+		}
+	}},
 	{name: "promote", weight: 2, trouble: allTogether, do: func(w *world, o operation) { w.failover(o, 0) }},
 }
 
@@ -112,14 +117,21 @@ func (w *world) quiet() bool {
 // breaks at once, later, or not at all: it may be to a replica, which becomes
 // the primary and never has what is lost.
 func (w *world) failover(o operation, lost int) {
+	w.shelve()
 	w.lose(lost)
+	w.change(o, true)
+}
+
+// change makes another primary of the log that is there. followed says that a link
+// may be to it already.
+func (w *world) change(o operation, followed bool) {
 	w.begin(uint64(o.c) * 0x9e3779b97f4a7c15)
 	w.tell("the log ends at %s", w.name(w.end()))
 	for i, n := range w.nodes {
-		switch o.c >> (2 * i) % 4 {
-		case 0:
+		switch kind := o.c >> (2 * i) % 4; {
+		case kind == 0:
 			n.lose()
-		case 1, 2:
+		case kind < 3 || !followed:
 			n.link.severed, n.link.carrying = true, false
 		default:
 			n.link.flight = slices.DeleteFunc(n.link.flight, func(c carried) bool {

@@ -27,6 +27,8 @@ type world struct {
 	life     int         // counts how often the log began anew
 	log      []*accepted // of this life, what was trimmed included
 	trimmed  int         // log[:trimmed] is no longer kept
+	shelf    []shelved   // the logs of primaries that were replaced
+	back     bool        // one of them has come back
 	accepted []*accepted // everything ever accepted; accepted[i].order is i
 	byID     map[ID]*accepted
 	starts   map[Cursor]int // the start of an empty log: the order of the newest message accepted before
@@ -59,13 +61,22 @@ type accepted struct {
 	cleared bool // its log expired or was wiped
 	wiped   bool // its log was wiped
 
+	returned bool // with its primary, after a failover had taken it back
+
 	overtaken bool // by the wipe: it was under way to a node, or some node's link was severed
+}
+
+// shelved is a log that another primary has gone on without.
+type shelved struct {
+	log     []*accepted
+	trimmed int
 }
 
 // epoch is the time of one generation.
 type epoch struct {
 	number int
-	first  int // the order of the first message accepted in it
+	first  int  // the order of the first message accepted in it
+	back   bool // messages of it came back
 }
 
 func newWorld(s setup) *world {
@@ -205,6 +216,41 @@ func (w *world) clear() {
 func (w *world) beginLog() {
 	w.log, w.trimmed = nil, 0
 	w.life++
+}
+
+// shelve keeps the log for comeBack.
+func (w *world) shelve() {
+	if len(w.log) > 0 {
+		w.shelf = append(w.shelf, shelved{slices.Clip(w.log), w.trimmed})
+	}
+}
+
+// comeBack has the log of a primary that was replaced again: what was taken since
+// is lost.
+func (w *world) comeBack(n int) (found bool) {
+	if len(w.shelf) == 0 {
+		return false
+	}
+	s := w.shelf[n%len(w.shelf)]
+	if end := s.log[len(s.log)-1]; w.clock >= end.ID.MS+uint64(modelTTL.Milliseconds()) {
+		return false // it has expired there too
+	}
+	w.back = true
+	w.shelve()
+	for _, m := range w.log {
+		m.lost = true
+	}
+	w.log, w.trimmed = s.log, s.trimmed
+	w.life++
+	for i, m := range w.log {
+		e := w.epochs[m.ID.Gen]
+		e.back = true
+		w.epochs[m.ID.Gen] = e
+		m.returned = m.returned || m.lost || m.cleared
+		m.lost, m.cleared, m.wiped, m.life = false, false, false, w.life
+		m.trimmed = m.trimmed || i < w.trimmed
+	}
+	return true
 }
 
 // lose takes back the newest n messages; what had been trimmed before them

@@ -137,7 +137,7 @@ func (p *place) live(limit, bytes int) (items []Item, ok bool, err error) {
 	}
 	items = cut(items, limit, bytes)
 	p.next += uint64(len(items))
-	return items, true, nil
+	return p.replay.had.without(items), true, nil
 }
 
 // cut returns the first items: at most limit, and no more once they have bytes

@@ -29,6 +29,9 @@ type tail struct {
 	first  uint64
 	bytes  int
 	origin Cursor
+	// back is the place after the last gap at which the log went back. A cursor may
+	// be in the log again and mean another place in front of it.
+	back uint64
 
 	// pending are messages that arrived while the log is being read; those in
 	// front of before arrived before the read began, so the read explains them.
@@ -117,6 +120,8 @@ func (t *tail) judge(m *Message) verdict {
 			return dropped
 		}
 		return surprising // another program may have relayed what at is
+	case t.follow.had.has(m.ID):
+		return dropped
 	case m.announced():
 		return surprising
 	case m.Prev == at.ID, m.Prev.IsZero() && t.unbroken:
@@ -252,6 +257,9 @@ func (t *tail) stale() bool {
 
 func (t *tail) append(it Item) {
 	t.items = append(t.items, it)
+	if it.Gap != nil && (it.Gap.Reason == Restarted || it.Gap.Reason == Rewound) {
+		t.back = t.first + uint64(len(t.items))
+	}
 	t.bytes += it.size()
 }
 
@@ -284,12 +292,12 @@ func (t *tail) locate(c Cursor) (place uint64, at Cursor, ok bool) {
 	if c.ID.isStart() {
 		return t.locateStart(c)
 	}
-	for i := len(t.items); i > 0; i-- {
+	for i := len(t.items); i > 0 && t.first+uint64(i) >= t.back; i-- {
 		if t.items[i-1].After == c {
 			return t.first + uint64(i), c, true
 		}
 	}
-	return t.first, c, t.origin == c
+	return t.first, c, t.origin == c && t.first >= t.back
 }
 
 // locateStart is locate for the start of an empty log. It is located only while

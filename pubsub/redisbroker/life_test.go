@@ -177,6 +177,26 @@ func TestDemotedAndPromoted(t *testing.T) {
 	c.judge(pubsub.Failover)
 }
 
+// The primary is replaced by one without data, and takes over again with all that
+// it had, as a backup that is restored: nothing comes twice.
+func TestPrimaryComesBack(t *testing.T) {
+	t.Parallel()
+	server, other := redistest.Start(t, redistest.TCP), redistest.Start(t, redistest.TCP)
+	front := redistest.StartProxy(t, server.Addr())
+	c := newCrowd(t, at(front.Addr()))
+	c.stay("a")
+	c.say("a", "a", "a")
+	c.awaitHeard()
+	for n, to := range []*redistest.Server{other, server} {
+		front.Lead(to.Addr())
+		front.Reset()
+		c.awaitGaps(n + 1)
+	}
+	c.say("a")
+	c.drain()
+	c.judge(pubsub.Restarted, pubsub.Failover)
+}
+
 // A primary gets its first replica, whereupon Redis draws a new replication ID:
 // that is no failover.
 func TestFirstReplica(t *testing.T) {
