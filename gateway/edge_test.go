@@ -84,7 +84,7 @@ func pollLive(cursor string) string { return "/v1/poll?channel=live&wait=20s&cur
 func (e *edge) lend(t testing.TB) {
 	for _, p := range []*poller{e.publisher, e.neighbours[0].poller, e.neighbours[1].poller} {
 		p.t = t
-		_ = p.SetDeadline(time.Now().Add(patience))
+		p.wait()
 	}
 }
 
@@ -280,10 +280,9 @@ func TestSplitPoll(t *testing.T) {
 	text := "GET " + pollLive(e.old) + " HTTP/1.1\r\nHost: h\r\nX-More: yes\r\n\r\n"
 	for _, m := range []meeting{first, behindPoll, whileParked, atRest} {
 		t.Run(m.String(), func(t *testing.T) {
+			e.lend(t)
 			p := newPoller(t, e.node)
 			for at := range len(text) {
-				e.lend(t) // with a new deadline
-				_ = p.SetDeadline(time.Now().Add(patience))
 				prefix := e.bring(p, m)
 				e.write(p, prefix+e.text(text), len(prefix)+at)
 				e.answered(p, m)

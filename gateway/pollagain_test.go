@@ -30,12 +30,17 @@ func newPoller(t testing.TB, n *node) *poller {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
-	return &poller{t, c, bufio.NewReader(c)}
+	p := &poller{t, c, bufio.NewReader(c)}
+	p.wait()
+	return p
 }
+
+// wait gives what comes next its time.
+func (p *poller) wait() { _ = p.SetDeadline(time.Now().Add(patience)) }
 
 func (p *poller) send(path, header string) {
 	p.t.Helper()
+	p.wait()
 	if _, err := fmt.Fprintf(p, "GET %s HTTP/1.1\r\nHost: h\r\n%s\r\n", path, header); err != nil {
 		p.t.Fatal(err)
 	}
@@ -43,6 +48,7 @@ func (p *poller) send(path, header string) {
 
 func (p *poller) response() (status int, body string) {
 	p.t.Helper()
+	p.wait()
 	res, err := http.ReadResponse(p.r, nil)
 	if err != nil {
 		p.t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"comet/gateway/wire"
 	"comet/pubsub"
@@ -33,8 +34,9 @@ func (c *cluster) open(query string, header ...string) *stream {
 
 func (c *cluster) openAt(n *node, query string, header ...string) *stream {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithCancel(context.Background())
 	c.t.Cleanup(cancel)
+	defer time.AfterFunc(patience, cancel).Stop()
 	res, err := c.begin(ctx, n, get("/v1/events?"+query, header...))
 	if err != nil {
 		c.t.Fatal(err)
@@ -56,6 +58,7 @@ func (c *cluster) openAt(n *node, query string, header ...string) *stream {
 // next waits for an event.
 func (s *stream) next() wire.Event {
 	s.t.Helper()
+	defer time.AfterFunc(patience, s.leave).Stop()
 	e, err := s.events.Next()
 	if err != nil {
 		s.t.Fatalf("stream behind %q: %v", s.cursor, err)
@@ -79,6 +82,7 @@ func (s *stream) want(want ...string) {
 // wantEnd waits for the end of the stream.
 func (s *stream) wantEnd() {
 	s.t.Helper()
+	defer time.AfterFunc(patience, s.leave).Stop()
 	if e, err := s.events.Next(); !errors.Is(err, io.EOF) {
 		s.t.Errorf("got %s, %v; want the end", tell(e), err)
 	}
@@ -87,6 +91,7 @@ func (s *stream) wantEnd() {
 // block waits for an event as its text, without the empty line behind it.
 func (s *stream) block() string {
 	s.t.Helper()
+	defer time.AfterFunc(patience, s.leave).Stop()
 	var block strings.Builder
 	for {
 		line, err := s.body.ReadString('\n')

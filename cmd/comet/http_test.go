@@ -8,6 +8,10 @@ import (
 	"comet/gateway/wire"
 )
 
+// streamLife is the longest life of an answer: a stream may last as long as its
+// test.
+const streamLife = 4 * deadline
+
 // get sends a GET that t's end cuts, over a connection of its own.
 func get(t testing.TB, url string) *http.Response {
 	t.Helper()
@@ -16,7 +20,7 @@ func get(t testing.TB, url string) *http.Response {
 
 func send(t testing.TB, method, url string) *http.Response {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	ctx, cancel := context.WithTimeout(t.Context(), streamLife)
 	request, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		t.Fatal(err)

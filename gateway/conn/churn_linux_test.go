@@ -100,7 +100,7 @@ func (s *server) follow(kind string, channels []string) (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = c.SetDeadline(time.Now().Add(6 * patience)) // it is there from the beginning to the end
+	_ = c.SetDeadline(time.Now().Add(patience))
 	f := &follower{TCPConn: c.(*net.TCPConn), next: make(map[string]int), want: churnPublishers * len(channels)}
 	query := "?channel=" + strings.Join(channels, "&channel=")
 	if kind == "poll" {
@@ -171,6 +171,7 @@ func (f *follower) beginPolls(target string) error {
 // take waits for what comes next, which must follow what came before; begin is
 // what each publisher's first number must be, if it is not negative.
 func (f *follower) take(begin int) error {
+	_ = f.SetDeadline(time.Now().Add(patience))
 	all, err := f.more()
 	if err != nil {
 		return err

@@ -46,6 +46,7 @@ func (p *peer) send(targets ...string) {
 // answer reads a whole answer.
 func (p *peer) answer() string {
 	p.t.Helper()
+	_ = p.SetDeadline(time.Now().Add(patience))
 	res, err := http.ReadResponse(p.r, nil)
 	if err != nil {
 		p.t.Fatal(err)
