@@ -25,7 +25,7 @@ type party struct {
 	told []string // "+alice", "-alice"
 }
 
-const partyTTL = 5 * time.Second
+const partyTTL = 8 * time.Second // leases are 3/5 of it
 
 func newParty(t *testing.T, o redisbroker.Options) *party {
 	t.Helper()
@@ -138,7 +138,7 @@ func TestPresenceThrough(t *testing.T) {
 			return at(server.Addr()), func(p *party) {
 				for _, name := range []string{"holders", "members", "order", "held"} {
 					server.Do("DEL", "comet:{c}:presence:"+name)
-					p.pass(partyTTL / 2) // so that the nodes see it
+					p.pass(partyTTL / 3) // so that the nodes see it
 					p.await("alice", "bob")
 				}
 			}
