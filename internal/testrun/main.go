@@ -33,7 +33,9 @@ func main() {
 	}
 	own, arguments := splitOwn(os.Args[1:])
 	_ = flag.CommandLine.Parse(own) // it exits on an error
-	signal.Ignore(os.Interrupt)     // go test gets it too, and ends
+	// Ctrl-C ends go test, which gets it too; this waits for it. (To ignore the
+	// signal would have go test ignore it.)
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	r := newReport(os.Stdout, *logs, time.Now())
 	for _, run := range splitRuns(arguments) {
 		if err := goTest(r, run); err != nil {
