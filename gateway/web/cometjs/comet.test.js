@@ -159,9 +159,11 @@ async function getsAll(t, channels) {
   t.after(() => comet.close());
   const subscription = comet.subscribe(channels), got = [];
   const all = next(subscription, 'message', ({ channel, data }) => got.push(`${channel} ${data}`) === 3 * channels.length);
+  let ready = next(subscription, 'ready');
   for (const n of numbers(0, 3)) {
-    await next(subscription, 'ready');
+    await ready;
     const broken = next(subscription, 'state', (state) => state === 'connecting');
+    ready = next(subscription, 'ready'); // it may come while the messages are published
     await door('drop');
     await broken;
     await Promise.all(channels.map((channel) => comet.publish(channel, n)));

@@ -281,3 +281,23 @@ func TestOffline(t *testing.T) {
 	}
 	w.wantAll(b, 0, 12)
 }
+
+// A channel that is empty is one place, whenever a tab saw it empty: tabs that
+// begin there share their connection before the first message too.
+func TestTabsShareEmptyChannels(t *testing.T) {
+	t.Parallel()
+	w := newTabs(t)
+	a := w.open(w.first)
+	w.listen(a, `'open/g'`)
+	var cursor map[string]string
+	a.Evaluate(`all[0].subscription.cursor`, &cursor)
+	b := w.open(a.NewTab())
+	w.listen(b, `['open/g', 'open/h'], { last: 5 }`)
+	c := w.open(b.NewTab())
+	w.listen(c, fmt.Sprintf(`['open/h', 'open/g'], { cursor: { 'open/g': %q }, last: 5 }`, cursor["open/g"]))
+	w.wantStreams(1)
+	w.publish("open/g", 0, 9)
+	for _, tab := range []*browsertest.Browser{a, b, c} {
+		w.wantAll(tab, 0, 9)
+	}
+}

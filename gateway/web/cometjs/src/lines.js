@@ -44,14 +44,15 @@ export class Lines {
   /** Has the lines bring what is wanted, and tells where those are that do. */
   #arrange() {
     this.#soon = undefined;
-    const missing = new Map([...this.#wants.values()].flatMap((want) => [...want]));
+    const missing = new Map([...this.#wants.values()].flatMap((want) => [...want])), items = [];
     for (const line of this.#lines) {
       for (const [channel, cursor] of line.at) {
         if (!missing.delete(channel)) line.drop(channel);
-        else if (line.ready) this.#owner.take([[channel, 'ready', line.ready, cursor]]);
+        else if (line.ready) items.push([channel, 'ready', line.ready, cursor]);
       }
       if (!line.at.size) this.#lines.delete(line);
     }
+    this.#owner.take(items);
     this.add([...missing]);
   }
 }

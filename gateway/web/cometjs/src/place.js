@@ -6,9 +6,13 @@
 
 const LIMIT = 1000; // items of the lines that are kept
 
+/** An empty channel is one place, whenever it was seen empty, which its cursor begins with (startAt in pubsub/id.go). */
+const spotOf = (cursor) => `${cursor}`.replace(/^\d+-1072693248~/, '');
+
 export class Place {
   met = false; // the lines have told where they are, and are connected
   joined = false; // what they bring comes next here
+  #judged; // the server has said where it is: what the program gave may be too old
   #past; // what they have brought since they told, if we have not joined
 
   constructor(channel, seen, last) {
@@ -22,12 +26,13 @@ export class Place {
     this.met = true;
     this.joined = false;
     // They began where we wanted to, or we want what comes from now on.
-    if ([start, cursor].includes(this.at) || !this.at && start === undefined) this.begin(cursor);
+    if (this.#is(start) || this.#is(cursor) || !this.at && start === undefined) this.begin(cursor);
     this.#past = [[this.channel, 'at', 0, cursor || start]];
   }
 
   /** The cursor of where it begins, if the server told. */
   begin(cursor) {
+    this.#judged = true;
     this.at = cursor || this.at;
     this.seen ||= cursor;
   }
@@ -39,7 +44,7 @@ export class Place {
 
   /** Joins the lines, if they have been here, and gives what they brought since. */
   join() {
-    const i = this.#past?.findIndex(([, , , cursor]) => cursor === this.at) ?? -1;
+    const i = this.#past?.findIndex(([, , , cursor]) => this.#is(cursor)) ?? -1;
     if (i < 0) return [];
     this.joined = true;
     return this.#past.splice(i + 1);
@@ -50,6 +55,8 @@ export class Place {
     if (this.joined) this.#past = [[this.channel, 'at', 0, this.at]];
     this.joined = false;
   }
+
+  #is(cursor) { return cursor === this.at || this.#judged && spotOf(cursor) === spotOf(this.at); }
 
   /** Whether all that is published from now on will come: before it has a cursor, it has yet to begin. */
   get ready() { return this.met && (this.joined || /-/.test(this.at)); }

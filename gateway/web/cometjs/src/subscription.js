@@ -72,11 +72,12 @@ export class Subscription extends EventTarget {
 
   /** What the lines of all tabs bring, of any channel. */
   take(items) {
+    let met;
     for (const item of items) {
       const [channel, name, data] = item, place = this.#places.get(channel);
       if (!place || this.state === 'closed') continue;
       if (name === 'error') this.fail(new CometError(data));
-      else if (name === 'ready') this.#meet(place, item);
+      else if (name === 'ready') met = this.#meet(place, item);
       else if (name === 'lost') {
         place.met = false;
         this.#turn('connecting');
@@ -86,6 +87,10 @@ export class Subscription extends EventTarget {
         place.keep(item);
         this.#join(place);
       }
+    }
+    if (met) {
+      this.#catchUp();
+      this.#open(met);
     }
   }
 
@@ -107,8 +112,7 @@ export class Subscription extends EventTarget {
   #meet(place, [, , data, cursor, start]) {
     place.meet(cursor, start);
     this.#join(place);
-    this.#catchUp();
-    this.#open(data);
+    return data;
   }
 
   #open(data) {
