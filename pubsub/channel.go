@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -28,6 +29,31 @@ type Channel struct {
 	// Guarded by tail.mu: a ring, with its own end as the only element if
 	// nobody watches.
 	watchers Watch
+	// Guarded by tail.mu: since when the log is not given to the tail, because a
+	// takeover is not confirmed; zero: it is given.
+	unconfirmed time.Time
+}
+
+// unconfirmedAfter is how long a takeover may need its confirmation before new
+// subscribers are refused, who would get nothing, not even a gap.
+const unconfirmedAfter = 2 * time.Second
+
+// isUnconfirmed reports whether new subscribers are refused. The tail must be
+// locked.
+func (c *Channel) isUnconfirmed() bool {
+	return !c.unconfirmed.IsZero() && time.Since(c.unconfirmed) >= unconfirmedAfter
+}
+
+// readFailed notes why a read of the log has failed.
+func (c *Channel) readFailed(err error) {
+	if !errors.Is(err, ErrUnconfirmed) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unconfirmed.IsZero() {
+		c.unconfirmed = time.Now()
+	}
 }
 
 // Watch is one watcher of a channel: a link of the list that the channel
@@ -102,7 +128,7 @@ func (h *Hub) Attach(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
 	}
 	c.mu.Lock()
 	switch {
-	case !c.opened, c.noLog:
+	case !c.opened, c.noLog, c.isUnconfirmed():
 	case s.From == From{}:
 		place, at = c.end()
 		ok = true

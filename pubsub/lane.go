@@ -116,6 +116,7 @@ func (l *lane) read(ctx context.Context, batch []*Channel) bool {
 	for i := range pages {
 		if err := pages[i].Err; err != nil && !errors.Is(err, ErrUnreadable) {
 			l.logger.Debug("reading a log failed, will try again", "channel", queries[i].Channel, "error", err)
+			batch[i].readFailed(err)
 			failures++
 		}
 	}
@@ -144,6 +145,7 @@ func (l *lane) read(ctx context.Context, batch []*Channel) bool {
 func (l *lane) taken(t *Channel, p *Page) (again bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.unconfirmed = time.Time{}
 	first := !t.opened
 	end, _ := t.end()
 	again = t.take(p)

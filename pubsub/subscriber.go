@@ -48,7 +48,7 @@ type Subscriber struct {
 // Subscribe opens the channels, which must be distinct, and returns a
 // subscriber that must be closed. Where a channel's tail does not have its
 // place, the first part of the log has been read when it returns. The errors are
-// *InvalidError, ErrUnavailable, ErrUnreadable, ErrClosed, or ctx's cause.
+// *InvalidError, ErrUnavailable (ErrUnconfirmed too), ErrUnreadable, ErrClosed, or ctx's cause.
 func (h *Hub) Subscribe(ctx context.Context, starts []Start) (*Subscriber, error) {
 	return h.subscribe(ctx, starts, &Subscriber{})
 }
@@ -112,6 +112,8 @@ func (s *Subscriber) enter(p *place, from From) error {
 	switch {
 	case p.tail.noLog:
 		return ErrUnreadable
+	case p.tail.isUnconfirmed():
+		return ErrUnconfirmed
 	case from == From{}:
 		p.next, p.start = p.tail.end()
 		p.joined = true

@@ -21,12 +21,19 @@ type troubled struct {
 	pubsub.Broker
 	perMiB time.Duration // of what a Read asks for
 
-	mu      sync.Mutex
-	hangs   bool
-	noLog   map[string]bool
-	sink    pubsub.Sink
-	reads   [][]pubsub.Query
-	readers map[string]int // reads of each channel under way
+	mu       sync.Mutex
+	hangs    bool
+	doubtful bool // a takeover of the shard that may hang is not confirmed
+	noLog    map[string]bool
+	sink     pubsub.Sink
+	reads    [][]pubsub.Query
+	readers  map[string]int // reads of each channel under way
+}
+
+func (b *troubled) setDoubtful(doubtful bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.doubtful = doubtful
 }
 
 func newTroubled(t *testing.T) (*troubled, *pubsub.Hub) {
@@ -89,6 +96,8 @@ func (b *troubled) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Pa
 	for i, q := range queries {
 		b.readers[q.Channel]--
 		switch {
+		case b.doubtful && isFar(q.Channel):
+			pages[i] = pubsub.Page{Err: pubsub.ErrUnconfirmed}
 		case b.noLog[q.Channel]:
 			pages[i] = pubsub.Page{Err: pubsub.ErrUnreadable}
 		case err != nil:

@@ -84,7 +84,7 @@ func (n *node) readiness() (r readiness) {
 	}
 	if b, ok := n.broker.(interface{ Ready() error }); ok {
 		if err := b.Ready(); err != nil {
-			r.Reasons = append(r.Reasons, "relay: "+err.Error())
+			r.Reasons = append(r.Reasons, err.Error())
 		}
 	}
 	r.Ready = len(r.Reasons) == 0
