@@ -46,6 +46,45 @@ func BenchmarkPublish(b *testing.B) {
 	})
 }
 
+// BenchmarkPublishBatch publishes batches of 100 messages, to one channel, to 100,
+// and with idempotency keys.
+func BenchmarkPublishBatch(b *testing.B) {
+	server := redistest.Start(b)
+	const size = 100
+	for name, draft := range map[string]func(i int) pubsub.Draft{
+		"one": func(int) pubsub.Draft { return benchDraft(0) },
+		"many": func(i int) pubsub.Draft {
+			d := benchDraft(0)
+			d.Channel = strconv.Itoa(i % size)
+			return d
+		},
+		"keys": func(i int) pubsub.Draft {
+			d := benchDraft(i)
+			d.Key = strconv.Itoa(i)
+			return d
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			broker := newBenchBroker(b, Options{Addresses: []string{server.Addr()}})
+			before, n := cpuSeconds(b, []*redistest.Server{server}), 0
+			for b.Loop() {
+				drafts := make([]pubsub.Draft, size)
+				for i := range drafts {
+					drafts[i] = draft(n)
+					n++
+				}
+				for _, r := range broker.Publish(b.Context(), drafts) {
+					if r.Err != nil {
+						b.Fatal(r.Err)
+					}
+				}
+			}
+			used := cpuSeconds(b, []*redistest.Server{server}) - before
+			b.ReportMetric(used*1e6/float64(n), "redis-us/message")
+		})
+	}
+}
+
 func publishThrough(b *testing.B, o Options, servers ...*redistest.Server) {
 	broker := newBenchBroker(b, o)
 	before := cpuSeconds(b, servers)

@@ -118,10 +118,9 @@ func decodeFields(channel, id string, list any) (*pubsub.Message, error) {
 	return newMessage(channel, id, prev, kind, data, trace)
 }
 
-// parseEntryID is the ID of a stream's entry, or the nearest ID that there is if
-// it is one that Comet never gives: after the entry if its sequence number is
-// too large or means the start of an empty log, and the last of all if its time
-// is.
+// parseEntryID is the ID of a stream's entry, or the next one that there is if it
+// is one that Comet never gives: its sequence number is too large or means the
+// start of an empty log.
 func parseEntryID(text string) (pubsub.ID, error) {
 	id, err := pubsub.ParseID(text)
 	if err == nil && (pubsub.Cursor{ID: id}).Last() == id {
@@ -130,11 +129,8 @@ func parseEntryID(text string) (pubsub.ID, error) {
 	first, second, _ := strings.Cut(text, "-")
 	ms, err1 := strconv.ParseUint(first, 10, 64)
 	_, err2 := strconv.ParseUint(second, 10, 64)
-	switch {
-	case err1 != nil || err2 != nil:
+	if err1 != nil || err2 != nil || ms >= pubsub.MaxMS {
 		return id, fmt.Errorf("entry %q: %w", text, errForeign)
-	case ms >= pubsub.MaxMS:
-		return pubsub.ID{MS: pubsub.MaxMS, Counter: pubsub.MaxCounter, Gen: pubsub.MaxGeneration}, nil
 	}
 	return pubsub.ID{MS: ms + 1}, nil
 }

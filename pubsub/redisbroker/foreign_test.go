@@ -114,6 +114,45 @@ func TestForeignEntry(t *testing.T) {
 	}
 }
 
+// Entries after every ID that there can be are removed by the next publish, and
+// nobody is told of them: no ID follows theirs. It is the same where another
+// program has deleted the newest entry, which Redis remembers the ID of.
+func TestForeignEntryLast(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := newCrowd(t, at(server.Addr()))
+	for channel, spoil := range map[string]func(log string){
+		"later": func(log string) { server.Do("XADD", log, "9999999999999-1", "foo", "bar") },
+		"last":  func(log string) { server.Do("XADD", log, "18446744073709551615-18446744073709551615", "foo", "bar") },
+		"deleted": func(log string) {
+			server.Do("XADD", log, "4000000000000-1", "foo", "bar")
+			server.Do("XDEL", log, "4000000000000-1")
+		},
+		"alone": func(log string) {
+			server.Do("DEL", log)
+			server.Do("XADD", log, "9999999999999-1", "foo", "bar")
+		},
+	} {
+		c.say(channel, channel) // with and without a key
+		before := c.log(channel).End
+		stays := listenFrom(t, "who stays", channel, pubsub.At(before), 0, c.nodes[0])
+		spoil("comet:{" + channel + "}:log")
+		c.say(channel, channel)
+		last := c.log(channel).End
+		back := listenFrom(t, "who comes back", channel, pubsub.At(before), 0, c.nodes[1])
+		for _, l := range []*listener{stays, back} {
+			l.awaitID(last)
+			want := 2
+			if channel == "alone" && l == back {
+				want = 3 // restarted
+			}
+			if len(l.items) != want || last.MS > 4e12 {
+				t.Errorf("%s: %s got %s", channel, l.name, brief(l.items))
+			}
+		}
+	}
+}
+
 func brief(items []pubsub.Item) (all []string) {
 	for _, it := range items {
 		if it.Gap != nil {

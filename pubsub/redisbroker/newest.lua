@@ -4,6 +4,10 @@
 -- It is not one of KEYS, see the relay's pub/sub channel in publish.lua.
 local end_key = string.sub(KEYS[1], 1, -4) .. 'end'
 
+-- highest is after every ID that there can be (pubsub.MaxMS). Entries after it are
+-- not Comet's and are not read; publish.lua removes them, as no ID follows theirs.
+local highest = '4398046511103-0'
+
 -- newest returns the ID of the newest message of the log KEYS[1], '0-0' if it
 -- has none, and whether end_key was there. It goes without the message where it
 -- can: to bring one into a script costs some 1.5 ms a MB.
@@ -11,11 +15,11 @@ local function newest()
 	local id = redis.pcall('GET', end_key)
 	local hinted = type(id) == 'string'
 	if hinted and redis.call('XLEN', KEYS[1]) > 0 then
-		local later = redis.pcall('XRANGE', KEYS[1], '(' .. id, '+', 'COUNT', 1)
+		local later = redis.pcall('XRANGE', KEYS[1], '(' .. id, highest, 'COUNT', 1)
 		if not later.err and #later == 0 then
 			return id, true
 		end
 	end
-	local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+	local last = redis.call('XREVRANGE', KEYS[1], highest, '-', 'COUNT', 1)[1]
 	return last and last[1] or '0-0', hinted
 end

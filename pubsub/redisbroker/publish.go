@@ -3,6 +3,7 @@ package redisbroker
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -139,7 +140,7 @@ const (
 // as Redis said it.
 func (b *Broker) take(receipts []pubsub.Receipt, answer, wait *redis.Cmd) error {
 	list, err := answer.Slice()
-	if err == nil && len(list)/3 != len(receipts) {
+	if err == nil && len(list)/2 != len(receipts) {
 		err = fmt.Errorf("publish.lua answered %v", list)
 	}
 	if err != nil {
@@ -150,28 +151,28 @@ func (b *Broker) take(receipts []pubsub.Receipt, answer, wait *redis.Cmd) error 
 	}
 	few := b.reached(wait)
 	for i := range receipts {
-		receipts[i] = b.receipt(list[3*i:])
+		receipts[i] = b.receipt(list[2*i], list[2*i+1])
 		if receipts[i].Err == nil && !receipts[i].ID.IsZero() {
 			receipts[i].Err = few
 		}
 	}
-	if len(list)%3 != 0 {
+	if len(list)%2 != 0 {
 		b.partly("the log's expiry was not renewed", list[len(list)-1])
 	}
 	return nil
 }
 
-// receipt reads three words of an answer of publish.lua.
-func (b *Broker) receipt(words []any) pubsub.Receipt {
-	text, _ := words[0].(string)
-	outcome, _ := words[1].(int64)
-	why, _ := words[2].(string)
+// receipt reads the two words for a message in an answer of publish.lua.
+func (b *Broker) receipt(first, second any) pubsub.Receipt {
+	text, _ := first.(string)
+	outcome, _ := second.(int64)
 	if outcome == wasRefused {
-		return pubsub.Receipt{Err: fmt.Errorf("%w: %w", pubsub.ErrUnavailable, refusal(why))}
+		return pubsub.Receipt{Err: fmt.Errorf("%w: %w", pubsub.ErrUnavailable, refusal(text))}
 	}
 	if text == "" {
 		return pubsub.Receipt{} // it is ephemeral
 	}
+	text, why, _ := strings.Cut(text, " ")
 	id, err := pubsub.ParseID(text)
 	switch {
 	case err != nil:

@@ -16,13 +16,13 @@
 --          data; of an ephemeral message all that is relayed
 --          trace; '' if it has none
 --          sum of what it says; '' if it has no idempotency key
--- Returns three for each message, id, outcome and an error:
---          id  0  ''       published
---          id  1  ''       its key was seen before: the first message's ID
---          id  2  ''       its key was seen before, with another sum
---          ''  3  error    refused, and not published
---          id  4  error    in the log, but the relay was refused
---          id  5  error    as 1, but the key's time was not renewed
+-- Returns two words for each message:
+--          id        0  published; an ephemeral message has the id ''
+--          id        1  its key was seen before: the first message's ID
+--          id        2  its key was seen before, with another sum
+--          error     3  refused, and not published
+--          id error  4  in the log, but the relay was refused
+--          id error  5  as 1, but the key's time was not renewed
 -- and after all of them, only if that was refused, the error of the log's expiry.
 local gen, now = generation(), redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -30,37 +30,37 @@ local prev, hinted = newest()
 
 -- seen returns the first message's ID and the outcome for a message whose key was
 -- seen before; '' and 0 for others.
-local function seen(name, sum)
+local seen = KEYS[2] and function(name, sum)
 	local value = redis.pcall('GET', name)
 	if type(value) == 'table' then
-		return '', 3, value.err
+		return value.err, 3
 	end
 	if not value or value == '' then
-		return '', 0, ''
+		return '', 0
 	end
 	local id, first = string.match(value, '^(%S+) ?(%S*)')
 	if first ~= '' and first ~= sum then
-		return id, 2, ''
+		return id, 2
 	end
 	-- A write, so that WAIT on this connection is about the first publish too.
 	local renewed = redis.pcall('PEXPIRE', name, ARGV[4])
 	if type(renewed) == 'table' then
-		return id, 5, renewed.err
+		return id .. ' ' .. renewed.err, 5
 	end
-	return id, 1, ''
+	return id, 1
 end
 
-local answer, next_key = {}, 2
+local answer, n, next_key = {'', 0}, 0, 2
 local last -- the bytes of the newest message that was appended
 for i = 7, #ARGV, 4 do
 	local kind, data, trace, sum = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-	local id, outcome, why, name = '', 0, '', nil
+	local id, outcome, name = '', 0, nil
 	local payload = data
 	if sum ~= '' then
 		name = KEYS[next_key]
-		id, outcome, why = seen(name, sum)
+		id, outcome = seen(name, sum)
 		if outcome == 0 then
-			id, outcome, why = seen(KEYS[next_key + 1], sum)
+			id, outcome = seen(KEYS[next_key + 1], sum)
 		end
 		next_key = next_key + 2
 	end
@@ -86,39 +86,58 @@ for i = 7, #ARGV, 4 do
 			added = redis.pcall('SET', name, id .. ' ' .. sum, 'PX', ARGV[4])
 		end
 		if not (added and added.err) then
-			if trace == '' then
-				added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data)
-			else
-				added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data, 'trace', trace)
-				trace = '~ ' .. trace .. ' '
-			end
+			local retried = false
+			repeat
+				local retry = false
+				if trace == '' then
+					added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data)
+				else
+					added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data, 'trace', trace)
+				end
+				if type(added) == 'table' and not retried and string.find(added.err, 'ID', 1, true) then
+					-- Another program has appended what is after every ID there can be, or
+					-- has deleted the newest entry, whose ID Redis remembers.
+					for _, entry in ipairs(redis.pcall('XRANGE', KEYS[1], highest, '+', 'COUNT', 100)) do
+						redis.pcall('XDEL', KEYS[1], entry[1])
+					end
+					redis.pcall('XSETID', KEYS[1], prev)
+					retry, retried = true, true
+				end
+			until not retry
 			if type(added) == 'table' and name then
 				redis.pcall('SET', name, '', 'PX', 1) -- which was allowed a moment ago
 			end
 		end
 		if type(added) == 'table' then
-			id, outcome, why = '', 3, added.err
+			id, outcome = added.err, 3
 		elseif #data > tonumber(ARGV[5]) then
-			payload = trace .. '! ' .. id .. ' ' .. prev
+			payload = '! ' .. id .. ' ' .. prev
 			prev, last = id, #data
 		else
-			payload = trace .. id .. ' ' .. prev .. ' ' .. kind .. '\n' .. data
+			payload = id .. ' ' .. prev .. ' ' .. kind .. '\n' .. data
 			prev, last = id, #data
 		end
 	end
 	if outcome == 0 then
+		if trace ~= '' then
+			payload = '~ ' .. trace .. ' ' .. payload
+		end
 		local heard = redis.pcall(ARGV[1], ARGV[6], payload)
 		if type(heard) == 'table' then
-			outcome, why = kind == '' and 3 or 4, heard.err
+			if kind == '' then
+				id, outcome = heard.err, 3
+			else
+				id, outcome = id .. ' ' .. heard.err, 4
+			end
 		end
 	end
-	local n = #answer
-	answer[n + 1], answer[n + 2], answer[n + 3] = id, outcome, why
+	answer[n + 1], answer[n + 2] = id, outcome
+	n = n + 2
 end
 if last then
 	local expiry = redis.pcall('PEXPIRE', KEYS[1], ARGV[3])
 	if type(expiry) == 'table' then
-		answer[#answer + 1] = expiry.err
+		answer[n + 1] = expiry.err
 	end
 	if last > 4096 then
 		redis.pcall('SET', end_key, prev, 'PX', ARGV[3])

@@ -26,9 +26,9 @@ end
 -- 50 B, 1 KB, 10 KB).
 local entries, more = {}, 0
 local limit, budget = tonumber(ARGV[3]), tonumber(ARGV[4])
-local command, from, to = 'XRANGE', '(' .. ARGV[2], '+'
+local command, from, to = 'XRANGE', '(' .. ARGV[2], highest
 if ARGV[1] == 'backward' then
-	command, from, to = 'XREVRANGE', ARGV[2] == '0-0' and '+' or '(' .. ARGV[2], '-'
+	command, from, to = 'XREVRANGE', ARGV[2] == '0-0' and highest or '(' .. ARGV[2], '-'
 end
 local step, largest = 1, 1
 while limit > 0 and more == 0 do
@@ -49,7 +49,7 @@ while limit > 0 and more == 0 do
 	if more == 0 and #read < count then
 		if #entries == 0 and command == 'XRANGE' then
 			-- The log ends at the cursor, or before it, and end_key may be wrong.
-			local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+			local last = redis.call('XREVRANGE', KEYS[1], highest, '-', 'COUNT', 1)[1]
 			if not last then
 				return empty()
 			end

@@ -141,6 +141,9 @@ test('what cannot be mended ends it', needsNodes, async (t) => {
   await assert.rejects(take(comet.subscribe('private/1'), 1), (error) => error instanceof CometError && error.status === 401 && /private\/1/.test(error.message));
   await assert.rejects(take(comet.subscribe(newChannel(), { cursor: 'nonsense' }), 1), { status: 400, type: 'urn:comet:problem:invalid-cursor' });
   await assert.rejects(comet.publish('bad{', 1), { status: 400 });
+  const keyed = newChannel();
+  await comet.publish(keyed, 1, { key: 'k' });
+  await assert.rejects(comet.publish(keyed, 2, { key: 'k' }), { status: 409, type: 'urn:comet:problem:idempotency-key-reused' });
   await assert.rejects(comet.publish(newChannel(), undefined), TypeError);
   const good = newChannel(), other = newChannel();
   const listening = comet.subscribe(good), both = comet.subscribe([other, 'open/{']);
