@@ -22,29 +22,29 @@ var mutants = []struct {
 	},
 	{
 		"no gap where the log begins anew", "follower.go",
-		"if !unbroken || f.failedOver(m.ID.Gen, m.ID, p) {", "if false {",
+		"if !unbroken || failedOver {\n\t\t\treturn Restarted", "if false {\n\t\t\treturn Restarted",
 	},
 	{
 		"a log that begins anew always has a gap", "follower.go",
-		"if !unbroken || f.failedOver(m.ID.Gen, m.ID, p) {", "if true {",
+		"if !unbroken || failedOver {\n\t\t\treturn Restarted", "if true {\n\t\t\treturn Restarted",
 	},
 	{
 		"a log that begins anew in a new generation has no gap", "follower.go",
-		"if !unbroken || f.failedOver(m.ID.Gen, m.ID, p) {", "if !unbroken {",
+		"if !unbroken || failedOver {\n\t\t\treturn Restarted", "if !unbroken {\n\t\t\treturn Restarted",
 	},
 	{
 		"no gap where the log was trimmed", "follower.go",
-		"items = append(items, f.gap(Trimmed, m.Prev, m.ID.Gen))", "",
+		"items = append(items, f.gap(Trimmed, before(m)))", "",
 	},
 	{
 		"no fork looked for between messages", "follower.go",
-		"f.fork = &fork{before: m.ID, to: m.Prev, run: m.ID.Gen, inRun: true, behind: m.ID.Gen}\n\t\t\treturn items, false",
-		"items = append(items, f.gap(Rewound, m.Prev, m.ID.Gen))",
+		"f.fork = &fork{primary: p.Gen, before: m.ID, to: before(m), run: m.ID.Gen, inRun: true, behind: m.ID.Gen}\n\t\t\treturn items, false",
+		"items = append(items, f.gap(Rewound, before(m)))",
 	},
 	{
 		"no fork looked for at the end", "follower.go",
-		"f.fork = &fork{to: p.End, run: p.Gen, inRun: true}\n\t\treturn items, false",
-		"items = append(items, f.gap(Rewound, p.End, p.Gen))",
+		"f.fork = &fork{primary: p.Gen, to: p.EndCursor(), run: p.Gen, inRun: true}\n\t\treturn items, false",
+		"items = append(items, f.gap(Rewound, p.EndCursor()))",
 	},
 	{
 		"a log that ends earlier is taken for whole", "follower.go",
@@ -52,39 +52,39 @@ var mutants = []struct {
 	},
 	{
 		"an empty log is taken for whole", "follower.go",
-		"case c < 0 && p.End.IsZero():\n\t\tif unbroken && !f.failedOver(p.Gen, ID{}, p) {", "case c < 0 && p.End.IsZero():\n\t\tif true {",
+		"case expired && (!unbroken || failedOver), !unbroken", "case !expired && !unbroken",
 	},
 	{
 		"an empty log always has a gap", "follower.go",
-		"case c < 0 && p.End.IsZero():\n\t\tif unbroken && !f.failedOver(p.Gen, ID{}, p) {", "case c < 0 && p.End.IsZero():\n\t\tif false {",
+		"case expired && (!unbroken || failedOver), !unbroken", "case expired, !unbroken",
 	},
 	{
 		"an empty log in a new generation has no gap", "follower.go",
-		"if unbroken && !f.failedOver(p.Gen, ID{}, p) {", "if unbroken {",
+		"case expired && (!unbroken || failedOver), !unbroken", "case expired && !unbroken, !expired && !unbroken",
 	},
 	{
 		"a fork's search does not know its own generation", "follower.go",
-		"if m.ID.Gen == f.at.ID.Gen {", "if false {",
+		"case f.took(m.ID), had && k.back:", "case had && k.back:",
 	},
 	{
 		"a fork's search takes the cursor's generation for the message's", "follower.go",
-		"if m.ID.Gen == f.at.ID.Gen {", "if m.ID.Gen == f.at.Gen {",
+		"return id.Gen == f.at.ID.Gen &&", "return id.Gen == f.at.Gen &&",
 	},
 	{
 		"a fork's search ends at its first page", "follower.go",
-		"if len(p.Messages) == limit {\n\t\treturn nil\n\t}\n", "",
+		"case p.More:\n\t\treturn nil\n", "",
 	},
 	{
 		"a fork's search never leaves the run of new messages", "follower.go",
-		"if k.inRun = k.inRun && m.ID.Gen == k.run; k.inRun {", "if k.inRun {",
+		"if k.inRun = k.inRun && (m.ID.Gen == k.run || f.had.knows(m.ID.Gen)); k.inRun {", "if k.inRun {",
 	},
 	{
 		"what an older primary took is new after a fork", "follower.go",
-		"f.fork = &fork{to: p.End, run: p.Gen, inRun: true}", "f.fork = &fork{to: p.End, run: p.End.Gen, inRun: true}",
+		"to: p.EndCursor(), run: p.Gen, inRun: true}", "to: p.EndCursor(), run: p.End.Gen, inRun: true}",
 	},
 	{
 		"a fork goes on in the primary's generation", "follower.go",
-		"return f.forkedAt(m.ID, k.behind, p.Gen)", "return f.forkedAt(m.ID, p.Gen, p.Gen)",
+		"return f.forkedAt(Cursor{ID: m.ID, Gen: k.behind}, p.Gen)", "return f.forkedAt(Cursor{ID: m.ID, Gen: p.Gen}, p.Gen)",
 	},
 	{
 		"a fork forgets what stands behind", "follower.go",
@@ -92,7 +92,7 @@ var mutants = []struct {
 	},
 	{
 		"a fork without a common message is a rewind", "follower.go",
-		"if to.IsZero() {\n\t\treturn []Item{f.gap(Restarted, to, gen)}\n\t}\n", "",
+		"case to.Last().IsZero():\n\t\treturn []Item{f.gap(Restarted, to)}\n", "",
 	},
 	{
 		"a message moves on without its generation", "follower.go",
@@ -104,11 +104,11 @@ var mutants = []struct {
 	},
 	{
 		"stale live messages are not dropped", "tail.go",
-		"case m.ID.Compare(at.ID) <= 0:", "case false:",
+		"case m.ID.Compare(at.Last()) <= 0:", "case false:",
 	},
 	{
 		"stale live messages are appended", "tail.go",
-		"case m.ID.Compare(at.ID) <= 0:\n\t\treturn dropped", "case m.ID.Compare(at.ID) <= 0:\n\t\tt.append(Item{Message: m, After: At(m.ID)})\n\t\treturn appended",
+		"case m.ID.Compare(at.Last()) <= 0:\n\t\tif t.passed(m.ID) {\n\t\t\treturn dropped\n\t\t}\n\t\treturn surprising", "case m.ID.Compare(at.Last()) <= 0:\n\t\tt.append(Item{Message: m, After: At(m.ID)})\n\t\treturn appended",
 	},
 	{
 		"a newer live message is appended whatever it follows", "tail.go",
@@ -148,11 +148,11 @@ var mutants = []struct {
 	},
 	{
 		"a tail is unbroken from before its first read", "tail.go",
-		"t.unbroken && t.explained(p)", "true",
+		"t.unbroken && len(gone) == 0", "true",
 	},
 	{
 		"a read explains everything", "tail.go",
-		"t.unbroken && t.explained(p)", "t.unbroken",
+		"t.unbroken && len(gone) == 0", "t.unbroken",
 	},
 	{
 		"a page explains only what it has", "tail.go",
@@ -204,15 +204,15 @@ var mutants = []struct {
 	},
 	{
 		"a subscriber is located at an item, not behind it", "tail.go",
-		"return t.first + uint64(i), true", "return t.first + uint64(i) - 1, true",
+		"return t.first + uint64(i), c, true", "return t.first + uint64(i) - 1, c, true",
 	},
 	{
 		"every subscriber is located at the oldest item", "tail.go",
-		"return t.first, t.origin == c", "return t.first, true",
+		"return t.first, c, t.origin == c && t.first >= t.back", "return t.first, c, true",
 	},
 	{
 		"an empty log is the same place everywhere in the tail", "tail.go",
-		"if c.ID.IsZero() {", "if false {",
+		"if c.ID.isStart() {\n\t\treturn t.locateStart(c)", "if false {\n\t\treturn t.locateStart(c)",
 	},
 	{
 		"a subscriber from now on begins with the oldest item", "tail.go",
@@ -232,11 +232,11 @@ var mutants = []struct {
 	},
 	{
 		"a subscription does not queue a read", "hub.go",
-		"t.subscribed()\n\tt.mu.Unlock()\n\ts.h.syncer.add(t)", "t.subscribed()\n\tt.mu.Unlock()",
+		"s.h.counts.resyncs.Add(ByRelay, 1)\n\t}\n\ts.h.syncer.add(t)", "s.h.counts.resyncs.Add(ByRelay, 1)\n\t}",
 	},
 	{
 		"a surprise does not queue a read", "hub.go",
-		"if read {\n\t\ts.h.syncer.add(t)", "if read {",
+		"s.h.counts.resyncs.Add(ByMessage, 1)\n\t\ts.h.syncer.add(t)", "s.h.counts.resyncs.Add(ByMessage, 1)",
 	},
 	{
 		"a lost link is not told to the tails", "hub.go",
@@ -244,26 +244,106 @@ var mutants = []struct {
 	},
 	{
 		"a cursor loses its generation", "subscriber.go",
-		"p.start, p.replay.at = *from.Cursor, *from.Cursor", "p.start, p.replay.at = *from.Cursor, At(from.Cursor.ID)",
+		"p.replay.at = p.start\n\t\tp.unread", "p.replay.at = At(p.start.ID)\n\t\tp.unread",
 	},
 	{
-		"earliest begins with an unknown generation", "subscriber.go",
-		"p.start = Cursor{ID: oldest.Prev, Gen: oldest.ID.Gen}", "p.start = At(oldest.Prev)",
+		"earliest begins with an unknown generation", "place.go",
+		"p.start = before(page.Messages[0])", "p.start = At(page.Messages[0].Prev)",
 	},
 	{
-		"last N comes newest first", "subscriber.go",
-		"slices.Reverse(page.Messages)", "slices.Reverse(page.Messages[:0])",
+		"last N comes newest first", "search.go",
+		"slices.Reverse(s.page.Messages)", "slices.Reverse(s.page.Messages[:0])",
 	},
 	{
-		"a slow subscriber goes on", "subscriber.go",
+		"a slow subscriber goes on", "place.go",
 		"return nil, true, ErrSlow", "return nil, true, nil",
 	},
 	{
-		"a tail read does not move the place", "subscriber.go",
+		"a tail read does not move the place", "place.go",
 		"p.next += uint64(len(items))", "",
 	},
 	{
 		"a node refreshes without reading", "syncer.go",
-		"if stale {\n\t\ts.add(t)", "if stale {",
+		"s.counts.resyncs.Add(why, 1)\n\t\ts.add(t)", "s.counts.resyncs.Add(why, 1)",
+	},
+	{
+		"an empty log has always been empty", "follower.go",
+		"return since != 0 && int64(nowMS)-int64(since) < kept", "return true",
+	},
+	{
+		"an empty log may always have been another one", "follower.go",
+		"return since != 0 && int64(nowMS)-int64(since) < kept", "return false",
+	},
+	{
+		"the clocks of two primaries are the same", "follower.go",
+		"kept -= clockSkew.Milliseconds()", "kept -= 0",
+	},
+	{
+		"nothing expires before the first message", "follower.go",
+		"case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Gen, p.TTL):\n\t\treturn Restarted\n", "",
+	},
+	{
+		"nothing expires from an empty log", "follower.go",
+		", !unbroken && !f.stayedEmpty(p.Now, p.Gen, p.TTL):", ":",
+	},
+	{
+		"an empty log that was followed may have been another one", "follower.go",
+		", !unbroken && !f.stayedEmpty(p.Now, p.Gen, p.TTL):", ", !f.stayedEmpty(p.Now, p.Gen, p.TTL):",
+	},
+	{
+		"the start of an empty log is read from its time", "follower.go",
+		"Cursor: f.at.Last(), Gen: f.at.Gen, Limit: limit", "Cursor: f.at.ID, Gen: f.at.Gen, Limit: limit",
+	},
+	{
+		"the start of an empty log does not move on", "follower.go",
+		"f.begin(p)\n\t\tf.vouches = min(f.vouches, vouches)", "f.at.Gen, f.vouches = p.Gen, vouches",
+	},
+	{
+		"a tail that came to an empty log by a gap never vouches for it", "follower.go",
+		"f.vouches = min(f.vouches, vouches)", "f.vouches = vouches",
+	},
+	{
+		"a tail vouches for every start", "follower.go",
+		"&& c.ID.emptyAt() > f.vouches", "",
+	},
+	{
+		"a tail vouches for starts of other generations", "follower.go",
+		"f.at.ID.isStart() && c.Gen == f.at.Gen &&", "f.at.ID.isStart() &&",
+	},
+	{
+		"a broken tail is at every later start", "tail.go",
+		"|| later && !t.unbroken", "",
+	},
+	{
+		"a tail stays at an earlier start", "tail.go",
+		"if later {\n\t\tt.follow.at = c\n\t}\n", "",
+	},
+	{
+		"nothing is remembered when the log goes back", "follower.go",
+		"f.had.add(left)", "_ = left",
+	},
+	{
+		"nothing is remembered of a generation that is left", "follower.go",
+		"if m.ID.Gen != f.at.ID.Gen {\n\t\tf.had.add(f.at.ID)\n\t}\n", "",
+	},
+	{
+		"what comes back is delivered again", "follower.go",
+		"if f.had.has(m.ID) { // a primary", "if false { // a primary",
+	},
+	{
+		"what was trimmed comes after all", "follower.go",
+		"if why == Trimmed {", "if false {",
+	},
+	{
+		"a search goes on in another primary's log", "follower.go",
+		"if p.Gen != k.primary {", "if false {",
+	},
+	{
+		"a subscriber forgets what it had when it joins the tail", "place.go",
+		"return p.replay.had.without(items), true, nil", "return items, true, nil",
+	},
+	{
+		"a cursor is found in front of where the log went back", "tail.go",
+		"i > 0 && t.first+uint64(i) >= t.back; i--", "i > 0; i--",
 	},
 }
