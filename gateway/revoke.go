@@ -17,10 +17,12 @@ import (
 const revocations = reserved + "revocations"
 
 // Types of the messages there. Data is a revocation, or a list of revocations
-// that a node publishes again after the log has lost some.
+// that a node publishes again after the log has lost some. A node that starts and
+// finds no log asks, by an ephemeral message, whether there should be one.
 const (
 	revokeType = "revoke"
 	repeatType = "revocations"
+	askType    = "ask"
 )
 
 // revocation says that tokens issued before a time are refused.
@@ -68,7 +70,8 @@ func revocationsIn(m *pubsub.Message) (all []revocation, err error) {
 	return all, err
 }
 
-// heedRevocation applies a message of the channel to this node.
+// heedRevocation applies a message of the channel to this node. One of askType
+// is no revocation.
 func (g *Gateway) heedRevocation(m *pubsub.Message) {
 	all, err := revocationsIn(m)
 	if err != nil {

@@ -55,6 +55,9 @@ func (g *Gateway) followRevocations(ctx context.Context, at **pubsub.Cursor, los
 		}
 		*at = &end
 		g.hear()
+		if end.Last().IsZero() {
+			g.askForRevocations(ctx)
+		}
 	}
 	s, err := g.options.Hub.Subscribe(ctx, []pubsub.Start{{Channel: revocations, From: pubsub.From{Cursor: *at}}})
 	if err != nil {
@@ -68,13 +71,24 @@ func (g *Gateway) followRevocations(ctx context.Context, at **pubsub.Cursor, los
 		}
 		for _, it := range items {
 			*at = &it.After
-			if it.Message != nil {
+			switch {
+			case it.Gap != nil:
+				g.heedGap(it.Gap, lost)
+			case it.Message != nil && it.Message.Type == askType:
+				signal(lost)
+			case it.Message != nil:
 				g.heedRevocation(it.Message)
 			}
-			if it.Gap != nil {
-				g.heedGap(it.Gap, lost)
-			}
 		}
+	}
+}
+
+// askForRevocations has the other nodes look whether the log has been lost: they
+// may not have noticed. Nothing comes of a failure but that they notice later.
+func (g *Gateway) askForRevocations(ctx context.Context) {
+	draft := pubsub.Draft{Channel: revocations, Type: askType, Data: []byte("{}"), Ephemeral: true}
+	if err := g.options.Hub.Publish(ctx, []pubsub.Draft{draft})[0].Err; err != nil {
+		g.options.Logger.Debug("other nodes not asked for revocations", "error", err)
 	}
 }
 
@@ -83,13 +97,18 @@ func (g *Gateway) followRevocations(ctx context.Context, at **pubsub.Cursor, los
 func (g *Gateway) heedGap(gap *pubsub.Gap, lost chan<- struct{}) {
 	switch gap.Reason {
 	case pubsub.Restarted, pubsub.Rewound, pubsub.Failover:
-		select {
-		case lost <- struct{}{}:
-		default:
-		}
+		signal(lost)
 	case pubsub.UnreadableEntry: // of another program: no revocation
 	default:
 		g.missRevocations(gap.To)
+	}
+}
+
+// signal puts an item into c, which has room for one, unless there is one.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -136,7 +155,9 @@ func (g *Gateway) restoreRevocations(ctx context.Context, lost chan struct{}) {
 			}
 			n, err := g.restoreOnce(ctx)
 			if err == nil {
-				g.options.Logger.Info("revocation log checked after a loss", "restored", n)
+				if n > 0 {
+					g.options.Logger.Info("revocation log restored", "revocations", n)
+				}
 				break
 			}
 			if !warned {

@@ -233,6 +233,28 @@ func TestRevocationLogIsRestored(t *testing.T) {
 	}
 }
 
+// A node that starts before the others have noticed the loss asks them: it does
+// not accept a revoked token for longer than they take to answer.
+func TestStartingNodeAsksForRevocations(t *testing.T) {
+	t.Parallel()
+	s := setup{access: guarded(t)}
+	c := overRedis(t, s)
+	c.throwOut("alice")
+	c.redis.Do("FLUSHALL") // no connection breaks
+	b, err := redisbroker.New(redisbroker.Options{Addresses: []string{c.redis.Addr()}, Timeout: patience, Size: 10_000, TTL: time.Hour, KeyWindow: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	c.join(s, b)
+	old := bearer(token(t, nil))
+	for c.sendTo(c.nodes[2], get(publishTo, old...)).status != http.StatusUnauthorized {
+		if time.Since(began) > 20*time.Second { // below the sweep, with which the others find out by themselves
+			t.Fatal("the revoked token is accepted")
+		}
+	}
+}
+
 // revocationLog is the key of the log in Redis.
 func (c *cluster) revocationLog() string {
 	c.t.Helper()
