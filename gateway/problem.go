@@ -120,6 +120,8 @@ func (p *policy) toProblem(err error) *Problem {
 		return problem(keyReused, "Another message was published with this idempotency key on this channel, so this one was not: use a new key for each message, and the same one only to repeat it.")
 	case errors.Is(err, pubsub.ErrOutcomeUnknown):
 		return problem(outcomeUnknown, "The message was sent to the broker, which did not confirm it: it may be delivered. Repeating the request with the same Idempotency-Key is safe.")
+	case errors.Is(err, pubsub.ErrUnreadable):
+		return problem(unavailable, "The log of this channel cannot be read: something else is in its place in Redis, which an operator must remove. Other channels are not affected.")
 	case errors.Is(err, pubsub.ErrUnavailable):
 		return problem(unavailable, "The broker cannot be reached or refuses; nothing was published. Try again later.")
 	case errors.Is(err, conn.Shutdown), errors.Is(err, pubsub.ErrClosed):

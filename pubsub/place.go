@@ -17,6 +17,7 @@ type place struct {
 	held   []Item   // replayed but not yet returned
 
 	search *search   // until start is found; nil if it was given
+	cut    bool      // From.Last found fewer messages than there are
 	unread bool      // the log must be read once before the subscription begins
 	retry  *backoff  // of reading; nil: the last time was a success
 	rest   time.Time // when the log may be read again; zero: now
@@ -83,7 +84,7 @@ func (p *place) take(page *Page, keep bool) (done bool) {
 		if found == nil {
 			return false
 		}
-		p.search = nil
+		p.cut, p.search = p.search.cut, nil
 		p.beginAt(found)
 		page, keep = found, keep && whole
 	}

@@ -11,6 +11,7 @@ type search struct {
 
 	page   *Page    // what was found; without Messages once they are too many to be kept
 	oldest *Message // found
+	cut    bool     // there are more messages than bytes allows
 }
 
 // bounds are of messages at the end of a log.
@@ -64,7 +65,10 @@ func (s *search) take(p *Page) (found *Page, whole bool) {
 		}
 	}
 	for _, m := range p.Messages {
-		if s.last == 0 || s.oldest != nil && len(m.Data) > s.bytes {
+		if s.last == 0 {
+			return s.found()
+		}
+		if s.cut = s.oldest != nil && len(m.Data) > s.bytes; s.cut {
 			return s.found()
 		}
 		s.last--
@@ -80,6 +84,7 @@ func (s *search) take(p *Page) (found *Page, whole bool) {
 	if p.More && s.last > 0 && s.bytes > 0 {
 		return nil, false
 	}
+	s.cut = p.More && s.last > 0
 	return s.found()
 }
 

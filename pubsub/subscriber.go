@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -134,6 +135,12 @@ func (s *Subscriber) Start() []Cursor {
 		at[i] = p.start
 	}
 	return at
+}
+
+// Cut reports whether From.Last found fewer messages than it should and there are,
+// because of their size.
+func (s *Subscriber) Cut() bool {
+	return slices.ContainsFunc(s.places, func(p *place) bool { return p.cut })
 }
 
 // Channels is how many channels the subscriber has.

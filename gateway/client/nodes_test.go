@@ -182,7 +182,7 @@ func testMessage(ms uint64) *pubsub.Message {
 
 func cursorAt(ms uint64) []byte { return []byte(pubsub.ID{MS: ms}.String()) }
 
-func ready(ms uint64) []byte { return wire.SSE.AppendReady(nil, "n", cursorAt(ms), nil) }
+func ready(ms uint64) []byte { return wire.SSE.AppendReady(nil, "n", cursorAt(ms), nil, false) }
 
 func sent(ms uint64) []byte { return wire.SSE.AppendMessage(nil, testMessage(ms), cursorAt(ms), false) }
 

@@ -91,7 +91,11 @@ func (q *Poll) next(ctx context.Context) (items []pubsub.Delivery, why Bye, err 
 
 // answer is the body that brings items, and moves the cursors.
 func answer(cursors *pubsub.CursorSet, items []pubsub.Delivery) []byte {
-	var p wire.Poll
+	return answerWith(wire.Poll{}, cursors, items)
+}
+
+// answerWith is answer with what p has besides.
+func answerWith(p wire.Poll, cursors *pubsub.CursorSet, items []pubsub.Delivery) []byte {
 	for _, it := range items {
 		cursors.Set(it.Channel, it.After)
 		switch {
@@ -159,7 +163,7 @@ const pumpItems = 256
 // until settled says that another way goes on, write fails (nil) or the stream
 // is over: then bye is what is left to write.
 func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error, settled func() bool) (bye []byte) {
-	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil), ownCursors(s.Cursors))
+	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil), ownCursors(s.Cursors), s.Subscriber.Cut())
 	var items []pubsub.Delivery // in b
 	since := time.Now()
 	for {

@@ -119,7 +119,7 @@ func (g *guard) stream(c *counted, next *Next) bool {
 		head = streamHead(next.Header, next.Format)
 	}
 	b := appendHead(g.output[:0], head, httpDate(time.Now()))
-	b = appendChunk(b, next.Format.AppendReady(nil, g.door.Node, next.Cursors.Append(nil), ownCursors(next.Cursors)))
+	b = appendChunk(b, next.Format.AppendReady(nil, g.door.Node, next.Cursors.Append(nil), ownCursors(next.Cursors), false))
 	g.output = b
 	if n, _ := q.write(b); n < len(b) { // the buffer of a new connection has room, unless its client has gone
 		p.abandon(q)

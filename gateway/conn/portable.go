@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"comet/gateway/wire"
 	"comet/pubsub"
 )
 
@@ -84,7 +85,7 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 
 // write answers with items, and reports whether the client is still there.
 func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery, y *tally) bool {
-	body := answer(q.Cursors, items)
+	body := answerWith(wire.Poll{More: q.Subscriber.Cut()}, q.Cursors, items)
 	SetAnswerHeader(w.Header(), "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	n, err := w.Write(body)

@@ -15,15 +15,17 @@ type Poll struct {
 	Gaps     []*pubsub.Gap
 	// Cursors, from AppendCursors, are the channels' own; nil: they are not told.
 	Cursors json.RawMessage
+	// More: there are older messages that were asked for and are too large together.
+	More bool
 }
 
-// AppendJSON adds {"cursor":"…","messages":[…],"gap":[…]}, and "cursors":{…} if
-// they are told.
+// AppendJSON adds {"cursor":"…","messages":[…],"gap":[…]}, "cursors":{…} if they
+// are told, and "more":true if there are.
 func (p *Poll) AppendJSON(b []byte) []byte {
 	b = appendString(append(b, `{"cursor":`...), p.Cursor)
 	b = appendArray(append(b, `,"messages":`...), p.Messages, AppendMessageJSON)
 	b = appendArray(append(b, `,"gap":`...), p.Gaps, AppendGapJSON)
-	b = appendOwn(b, p.Cursors)
+	b = appendMore(appendOwn(b, p.Cursors), p.More)
 	return append(b, '}')
 }
 
@@ -35,6 +37,7 @@ func ParsePoll(b []byte) (*Poll, error) {
 		Gaps     []object `json:"gap"`
 
 		Cursors json.RawMessage `json:"cursors"`
+		More    bool            `json:"more"`
 	}
 	if err := json.Unmarshal(b, &answer); err != nil {
 		return nil, malformed("poll", err)
@@ -50,7 +53,7 @@ func ParsePoll(b []byte) (*Poll, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Poll{Cursor: *answer.Cursor, Messages: messages, Gaps: gaps, Cursors: answer.Cursors}, nil
+	return &Poll{Cursor: *answer.Cursor, Messages: messages, Gaps: gaps, Cursors: answer.Cursors, More: answer.More}, nil
 }
 
 // History is one page of a channel's log.

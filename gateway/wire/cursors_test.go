@@ -33,7 +33,7 @@ func TestAppendCursors(t *testing.T) {
 	if err != nil || string(back.Cursors) != string(p.Cursors) {
 		t.Errorf("came back as %+v, %v", back, err)
 	}
-	ready := string(NDJSON.AppendReady(nil, "n", []byte("c"), []byte(`{"a":"1-1"}`)))
+	ready := string(NDJSON.AppendReady(nil, "n", []byte("c"), []byte(`{"a":"1-1"}`), false))
 	if want := `{"event":"comet.ready","node":"n","cursor":"c","cursors":{"a":"1-1"}}` + "\n"; ready != want {
 		t.Errorf("got %s, want %s", ready, want)
 	}

@@ -38,12 +38,13 @@ func (f Format) AppendMessage(b []byte, m *pubsub.Message, cursor []byte, severa
 
 // AppendReady adds the control event that begins a stream: who serves it, and
 // the cursor to resume from if nothing else comes. cursors, from AppendCursors,
-// are the channels' own; nil: they are not told.
-func (f Format) AppendReady(b []byte, node string, cursor, cursors []byte) []byte {
+// are the channels' own; nil: they are not told. more says that there are older
+// messages that were asked for and are too large together.
+func (f Format) AppendReady(b []byte, node string, cursor, cursors []byte, more bool) []byte {
 	b = f.beginControl(b, eventReady, cursor)
 	b = appendString(append(b, `"node":`...), node)
 	b = appendString(append(b, `,"cursor":`...), cursor)
-	b = appendOwn(b, cursors)
+	b = appendMore(appendOwn(b, cursors), more)
 	return f.endControl(b)
 }
 

@@ -107,9 +107,12 @@ func TestAppendControl(t *testing.T) {
 		append    func(Format) []byte
 		sse, line string
 	}{
-		{"ready", func(f Format) []byte { return f.AppendReady(nil, "n1", cursor, nil) },
+		{"ready", func(f Format) []byte { return f.AppendReady(nil, "n1", cursor, nil, false) },
 			"id: c1\nevent: comet.ready\ndata: {\"node\":\"n1\",\"cursor\":\"c1\"}\n\n",
 			`{"event":"comet.ready","node":"n1","cursor":"c1"}` + "\n"},
+		{"ready with more", func(f Format) []byte { return f.AppendReady(nil, "n1", cursor, nil, true) },
+			"id: c1\nevent: comet.ready\ndata: {\"node\":\"n1\",\"cursor\":\"c1\",\"more\":true}\n\n",
+			`{"event":"comet.ready","node":"n1","cursor":"c1","more":true}` + "\n"},
 		{"gap", func(f Format) []byte { return f.AppendGap(nil, gap, cursor, nil) },
 			"id: c1\nevent: comet.gap\ndata: {" + gapMembers + "}\n\n",
 			`{"event":"comet.gap",` + gapMembers + `,"cursor":"c1"}` + "\n"},
@@ -158,7 +161,7 @@ func TestAppendersAllocateNothing(t *testing.T) {
 	for name, f := range formats {
 		got := testing.AllocsPerRun(100, func() {
 			f.AppendMessage(b, m, cursor, true)
-			f.AppendReady(b, "n1", cursor, nil)
+			f.AppendReady(b, "n1", cursor, nil, false)
 			f.AppendGap(b, gap, cursor, nil)
 			f.AppendBye(b, "drain", time.Second)
 			f.AppendHeartbeat(b)

@@ -63,6 +63,13 @@ func appendOwn(b, cursors []byte) []byte {
 	return append(append(b, `,"cursors":`...), cursors...)
 }
 
+func appendMore(b []byte, more bool) []byte {
+	if !more {
+		return b
+	}
+	return append(b, `,"more":true`...)
+}
+
 func appendID(b []byte, id pubsub.ID) []byte {
 	return append(id.Append(append(b, '"')), '"')
 }

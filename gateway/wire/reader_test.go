@@ -86,7 +86,7 @@ func TestReaderCursor(t *testing.T) {
 	}
 	for _, test := range tests {
 		for name, f := range formats {
-			b := f.AppendReady(nil, "n1", []byte(test.want[0]), nil)
+			b := f.AppendReady(nil, "n1", []byte(test.want[0]), nil, false)
 			b = f.AppendHeartbeat(b)
 			b = f.AppendGap(b, gap, []byte(test.want[1]), nil)
 			b = f.AppendMessage(b, passing, nil, test.several)
@@ -168,7 +168,7 @@ func FuzzReader(f *testing.F) {
 		f.Add([]byte(test.stream), uint8(SSERaw))
 	}
 	for _, format := range formats {
-		b := format.AppendReady(nil, "n1", []byte("0-0"), nil)
+		b := format.AppendReady(nil, "n1", []byte("0-0"), nil, false)
 		b = format.AppendMessage(b, message(`"a\r\nb"`), []byte("c1"), true)
 		b = format.AppendHeartbeat(b)
 		b = format.AppendGap(b, gap, []byte("c2"), nil)

@@ -67,7 +67,7 @@ func roundTripEvents(t *testing.T, m *pubsub.Message, g *pubsub.Gap, cursor stri
 		if m.Ephemeral() {
 			messageCursor, after = nil, before
 		}
-		b := f.AppendReady(nil, m.Channel, []byte(before), nil)
+		b := f.AppendReady(nil, m.Channel, []byte(before), nil, false)
 		b = f.AppendMessage(b, m, messageCursor, several)
 		b = f.AppendHeartbeat(b)
 		b = f.AppendGap(b, g, []byte("behind"), nil)
