@@ -4,21 +4,25 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"comet/gateway/limit"
 )
 
-// forwardedHost is what proxies that change Host say the client had sent.
-const forwardedHost = "X-Forwarded-Host"
+// What proxies that change Host, or leave out its port, say the client had sent.
+const (
+	forwardedHost = "X-Forwarded-Host"
+	forwardedPort = "X-Forwarded-Port"
+)
 
 // withOwnHost returns r with the host of its Origin as its Host, if the two are
-// the same but for how they are written, or if a trusted proxy says in
-// X-Forwarded-Host that the browser sent that host. So what compares the two
+// the same but for how they are written, or if a trusted proxy says that the
+// browser sent that host. So what compares the two
 // from here on, because the browser does not say whether a page is of another
 // origin, sees that the page is the node's own. r is not changed.
 //
-// A page of another site cannot have a browser send X-Forwarded-Host.
+// A page of another site cannot have a browser send these fields.
 func withOwnHost(r *http.Request, trusted []netip.Prefix) *http.Request {
 	origins := r.Header["Origin"]
 	if len(origins) != 1 {
@@ -38,11 +42,12 @@ func ownHost(r *http.Request, origin *url.URL, trusted []netip.Prefix) bool {
 	if sameHost(origin, r.Host) {
 		return true
 	}
-	if r.Header[forwardedHost] == nil || !limit.FromProxy(r, trusted) {
+	if r.Header[forwardedHost] == nil && r.Header[forwardedPort] == nil || !limit.FromProxy(r, trusted) {
 		return false
 	}
-	for _, host := range fieldValues(r.Header, forwardedHost) {
-		if sameHost(origin, host) {
+	ports := fieldValues(r.Header, forwardedPort)
+	for _, host := range append(fieldValues(r.Header, forwardedHost), r.Host) {
+		if sameHost(origin, host) || slices.ContainsFunc(ports, func(port string) bool { return sameHost(origin, host+":"+port) }) {
 			return true
 		}
 	}

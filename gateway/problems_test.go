@@ -264,7 +264,7 @@ func TestProblemsOfOtherOrigins(t *testing.T) {
 func TestOwnHost(t *testing.T) {
 	trusting := setup{gateway: gateway.Options{Policy: gateway.Policy{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}}
 	for _, test := range []struct {
-		name, origin, host, forwarded string
+		name, origin, host, forwarded string // forwarded may have a port behind a bar
 		trusted, own                  bool
 	}{
 		{"as sent", "http://chat.test:8000", "chat.test:8000", "", false, true},
@@ -280,6 +280,10 @@ func TestOwnHost(t *testing.T) {
 		{"forwarded by two", "http://chat.test:8000", "comet", "chat.test:8000, inner.test", true, true},
 		{"forwarded by anybody", "http://chat.test:8000", "comet", "chat.test:8000", false, false},
 		{"another forwarded", "http://evil.test", "comet", "chat.test:8000", true, false},
+		{"forwarded with its port apart", "http://chat.test:8000", "comet", "chat.test|8000", true, true},
+		{"just the port forwarded", "http://chat.test:8000", "chat.test", "|8000", true, true},
+		{"another port forwarded", "http://chat.test:8000", "chat.test", "chat.test|8001", true, false},
+		{"port forwarded by anybody", "http://chat.test:8000", "chat.test", "|8000", false, false},
 		{"null", "null", "comet", "chat.test", true, false},
 		{"nothing forwarded", "http://chat.test", "comet", " ,", true, false},
 	} {
@@ -291,8 +295,12 @@ func TestOwnHost(t *testing.T) {
 			}
 			c := overMemory(t, s)
 			header := []string{"Host", test.host, "Origin", test.origin}
-			if test.forwarded != "" {
-				header = append(header, "X-Forwarded-Host", test.forwarded)
+			host, port, _ := strings.Cut(test.forwarded, "|")
+			if host != "" {
+				header = append(header, "X-Forwarded-Host", host)
+			}
+			if port != "" {
+				header = append(header, "X-Forwarded-Port", port)
 			}
 			p := newPoller(t, c.nodes[0])
 			p.bring(post(publishTo, "1", header...))
