@@ -56,7 +56,7 @@ var table = []Setting{
 	row("admin.token", "", "what operators send as Authorization: Bearer; to listen beyond loopback it must be set, with at least 32 characters",
 		secret(), func(s *Settings) *Secret { return &s.Admin.Token }),
 
-	list("redis.addresses", "Redis: one address, the Sentinels, or some nodes of a Redis Cluster; none for the in-process broker",
+	list("redis.addresses", "Redis: one address, some of the Sentinels (they name the others), or some nodes of a Redis Cluster; none for the in-process broker",
 		redisAddress(), func(s *Settings) *[]string { return &s.Redis.Addresses }),
 	row("redis.master", "", "name of the primary at the Sentinels; makes redis.addresses the Sentinels",
 		freeText(), func(s *Settings) *string { return &s.Redis.Master }),

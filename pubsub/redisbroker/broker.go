@@ -30,7 +30,7 @@ type Options struct {
 
 	SentinelUsername, SentinelPassword string
 
-	Timeout time.Duration // of dialling, and of each command; default 3s
+	Timeout time.Duration // of each command; an attempt to connect gets a quarter; default 3s
 	Prefix  string        // of every key and pub/sub channel; default comet
 
 	Size      int           // newest messages kept a channel, at least (Redis trims in blocks of some 100)

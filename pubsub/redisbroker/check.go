@@ -2,11 +2,14 @@ package redisbroker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 
 	"comet/pubsub"
 )
@@ -89,10 +92,14 @@ func checkError(err error) error {
 	if err == nil {
 		return nil
 	}
-	text := err.Error()
+	var answer redis.Error
+	if !errors.As(err, &answer) {
+		return readError(err)
+	}
+	text := answer.Error()
 	code, _, _ := strings.Cut(text, " ")
 	switch {
-	case !refused(err), slices.Contains(passing, code):
+	case slices.Contains(passing, code), strings.HasPrefix(text, "ERR No such master"): // others may know it
 		return readError(err)
 	case strings.HasPrefix(text, "NOAUTH"):
 		return &RefusedError{"it wants a password: set redis.password or redis.password_file", err}

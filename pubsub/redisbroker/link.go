@@ -106,17 +106,10 @@ func (l *link) leave() { l.leaving.Do(func() { close(l.gone) }) }
 // worked reports whether the link, which has ended, has ever carried a probe.
 func (l *link) worked() bool { return !l.probe.heardAt.IsZero() }
 
-// noReconnect is the context of all that a link does after its connection is
-// made. go-redis would replace a connection that failed, and subscribe again
-// there, with the context of whatever failed: a canceled one prevents that, and
-// nothing else, as a write or a read heeds only a context's deadline.
-var noReconnect = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
-
-// connect makes the link's connection.
+// connect makes the link's connection. All that is done with it later has the
+// context ended: go-redis would replace a connection that failed, and subscribe
+// again there, with the context of whatever failed. A canceled one prevents that,
+// and nothing else, as a write or a read heeds only a context's deadline.
 func (l *link) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.broker.options.Timeout)
 	defer cancel()
@@ -216,7 +209,7 @@ func (l *link) command(what string, plain, sharded func(context.Context, ...stri
 	if l.broker.sharded() {
 		do = sharded
 	}
-	if err := do(noReconnect, names...); err != nil {
+	if err := do(ended, names...); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil

@@ -22,7 +22,7 @@ func (l *link) read(ctx context.Context) error {
 	}
 	asked := false
 	for {
-		received, err := l.pubsub.ReceiveTimeout(noReconnect, l.broker.options.Timeout)
+		received, err := l.pubsub.ReceiveTimeout(ended, l.broker.options.Timeout)
 		var timeout net.Error
 		kind, _ := redirected(err)
 		switch {
@@ -35,7 +35,7 @@ func (l *link) read(ctx context.Context) error {
 			return ctx.Err()
 		case errors.As(err, &timeout) && timeout.Timeout() && !asked:
 			asked = true
-			if err := l.pubsub.Ping(noReconnect); err != nil {
+			if err := l.pubsub.Ping(ended); err != nil {
 				return fmt.Errorf("ping: %w", err)
 			}
 		case kind == moved:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -134,6 +135,9 @@ func newest(answers []*election) *election {
 
 func (s *sentinels) askOne(ctx context.Context, a *asker[*redis.SentinelClient]) (*election, error) {
 	facts, err := a.client.Master(ctx, s.options.Master).Result()
+	if err != nil && strings.HasPrefix(err.Error(), "NOPERM") {
+		return s.askAddress(ctx, a)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sentinel %s: %w", a.address, err)
 	}
@@ -150,6 +154,19 @@ func (s *sentinels) askOne(ctx context.Context, a *asker[*redis.SentinelClient])
 		}
 	}
 	return e, nil
+}
+
+// askAddress is askOne where the user may ask for the address alone: its epoch is
+// the lowest.
+func (s *sentinels) askAddress(ctx context.Context, a *asker[*redis.SentinelClient]) (*election, error) {
+	pair, err := a.client.GetMasterAddrByName(ctx, s.options.Master).Result()
+	if err == nil && len(pair) != 2 {
+		err = fmt.Errorf("it names %q", pair)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sentinel %s: %w", a.address, err)
+	}
+	return &election{address: reachable(pair[0], pair[1], a.address)}, nil
 }
 
 // adopt makes the primary of best the one there is, and answers' Sentinels those

@@ -2,6 +2,7 @@ package redisbroker_test
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -30,9 +31,20 @@ func TestSentinelOldView(t *testing.T) {
 	t.Parallel()
 	sentinel := redistest.StartSentinel(t)
 	options := watch(sentinel)
-	old := startOldSentinel(t, sentinel.Servers()[0].Addr())
+	old := startOldSentinel(t, sentinel.Servers()[0].Addr(), true)
 	options.Addresses = []string{old, options.Addresses[2]}
 	takeover(t, sentinel, options, func() {})
+}
+
+// A user that may ask the Sentinels for the address alone finds the primary.
+func TestSentinelAddressAlone(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.TCP)
+	c := newCrowd(t, redisbroker.Options{Addresses: []string{startOldSentinel(t, server.Addr(), false)}, Master: "comet"})
+	c.listen("a")
+	c.say("a")
+	c.drain()
+	c.judge()
 }
 
 // takeover has the replica take over from a primary that froze, and then the old
@@ -58,8 +70,9 @@ func takeover(t *testing.T, sentinel *redistest.Sentinel, options redisbroker.Op
 }
 
 // startOldSentinel starts what answers as a Sentinel of epoch 0 that takes the
-// server at primary for the primary, and knows no other Sentinel.
-func startOldSentinel(t *testing.T, primary string) (address string) {
+// server at primary for the primary, and knows no other Sentinel. Unless all may
+// be asked, it answers for the address alone.
+func startOldSentinel(t *testing.T, primary string, all bool) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,7 +82,21 @@ func startOldSentinel(t *testing.T, primary string) (address string) {
 	t.Cleanup(busy.Wait) // the brokers, which hold the connections, are closed before
 	t.Cleanup(func() { l.Close() })
 	host, port, _ := net.SplitHostPort(primary)
-	master := []string{"ip", host, "port", port, "config-epoch", "0", "quorum", "2"}
+	list := func(words ...string) string {
+		text := fmt.Sprintf("*%d\r\n", len(words))
+		for _, word := range words {
+			text += fmt.Sprintf("$%d\r\n%s\r\n", len(word), word)
+		}
+		return text
+	}
+	answers := map[string]string{
+		"sentinel master":                  list("ip", host, "port", port, "config-epoch", "0", "quorum", "2"),
+		"sentinel sentinels":               list(),
+		"sentinel get-master-addr-by-name": list(host, port),
+	}
+	if !all {
+		answers["sentinel master"] = "-NOPERM this user has no permissions to run the 'sentinel|master' command\r\n"
+	}
 	busy.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -79,17 +106,8 @@ func startOldSentinel(t *testing.T, primary string) (address string) {
 			busy.Go(func() {
 				defer c.Close()
 				for words := range commands(c) {
-					switch {
-					case strings.EqualFold(words[0], "sentinel") && strings.EqualFold(words[1], "master"):
-						fmt.Fprintf(c, "*%d\r\n", len(master))
-						for _, word := range master {
-							fmt.Fprintf(c, "$%d\r\n%s\r\n", len(word), word)
-						}
-					case strings.EqualFold(words[0], "sentinel"):
-						fmt.Fprint(c, "*0\r\n")
-					default:
-						fmt.Fprint(c, "-ERR unknown command\r\n")
-					}
+					answer := answers[strings.ToLower(strings.Join(words[:min(2, len(words))], " "))]
+					fmt.Fprint(c, cmp.Or(answer, "-ERR unknown command\r\n"))
 				}
 			})
 		}
