@@ -11,15 +11,20 @@
 -- ARGV[8]  how many members to keep, ARGV[9] of how many to let go whose holder's lease is over
 -- ARGV[10] how many enter: three words each, '1' if known or '0', user, Data
 -- …        those who leave
--- Returns {epoch, generation, 1 if lost, 1 if there are more to let go of}.
+-- Returns {epoch, generation, 1 if lost, 1 if there are more to let go of, 1 if the
+-- relay was refused}.
 local holders, members, order, held = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local gen = generation()
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local holder, version, lease = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[6])
 
+local refused = 0
 local function tell(kind, data)
-	redis.call(ARGV[1], ARGV[2], string.format('- %.0f %s\n', now, kind) .. data)
+	local heard = redis.pcall(ARGV[1], ARGV[2], string.format('- %.0f %s\n', now, kind) .. data)
+	if type(heard) == 'table' then -- what was written before stays, so this is no reason to stop
+		refused = 1
+	end
 end
 
 local function enter(user, data, quiet)
@@ -76,7 +81,7 @@ local row = redis.call('HGET', holders, holder)
 local seen = row and tonumber(string.match(row, ' (%d+)$')) or 0
 if seen ~= version then
 	keep()
-	return {tonumber(epoch), gen, 1, 0}
+	return {tonumber(epoch), gen, 1, 0, 0}
 end
 
 local entering = tonumber(ARGV[10])
@@ -120,4 +125,4 @@ if budget > 0 then
 end
 
 keep()
-return {tonumber(epoch), gen, 0, more}
+return {tonumber(epoch), gen, 0, more, refused}

@@ -63,13 +63,13 @@ func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Ho
 	for n, cmd := range cmds {
 		i := at[n]
 		if kind, _ := redirected(cmd.Err()); kind == none && !notLoaded(cmd.Err()) {
-			answers[i] = held(cmd)
+			answers[i] = b.held(cmd)
 			continue
 		}
 		others.Go(func() error {
 			keys, args := b.holdArgs(&holdings[i])
 			cmd, _ := b.callScript(ctx, holdScript, keys, args)
-			answers[i] = held(cmd)
+			answers[i] = b.held(cmd)
 			return nil
 		})
 	}
@@ -112,13 +112,16 @@ func (b *Broker) holdArgs(h *pubsub.Holding) (keys []string, args []any) {
 }
 
 // held reads the answer of hold.lua.
-func held(cmd *redis.Cmd) pubsub.Held {
+func (b *Broker) held(cmd *redis.Cmd) pubsub.Held {
 	answer, err := cmd.Int64Slice()
 	if err != nil {
 		return pubsub.Held{Err: publishError(err)}
 	}
-	if len(answer) != 4 {
+	if len(answer) != 5 {
 		return pubsub.Held{Err: fmt.Errorf("%w: hold.lua answered %v", pubsub.ErrOutcomeUnknown, answer)}
+	}
+	if answer[4] == 1 {
+		b.partly(ToPresent, "joins and leaves were not relayed", "")
 	}
 	return pubsub.Held{Epoch: answer[0], Gen: pubsub.Generation(answer[1]), Lost: answer[2] == 1, More: answer[3] == 1}
 }

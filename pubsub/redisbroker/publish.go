@@ -157,7 +157,7 @@ func (b *Broker) take(receipts []pubsub.Receipt, answer, wait *redis.Cmd) error 
 		}
 	}
 	if len(list)%2 != 0 {
-		b.partly("the log's expiry was not renewed", list[len(list)-1])
+		b.partly(ToPublish, "the log's expiry was not renewed", list[len(list)-1])
 	}
 	return nil
 }
@@ -184,7 +184,7 @@ func (b *Broker) receipt(first, second any) pubsub.Receipt {
 	case outcome == wasNotRenewed && b.options.MinReplicas > 0: // WAIT was about nothing
 		return pubsub.Receipt{Err: fmt.Errorf("%w: the first publish may not be at the replicas: %w", pubsub.ErrOutcomeUnknown, refusal(why))}
 	case outcome == wasNotRenewed:
-		b.partly("an idempotency key was not renewed", why)
+		b.partly(ToPublish, "an idempotency key was not renewed", why)
 	}
 	return pubsub.Receipt{ID: id, Duplicate: outcome == wasRepeated || outcome == wasNotRenewed}
 }
@@ -197,12 +197,12 @@ func (r refusal) Error() string { return string(r) }
 // RedisError implements redis.Error.
 func (refusal) RedisError() {}
 
-// partly notes what Redis refused of a publish that was carried out.
-func (b *Broker) partly(what string, why any) {
+// partly notes what Redis refused of something that was carried out.
+func (b *Broker) partly(o Operation, what string, why any) {
 	err, _ := why.(string)
-	b.troubles.count(ToPublish, refusal(err))
+	b.troubles.count(o, refusal(err))
 	if b.partial.Allow() {
-		b.logger.Warn("redis refused a part of a publish; the message is published", "part", what, "error", err)
+		b.logger.Warn("redis refused a part of an operation; the rest is done", "operation", string(o), "part", what, "error", err)
 	}
 }
 

@@ -184,3 +184,54 @@ func TestEarlierKeys(t *testing.T) {
 		}
 	}
 }
+
+// A chunk whose outcome is unknown is the last of its channel that is sent.
+func TestBatchStopsAtFailure(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	options := withKept(at(server.Addr()))
+	options.Timeout = time.Second
+	b := newBroker(t, options)
+	t.Cleanup(func() { _ = b.Close() })
+	for _, r := range b.Publish(t.Context(), numbered("first", 2)) {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	server.Freeze()
+	receipts := b.Publish(t.Context(), numbered("c", 200))
+	server.Thaw()
+	unknown := 0
+	for i, r := range receipts {
+		switch {
+		case errors.Is(r.Err, pubsub.ErrOutcomeUnknown) && i == unknown:
+			unknown++
+		case !errors.Is(r.Err, pubsub.ErrUnavailable):
+			t.Errorf("draft %d: %v", i, r.Err)
+		}
+	}
+	if unknown == 0 || unknown > 64 {
+		t.Errorf("%d are unknown", unknown)
+	}
+	if n := server.Do("XLEN", "comet:{c}:log").(int64); n != 0 && n != int64(unknown) {
+		t.Errorf("the log has %d", n)
+	}
+}
+
+// Presence goes on where the relay is refused, and only its events are missing.
+func TestHoldNotRelayed(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	b := newBroker(t, withKept(at(server.Addr())))
+	t.Cleanup(func() { _ = b.Close() })
+	server.Do("ACL", "SETUSER", "default", "-publish")
+	held := b.Hold(t.Context(), []pubsub.Holding{hold("c", "alice")})[0]
+	server.Do("ACL", "SETUSER", "default", "+@all")
+	page, err := b.Members(t.Context(), "c", "", 10)
+	if held.Err != nil || err != nil || page.Count != 1 {
+		t.Errorf("held %+v; members %+v, %v", held, page, err)
+	}
+	if n := b.Stats().Errors[redisbroker.ToPresent][redisbroker.RefusedIt]; n != 1 {
+		t.Errorf("%d refusals counted", n)
+	}
+}
