@@ -91,7 +91,7 @@ func (g *Gateway) heedRevocation(m *pubsub.Message) {
 }
 
 // missRevocations refuses what any user got before a revocation that the log no
-// longer has: nobody knows whose it was. last is the newest such ID.
+// longer has: whose it was cannot be known. last is the newest such ID.
 func (g *Gateway) missRevocations(last pubsub.ID) {
 	before := auth.Cutoff(time.UnixMilli(int64(last.MS)), g.policy.Load().Leeway)
 	if g.options.Revocations.RevokeAll(before) {

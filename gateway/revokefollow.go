@@ -19,8 +19,10 @@ const revokeRetry = time.Second
 // until it has loaded the log, no tokens are accepted.
 func (g *Gateway) FollowRevocations(ctx context.Context) {
 	lost := make(chan struct{}, 1) // has an item while the log may lack what this node remembers
+	ctx, cancel := context.WithCancel(ctx)
 	var restoring sync.WaitGroup
 	defer restoring.Wait()
+	defer cancel()
 	restoring.Go(func() { g.restoreRevocations(ctx, lost) })
 
 	var at *pubsub.Cursor // nil: nothing was read yet

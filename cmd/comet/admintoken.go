@@ -24,7 +24,7 @@ const (
 )
 
 // withToken serves only requests with token as a bearer. Without a token it
-// serves what is asked from this machine, as far as that can be told.
+// serves what is asked from this machine, as far as the request shows it.
 func withToken(token string, logger *slog.Logger, h http.Handler) http.Handler {
 	if token == "" {
 		return fromHere(h)

@@ -49,7 +49,7 @@ was checked.`,
 	f.StringVar(&o.tokens.Issuer, "iss", "", "the issuer that the token must have")
 	f.StringVar(&o.tokens.Audience, "aud", "", "the audience that the token must have")
 	f.DurationVar(&o.tokens.MaxAge, "max-age", 0, "how long after iat the token is taken (default: for ever)")
-	f.DurationVar(&o.tokens.Leeway, "leeway", 0, "how far clocks may differ")
+	f.DurationVar(&o.tokens.Leeway, "leeway", 10*time.Second, "how far clocks may differ (auth.jwt.leeway)")
 	return cmd
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 // askerID is on whose behalf a question is asked. A key speaks for many, so each
-// of its questions counts as an asker of its own, told apart by n.
+// of its questions counts as an asker of its own, by its number n.
 type askerID struct {
 	who
 	n uint64
