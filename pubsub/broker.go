@@ -119,6 +119,10 @@ type Page struct {
 	Messages []*Message // an entry that is no message is Unreadable
 	// Now is the primary's clock in Unix ms, where End is zero.
 	Now uint64
+	// Since is the time since when nothing has removed all data at once, as FLUSHALL
+	// does, by the clock of a primary, and that one's generation. It is set where the log
+	// is empty, and for a query from its beginning; zero: not known.
+	Since ID
 	// TTL is how long the log is kept after its newest message, by the rule for the
 	// channel, where End is zero or a message is the log's first.
 	TTL time.Duration
@@ -143,6 +147,15 @@ func (p *Page) EndCursor() Cursor {
 // empty.
 func (p *Page) FromStart() bool {
 	return p.End.IsZero() || slices.ContainsFunc(p.Messages, func(m *Message) bool { return m.Prev.IsZero() })
+}
+
+// sinceMS is p.Since by the clock of the primary of generation gen, or before, in
+// Unix ms.
+func (p *Page) sinceMS(gen Generation) uint64 {
+	if gen == p.Since.Gen {
+		return p.Since.MS
+	}
+	return p.Since.MS - min(p.Since.MS, uint64(clockSkew.Milliseconds()))
 }
 
 // Size is the bytes of data that the page has.

@@ -1,9 +1,6 @@
 package pubsub
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // Item is one thing that a subscriber gets from one channel: a message or a
 // gap. Items are shared and never change.
@@ -119,7 +116,7 @@ func (f *follower) first(m *Message, p *Page, unbroken bool) Reason {
 		if !unbroken || failedOver {
 			return Restarted
 		}
-	case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Gen, p.TTL):
+	case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Gen, p):
 		return Restarted
 	case failedOver:
 		return Failover
@@ -133,7 +130,7 @@ func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
 	switch {
 	case f.at == Cursor{}:
 		f.begin(p)
-	case expired && (!unbroken || failedOver), !unbroken && !f.stayedEmpty(p.Now, p.Gen, p.TTL):
+	case expired && (!unbroken || failedOver), !unbroken && !f.stayedEmpty(p.Now, p.Gen, p):
 		items = []Item{f.gap(Restarted, p.EndCursor())}
 		f.begin(p)
 	case failedOver:
@@ -156,6 +153,9 @@ func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
 func (f *follower) begin(p *Page) {
 	f.at = p.EndCursor()
 	f.vouches = p.Now - min(p.Now, uint64(p.TTL.Milliseconds()))
+	if since := p.sinceMS(p.Gen); since > 0 {
+		f.vouches = max(f.vouches, since-1)
+	}
 }
 
 // doubt says that the log has had messages that it has no more. What was read
@@ -167,14 +167,14 @@ func (f *follower) doubt() {
 }
 
 // stayedEmpty reports whether the log had nothing from f.at, its start, until
-// nowMS, by the clock of the primary of generation gen: what it took would still
-// be there. A rule whose TTL was made longer meanwhile is taken for what it is now.
-func (f *follower) stayedEmpty(nowMS uint64, gen Generation, ttl time.Duration) bool {
-	since, kept := f.at.ID.emptyAt(), ttl.Milliseconds()
+// nowMS, by the clock of the primary of generation gen that answered p: what it
+// took would still be there. A rule whose TTL was made longer meanwhile is taken for what it is now.
+func (f *follower) stayedEmpty(nowMS uint64, gen Generation, p *Page) bool {
+	since, kept := f.at.ID.emptyAt(), p.TTL.Milliseconds()
 	if gen != f.at.Gen {
 		kept -= clockSkew.Milliseconds()
 	}
-	return since != 0 && int64(nowMS)-int64(since) < kept
+	return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Gen)) && int64(nowMS)-int64(since) < kept
 }
 
 // is reports whether a subscriber at c, the start of an empty log, lacks nothing

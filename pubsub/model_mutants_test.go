@@ -268,11 +268,11 @@ var mutants = []struct {
 	},
 	{
 		"an empty log has always been empty", "follower.go",
-		"return since != 0 && int64(nowMS)-int64(since) < kept", "return true",
+		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Gen)) && int64(nowMS)-int64(since) < kept", "return true",
 	},
 	{
 		"an empty log may always have been another one", "follower.go",
-		"return since != 0 && int64(nowMS)-int64(since) < kept", "return false",
+		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Gen)) && int64(nowMS)-int64(since) < kept", "return false",
 	},
 	{
 		"the clocks of two primaries are the same", "follower.go",
@@ -280,15 +280,15 @@ var mutants = []struct {
 	},
 	{
 		"nothing expires before the first message", "follower.go",
-		"case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Gen, p.TTL):\n\t\treturn Restarted\n", "",
+		"case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Gen, p):\n\t\treturn Restarted\n", "",
 	},
 	{
 		"nothing expires from an empty log", "follower.go",
-		", !unbroken && !f.stayedEmpty(p.Now, p.Gen, p.TTL):", ":",
+		", !unbroken && !f.stayedEmpty(p.Now, p.Gen, p):", ":",
 	},
 	{
 		"an empty log that was followed may have been another one", "follower.go",
-		", !unbroken && !f.stayedEmpty(p.Now, p.Gen, p.TTL):", ", !f.stayedEmpty(p.Now, p.Gen, p.TTL):",
+		", !unbroken && !f.stayedEmpty(p.Now, p.Gen, p):", ", !f.stayedEmpty(p.Now, p.Gen, p):",
 	},
 	{
 		"the start of an empty log is read from its time", "follower.go",
@@ -345,5 +345,9 @@ var mutants = []struct {
 	{
 		"a cursor is found in front of where the log went back", "tail.go",
 		"i > 0 && t.first+uint64(i) >= t.back; i--", "i > 0; i--",
+	},
+	{
+		"a wipe leaves no trace", "follower.go",
+		"since >= min(nowMS, p.sinceMS(f.at.Gen)) &&", "",
 	},
 }

@@ -27,6 +27,8 @@ type world struct {
 	life     int         // counts how often the log began anew
 	log      []*accepted // of this life, what was trimmed included
 	trimmed  int         // log[:trimmed] is no longer kept
+	since    ID          // see Page.Since; zero: nobody has looked since all was wiped
+	wiped    uint64      // when that was last
 	shelf    []shelved   // the logs of primaries that were replaced
 	back     bool        // one of them has come back
 	accepted []*accepted // everything ever accepted; accepted[i].order is i
@@ -193,6 +195,7 @@ func (w *world) wipe() {
 		m.wiped = true
 	}
 	w.clear()
+	w.since, w.wiped = ID{}, max(w.wiped, w.clock)
 }
 
 // clear empties the log: it expired or was wiped. By then the clock has caught
@@ -274,6 +277,14 @@ func (w *world) answer(q Query) *Page {
 		w.wasEmpty(p.EndCursor())
 	}
 	kept := w.kept()
+	if p.End.IsZero() || q.Cursor.IsZero() && !q.Backward && q.Limit > 0 {
+		if w.since.IsZero() && len(kept) > 0 {
+			w.since = ID{MS: kept[0].ID.MS, Gen: kept[0].ID.Gen}
+		} else if w.since.IsZero() {
+			w.since = ID{MS: w.clock, Gen: w.gen}
+		}
+		p.Since = w.since
+	}
 	if q.Backward {
 		for i := len(kept) - 1; i >= 0 && len(p.Messages) < q.Limit; i-- {
 			if q.Cursor.IsZero() || kept[i].ID.Compare(q.Cursor) < 0 {

@@ -49,6 +49,48 @@ func TestExpiredWhileNodeCutOff(t *testing.T) {
 	}
 }
 
+// A message comes to an empty channel and goes with all data: clients that were
+// away are told, before and after the next message. Others that saw the channel
+// empty afterwards are not.
+func TestFlushedFromEmpty(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	options := at(server.Addr())
+	options.Size, options.TTL, options.Timeout = 100, time.Hour, timeout
+	a, b := hubOver(t, newBroker(t, options)), hubOver(t, newBroker(t, options))
+	empty := func() pubsub.Cursor {
+		sub, err := a.Subscribe(t.Context(), []pubsub.Start{{Channel: "c", From: pubsub.From{Earliest: true}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		return sub.Start()[0]
+	}
+	publish := func() {
+		if r := b.Publish(t.Context(), []pubsub.Draft{{Channel: "c", Data: []byte("1")}})[0]; r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	before := empty()
+	await(t, "the clock goes on", func() bool { return time.Now().UnixMilli() > int64(before.ID.MS)+5 })
+	publish()
+	server.Do("FLUSHALL")
+	early := listenFrom(t, "who comes before the next message", "c", before, 0, b)
+	early.until("a gap", func(items []pubsub.Item) bool { return len(gaps(items)) == 1 })
+	after := empty()
+	publish()
+	for name, c := range map[string]struct {
+		at   pubsub.Cursor
+		told int
+	}{"who comes after it": {before, 1}, "who saw the channel empty afterwards": {after, 0}} {
+		l := listenFrom(t, name, "c", c.at, 0, b)
+		l.until("the message", func(items []pubsub.Item) bool { return len(items) > 0 && items[len(items)-1].Message != nil })
+		if told := gaps(l.items); len(told) != c.told || c.told == 1 && told[0].Reason != pubsub.Restarted {
+			t.Errorf("%s: told %v, want %d", name, told, c.told)
+		}
+	}
+}
+
 // hubOver is a hub over b; both are closed at the end of the test.
 func hubOver(t *testing.T, b pubsub.Broker) *pubsub.Hub {
 	hub := pubsub.NewHub(b, pubsub.Options{Sweep: time.Hour, Timeout: patience, Linger: 10 * time.Millisecond})

@@ -58,6 +58,11 @@ func (k keys) probe(unique uint64, n int) string {
 func (k keys) lives() string        { return k.prefix + ":lives" }
 func (k keys) livesAt(n int) string { return fmt.Sprintf("%s:{%d}:lives", k.prefix, n) }
 
+// since is a string that nothing but the loss of all data removes, see read.lua. It
+// does not expire. Redis Cluster has none: it would be in each of the slots, and
+// in the way of one that moves.
+func (k keys) since() string { return k.prefix + ":since" }
+
 // board is the keys of the board, all in one slot, as announce.lua and nodes.lua
 // have them. Each expires when no node announces any more.
 func (k keys) board() []string {

@@ -107,7 +107,11 @@ func (b *Broker) readArgs(q *pubsub.Query) (keys []string, args []any) {
 	if q.Backward {
 		direction = "backward"
 	}
-	return []string{b.keys.log(q.Channel)}, []any{direction, q.Cursor.String(), q.Limit, q.MaxBytes()}
+	args = []any{direction, q.Cursor.String(), q.Limit, q.MaxBytes()}
+	if !b.sharded() {
+		args = append(args, b.keys.since())
+	}
+	return []string{b.keys.log(q.Channel)}, args
 }
 
 // page reads the answer of read.lua.
@@ -119,7 +123,7 @@ func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 		return pubsub.Page{Gen: pubsub.Generation(gen), End: q.Cursor}
 	}
 	answer, _ := cmd.Val().([]any)
-	if len(answer) < 4 {
+	if len(answer) != 4+2 {
 		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", cmd.Val()))}
 	}
 	gen, _ := answer[0].(int64)
@@ -131,10 +135,10 @@ func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 	entries, _ := answer[2].([]any)
 	p := pubsub.Page{Gen: pubsub.Generation(gen), End: end, Messages: b.messages(q, entries)}
 	p.More = answer[3] == int64(1) && len(p.Messages) > 0
-	if len(answer) > 4 {
-		now, _ := answer[4].(int64)
-		p.Now = uint64(now)
-	}
+	now, _ := answer[4].(int64)
+	since, _ := answer[5].(string)
+	p.Now = uint64(now)
+	p.Since, _ = pubsub.ParseID(since) // else it is not known
 	if p.FromStart() {
 		_, p.TTL = b.options.Retention(q.Channel)
 	}

@@ -4,13 +4,32 @@
 -- ARGV[2]  exclusive cursor; '0-0' is before the first and, backward, after the last message
 -- ARGV[3]  how many messages at most
 -- ARGV[4]  how many bytes of data at most; the first message is returned whatever its size
+-- ARGV[5]  a key that FLUSHALL removes: a string, the time since when nothing has
+--          removed it, <ms>-<generation>. May be left out; not in the log's slot
 -- Returns {generation, ID of the newest message or '0-0', stream entries, 1 if
--- there may be more, the time in ms if the log is empty}; the generation alone
--- where the newest message is the cursor's, as nearly always when a relay was
--- lost and all channels are read.
+-- there may be more, the time in ms if the log is empty, what ARGV[5] says or '0-0'};
+-- the generation alone where the newest message is the cursor's, as nearly always
+-- when a relay was lost and all channels are read.
+
+-- since returns what ARGV[5] says. Where it is not there nothing can have removed
+-- data after ms, by the clock of the primary of generation gen.
+local function since(ms, gen)
+	local known = ARGV[5] and redis.pcall('GET', ARGV[5])
+	if type(known) == 'string' then
+		return known
+	end
+	if known == false then
+		local now = string.format('%.0f-%.0f', ms, gen)
+		local set = redis.pcall('SET', ARGV[5], now)
+		return set.ok and now or '0-0' -- without memory left, or replicas
+	end
+	return '0-0'
+end
+
 local function empty()
 	local now = redis.call('TIME')
-	return {generation(), '0-0', {}, 0, now[1] * 1000 + math.floor(now[2] / 1000)}
+	local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+	return {generation(), '0-0', {}, 0, ms, since(ms, generation())}
 end
 
 local finish = newest()
@@ -63,4 +82,8 @@ while limit > 0 and more == 0 do
 	from = '(' .. entries[#entries][1]
 	step = math.max(1, math.min(4, math.floor(budget / largest)))
 end
-return {generation(), finish, entries, more}
+if command == 'XRANGE' and ARGV[2] == '0-0' and entries[1] then
+	local ms, seq = string.match(entries[1][1], '(%d+)-(%d+)')
+	return {generation(), finish, entries, more, 0, since(tonumber(ms), tonumber(seq) % 1048576)}
+end
+return {generation(), finish, entries, more, 0, '0-0'}
