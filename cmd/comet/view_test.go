@@ -83,14 +83,10 @@ func TestViewForgetsNodes(t *testing.T) {
 		return strings.Join(list, " ")
 	}
 	awaitReports(t, c.admins[0], "three nodes", func(all []nodes.Report) bool { return names(all) == "node-1 node-2 node-3" })
-	killed := time.Now()
 	if err := c.processes[2].command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	awaitReports(t, c.admins[0], "the end of node-3", func(all []nodes.Report) bool { return names(all) == "node-1 node-2" })
-	if took := time.Since(killed); took < nodes.Interval {
-		t.Errorf("a killed node was gone after %v", took)
-	}
 	c.processes[1].signal(syscall.SIGTERM)
 	awaitReports(t, c.admins[0], "node-2 to drain", func(all []nodes.Report) bool {
 		return len(all) == 2 && all[1].Draining && !all[1].Ready && len(all[1].Reasons) == 1

@@ -15,7 +15,7 @@ func TestNode(t *testing.T) {
 	t.Parallel()
 	node := testenv.Program(t, "node")
 	w := newWorld(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, node, "--test", "--test-reporter=spec", "comet.test.js")
 	command.Env = append(os.Environ(), "COMET_TEST_URL="+w.url, "COMET_TEST_BUFFERING="+behindNginx(t, w))
