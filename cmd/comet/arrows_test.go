@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"comet/pubsub":                  {"comet/pubsub/measure"},
 	"comet/pubsub/membroker":        {"comet/pubsub"},
 	"comet/pubsub/redisbroker":      {"comet/pubsub/measure", "comet/pubsub"},
-	"comet/pubsub/pubsubtest":       {"comet/pubsub"},
+	"comet/pubsub/pubsubtest":       {"comet/internal/testenv", "comet/pubsub"},
 	"comet/pubsub/redistest":        {"comet/internal/testenv"},
 }
 

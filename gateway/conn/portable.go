@@ -44,6 +44,7 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	w.WriteHeader(http.StatusOK)
 	ctx, cancel := s.Session.bounded(r.Context())
 	defer cancel()
+	defer out.SetWriteDeadline(time.Time{}) // which hurryAtEnd may have set last
 	defer hurryAtEnd(ctx, out.SetWriteDeadline)()
 	write := func(b []byte) error {
 		_ = setWriteDeadline(ctx, out.SetWriteDeadline) // a test's recorder has none

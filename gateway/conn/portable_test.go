@@ -119,7 +119,7 @@ func (h *held) wantEnd() {
 	if took := time.Since(start); took > 0 {
 		h.t.Errorf("held for %v more", took)
 	}
-	if !h.server.deadline.IsZero() {
+	if at := h.server.writeDeadline(); !at.IsZero() {
 		h.t.Error("the next request on the connection has a write deadline")
 	}
 }
@@ -127,8 +127,16 @@ func (h *held) wantEnd() {
 // pipeWriter is a ResponseWriter whose client is at the other end of a pipe.
 type pipeWriter struct {
 	net.Conn
-	header   http.Header
+	header http.Header
+
+	mu       sync.Mutex // guards deadline
 	deadline time.Time
+}
+
+func (w *pipeWriter) writeDeadline() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.deadline
 }
 
 func (w *pipeWriter) Header() http.Header { return w.header }
@@ -136,6 +144,8 @@ func (w *pipeWriter) WriteHeader(int)     {}
 func (w *pipeWriter) Flush()              {}
 
 func (w *pipeWriter) SetWriteDeadline(at time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.deadline = at
 	return w.Conn.SetWriteDeadline(at)
 }
@@ -173,8 +183,8 @@ func TestNoDeadlineWhileSilent(t *testing.T) {
 	hold(t, Portable{Heartbeat: time.Hour}, wire.SSE, func(h *held) {
 		h.want("ready")
 		synctest.Wait()
-		if !h.server.deadline.IsZero() {
-			t.Errorf("it ends in %v", time.Until(h.server.deadline))
+		if at := h.server.writeDeadline(); !at.IsZero() {
+			t.Errorf("it ends in %v", time.Until(at))
 		}
 	})
 }
