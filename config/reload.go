@@ -30,6 +30,7 @@ var reloadable = []string{
 var fixed = []string{
 	"auth.jwt.max_age", // for so long nodes remember who was thrown out
 	"limits.header",    // the HTTP server's own
+	"limits.replay_memory",
 }
 
 // Reloads reports whether a running node takes the setting anew.

@@ -158,12 +158,13 @@ type Cookie struct {
 
 // Limits are the bounds of what clients may ask for.
 type Limits struct {
-	Message     ByteSize
-	Batch       int // messages
-	Channels    int // a subscription
-	Wait        time.Duration
-	Connections int // 0: no limit, as for all below
-	Header      ByteSize
+	Message      ByteSize
+	Batch        int // messages
+	Channels     int // a subscription
+	Wait         time.Duration
+	Connections  int // 0: no limit, as for all below
+	Header       ByteSize
+	ReplayMemory ByteSize
 
 	AddressConnections int
 	UserConnections    int

@@ -161,6 +161,8 @@ var table = []Setting{
 		duration(0, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Limits.Wait }),
 	row("limits.connections", "0", "streams and waiting polls on this node; 0 for no limit",
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.Connections }),
+	row("limits.replay_memory", "64MiB", "what clients that read the log may hold together, 256KiB each; more of them wait for up to 5s or are refused",
+		size(1<<20, 64<<30), func(s *Settings) *ByteSize { return &s.Limits.ReplayMemory }),
 	row("limits.header", "16KiB", "the header of a request, with its URL",
 		size(4<<10, 1<<20), func(s *Settings) *ByteSize { return &s.Limits.Header }),
 	row("limits.address_connections", "0", "streams and waiting polls of one address (IPv6: /64), and as many connections besides; 0: no limit, as for the other limits per address or user",

@@ -156,6 +156,7 @@ limits:
   channels: 64  # default
   wait: 55s  # default
   connections: 0  # default
+  replay_memory: 64MiB  # default
   header: 16KiB  # default
   address_connections: 0  # default
   user_connections: 0  # default

@@ -17,17 +17,20 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer s.cancel()
+	defer g.end(s)
 	t := conn.TransportOf(format)
 	g.began(r, s.visit, t)
-	g.options.Holder.Hold(w, s.request, &conn.Stream{
+	stream := &conn.Stream{
 		Subscriber: s.subscriber,
 		Cursors:    s.cursors,
 		Several:    s.several,
 		Format:     format,
 		Node:       g.options.Node,
 		Session:    s.session,
+		Replay:     s.replay,
 		Ended:      g.present(s.visit, s.channels, g.over(r, s.visit, t)),
-	})
+	}
+	s.held = true
+	g.options.Holder.Hold(w, s.request, stream)
 	return nil
 }

@@ -38,6 +38,8 @@ type Options struct {
 	Presence        *pubsub.Presence  // of users with streams and waiting polls; default: no channel has any
 	Tracer          Tracer            // default: none
 
+	Replays *conn.Replays // bounds what streams and polls that read the log hold; default: conn.DefaultReplayMemory
+
 	Holder Holder       // of event streams; default: conn.Portable
 	Logger *slog.Logger // default: none
 }
@@ -75,6 +77,9 @@ type Gateway struct {
 // New makes a gateway. An error names the setting that is wrong.
 func New(o Options) (*Gateway, error) {
 	setDefault(&o.Heartbeat, 25*time.Second)
+	if o.Replays == nil {
+		o.Replays = conn.NewReplays(conn.DefaultReplayMemory)
+	}
 	if o.Holder == nil {
 		o.Holder = conn.Portable{Heartbeat: o.Heartbeat}
 	}
@@ -134,6 +139,9 @@ func setDeadlines(w http.ResponseWriter, r *http.Request, forBody time.Duration)
 	}
 	_ = c.SetWriteDeadline(body.Add(answerTimeout))
 }
+
+// Replays is how many clients read the log at the moment.
+func (g *Gateway) Replays() conn.ReplayStats { return g.options.Replays.Stats() }
 
 // Leave says goodbye to every stream and answers every poll, evenly over the
 // time of spread, and lets no new ones in. It returns at once; the server's

@@ -21,17 +21,19 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer s.cancel()
+	defer g.end(s)
 	g.began(r, s.visit, conn.OverPoll)
 	ended := g.over(r, s.visit, conn.OverPoll)
 	if wait > 0 { // else it only looks in
 		ended = g.present(s.visit, s.channels, ended)
 	}
+	s.held = true
 	return g.options.Holder.HoldPoll(w, s.request, &conn.Poll{
 		Subscriber: s.subscriber,
 		Cursors:    s.cursors,
 		Wait:       wait,
 		Session:    s.session,
+		Replay:     s.replay,
 		Ended:      ended,
 		Again:      g.pollAtOnce,
 	})

@@ -49,6 +49,7 @@ var (
 	internal           = kind{500, "internal", "Internal error", 0}
 	unavailable        = kind{503, "unavailable", "Unavailable", 1}
 	outcomeUnknown     = kind{503, "outcome-unknown", "Outcome unknown", 1}
+	replaysReached     = kind{503, "too-many-replays", "Too many replays", 2}
 	connectionsReached = kind{503, "too-many-connections", "Too many connections", 5}
 )
 
@@ -124,6 +125,8 @@ func (p *policy) toProblem(err error) *Problem {
 		return problem(unavailable, "The log of this channel cannot be read: something else is in its place in Redis, which an operator must remove. Other channels are not affected.")
 	case errors.Is(err, pubsub.ErrUnavailable):
 		return problem(unavailable, "The broker cannot be reached or refuses; nothing was published. Try again later.")
+	case errors.Is(err, conn.ErrReplays):
+		return problem(replaysReached, "This node already reads the log for as many clients as limits.replay_memory allows: come back later, or to another node.")
 	case errors.Is(err, conn.Shutdown), errors.Is(err, pubsub.ErrClosed):
 		return problem(unavailable, "This node is shutting down: try again, at another node if you can.")
 	}

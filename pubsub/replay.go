@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// replayBytes bounds the data that is read at a time for one subscriber, and that
+// Next returns: a client that does not read pins about as much.
+const replayBytes = PageBytes / 2
+
 // replayMessages is how many messages of one channel are read at a time for one
 // subscriber.
 const replayMessages = 64
@@ -64,7 +68,7 @@ func (s *Subscriber) readLogs(ctx context.Context, places []int) (at int, err er
 	queries := make([]Query, len(places))
 	for n, i := range places {
 		queries[n] = s.places[i].query(s.pace.messages)
-		queries[n].Bytes = PageBytes / len(places)
+		queries[n].Bytes = replayBytes / len(places)
 	}
 	pages := s.hub.readLogs(ctx, queries, ForReplay)
 	held := 0
@@ -75,7 +79,7 @@ func (s *Subscriber) readLogs(ctx context.Context, places []int) (at int, err er
 			p.failed(err)
 			continue
 		}
-		done := p.take(page, held == 0 || held+page.Size() <= PageBytes)
+		done := p.take(page, held == 0 || held+page.Size() <= replayBytes)
 		held += size(p.held)
 		s.told(p.held)
 		if done && len(p.held) == 0 && p.mustRead() {

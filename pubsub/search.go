@@ -27,7 +27,7 @@ const searchBytes = 4 << 20
 
 // newSearch is for a subscriber of so many channels.
 func newSearch(from From, channels int) *search {
-	b := bounds{last: min(from.Last, MaxPage), bytes: searchBytes / channels, keep: PageBytes / channels}
+	b := bounds{last: min(from.Last, MaxPage), bytes: searchBytes / channels, keep: replayBytes / channels}
 	return &search{bounds: b, whole: b, backward: !from.Earliest}
 }
 

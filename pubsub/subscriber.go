@@ -35,7 +35,7 @@ type Delivery struct {
 }
 
 // Subscriber is a place in each of its channels' tails: it has no queue. One
-// that replays the log holds about PageBytes of it. It is for one goroutine at a
+// that replays the log holds about replayBytes of it. It is for one goroutine at a
 // time.
 type Subscriber struct {
 	hub      *Hub
@@ -160,7 +160,7 @@ func (s *Subscriber) Place(i int) (c *Channel, next uint64, ok bool) {
 	return p.tail, p.next, p.joined && len(p.held) == 0
 }
 
-// Next returns the next items, at least one, about limit and about PageBytes of
+// Next returns the next items, at least one, about limit and about replayBytes of
 // data at most; it blocks until there are some. Items of one channel are in
 // order. Trouble with the broker only makes it wait. The errors are ErrSlow,
 // ErrClosed and ctx's cause.
@@ -200,7 +200,7 @@ func (s *Subscriber) next(ctx context.Context, limit int, until time.Time) ([]De
 
 // collect returns what is there without reading the log.
 func (s *Subscriber) collect(limit int) (out []Delivery, err error) {
-	bytes := PageBytes
+	bytes := replayBytes
 	for range s.places {
 		i := s.turn
 		s.turn = (s.turn + 1) % len(s.places)

@@ -57,7 +57,7 @@ func TestExitInTime(t *testing.T) {
 				"POST /v1/channels/news/messages HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n1",
 				"GET /v1/channels/big/messages HTTP/1.1\r\nHost: ",
 			} {
-				c := dialSmall(t, host)
+				c := dialSmall(t, "127.0.0.1", host)
 				if _, err := io.WriteString(c, request); err != nil {
 					t.Fatal(err)
 				}
@@ -94,10 +94,11 @@ func unusedAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// dialSmall connects with a small receive buffer; the client reads nothing.
-func dialSmall(t testing.TB, to string) net.Conn {
+// dialSmall connects from a local address with a small receive buffer; the client
+// reads nothing.
+func dialSmall(t testing.TB, from, to string) net.Conn {
 	t.Helper()
-	d := net.Dialer{Timeout: deadline, Control: func(_, _ string, c syscall.RawConn) error {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: deadline, Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) })
 	}}
 	c, err := d.Dial("tcp", to)
@@ -133,7 +134,7 @@ func TestListenerFails(t *testing.T) {
 func openHeld(t *testing.T, url string) *wire.Reader {
 	t.Helper()
 	host, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
-	c := dialSmall(t, host)
+	c := dialSmall(t, "127.0.0.1", host)
 	_ = c.SetDeadline(time.Now().Add(deadline))
 	fmt.Fprintf(c, "GET /%s HTTP/1.0\r\nHost: h\r\n\r\n", path)
 	events := wire.NewReader(afterHead(t, c), wire.SSE)

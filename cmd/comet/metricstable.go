@@ -64,6 +64,13 @@ var metrics = []metric{
 				emitAll(e, s.gateway.Disconnects[t], t.String())
 			}
 		}},
+	{name: "comet_replays", kind: gauge, labels: []string{"state"},
+		help: "Clients that read the log, or wait for their turn to; how many may read it at a time follows from limits.replay_memory.",
+		collect: func(s *snapshot, e emitter) {
+			replays := s.node.gateway.Replays()
+			e.count(int64(replays.Running), "running")
+			e.count(int64(replays.Waiting), "waiting")
+		}},
 	{name: "comet_limit_hits_total", kind: counter, labels: []string{"limit"},
 		help: "Requests, streams, polls and publishes that were refused because a client met its limit.",
 		collect: func(s *snapshot, e emitter) {

@@ -94,7 +94,7 @@ func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Brok
 	}
 	hub := pubsub.NewHub(b, about)
 	g, err := gateway.New(gateway.Options{
-		Hub: hub, Presence: presence, Node: name, Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
+		Hub: hub, Presence: presence, Replays: conn.NewReplays(int64(s.Limits.ReplayMemory)), Node: name, Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
 		Policy: policy, Revocations: who.revocations, RevocationStore: who.kept, Asker: application.asker, Events: application.events, Tracer: tracer,
 	})
 	if err != nil {

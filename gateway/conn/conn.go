@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"comet/gateway/wire"
@@ -25,6 +26,7 @@ type Poll struct {
 	Cursors    *pubsub.CursorSet  // where the subscriber is
 	Wait       time.Duration      // how long for something to come
 	Session    Session
+	Replay     *Replay   // nil: the log is not needed
 	Ended      func(Bye) // called once, when the poll is over, with the reason
 	Again      Again
 }
@@ -54,6 +56,7 @@ type Next struct {
 	Session  Session
 	Trusted  bool        // a back end's: its connection does not count for its address
 	Header   http.Header // of the answer; nil: the Door's
+	Admit    func() bool // called once its place is certain; false: it goes elsewhere; nil: it is admitted
 	Began    func()      // called when it begins; nil: nobody wants to know
 	Ended    func(Bye)   // called once, when it is over, with the reason; Elsewhere: it never began
 }
@@ -106,7 +109,7 @@ func answerWith(p wire.Poll, cursors *pubsub.CursorSet, items []pubsub.Delivery)
 		}
 	}
 	p.Cursor, p.Cursors = cursors.String(), ownCursors(cursors)
-	return append(p.AppendJSON(nil), '\n')
+	return append(p.AppendJSON(make([]byte, 0, encodedSize(items)+256)), '\n')
 }
 
 // ownCursors are the channels' own cursors for a client that came with its own.
@@ -133,6 +136,7 @@ type Stream struct {
 	Format     wire.Format
 	Node       string
 	Session    Session
+	Replay     *Replay   // ends when the stream is live; nil: it is from the beginning
 	Ended      func(Bye) // called once, when the stream is over, with the reason
 
 	bye   Bye    // that was said; none if the client went
@@ -164,19 +168,22 @@ const pumpItems = 256
 // is over: then bye is what is left to write.
 func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error, settled func() bool) (bye []byte) {
 	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil), ownCursors(s.Cursors), s.Subscriber.Cut())
-	var items []pubsub.Delivery // in b
+	var sent receipt // of b
 	since := time.Now()
 	for {
 		if write(b) != nil {
 			return nil
 		}
-		s.tally.wrote(TransportOf(s.Format), items, since)
-		p.wrote(items)
+		sent.settle(s.tally, TransportOf(s.Format), p)
+		s.advanceReplay()
 		if settled() {
 			return nil
 		}
-		var err error
-		items, err = s.Subscriber.Poll(ctx, pumpItems, p.Heartbeat)
+		if cap(b) > keepBytes {
+			b = nil
+		}
+		items, err := s.Subscriber.Poll(ctx, pumpItems, p.Heartbeat)
+		sent = receiptOf(items, since, p)
 		switch {
 		case err != nil:
 			return s.appendBye(b[:0], err)
@@ -188,9 +195,48 @@ func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error
 	}
 }
 
+// advanceReplay notes that the client has taken something, or that it has all.
+func (s *Stream) advanceReplay() {
+	if s.Replay == nil {
+		return
+	}
+	if !allLive(s.Subscriber) {
+		s.Replay.Progress()
+		return
+	}
+	s.Replay.End()
+	s.Replay = nil
+}
+
+// allLive reports whether a subscriber has all that the log has.
+func allLive(s *pubsub.Subscriber) bool {
+	for i := range s.Channels() {
+		if _, _, ok := s.Place(i); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// keepBytes is the largest buffer that a stream keeps while it waits.
+const keepBytes = 16 << 10
+
+// encodedSize is about how many bytes items take when they are encoded, so that
+// a buffer for them need not grow to twice that.
+func encodedSize(items []pubsub.Delivery) (n int) {
+	for i := range items {
+		n += 256
+		if m := items[i].Message; m != nil {
+			n += len(m.Data) + len(m.Channel) + len(m.Type)
+		}
+	}
+	return n
+}
+
 // appendItems adds what came, and moves the cursors.
 func (s *Stream) appendItems(b []byte, items []pubsub.Delivery) []byte {
 	var cursor []byte
+	b = slices.Grow(b, encodedSize(items))
 	for i := range items {
 		b, cursor = appendDelivery(b, s.Format, &items[i], s.Cursors, s.Several, cursor[:0])
 	}

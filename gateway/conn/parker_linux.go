@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -143,9 +144,9 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 		if err := setWriteDeadline(ctx, connection.SetWriteDeadline); err != nil {
 			return err
 		}
-		n, err := connection.Write(appendChunk(out, b))
-		s.tally.wroteBytes(TransportOf(s.Format), n)
-		out = out[:0]
+		n, err := writeChunk(connection, out, b)
+		s.tally.wroteBytes(TransportOf(s.Format), int(n))
+		out = nil
 		return err
 	}
 	bye := s.pump(ctx, &p.Portable, write, func() bool {
@@ -157,6 +158,19 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 		s.tally.wroteBytes(TransportOf(s.Format), n)
 	}
 	return parked
+}
+
+// writeChunk writes head and then b as a chunk, without a copy of it.
+func writeChunk(connection net.Conn, head, b []byte) (n int64, err error) {
+	if len(b) == 0 {
+		return 0, nil // an empty chunk would end the body
+	}
+	if c, ok := connection.(*counted); ok {
+		connection = c.Conn // one writev(2), as only a *net.TCPConn has it
+	}
+	size := append(strconv.AppendUint(head, uint64(len(b)), 16), "\r\n"...)
+	parts := net.Buffers{size, b, []byte("\r\n")}
+	return parts.WriteTo(connection)
 }
 
 // streamHead is the header of a chunked response up to its date. The response

@@ -40,15 +40,6 @@ func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error
 // serve its next request. A body that nobody has read would be taken for that.
 func parkablePoll(r *http.Request) bool { return parkable(r) && !r.Close && r.ContentLength == 0 }
 
-func allLive(s *pubsub.Subscriber) bool {
-	for i := range s.Channels() {
-		if _, _, ok := s.Place(i); !ok {
-			return false
-		}
-	}
-	return true
-}
-
 // parkPoll takes over the hijacked connection of a poll. If it cannot, the
 // poll is answered at once, with nothing.
 func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http.Header, q *Poll) {

@@ -70,6 +70,9 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
 	ctx, cancel := q.Session.bounded(r.Context())
 	defer cancel()
+	if allLive(q.Subscriber) {
+		q.Replay.End()
+	}
 	var items []pubsub.Delivery
 	var err error
 	items, why, err = q.next(ctx)
@@ -77,16 +80,16 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 	if err != nil {
 		return err
 	}
-	if y := p.ledger.next(); q.write(w, items, y) {
-		y.wrote(OverPoll, items, since)
-		p.wrote(items)
+	defer hurryAtEnd(ctx, out.SetWriteDeadline)()
+	sent, y := receiptOf(items, since, &p), p.ledger.next()
+	if q.write(w, answerWith(wire.Poll{More: q.Subscriber.Cut()}, q.Cursors, items), y) {
+		sent.settle(y, OverPoll, &p)
 	}
 	return nil
 }
 
-// write answers with items, and reports whether the client is still there.
-func (q *Poll) write(w http.ResponseWriter, items []pubsub.Delivery, y *tally) bool {
-	body := answerWith(wire.Poll{More: q.Subscriber.Cut()}, q.Cursors, items)
+// write answers with body, and reports whether the client is still there.
+func (q *Poll) write(w http.ResponseWriter, body []byte, y *tally) bool {
 	SetAnswerHeader(w.Header(), "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	n, err := w.Write(body)

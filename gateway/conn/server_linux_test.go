@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -133,6 +134,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			starts[i].From.Cursor = &at[i]
 		}
 	}
+	if query.Get("cursor") == "earliest" {
+		for i := range starts {
+			starts[i].From.Earliest = true
+		}
+	}
+	if last, err := strconv.Atoi(query.Get("last")); err == nil {
+		for i := range starts {
+			starts[i].From.Last = last
+		}
+	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(s.leave, func() { cancel(Shutdown) })()
@@ -152,7 +163,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	if err := s.parker.HoldPoll(w, r, &Poll{subscriber, cursors, waitOf(r), Session{}, ended, s.again}); err != nil {
+	if err := s.parker.HoldPoll(w, r, &Poll{Subscriber: subscriber, Cursors: cursors, Wait: waitOf(r), Ended: ended, Again: s.again}); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
 }

@@ -116,21 +116,44 @@ func (y *tally) wroteMessages(t Transport, n int) {
 	}
 }
 
-// wrote counts the messages of items that a goroutine has written for a stream
-// or poll that began at since, and takes the time of those whose time is taken:
-// not of older ones, which it resumed with.
-func (y *tally) wrote(t Transport, items []pubsub.Delivery, since time.Time) {
+// receipt is what is to be counted of items once a goroutine has written them.
+// It keeps none of them, as that may take long, but those that are traced.
+type receipt struct {
+	messages int
+	began    []time.Time       // of those whose time is taken
+	traced   []*pubsub.Message // whose writes are told
+}
+
+// receiptOf is of items for a stream or poll that began at since. The time is
+// not taken of older ones, which it resumed with.
+func receiptOf(items []pubsub.Delivery, since time.Time, p *Portable) (r receipt) {
+	r.messages = messagesIn(items)
+	for i := range items {
+		m := items[i].Message
+		if m == nil {
+			continue
+		}
+		if began := m.Began(); began != nil && began.After(since) {
+			r.began = append(r.began, *began)
+		}
+		if p.Written != nil && m.Trace != "" {
+			r.traced = append(r.traced, m)
+		}
+	}
+	return r
+}
+
+// settle counts what was written.
+func (r *receipt) settle(y *tally, t Transport, p *Portable) {
+	for _, m := range r.traced {
+		p.Written(m)
+	}
 	if y == nil {
 		return
 	}
-	y.wroteMessages(t, messagesIn(items))
-	for _, it := range items {
-		if it.Message == nil {
-			continue
-		}
-		if began := it.Message.Began(); began != nil && began.After(since) {
-			y.ledger.written.Observe(time.Since(*began))
-		}
+	y.wroteMessages(t, r.messages)
+	for _, began := range r.began {
+		y.ledger.written.Observe(time.Since(began))
 	}
 }
 

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"comet/internal/testenv"
+	"comet/pubsub/redistest"
+)
+
+// A thousand clients of eight addresses resume from a log of 60 MB and do not read. The node stays
+// below 300 MiB, and goes on to deliver.
+func TestThousandStalledReplays(t *testing.T) {
+	t.Parallel()
+	testenv.Large(t)
+	const clients, limit = 1000, 300 << 20
+	redis := redistest.Start(t, redistest.TCP)
+	p, url, _ := startNodeWithAdmin(t, "--redis-addresses", redis.Addr())
+	body := strings.Repeat("x", 60_000)
+	var publishing sync.WaitGroup
+	for range 4 {
+		publishing.Go(func() {
+			for range 250 {
+				if r := ask(t, http.MethodPost, url+"/v1/channels/big/messages", body, "Content-Type", "text/plain"); r.StatusCode != http.StatusCreated {
+					t.Error(r.Status)
+				}
+			}
+		})
+	}
+	publishing.Wait()
+	events, _ := openStream(t, url+"/v1/events?channel=news")
+	host := strings.TrimPrefix(url, "http://")
+	most := 0
+	for i := range clients {
+		from := "cursor=earliest"
+		if i%50 == 0 {
+			from = "last=1000"
+		}
+		fmt.Fprintf(dialSmall(t, fmt.Sprintf("127.0.1.%d", i%8), host), "GET /v1/events?channel=big&%s HTTP/1.1\r\nHost: h\r\n\r\n", from)
+		most = max(most, residentMemory(t, p))
+	}
+	delivered := 0
+	for late := time.Now().Add(deadline); delivered < 100; most = max(most, residentMemory(t, p)) {
+		r := ask(t, http.MethodPost, url+"/v1/channels/news/messages", strconv.Itoa(delivered), "Content-Type", "text/plain")
+		if r.StatusCode == http.StatusServiceUnavailable && time.Now().Before(late) {
+			continue // Redis and two cores have much to do
+		}
+		if e := nextEvent(t, events); e.Message == nil || string(e.Message.Data) != strconv.Quote(strconv.Itoa(delivered)) {
+			t.Fatalf("got %+v, want message %d", e, delivered)
+		}
+		delivered++
+	}
+	t.Logf("%d MiB at most", most>>20)
+	if most > limit {
+		t.Errorf("%d MiB, want at most %d", most>>20, limit>>20)
+	}
+}
+
+var residentLine = regexp.MustCompile(`VmRSS:\s+(\d+) kB`)
+
+// residentMemory is how many bytes of a process are in memory.
+func residentMemory(t *testing.T, p *process) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kilobytes, err := strconv.Atoi(residentLine.FindStringSubmatch(string(status))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kilobytes << 10
+}

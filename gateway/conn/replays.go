@@ -1,0 +1,225 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// replayShare is what a stream or poll that reads the log may hold, about: a page
+// of messages, what they are encoded to, and buffers.
+const replayShare = 256 << 10
+
+// DefaultReplayMemory is for a node.
+const DefaultReplayMemory = 64 << 20
+
+const (
+	// replayWait is how long a client waits for its turn.
+	replayWait = 5 * time.Second
+	// replayStalled is after how long without progress a replay makes room for one
+	// that waits: its client does not read, or Redis does not answer.
+	replayStalled = 3 * time.Second
+	// replayLook is how often those that wait look for such a one.
+	replayLook = 250 * time.Millisecond
+	// An address may have one of so many of all turns, and of the places to wait,
+	// so that one that stalls leaves some to others.
+	replayAddresses = 4
+	// replayQueue is how many clients may wait for each turn.
+	replayQueue = 4
+)
+
+// ErrReplays is the error of a client whose turn to read the log does not come.
+var ErrReplays = errors.New("too many clients read the log")
+
+// Replays bounds how many streams and polls of a node read the log at a time. A
+// replay begins before the first read and ends when the client has all that the
+// log has. It may be used concurrently.
+type Replays struct {
+	turns int
+
+	mu      sync.Mutex // guards all below
+	running map[*Replay]struct{}
+	waiting []*Replay // the first one looks for others that have stalled
+	of      map[netip.Addr]int
+	waits   map[netip.Addr]int
+}
+
+// NewReplays makes a Replays for replays that hold about so many bytes together.
+func NewReplays(bytes int64) *Replays {
+	return &Replays{
+		turns: int(max(1, bytes/replayShare)), running: make(map[*Replay]struct{}),
+		of: make(map[netip.Addr]int), waits: make(map[netip.Addr]int),
+	}
+}
+
+// Replay is one turn. The methods of a nil Replay do nothing.
+type Replay struct {
+	all     *Replays
+	address netip.Addr
+	turn    chan struct{} // closed when it has come
+	cancel  context.CancelCauseFunc
+
+	// Guarded by all.mu.
+	progress time.Time // the last
+	ending   bool      // it makes room for another
+	ended    bool
+}
+
+// Begin waits for a turn for a client at an address. The returned context is ctx
+// until End, or until the replay has stalled while others wait: then it ends with
+// Slow. The error is ErrReplays or ctx's cause.
+func (r *Replays) Begin(ctx context.Context, address netip.Addr) (context.Context, *Replay, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	p := &Replay{all: r, address: address, turn: make(chan struct{}), cancel: cancel}
+	if !r.enqueue(p) {
+		cancel(nil)
+		return ctx, nil, ErrReplays
+	}
+	if err := p.await(ctx); err != nil {
+		p.End()
+		cancel(nil)
+		return ctx, nil, err
+	}
+	return ctx, p, nil
+}
+
+// enqueue gives p a turn or a place to wait; false: there is none.
+func (r *Replays) enqueue(p *Replay) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	most := replayQueue * r.turns
+	if len(r.waiting) >= most || r.waits[p.address] >= r.ofAddress(most) {
+		return false
+	}
+	r.waiting = append(r.waiting, p)
+	r.waits[p.address]++
+	r.grant()
+	return true
+}
+
+// ofAddress is how many of so many an address may have.
+func (r *Replays) ofAddress(all int) int { return max(1, all/replayAddresses) }
+
+// await waits for p's turn.
+func (p *Replay) await(ctx context.Context) error {
+	select {
+	case <-p.turn: // nearly always, and needs no timer
+		return nil
+	default:
+	}
+	late := time.NewTimer(replayWait)
+	defer late.Stop()
+	look := time.NewTicker(replayLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-p.turn:
+			return nil
+		case <-late.C:
+			return ErrReplays
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case now := <-look.C:
+			p.all.endStalled(p, now)
+		}
+	}
+}
+
+// grant gives free turns to those that wait, in order, but for addresses that have
+// all that they may have. It is called with mu held.
+func (r *Replays) grant() {
+	for i := 0; i < len(r.waiting) && len(r.running) < r.turns; {
+		p := r.waiting[i]
+		if r.of[p.address] >= r.ofAddress(r.turns) {
+			i++
+			continue
+		}
+		r.unqueue(i)
+		r.running[p] = struct{}{}
+		r.of[p.address]++
+		p.progress = time.Now()
+		close(p.turn)
+	}
+}
+
+func (r *Replays) unqueue(i int) {
+	address := r.waiting[i].address
+	r.waiting = slices.Delete(r.waiting, i, i+1)
+	decrement(r.waits, address)
+}
+
+func decrement(counts map[netip.Addr]int, key netip.Addr) {
+	if counts[key]--; counts[key] == 0 {
+		delete(counts, key)
+	}
+}
+
+// endStalled ends those that have stalled longest, for as many as wait. Only the
+// first one that waits does so.
+func (r *Replays) endStalled(p *Replay, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.waiting) == 0 || r.waiting[0] != p {
+		return
+	}
+	var stalled []*Replay
+	wanted := len(r.waiting)
+	for other := range r.running {
+		switch {
+		case other.ending:
+			wanted--
+		case now.Sub(other.progress) >= replayStalled:
+			stalled = append(stalled, other)
+		}
+	}
+	slices.SortFunc(stalled, func(a, b *Replay) int { return a.progress.Compare(b.progress) })
+	for _, other := range stalled[:max(0, min(wanted, len(stalled)))] {
+		other.ending = true
+		other.cancel(Slow)
+	}
+}
+
+// Progress notes that the client has taken something.
+func (p *Replay) Progress() {
+	if p == nil {
+		return
+	}
+	p.all.mu.Lock()
+	defer p.all.mu.Unlock()
+	p.progress = time.Now()
+}
+
+// End ends the turn. It may be called more than once. The context of Begin stays
+// good.
+func (p *Replay) End() {
+	if p == nil {
+		return
+	}
+	r := p.all
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p.ended {
+		return
+	}
+	p.ended = true
+	if _, running := r.running[p]; running {
+		delete(r.running, p)
+		decrement(r.of, p.address)
+	} else if i := slices.Index(r.waiting, p); i >= 0 {
+		r.unqueue(i)
+	}
+	r.grant()
+}
+
+// ReplayStats is how many replays there are at the moment.
+type ReplayStats struct{ Running, Waiting, Turns int }
+
+// Stats may be called at any time.
+func (r *Replays) Stats() ReplayStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return ReplayStats{Running: len(r.running), Waiting: len(r.waiting), Turns: r.turns}
+}

@@ -1,0 +1,156 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func addressOf(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}) }
+
+// begin has a client begin, which waits; the result comes when its turn does.
+func begin(t *testing.T, r *Replays, address netip.Addr) (result chan error, turn func() (context.Context, *Replay)) {
+	result = make(chan error, 1)
+	var ctx context.Context
+	var p *Replay
+	go func() {
+		var err error
+		ctx, p, err = r.Begin(t.Context(), address)
+		result <- err
+	}()
+	synctest.Wait()
+	return result, func() (context.Context, *Replay) { return ctx, p }
+}
+
+// So many replay at a time and no more; the next one gets its turn when one ends,
+// or an error when none does.
+func TestReplayTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReplays(8 * replayShare)
+		var all []*Replay
+		for i := range 8 {
+			ended, turn := begin(t, r, addressOf(i))
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			_, p := turn()
+			all = append(all, p)
+		}
+		waits, turn := begin(t, r, addressOf(100))
+		late, _ := begin(t, r, addressOf(101))
+		if got, want := r.Stats(), (ReplayStats{Running: 8, Waiting: 2, Turns: 8}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		all[3].End()
+		all[3].End() // changes nothing
+		if err := <-waits; err != nil {
+			t.Errorf("the next one: %v", err)
+		}
+		busy := time.AfterFunc(0, func() {})
+		for range 10 { // all get on, so nobody makes room
+			time.Sleep(replayWait / 10)
+			for _, p := range all {
+				p.Progress()
+			}
+			_, p := turn()
+			p.Progress()
+		}
+		busy.Stop()
+		synctest.Wait()
+		if err := <-late; !errors.Is(err, ErrReplays) {
+			t.Errorf("one whose turn did not come: %v", err)
+		}
+		_, p := turn()
+		for _, p := range append(all, p) {
+			p.End()
+		}
+		if got, want := r.Stats(), (ReplayStats{Turns: 8}); got != want || len(r.of)+len(r.waits) > 0 {
+			t.Errorf("at the end %+v, %v, %v", got, r.of, r.waits)
+		}
+	})
+}
+
+// One that has stalled makes room for one that waits, the longest first, and as
+// many as wait.
+func TestStalledReplayMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReplays(4 * replayShare)
+		var contexts []context.Context
+		var all []*Replay
+		for i := range 4 {
+			_, turn := begin(t, r, addressOf(i))
+			ctx, p := turn()
+			contexts, all = append(contexts, ctx), append(all, p)
+			context.AfterFunc(ctx, p.End) // as its stream would
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
+		for i, ctx := range contexts {
+			if ctx.Err() != nil {
+				t.Fatalf("replay %d was ended though nobody waits", i)
+			}
+		}
+		all[0].Progress()
+		began := time.Now()
+		first, _ := begin(t, r, addressOf(10))
+		second, _ := begin(t, r, addressOf(11))
+		if err := errors.Join(<-first, <-second); err != nil || time.Since(began) > replayStalled {
+			t.Errorf("those that waited: %v after %v", err, time.Since(began))
+		}
+		for i, want := range []error{nil, Slow, Slow, nil} {
+			if got := context.Cause(contexts[i]); got != want {
+				t.Errorf("replay %d ended with %v, want %v", i, got, want)
+			}
+		}
+	})
+}
+
+// An address leaves turns, and places to wait, to others.
+func TestReplaysOfOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReplays(8 * replayShare)
+		greedy, refused := addressOf(1), 0
+		for range 100 {
+			if ended, _ := begin(t, r, greedy); len(ended) > 0 {
+				if err := <-ended; err != nil {
+					refused++
+				}
+			}
+		}
+		if s := r.Stats(); s.Running != 2 || s.Waiting != 8 || refused != 90 {
+			t.Errorf("of one address %+v, and %d refused", s, refused)
+		}
+		for i := range 6 {
+			if ended, _ := begin(t, r, addressOf(10+i)); len(ended) == 0 {
+				t.Errorf("client %d of another address waits", i)
+			}
+		}
+	})
+}
+
+// Who waits leaves when its context ends, and takes no turn with it.
+func TestReplayWaitEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReplays(replayShare)
+		_, turn := begin(t, r, addressOf(1))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(Shutdown) })
+		began := time.Now()
+		if _, _, err := r.Begin(ctx, addressOf(2)); !errors.Is(err, Shutdown) || time.Since(began) != time.Second {
+			t.Errorf("ended with %v after %v", err, time.Since(began))
+		}
+		_, p := turn()
+		p.End()
+		if _, p, err := r.Begin(t.Context(), addressOf(3)); err != nil {
+			t.Error(err)
+		} else {
+			p.End()
+		}
+		var none *Replay
+		none.Progress()
+		none.End()
+	})
+}

@@ -1,0 +1,115 @@
+package gateway_test
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"comet/gateway"
+	"comet/gateway/conn"
+)
+
+// A client that resumes from the log while all turns are taken waits, and is told
+// to come back; one that needs no log is not held up, and a turn is free again when
+// its client has all, or has gone.
+func TestReplaysTakeTurns(t *testing.T) {
+	t.Parallel()
+	replays := conn.NewReplays(1) // one turn
+	c := overMemory(t, setup{gateway: gateway.Options{Replays: replays}, sendBuffer: 4 << 10})
+	n := c.nodes[0]
+	for range 100 {
+		c.publish("c", `"`+strings.Repeat("x", 50_000)+`"`)
+	}
+	stalled := dial(t, n)
+	stalled.write(t, "GET /v1/events?channel=c&cursor=earliest HTTP/1.1\r\nHost: h\r\n\r\n")
+	for late := time.Now().Add(patience); replays.Stats().Running != 1; {
+		if time.Now().After(late) {
+			t.Fatal("no replay")
+		}
+	}
+	knock(t, n, "/v1/events?channel=c", "").await(t, "comet.ready") // needs no log
+	resumes := func() string {
+		v := dial(t, n)
+		v.write(t, "GET /v1/poll?channel=c&cursor=earliest&wait=0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		all, err := io.ReadAll(v.r)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(all)
+	}
+	// The first one has stalled for long enough after 3 s, and is ended for this one.
+	if got := resumes(); !strings.HasPrefix(got, "HTTP/1.1 200 ") || len(got) > 200_000 {
+		t.Errorf("after one had stalled: %.300q, %d bytes", got, len(got))
+	}
+	all, err := io.ReadAll(stalled.r)
+	if err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("the stalled one read %v", err)
+	}
+	if len(all) == 0 {
+		t.Error("the stalled one got nothing")
+	}
+	if got := replays.Stats(); got.Running != 0 || got.Waiting != 0 {
+		t.Errorf("at the end %+v", got)
+	}
+
+	_, busy, err := replays.Begin(t.Context(), netip.MustParseAddr("192.0.2.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() { // it gets on
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				busy.Progress()
+			}
+		}
+	}()
+	got := resumes()
+	if !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.Contains(got, "too-many-replays") || !strings.Contains(got, "\r\nRetry-After: ") || !strings.Contains(got, "limits.replay_memory") {
+		t.Errorf("when all turns are taken: %.300q", got)
+	}
+	close(stop)
+	<-done
+	busy.End()
+	if held := n.gateway.Connections(); held != 1 {
+		t.Errorf("%d streams and polls count, want the one that is live", held)
+	}
+}
+
+// Polls in turn get all of a log whose messages do not fit into one answer.
+func TestPollsOfLargeMessages(t *testing.T) {
+	t.Parallel()
+	c := overMemory(t, setup{})
+	const messages = 20
+	for i := range messages {
+		c.publish("c", fmt.Sprintf(`"%d %s"`, i, strings.Repeat("x", 50_000)))
+	}
+	query, got := "channel=c&wait=0&cursor=earliest", 0
+	for range messages {
+		p := c.poll(query)
+		size := 0
+		for _, m := range p.Messages {
+			if want := fmt.Sprintf(`"%d x`, got); !strings.HasPrefix(string(m.Data), want) {
+				t.Fatalf("message %d is %.20s", got, m.Data)
+			}
+			got++
+			size += len(m.Data)
+		}
+		if size > 200_000 {
+			t.Errorf("an answer has %d bytes of data", size)
+		}
+		if got == messages {
+			return
+		}
+		query = "channel=c&wait=0&cursor=" + p.Cursor
+	}
+	t.Errorf("got %d of %d messages", got, messages)
+}
