@@ -38,6 +38,7 @@ type setup struct {
 	sendBuffer int                               // of a connection in a node's kernel, in bytes; 0: the system's
 	wrap       func(pubsub.Broker) pubsub.Broker // of each node; nil: as it is
 	presence   *pubsub.PresenceOptions           // nil: none
+	door       func(*node, conn.Door) conn.Door  // of each node; nil: as it is
 }
 
 // cluster is one node with the in-process broker, or two with a Redis, behind
@@ -53,6 +54,7 @@ type cluster struct {
 
 // node serves at url.
 type node struct {
+	hub      *pubsub.Hub
 	gateway  *gateway.Gateway
 	presence *pubsub.Presence // nil: none
 	listener *conn.Listener
@@ -213,8 +215,12 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 		c.t.Fatal(err)
 	}
 	listener := conn.ListenWith(sendBuffer{tcp, s.sendBuffer}, conn.ListenOptions{Limit: 10_000, Addresses: g.AddressLimit, Logger: logger})
-	n := &node{gateway: g, presence: presence, listener: listener, url: "http://" + listener.Addr().String()}
-	holder.Guard(listener, n.countingDoor())
+	n := &node{gateway: g, hub: hub, presence: presence, listener: listener, url: "http://" + listener.Addr().String()}
+	door := n.countingDoor()
+	if s.door != nil {
+		door = s.door(n, door)
+	}
+	holder.Guard(listener, door)
 	server := &http.Server{Handler: g, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
 	listener.Watch(server)
 	served := make(chan error, 2)

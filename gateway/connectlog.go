@@ -25,7 +25,7 @@ func (g *Gateway) logged(r *http.Request, v *visit, t conn.Transport, ended func
 		return ended
 	}
 	ctx, logger := g.connectLog(r, v, t)
-	return logEnd(ctx, logger, ended)
+	return g.logEnd(ctx, logger, ended)
 }
 
 // connectLog is for lines about a stream or poll of v.
@@ -37,10 +37,11 @@ func (g *Gateway) connectLog(r *http.Request, v *visit, t conn.Transport) (conte
 
 // logEnd is ended with a line. It is not part of logged, where what the function
 // keeps would be allocated whether it is made or not.
-func logEnd(ctx context.Context, logger *slog.Logger, ended func(conn.Bye)) func(conn.Bye) {
+func (g *Gateway) logEnd(ctx context.Context, logger *slog.Logger, ended func(conn.Bye)) func(conn.Bye) {
 	began := time.Now()
 	return func(why conn.Bye) {
 		ended(why)
+		defer g.recoverFrom("log")
 		if why != conn.Elsewhere {
 			logger.DebugContext(ctx, "disconnected", "reason", string(why), "duration", time.Since(began))
 		}

@@ -31,16 +31,7 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 		return next, false
 	}
 	next.Format = formatOf(r, p)
-	a, ok := g.enterAtOnce(r, p, g.policy.Load(), &next)
-	if ok {
-		t := conn.TransportOf(next.Format)
-		next.Began = func() {
-			g.began(r, a.visit, t)
-			g.options.Hub.Attached(a.starts())
-		}
-		next.Ended = g.present(a.visit, a.channels, g.over(r, a.visit, t))
-	}
-	return next, ok
+	return next, g.enterAtOnce(r, p, g.policy.Load(), &next, conn.TransportOf(next.Format))
 }
 
 func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
@@ -57,41 +48,44 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	if next.Wait == 0 {
 		return next, false
 	}
-	a, ok := g.enterAtOnce(r, p, by, &next)
-	if ok {
-		next.Began = func() {
-			g.began(r, a.visit, conn.OverPoll)
-			g.options.Hub.Attached(a.starts())
-		}
-		next.Ended = g.present(a.visit, a.channels, g.over(r, a.visit, conn.OverPoll))
-	}
-	return next, ok
+	return next, g.enterAtOnce(r, p, by, &next, conn.OverPoll)
 }
 
-// arrival is a visit that was let in at the door.
-type arrival struct {
-	*visit
-	*asked
-}
-
-// enterAtOnce attaches what r asks for, all of it or nothing.
-func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *conn.Next) (a arrival, ok bool) {
+// enterAtOnce attaches what r asks for, all of it or, also if it panics, nothing.
+func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *conn.Next, t conn.Transport) (ok bool) {
 	v, ok := g.letInAtOnce(r, by)
 	if !ok {
-		return a, false
+		return false
 	}
 	asked, err := askedBy(r, p, v)
 	if err != nil || g.admit(v) != nil {
-		return a, false
+		return false
 	}
-	if !g.askAtOnce(v, asked.channels) || !g.attach(asked, next) || by.Limiter.Request(v.client) != nil {
-		next.Release()
-		g.release(v)
-		return a, false
+	ok = false
+	defer func() {
+		if !ok {
+			next.Release()
+			g.release(v)
+		}
+	}()
+	if !g.askAtOnce(v, asked.channels) || !g.attach(asked, next) {
+		return false
+	}
+	if t == conn.OverPoll { // its place cannot move
+		if by.Limiter.Request(v.client) != nil {
+			return false
+		}
+	} else {
+		next.Admit = func() bool { return by.Limiter.Request(v.client) == nil }
 	}
 	next.Session, next.Trusted = v.session(), v.client.Trusted
 	next.Header = g.headerAtOnce(r, by)
-	return arrival{v, asked}, true
+	next.Began = func() {
+		g.began(r, v, t)
+		g.options.Hub.Attached(asked.starts())
+	}
+	next.Ended = g.present(v, asked.channels, g.over(r, v, t))
+	return true
 }
 
 // headerAtOnce is the answer's header, where it is not that of most: nil.
@@ -113,8 +107,7 @@ func (g *Gateway) headerAtOnce(r *http.Request, by *policy) http.Header {
 
 // attach opens the channels at their starts, if nothing has to be waited for. A
 // stream of one channel must be at its end, as it will be parked in a feed, which
-// has only what comes: to find that out later would cost the client a request
-// of its limits.
+// has only what comes.
 func (g *Gateway) attach(asked *asked, next *conn.Next) bool {
 	at := make([]pubsub.Cursor, len(asked.channels))
 	for i, start := range asked.starts() {
@@ -140,5 +133,13 @@ func (g *Gateway) recoverAtDoor(r *http.Request, ok *bool) {
 	if p := recover(); p != nil {
 		*ok = false
 		g.options.Logger.ErrorContext(r.Context(), "panic at the door", "panic", p, "stack", string(debug.Stack()))
+	}
+}
+
+// recoverFrom, deferred, keeps a panic in what is done beside a stream or poll
+// (events, presence, logs) from its writer, which has thousands of others.
+func (g *Gateway) recoverFrom(what string) {
+	if p := recover(); p != nil {
+		g.options.Logger.Error("panic beside a stream or poll", "at", what, "panic", p, "stack", string(debug.Stack()))
 	}
 }

@@ -55,6 +55,7 @@ func (g *Gateway) told(v *visit, t conn.Transport, over func(conn.Bye)) func(con
 	events, user := g.options.Events, v.User
 	return func(why conn.Bye) {
 		over(why)
+		defer g.recoverFrom("ended")
 		if why != conn.Elsewhere {
 			events.Disconnected(user, t.String(), string(why))
 		}

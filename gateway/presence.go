@@ -53,14 +53,16 @@ func (g *Gateway) present(v *visit, channels []string, ended func(conn.Bye)) fun
 	case 1: // thousands of streams keep it
 		only := stays[0]
 		return func(why conn.Bye) {
+			defer ended(why)
+			defer g.recoverFrom("presence")
 			p.Leave(only)
-			ended(why)
 		}
 	}
 	return func(why conn.Bye) {
+		defer ended(why)
+		defer g.recoverFrom("presence")
 		for _, s := range stays {
 			p.Leave(s)
 		}
-		ended(why)
 	}
 }

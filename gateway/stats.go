@@ -63,6 +63,7 @@ func (g *Gateway) startCounts() {
 // began notes that a stream or poll of v begins.
 func (g *Gateway) began(r *http.Request, v *visit, t conn.Transport) {
 	g.counts.connects[t].Add(1)
+	defer g.recoverFrom("began")
 	if g.tells(t) {
 		g.options.Events.Connected(v.User, t.String())
 	}

@@ -110,6 +110,11 @@ func (g *guard) stream(c *counted, next *Next) bool {
 		q.ended(Elsewhere)
 		return false
 	}
+	if next.Admit != nil && !next.Admit() {
+		p.unjoin(q)
+		q.ended(Elsewhere)
+		return false
+	}
 	if !g.take(q, c) {
 		return false
 	}
