@@ -31,11 +31,9 @@ func newKeys(prefix string, db int) keys {
 func (k keys) log(channel string) string { return k.prefix + ":{" + channel + "}:log" }
 
 // once is where publish.lua keeps a draft's idempotency key: a string that
-// expires after Options.KeyWindow. earlier is its name in versions that did not
-// know owners; it is only read, and may go with the version after this one.
-func (k keys) once(d *pubsub.Draft) (name, earlier string) {
-	base := k.prefix + ":{" + d.Channel + "}:"
-	return base + "key:" + d.KeyName(), base + "once:" + d.Key
+// expires after Options.KeyWindow.
+func (k keys) once(d *pubsub.Draft) string {
+	return k.prefix + ":{" + d.Channel + "}:key:" + d.KeyName()
 }
 
 // live is the pub/sub channel that relays the channel, see relayed.

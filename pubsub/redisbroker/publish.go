@@ -109,8 +109,7 @@ func (b *Broker) publishArgs(drafts []pubsub.Draft) (keys []string, args []any) 
 		}
 		sum := ""
 		if d.Key != "" {
-			name, earlier := b.keys.once(d)
-			keys, sum = append(keys, name, earlier), d.KeySum()
+			keys, sum = append(keys, b.keys.once(d)), d.KeySum()
 		}
 		args = append(args, d.Type, d.Data, d.Trace, sum)
 	}

@@ -1,8 +1,7 @@
 -- Publishes messages of one channel, in order: appends each to the channel's log
 -- and relays it. If the call is refused, nothing was published.
 -- KEYS[1]  the log, a stream
--- KEYS[…]  two for each message with an idempotency key: its name, and its name
---          in earlier versions. Strings: '<id> <sum>', and in earlier versions '<id>'
+-- KEYS[…]  one for each message with an idempotency key, a string '<id> <sum>'
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
 -- ARGV[2]  how many messages to keep at least
 -- ARGV[3]  how long to keep the log after its newest message, in ms
@@ -39,7 +38,7 @@ local seen = KEYS[2] and function(name, sum)
 		return '', 0
 	end
 	local id, first = string.match(value, '^(%S+) ?(%S*)')
-	if first ~= '' and first ~= sum then
+	if first ~= sum then
 		return id, 2
 	end
 	-- A write, so that WAIT on this connection is about the first publish too.
@@ -59,10 +58,7 @@ for i = 7, #ARGV, 4 do
 	if sum ~= '' then
 		name = KEYS[next_key]
 		id, outcome = seen(name, sum)
-		if outcome == 0 then
-			id, outcome = seen(KEYS[next_key + 1], sum)
-		end
-		next_key = next_key + 2
+		next_key = next_key + 1
 	end
 	if kind ~= '' and outcome == 0 then
 		-- The ID is pubsub.NextID: <ms>-<counter * 2^20 + generation>.

@@ -170,21 +170,6 @@ func TestPublishNoRedis(t *testing.T) {
 	}
 }
 
-// What nodes of earlier versions have noted of idempotency keys still counts.
-func TestEarlierKeys(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	b := newBroker(t, withKept(at(server.Addr())))
-	t.Cleanup(func() { _ = b.Close() })
-	server.Do("SET", "comet:{c}:once:k", "1767323045678-1048577", "PX", 60_000)
-	for _, owner := range []string{"", "user:alice"} {
-		r := b.Publish(t.Context(), []pubsub.Draft{{Channel: "c", Type: pubsub.DefaultType, Data: []byte("1"), Key: "k", Owner: owner}})[0]
-		if r.Err != nil || !r.Duplicate || r.ID.String() != "1767323045678-1048577" {
-			t.Errorf("owner %q: %+v", owner, r)
-		}
-	}
-}
-
 // A chunk whose outcome is unknown is the last of its channel that is sent.
 func TestBatchStopsAtFailure(t *testing.T) {
 	t.Parallel()
