@@ -93,15 +93,16 @@ func (c *cluster) known() []*primary {
 	return nil
 }
 
-// ask is one round.
+// ask is one round. While fewer nodes than most of the known primaries have
+// answered, it waits longer for the others.
 func (c *cluster) ask() ([]*view, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.options.Timeout/2)
+	ctx, cancel := context.WithTimeout(context.Background(), c.options.Timeout/3)
 	defer cancel()
 	views, err := askAll(ctx, &c.askers, c.options.Timeout/6,
 		func(ctx context.Context, a *asker[*redis.Client]) (*view, error) {
 			return askView(ctx, a.client, a.address)
 		},
-		func(views []*view) bool { return len(views) > 0 })
+		func(views []*view) bool { return 2*len(views) > len(c.known()) })
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +116,9 @@ func (c *cluster) ask() ([]*view, error) {
 // more.
 func (c *cluster) adopt(views []*view) error {
 	l := merge(views)
+	if len(l.owners) == 0 { // as of a node that was reset, or not introduced yet
+		return errors.New("the nodes that answer know of no slots")
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -190,39 +194,39 @@ func (c *cluster) retire(before, now *clusterMap, l *layout) {
 func (c *cluster) at(ctx context.Context, from *primary, address string) (*primary, error) {
 	host, port := splitAddress(address)
 	address = reachable(host, port, from.address)
-	if p, err := c.named(address); p != nil || err != nil {
-		return p, err
+	if p := c.named(address); p != nil {
+		return p, nil
 	}
 	// The node may have been introduced to the cluster a moment ago.
 	if _, err := c.rounds.do(ctx, true); err != nil {
 		return nil, fmt.Errorf("%w: find %s: %w", pubsub.ErrUnavailable, address, err)
 	}
-	if p, err := c.named(address); p != nil || err != nil {
-		return p, err
+	if p := c.named(address); p != nil {
+		return p, nil
 	}
 	return nil, fmt.Errorf("%w: redirected to %s, which no node of the Redis Cluster knows", pubsub.ErrUnavailable, address)
 }
 
 // named is the primary, or the node that is about to be one, that redirects call
 // address; nil if none is.
-func (c *cluster) named(address string) (*primary, error) {
+func (c *cluster) named(address string) *primary {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.now.Load()
 	if m == nil || c.closed {
-		return nil, nil
+		return nil
 	}
 	id, known := m.names[address]
 	if !known {
-		return nil, nil
+		return nil
 	}
 	if i := slices.IndexFunc(m.primaries, func(p *primary) bool { return p.id == id }); i >= 0 {
-		return m.primaries[i], nil
+		return m.primaries[i]
 	}
 	if c.guests[id] == nil {
 		c.guests[id] = newPrimary(&c.options, id, address)
 	}
-	return c.guests[id], nil
+	return c.guests[id]
 }
 
 // confirm asks the other primaries: most of all, p counted, must list p as a

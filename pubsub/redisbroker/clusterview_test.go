@@ -3,6 +3,7 @@ package redisbroker
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // What Redis prints for an address, by the address that was asked.
@@ -126,5 +127,27 @@ func TestMergeEndpoints(t *testing.T) {
 	most := merge([]*view{said("a3:1", "a", "a3:1", "b2:1"), said("x:1", "b", "a3:1", "b1:1"), said("z:1", "b", "a3:1", "b1:1")})
 	if got := most.endpoints["b"][0]; got != "b1:1" {
 		t.Errorf("b is at %s", got)
+	}
+}
+
+// A node that was reset, or is in no cluster yet, changes nothing.
+func TestAdoptOfNothing(t *testing.T) {
+	t.Parallel()
+	c := newCluster(Options{Addresses: []string{"127.0.0.1:1"}, Timeout: time.Second})
+	defer c.close()
+	fine := &view{from: "n:1", self: "new", nodes: map[string]*viewNode{"new": claim(7, "n:1", 0, slots-1)}}
+	if err := c.adopt([]*view{fine}); err != nil || c.whole() != nil {
+		t.Fatal(err, c.whole())
+	}
+	before := c.known()
+	if err := c.adopt([]*view{{from: "r:1", self: "reset", nodes: map[string]*viewNode{"reset": {endpoint: "r:1", primary: true}}}}); err == nil {
+		t.Error("adopted a cluster without slots")
+	}
+	if !slices.Equal(c.known(), before) {
+		t.Error("the primaries are others")
+	}
+	half := &view{from: "n:1", self: "new", nodes: map[string]*viewNode{"new": claim(7, "n:1", 0, 99)}}
+	if err := c.adopt([]*view{half}); err != nil || c.whole() == nil || !slices.Equal(c.known(), before) {
+		t.Errorf("%v; ready although slots have no primary: %v", err, c.whole())
 	}
 }

@@ -2,6 +2,7 @@ package redisbroker_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -38,10 +39,14 @@ func listenFrom(t *testing.T, name, channel string, at pubsub.Cursor, visit int,
 func begin(t *testing.T, name string, start pubsub.Start, visit int, hubs []*pubsub.Hub) *listener {
 	t.Helper()
 	l := &listener{t: t, name: name, channel: start.Channel, grown: make(chan struct{})}
-	sub, err := hubs[0].Subscribe(t.Context(), []pubsub.Start{start})
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
+	var sub *pubsub.Subscriber
+	await(t, name+" has subscribed", func() (ok bool) {
+		var err error
+		if sub, err = hubs[0].Subscribe(t.Context(), []pubsub.Start{start}); err != nil && !errors.Is(err, pubsub.ErrUnavailable) {
+			t.Fatalf("%s: %v", name, err) // else it may come again, as after a 503
+		}
+		return err == nil
+	})
 	l.start = sub.Start()[0]
 	ctx, stop := context.WithCancel(context.Background())
 	var done sync.WaitGroup

@@ -99,7 +99,7 @@ func (s *sentinels) known() []*primary {
 // ask is one round. While fewer Sentinels than their own quorum have answered, it
 // waits longer for the others.
 func (s *sentinels) ask() (*election, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.options.Timeout/2)
+	ctx, cancel := context.WithTimeout(context.Background(), s.options.Timeout/3)
 	defer cancel()
 	answers, err := askAll(ctx, &s.askers, s.options.Timeout/6, s.askOne, func(answers []*election) bool {
 		quorum := 1
