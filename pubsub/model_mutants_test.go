@@ -350,4 +350,12 @@ var mutants = []struct {
 		"a wipe leaves no trace", "follower.go",
 		"since >= min(nowMS, p.sinceMS(f.at.Gen)) &&", "",
 	},
+	{
+		"the newest messages are put together from two primaries' logs", "search.go",
+		"case p.Gen != s.page.Gen:", "case false:",
+	},
+	{
+		"a subscriber joins its tail while it holds messages", "place.go",
+		"case p.joined || len(p.held) > 0:", "case p.joined:",
+	},
 }
