@@ -154,7 +154,13 @@ func (h *Hub) readLogs(ctx context.Context, queries []Query, who Reader) []Page 
 	ctx, cancel := context.WithTimeout(ctx, h.options.Timeout)
 	defer cancel()
 	defer context.AfterFunc(h.ctx, cancel)()
-	return h.broker.Read(ctx, queries)
+	pages := h.broker.Read(ctx, queries)
+	for i := range pages {
+		if pages[i].Err != nil && h.ctx.Err() != nil {
+			pages[i].Err = ErrClosed
+		}
+	}
+	return pages
 }
 
 // acquire opens a channel, or shares it. It may not be ready yet, see await.

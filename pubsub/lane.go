@@ -28,6 +28,7 @@ type lane struct {
 	key     laneKey
 	pace    pace // of the goroutine
 	backoff *backoff
+	suspect *Channel // of the goroutine: the one whose read failed alone last; nil: a read has succeeded since
 
 	mu      sync.Mutex
 	queue   []*Channel
@@ -98,8 +99,8 @@ func (l *lane) next() (batch []*Channel) {
 	return batch
 }
 
-// read reads once for each tail. It returns false if the shard does not answer;
-// then the batch is in the queue again.
+// read reads once for each tail, and sees to it that those whose read failed are
+// read again. It returns false if the shard does not answer.
 func (l *lane) read(ctx context.Context, batch []*Channel) bool {
 	queries := make([]Query, len(batch))
 	for i, t := range batch {
@@ -125,11 +126,15 @@ func (l *lane) read(ctx context.Context, batch []*Channel) bool {
 	} else {
 		l.pace.succeeded(pages)
 	}
+	away := failures == len(batch) && !l.isAlone(batch[0], len(batch))
+	if failures < len(batch) {
+		l.suspect = nil
+	}
 	for i, t := range batch {
 		switch err := pages[i].Err; {
 		case err == nil:
 			l.finish(t, l.taken(t, &pages[i]))
-		case failures == len(batch):
+		case away:
 			l.finish(t, true)
 		case errors.Is(err, ErrUnreadable):
 			l.unreadable(t, err)
@@ -138,7 +143,15 @@ func (l *lane) read(ctx context.Context, batch []*Channel) bool {
 			l.postpone(t)
 		}
 	}
-	return failures < len(batch)
+	return !away
+}
+
+// isAlone reports whether a batch of n that failed, t its first, may be the
+// trouble of t alone: no other channel's read has failed since one succeeded.
+func (l *lane) isAlone(t *Channel, n int) bool {
+	alone := n == 1 && (l.suspect == nil || l.suspect == t)
+	l.suspect = t
+	return alone
 }
 
 // taken gives a page to its tail and reports whether it needs another read.

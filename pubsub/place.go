@@ -141,6 +141,17 @@ func (p *place) live(limit, bytes int) (items []Item, ok bool, err error) {
 	return p.replay.had.without(items), true, nil
 }
 
+// isBehind reports whether the tail has items for p, which has joined it.
+func (p *place) isBehind() bool {
+	if !p.joined {
+		return false
+	}
+	p.tail.mu.Lock()
+	defer p.tail.mu.Unlock()
+	end, _ := p.tail.end()
+	return p.next < end
+}
+
 // cut returns the first items: at most limit, and no more once they have bytes
 // of data.
 func cut(items []Item, limit, bytes int) []Item {

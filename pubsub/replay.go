@@ -43,11 +43,14 @@ func (s *Subscriber) readDue(ctx context.Context, failing bool) error {
 	return nil
 }
 
-// hasMore reports whether there is more without waiting: messages are held, or a
-// log is due that did not fail before.
+// hasMore reports whether there is more without waiting: messages are held, the
+// tail has some (of those before, none was for the subscriber), or a log is due
+// that did not fail before.
 func (s *Subscriber) hasMore() bool {
 	now := time.Now()
-	return slices.ContainsFunc(s.places, func(p *place) bool { return len(p.held) > 0 || p.retry == nil && p.due(now) })
+	return slices.ContainsFunc(s.places, func(p *place) bool {
+		return len(p.held) > 0 || p.isBehind() || p.retry == nil && p.due(now)
+	})
 }
 
 func (s *Subscriber) placesThat(are func(*place) bool) (places []int) {

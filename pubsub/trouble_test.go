@@ -25,9 +25,9 @@ type troubled struct {
 	hangs    bool
 	doubtful bool // a takeover of the shard that may hang is not confirmed
 	noLog    map[string]bool
+	refused  string // a channel that the broker refuses to read
 	sink     pubsub.Sink
 	reads    [][]pubsub.Query
-	readers  map[string]int // reads of each channel under way
 }
 
 func (b *troubled) setDoubtful(doubtful bool) {
@@ -39,7 +39,7 @@ func (b *troubled) setDoubtful(doubtful bool) {
 func newTroubled(t *testing.T) (*troubled, *pubsub.Hub) {
 	b := &troubled{
 		Broker: membroker.New(membroker.Options{Size: 1000, TTL: time.Hour, KeyWindow: time.Minute}).Node(),
-		noLog:  make(map[string]bool), readers: make(map[string]int),
+		noLog:  make(map[string]bool),
 	}
 	hub := pubsub.NewHub(b, pubsub.Options{Linger: 5 * time.Second, Timeout: 3 * time.Second, Sweep: time.Hour})
 	t.Cleanup(func() {
@@ -73,7 +73,6 @@ func (b *troubled) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Pa
 	b.reads = append(b.reads, queries)
 	hangs, wait := false, time.Duration(0)
 	for _, q := range queries {
-		b.readers[q.Channel]++
 		hangs = hangs || b.hangs && isFar(q.Channel)
 	}
 	b.mu.Unlock()
@@ -94,10 +93,11 @@ func (b *troubled) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Pa
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i, q := range queries {
-		b.readers[q.Channel]--
 		switch {
 		case b.doubtful && isFar(q.Channel):
 			pages[i] = pubsub.Page{Err: pubsub.ErrUnconfirmed}
+		case q.Channel == b.refused:
+			pages[i] = pubsub.Page{Err: fmt.Errorf("%w: NOPERM", pubsub.ErrUnavailable)}
 		case b.noLog[q.Channel]:
 			pages[i] = pubsub.Page{Err: pubsub.ErrUnreadable}
 		case err != nil:
@@ -276,6 +276,20 @@ func TestLogUnreadable(t *testing.T) {
 		time.Sleep(time.Minute)
 		if n := b.countReads() - before; n > 0 {
 			t.Errorf("%d reads of channels that are closed", n)
+		}
+	})
+}
+
+// A channel that the broker refuses to read delays no other one.
+func TestChannelRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, hub := newTroubled(t)
+		b.refused = "refused"
+		for i := range 20 {
+			go hub.Subscribe(t.Context(), []pubsub.Start{{Channel: "refused"}})
+			time.Sleep(time.Second)
+			wantGoesOn(t, hub, fmt.Sprint("near/", i))
 		}
 	})
 }
