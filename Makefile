@@ -45,7 +45,7 @@ generate: go ## make comet.js anew of gateway/web/cometjs/src
 
 # -count=1: what a test finds out about redis-server and other programs, Go's cache
 # does not know. The timeout is a package's, only against hanging.
-RACE = -race -count=1 -p 2 -parallel 4
+RACE = -race -count=1 -p 2 -parallel 6
 TEST = CGO_ENABLED=1 go run ./internal/testrun $(RACE) -timeout 15m
 # Connections that are not parked have no fast path at the door.
 PORTABLE = $(RACE) -timeout 15m ./gateway -portable -skip 'TestDoor$$|AtDoor$$'

@@ -62,7 +62,7 @@ func (r *report) printSkips() {
 }
 
 // printSummary gives each failure its share of summaryLines: how a crash begins,
-// or what a test reported last, or printed last.
+// what a test reported first (its cleanup reports later), or what it printed last.
 func (r *report) printSummary() {
 	free := summaryLines
 	for i, f := range r.failures {
@@ -70,15 +70,13 @@ func (r *report) printSummary() {
 			r.printf("and %d more, above", len(r.failures)-i)
 			return
 		}
-		lines := f.lines
-		if len(f.key) > 0 {
-			lines = f.key
-		}
 		share := max(0, free/(len(r.failures)-i)-1)
+		lines := last(f.lines, share)
 		if f.crash != nil {
 			lines = f.crash[:min(len(f.crash), share)]
+		} else if len(f.key) > 0 {
+			lines = f.key[:min(len(f.key), share)]
 		}
-		lines = last(lines, share)
 		r.printf("%s", f.title)
 		r.printLines(lines)
 		free -= 1 + len(lines)

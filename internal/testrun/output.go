@@ -23,6 +23,7 @@ var (
 const (
 	crashLines = 16 // of the goroutine that panicked
 	raceLines  = 7  // of a race: both accesses
+	moreLines  = 3  // of one report, after its first line: it may be a server's log
 )
 
 func outputOf(text string) (o output) {
@@ -31,20 +32,24 @@ func outputOf(text string) (o output) {
 		o.crash = crashOf(all[i:])
 		all = all[:i]
 	}
-	inKey, race := false, 0
+	more, race := 0, 0
 	for _, line := range all {
 		if line == "" || ofTesting.MatchString(line) {
 			continue
 		}
 		o.lines = append(o.lines, line)
-		inKey = ofTest.MatchString(line) || inKey && strings.HasPrefix(line, "        ")
-		if line == "WARNING: DATA RACE" {
+		switch {
+		case ofTest.MatchString(line):
+			more = moreLines + 1
+		case line == "WARNING: DATA RACE":
 			race = raceLines
+		case !strings.HasPrefix(line, "        "):
+			more = 0
 		}
-		if inKey || race > 0 {
+		if more > 0 || race > 0 {
 			o.key = append(o.key, line)
 		}
-		race--
+		more, race = more-1, race-1
 	}
 	return o
 }
