@@ -99,7 +99,17 @@ func TestOpenRevocations(t *testing.T) {
 		if err != nil || (store != nil) != (test.want != "") {
 			t.Errorf("%s: %v, %v", name, store, err)
 		}
-		if _, err := os.Stat(filepath.Join(dir, test.want)); err != nil {
+		if store == nil {
+			continue
+		}
+		path := filepath.Join(dir, test.want)
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s: there is a file without a revocation", name)
+		}
+		if err := store.Append(auth.Revocation{User: "alice", Before: time.Now()}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(path); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

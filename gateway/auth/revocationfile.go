@@ -34,8 +34,8 @@ type revocationLine struct {
 }
 
 // OpenRevocationFile reads the file at path into r and writes it again without
-// what is no longer needed. It makes the file and its folder if they do not
-// exist. Lines that cannot be read, as the last one after a crash of the machine,
+// what is no longer needed. It makes its folder, and there is a file only while
+// there are revocations. Lines that cannot be read, as the last one after a crash of the machine,
 // are left out. Nothing stays open.
 func OpenRevocationFile(path string, r *Revocations) (*RevocationFile, error) {
 	text, err := os.ReadFile(path)
@@ -92,7 +92,7 @@ func (f *RevocationFile) Append(r Revocation) error {
 	return err
 }
 
-// rewrite replaces the file by what must be kept. It needs mu, or to be alone.
+// rewrite replaces the file by what must be kept; without any there is none. It needs mu, or to be alone.
 func (f *RevocationFile) rewrite() error {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -106,12 +106,18 @@ func (f *RevocationFile) rewrite() error {
 		return err
 	}
 	_, err = next.Write(text.Bytes())
-	if err = errors.Join(err, next.Sync(), next.Close()); err == nil {
-		err = os.Rename(next.Name(), f.path)
-	}
-	if err != nil {
+	err = errors.Join(err, next.Sync(), next.Close())
+	switch {
+	case err != nil:
 		return errors.Join(fmt.Errorf("write %s: %w", f.path, err), os.Remove(next.Name()))
+	case text.Len() > 0:
+		err = os.Rename(next.Name(), f.path)
+	default: // that it can be written is known now
+		err = os.Remove(next.Name())
+		if gone := os.Remove(f.path); !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
 	}
 	f.lines = 0
-	return nil
+	return err
 }

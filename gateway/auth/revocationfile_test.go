@@ -82,3 +82,19 @@ func TestRevocationFileThatCannotBe(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// Without a revocation that still counts there is no file.
+func TestRevocationFileGoes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "revocations")
+	f := mustOpen(t, path, NewRevocations(time.Hour, 10))
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("at first: %v", err)
+	}
+	if err := f.Append(Revocation{"alice", time.Now().Add(-2 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, path, NewRevocations(time.Hour, 10))
+	if found, err := filepath.Glob(path + "*"); err != nil || len(found) > 0 {
+		t.Errorf("left over: %v, %v", found, err)
+	}
+}
