@@ -76,7 +76,8 @@ var Reasons = []Reason{Trimmed, Restarted, Rewound, Failover, UnreadableEntry}
 // From; delivery goes on behind To. Whatever it lacks up to To will not come.
 // After Trimmed, Restarted and UnreadableEntry that lies between From and To, after Failover
 // (To equals From) and Rewound (To is usually older) it is whatever the old
-// primary took last.
+// primary took last. After Failover To is newer than From where a log is back that
+// had gone back before: what lies between came before, or will not come.
 type Gap struct {
 	Channel  string
 	From, To ID
