@@ -23,7 +23,7 @@ func TestLifeWithoutInfo(t *testing.T) {
 			t.Fatalf("life.lua does not call %s", asks)
 		}
 		answer, err := client.Eval(t.Context(), generationLua+text, []string{"lives"}, time.Hour.Milliseconds(), maxLives).Slice()
-		if err != nil || len(answer) != 5 || answer[0] == int64(0) {
+		if err != nil || len(answer) != 6 || answer[0] == int64(0) {
 			t.Errorf("%q: %v, %v", info, answer, err)
 		}
 	}
