@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"comet/gateway/conn"
 	"comet/gateway/hook"
 	"comet/gateway/wire"
 	"comet/pubsub"
@@ -33,47 +34,67 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
 	if p.Has("before") || order == "desc" && !p.Has("after") {
 		q.Cursor, q.Backward = before, true
 	}
-	h, err := g.readHistory(r.Context(), q, limit)
+	ctx, replay, err := g.options.Replays.Begin(r.Context(), visitOf(r).client.Address)
 	if err != nil {
+		return err
+	}
+	defer replay.End()
+	h, size, err := g.readHistory(ctx, q, limit, replay)
+	switch {
+	case err != nil && context.Cause(ctx) == conn.Slow: // others wait, and Redis does not answer
+		return conn.ErrReplays
+	case err != nil:
 		return err
 	}
 	if q.Backward != (order == "desc") {
 		slices.Reverse(h.Messages)
 	}
-	answer(w, http.StatusOK, "application/json", append(h.AppendJSON(nil), '\n'))
+	body := append(h.AppendJSON(make([]byte, 0, size+historyEnvelope*(1+len(h.Messages)))), '\n')
+	h.Messages = nil // only body is held while the client reads
+	beginAnswer(w, http.StatusOK, "application/json", len(body))
+	_ = replay.WriteAnswer(ctx, w, body)
 	return nil
 }
 
-// A page of history is read in pieces, and ends early at so many bytes of
-// data, so that it fits in memory whatever the messages' size.
+// historyEnvelope is about how many bytes a message takes besides its data.
+const historyEnvelope = 256
+
+// A page of history is read in pieces, and ends early at so many bytes of data.
+// The client of a page takes turns with those that replay, one for each
+// conn.ReplayPage: a page also ends early where there are no more turns.
 const (
 	historyPiece = 100
 	historyBytes = 4 << 20
 )
 
 // readHistory reads up to limit messages from q on, at least one if there is
-// one, and knows whether there are more.
-func (g *Gateway) readHistory(ctx context.Context, q pubsub.Query, limit int) (h wire.History, err error) {
-	for size := 0; ; {
+// one, and knows whether there are more. size is that of their data.
+func (g *Gateway) readHistory(ctx context.Context, q pubsub.Query, limit int, replay *conn.Replay) (h wire.History, size int, err error) {
+	for most := conn.ReplayPage; ; {
 		q.Limit = min(historyPiece, limit-len(h.Messages)+1) // one more, to know whether there is one
 		page, err := g.options.Hub.Read(ctx, q)
 		if err != nil {
-			return h, err
+			return h, size, err
 		}
+		replay.Progress()
 		for _, m := range page.Messages {
 			if m.IsUnreadable() {
 				q.Cursor = m.ID
 				continue
 			}
-			if size += len(m.Data); len(h.Messages) == limit || size > historyBytes && len(h.Messages) > 0 {
-				h.More = true
-				return h, nil
+			for len(h.Messages) < limit && size+len(m.Data) > most && most < historyBytes && replay.Grow() {
+				most += conn.ReplayPage
 			}
+			if len(h.Messages) == limit || size+len(m.Data) > most && len(h.Messages) > 0 {
+				h.More = true
+				return h, size, nil
+			}
+			size += len(m.Data)
 			h.Messages = append(h.Messages, m)
 			q.Cursor = m.ID
 		}
 		if !page.More {
-			return h, nil
+			return h, size, nil
 		}
 	}
 }

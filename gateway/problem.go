@@ -187,9 +187,14 @@ const answerTimeout = 30 * time.Second
 
 // answer writes the whole answer.
 func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
+	beginAnswer(w, status, contentType, len(body))
+	w.Write(body) // an error means that the client has gone
+}
+
+// beginAnswer writes the header of an answer whose body has length bytes.
+func beginAnswer(w http.ResponseWriter, status int, contentType string, length int) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // a test's recorder has none
 	conn.SetAnswerHeader(w.Header(), contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Content-Length", strconv.Itoa(length))
 	w.WriteHeader(status)
-	w.Write(body) // an error means that the client has gone
 }

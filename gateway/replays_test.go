@@ -113,3 +113,45 @@ func TestPollsOfLargeMessages(t *testing.T) {
 	}
 	t.Errorf("got %d of %d messages", got, messages)
 }
+
+// A page of history takes turns with streams that read the log, and is shorter
+// where there are fewer.
+func TestHistoryTakesTurns(t *testing.T) {
+	t.Parallel()
+	const messages, page = 100, "/v1/channels/c/messages?limit=1000"
+	for turns, most := range map[int64]int{1: 128 << 10, 16: 4 * (128 << 10), 1000: 4 << 20} { // an address has a quarter
+		replays := conn.NewReplays(turns * 256 << 10)
+		c := overMemory(t, setup{gateway: gateway.Options{Replays: replays}})
+		for range messages {
+			c.publish("c", `"`+strings.Repeat("x", 50_000)+`"`)
+		}
+		var held []*conn.Replay
+		for i := byte(1); len(held) < int(min(turns, 4)); i++ {
+			_, one, err := replays.Begin(t.Context(), netip.AddrFrom4([4]byte{10, 0, i, 0}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for held = append(held, one); one.Grow(); {
+			}
+		}
+		answered := make(chan answer, 1)
+		go func() { answered <- c.send(get(page)) }()
+		for late := time.Now().Add(patience); replays.Stats().Waiting != 1; {
+			if time.Now().After(late) {
+				t.Fatal("the page does not wait for its turn")
+			}
+		}
+		for _, one := range held {
+			one.End()
+		}
+		a := <-answered
+		if want := most / 50_000 * 50_000; a.status != 200 || len(a.body) < want || len(a.body) > most+20_000 || !strings.HasSuffix(a.body, `"more":true}`+"\n") {
+			t.Errorf("%d turns: got %d with %d bytes, want %d to %d and more", turns, a.status, len(a.body), want, most)
+		}
+		for late := time.Now().Add(patience); replays.Stats() != (conn.ReplayStats{Turns: int(turns)}); {
+			if time.Now().After(late) {
+				t.Fatalf("at the end %+v", replays.Stats())
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package conn
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -12,6 +13,10 @@ import (
 // replayShare is what a stream or poll that reads the log may hold, about: a page
 // of messages, what they are encoded to, and buffers.
 const replayShare = 256 << 10
+
+// ReplayPage is how many bytes of messages a turn allows for: as many again are
+// for what they are encoded to.
+const ReplayPage = replayShare / 2
 
 // DefaultReplayMemory is for a node.
 const DefaultReplayMemory = 64 << 20
@@ -42,8 +47,9 @@ type Replays struct {
 
 	mu      sync.Mutex // guards all below
 	running map[*Replay]struct{}
-	waiting []*Replay // the first one looks for others that have stalled
-	of      map[netip.Addr]int
+	taken   int                // turns of all that run
+	waiting []*Replay          // the first one looks for others that have stalled
+	of      map[netip.Addr]int // turns of those that run, by address
 	waits   map[netip.Addr]int
 }
 
@@ -55,7 +61,8 @@ func NewReplays(bytes int64) *Replays {
 	}
 }
 
-// Replay is one turn. The methods of a nil Replay do nothing.
+// Replay is a client that has a turn, or several. The methods of a nil Replay do
+// nothing.
 type Replay struct {
 	all     *Replays
 	address netip.Addr
@@ -63,6 +70,7 @@ type Replay struct {
 	cancel  context.CancelCauseFunc
 
 	// Guarded by all.mu.
+	turns    int       // that it has
 	progress time.Time // the last
 	ending   bool      // it makes room for another
 	ended    bool
@@ -131,52 +139,83 @@ func (p *Replay) await(ctx context.Context) error {
 // grant gives free turns to those that wait, in order, but for addresses that have
 // all that they may have. It is called with mu held.
 func (r *Replays) grant() {
-	for i := 0; i < len(r.waiting) && len(r.running) < r.turns; {
+	for i := 0; i < len(r.waiting) && r.taken < r.turns; {
 		p := r.waiting[i]
-		if r.of[p.address] >= r.ofAddress(r.turns) {
+		if !r.allows(p.address) {
 			i++
 			continue
 		}
 		r.unqueue(i)
 		r.running[p] = struct{}{}
-		r.of[p.address]++
+		r.take(p)
 		p.progress = time.Now()
 		close(p.turn)
 	}
 }
 
+// allows reports whether an address may have another turn, if one is free.
+func (r *Replays) allows(address netip.Addr) bool { return r.of[address] < r.ofAddress(r.turns) }
+
+func (r *Replays) take(p *Replay) {
+	r.taken++
+	r.of[p.address]++
+	p.turns++
+}
+
+// Grow takes another turn for p, so that it may hold ReplayPage more. It does not
+// wait: false says that no turn is free, or none for its address.
+func (p *Replay) Grow() bool {
+	if p == nil {
+		return false
+	}
+	r := p.all
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p.ended || r.taken >= r.turns || !r.allows(p.address) {
+		return false
+	}
+	r.take(p)
+	return true
+}
+
 func (r *Replays) unqueue(i int) {
 	address := r.waiting[i].address
 	r.waiting = slices.Delete(r.waiting, i, i+1)
-	decrement(r.waits, address)
+	subtract(r.waits, address, 1)
 }
 
-func decrement(counts map[netip.Addr]int, key netip.Addr) {
-	if counts[key]--; counts[key] == 0 {
+func subtract(counts map[netip.Addr]int, key netip.Addr, n int) {
+	if counts[key] -= n; counts[key] == 0 {
 		delete(counts, key)
 	}
 }
 
-// endStalled ends those that have stalled longest, for as many as wait. Only the
-// first one that waits does so.
+// endStalled ends those that have stalled longest, until their turns are enough
+// for all that wait. Only the first one that waits does so. If all that wait are of
+// addresses that have all their turns, it ends only those of these addresses.
 func (r *Replays) endStalled(p *Replay, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.waiting) == 0 || r.waiting[0] != p {
 		return
 	}
+	anyHelps := slices.ContainsFunc(r.waiting, func(one *Replay) bool { return r.allows(one.address) })
 	var stalled []*Replay
 	wanted := len(r.waiting)
 	for other := range r.running {
 		switch {
 		case other.ending:
-			wanted--
-		case now.Sub(other.progress) >= replayStalled:
+			wanted -= other.turns
+		case now.Sub(other.progress) >= replayStalled && (anyHelps || r.waits[other.address] > 0):
 			stalled = append(stalled, other)
 		}
 	}
 	slices.SortFunc(stalled, func(a, b *Replay) int { return a.progress.Compare(b.progress) })
-	for _, other := range stalled[:max(0, min(wanted, len(stalled)))] {
+	for _, other := range stalled {
+		if wanted <= 0 {
+			return
+		}
+		wanted -= other.turns
 		other.ending = true
 		other.cancel(Slow)
 	}
@@ -192,8 +231,26 @@ func (p *Replay) Progress() {
 	p.progress = time.Now()
 }
 
-// End ends the turn. It may be called more than once. The context of Begin stays
-// good.
+// answerPiece is how many bytes of an answer are written between two looks at
+// whether its client gets on.
+const answerPiece = 64 << 10
+
+// WriteAnswer writes the body of an answer to p's client in pieces. ctx is that of
+// Begin: when it ends, the client has endTimeout for the rest. An error means that
+// the client has gone, or was too slow.
+func (p *Replay) WriteAnswer(ctx context.Context, w http.ResponseWriter, body []byte) error {
+	defer hurryAtEnd(ctx, http.NewResponseController(w).SetWriteDeadline)()
+	for piece := range slices.Chunk(body, answerPiece) {
+		if _, err := w.Write(piece); err != nil {
+			return err
+		}
+		p.Progress()
+	}
+	return nil
+}
+
+// End gives back all turns. It may be called more than once. The context of Begin
+// stays good.
 func (p *Replay) End() {
 	if p == nil {
 		return
@@ -207,7 +264,8 @@ func (p *Replay) End() {
 	p.ended = true
 	if _, running := r.running[p]; running {
 		delete(r.running, p)
-		decrement(r.of, p.address)
+		r.taken -= p.turns
+		subtract(r.of, p.address, p.turns)
 	} else if i := slices.Index(r.waiting, p); i >= 0 {
 		r.unqueue(i)
 	}

@@ -3,6 +3,9 @@ package conn
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
+	"net/http"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -153,4 +156,108 @@ func TestReplayWaitEnds(t *testing.T) {
 		none.Progress()
 		none.End()
 	})
+}
+
+// One that takes more turns leaves those of others, and gives back all.
+func TestReplayGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReplays(8 * replayShare)
+		_, first := begin(t, r, addressOf(1))
+		_, p := first()
+		if !p.Grow() || p.Grow() {
+			t.Error("not exactly the quarter of an address")
+		}
+		var others []*Replay
+		for i := range 3 {
+			_, turn := begin(t, r, addressOf(10+i))
+			_, other := turn()
+			if !other.Grow() {
+				t.Errorf("client %d of another address does not grow", i)
+			}
+			others = append(others, other)
+		}
+		if waits, _ := begin(t, r, addressOf(20)); len(waits) > 0 || others[0].Grow() {
+			t.Error("there are more turns than eight")
+		}
+		p.End()
+		if p.Grow() {
+			t.Error("one that has ended grows")
+		}
+		for _, other := range others {
+			other.End()
+		}
+		if r.taken != 1 || len(r.of) != 1 || r.Stats().Running != 1 {
+			t.Errorf("%d turns are taken, by %v; want that of the one that waited", r.taken, r.of)
+		}
+	})
+}
+
+// Those that wait because their own address has all its turns end nobody of another.
+func TestStalledReplayOfAnotherAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReplays(8 * replayShare)
+		_, turn := begin(t, r, addressOf(1))
+		slow, _ := turn()
+		time.Sleep(time.Minute)
+		greedy := addressOf(2)
+		for range 2 {
+			_, turn := begin(t, r, greedy)
+			ctx, p := turn()
+			context.AfterFunc(ctx, p.End)
+		}
+		if err := <-first(begin(t, r, greedy)); err != nil {
+			t.Errorf("one of its own did not make room: %v", err)
+		}
+		if slow.Err() != nil {
+			t.Error("one of another address was ended for nothing")
+		}
+	})
+}
+
+func first[A, B any](a A, _ B) A { return a }
+
+// A client that does not read an answer makes room for one that waits, and one
+// that reads slowly does not.
+func TestWriteAnswer(t *testing.T) {
+	for name, reads := range map[string]bool{"stalled": false, "slow": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := NewReplays(replayShare)
+				l := &pipes{dialed: make(chan net.Conn), closed: make(chan struct{})}
+				written := make(chan error, 1)
+				server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+					ctx, p, err := r.Begin(req.Context(), addressOf(1))
+					if err == nil {
+						err = p.WriteAnswer(ctx, w, make([]byte, 10*answerPiece))
+						p.End()
+					}
+					written <- err
+				})}
+				go func() { _ = server.Serve(l) }()
+				defer server.Close()
+				client, theirs := net.Pipe()
+				defer client.Close()
+				l.dialed <- theirs
+				_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+				if reads {
+					go func() {
+						for b := make([]byte, answerPiece); ; time.Sleep(time.Second) {
+							if _, err := io.ReadFull(client, b); err != nil {
+								return
+							}
+						}
+					}()
+				}
+				time.Sleep(replayStalled)
+				_, p, err := r.Begin(t.Context(), addressOf(2))
+				if (err == nil) == reads {
+					t.Errorf("the one that waits: %v", err)
+				}
+				p.End()
+				if err := <-written; (err == nil) != reads {
+					t.Errorf("the answer: %v", err)
+				}
+			})
+		})
+	}
 }
