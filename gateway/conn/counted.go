@@ -71,13 +71,16 @@ func (c *counted) serve() {
 	c.owner.conns[c] = struct{}{}
 }
 
-// leave is for a connection that the server has no more.
+// leave is for a connection that the server has no more. The owner that is returned
+// counts it; nothing that c does later changes that.
 func (c *counted) leave() *owner {
 	l := c.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(c.owner.conns, c)
-	return c.owner
+	o := c.owner
+	delete(o.conns, c)
+	c.owner = &l.anybody
+	return o
 }
 
 // setIdle notes that an answer has ended.

@@ -117,10 +117,17 @@ func TestAddressConnections(t *testing.T) {
 			}
 			one.Close()
 		}
-		if c.open("192.0.2.1", "").Close(); len(c.listener.owners) != 1 {
-			t.Errorf("%d addresses are remembered, want that of the one who is here", len(c.listener.owners))
+		gone := c.open("192.0.2.3", "")
+		c.open("192.0.2.3", "")
+		gone.Close()
+		gone.exempt() // by a handler that HTTP/2 left behind
+		if open := c.listener.owners[netip.MustParseAddr("192.0.2.3")].open; open != 1 {
+			t.Errorf("%d connections are counted, want 1", open)
 		}
-		if got := c.listener.Stats(); got.Crowded != 1 || got.Closed != 2 || got.Open != 6 {
+		if c.open("192.0.2.1", "").Close(); len(c.listener.owners) != 2 {
+			t.Errorf("%d addresses are remembered, want those of the ones that are here", len(c.listener.owners))
+		}
+		if got := c.listener.Stats(); got.Crowded != 1 || got.Closed != 2 || got.Open != 7 {
 			t.Errorf("counted %+v", got)
 		}
 	})

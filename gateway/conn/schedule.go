@@ -157,6 +157,9 @@ func (w *writer) shed(n int) {
 		if p.poll.until > w.tickAfter(restTimeout-minRest) {
 			return
 		}
+		if p.owner != nil {
+			p.owner.listener.closed.Add(1)
+		}
 		w.remove(p)
 	}
 }

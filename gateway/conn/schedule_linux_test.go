@@ -2,6 +2,7 @@ package conn
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,9 +188,11 @@ func TestShed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, time.Minute)
 	w := b.parker.writers[0]
+	l := Listen(nil, 10, slog.New(slog.DiscardHandler))
 	var all []*seated
 	for range 3 {
 		k := b.seatPoll(w, "c")
+		k.owner = &l.anybody
 		w.answerNothing(k.parked, Answered)
 		all = append(all, k)
 		for range time.Second / w.tick {
@@ -209,5 +212,8 @@ func TestShed(t *testing.T) {
 	w.work()
 	if !all[1].gone || !all[2].gone || fresh.gone || waits.gone {
 		t.Errorf("gone: %v, %v, the fresh one %v, the one that waits %v", all[1].gone, all[2].gone, fresh.gone, waits.gone)
+	}
+	if closed := l.Stats().Closed; closed != 3 {
+		t.Errorf("%d are counted as closed, want 3", closed)
 	}
 }
