@@ -204,7 +204,7 @@ func newFront(at net.Addr, nodes []*node, desk *demoDesk, logger *slog.Logger) *
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if limit.Rebound(r, f.port, nil) {
-		http.Error(w, "the demo is only for who calls it localhost, or by its IP address", http.StatusMisdirectedRequest)
+		http.Error(w, "open the demo as localhost, or by its IP address", http.StatusMisdirectedRequest)
 		return
 	}
 	if r.URL.Path == demoTokenPath {

@@ -15,13 +15,14 @@ import (
 // loopback at port, so that it may read and publish what is open on this machine.
 // Such a request names a host that is neither localhost nor an IP address, nor
 // the host of one of origins, and the listener's port, as browsers name the port
-// that they connect to. One that comes through a proxy names the proxy's.
+// that they connect to. One that comes through a proxy names the proxy's. If
+// origins is "*" alone, nothing is gained by it: every page may do as much.
 func Rebound(r *http.Request, port uint16, origins []string) bool {
 	host, at, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host, at = r.Host, map[bool]string{false: "80", true: "443"}[r.TLS != nil]
 	}
-	if at != strconv.Itoa(int(port)) || IsLocalName(host) {
+	if at != strconv.Itoa(int(port)) || IsLocalName(host) || slices.Equal(origins, []string{"*"}) {
 		return false
 	}
 	return !slices.ContainsFunc(origins, func(origin string) bool {

@@ -20,6 +20,9 @@ func TestRebound(t *testing.T) {
 			t.Errorf("%q: %v", host, got)
 		}
 	}
+	if Rebound(&http.Request{Host: "any.example:8080"}, 8080, []string{"*"}) {
+		t.Error("a page may not do what all pages may")
+	}
 	for port, r := range map[uint16]*http.Request{80: {Host: "evil.example"}, 443: {Host: "evil.example", TLS: &tls.ConnectionState{}}} {
 		if !Rebound(r, port, nil) {
 			t.Errorf("the port %d is not the one that is left out", port)
