@@ -274,5 +274,10 @@ func (f *follower) forkedAt(to Cursor, primary Generation) []Item {
 	case to.ID == f.at.ID, ahead:
 		return []Item{f.gap(Failover, to)}
 	}
-	return []Item{f.gap(Rewound, to)}
+	left := f.at.ID
+	gap := f.gap(Rewound, to)
+	if left.Gen == primary { // its own log does not have it: another program relayed it
+		f.had.forget(primary)
+	}
+	return []Item{gap}
 }

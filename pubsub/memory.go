@@ -28,6 +28,11 @@ func (m *memory) add(id ID) {
 	}
 }
 
+// forget removes what a generation took.
+func (m *memory) forget(gen Generation) {
+	*m = slices.DeleteFunc(*m, func(known ID) bool { return known.Gen == gen })
+}
+
 // without is items in which those that were taken are silent.
 func (m memory) without(items []Item) []Item {
 	if len(m) == 0 {
