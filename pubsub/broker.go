@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -124,8 +123,11 @@ type Page struct {
 	// is empty, and for a query from its beginning; zero: not known.
 	Since ID
 	// TTL is how long the log is kept after its newest message, by the rule for the
-	// channel, where End is zero or a message is the log's first.
+	// channel.
 	TTL time.Duration
+	// Past is the newest message of the log before, where End is zero and it is known,
+	// see EndKept.
+	Past ID
 	// More: the page ended at Query.Limit or Query.Bytes, so that the log may have
 	// more in its direction. With Limit 0 it is false.
 	More bool
@@ -143,10 +145,15 @@ func (p *Page) EndCursor() Cursor {
 	return Cursor{ID: p.End, Gen: p.Gen}
 }
 
-// FromStart reports whether the page has what the log begins with, or that it is
-// empty.
-func (p *Page) FromStart() bool {
-	return p.End.IsZero() || slices.ContainsFunc(p.Messages, func(m *Message) bool { return m.Prev.IsZero() })
+// EndKept is how long a broker knows the ID of the newest message after it, of a
+// log that is kept for ttl. Short-lived logs come and go while clients reconnect:
+// what is known of them for longer says what those clients missed. The next message
+// names it as its Prev.
+func EndKept(ttl time.Duration) time.Duration {
+	if ttl < 10*time.Minute {
+		return ttl + 2*time.Minute
+	}
+	return ttl
 }
 
 // sinceMS is p.Since by the clock of the primary of generation gen, or before, in

@@ -1,6 +1,9 @@
 package pubsub
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // Item is one thing that a subscriber gets from one channel: a message or a
 // gap. Items are shared and never change.
@@ -82,8 +85,16 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 			if f.failedOver(m.ID.Gen, m.ID, p) {
 				items = append(items, f.gap(Failover, before(m)))
 			}
+		case f.startsAfter(m.Prev), f.at == Cursor{} && sincePrev(m, -clockSkew) >= p.TTL:
+			if f.failedOver(m.ID.Gen, m.ID, p) {
+				items = append(items, f.gap(Failover, before(m)))
+			}
 		case m.Prev.Compare(f.at.Last()) > 0:
-			items = append(items, f.gap(Trimmed, before(m)))
+			why := Trimmed
+			if sincePrev(m, clockSkew) >= p.TTL { // the log had expired in between
+				why = Restarted
+			}
+			items = append(items, f.gap(why, before(m)))
 		default:
 			f.fork = &fork{primary: p.Gen, before: m.ID, to: before(m), run: m.ID.Gen, inRun: true, behind: m.ID.Gen}
 			return items, false
@@ -130,7 +141,7 @@ func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
 	switch {
 	case f.at == Cursor{}:
 		f.begin(p)
-	case expired && (!unbroken || failedOver), !unbroken && !f.stayedEmpty(p.Now, p.Gen, p):
+	case expired && failedOver, !unbroken && !f.missedNothing(p):
 		items = []Item{f.gap(Restarted, p.EndCursor())}
 		f.begin(p)
 	case failedOver:
@@ -152,7 +163,13 @@ func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
 // before.
 func (f *follower) begin(p *Page) {
 	f.at = p.EndCursor()
-	f.vouches = p.Now - min(p.Now, uint64(p.TTL.Milliseconds()))
+	f.vouches = p.Now - min(p.Now, uint64(EndKept(p.TTL).Milliseconds()))
+	if past := p.Past; !past.IsZero() {
+		if past.Gen != p.Gen {
+			past.MS += uint64(clockSkew.Milliseconds())
+		}
+		f.vouches = max(f.vouches, past.MS)
+	}
 	if since := p.sinceMS(p.Gen); since > 0 {
 		f.vouches = max(f.vouches, since-1)
 	}
@@ -166,11 +183,43 @@ func (f *follower) doubt() {
 	}
 }
 
+// sincePrev is the time from the message before m to m; skew is added where
+// another primary took that one.
+func sincePrev(m *Message, skew time.Duration) time.Duration {
+	d := time.Duration(int64(m.ID.MS)-int64(m.Prev.MS)) * time.Millisecond
+	if m.ID.Gen != m.Prev.Gen {
+		d += skew
+	}
+	return d
+}
+
+// startsAfter reports whether f.at is the start of an empty log, seen empty after
+// the message id was taken: so id is no news, and what comes next follows.
+func (f *follower) startsAfter(id ID) bool {
+	seen := id.MS
+	if id.Gen != f.at.Gen {
+		seen += uint64(clockSkew.Milliseconds())
+	}
+	return f.at.ID.isStart() && !id.IsZero() && seen < f.at.ID.emptyAt()
+}
+
+// missedNothing reports whether the log, which p found empty, had nothing after
+// f.at.
+func (f *follower) missedNothing(p *Page) bool {
+	switch {
+	case f.at.ID.isStart() && p.Past.IsZero():
+		return f.stayedEmpty(p.Now, p.Gen, p)
+	case f.at.ID.isStart():
+		return f.startsAfter(p.Past)
+	}
+	return p.Past == f.at.ID
+}
+
 // stayedEmpty reports whether the log had nothing from f.at, its start, until
 // nowMS, by the clock of the primary of generation gen that answered p: what it
-// took would still be there. A rule whose TTL was made longer meanwhile is taken for what it is now.
+// took would still be known. A rule whose TTL was made longer meanwhile is taken for what it is now.
 func (f *follower) stayedEmpty(nowMS uint64, gen Generation, p *Page) bool {
-	since, kept := f.at.ID.emptyAt(), p.TTL.Milliseconds()
+	since, kept := f.at.ID.emptyAt(), EndKept(p.TTL).Milliseconds()
 	if gen != f.at.Gen {
 		kept -= clockSkew.Milliseconds()
 	}

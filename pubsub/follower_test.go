@@ -28,7 +28,7 @@ func chain(prev ID, ids ...ID) []*Message {
 
 // answer is what a log of messages, under a primary of generation gen, answers.
 func answer(q Query, gen Generation, log []*Message) *Page {
-	p := &Page{Gen: gen, Now: 100_000, TTL: 5 * time.Second}
+	p := &Page{Gen: gen, Now: 1_000_000, TTL: 10 * time.Minute}
 	if len(log) > 0 {
 		p.End = log[len(log)-1].ID
 	}
@@ -75,6 +75,41 @@ func where(c Cursor) string {
 	return c.String()
 }
 
+// What is known of a log that has expired says what its readers missed.
+func TestFollowerAfterExpiry(t *testing.T) {
+	ms := func(ms uint64) ID { return ID{MS: ms, Gen: genA} }
+	for _, c := range []struct {
+		name string
+		at   Cursor
+		past ID
+		log  []*Message
+		want []string
+	}{
+		{name: "it had the last message", at: At(ms(100_000)), past: ms(100_000), want: []string{"expired at empty 1000000~0000b"}},
+		{name: "it lacks the last message", at: At(ms(99_999)), past: ms(100_000), want: []string{"restarted 99999-11→0-0 at empty 1000000~0000b"}},
+		{name: "it was empty afterwards, long ago", at: Cursor{startAt(100_001), genA}, past: ms(100_000)},
+		{name: "it was empty before", at: Cursor{startAt(100_000), genA}, past: ms(100_000), want: []string{"restarted 0-0→0-0 at empty 1000000~0000b"}},
+		{name: "the next message, it was empty afterwards", at: Cursor{startAt(100_001), genA}, log: chain(ms(100_000), ms(900_000)), want: []string{"900000-11"}},
+		{name: "the next message, it had the last one", at: At(ms(100_000)), log: chain(ms(100_000), ms(900_000)), want: []string{"900000-11"}},
+		{
+			name: "the next message, it was empty before", at: Cursor{startAt(100_000), genA}, log: chain(ms(100_000), ms(900_000)),
+			want: []string{"restarted 0-0→100000-11 at 100000-11", "900000-11"},
+		},
+		{
+			name: "the next message, it lacks the last one", at: At(ms(99_999)), log: chain(ms(100_000), ms(900_000)),
+			want: []string{"restarted 99999-11→100000-11 at 100000-11", "900000-11"},
+		},
+		{name: "the next message is its first", log: chain(ms(100_000), ms(900_000)), want: []string{"900000-11"}},
+	} {
+		f := follower{channel: "a", at: c.at}
+		p := answer(f.query(10), genA, c.log)
+		p.Past = c.past
+		if items, _ := f.take(p, false); !slices.Equal(words(items), c.want) {
+			t.Errorf("%s:\n got %q\nwant %q", c.name, words(items), c.want)
+		}
+	}
+}
+
 func TestFollower(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -109,7 +144,7 @@ func TestFollower(t *testing.T) {
 		},
 		{
 			name: "wiped", at: At(idA(5)), gen: genA,
-			want: []string{"restarted 5-11→0-0 at empty 100000~0000b"},
+			want: []string{"restarted 5-11→0-0 at empty 1000000~0000b"},
 		},
 		{
 			name: "wiped, and begun anew", at: At(idA(5)), gen: genA, log: chain(ID{}, idA(9)),
@@ -117,7 +152,7 @@ func TestFollower(t *testing.T) {
 		},
 		{
 			name: "expired", at: At(idA(5)), unbroken: true, gen: genA,
-			want: []string{"expired at empty 100000~0000b"},
+			want: []string{"expired at empty 1000000~0000b"},
 		},
 		{
 			name: "expired, and begun anew", at: At(idA(5)), unbroken: true, gen: genA, log: chain(ID{}, idA(9)),
@@ -125,29 +160,29 @@ func TestFollower(t *testing.T) {
 		},
 		{
 			name: "expired under a new primary", at: At(idA(5)), unbroken: true, gen: genB,
-			want: []string{"restarted 5-11→0-0 at empty 100000~0000a"},
+			want: []string{"restarted 5-11→0-0 at empty 1000000~0000a"},
 		},
 		{
-			name: "still empty", at: Cursor{startAt(95_001), genA}, gen: genA,
+			name: "still empty", at: Cursor{startAt(400_001), genA}, gen: genA,
 		},
 		{
-			name: "empty for as long as a log is kept", at: Cursor{startAt(95_000), genA}, gen: genA,
-			want: []string{"restarted 0-0→0-0 at empty 100000~0000b"},
+			name: "empty for as long as a log is kept", at: Cursor{startAt(400_000), genA}, gen: genA,
+			want: []string{"restarted 0-0→0-0 at empty 1000000~0000b"},
 		},
 		{
 			name: "empty all the time, however long", at: Cursor{startAt(5), genA}, unbroken: true, gen: genA,
 		},
 		{
-			name: "empty until the first one", at: Cursor{startAt(5), genA}, gen: genA, log: chain(ID{}, idA(5004)),
-			want: []string{"5004-11"},
+			name: "empty until the first one", at: Cursor{startAt(5), genA}, gen: genA, log: chain(ID{}, idA(600_004)),
+			want: []string{"600004-11"},
 		},
 		{
-			name: "a log of before the first one would be gone", at: Cursor{startAt(5), genA}, gen: genA, log: chain(ID{}, idA(5005)),
-			want: []string{"restarted 0-0→0-0 at empty 5005~0000b", "5005-11"},
+			name: "a log of before the first one would be gone", at: Cursor{startAt(5), genA}, gen: genA, log: chain(ID{}, idA(600_005)),
+			want: []string{"restarted 0-0→0-0 at empty 600005~0000b", "600005-11"},
 		},
 		{
-			name: "the first one after a long time", at: Cursor{startAt(5), genA}, unbroken: true, gen: genA, log: chain(ID{}, idA(5005)),
-			want: []string{"5005-11"},
+			name: "the first one after a long time", at: Cursor{startAt(5), genA}, unbroken: true, gen: genA, log: chain(ID{}, idA(600_005)),
+			want: []string{"600005-11"},
 		},
 		{
 			name: "empty, and nobody knows when", at: Cursor{Gen: genA}, gen: genA, log: chain(ID{}, idA(9)),
@@ -155,7 +190,7 @@ func TestFollower(t *testing.T) {
 		},
 		{
 			name: "still empty, and nobody knows since when", at: Cursor{Gen: genA}, gen: genA,
-			want: []string{"restarted 0-0→0-0 at empty 100000~0000b"},
+			want: []string{"restarted 0-0→0-0 at empty 1000000~0000b"},
 		},
 		{
 			name: "the very first ones", gen: genA, log: chain(ID{}, idA(9)),
@@ -165,16 +200,16 @@ func TestFollower(t *testing.T) {
 			name: "the very first ones, and nothing is there", gen: genA,
 		},
 		{
-			name: "empty under a new primary", at: Cursor{startAt(99_999), genA}, gen: genB,
-			want: []string{"failover 0-0→0-0 at empty 100000~0000a"},
+			name: "empty under a new primary", at: Cursor{startAt(999_999), genA}, gen: genB,
+			want: []string{"failover 0-0→0-0 at empty 1000000~0000a"},
 		},
 		{
 			name: "empty under a new primary whose clock is behind", at: Cursor{startAt(50), genA}, gen: genB, log: chain(ID{}, idB(40)),
 			want: []string{"failover 0-0→0-0 at empty 40~0000a", "40-10"},
 		},
 		{
-			name: "empty for longer under a new primary", at: Cursor{startAt(96_000), genA}, gen: genB,
-			want: []string{"restarted 0-0→0-0 at empty 100000~0000a"},
+			name: "empty for longer under a new primary", at: Cursor{startAt(401_000), genA}, gen: genB,
+			want: []string{"restarted 0-0→0-0 at empty 1000000~0000a"},
 		},
 		{
 			name: "new primary, nothing new", at: At(idA(5)), unbroken: true, gen: genB, log: chain(idA(4), idA(5)),

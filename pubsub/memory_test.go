@@ -45,11 +45,11 @@ func TestFollowerComesBack(t *testing.T) {
 	}{
 		"after an empty one": {
 			[]log{{genB, nil}, {genC, old}},
-			[]string{"restarted 3-11→0-0 at empty 100000~0000a", "failover 0-0→3-11 at 3-11", "4-11", "5-11", "failover 5-11→5-11 at 5-11~0000c"},
+			[]string{"restarted 3-11→0-0 at empty 1000000~0000a", "failover 0-0→3-11 at 3-11", "4-11", "5-11", "failover 5-11→5-11 at 5-11~0000c"},
 		},
 		"after an empty one, with nothing more": {
 			[]log{{genB, nil}, {genC, old[:1]}},
-			[]string{"restarted 3-11→0-0 at empty 100000~0000a", "failover 0-0→3-11 at 3-11~0000c"},
+			[]string{"restarted 3-11→0-0 at empty 1000000~0000a", "failover 0-0→3-11 at 3-11~0000c"},
 		},
 		"after one that went on elsewhere": {
 			[]log{{genB, chain(idA(2), idB(6))}, {genC, old}},

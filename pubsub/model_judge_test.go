@@ -131,7 +131,7 @@ func (c *client) gotMessage(it Item) {
 		w.fail("client %d: message %s is repeated", c.name, w.name(m.ID))
 	case m.order <= c.low && !m.overtaken && !m.returned && !(w.back && m.lost): // a tail may not know yet that it is lost
 		w.fail("client %d: message %s is repeated, late, or was told not to come", c.name, w.name(m.ID))
-	case m.Prev != c.at.Last() && !m.Prev.IsZero():
+	case m.Prev != c.at.Last() && !m.Prev.IsZero() && !(c.at.ID.isStart() && w.byID[m.Prev].cleared):
 		w.fail("client %d: message %s follows %s, but it is at %s", c.name, w.name(m.ID), w.name(m.Prev), w.name(c.at.ID))
 	}
 	if !c.fresh && c.lacks(m.order) {
@@ -165,7 +165,7 @@ func (c *client) gotSilent(it Item, d delivery) {
 		return
 	}
 	w.tell("client %d: the log expired", c.name)
-	if !d.live || !it.After.ID.isStart() || it.After.Gen != c.at.Gen {
+	if !it.After.ID.isStart() || it.After.Gen != c.at.Gen {
 		w.fail("client %d: a silent item After %v", c.name, it.After)
 	}
 	for _, lacks := range w.accepted[c.low+1:] {
@@ -237,7 +237,7 @@ func (w *world) skips(low int, it Item) bool {
 // mayHaveExpired reports whether something may have come and gone between two
 // starts of an empty log, or did.
 func (w *world) mayHaveExpired(from, to Cursor) bool {
-	kept := modelTTL
+	kept := EndKept(modelTTL)
 	if from.Gen != to.Gen {
 		kept -= clockSkew
 	}
@@ -257,11 +257,11 @@ func (w *world) justified(at Cursor, it Item) bool {
 		back := to != nil && to.returned && to.ID.Compare(at.Last()) > 0
 		return back || to != nil && to.trimmed && to.ID.Compare(at.Last()) > 0 && (from == nil || to.order > from.order)
 	case Restarted:
-		return to == nil && (from != nil && (from.life < w.life || from.returned) || from == nil && w.mayHaveExpired(at, it.After))
+		return (to == nil || to.cleared || to.trimmed && to.ID.Gen != it.After.Gen) && (from != nil && (from.life < w.life || from.returned) || from == nil && w.mayHaveExpired(at, it.After))
 	case Rewound:
 		return newer && to != nil && from != nil && (from.lost || from.cleared || from.returned)
 	case Failover:
-		return newer && (it.Gap.To == at.Last() || to != nil && to.returned)
+		return newer && (it.Gap.To == at.Last() || to != nil && (to.returned || to.cleared && at.ID.isStart()))
 	}
 	return false
 }

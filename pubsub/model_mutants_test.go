@@ -284,11 +284,23 @@ var mutants = []struct {
 	},
 	{
 		"nothing expires from an empty log", "follower.go",
-		", !unbroken && !f.stayedEmpty(p.Now, p.Gen, p):", ":",
+		", !unbroken && !f.missedNothing(p):", ":",
 	},
 	{
 		"an empty log that was followed may have been another one", "follower.go",
-		", !unbroken && !f.stayedEmpty(p.Now, p.Gen, p):", ", !f.stayedEmpty(p.Now, p.Gen, p):",
+		", !unbroken && !f.missedNothing(p):", ", !f.missedNothing(p):",
+	},
+	{
+		"what was in a log that expired was had", "follower.go",
+		"return f.startsAfter(p.Past)", "return true",
+	},
+	{
+		"a log that expired had nothing newer", "follower.go",
+		"return p.Past == f.at.ID", "return true",
+	},
+	{
+		"the message after a log that expired always follows", "follower.go",
+		"case f.startsAfter(m.Prev), ", "case f.at.ID.isStart() && !m.Prev.IsZero(), ",
 	},
 	{
 		"the start of an empty log is read from its time", "follower.go",

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 )
 
 // mode is what kinds of trouble a schedule has.
@@ -79,7 +80,11 @@ var kinds = []struct {
 	{name: "trim", weight: 2, trouble: onlyLog, do: func(w *world, o operation) { w.trim(1 + int(o.a%3)) }},
 	{name: "rest", weight: 4, trouble: onlyLog, do: func(w *world, o operation) {
 		if w.quiet() {
-			w.rest(uint64(modelTTL.Milliseconds()) * uint64(1+o.a%6) / 4)
+			rest := modelTTL * time.Duration(1+o.a%6) / 4
+			if o.b%8 == 0 {
+				rest += EndKept(modelTTL)
+			}
+			w.rest(uint64(rest.Milliseconds()))
 		}
 	}},
 	{name: "wipe", weight: 1, trouble: allTogether, do: func(w *world, _ operation) { w.wipe() }},

@@ -27,6 +27,7 @@ type world struct {
 	life     int         // counts how often the log began anew
 	log      []*accepted // of this life, what was trimmed included
 	trimmed  int         // log[:trimmed] is no longer kept
+	expired  ID          // the newest message of the log before, see Page.Past
 	since    ID          // see Page.Since; zero: nobody has looked since all was wiped
 	wiped    uint64      // when that was last
 	shelf    []shelved   // the logs of primaries that were replaced
@@ -137,6 +138,9 @@ func (w *world) end() ID {
 // publish accepts a message and gives it to the links.
 func (w *world) publish() {
 	prev := w.end()
+	if prev.IsZero() {
+		prev = w.past()
+	}
 	m := &accepted{
 		Message: &Message{Channel: modelChannel, Type: DefaultType, Data: modelData, ID: NextID(prev, w.clock, w.gen), Prev: prev},
 		order:   len(w.accepted), life: w.life,
@@ -185,8 +189,17 @@ func (w *world) rest(ms uint64) {
 	w.tell("the clock is at %d", w.clock)
 	if end := w.end(); !end.IsZero() && w.clock >= end.MS+uint64(modelTTL.Milliseconds()) {
 		w.clear()
+		w.expired = end
 		w.tell("the log expires")
 	}
+}
+
+// past is Page.Past of an empty log.
+func (w *world) past() ID {
+	if w.clock >= w.expired.MS+uint64(EndKept(modelTTL).Milliseconds()) {
+		return ID{}
+	}
+	return w.expired
 }
 
 // wipe empties the log.
@@ -195,6 +208,7 @@ func (w *world) wipe() {
 		m.wiped = true
 	}
 	w.clear()
+	w.expired = ID{}
 	w.since, w.wiped = ID{}, max(w.wiped, w.clock)
 }
 
@@ -260,12 +274,17 @@ func (w *world) comeBack(n int) (found bool) {
 // was not trimmed there yet.
 func (w *world) lose(n int) {
 	n = min(n, len(w.log))
+	var first ID // what came before the log's first message
+	if len(w.log) > 0 {
+		first = w.log[0].Prev
+	}
 	for _, m := range w.log[len(w.log)-n:] {
 		m.lost = true
 	}
 	w.log = slices.Clip(w.log[:len(w.log)-n])
 	w.trimmed = min(w.trimmed, max(0, len(w.log)-w.size))
 	if n > 0 && len(w.log) == 0 {
+		w.expired = first
 		w.beginLog()
 	}
 }
@@ -274,6 +293,7 @@ func (w *world) lose(n int) {
 func (w *world) answer(q Query) *Page {
 	p := &Page{Gen: w.gen, End: w.end(), Now: w.clock, TTL: modelTTL}
 	if p.End.IsZero() {
+		p.Past = w.past()
 		w.wasEmpty(p.EndCursor())
 	}
 	kept := w.kept()

@@ -129,8 +129,8 @@ func TestTailFindsItsLogEmpty(t *testing.T) {
 		holds *Message
 		want  string
 	}{
-		{"it had everything", chain(idA(4), idA(5))[0], "expired at empty 100000~0000b"},
-		{"something was in it", chain(idA(5), idA(6))[0], "restarted 5-11→0-0 at empty 100000~0000b"},
+		{"it had everything", chain(idA(4), idA(5))[0], "expired at empty 1000000~0000b"},
+		{"something was in it", chain(idA(5), idA(6))[0], "restarted 5-11→0-0 at empty 1000000~0000b"},
 	} {
 		tail := openTailAt(t, idA(5), TailLimits{Messages: 10, Bytes: 1 << 20})
 		tail.stale()

@@ -17,6 +17,8 @@ type channelLog struct {
 	mu       sync.Mutex // also held while sinks are called, which keeps the order
 	messages []*pubsub.Message
 	expires  time.Time
+	newest   pubsub.ID        // the newest message's, also of a log that has expired
+	known    time.Time        // until when newest is known
 	keys     map[string]keyed // by Draft.KeyName: what it was first used for
 	aging    []agingKey       // the same keys, oldest first
 	sinks    map[*Broker]pubsub.Sink
@@ -51,7 +53,7 @@ func (l *channelLog) publish(d pubsub.Draft, c *Cluster) pubsub.Receipt {
 			return pubsub.Receipt{Err: fmt.Errorf("%w: it is that of message %v", pubsub.ErrKeyReused, first.id)}
 		}
 	}
-	m.Prev = l.end()
+	m.Prev = l.newest
 	m.ID = pubsub.NextID(m.Prev, uint64(now.UnixMilli()), c.gen)
 	m.Time = m.ID.Time()
 	l.messages = append(l.messages, m)
@@ -60,7 +62,7 @@ func (l *channelLog) publish(d pubsub.Draft, c *Cluster) pubsub.Receipt {
 		clear(l.messages[:extra])
 		l.messages = l.messages[extra:] // the array goes at its next growth
 	}
-	l.expires = now.Add(ttl)
+	l.newest, l.expires, l.known = m.ID, now.Add(ttl), now.Add(pubsub.EndKept(ttl))
 	if d.Key != "" {
 		l.remember(agingKey{name, now.Add(c.options.KeyWindow)}, keyed{m.ID, sum})
 	}
@@ -85,6 +87,9 @@ func (l *channelLog) remember(k agingKey, first keyed) {
 func (l *channelLog) read(q pubsub.Query, c *Cluster) pubsub.Page {
 	p := pubsub.Page{End: l.end(), Gen: c.gen, Now: uint64(time.Now().UnixMilli())}
 	_, p.TTL = c.options.Retention(q.Channel)
+	if p.End.IsZero() {
+		p.Past = l.newest
+	}
 	at, found := slices.BinarySearchFunc(l.messages, q.Cursor, func(m *pubsub.Message, id pubsub.ID) int {
 		return m.ID.Compare(id)
 	})
@@ -133,6 +138,9 @@ func (l *channelLog) expire(now time.Time) {
 	if now.After(l.expires) {
 		l.messages = nil
 	}
+	if now.After(l.known) {
+		l.newest = pubsub.ID{}
+	}
 	for len(l.aging) > 0 && now.After(l.aging[0].expires) {
 		delete(l.keys, l.aging[0].name)
 		l.aging = l.aging[1:]
@@ -144,7 +152,7 @@ func (l *channelLog) expire(now time.Time) {
 
 // unused reports whether nothing is lost if the log is forgotten.
 func (l *channelLog) unused() bool {
-	return len(l.messages) == 0 && len(l.keys) == 0 && len(l.sinks) == 0 && l.presence == nil
+	return l.newest.IsZero() && len(l.keys) == 0 && len(l.sinks) == 0 && l.presence == nil
 }
 
 // leave stops relaying to b.

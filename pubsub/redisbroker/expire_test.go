@@ -49,6 +49,52 @@ func TestExpiredWhileNodeCutOff(t *testing.T) {
 	}
 }
 
+// The log of a channel with a short TTL expires while clients are away. Those that
+// had everything are told nothing, however long they were away; the others are.
+func TestExpiredWhileAway(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	options := at(server.Addr())
+	options.Size, options.TTL, options.Timeout = 100, time.Second, timeout
+	broker := newBroker(t, options)
+	hub := hubOver(t, broker)
+	publish := func() {
+		if r := hub.Publish(t.Context(), []pubsub.Draft{{Channel: "c", Data: []byte("1")}})[0]; r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	end := func() pubsub.Cursor {
+		return broker.Read(t.Context(), []pubsub.Query{{Channel: "c"}})[0].EndCursor()
+	}
+	expire := func() {
+		await(t, "the log expires", func() bool { return server.Do("EXISTS", "comet:{c}:log") == int64(0) })
+	}
+	before := end()
+	await(t, "the clock goes on", func() bool { return end().ID.MS > before.ID.MS })
+	publish()
+	had := end()
+	expire()
+	after := end()
+	await(t, "more than the TTL passes", func() bool { return end().ID.MS > after.ID.MS+2000 })
+	check := func(when string) {
+		for name, c := range map[string]struct {
+			at   pubsub.Cursor
+			gaps int
+		}{"seen empty before": {before, 1}, "had the message": {had, 0}, "seen empty afterwards": {after, 0}} {
+			l := listenFrom(t, name, "c", c.at, 0, hubOver(t, newBroker(t, options)))
+			if c.gaps > 0 || when == "after the next message" {
+				l.until("what comes", func(items []pubsub.Item) bool { return len(items) > 0 && (c.gaps == 0 || len(gaps(items)) > 0) })
+			}
+			if got := gaps(l.items); len(got) != c.gaps || c.gaps == 1 && got[0].Reason != pubsub.Restarted {
+				t.Errorf("%s, %s: gaps %v, want %d", when, name, got, c.gaps)
+			}
+		}
+	}
+	check("while it is empty")
+	publish()
+	check("after the next message")
+}
+
 // A message comes to an empty channel and goes with all data: clients that were
 // away are told, before and after the next message. Others that saw the channel
 // empty afterwards are not.

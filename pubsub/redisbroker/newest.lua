@@ -1,5 +1,6 @@
--- end_key is the ID of the log's newest message if that is a large one: a
--- string that expires with the log. It is a hint: other programs, nodes of
+-- end_key is the ID of the log's newest message if that is a large one, or if the
+-- log is kept for a short time: a string that expires with the log, or later, see
+-- pubsub.EndKept. It is a hint: other programs, nodes of
 -- earlier versions, eviction, or a slot on its way may make it wrong or missing.
 -- It is not one of KEYS, see the relay's pub/sub channel in publish.lua.
 local end_key = string.sub(KEYS[1], 1, -4) .. 'end'
@@ -9,17 +10,18 @@ local end_key = string.sub(KEYS[1], 1, -4) .. 'end'
 local highest = '4398046511103-0'
 
 -- newest returns the ID of the newest message of the log KEYS[1], '0-0' if it
--- has none, and whether end_key was there. It goes without the message where it
+-- has none, and what end_key says, or false: with an empty log, the newest message
+-- of the log before. It goes without the message where it
 -- can: to bring one into a script costs some 1.5 ms a MB.
 local function newest()
 	local id = redis.pcall('GET', end_key)
-	local hinted = type(id) == 'string'
-	if hinted and redis.call('XLEN', KEYS[1]) > 0 then
+	local hint = type(id) == 'string' and id
+	if hint and redis.call('XLEN', KEYS[1]) > 0 then
 		local later = redis.pcall('XRANGE', KEYS[1], '(' .. id, highest, 'COUNT', 1)
 		if not later.err and #later == 0 then
-			return id, true
+			return id, hint
 		end
 	end
 	local last = redis.call('XREVRANGE', KEYS[1], highest, '-', 'COUNT', 1)[1]
-	return last and last[1] or '0-0', hinted
+	return last and last[1] or '0-0', hint
 end

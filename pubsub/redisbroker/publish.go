@@ -99,8 +99,8 @@ func (b *Broker) publishArgs(drafts []pubsub.Draft) (keys []string, args []any) 
 	channel := drafts[0].Channel
 	size, ttl := b.options.Retention(channel)
 	keys = []string{b.keys.log(channel)}
-	args = make([]any, 0, 6+4*len(drafts))
-	args = append(args, b.verb(), size, ttl.Milliseconds(), b.options.KeyWindow.Milliseconds(), b.options.Inline, b.keys.live(channel))
+	args = make([]any, 0, 7+4*len(drafts))
+	args = append(args, b.verb(), size, ttl.Milliseconds(), pubsub.EndKept(ttl).Milliseconds(), b.options.KeyWindow.Milliseconds(), b.options.Inline, b.keys.live(channel))
 	for i := range drafts {
 		d := &drafts[i]
 		if d.Ephemeral {

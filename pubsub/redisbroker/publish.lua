@@ -5,9 +5,10 @@
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
 -- ARGV[2]  how many messages to keep at least
 -- ARGV[3]  how long to keep the log after its newest message, in ms
--- ARGV[4]  how long to remember idempotency keys, in ms
--- ARGV[5]  data of more bytes is not relayed, only announced
--- ARGV[6]  the relay's pub/sub channel, in the log's slot. It is no key: were it
+-- ARGV[4]  how long to keep the newest message's ID, in ms, see newest.lua
+-- ARGV[5]  how long to remember idempotency keys, in ms
+-- ARGV[6]  data of more bytes is not relayed, only announced
+-- ARGV[7]  the relay's pub/sub channel, in the log's slot. It is no key: were it
 --          named as one, Redis Cluster would miss it wherever the slot is being
 --          moved, and refuse (TRYAGAIN) until the move is over
 -- ARGV[…]  four for each message:
@@ -25,7 +26,10 @@
 -- and after all of them, only if that was refused, the error of the log's expiry.
 local gen, now = generation(), redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
-local prev, hinted = newest()
+local prev, hint = newest()
+if prev == '0-0' and hint then
+	prev = hint
+end
 
 -- seen returns the first message's ID and the outcome for a message whose key was
 -- seen before; '' and 0 for others.
@@ -42,7 +46,7 @@ local seen = KEYS[2] and function(name, sum)
 		return id, 2
 	end
 	-- A write, so that WAIT on this connection is about the first publish too.
-	local renewed = redis.pcall('PEXPIRE', name, ARGV[4])
+	local renewed = redis.pcall('PEXPIRE', name, ARGV[5])
 	if type(renewed) == 'table' then
 		return id .. ' ' .. renewed.err, 5
 	end
@@ -51,7 +55,7 @@ end
 
 local answer, n, next_key = {'', 0}, 0, 2
 local last -- the bytes of the newest message that was appended
-for i = 7, #ARGV, 4 do
+for i = 8, #ARGV, 4 do
 	local kind, data, trace, sum = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
 	local id, outcome, name = '', 0, nil
 	local payload = data
@@ -79,7 +83,7 @@ for i = 7, #ARGV, 4 do
 		local added
 		if name then
 			-- The key comes first: were it refused later, a repeat would be published.
-			added = redis.pcall('SET', name, id .. ' ' .. sum, 'PX', ARGV[4])
+			added = redis.pcall('SET', name, id .. ' ' .. sum, 'PX', ARGV[5])
 		end
 		if not (added and added.err) then
 			local retried = false
@@ -106,7 +110,7 @@ for i = 7, #ARGV, 4 do
 		end
 		if type(added) == 'table' then
 			id, outcome = added.err, 3
-		elseif #data > tonumber(ARGV[5]) then
+		elseif #data > tonumber(ARGV[6]) then
 			payload = '! ' .. id .. ' ' .. prev
 			prev, last = id, #data
 		else
@@ -118,7 +122,7 @@ for i = 7, #ARGV, 4 do
 		if trace ~= '' then
 			payload = '~ ' .. trace .. ' ' .. payload
 		end
-		local heard = redis.pcall(ARGV[1], ARGV[6], payload)
+		local heard = redis.pcall(ARGV[1], ARGV[7], payload)
 		if type(heard) == 'table' then
 			if kind == '' then
 				id, outcome = heard.err, 3
@@ -135,9 +139,9 @@ if last then
 	if type(expiry) == 'table' then
 		answer[n + 1] = expiry.err
 	end
-	if last > 4096 then
-		redis.pcall('SET', end_key, prev, 'PX', ARGV[3])
-	elseif hinted then
+	if last > 4096 or ARGV[4] ~= ARGV[3] then
+		redis.pcall('SET', end_key, prev, 'PX', ARGV[4])
+	elseif hint then
 		redis.pcall('DEL', end_key)
 	end
 end

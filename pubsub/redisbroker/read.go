@@ -123,7 +123,7 @@ func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 		return pubsub.Page{Gen: pubsub.Generation(gen), End: q.Cursor}
 	}
 	answer, _ := cmd.Val().([]any)
-	if len(answer) != 4+2 {
+	if len(answer) != 4+3 {
 		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", cmd.Val()))}
 	}
 	gen, _ := answer[0].(int64)
@@ -137,11 +137,11 @@ func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 	p.More = answer[3] == int64(1) && len(p.Messages) > 0
 	now, _ := answer[4].(int64)
 	since, _ := answer[5].(string)
+	past, _ := answer[6].(string)
 	p.Now = uint64(now)
 	p.Since, _ = pubsub.ParseID(since) // else it is not known
-	if p.FromStart() {
-		_, p.TTL = b.options.Retention(q.Channel)
-	}
+	p.Past, _ = pubsub.ParseID(past)   // likewise
+	_, p.TTL = b.options.Retention(q.Channel)
 	return p
 }
 

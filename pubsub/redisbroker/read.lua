@@ -7,7 +7,8 @@
 -- ARGV[5]  a key that FLUSHALL removes: a string, the time since when nothing has
 --          removed it, <ms>-<generation>. May be left out; not in the log's slot
 -- Returns {generation, ID of the newest message or '0-0', stream entries, 1 if
--- there may be more, the time in ms if the log is empty, what ARGV[5] says or '0-0'};
+-- there may be more, the time in ms if the log is empty, what ARGV[5] says or '0-0',
+-- the newest message of the log before, if this one is empty, or '0-0'};
 -- the generation alone where the newest message is the cursor's, as nearly always
 -- when a relay was lost and all channels are read.
 
@@ -26,13 +27,14 @@ local function since(ms, gen)
 	return '0-0'
 end
 
+local finish, hint = newest()
+
 local function empty()
 	local now = redis.call('TIME')
 	local ms = now[1] * 1000 + math.floor(now[2] / 1000)
-	return {generation(), '0-0', {}, 0, ms, since(ms, generation())}
+	return {generation(), '0-0', {}, 0, ms, since(ms, generation()), hint or '0-0'}
 end
 
-local finish = newest()
 if finish == '0-0' then
 	return empty()
 end
@@ -84,6 +86,6 @@ while limit > 0 and more == 0 do
 end
 if command == 'XRANGE' and ARGV[2] == '0-0' and entries[1] then
 	local ms, seq = string.match(entries[1][1], '(%d+)-(%d+)')
-	return {generation(), finish, entries, more, 0, since(tonumber(ms), tonumber(seq) % 1048576)}
+	return {generation(), finish, entries, more, 0, since(tonumber(ms), tonumber(seq) % 1048576), '0-0'}
 end
-return {generation(), finish, entries, more, 0, '0-0'}
+return {generation(), finish, entries, more, 0, '0-0', '0-0'}
