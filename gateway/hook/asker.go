@@ -177,19 +177,19 @@ func (a *Asker) takeSlot(ctx context.Context, q *Question) (leave func(), ok boo
 	}
 }
 
-// post asks once. A good body with any 2xx is an answer, and so is a 4xx: no. But
-// 408 and 429 say that there is none yet.
+// post asks once. A good body with any 2xx is an answer, and so is a 4xx with any
+// body: no. But 408 and 429 say that there is none yet.
 func (a *Asker) post(ctx context.Context, q *Question) (answer, error) {
 	status, text, err := a.caller.post(ctx, q.body(a.options.Node))
 	switch {
+	case status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
+		return a.refused(ctx, status, text), nil
 	case err != nil:
 		return answer{}, err
 	case len(text) > maxAnswer:
 		return answer{}, fmt.Errorf("it has more than %d bytes", maxAnswer)
 	case status >= 200 && status < 300:
 		return parseAnswer(text)
-	case status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
-		return a.refused(ctx, status, text), nil
 	}
 	return answer{}, fmt.Errorf("its status is %d, not 2xx", status)
 }

@@ -257,7 +257,7 @@ func TestClientErrorIsNo(t *testing.T) {
 		status       int
 		body, reason string
 	}{
-		{400, "no such room", ""}, {401, `{"allow":true,"for":60}`, ""}, {404, "", ""},
+		{400, "no such room", ""}, {401, `{"allow":true,"for":60}`, ""}, {404, "", ""}, {404, strings.Repeat("<p>", maxAnswer), ""},
 		{403, `{"allow":false,"reason":"You are banned.","for":60}`, "You are banned."},
 	} {
 		var log logbook
