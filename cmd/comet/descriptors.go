@@ -16,19 +16,23 @@ type descriptors struct {
 
 const (
 	maxAdmin = 64 // connections at the admin listener
-	// reservedFiles is for the rest: listeners, files, the relay, polite refusals, and
-	// connections that have two descriptors for a moment while they are parked.
-	reservedFiles = 96
+	// reservedFiles is for the rest: listeners, files, the relay, hooks (64), polite
+	// refusals, and connections that have two descriptors for a moment while they are
+	// parked.
+	reservedFiles = 160
 	// reservedForCore is for Redis's pool, which grows to ten connections for each
-	// core that Go uses.
+	// core that Go uses. A Redis Cluster has half of that per primary, for which
+	// reservedPart of all descriptors is kept back at least.
 	reservedForCore = 10
+	reservedPart    = 20
 )
 
-// shareDescriptors keeps a fixed number back, so that the admin listener and
-// Redis can be reached however many clients there are. Of few descriptors a
-// quarter is for clients.
+// shareDescriptors keeps descriptors back, so that the admin listener and Redis
+// can be reached however many clients there are. Of few descriptors a quarter is
+// for clients.
 func shareDescriptors(limit, cores int) descriptors {
-	clients := max(limit-maxAdmin-reservedFiles-reservedForCore*cores, limit/4)
+	kept := max(maxAdmin+reservedFiles+reservedForCore*cores, limit/reservedPart)
+	clients := max(limit-kept, limit/4)
 	return descriptors{clients: clients, admin: min(maxAdmin, (limit-clients)/4)}
 }
 
