@@ -141,6 +141,15 @@ func TestHistoryTakesTurns(t *testing.T) {
 				t.Fatal("the page does not wait for its turn")
 			}
 		}
+		res, err := c.http.Get(operators(t, c.nodes[0]) + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || len(all) < 4_000_000 {
+			t.Errorf("an operator got %d bytes, %v, want all that history has", len(all), err)
+		}
 		for _, one := range held {
 			one.End()
 		}

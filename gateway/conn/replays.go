@@ -61,8 +61,8 @@ func NewReplays(bytes int64) *Replays {
 	}
 }
 
-// Replay is a client that has a turn, or several. The methods of a nil Replay do
-// nothing.
+// Replay is a client that has a turn, or several. A nil Replay needs none: its
+// methods change nothing.
 type Replay struct {
 	all     *Replays
 	address netip.Addr
@@ -163,10 +163,11 @@ func (r *Replays) take(p *Replay) {
 }
 
 // Grow takes another turn for p, so that it may hold ReplayPage more. It does not
-// wait: false says that no turn is free, or none for its address.
+// wait: false says that no turn is free, or none for its address. A nil Replay may
+// hold any number.
 func (p *Replay) Grow() bool {
 	if p == nil {
-		return false
+		return true
 	}
 	r := p.all
 	r.mu.Lock()
