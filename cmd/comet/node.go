@@ -206,7 +206,7 @@ func (n *node) run(ctx context.Context) error {
 	case e := <-closed:
 		err = errors.Join(err, e)
 	case <-closing.Done():
-		n.logger.Warn("the node did not close in time; ending without", "timeout", closeTimeout)
+		n.logger.Warn("node did not close in time; ending anyway", "timeout", closeTimeout)
 	}
 	return errors.Join(failed, err)
 }
