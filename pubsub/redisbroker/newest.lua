@@ -23,5 +23,10 @@ local function newest()
 		end
 	end
 	local last = redis.call('XREVRANGE', KEYS[1], highest, '-', 'COUNT', 1)[1]
-	return last and last[1] or '0-0', hint
+	if last then
+		return last[1], hint
+	end
+	-- Nothing confirms it. An ID more than a minute ahead of the clock is not Comet's.
+	local ms = hint and tonumber(string.match(hint, '^(%d+)%-%d+$'))
+	return '0-0', ms and ms <= redis.call('TIME')[1] * 1000 + 60000 and hint
 end

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"comet/pubsub"
 	"comet/pubsub/redistest"
@@ -85,6 +86,61 @@ func TestNewestIsAHint(t *testing.T) {
 				t.Errorf("read on from the first: %+v, %v", page, err)
 			}
 		})
+	}
+}
+
+// Where nothing confirms the key beside the log, as that has expired, it counts only
+// if Comet may have written it.
+func TestNewestOfNoLog(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := newCrowd(t, at(server.Addr()))
+	for i, end := range []string{"x", "1-", "4398046511000-1048577", "99999999999999999999-1"} {
+		channel := fmt.Sprint("c", i)
+		server.Do("SET", "comet:{"+channel+"}:end", end)
+		if page := c.log(channel); !page.Past.IsZero() {
+			t.Errorf("%q: a log ended with %v", end, page.Past)
+		}
+		id := publishData(t, c.nodes[0], channel, smallData)
+		if m := c.log(channel).Messages[0]; !m.Prev.IsZero() || id.Time().Year() > 2100 {
+			t.Errorf("%q: published %v after %v", end, id, m.Prev)
+		}
+	}
+}
+
+// Where the ID of the newest message cannot be kept after a short-lived log, the log
+// is kept for as long.
+func TestNewestRefused(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	options := at(server.Addr())
+	options.Size, options.TTL, options.Timeout = 100, time.Minute, timeout
+	hub := hubOver(t, newBroker(t, options))
+	server.Do("ACL", "SETUSER", "default", "-set")
+	publishData(t, hub, "a", smallData)
+	if ms := server.Do("PTTL", "comet:{a}:log").(int64); ms <= options.TTL.Milliseconds() {
+		t.Errorf("the log is kept for %d ms", ms)
+	}
+}
+
+// A message to a short-lived log that has expired, while its slot is being moved,
+// does not stop the move.
+func TestNewestHalfMoved(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, 0)
+	nodes := cluster.Nodes()
+	options := reach(cluster)
+	options.Size, options.TTL, options.Timeout = 100, time.Minute, patience
+	hub := hubOver(t, newBroker(t, options))
+	channel := channelAt(cluster, nodes[0], 0)
+	log, end := "comet:{"+channel+"}:log", "comet:{"+channel+"}:end"
+	publishData(t, hub, channel, smallData)
+	nodes[0].Do("DEL", log) // as if it had expired
+	finish := cluster.BeginMove(slotOf(cluster, channel), nodes[2])
+	publishData(t, hub, channel, smallData)
+	finish()
+	if ms := nodes[2].Do("PTTL", log).(int64); ms <= nodes[2].Do("PTTL", end).(int64) || ms <= options.TTL.Milliseconds() {
+		t.Errorf("the log is kept for %d ms, which is not longer than what was known of the one before", ms)
 	}
 }
 

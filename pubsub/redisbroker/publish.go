@@ -3,6 +3,7 @@ package redisbroker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,11 @@ func (b *Broker) publishChunk(ctx context.Context, drafts []pubsub.Draft, receip
 		// WAIT is about the connection's last write, which the script makes for a
 		// repeated key too.
 		var cmd *redis.Cmd
+		args := args
+		if asking {
+			args = slices.Clone(args)
+			args[argTTL], args[argEndKept] = args[argEndKept], 0
+		}
 		cmd, wait = publishScript.inPipeline(ctx, p.client, keys, args,
 			around{asking: asking, replicas: b.options.MinReplicas, patience: b.waitFor()})
 		return cmd
@@ -93,6 +99,13 @@ func (b *Broker) publishEphemeral(ctx context.Context, d *pubsub.Draft) pubsub.R
 	}
 	return pubsub.Receipt{} // the answer is how many connections heard it, which says nothing
 }
+
+// Indices in publish.lua's ARGV, which explains them. While its slot is being moved
+// the log itself is kept for as long as the ID of its newest message.
+const (
+	argTTL     = 2
+	argEndKept = 3
+)
 
 // publishArgs are publish.lua's KEYS and ARGV for drafts of one channel.
 func (b *Broker) publishArgs(drafts []pubsub.Draft) (keys []string, args []any) {

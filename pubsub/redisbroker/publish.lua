@@ -5,7 +5,9 @@
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
 -- ARGV[2]  how many messages to keep at least
 -- ARGV[3]  how long to keep the log after its newest message, in ms
--- ARGV[4]  how long to keep the newest message's ID, in ms, see newest.lua
+-- ARGV[4]  how long to keep the newest message's ID, in ms, see newest.lua; 0 while
+--          the slot is being moved here: the key may still come from there, and
+--          the move would stop at one that exists here
 -- ARGV[5]  how long to remember idempotency keys, in ms
 -- ARGV[6]  data of more bytes is not relayed, only announced
 -- ARGV[7]  the relay's pub/sub channel, in the log's slot. It is no key: were it
@@ -135,14 +137,17 @@ for i = 8, #ARGV, 4 do
 	n = n + 2
 end
 if last then
-	local expiry = redis.pcall('PEXPIRE', KEYS[1], ARGV[3])
+	local ttl = ARGV[3]
+	if ARGV[4] ~= '0' and (last > 4096 or ARGV[4] ~= ttl) then
+		if redis.pcall('SET', end_key, prev, 'PX', ARGV[4]).err then
+			ttl = ARGV[4] -- then the log itself is known for as long
+		end
+	elseif ARGV[4] ~= '0' and hint then
+		redis.pcall('DEL', end_key)
+	end
+	local expiry = redis.pcall('PEXPIRE', KEYS[1], ttl)
 	if type(expiry) == 'table' then
 		answer[n + 1] = expiry.err
-	end
-	if last > 4096 or ARGV[4] ~= ARGV[3] then
-		redis.pcall('SET', end_key, prev, 'PX', ARGV[4])
-	elseif hint then
-		redis.pcall('DEL', end_key)
 	end
 end
 return answer
