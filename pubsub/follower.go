@@ -156,6 +156,9 @@ func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
 		f.begin(p)
 		f.vouches = min(f.vouches, vouches)
 	}
+	if ahead := (ID{MS: p.Now, Counter: MaxCounter, Gen: p.Gen}); f.had.has(ahead) { // another program relayed it
+		f.had.forget(p.Gen)
+	}
 	return items
 }
 

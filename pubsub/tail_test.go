@@ -143,6 +143,23 @@ func TestTailFindsItsLogEmpty(t *testing.T) {
 	}
 }
 
+// Another program relays a message of a time to come on an empty channel. After the
+// log was read, Comet's own messages up to that time are taken.
+func TestTailForgedAheadOfEmptyLog(t *testing.T) {
+	tail := newTail("c", TailLimits{Messages: 10, Bytes: 1 << 20})
+	tail.subscribed()
+	tail.take(answer(tail.query(10), genA, nil))
+	tail.received(chain(ID{}, ID{MS: 1_030_000, Gen: genA})[0])
+	tail.stale()
+	tail.take(answer(tail.query(10), genA, nil))
+	tail.received(chain(ID{}, ID{MS: 1_010_000, Gen: genA})[0])
+	items, _ := tail.from(tail.first, 10)
+	want := []string{"1030000-11", "expired at empty 1000000~0000b", "1010000-11"}
+	if !slices.Equal(words(items), want) {
+		t.Errorf("got %q, want %q", words(items), want)
+	}
+}
+
 // What arrives during a read is held, as much as a tail may hold; what there
 // was no room for is read.
 func TestTailOverflow(t *testing.T) {
