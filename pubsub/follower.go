@@ -176,6 +176,7 @@ func (f *follower) begin(p *Page) {
 	if since := p.sinceMS(p.Gen); since > 0 {
 		f.vouches = max(f.vouches, since-1)
 	}
+	f.vouches = min(f.vouches, p.Now) // an ID may be ahead of the clock: the log is empty now
 }
 
 // doubt says that the log has had messages that it has no more. What was read

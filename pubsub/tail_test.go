@@ -160,6 +160,22 @@ func TestTailForgedAheadOfEmptyLog(t *testing.T) {
 	}
 }
 
+// The newest message before an empty log has an ID ahead of the clock, as where the
+// clock was set back. Who saw the log empty later is located, and does not read it
+// again and again.
+func TestTailEmptyAfterIDAhead(t *testing.T) {
+	tail := newTail("c", TailLimits{Messages: 10, Bytes: 1 << 20})
+	tail.subscribed()
+	p := answer(tail.query(10), genA, nil)
+	p.Past = ID{MS: p.Now + 30_000, Gen: genA}
+	tail.take(p)
+	for now, want := range map[uint64]bool{p.Now: false, p.Now + 1: true} {
+		if _, _, ok := tail.locate(Cursor{ID: startAt(now), Gen: genA}); ok != want {
+			t.Errorf("seen empty at %d: located %t", now, ok)
+		}
+	}
+}
+
 // What arrives during a read is held, as much as a tail may hold; what there
 // was no room for is read.
 func TestTailOverflow(t *testing.T) {
