@@ -161,8 +161,8 @@ func TestTailForgedAheadOfEmptyLog(t *testing.T) {
 }
 
 // The newest message before an empty log has an ID ahead of the clock, as where the
-// clock was set back. Who saw the log empty later is located, and does not read it
-// again and again.
+// clock was set back. A subscriber that saw the log empty later is located, and does
+// not read it again and again.
 func TestTailEmptyAfterIDAhead(t *testing.T) {
 	tail := newTail("c", TailLimits{Messages: 10, Bytes: 1 << 20})
 	tail.subscribed()
