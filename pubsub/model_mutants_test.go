@@ -34,7 +34,7 @@ var mutants = []struct {
 	},
 	{
 		"no gap where the log was trimmed", "follower.go",
-		"items = append(items, f.gap(Trimmed, before(m)))", "",
+		"items = append(items, f.gap(why, before(m)))", "",
 	},
 	{
 		"no fork looked for between messages", "follower.go",
@@ -52,15 +52,15 @@ var mutants = []struct {
 	},
 	{
 		"an empty log is taken for whole", "follower.go",
-		"case expired && (!unbroken || failedOver), !unbroken", "case !expired && !unbroken",
+		"case expired && failedOver, !unbroken", "case !expired && !unbroken",
 	},
 	{
 		"an empty log always has a gap", "follower.go",
-		"case expired && (!unbroken || failedOver), !unbroken", "case expired, !unbroken",
+		"case expired && failedOver, !unbroken", "case expired, !unbroken",
 	},
 	{
 		"an empty log in a new generation has no gap", "follower.go",
-		"case expired && (!unbroken || failedOver), !unbroken", "case expired && !unbroken, !expired && !unbroken",
+		"case expired && failedOver, !unbroken", "case !unbroken",
 	},
 	{
 		"a fork's search does not know its own generation", "follower.go",
@@ -112,7 +112,7 @@ var mutants = []struct {
 	},
 	{
 		"a newer live message is appended whatever it follows", "tail.go",
-		"case m.Prev == at.ID, m.Prev.IsZero() && t.unbroken:", "default:",
+		"case m.Prev == at.ID, (m.Prev.IsZero() || t.follow.startsAfter(m.Prev)) && t.unbroken:", "default:",
 	},
 	{
 		"a surprising message does not make the tail read", "tail.go",
@@ -268,11 +268,11 @@ var mutants = []struct {
 	},
 	{
 		"an empty log has always been empty", "follower.go",
-		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Gen)) && int64(nowMS)-int64(since) < kept", "return true",
+		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Gen)) && int64(nowMS)-int64(since) < kept", "return since != 1<<63",
 	},
 	{
 		"an empty log may always have been another one", "follower.go",
-		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Gen)) && int64(nowMS)-int64(since) < kept", "return false",
+		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Gen)) && int64(nowMS)-int64(since) < kept", "return since == 1<<63",
 	},
 	{
 		"the clocks of two primaries are the same", "follower.go",
