@@ -34,7 +34,7 @@ var mutants = []struct {
 	},
 	{
 		"no gap where the log was trimmed", "follower.go",
-		"items = append(items, f.gap(why, before(m)))", "",
+		"items = append(items, f.gap(why, before(m)))\n\t\tdefault:", "_ = why\n\t\tdefault:",
 	},
 	{
 		"no fork looked for between messages", "follower.go",
