@@ -28,7 +28,7 @@ func TestDefaults(t *testing.T) {
 		History:  History{Size: 1000, TTL: 24 * time.Hour},
 		Presence: Presence{TTL: 30 * time.Second, Members: 100_000},
 		Auth:     Auth{Hook: AuthHook{Timeout: time.Second}, JWT: JWT{JWKSRefresh: 15 * time.Minute, MaxAge: 24 * time.Hour, Leeway: 10 * time.Second}, RevocationsFile: AutoFile},
-		Limits:   Limits{Message: 60 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second, Header: 16 << 10, ReplayMemory: 64 << 20},
+		Limits:   Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second, Header: 16 << 10, ReplayMemory: 64 << 20},
 		Drain:    Drain{Delay: 5 * time.Second, Spread: 20 * time.Second},
 		Log:      Log{Level: slog.LevelInfo, Format: "text"},
 		Tracing:  Tracing{Sample: 1},

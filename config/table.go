@@ -151,7 +151,7 @@ var table = []Setting{
 	row("auth.hook.timeout", "1s", "the longest wait for its answer; none is a no",
 		duration(10*time.Millisecond, time.Minute), func(s *Settings) *time.Duration { return &s.Auth.Hook.Timeout }),
 
-	row("limits.message", "60KiB", "the largest body of a message; at the default its event fits clients that read 64 KiB at most (docs/clients.md)",
+	row("limits.message", "64KiB", "the largest body of a message; some clients read 64 KiB of an event at most, all that is around the message included (docs/clients.md)",
 		size(1, 1<<20), func(s *Settings) *ByteSize { return &s.Limits.Message }),
 	row("limits.batch", "1000", "messages in one POST /v1/publish",
 		number(1, 10_000), func(s *Settings) *int { return &s.Limits.Batch }),

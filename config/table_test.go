@@ -151,7 +151,7 @@ auth:
     secret_file: ""  # default
     timeout: 1s  # default
 limits:
-  message: 60KiB  # default
+  message: 64KiB  # default
   batch: 1000  # default
   channels: 64  # default
   wait: 55s  # default

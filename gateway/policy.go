@@ -28,7 +28,7 @@ type Policy struct {
 
 // Limits bound what a client may ask for. Zero values mean the default.
 type Limits struct {
-	Message     int           // bytes of one message's body; default 60 KiB
+	Message     int           // bytes of one message's body; default 64 KiB
 	Batch       int           // messages of one batch; default 1000
 	Channels    int           // channels of one subscription; default 64
 	Wait        time.Duration // of a long-poll; default 55s; negative: none may wait
@@ -44,7 +44,7 @@ func (l *Limits) batchBytes() int { return max(16*l.Message, 1<<20) }
 func (l *Limits) wait() time.Duration { return max(0, l.Wait) }
 
 func (p *Policy) setDefaults() {
-	setDefault(&p.Limits.Message, 60<<10)
+	setDefault(&p.Limits.Message, 64<<10)
 	setDefault(&p.Limits.Batch, 1000)
 	setDefault(&p.Limits.Channels, 64)
 	setDefault(&p.Limits.Wait, 55*time.Second)

@@ -125,7 +125,7 @@ func (c *Client) sendOnce(ctx context.Context, base string, r request, want int,
 }
 
 // maxAnswerBytes bounds an answer that is read as a whole: a page of the most
-// messages (pubsub.MaxPage), each four times the default limit of 60 KiB.
+// messages (pubsub.MaxPage), each four times the default limit of 64 KiB.
 const maxAnswerBytes = 256 << 20
 
 func readAnswer(r io.Reader) ([]byte, error) {
