@@ -77,9 +77,9 @@ func (r *Rates[K]) Take(key K, n int) (wait time.Duration, ok bool) {
 	if r.limit <= 0 {
 		return 0, true
 	}
-	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now() // in the lock: a limiter that sees the time go back fills twice
 	limiter := r.use(key, now).limiter
 	first := min(n, r.burst)
 	if !limiter.AllowN(now, first) {
