@@ -36,7 +36,9 @@ func TestClusterMoveSlot(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 0)
 	nodes := cluster.Nodes()
-	c := newCrowd(t, reach(cluster))
+	options := reach(cluster)
+	options.Timeout = 10 * time.Second // a primary that does not say in time since when it lives means a failover
+	c := newCrowd(t, options)
 	busy, quiet, other := channelAt(cluster, nodes[0], 0), channelAt(cluster, nodes[0], 1), channelAt(cluster, nodes[1], 0)
 	c.listen(busy, quiet, other)
 	c.say(quiet)
