@@ -1,5 +1,3 @@
-//go:build linux
-
 package conn
 
 import "golang.org/x/sys/unix"
