@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"comet/internal/textfile":       {},
 	"comet/pubsub/measure":          {},
 	"comet/pubsub":                  {"comet/pubsub/measure"},
+	"comet/pubsub/cluster":            {"comet/pubsub"},
 	"comet/pubsub/membroker":        {"comet/pubsub"},
 	"comet/pubsub/redisbroker":      {"comet/pubsub/measure", "comet/pubsub"},
 	"comet/pubsub/pubsubtest":       {"comet/internal/testenv", "comet/pubsub"},

@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"testing"
 
-	"comet/gateway/nodes"
 	"comet/gateway/wire"
+	"comet/pubsub/cluster"
 	"comet/pubsub/redistest"
 )
 
@@ -131,7 +131,7 @@ func checkDashboard(t *testing.T, admin string) {
 	if page := bodyOf(t, get(t, admin)); !strings.Contains(page, "dashboard.js") {
 		t.Errorf("there is no dashboard:\n%s", page)
 	}
-	awaitReports(t, admin, "all nodes", func(all []nodes.Report) bool { return len(all) == demoNodes })
+	awaitReports(t, admin, "all nodes", func(all []cluster.Report) bool { return len(all) == demoNodes })
 }
 
 // checkTurns checks that each request goes to the next node.

@@ -14,8 +14,8 @@ import (
 	"comet/config"
 	"comet/gateway"
 	"comet/gateway/conn"
-	"comet/gateway/nodes"
 	"comet/pubsub"
+	"comet/pubsub/cluster"
 )
 
 const (
@@ -38,7 +38,7 @@ type node struct {
 	rules     *channelRules
 	parker    *conn.Parker
 	gateway   *gateway.Gateway
-	heart     *nodes.Heart
+	heart     *cluster.Heart
 	listener  *conn.Listener
 	server    *http.Server
 	encrypted bool // server.TLSConfig does not tell: net/http sets one anyway

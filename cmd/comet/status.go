@@ -15,8 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"comet/gateway/nodes"
 	"comet/internal/textfile"
+	"comet/pubsub/cluster"
 )
 
 // adminTokenVariable is the setting's own: who has it for a node has it here.
@@ -57,8 +57,8 @@ nodes tells it at its admin listener. Where that wants admin.token, give it with
 
 // told is what a node tells of its cluster.
 type told struct {
-	nodes.All
-	Channels nodes.Channels `json:"channels"`
+	cluster.All
+	Channels cluster.Channels `json:"channels"`
 }
 
 // statusTimeout is for both answers; the first look at channels waits for the
@@ -145,7 +145,7 @@ func writeStatus(out io.Writer, t *told) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tSTATE\tSUBSCRIBERS\tDELIVERIES/S\tCPU\tMEMORY\tRELAY\tUP\tVERSION\tURL")
 	for _, raw := range t.Nodes {
-		r, err := nodes.ParseReport(raw)
+		r, err := cluster.ParseReport(raw)
 		if err != nil {
 			return err
 		}
@@ -167,7 +167,7 @@ func writeStatus(out io.Writer, t *told) error {
 	return w.Flush()
 }
 
-func stateOf(r *nodes.Report) string {
+func stateOf(r *cluster.Report) string {
 	switch {
 	case r.Draining:
 		return "draining"

@@ -11,17 +11,17 @@ import (
 
 	"comet/gateway"
 	"comet/gateway/conn"
-	"comet/gateway/nodes"
 	"comet/gateway/web"
+	"comet/pubsub/cluster"
 )
 
 // newHeart is what says to all nodes how n is; admin is where n serves
 // operators, or empty.
-func newHeart(n *node, admin string, logger *slog.Logger) *nodes.Heart {
-	return nodes.New(nodes.Options{
+func newHeart(n *node, admin string, logger *slog.Logger) *cluster.Heart {
+	return cluster.New(cluster.Options{
 		Broker: n.broker,
 		Hub:    n.hub,
-		About: nodes.About{
+		About: cluster.About{
 			ID:      fmt.Sprintf("%s.%08x", n.name, rand.Uint32()),
 			Name:    n.name,
 			Version: version + revision(),
@@ -35,14 +35,14 @@ func newHeart(n *node, admin string, logger *slog.Logger) *nodes.Heart {
 }
 
 // counts is what the parts of n count, for its report.
-func (n *node) counts() nodes.Counts {
+func (n *node) counts() cluster.Counts {
 	ready, written, by := n.readiness(), n.parker.Stats(), heldBy(n.gateway.Stats())
 	bytes := sum(written.Bytes[:])
-	c := nodes.Counts{
+	c := cluster.Counts{
 		Ready:    ready.Ready,
 		Reasons:  ready.Reasons,
 		Draining: n.leaving.Load() != nil,
-		Connections: nodes.Connections{
+		Connections: cluster.Connections{
 			Total:   n.listener.Stats().Open,
 			Streams: sum(slices.Collect(maps.Values(by))),
 			By:      by,

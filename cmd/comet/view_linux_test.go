@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"comet/gateway/loadtest"
-	"comet/gateway/nodes"
+	"comet/pubsub/cluster"
 )
 
-func deliveries(r *nodes.Report) int64 { return r.Deliveries.Total }
-func publishes(r *nodes.Report) int64  { return r.Publishes.Total }
-func written(r *nodes.Report) int64    { return r.Bytes.Total }
+func deliveries(r *cluster.Report) int64 { return r.Deliveries.Total }
+func publishes(r *cluster.Report) int64  { return r.Publishes.Total }
+func written(r *cluster.Report) int64    { return r.Bytes.Total }
 
 // What the nodes tell is what a load test counted at the other end: subscribers
 // exactly, by channel too, and deliveries and publishes in total.
@@ -26,13 +26,13 @@ func TestViewAgreesWithBench(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "result.json")
 			bench := start(t, "bench", "run", "--nodes", strings.Join(c.urls, ","), "--subscribers", "60", "--channels", "4",
 				"--transport", transport, "--settle", "6s", "--rate", "50", "--duration", "2s", "--json", file)
-			all := awaitReports(t, c.admins[0], "60 subscribers", func(all []nodes.Report) bool { return total(all, streams) == 60 })
+			all := awaitReports(t, c.admins[0], "60 subscribers", func(all []cluster.Report) bool { return total(all, streams) == 60 })
 			before := total(all, publishes) // what nodes that start say to each other
-			if got := total(all, func(r *nodes.Report) int64 { return r.Connections.By[transport] }); got != 60 {
+			if got := total(all, func(r *cluster.Report) int64 { return r.Connections.By[transport] }); got != 60 {
 				t.Errorf("%d of 60 subscribers are by %s", got, transport)
 			}
 			for _, admin := range c.admins {
-				found := askJSON[nodes.Channels](t, admin+"/v1/channels")
+				found := askJSON[cluster.Channels](t, admin+"/v1/channels")
 				sum := 0
 				for _, channel := range found.Channels {
 					sum += channel.Subscribers
@@ -46,7 +46,7 @@ func TestViewAgreesWithBench(t *testing.T) {
 			if err := json.Unmarshal([]byte(readFile(t, file)), &r); err != nil {
 				t.Fatal(err)
 			}
-			all = awaitReports(t, c.admins[1], "the subscribers' leaving", func(all []nodes.Report) bool {
+			all = awaitReports(t, c.admins[1], "the subscribers' leaving", func(all []cluster.Report) bool {
 				return total(all, streams) == 0 && total(all, publishes)-before >= int64(r.Publish.Acknowledged)-1
 			})
 			if extra := total(all, publishes) - before - int64(r.Publish.Acknowledged); extra > 1 { // the load test tries it once
@@ -64,7 +64,7 @@ func TestViewAgreesWithBench(t *testing.T) {
 }
 
 // wantNumbers checks what any node of a cluster knows of itself.
-func wantNumbers(t *testing.T, all []nodes.Report) {
+func wantNumbers(t *testing.T, all []cluster.Report) {
 	t.Helper()
 	for _, r := range all {
 		if !r.Ready || r.Draining || r.URL == "" || r.Admin == "" || r.Version == "" || time.Since(r.Started) < 0 || r.Goroutines == 0 || r.Heap == 0 {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"comet/gateway/nodes"
+	"comet/pubsub/cluster"
 )
 
 // askJSON reads the JSON of GET at an admin listener.
@@ -30,10 +30,10 @@ func askJSON[T any](t testing.TB, url string) (answer T) {
 }
 
 // reports is what the node at admin tells of all.
-func reports(t testing.TB, admin string) (all []nodes.Report) {
+func reports(t testing.TB, admin string) (all []cluster.Report) {
 	t.Helper()
-	for _, raw := range askJSON[nodes.All](t, admin+"/v1/nodes").Nodes {
-		r, err := nodes.ParseReport(raw)
+	for _, raw := range askJSON[cluster.All](t, admin+"/v1/nodes").Nodes {
+		r, err := cluster.ParseReport(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func reports(t testing.TB, admin string) (all []nodes.Report) {
 }
 
 // awaitReports waits until what the node at admin tells is as it should be.
-func awaitReports(t testing.TB, admin, what string, ok func([]nodes.Report) bool) []nodes.Report {
+func awaitReports(t testing.TB, admin, what string, ok func([]cluster.Report) bool) []cluster.Report {
 	t.Helper()
 	late := time.After(deadline)
 	look := time.NewTicker(100 * time.Millisecond)
@@ -61,34 +61,34 @@ func awaitReports(t testing.TB, admin, what string, ok func([]nodes.Report) bool
 	}
 }
 
-func total(all []nodes.Report, of func(*nodes.Report) int64) (sum int64) {
+func total(all []cluster.Report, of func(*cluster.Report) int64) (sum int64) {
 	for i := range all {
 		sum += of(&all[i])
 	}
 	return sum
 }
 
-func streams(r *nodes.Report) int64 { return r.Connections.Streams }
+func streams(r *cluster.Report) int64 { return r.Connections.Streams }
 
 // A node that is killed is told of for its lifetime and no longer, one that
 // leaves says so and is gone at once.
 func TestViewForgetsNodes(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "--drain-delay", "3s")
-	names := func(all []nodes.Report) string {
+	names := func(all []cluster.Report) string {
 		var list []string
 		for _, r := range all {
 			list = append(list, r.Name)
 		}
 		return strings.Join(list, " ")
 	}
-	awaitReports(t, c.admins[0], "three nodes", func(all []nodes.Report) bool { return names(all) == "node-1 node-2 node-3" })
+	awaitReports(t, c.admins[0], "three nodes", func(all []cluster.Report) bool { return names(all) == "node-1 node-2 node-3" })
 	if err := c.processes[2].command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	awaitReports(t, c.admins[0], "the end of node-3", func(all []nodes.Report) bool { return names(all) == "node-1 node-2" })
+	awaitReports(t, c.admins[0], "the end of node-3", func(all []cluster.Report) bool { return names(all) == "node-1 node-2" })
 	c.processes[1].signal(syscall.SIGTERM)
-	awaitReports(t, c.admins[0], "node-2 to drain", func(all []nodes.Report) bool {
+	awaitReports(t, c.admins[0], "node-2 to drain", func(all []cluster.Report) bool {
 		return len(all) == 2 && all[1].Draining && !all[1].Ready && len(all[1].Reasons) == 1
 	})
 	c.processes[1].wantExit(exitOK)

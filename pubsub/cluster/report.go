@@ -1,7 +1,7 @@
-// Package nodes is the view of the cluster: each node says every Interval how it
+// Package cluster is the view of the cluster: each node says every Interval how it
 // is, and any node tells operators of all. What is said goes on the broker's
 // board, for GET /v1/nodes, and into the channel Channel, for who watches.
-package nodes
+package cluster
 
 import (
 	"encoding/json"

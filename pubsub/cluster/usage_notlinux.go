@@ -1,6 +1,6 @@
 //go:build !linux
 
-package nodes
+package cluster
 
 // resident is not known.
 func resident() int64 { return 0 }
