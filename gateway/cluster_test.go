@@ -17,6 +17,7 @@ import (
 	"comet/gateway"
 	"comet/gateway/auth"
 	"comet/gateway/conn"
+	"comet/internal/testenv"
 	"comet/pubsub"
 	"comet/pubsub/membroker"
 	"comet/pubsub/redisbroker"
@@ -24,7 +25,7 @@ import (
 )
 
 // patience bounds every wait of the suite; nothing takes so long by right.
-const patience = 30 * time.Second
+const patience = testenv.Patience
 
 // setup is how a test wants its nodes. The zero value has every default.
 type setup struct {

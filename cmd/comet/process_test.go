@@ -18,7 +18,7 @@ import (
 )
 
 // deadline is for anything that a test waits for; a loaded machine needs it.
-const deadline = 45 * time.Second
+const deadline = testenv.Patience
 
 // process is a running comet. Its methods are for the test's own goroutine.
 type process struct {

@@ -28,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = time.Minute
+const patience = testenv.Patience
 
 // kitchen is a node, and the blocks of one recipe.
 type kitchen struct {

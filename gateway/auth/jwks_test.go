@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"comet/internal/testenv"
 )
 
 // keySetOf is a JWK set of one key.
@@ -55,7 +57,7 @@ func (i *issuer) awaitFetch(t testing.TB) {
 	t.Helper()
 	select {
 	case <-i.fetched:
-	case <-time.After(20 * time.Second):
+	case <-time.After(testenv.Patience):
 		t.Fatal("nothing was fetched")
 	}
 }

@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait, only against hanging.
-const patience = 90 * time.Second
+const patience = testenv.Patience
 
 // nodes are two processes on one Redis.
 type nodes struct {

@@ -41,7 +41,7 @@ func listened(t *testing.T, l net.Listener, limit int) (*Listener, *bytes.Buffer
 // ask sends a request and returns the answer.
 func ask(t *testing.T, c net.Conn) (*http.Response, string) {
 	t.Helper()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

@@ -5,12 +5,14 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"comet/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait; nothing takes so long by right.
-const patience = 20 * time.Second
+const patience = testenv.Patience
 
 // eventually waits until ok says so.
 func eventually(t testing.TB, what string, ok func() bool) {

@@ -15,10 +15,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"comet/internal/testenv"
 )
 
 // patience bounds every wait for what must happen.
-const patience = 45 * time.Second
+const patience = testenv.Patience
 
 // node is a `comet serve` at one address, however often it is started. Its
 // methods are for the test's own goroutine.

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"comet/internal/testenv"
 )
 
 // troubles is what applications do wrong. None of it may let anybody in.
@@ -153,7 +155,7 @@ func TestNobodyListens(t *testing.T) {
 // awaitFailure waits until a report has failed.
 func awaitFailure(t *testing.T, events *Events) {
 	t.Helper()
-	late := time.After(30 * time.Second)
+	late := time.After(testenv.Patience)
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	for events.Stats().Failures == 0 {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // variable is set by `make test-all`.
@@ -53,6 +54,10 @@ func Large(t testing.TB) {
 		t.Skip("large: `make test-all` runs it")
 	}
 }
+
+// Patience is how long a test waits for what must come. It is only against
+// hanging: on a busy machine anything takes seconds.
+const Patience = 3 * time.Minute
 
 // emojiFont is what the chat's pictures need, and no program.
 const emojiFont = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"comet/internal/testenv"
 	"comet/pubsub"
 )
 
@@ -115,7 +116,7 @@ func Run(t *testing.T, newCluster New) {
 }
 
 // patience bounds every wait of the suite; nothing takes so long by right.
-const patience = time.Minute
+const patience = testenv.Patience
 
 // node is a hub over a broker of its own, closed at the end of the test.
 func node(t *testing.T, c *Cluster) *pubsub.Hub {

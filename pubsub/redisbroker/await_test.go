@@ -3,10 +3,12 @@ package redisbroker_test
 import (
 	"testing"
 	"time"
+
+	"comet/internal/testenv"
 )
 
 // patience bounds every wait; nothing takes so long by right.
-const patience = 30 * time.Second
+const patience = testenv.Patience
 
 // await asks again and again until it is so: what others' processes do tells
 // nobody when it is done.

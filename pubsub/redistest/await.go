@@ -3,11 +3,13 @@ package redistest
 import (
 	"testing"
 	"time"
+
+	"comet/internal/testenv"
 )
 
 const (
 	// awaitTimeout is for a loaded machine; 3 s are usual for a failover.
-	awaitTimeout = 30 * time.Second
+	awaitTimeout = testenv.Patience
 	awaitPoll    = 10 * time.Millisecond
 )
 

@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"comet/internal/testenv"
 )
 
 const (
 	// readyTimeout is for a loaded machine; 20 to 80 ms are usual.
 	readyTimeout = 30 * time.Second
 	readyPoll    = 2 * time.Millisecond
-	doTimeout    = 20 * time.Second
+	doTimeout    = testenv.Patience
 )
 
 // Options is how go-redis reaches the server; the caller may change it.

@@ -12,7 +12,7 @@ import (
 
 const (
 	// endTimeout is how long a process may take to leave when asked to.
-	endTimeout = 20 * time.Second
+	endTimeout = testenv.Patience
 	askAgain   = 100 * time.Millisecond
 )
 

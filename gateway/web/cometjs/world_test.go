@@ -53,7 +53,7 @@ var build = sync.OnceValues(func() (string, error) {
 })
 
 // patience bounds every wait of the tests.
-const patience = 60 * time.Second
+const patience = testenv.Patience
 
 // secret signs the tokens of the tests.
 const secret = "the secret that the tests of comet.js sign with"
