@@ -19,6 +19,9 @@ import (
 // arrows is what a package may import of this module; test files may import
 // more. The row of the longest name that a package begins with counts.
 var arrows = map[string][]string{
+	"comet/bench":                   {},
+	"comet/bench/comparison":        {"comet/bench", "comet/gateway/wire", "comet/pubsub"},
+	"comet/bench/report":            {"comet/bench", "comet/gateway/web/browsertest", "comet/gateway/web/uplot"},
 	"comet/cmd":                     {"comet/..."},
 	"comet/config":                  {"comet/internal/textfile"},
 	"comet/gateway":                 {"comet/gateway/...", "comet/pubsub/measure", "comet/pubsub"},
@@ -26,7 +29,6 @@ var arrows = map[string][]string{
 	"comet/gateway/wire":            {"comet/pubsub"},
 	"comet/gateway/conn":            {"comet/gateway/wire", "comet/pubsub/measure", "comet/pubsub"},
 	"comet/gateway/client":          {"comet/gateway/wire", "comet/pubsub"},
-	"comet/gateway/loadtest/report": {"comet/gateway/loadtest", "comet/gateway/web/browsertest", "comet/gateway/web/uplot"},
 	"comet/gateway/trace":           {},
 	"comet/gateway/web":             {"comet/gateway/web/uplot"},
 	"comet/gateway/web/browsertest": {"comet/internal/testenv"},

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"comet/gateway/loadtest"
+	"comet/bench"
 )
 
 // Variables of the load test that hold secrets, which other users of the host
@@ -35,25 +35,25 @@ Linux.`,
 	return cmd
 }
 
-// runLoad is loadtest.Run with a progress display on the error output. When the
+// runLoad is bench.Run with a progress display on the error output. When the
 // context of cmd ends, by Ctrl-C, the test ends early with the results so far;
 // another Ctrl-C ends the process.
-func runLoad(cmd *cobra.Command, p loadtest.Plan, places []loadtest.Place) (*loadtest.Result, error) {
+func runLoad(cmd *cobra.Command, p bench.Plan, places []bench.Place) (*bench.Result, error) {
 	errOut := cmd.ErrOrStderr()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(cmd.Context()))
 	defer cancel(nil)
 	defer context.AfterFunc(cmd.Context(), func() {
 		fmt.Fprintln(errOut, "\ncomet: ending early, with the results so far; again Ctrl-C to end at once")
-		cancel(loadtest.ErrInterrupted)
+		cancel(bench.ErrInterrupted)
 	})()
 	progress := newProgress(errOut, &p)
 	defer progress.end()
-	result, err := loadtest.Run(ctx, p, loadtest.Options{
+	result, err := bench.Run(ctx, p, bench.Options{
 		Places:   places,
 		Progress: progress.show,
 		Version:  version + revision(),
 	})
-	if errors.Is(err, loadtest.ErrInterrupted) { // before there were any
+	if errors.Is(err, bench.ErrInterrupted) { // before there were any
 		err = cmd.Context().Err()
 	}
 	return result, err
@@ -62,7 +62,7 @@ func runLoad(cmd *cobra.Command, p loadtest.Plan, places []loadtest.Place) (*loa
 // verdict is the error of a run whose messages did not all come once and in
 // order, or that could not do all of its plan. One that was interrupted has not
 // had the time.
-func verdict(r *loadtest.Result) error {
+func verdict(r *bench.Result) error {
 	t := &r.Trouble
 	switch out, p := r.Plan.Subscribers-r.Arrival.Subscribers, &r.Publish; {
 	case t.Lost+t.Repeated+t.OutOfOrder > 0 || t.Orders > 0:
@@ -105,7 +105,7 @@ func flagMistakes(cmd *cobra.Command, err error) error {
 }
 
 // own refuses a target that is not on this machine, unless its owner says so.
-func own(cmd *cobra.Command, t *loadtest.Target, said bool) error {
+func own(cmd *cobra.Command, t *bench.Target, said bool) error {
 	if said || t.OnLoopback() {
 		return nil
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"comet/gateway/loadtest"
+	"comet/bench"
 )
 
 func TestBenchUsageMistakes(t *testing.T) {
@@ -80,22 +80,22 @@ func TestBenchStartFails(t *testing.T) {
 
 func TestVerdict(t *testing.T) {
 	t.Parallel()
-	plan, in := loadtest.Plan{Subscribers: 2}, loadtest.Arrival{Subscribers: 2}
+	plan, in := bench.Plan{Subscribers: 2}, bench.Arrival{Subscribers: 2}
 	for name, test := range map[string]struct {
-		result loadtest.Result
+		result bench.Result
 		want   string // empty: none
 	}{
-		"perfect":         {loadtest.Result{Plan: plan, Arrival: in, Publish: loadtest.Publish{Acknowledged: 5, Unknown: 1, Retried: 3}}, ""},
-		"idle":            {loadtest.Result{Plan: plan, Arrival: in}, ""},
-		"gaps and resets": {loadtest.Result{Plan: plan, Arrival: in, Trouble: loadtest.Trouble{Gaps: 1, Unknown: 1, Errors: map[string]int64{"reset": 4}}}, ""},
-		"lost":            {loadtest.Result{Plan: plan, Arrival: in, Trouble: loadtest.Trouble{Lost: 1}}, "lost: 1,"},
-		"repeated":        {loadtest.Result{Plan: plan, Arrival: in, Trouble: loadtest.Trouble{Repeated: 2}}, "repeated: 2,"},
-		"out of order":    {loadtest.Result{Plan: plan, Arrival: in, Trouble: loadtest.Trouble{OutOfOrder: 3}}, "out of order: 3,"},
-		"several orders":  {loadtest.Result{Plan: plan, Arrival: in, Trouble: loadtest.Trouble{Orders: 4}}, "orders: 4"},
-		"not in":          {loadtest.Result{Plan: plan, Arrival: loadtest.Arrival{Subscribers: 1}}, "1 of 2 subscribers did not get in"},
-		"not in yet":      {loadtest.Result{Plan: plan, Interrupted: true}, ""},
-		"refused":         {loadtest.Result{Plan: plan, Arrival: in, Publish: loadtest.Publish{Acknowledged: 5, Failed: 2}}, "refused 2 of 7 messages"},
-		"no answer":       {loadtest.Result{Plan: plan, Arrival: in, Publish: loadtest.Publish{Unknown: 2}}, "acknowledged no message"},
+		"perfect":         {bench.Result{Plan: plan, Arrival: in, Publish: bench.Publish{Acknowledged: 5, Unknown: 1, Retried: 3}}, ""},
+		"idle":            {bench.Result{Plan: plan, Arrival: in}, ""},
+		"gaps and resets": {bench.Result{Plan: plan, Arrival: in, Trouble: bench.Trouble{Gaps: 1, Unknown: 1, Errors: map[string]int64{"reset": 4}}}, ""},
+		"lost":            {bench.Result{Plan: plan, Arrival: in, Trouble: bench.Trouble{Lost: 1}}, "lost: 1,"},
+		"repeated":        {bench.Result{Plan: plan, Arrival: in, Trouble: bench.Trouble{Repeated: 2}}, "repeated: 2,"},
+		"out of order":    {bench.Result{Plan: plan, Arrival: in, Trouble: bench.Trouble{OutOfOrder: 3}}, "out of order: 3,"},
+		"several orders":  {bench.Result{Plan: plan, Arrival: in, Trouble: bench.Trouble{Orders: 4}}, "orders: 4"},
+		"not in":          {bench.Result{Plan: plan, Arrival: bench.Arrival{Subscribers: 1}}, "1 of 2 subscribers did not get in"},
+		"not in yet":      {bench.Result{Plan: plan, Interrupted: true}, ""},
+		"refused":         {bench.Result{Plan: plan, Arrival: in, Publish: bench.Publish{Acknowledged: 5, Failed: 2}}, "refused 2 of 7 messages"},
+		"no answer":       {bench.Result{Plan: plan, Arrival: in, Publish: bench.Publish{Unknown: 2}}, "acknowledged no message"},
 	} {
 		err := verdict(&test.result)
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"comet/gateway/loadtest"
+	"comet/bench"
 )
 
 func newBenchAgent() *cobra.Command {
@@ -54,11 +54,11 @@ func benchAgent(cmd *cobra.Command, address, token, file string, once bool) erro
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	ctx, end := context.WithCancel(cmd.Context())
 	defer end()
-	begin := loadtest.LocalProcesses().Start
+	begin := bench.LocalProcesses().Start
 	if once {
 		begin = endWithLast(begin, end)
 	}
-	return loadtest.ServeAgent(ctx, l, token, begin, logger)
+	return bench.ServeAgent(ctx, l, token, begin, logger)
 }
 
 // agentToken is the token, wherever it is given.
@@ -90,7 +90,7 @@ func newBenchWorker() *cobra.Command {
 		Hidden:  true,
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return loadtest.ServeWorker(cmd.Context(), stdio{cmd.InOrStdin(), cmd.OutOrStdout()})
+			return bench.ServeWorker(cmd.Context(), stdio{cmd.InOrStdin(), cmd.OutOrStdout()})
 		},
 	}
 }

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"comet/gateway/loadtest"
-	"comet/gateway/loadtest/report"
+	"comet/bench"
+	"comet/bench/report"
 )
 
 type benchCompareOptions struct {
@@ -32,7 +32,7 @@ type benchCompareOptions struct {
 
 // compared are the transports, the founding question of Comet: what do
 // long-polls and streams save against asking again and again?
-var compared = []loadtest.Transport{loadtest.ShortPoll, loadtest.LongPoll, loadtest.SSE}
+var compared = []bench.Transport{bench.ShortPoll, bench.LongPoll, bench.SSE}
 
 func newBenchCompare() *cobra.Command {
 	o := benchCompareOptions{size: 100}
@@ -68,11 +68,11 @@ node is started for it, in memory; or name one with --node, and its process with
 }
 
 // plans are the runs, in their order; of the given node, or of none yet.
-func (o *benchCompareOptions) plans(node string, pids []int) (plans []loadtest.Plan) {
+func (o *benchCompareOptions) plans(node string, pids []int) (plans []bench.Plan) {
 	for _, n := range o.subscribers {
 		for _, t := range compared {
-			plans = append(plans, loadtest.Plan{
-				Target:      loadtest.Target{Preset: "comet", Nodes: []string{node}, Token: secret(o.token, benchTokenVariable)},
+			plans = append(plans, bench.Plan{
+				Target:      bench.Target{Preset: "comet", Nodes: []string{node}, Token: secret(o.token, benchTokenVariable)},
 				Subscribers: n, Channels: 1, Transport: t, Interval: o.interval, Settle: o.settle,
 				Rate: o.rate, Duration: o.duration, Publishers: 1, Size: int(o.size), Seed: o.seed, ServerPIDs: pids,
 			})
@@ -131,7 +131,7 @@ func benchCompare(cmd *cobra.Command, o *benchCompareOptions) error {
 }
 
 // runAll is the results of the plans that ran to their end.
-func runAll(cmd *cobra.Command, plans []loadtest.Plan) (results []*loadtest.Result, err error) {
+func runAll(cmd *cobra.Command, plans []bench.Plan) (results []*bench.Result, err error) {
 	for i, p := range plans {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d: %s, %d clients\n", i+1, len(plans), p.Transport, p.Subscribers)
 		result, err := runLoad(cmd, p, nil)
@@ -148,7 +148,7 @@ func runAll(cmd *cobra.Command, plans []loadtest.Plan) (results []*loadtest.Resu
 
 // write puts the comparison wherever it is wanted; the text is on the standard
 // output unless something else is.
-func (o *benchCompareOptions) write(cmd *cobra.Command, results []*loadtest.Result) error {
+func (o *benchCompareOptions) write(cmd *cobra.Command, results []*bench.Result) error {
 	var rows []report.Row
 	for _, r := range results {
 		rows = append(rows, report.NewRow(r))

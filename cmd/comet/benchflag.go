@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"comet/bench"
 	"comet/config"
-	"comet/gateway/loadtest"
 )
 
 // share is a flag for a part of the whole: 1% or 0.01.
@@ -48,14 +48,14 @@ func (s *size) Set(text string) error {
 }
 
 // transport is a flag for how subscribers get their messages.
-type transport loadtest.Transport
+type transport bench.Transport
 
 func (t *transport) String() string { return string(*t) }
 func (t *transport) Type() string   { return "transport" }
 
 func (t *transport) Set(text string) error {
-	switch loadtest.Transport(text) {
-	case loadtest.SSE, loadtest.LongPoll, loadtest.ShortPoll, loadtest.Mixed:
+	switch bench.Transport(text) {
+	case bench.SSE, bench.LongPoll, bench.ShortPoll, bench.Mixed:
 		*t = transport(text)
 		return nil
 	}

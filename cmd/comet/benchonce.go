@@ -8,12 +8,12 @@ import (
 	"sync"
 	"time"
 
-	"comet/gateway/loadtest"
+	"comet/bench"
 )
 
 // endWithLast is start that calls end when the last worker has ended. A load
 // test starts all of its workers before it ends any.
-func endWithLast(start loadtest.Start, end func()) loadtest.Start {
+func endWithLast(start bench.Start, end func()) bench.Start {
 	var mu sync.Mutex
 	running := 0
 	return func(ctx context.Context) (io.ReadWriteCloser, error) {
@@ -50,7 +50,7 @@ const agentPause = 500 * time.Millisecond
 
 // awaitAgents is places that are called again, for so long, while nothing
 // listens there: agents and the load test may be started together. 0 is once.
-func awaitAgents(places []loadtest.Place, wait time.Duration) []loadtest.Place {
+func awaitAgents(places []bench.Place, wait time.Duration) []bench.Place {
 	for i, p := range places {
 		places[i].Start = func(ctx context.Context) (io.ReadWriteCloser, error) {
 			late := time.After(wait)

@@ -8,19 +8,19 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"comet/gateway/loadtest"
-	"comet/gateway/loadtest/report"
+	"comet/bench"
+	"comet/bench/report"
 )
 
 // progress shows a run while it goes on. Its methods are not called
 // concurrently.
 type progress interface {
-	show(loadtest.Second)
+	show(bench.Second)
 	end() // leaves the screen to what comes next
 }
 
 // newProgress is a bar on a terminal, else lines.
-func newProgress(w io.Writer, p *loadtest.Plan) progress {
+func newProgress(w io.Writer, p *bench.Plan) progress {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return newBar(f, p)
 	}
@@ -37,7 +37,7 @@ type lines struct {
 // linesApart is in seconds.
 const linesApart = 5
 
-func (l *lines) show(s loadtest.Second) {
+func (l *lines) show(s bench.Second) {
 	if s.Phase == l.phase && s.At < l.at+linesApart {
 		return
 	}
@@ -50,7 +50,7 @@ func (l *lines) end() {}
 // bar is a line on a terminal, with the share of the phase that is done.
 type bar struct {
 	terminal  *os.File
-	plan      *loadtest.Plan
+	plan      *bench.Plan
 	line      *progressbar.ProgressBar
 	phase     string
 	began     float64 // of the phase, in seconds
@@ -63,7 +63,7 @@ const (
 	barRest  = barWidth + len(" 100% ||  ") // columns that are not the line's text
 )
 
-func newBar(terminal *os.File, p *loadtest.Plan) *bar {
+func newBar(terminal *os.File, p *bench.Plan) *bar {
 	return &bar{terminal: terminal, plan: p, line: progressbar.NewOptions(barParts,
 		progressbar.OptionSetWriter(terminal),
 		progressbar.OptionSetWidth(barWidth),
@@ -74,7 +74,7 @@ func newBar(terminal *os.File, p *loadtest.Plan) *bar {
 		progressbar.OptionSetTheme(progressbar.ThemeASCII))}
 }
 
-func (b *bar) show(s loadtest.Second) {
+func (b *bar) show(s bench.Second) {
 	if s.Phase != b.phase {
 		b.phase, b.began = s.Phase, s.At-1
 	}
@@ -90,7 +90,7 @@ func (b *bar) show(s loadtest.Second) {
 }
 
 // share is how much of the phase is done.
-func (b *bar) share(s *loadtest.Second) float64 {
+func (b *bar) share(s *bench.Second) float64 {
 	switch p := b.plan; {
 	case s.Phase == "arrive":
 		return float64(s.Connected) / float64(max(p.Subscribers, 1))

@@ -4,18 +4,18 @@ import (
 	"strings"
 	"testing"
 
-	"comet/gateway/loadtest"
+	"comet/bench"
 )
 
 // TestProgressLines has a line at each phase and every five seconds.
 func TestProgressLines(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	p := newProgress(&b, &loadtest.Plan{})
+	p := newProgress(&b, &bench.Plan{})
 	for at := range 20 {
-		s := loadtest.Second{At: float64(at + 1), Phase: "arrive", Connected: 1000 * (at + 1)}
+		s := bench.Second{At: float64(at + 1), Phase: "arrive", Connected: 1000 * (at + 1)}
 		if at >= 8 {
-			s = loadtest.Second{At: s.At, Phase: "deliver", Connected: 8000, Deliveries: 80_000, P99: 2.5, Missing: int64(at - 8)}
+			s = bench.Second{At: s.At, Phase: "deliver", Connected: 8000, Deliveries: 80_000, P99: 2.5, Missing: int64(at - 8)}
 		}
 		p.show(s)
 	}
@@ -33,18 +33,18 @@ func TestProgressLines(t *testing.T) {
 
 func TestBarShare(t *testing.T) {
 	t.Parallel()
-	byTime := loadtest.Plan{Subscribers: 100, Settle: 2e9, Duration: 10e9}
-	byCount := loadtest.Plan{Subscribers: 100, Messages: 50}
+	byTime := bench.Plan{Subscribers: 100, Settle: 2e9, Duration: 10e9}
+	byCount := bench.Plan{Subscribers: 100, Messages: 50}
 	for name, test := range map[string]struct {
 		bar    bar
-		second loadtest.Second
+		second bench.Second
 		want   float64
 	}{
-		"arriving":           {bar{plan: &byTime}, loadtest.Second{Phase: "arrive", Connected: 25}, 0.25},
-		"settling":           {bar{plan: &byTime, began: 5}, loadtest.Second{Phase: "settle", At: 6}, 0.5},
-		"publishing by time": {bar{plan: &byTime, began: 10}, loadtest.Second{Phase: "deliver", At: 17}, 0.7},
-		"publishing so many": {bar{plan: &byCount, published: 20}, loadtest.Second{Phase: "deliver"}, 0.4},
-		"finishing":          {bar{plan: &byTime}, loadtest.Second{Phase: "finish"}, 1},
+		"arriving":           {bar{plan: &byTime}, bench.Second{Phase: "arrive", Connected: 25}, 0.25},
+		"settling":           {bar{plan: &byTime, began: 5}, bench.Second{Phase: "settle", At: 6}, 0.5},
+		"publishing by time": {bar{plan: &byTime, began: 10}, bench.Second{Phase: "deliver", At: 17}, 0.7},
+		"publishing so many": {bar{plan: &byCount, published: 20}, bench.Second{Phase: "deliver"}, 0.4},
+		"finishing":          {bar{plan: &byTime}, bench.Second{Phase: "finish"}, 1},
 	} {
 		if got := test.bar.share(&test.second); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)

@@ -8,12 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"comet/gateway/loadtest"
-	"comet/gateway/loadtest/report"
+	"comet/bench"
+	"comet/bench/report"
 )
 
 type benchRunOptions struct {
-	plan       loadtest.Plan
+	plan       bench.Plan
 	transport  transport
 	size       size
 	churn      share
@@ -51,7 +51,7 @@ refused. Ctrl-C ends early, with the results so far.`,
 
 func (o *benchRunOptions) addLoad(cmd *cobra.Command) {
 	f, p := cmd.Flags(), &o.plan
-	o.transport, o.size = transport(loadtest.SSE), 100
+	o.transport, o.size = transport(bench.SSE), 100
 	f.IntVar(&p.Subscribers, "subscribers", 1000, "how many")
 	f.IntVar(&p.Channels, "channels", 1, "channels that the subscribers are spread over, one each")
 	f.Var(&o.transport, "transport", "how they get messages: sse, poll (long-polls), short-poll or mixed (sse and poll)")
@@ -98,7 +98,7 @@ func (o *benchRunOptions) addOutput(cmd *cobra.Command) {
 // checks it all.
 func (o *benchRunOptions) complete(cmd *cobra.Command) error {
 	p, t := &o.plan, &o.plan.Target
-	p.Transport, p.Size, p.Churn = loadtest.Transport(o.transport), int(o.size), float64(o.churn)
+	p.Transport, p.Size, p.Churn = bench.Transport(o.transport), int(o.size), float64(o.churn)
 	t.Token, o.agentToken = secret(t.Token, benchTokenVariable), secret(o.agentToken, agentTokenVariable)
 	set := cmd.Flags().Changed
 	if p.Messages > 0 && !set("duration") {
@@ -130,7 +130,7 @@ func benchRun(cmd *cobra.Command, o *benchRunOptions) error {
 	if err := errors.Join(canWrite("--json", o.json), canWrite("--report", o.report)); err != nil {
 		return err
 	}
-	result, err := runLoad(cmd, o.plan, awaitAgents(loadtest.DialAgents(o.agents, o.agentToken), o.agentWait))
+	result, err := runLoad(cmd, o.plan, awaitAgents(bench.DialAgents(o.agents, o.agentToken), o.agentWait))
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func benchRun(cmd *cobra.Command, o *benchRunOptions) error {
 
 // write puts the result wherever it is wanted, and the table on the standard
 // output unless that is for the JSON.
-func (o *benchRunOptions) write(cmd *cobra.Command, result *loadtest.Result) error {
+func (o *benchRunOptions) write(cmd *cobra.Command, result *bench.Result) error {
 	table := cmd.OutOrStdout()
 	if o.json == "-" {
 		table = cmd.ErrOrStderr()

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"comet/gateway/loadtest"
+	"comet/bench"
 )
 
 // benchArgs is a short run against nodes.
@@ -228,7 +228,7 @@ func TestBenchCompare(t *testing.T) {
 	if html := readFile(t, file("c.html")); strings.Count(html, "<figure>") < 6 {
 		t.Errorf("the page is\n%s", html)
 	}
-	var results []loadtest.Result
+	var results []bench.Result
 	if err := json.Unmarshal([]byte(readFile(t, file("c.json"))), &results); err != nil || len(results) != 6 {
 		t.Fatalf("%d results, %v", len(results), err)
 	}
@@ -239,7 +239,7 @@ func TestBenchCompare(t *testing.T) {
 	}
 }
 
-func readResult(t *testing.T, text string) (r loadtest.Result) {
+func readResult(t *testing.T, text string) (r bench.Result) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatalf("%v, of\n%s", err, text)

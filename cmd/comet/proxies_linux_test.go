@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"comet/bench"
 	"comet/gateway/client"
-	"comet/gateway/loadtest"
 	"comet/internal/testenv"
 	"comet/pubsub"
 	"comet/pubsub/redistest"
@@ -50,7 +50,7 @@ var proxies = map[string]struct {
 func TestProxies(t *testing.T) {
 	testenv.Large(t)
 	for program := range proxies {
-		for _, transport := range []loadtest.Transport{loadtest.SSE, loadtest.LongPoll} {
+		for _, transport := range []bench.Transport{bench.SSE, bench.LongPoll} {
 			t.Run(program+"/"+string(transport), func(t *testing.T) {
 				b := startBalanced(t, program, atOnce...)
 				r := b.load(t, transport)
@@ -166,16 +166,16 @@ func runProxy(t testing.TB, path string, args []string) {
 }
 
 // load is a thousand subscribers, one node less from the second second on.
-func (b *balanced) load(t *testing.T, transport loadtest.Transport) *loadtest.Result {
+func (b *balanced) load(t *testing.T, transport bench.Transport) *bench.Result {
 	t.Helper()
 	delivering, killed := 0, false
-	r, err := loadtest.Run(t.Context(), loadtest.Plan{
-		Target:      loadtest.Target{Nodes: []string{b.url}},
+	r, err := bench.Run(t.Context(), bench.Plan{
+		Target:      bench.Target{Nodes: []string{b.url}},
 		Subscribers: 1000, Channels: 20, Transport: transport,
 		Rate: 20, Duration: 6 * time.Second, Publishers: 4, Patience: time.Minute,
-	}, loadtest.Options{
-		Places: []loadtest.Place{loadtest.InProcess()},
-		Progress: func(s loadtest.Second) {
+	}, bench.Options{
+		Places: []bench.Place{bench.InProcess()},
+		Progress: func(s bench.Second) {
 			if s.Deliveries > 0 {
 				delivering++
 			}
@@ -198,9 +198,9 @@ func BenchmarkProxies(b *testing.B) {
 		b.Run(program, func(b *testing.B) {
 			balanced := startBalanced(b, program, atOnce...)
 			for b.Loop() {
-				r, err := loadtest.Run(b.Context(), loadtest.Plan{
-					Target: loadtest.Target{Nodes: []string{balanced.url}}, Subscribers: 1, Rate: 10, Messages: 20,
-				}, loadtest.Options{Places: []loadtest.Place{loadtest.InProcess()}})
+				r, err := bench.Run(b.Context(), bench.Plan{
+					Target: bench.Target{Nodes: []string{balanced.url}}, Subscribers: 1, Rate: 10, Messages: 20,
+				}, bench.Options{Places: []bench.Place{bench.InProcess()}})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"comet/gateway/loadtest"
+	"comet/bench"
 	"comet/internal/testenv"
 )
 
@@ -29,7 +29,7 @@ func TestRollingRestart(t *testing.T) {
 	b := startBalanced(t, "haproxy", "--drain-delay", "3s", "--drain-spread", r.spread.String())
 	var mu sync.Mutex
 	var connects []int // each second; the first while messages come still has arrivals
-	progress := func(s loadtest.Second) {
+	progress := func(s bench.Second) {
 		mu.Lock()
 		defer mu.Unlock()
 		if s.Phase == "deliver" {
@@ -38,10 +38,10 @@ func TestRollingRestart(t *testing.T) {
 	}
 	var loads sync.WaitGroup
 	loads.Go(func() {
-		b.exactly(t, loadtest.Plan{Subscribers: r.streams, Channels: r.streams / 10, Rate: r.rate, Publishers: 4}, r, progress)
+		b.exactly(t, bench.Plan{Subscribers: r.streams, Channels: r.streams / 10, Rate: r.rate, Publishers: 4}, r, progress)
 	})
 	loads.Go(func() {
-		b.exactly(t, loadtest.Plan{Subscribers: r.polls, Channels: 5, Rate: 10, Transport: loadtest.LongPoll}, r, nil)
+		b.exactly(t, bench.Plan{Subscribers: r.polls, Channels: 5, Rate: 10, Transport: bench.LongPoll}, r, nil)
 	})
 	for i := range b.nodes {
 		b.nodes[i].signal(syscall.SIGTERM)
@@ -58,9 +58,9 @@ func TestRollingRestart(t *testing.T) {
 }
 
 // exactly runs a load, of which nothing may be lost or repeated.
-func (b *balanced) exactly(t *testing.T, p loadtest.Plan, r rolling, progress func(loadtest.Second)) {
-	p.Target, p.Duration, p.Patience = loadtest.Target{Nodes: []string{b.url}}, r.duration, time.Minute
-	result, err := loadtest.Run(t.Context(), p, loadtest.Options{Places: []loadtest.Place{loadtest.InProcess()}, Progress: progress})
+func (b *balanced) exactly(t *testing.T, p bench.Plan, r rolling, progress func(bench.Second)) {
+	p.Target, p.Duration, p.Patience = bench.Target{Nodes: []string{b.url}}, r.duration, time.Minute
+	result, err := bench.Run(t.Context(), p, bench.Options{Places: []bench.Place{bench.InProcess()}, Progress: progress})
 	if err != nil {
 		t.Error(err)
 		return

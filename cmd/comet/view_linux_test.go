@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"comet/gateway/loadtest"
+	"comet/bench"
 	"comet/pubsub/cluster"
 )
 
@@ -24,7 +24,7 @@ func TestViewAgreesWithBench(t *testing.T) {
 			t.Parallel()
 			c := startCluster(t, 3)
 			file := filepath.Join(t.TempDir(), "result.json")
-			bench := start(t, "bench", "run", "--nodes", strings.Join(c.urls, ","), "--subscribers", "60", "--channels", "4",
+			run := start(t, "bench", "run", "--nodes", strings.Join(c.urls, ","), "--subscribers", "60", "--channels", "4",
 				"--transport", transport, "--settle", "6s", "--rate", "50", "--duration", "2s", "--json", file)
 			all := awaitReports(t, c.admins[0], "60 subscribers", func(all []cluster.Report) bool { return total(all, streams) == 60 })
 			before := total(all, publishes) // what nodes that start say to each other
@@ -41,8 +41,8 @@ func TestViewAgreesWithBench(t *testing.T) {
 					t.Errorf("%d subscribers in %+v", sum, found)
 				}
 			}
-			bench.wantExit(exitOK)
-			var r loadtest.Result
+			run.wantExit(exitOK)
+			var r bench.Result
 			if err := json.Unmarshal([]byte(readFile(t, file)), &r); err != nil {
 				t.Fatal(err)
 			}

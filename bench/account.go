@@ -1,0 +1,173 @@
+package bench
+
+// obey does what the coordinator orders.
+func (s *swarm) obey() {
+	for {
+		select {
+		case o := <-s.orders:
+			s.lag = max(s.lag, s.clock.now().since(o.at))
+			s.follow(&o.order)
+		default:
+			return
+		}
+	}
+}
+
+func (s *swarm) follow(o *order) {
+	switch {
+	case o.Arrive:
+		s.gate = s.clock.now()
+	case o.Began != 0:
+		s.begin(o.Began)
+	case o.Tick != nil:
+		r := s.report()
+		r.Tick = o.Tick.Number
+		if o.Tick.Memory {
+			r.Memory = ownMemory()
+		}
+		s.reply(reply{Report: r})
+	case o.Finish != nil:
+		s.finish(o.Finish)
+	case o.Stop:
+		s.stopped = true
+		s.reply(reply{Final: s.final()})
+	}
+}
+
+func (s *swarm) reply(r reply) {
+	select {
+	case s.replies <- r:
+	case <-s.ended:
+	}
+}
+
+// begin makes sure that nobody who is not in yet misses the first messages:
+// they ask again, for the oldest, or are left out of the account.
+func (s *swarm) begin(at instant) {
+	s.began = at
+	now := s.clock.now()
+	for i := range s.subscribers {
+		sub := &s.subscribers[i]
+		switch {
+		case sub.was:
+		case !s.traits.earliest:
+			sub.late = true
+		case sub.pending && len(sub.cursor) == 0:
+			s.reconnect(int32(i), 0, now)
+		}
+	}
+}
+
+// count adds an error.
+func (s *swarm) count(kind string) {
+	if s.counts.Errors == nil {
+		s.counts.Errors = make(map[string]int64)
+	}
+	s.counts.Errors[kind]++
+}
+
+// tell reports before it is asked when the coordinator waits for it.
+func (s *swarm) tell() {
+	arrived := s.arrived == len(s.subscribers)
+	complete := s.finished && s.outstanding == 0
+	if arrived == s.told.arrived && complete == s.told.complete {
+		return
+	}
+	s.told.arrived, s.told.complete = arrived, complete
+	s.reply(reply{Report: s.report()})
+}
+
+// report is what was seen since the last one.
+func (s *swarm) report() *report {
+	r := s.counts
+	s.counts = report{}
+	r.latency, r.resume = s.latency.take(), s.resume.take()
+	r.Lag, s.lag = s.lag, 0
+	r.Connected, r.Arrived = s.connected, s.arrived
+	r.LastArrival, r.LastDelivery = s.lastArrival, s.lastDelivery
+	r.Missing, r.Finished = s.holes, s.finished
+	if s.finished {
+		r.Missing = s.outstanding
+	}
+	r.CPU, r.LoopCPU = processCPU(), threadCPU()
+	return &r
+}
+
+// accounted reports whether what the subscriber lacks is lost: it was in when
+// publishing began, or could begin with the oldest message.
+func (sub *subscriber) accounted() bool { return sub.was && !sub.late }
+
+// finish finds out what is missing.
+func (s *swarm) finish(t *totals) {
+	s.totals, s.finished = t, true
+	s.exempt = make(map[exempt]bool, len(t.Exempt))
+	for _, e := range t.Exempt {
+		s.exempt[e] = true
+	}
+	s.outstanding = 0
+	s.each(func(_ *subscriber, missing int64) { s.outstanding += missing })
+}
+
+// each calls f with every subscriber that is accounted for, and how many
+// messages it lacks.
+func (s *swarm) each(f func(sub *subscriber, missing int64)) {
+	issued := s.issuedTo()
+	exempt := make(map[uint32][]exempt)
+	for _, e := range s.totals.Exempt {
+		exempt[e.Channel] = append(exempt[e.Channel], e)
+	}
+	for i := range s.subscribers {
+		sub := &s.subscribers[i]
+		if !sub.accounted() {
+			continue
+		}
+		missing := sub.ledger.missing(issued[sub.channel])
+		for _, e := range exempt[uint32(sub.channel)] {
+			if !sub.ledger.has(e.Publisher, e.Sequence) {
+				missing--
+			}
+		}
+		f(sub, missing)
+	}
+}
+
+// issuedTo is how many messages each channel has of each publisher.
+func (s *swarm) issuedTo() [][]uint32 {
+	all := make([]uint32, s.turns.channels*s.turns.publishers)
+	issued := make([][]uint32, s.turns.channels)
+	for c := range issued {
+		issued[c], all = all[:s.turns.publishers], all[s.turns.publishers:]
+	}
+	for publisher, n := range s.totals.Issued {
+		for turn := range n {
+			i := turn*s.turns.publishers + publisher
+			issued[s.turns.channel(i)][publisher]++
+		}
+	}
+	return issued
+}
+
+// final is what the ledgers say in the end.
+func (s *swarm) final() *final {
+	f := &final{Gaps: s.gaps}
+	for i := range s.subscribers {
+		l := &s.subscribers[i].ledger
+		f.Received += l.got
+		f.Repeated += int64(l.repeated)
+		f.OutOfOrder += int64(l.outOfOrder)
+		f.Unknown += int64(l.unknown)
+	}
+	if s.totals == nil {
+		return f
+	}
+	seen := make(map[channelOrder]bool)
+	s.each(func(sub *subscriber, missing int64) {
+		f.Lost += missing
+		o := channelOrder{int(sub.channel), sub.ledger.got, sub.ledger.order}
+		if missing == 0 && o.Messages > 0 && !seen[o] {
+			seen[o] = true
+			f.Orders = append(f.Orders, o)
+		}
+	})
+	return f
+}

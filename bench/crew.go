@@ -1,0 +1,181 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// crew is the workers of a run, as the coordinator sees them.
+type crew struct {
+	clock   clock
+	members []*member
+	replies chan signed    // from all; never closed
+	reading sync.WaitGroup // a goroutine a member
+}
+
+// member is one worker.
+type member struct {
+	place  string
+	stream io.ReadWriteCloser
+	lines  *lines[order, reply]
+	hello  hello
+	share  share
+	number int
+	out    chan order // to the goroutine that sends
+	gone   context.CancelFunc
+
+	latest   report // its gauges are the worker's
+	answered int    // the last tick it answered
+	final    *final
+}
+
+// signed is a reply, or the error that ended a worker's stream.
+type signed struct {
+	from *member
+	reply
+	err error
+}
+
+// replyTime is how long a worker may take to answer.
+const replyTime = 15 * time.Second
+
+func newCrew(c clock) *crew { return &crew{clock: c, replies: make(chan signed)} }
+
+// hire starts a worker and waits for its hello.
+func (c *crew) hire(ctx context.Context, p *Place) (*member, error) {
+	stream, err := p.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &member{place: p.Name, stream: stream, lines: newLines[order, reply](stream), number: len(c.members)}
+	timer := time.AfterFunc(replyTime, func() { stream.Close() })
+	defer timer.Stop()
+	stop := context.AfterFunc(ctx, func() { stream.Close() })
+	defer stop()
+	if err := c.meet(m); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", p.Name, err), stream.Close())
+	}
+	c.members = append(c.members, m)
+	return m, nil
+}
+
+// meet answers what the worker asks until it says hello.
+func (c *crew) meet(m *member) error {
+	for {
+		r, err := m.lines.receive()
+		switch {
+		case errors.Is(err, io.EOF):
+			return errors.New("the worker ended before it said hello")
+		case err != nil:
+			return err
+		case r.Failed != "":
+			return errors.New(r.Failed)
+		case r.Ask:
+			if err := m.lines.send(order{Time: c.clock.now()}); err != nil {
+				return err
+			}
+		case r.Hello != nil:
+			m.hello = *r.Hello
+			if m.hello.Protocol != protocolVersion {
+				return fmt.Errorf("the worker speaks version %d of the protocol, and this is version %d: use the same comet everywhere", m.hello.Protocol, protocolVersion)
+			}
+			return nil
+		}
+	}
+}
+
+// start begins the exchange with every member: from now on its replies come
+// over c.replies, until ctx ends.
+func (c *crew) start(ctx context.Context) {
+	for _, m := range c.members {
+		var life context.Context
+		life, m.gone = context.WithCancel(ctx)
+		m.out = make(chan order, 64)
+		c.reading.Go(func() { c.read(life, m) })
+		c.reading.Go(func() { c.write(life, m) })
+	}
+}
+
+func (c *crew) read(ctx context.Context, m *member) {
+	for {
+		r, err := m.lines.receive()
+		select {
+		case c.replies <- signed{m, r, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (c *crew) write(ctx context.Context, m *member) {
+	for {
+		select {
+		case o := <-m.out:
+			if m.lines.send(o) != nil {
+				return // the reader tells
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// send gives every member the order. A member that takes none any more is
+// found out by what it does not answer.
+func (c *crew) send(o order) {
+	for _, m := range c.members {
+		select {
+		case m.out <- o:
+		default:
+		}
+	}
+}
+
+// dismiss ends all workers and waits for them.
+func (c *crew) dismiss() {
+	var closing sync.WaitGroup
+	for _, m := range c.members {
+		if m.gone != nil {
+			m.gone()
+		}
+		closing.Go(func() { _ = m.stream.Close() }) // it has ended, or been killed
+	}
+	closing.Wait()
+	c.reading.Wait()
+}
+
+// all reports whether something is true of every member.
+func (c *crew) all(is func(*member) bool) bool {
+	for _, m := range c.members {
+		if !is(m) {
+			return false
+		}
+	}
+	return true
+}
+
+// sum adds up a number of every member.
+func sum[T int | int64 | time.Duration](c *crew, of func(*member) T) (total T) {
+	for _, m := range c.members {
+		total += of(m)
+	}
+	return total
+}
+
+// processes calls f with one member of each process.
+func (c *crew) processes(f func(*member)) {
+	seen := make(map[string]bool)
+	for _, m := range c.members {
+		if !seen[m.hello.Process] {
+			seen[m.hello.Process] = true
+			f(m)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package bench
+
+// deliver publishes and waits for the deliveries.
+func (c *coordinator) deliver() error {
+	if !c.plan.publishes() {
+		return nil
+	}
+	if err := c.sync(false); err != nil {
+		return err
+	}
+	before := c.look()
+	c.tally.lag = 0
+	began := c.clock.now()
+	c.crew.send(order{Began: began})
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		c.publishing.work(c.ctx, began)
+	}()
+	// Whatever comes, the publishers are waited for.
+	defer func() {
+		c.publishing.halt()
+		c.cancelUnless(published)
+	}()
+	err := c.await(func() bool {
+		if c.result.Interrupted {
+			c.publishing.halt()
+		}
+		return closed(published)
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.awaitDeliveries(); err != nil {
+		return err
+	}
+	return c.charge(before, began)
+}
+
+// cancelUnless ends everything, if the publishers still work, and waits for
+// them.
+func (c *coordinator) cancelUnless(published <-chan struct{}) {
+	if !closed(published) {
+		c.cancel()
+		<-published
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// awaitDeliveries returns when everything has come, or nothing did for long.
+func (c *coordinator) awaitDeliveries() error {
+	c.crew.send(order{Finish: &totals{Issued: c.publishing.issued, Exempt: c.publishing.exempt}})
+	quietSince := c.clock.now()
+	complete := func() bool {
+		return c.crew.all(func(m *member) bool { return m.latest.Finished && m.latest.Missing == 0 })
+	}
+	for {
+		err := c.await(func() bool { return complete() || c.clock.now().since(quietSince) > c.plan.Patience })
+		if err != nil || complete() {
+			return err
+		}
+		if err := c.sync(false); err != nil { // what is known may be a second old
+			return err
+		}
+		if last := c.lastDelivery(); last > quietSince {
+			quietSince = last
+		} else {
+			return nil
+		}
+	}
+}
+
+func (c *coordinator) lastDelivery() (last instant) {
+	for _, m := range c.crew.members {
+		last = max(last, m.latest.LastDelivery)
+	}
+	return last
+}

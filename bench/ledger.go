@@ -1,0 +1,90 @@
+package bench
+
+import "slices"
+
+// ledger is what came of each message at one subscriber. For each publisher of
+// its channel it knows the number to come next, and the holes below it.
+type ledger struct {
+	next  []uint32 // by publisher
+	holes []hole   // below next; nil as long as everything comes in order
+	got   int64    // distinct messages
+	order uint64   // a hash of the order in which they came
+
+	repeated   uint32 // came again
+	outOfOrder uint32 // came after a later one of the same publisher
+	unknown    uint32 // never published
+}
+
+// hole is messages from..to-1 of a publisher, which did not come yet.
+type hole struct{ publisher, from, to uint32 }
+
+// enter records a delivery. It reports whether it is the message's first, and
+// by how many the messages in holes have grown.
+func (l *ledger) enter(publisher, sequence uint32) (first bool, missing int64) {
+	next := &l.next[publisher]
+	switch {
+	case sequence >= *next:
+		if sequence > *next {
+			l.holes = append(l.holes, hole{publisher, *next, sequence})
+			missing = int64(sequence - *next)
+		}
+		*next = sequence + 1
+	case l.fill(publisher, sequence):
+		l.outOfOrder++
+		missing = -1
+	default:
+		l.repeated++
+		return false, 0
+	}
+	l.got++
+	l.order = (l.order ^ (uint64(publisher)<<32 | uint64(sequence)) + 1) * 0x100000001b3 // FNV-1a, a message a step
+	return true, missing
+}
+
+// fill takes a message out of its hole, if it is in one.
+func (l *ledger) fill(publisher, sequence uint32) bool {
+	i := l.holeOf(publisher, sequence)
+	if i < 0 {
+		return false
+	}
+	h := l.holes[i]
+	switch {
+	case h.to-h.from == 1:
+		l.holes = slices.Delete(l.holes, i, i+1)
+	case sequence == h.from:
+		l.holes[i].from++
+	case sequence == h.to-1:
+		l.holes[i].to--
+	default:
+		l.holes[i].to = sequence
+		l.holes = append(l.holes, hole{publisher, sequence + 1, h.to})
+	}
+	return true
+}
+
+// holeOf is the index of the hole that the message is in, or -1.
+func (l *ledger) holeOf(publisher, sequence uint32) int {
+	return slices.IndexFunc(l.holes, func(h hole) bool {
+		return h.publisher == publisher && h.from <= sequence && sequence < h.to
+	})
+}
+
+func (l *ledger) has(publisher, sequence uint32) bool {
+	return sequence < l.next[publisher] && l.holeOf(publisher, sequence) < 0
+}
+
+// missing is how many did not come of the first totals[i] messages of each
+// publisher i.
+func (l *ledger) missing(totals []uint32) (n int64) {
+	for publisher, total := range totals {
+		if next := l.next[publisher]; next < total {
+			n += int64(total - next)
+		}
+	}
+	for _, h := range l.holes {
+		if to := min(h.to, totals[h.publisher]); to > h.from {
+			n += int64(to - h.from)
+		}
+	}
+	return n
+}

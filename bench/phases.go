@@ -1,0 +1,229 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Phases of a run, as Second.Phase has them.
+const (
+	phaseArrive  = "arrive"
+	phaseSettle  = "settle"
+	phaseDeliver = "deliver"
+	phaseFinish  = "finish"
+)
+
+const (
+	// arrivalPatience times Plan.Patience is how long nobody may arrive before the
+	// arrival is over, with those who are in.
+	arrivalPatience = 3
+	// lateness is how long after the last delivery repeats are waited for.
+	lateness = 200 * time.Millisecond
+	// pace is how often a wait looks at the time.
+	pace = 50 * time.Millisecond
+)
+
+// conduct leads through the phases, once everything is prepared.
+func (c *coordinator) conduct() error {
+	c.crew.start(c.ctx)
+	c.ticker = time.NewTicker(time.Second)
+	c.timeline.began = c.clock.now()
+	for _, phase := range []struct {
+		name string
+		lead func() error
+	}{
+		{phaseArrive, c.arrive}, {phaseSettle, c.settle}, {phaseDeliver, c.deliver}, {phaseFinish, c.finish},
+	} {
+		if c.result.Interrupted && phase.name != phaseFinish {
+			continue
+		}
+		c.timeline.phase = phase.name
+		if err := phase.lead(); err != nil {
+			return err
+		}
+	}
+	c.conclude()
+	return nil
+}
+
+// await follows the run until over says so. It fails if a worker does, or the
+// caller's context ends for another reason than ErrInterrupted.
+func (c *coordinator) await(over func() bool) error {
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for !over() {
+		select {
+		case s := <-c.crew.replies:
+			if err := c.take(s); err != nil {
+				return err
+			}
+		case <-c.ticker.C:
+			c.second()
+		case <-tick.C:
+		case <-c.interrupted:
+			if cause := context.Cause(c.caller); !errors.Is(cause, ErrInterrupted) {
+				return cause
+			}
+			c.interrupted = nil
+			c.result.Interrupted = true
+		}
+	}
+	return nil
+}
+
+// take notes what a worker replied.
+func (c *coordinator) take(s signed) error {
+	switch {
+	case s.err != nil && s.from.final != nil:
+		return nil // it has ended as it should
+	case s.err != nil:
+		return fmt.Errorf("%s: a worker ended in the middle of the run: %w", s.from.place, s.err)
+	case s.Failed != "":
+		return fmt.Errorf("%s: a worker failed: %s", s.from.place, s.Failed)
+	case s.Final != nil:
+		s.from.final = s.Final
+	case s.Report != nil:
+		return c.takeReport(s.from, s.Report)
+	}
+	return nil
+}
+
+func (c *coordinator) takeReport(m *member, r *report) error {
+	if r.Memory == 0 {
+		r.Memory = m.latest.Memory
+	}
+	m.latest = *r
+	if r.Tick > 0 {
+		m.answered = r.Tick
+	}
+	if err := c.tally.add(r); err != nil {
+		return fmt.Errorf("%s: %w", m.place, err)
+	}
+	if c.timeline.open && c.answered() {
+		c.closeSecond()
+	}
+	return nil
+}
+
+// answered reports whether all workers have answered the last tick.
+func (c *coordinator) answered() bool {
+	return c.crew.all(func(m *member) bool { return m.answered >= c.timeline.ticks })
+}
+
+// sync has every worker report, so that its gauges are of now.
+func (c *coordinator) sync(memory bool) error {
+	c.timeline.ticks++
+	c.crew.send(order{Tick: &tick{Number: c.timeline.ticks, Memory: memory}})
+	began := c.clock.now()
+	return c.await(func() bool { return c.answered() || c.clock.now().since(began) > replyTime })
+}
+
+func (c *coordinator) arrived() int {
+	return sum(c.crew, func(m *member) int { return m.latest.Arrived })
+}
+
+// arrive lets the subscribers in and measures what that costs.
+func (c *coordinator) arrive() error {
+	before := c.meter.readExactly(c.ctx)
+	c.tally.memory, c.timeline.charged = before.server.memory, before
+	began := c.clock.now()
+	c.crew.send(order{Arrive: true})
+	patience := arrivalPatience * c.plan.Patience
+	arrived, last := 0, began.after(c.plan.Ramp)
+	err := c.await(func() bool {
+		if n := c.arrived(); n > arrived {
+			arrived, last = n, max(last, c.clock.now())
+		}
+		return c.result.Interrupted || arrived == c.plan.Subscribers || c.clock.now().since(last) > patience
+	})
+	if err != nil {
+		return err
+	}
+	cost := c.meter.read(c.ctx).server.cpu - before.server.cpu
+	if err := c.sync(false); err != nil { // for the errors
+		return err
+	}
+	a := &c.result.Arrival
+	a.Subscribers = arrived
+	if arrived == 0 && !c.result.Interrupted {
+		return fmt.Errorf("no subscriber got in within %v: %s", patience, describe(c.tally.errors))
+	}
+	for _, m := range c.crew.members {
+		a.Seconds = max(a.Seconds, m.latest.LastArrival.since(began).Seconds())
+	}
+	if a.Seconds > 0 {
+		a.PerSecond = float64(arrived) / a.Seconds
+	}
+	if missing := c.plan.Subscribers - arrived; missing > 0 && !c.result.Interrupted {
+		c.warn("%d of %d subscribers did not get in: %s.", missing, c.plan.Subscribers, describe(c.tally.errors))
+	}
+	if arrived > 0 {
+		c.result.Cost.ConnectMicros = micros(cost) / float64(arrived)
+	}
+	return nil
+}
+
+// describe is errors by kind, the most frequent first.
+func describe(errors map[string]int64) string {
+	kinds := slices.SortedFunc(maps.Keys(errors), func(a, b string) int { return int(errors[b] - errors[a]) })
+	var parts []string
+	for _, kind := range kinds {
+		parts = append(parts, fmt.Sprintf("%s %d times", kind, errors[kind]))
+	}
+	if len(parts) == 0 {
+		return "the server did not answer"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// settle waits, and reads what memory the subscribers take.
+func (c *coordinator) settle() error {
+	began := c.clock.now()
+	err := c.await(func() bool { return c.result.Interrupted || c.clock.now().since(began) >= c.plan.Settle })
+	if err != nil {
+		return err
+	}
+	if err := c.sync(true); err != nil {
+		return err
+	}
+	subscribers := float64(max(1, c.arrived()))
+	if c.meter.charges() {
+		grown := c.meter.readExactly(c.ctx).server.memory - c.tally.memory
+		c.result.Cost.IdleKiB = float64(grown) / 1024 / subscribers
+	}
+	var own int64
+	c.crew.processes(func(m *member) { own += max(0, m.latest.Memory-m.hello.Memory) })
+	c.result.Cost.GeneratorKiB = float64(own) / 1024 / subscribers
+	return nil
+}
+
+// finish hears the workers' last words.
+func (c *coordinator) finish() error {
+	began := c.clock.now()
+	if err := c.await(func() bool { return c.clock.now().since(began) > lateness }); err != nil {
+		return err
+	}
+	if err := c.sync(false); err != nil {
+		return err
+	}
+	c.closeSecond() // the last one may be shorter
+	c.crew.send(order{Stop: true})
+	began = c.clock.now()
+	err := c.await(func() bool {
+		return c.crew.all(func(m *member) bool { return m.final != nil }) || c.clock.now().since(began) > replyTime
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range c.crew.members {
+		if m.final == nil {
+			return fmt.Errorf("%s: a worker does not answer", m.place)
+		}
+	}
+	return nil
+}

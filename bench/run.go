@@ -1,0 +1,154 @@
+// Package bench is a load generator for push servers. It holds many
+// thousands of subscribers of many channels, in workers of which each has some
+// thousands in one goroutine, publishes, and tells what came of it: every
+// message's delivery to every subscriber is accounted for, with its latency,
+// and what it cost the server in CPU and memory.
+//
+// Run is the coordinator: it starts the workers at its places, publishes, and
+// merges what they report. The servers are spoken to over plain HTTP/1.1; a
+// preset of Target says how. Workers need Linux (epoll); the package compiles
+// everywhere.
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// ErrInterrupted as the cause of a context's end has Run end early, with the
+// results so far.
+var ErrInterrupted = errors.New("interrupted")
+
+// Options of a Run that make no difference to its results.
+type Options struct {
+	Places   []Place      // where workers run; default: LocalProcesses
+	Progress func(Second) // called once a second, on Run's goroutine
+	Logger   *slog.Logger // default: none
+	Version  string       // of the tool, for the result
+}
+
+// Run checks the plan and the servers, lets the subscribers arrive, waits for
+// Settle, publishes, and returns when all is delivered or Patience is over.
+// What goes wrong from the arrival on is no error but in the result; a run
+// always ends. An error is a plan that is no good, servers that do not do what
+// it asks of them, limits that are too low (a line each), a worker that fails,
+// or ctx's cause. If that is ErrInterrupted, and the arrival has begun, there
+// is no error, and the result is what was found out so far.
+func Run(ctx context.Context, plan Plan, options Options) (*Result, error) {
+	plan = plan.complete()
+	if err := plan.Validate(); err != nil {
+		return nil, fmt.Errorf("load test: %w", err)
+	}
+	if len(options.Places) == 0 {
+		options.Places = []Place{LocalProcesses()}
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := newCoordinator(ctx, plan, options)
+	defer c.close()
+	if err := c.prepare(); err != nil {
+		return nil, fmt.Errorf("load test: %w", err)
+	}
+	if err := c.conduct(); err != nil {
+		return nil, fmt.Errorf("load test: %w", err)
+	}
+	return &c.result, nil
+}
+
+// coordinator is one Run. It belongs to Run's goroutine.
+type coordinator struct {
+	caller  context.Context // Run's
+	ctx     context.Context // of what goes on when the caller has interrupted
+	cancel  context.CancelFunc
+	plan    Plan
+	options Options
+	run     uint32
+	clock   clock
+
+	nodes      []node // of subscribers
+	client     *client
+	crew       *crew
+	meter      *meter
+	publishing *publishing
+	ticker     *time.Ticker
+	timeline   timeline
+	tally      tally
+
+	interrupted <-chan struct{} // the caller's end; nil once it is known
+	result      Result
+}
+
+func newCoordinator(ctx context.Context, plan Plan, options Options) *coordinator {
+	c := &coordinator{caller: ctx, plan: plan, options: options, clock: newClock(), interrupted: ctx.Done()}
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // it does not fail
+	c.run = binary.NativeEndian.Uint32(random[:])
+	c.crew = newCrew(c.clock)
+	c.tally = newTally()
+	c.result = Result{Plan: plan, Began: time.Now(), Version: options.Version}
+	return c
+}
+
+func (c *coordinator) name(channel int) string { return channelName(c.plan.Channel, c.run, channel) }
+
+// prepare is everything before the load. It ends when the caller's context
+// does.
+func (c *coordinator) prepare() error {
+	stop := context.AfterFunc(c.caller, c.cancel)
+	err := c.assemble()
+	if !stop() {
+		return context.Cause(c.caller)
+	}
+	return err
+}
+
+func (c *coordinator) assemble() (err error) {
+	if c.nodes, err = c.plan.Target.resolve(c.ctx, c.plan.Target.SubscribeURL); err != nil {
+		return err
+	}
+	publishers, err := c.plan.Target.resolve(c.ctx, c.plan.Target.PublishURL)
+	if err != nil {
+		return err
+	}
+	c.client = newClient(&c.plan, publishers, c.name)
+	c.publishing = newPublishing(&c.plan, c.run, c.clock, c.client)
+	if c.meter, err = newMeter(c.ctx, &c.plan); err != nil {
+		return err
+	}
+	if err := c.check(c.ctx); err != nil {
+		return err
+	}
+	if err := c.staff(); err != nil {
+		return err
+	}
+	if c.primes() {
+		if err := c.prime(c.ctx); err != nil {
+			return err
+		}
+	}
+	c.result.Workers = len(c.crew.members)
+	c.options.Logger.InfoContext(c.ctx, "ready", "workers", c.result.Workers, "run", fmt.Sprintf("%08x", c.run))
+	return nil
+}
+
+// close ends all workers and waits for them.
+func (c *coordinator) close() {
+	c.cancel()
+	c.crew.dismiss()
+	if c.client != nil {
+		c.client.close()
+	}
+	if c.meter != nil {
+		c.meter.close()
+	}
+	if c.ticker != nil {
+		c.ticker.Stop()
+	}
+}

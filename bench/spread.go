@@ -1,0 +1,138 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+const (
+	// spareDescriptors of a worker's process are for its streams, epoll and what
+	// Go keeps open.
+	spareDescriptors = 64
+	// workerMost is how many subscribers one loop serves well.
+	workerMost = 16_000
+	// workerLeast is how many make it worth while to have another worker, as long
+	// as there are cores.
+	workerLeast = 5_000
+	// workersMost bounds the processes of a place.
+	workersMost = 64
+	// arrivingMost is how many subscribers may be on their way in at a time: it
+	// keeps the server busy and its accept queue from overflowing.
+	arrivingMost = 128
+	sparePorts   = 200 // of an address, for others
+)
+
+// spread is how the subscribers are divided.
+type spread struct {
+	subscribers int
+	nodes       []node
+	bound       bool // connections come from an address for each worker
+}
+
+func newSpread(subscribers int, nodes []node) spread {
+	s := spread{subscribers: subscribers, nodes: nodes, bound: true}
+	for _, n := range nodes {
+		if !n.Address.Addr().IsLoopback() || !n.Address.Addr().Is4() {
+			s.bound = false
+		}
+	}
+	return s
+}
+
+// workers is how many workers a place needs for so many subscribers. The error
+// says what to do.
+func (s *spread) workers(p *Place, h *hello, subscribers int) (int, error) {
+	each := h.Descriptors - spareDescriptors
+	if s.bound {
+		each = min(each, s.reach(h))
+	} else if limit := s.reach(h); subscribers > limit {
+		return 0, fmt.Errorf("%s: %d subscribers are more than the %d connections that one address may have to these nodes: "+
+			"widen net.ipv4.ip_local_port_range, add nodes, or share the load with more agents", p.Name, subscribers, limit)
+	}
+	if p.Single {
+		if subscribers > each {
+			return 0, fmt.Errorf("%s: %d subscribers need more than the %d descriptors that a process may have: raise ulimit -n, or use worker processes", p.Name, subscribers, h.Descriptors)
+		}
+		return 1, nil
+	}
+	if each < 1 {
+		return 0, fmt.Errorf("%s: a process may have only %d descriptors: raise ulimit -n", p.Name, h.Descriptors)
+	}
+	n := divideUp(subscribers, min(each, workerMost))
+	if n > workersMost {
+		return 0, fmt.Errorf("%s: %d subscribers would take %d processes of %d descriptors: raise ulimit -n, or share the load with more agents",
+			p.Name, subscribers, n, h.Descriptors)
+	}
+	return max(n, min(h.Cores, subscribers/workerLeast)), nil
+}
+
+// reach is how many connections may come from one address.
+func (s *spread) reach(h *hello) int {
+	distinct := make(map[netip.AddrPort]bool)
+	for _, n := range s.nodes {
+		distinct[n.Address] = true
+	}
+	return max(0, h.Ports-sparePorts) * len(distinct)
+}
+
+func divideUp(a, b int) int { return (a + b - 1) / b }
+
+// source is the loopback address that a worker's connections come from.
+func source(worker int) string {
+	return netip.AddrFrom4([4]byte{127, 0, byte(1 + worker/200), byte(2 + worker%200)}).String()
+}
+
+// portion is the numbers of the i-th of n equal parts of total.
+func portion(total, n, i int) (first, count int) {
+	first = total * i / n
+	return first, total*(i+1)/n - first
+}
+
+// staff hires workers at every place and gives each its share.
+func (c *coordinator) staff() error {
+	s := newSpread(c.plan.Subscribers, c.nodes)
+	places := c.options.Places
+	if len(places) == 0 {
+		return errors.New("no place for workers")
+	}
+	places = places[:min(len(places), c.plan.Subscribers)]
+	for i := range places {
+		p := &places[i]
+		first, count := portion(c.plan.Subscribers, len(places), i)
+		m, err := c.crew.hire(c.ctx, p)
+		if err != nil {
+			return err
+		}
+		n, err := s.workers(p, &m.hello, count)
+		if err != nil {
+			return err
+		}
+		for k := range n {
+			if k > 0 {
+				if m, err = c.crew.hire(c.ctx, p); err != nil {
+					return err
+				}
+			}
+			at, size := portion(count, n, k)
+			m.share = share{First: first + at, Count: size}
+		}
+	}
+	for _, m := range c.crew.members {
+		c.fill(&m.share, m.number, s.bound)
+		if err := m.lines.send(order{Share: &m.share}); err != nil {
+			return fmt.Errorf("%s: %w", m.place, err)
+		}
+	}
+	return nil
+}
+
+// fill completes a share.
+func (c *coordinator) fill(s *share, worker int, bound bool) {
+	s.Plan, s.Token, s.Headers = c.plan, c.plan.Target.Token, c.plan.Target.Headers
+	s.Run, s.Nodes = c.run, c.nodes
+	s.Arriving = max(8, arrivingMost/len(c.crew.members))
+	if bound {
+		s.Source = source(worker)
+	}
+}

@@ -1,0 +1,251 @@
+package bench
+
+import "time"
+
+// subscriber is one client: at most one connection, where it resumes, and what
+// came. It belongs to the goroutine of its swarm. There are thousands: while
+// nothing comes it has no buffers.
+type subscriber struct {
+	fd         int32 // -1: not connected
+	generation int32 // counts its connections
+	node       int32
+	channel    int32
+	state      state
+	polls      bool
+	in         bool // it gets what is published now
+	was        bool // it was in before
+	late       bool // it could not be in when publishing began: it is not accounted for
+	pending    bool // connecting, or waiting to get in
+	paced      bool // its short polls have begun
+	attempts   uint8
+
+	retry time.Duration // what the server said to wait before a reconnect; 0: nothing
+	away  instant       // since when it is out, after it was in
+	asked instant       // when it sent its last request
+
+	timer  instant // when it has something to do; 0: never
+	queued instant // of its alarm; 0: it has none
+
+	cursor   []byte
+	text     []byte // of the body: what is not complete
+	answer   []byte // of an incomplete answer to a poll: the head
+	response responseReader
+	ledger   ledger
+}
+
+// state is what a subscriber waits for.
+type state uint8
+
+const (
+	stateNew        state = iota // its turn to arrive
+	stateAway                    // the time to connect again
+	stateConnecting              // the connection
+	stateAsked                   // the head of an answer: of a stream, or of a poll that is answered at once
+	stateOpen                    // messages
+	statePaused                  // the time of the next short poll
+)
+
+const (
+	// answerTime is how long a connection, and an answer that needs not wait
+	// for a message, may take.
+	answerTime = 10 * time.Second
+	// Reconnects wait about this long, doubled with each failure.
+	backoffLeast = 100 * time.Millisecond
+	backoffMost  = 2 * time.Second
+	retryMost    = 10 * time.Second // even if the server says more
+	// crowded is how long a reconnect is put off when too many are under way.
+	crowded = 10 * time.Millisecond
+)
+
+// setTimer gives the subscriber something to do then.
+func (s *swarm) setTimer(i int32, at instant) {
+	sub := &s.subscribers[i]
+	sub.timer = at
+	if sub.queued == 0 || at < sub.queued {
+		sub.queued = at
+		s.timers.push(alarm{at, i})
+	}
+}
+
+// fire does what is to be done by now.
+func (s *swarm) fire(now instant) {
+	for {
+		at, ok := s.timers.first()
+		if !ok || at > now {
+			return
+		}
+		i := s.timers.pop().index
+		sub := &s.subscribers[i]
+		if sub.queued != at {
+			continue // an earlier alarm took its place
+		}
+		sub.queued = 0
+		switch {
+		case sub.timer == 0:
+		case sub.timer > now:
+			s.setTimer(i, sub.timer)
+		default:
+			sub.timer = 0
+			s.due(i, now)
+		}
+	}
+}
+
+// due is called when a subscriber's timer is.
+func (s *swarm) due(i int32, now instant) {
+	switch s.subscribers[i].state {
+	case stateAway:
+		if s.pending >= 4*s.share.Arriving {
+			s.setTimer(i, now.after(crowded))
+			return
+		}
+		s.connect(i, now)
+	case statePaused:
+		s.ask(i, now)
+	default: // no answer
+		s.lose(i, kindTimeout, now)
+	}
+}
+
+// connect begins a connection.
+func (s *swarm) connect(i int32, now instant) {
+	sub := &s.subscribers[i]
+	sub.state = stateConnecting
+	sub.pending = true
+	s.pending++
+	fd, connected, err := s.sockets.dial(s.share.Nodes[sub.node].Address, readiness{i, sub.generation})
+	if err != nil {
+		s.lose(i, kindOf(err), now)
+		return
+	}
+	sub.fd = fd
+	s.setTimer(i, now.after(answerTime))
+	if connected {
+		s.ask(i, now)
+	}
+}
+
+// ask sends the next request.
+func (s *swarm) ask(i int32, now instant) {
+	sub := &s.subscribers[i]
+	wait := sub.polls && s.share.Plan.Transport != ShortPoll && s.waits(sub)
+	s.request = s.appendRequest(s.request[:0], sub, wait)
+	s.counts.Requests++
+	sub.asked = now
+	if err := s.sockets.write(sub.fd, s.request); err != nil {
+		s.lose(i, kindOf(err), now)
+		return
+	}
+	switch {
+	case !wait:
+		sub.state = stateAsked
+		s.setTimer(i, now.after(answerTime))
+	case s.traits.atOnce:
+		sub.state = stateOpen
+		s.setTimer(i, now.after(pollWait+answerTime))
+	case len(sub.cursor) == 0: // there is a message, see traits.primed
+		sub.state = stateOpen
+		s.setTimer(i, now.after(answerTime))
+	default: // nothing says how long the server lets it wait
+		sub.state = stateOpen
+		sub.timer = 0
+	}
+	if wait && len(sub.cursor) > 0 {
+		s.enter(sub, now)
+	}
+}
+
+// waits reports whether the next long-poll may wait for a message: not if it
+// has to tell first that the subscriber is in.
+func (s *swarm) waits(sub *subscriber) bool {
+	return !s.traits.atOnce || sub.in && len(sub.cursor) > 0
+}
+
+// enter notes that a subscriber is in.
+func (s *swarm) enter(sub *subscriber, now instant) {
+	if sub.in {
+		return
+	}
+	sub.in = true
+	sub.attempts, sub.retry = 0, 0
+	s.settle(sub)
+	s.connected++
+	s.counts.Connects++
+	if sub.away != 0 {
+		s.resume.record(now.since(sub.away))
+		sub.away = 0
+	}
+	if sub.was {
+		return
+	}
+	sub.was = true
+	s.arrived++
+	s.lastArrival = now
+	if s.finished {
+		sub.late = true // the account is made
+	}
+}
+
+// settle takes a subscriber off those on their way in.
+func (s *swarm) settle(sub *subscriber) {
+	if sub.pending {
+		sub.pending = false
+		s.pending--
+	}
+}
+
+// hangUp ends the subscriber's connection, if it has one.
+func (s *swarm) hangUp(sub *subscriber, now instant) {
+	if sub.fd >= 0 {
+		s.sockets.hangUp(sub.fd)
+		sub.fd = -1
+	}
+	sub.generation++
+	s.settle(sub)
+	if sub.in {
+		sub.in = false
+		s.connected--
+		sub.away = now
+	}
+	sub.response, sub.text, sub.answer = responseReader{}, nil, nil
+	sub.state, sub.timer = stateAway, 0
+}
+
+// lose ends a connection that failed, and has another one made in a while, at
+// another node.
+func (s *swarm) lose(i int32, kind string, now instant) {
+	s.count(kind)
+	s.reconnect(i, s.backoff(i), now)
+}
+
+// reconnect has a subscriber come back at another node.
+func (s *swarm) reconnect(i int32, in time.Duration, now instant) {
+	sub := &s.subscribers[i]
+	s.hangUp(sub, now)
+	sub.attempts++
+	sub.node = s.nextNode(i)
+	s.setTimer(i, now.after(in))
+}
+
+// backoff is how long a subscriber waits after a failure.
+func (s *swarm) backoff(i int32) time.Duration {
+	sub := &s.subscribers[i]
+	least := backoffLeast
+	if sub.retry > 0 {
+		least = min(sub.retry, retryMost)
+	}
+	wait := min(least<<min(sub.attempts, 8), max(backoffMost, least))
+	chance := choice(s.share.Plan.Seed, aboutBackoff, s.global(i), uint64(sub.generation))
+	return time.Duration((0.5 + shareOf(chance)) * float64(wait))
+}
+
+// nextNode is another node than the subscriber's, if there is one.
+func (s *swarm) nextNode(i int32) int32 {
+	sub := &s.subscribers[i]
+	n := uint64(len(s.share.Nodes))
+	if n == 1 {
+		return 0
+	}
+	step := 1 + choice(s.share.Plan.Seed, aboutNextNode, s.global(i), uint64(sub.generation))%(n-1)
+	return int32((uint64(sub.node) + step) % n)
+}

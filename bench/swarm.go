@@ -1,0 +1,256 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"time"
+)
+
+// swarm is a worker's share of the subscribers, served by one goroutine: run's.
+type swarm struct {
+	// Fixed.
+	share    *share
+	dialect  dialect
+	traits   traits
+	clock    clock
+	turns    turns
+	names    []string // of the channels
+	header   []byte   // lines of every request
+	sequence uint32   // no message has this number among its publisher's to a channel, or a higher one
+	sockets  *sockets
+	orders   chan received // from the coordinator; the sender wakes sockets
+	replies  chan<- reply
+	ended    <-chan struct{} // nobody takes replies any more
+
+	// Owned by run's goroutine.
+	subscribers []subscriber
+	timers      timers
+	churn       churn
+	visit       visit
+	request     []byte
+
+	opened      int     // that have begun to arrive
+	pending     int     // on their way in
+	arrived     int     // that were in
+	connected   int     // that are in
+	gate        instant // when the arrival began; 0: not yet
+	began       instant // when publishing did; 0: not yet
+	finished    bool    // it is over, and outstanding is known
+	outstanding int64   // deliveries that are missing then
+	totals      *totals
+	exempt      map[exempt]bool
+	gaps        int64
+	told        struct{ arrived, complete bool } // the coordinator knows
+
+	holes                     int64 // messages in holes
+	lastArrival, lastDelivery instant
+	counts                    report // since the last one
+	latency, resume           histogram
+	lag                       time.Duration
+	stopped                   bool
+}
+
+// received is an order, with when it came.
+type received struct {
+	order
+	at instant
+}
+
+// newSwarm returns an error only if the system or the share is no good. Orders
+// come over orders, which has to be followed by a sockets.wake.
+func newSwarm(share *share, c clock, orders chan received, replies chan<- reply) (*swarm, error) {
+	plan := &share.Plan
+	s := &swarm{
+		share: share, dialect: plan.Target.dialect(), clock: c, turns: plan.turns(),
+		orders: orders, replies: replies, sequence: 1<<32 - 1,
+		subscribers: make([]subscriber, share.Count),
+		latency:     newHistogram(), resume: newHistogram(),
+	}
+	s.visit.swarm = s
+	s.traits = s.dialect.traits()
+	if total, ok := plan.total(); ok {
+		s.sequence = uint32(s.turns.sequence(total)) + 1
+	}
+	for c := range plan.Channels {
+		s.names = append(s.names, channelName(plan.Channel, share.Run, c))
+	}
+	for _, line := range plan.Target.header() {
+		s.header = append(append(s.header, line...), "\r\n"...)
+	}
+	next := make([]uint32, share.Count*plan.Publishers)
+	for i := range s.subscribers {
+		s.subscribers[i] = s.newSubscriber(i)
+		s.subscribers[i].ledger.next, next = next[:plan.Publishers:plan.Publishers], next[plan.Publishers:]
+	}
+	var source netip.Addr
+	if share.Source != "" {
+		var err error
+		if source, err = netip.ParseAddr(share.Source); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	s.sockets, err = openSockets(source)
+	return s, err
+}
+
+func channelName(start string, run uint32, channel int) string {
+	return fmt.Sprintf("%s-%08x-%d", start, run, channel)
+}
+
+// global is the number that subscriber i has among all of the run.
+func (s *swarm) global(i int32) uint64 { return uint64(s.share.First) + uint64(i) }
+
+func (s *swarm) newSubscriber(i int) subscriber {
+	plan := &s.share.Plan
+	global := s.global(int32(i))
+	polls := plan.Transport == LongPoll || plan.Transport == ShortPoll
+	if plan.Transport == Mixed {
+		polls = choice(plan.Seed, aboutTransport, global)&1 == 1
+	}
+	return subscriber{
+		fd: -1, polls: polls, channel: int32(s.turns.channel(int(global))),
+		node: int32(choice(plan.Seed, aboutNode, global) % uint64(len(s.share.Nodes))),
+	}
+}
+
+// appendRequest adds a subscriber's request.
+func (s *swarm) appendRequest(b []byte, sub *subscriber, wait bool) []byte {
+	seek := seek{
+		channel: s.names[sub.channel], cursor: sub.cursor, earliest: s.began != 0,
+		poll: sub.polls, wait: wait,
+	}
+	node := &s.share.Nodes[sub.node]
+	b = append(append(b, "GET "...), node.Prefix...)
+	b = s.dialect.appendPath(b, &seek)
+	b = append(append(b, " HTTP/1.1\r\nHost: "...), node.Host...)
+	b = append(b, "\r\n"...)
+	if !sub.polls {
+		b = append(b, "Accept: text/event-stream\r\n"...)
+	}
+	b = s.dialect.appendHeader(b, &seek)
+	return append(append(b, s.header...), "\r\n"...)
+}
+
+// patrol is how often run looks at its context while nothing comes.
+const patrol = 100 * time.Millisecond
+
+// run follows the coordinator's orders and reads what comes, until it is told
+// to stop or ctx ends; then it closes every connection. It has a thread to
+// itself, so that its CPU can be told.
+func (s *swarm) run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer s.close()
+	s.ended = ctx.Done()
+	for !s.stopped && ctx.Err() == nil {
+		ready, err := s.sockets.wait(s.pause())
+		if err != nil {
+			return err
+		}
+		now := s.clock.now()
+		for _, r := range ready {
+			s.attend(r, now)
+		}
+		s.obey()
+		s.step(now)
+	}
+	return ctx.Err()
+}
+
+// step does what time brings; began is when this round of the loop did.
+func (s *swarm) step(began instant) {
+	now := s.clock.now()
+	s.fire(now)
+	s.admit(now)
+	s.runChurn(now)
+	s.tell()
+	s.lag = max(s.lag, s.clock.now().since(began))
+}
+
+// pause is how long run may wait for something to come.
+func (s *swarm) pause() time.Duration {
+	now := s.clock.now()
+	next := now.after(patrol)
+	if at, ok := s.timers.first(); ok {
+		next = min(next, at)
+	}
+	if at, ok := s.churn.next(); ok {
+		next = min(next, at)
+	}
+	if at, ok := s.nextArrival(); ok {
+		next = min(next, at)
+	}
+	return max(0, next.since(now))
+}
+
+// nextArrival is when the next subscriber may begin to arrive.
+func (s *swarm) nextArrival() (at instant, ok bool) {
+	if s.gate == 0 || s.opened == len(s.subscribers) || s.pending >= s.share.Arriving {
+		return 0, false
+	}
+	part := float64(s.opened) / float64(len(s.subscribers))
+	return s.gate.after(time.Duration(part * float64(s.share.Plan.Ramp))), true
+}
+
+// admit lets subscribers begin to arrive.
+func (s *swarm) admit(now instant) {
+	for {
+		at, ok := s.nextArrival()
+		if !ok || at > now {
+			return
+		}
+		i := int32(s.opened)
+		s.opened++
+		s.connect(i, now)
+	}
+}
+
+// attend does what there is to do for a connection.
+func (s *swarm) attend(r readiness, now instant) {
+	sub := &s.subscribers[r.index]
+	if sub.generation != r.generation || sub.fd < 0 {
+		return // it was about a connection before
+	}
+	if sub.state != stateConnecting {
+		s.read(r.index)
+		return
+	}
+	if err := s.sockets.connected(sub.fd, r); err != nil {
+		s.lose(r.index, kindOf(err), now)
+		return
+	}
+	s.ask(r.index, now)
+}
+
+// delivered enters a delivery.
+func (s *swarm) delivered(sub *subscriber, m *stamp, at instant) {
+	if m.run != s.share.Run || m.channel != uint32(sub.channel) || m.publisher >= uint32(s.turns.publishers) || m.sequence >= s.sequence {
+		sub.ledger.unknown++
+		return
+	}
+	first, missing := sub.ledger.enter(m.publisher, m.sequence)
+	s.holes += missing
+	if !first {
+		return
+	}
+	s.counts.Deliveries++
+	s.lastDelivery = at
+	s.latency.record(at.since(m.due))
+	if s.finished && sub.accounted() && !s.exempt[exempt{m.channel, m.publisher, m.sequence}] {
+		s.outstanding--
+	}
+}
+
+// close closes every connection.
+func (s *swarm) close() {
+	for i := range s.subscribers {
+		if sub := &s.subscribers[i]; sub.fd >= 0 {
+			s.sockets.hangUp(sub.fd)
+			sub.fd = -1
+		}
+	}
+	s.sockets.close()
+}
