@@ -61,9 +61,9 @@ func serveUntil(h http.Handler) (url string, stop func()) {
 	server.Listener = listener
 	server.Start()
 	var back sync.WaitGroup
-	back.Go(func() { _ = server.Config.Serve(listener.Back()) }) // until Back is closed
+	back.Go(func() { _ = server.Config.Serve(listener.Returned()) }) // until Returned is closed
 	return server.URL, sync.OnceFunc(func() {
-		listener.Back().Close()
+		listener.Returned().Close()
 		server.CloseClientConnections()
 		server.Close()
 		back.Wait()

@@ -34,12 +34,12 @@ type setup struct {
 	access     access          // who may do what, instead of gateway
 	heartbeat  time.Duration
 	tail       pubsub.TailLimits
-	size       int                               // messages kept a channel; 0: 10,000
-	timeout    time.Duration                     // of a call to Redis; 0: as good as none
-	sendBuffer int                               // of a connection in a node's kernel, in bytes; 0: the system's
-	wrap       func(pubsub.Broker) pubsub.Broker // of each node; nil: as it is
-	presence   *pubsub.PresenceOptions           // nil: none
-	door       func(*node, conn.Door) conn.Door  // of each node; nil: as it is
+	size       int                                      // messages kept a channel; 0: 10,000
+	timeout    time.Duration                            // of a call to Redis; 0: as good as none
+	sendBuffer int                                      // of a connection in a node's kernel, in bytes; 0: the system's
+	wrap       func(pubsub.Broker) pubsub.Broker        // of each node; nil: as it is
+	presence   *pubsub.PresenceOptions                  // nil: none
+	door       func(*node, conn.FastPath) conn.FastPath // of each node; nil: as it is
 }
 
 // cluster is one node with the in-process broker, or two with a Redis, behind
@@ -64,10 +64,10 @@ type node struct {
 }
 
 // countingDoor is the node's door, with atDoor counting.
-func (n *node) countingDoor() conn.Door {
+func (n *node) countingDoor() conn.FastPath {
 	d := n.gateway.Door()
-	counting := func(in conn.Again) conn.Again {
-		return func(r *http.Request) (next conn.Next, ok bool) {
+	counting := func(in conn.FastFunc) conn.FastFunc {
+		return func(r *http.Request) (next conn.FastResult, ok bool) {
 			if next, ok = in(r); ok {
 				n.atDoor.Add(1)
 			}
@@ -145,7 +145,7 @@ var portableFlag = flag.Bool("portable", false, "run the suite over connections 
 // closingHolder is a holder that a test must close.
 type closingHolder interface {
 	gateway.Holder
-	Guard(*conn.Listener, conn.Door)
+	EnableFastPath(*conn.Listener, conn.FastPath)
 	Close(context.Context) error
 }
 
@@ -164,7 +164,7 @@ type portable struct{ conn.Portable }
 
 func (portable) Close(context.Context) error { return nil }
 
-func (portable) Guard(*conn.Listener, conn.Door) {}
+func (portable) EnableFastPath(*conn.Listener, conn.FastPath) {}
 
 // sendBuffer makes the kernel's buffer of each connection so many bytes.
 type sendBuffer struct {
@@ -221,12 +221,12 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	if s.door != nil {
 		door = s.door(n, door)
 	}
-	holder.Guard(listener, door)
+	holder.EnableFastPath(listener, door)
 	server := &http.Server{Handler: g, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
-	listener.Watch(server)
+	listener.ConfigureServer(server)
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(listener) }()
-	go func() { served <- server.Serve(listener.Back()) }()
+	go func() { served <- server.Serve(listener.Returned()) }()
 	c.nodes = append(c.nodes, n)
 	following, unfollow := context.WithCancel(context.Background())
 	var followers sync.WaitGroup

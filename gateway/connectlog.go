@@ -20,7 +20,7 @@ func (g *Gateway) logBegan(r *http.Request, v *visit, t conn.Transport) {
 
 // logged is ended, which then logs too. At any level but debug it is ended
 // itself, so that what is parked by the thousand keeps nothing for a log.
-func (g *Gateway) logged(r *http.Request, v *visit, t conn.Transport, ended func(conn.Bye)) func(conn.Bye) {
+func (g *Gateway) logged(r *http.Request, v *visit, t conn.Transport, ended func(conn.CloseReason)) func(conn.CloseReason) {
 	if !g.options.Logger.Enabled(r.Context(), slog.LevelDebug) {
 		return ended
 	}
@@ -37,12 +37,12 @@ func (g *Gateway) connectLog(r *http.Request, v *visit, t conn.Transport) (conte
 
 // logEnd is ended with a line. It is not part of logged, where what the function
 // keeps would be allocated whether it is made or not.
-func (g *Gateway) logEnd(ctx context.Context, logger *slog.Logger, ended func(conn.Bye)) func(conn.Bye) {
+func (g *Gateway) logEnd(ctx context.Context, logger *slog.Logger, ended func(conn.CloseReason)) func(conn.CloseReason) {
 	began := time.Now()
-	return func(why conn.Bye) {
+	return func(why conn.CloseReason) {
 		ended(why)
 		defer g.recoverFrom("log")
-		if why != conn.Elsewhere {
+		if why != conn.FellBack {
 			logger.DebugContext(ctx, "disconnected", "reason", string(why), "duration", time.Since(began))
 		}
 	}

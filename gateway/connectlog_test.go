@@ -19,7 +19,7 @@ func TestLoggedCostsNothing(t *testing.T) {
 		g := &Gateway{options: Options{Logger: slog.New(handler)}}
 		v := &visit{Principal: &auth.Principal{}}
 		r := httptest.NewRequest("GET", "/v1/events?channel=c", nil)
-		ended := func(conn.Bye) {}
+		ended := func(conn.CloseReason) {}
 		if costs := testing.AllocsPerRun(100, func() { g.logged(r, v, conn.OverSSE, ended) }) > 0; costs != want {
 			t.Errorf("at %v: allocates: %v", level, costs)
 		}

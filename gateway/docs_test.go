@@ -21,7 +21,7 @@ func TestDocsListAll(t *testing.T) {
 	for file, pattern := range map[string]string{
 		"problem.go":      `kind\{\d+, "([a-z-]+)"`,
 		"auth/errors.go":  `Reason += "([a-z-]+)"`,
-		"conn/session.go": `Bye += "([a-z-]+)"`,
+		"conn/session.go": `CloseReason += "([a-z-]+)"`,
 	} {
 		found := regexp.MustCompile(pattern).FindAllStringSubmatch(read(file), -1)
 		if len(found) < 4 {

@@ -12,8 +12,8 @@ import (
 // Door lets in streams and polls the short way, after the same checks as any
 // other: those that begin in the tails of open channels, so that nothing has
 // to be waited for. The endpoints are the long way, and tell who is refused.
-func (g *Gateway) Door() conn.Door {
-	return conn.Door{
+func (g *Gateway) Door() conn.FastPath {
+	return conn.FastPath{
 		Header: http.Header{nodeHeader: {g.options.Node}},
 		Node:   g.options.Node,
 		Stream: g.streamAtOnce,
@@ -21,7 +21,7 @@ func (g *Gateway) Door() conn.Door {
 	}
 }
 
-func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
+func (g *Gateway) streamAtOnce(r *http.Request) (next conn.FastResult, ok bool) {
 	defer g.recoverAtDoor(r, &ok)
 	if r.URL.Path != eventsPath {
 		return next, false
@@ -34,7 +34,7 @@ func (g *Gateway) streamAtOnce(r *http.Request) (next conn.Next, ok bool) {
 	return next, g.enterAtOnce(r, p, g.policy.Load(), &next, conn.TransportOf(next.Format))
 }
 
-func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
+func (g *Gateway) pollAtOnce(r *http.Request) (next conn.FastResult, ok bool) {
 	defer g.recoverAtDoor(r, &ok)
 	if r.URL.Path != pollPath {
 		return next, false
@@ -52,7 +52,7 @@ func (g *Gateway) pollAtOnce(r *http.Request) (next conn.Next, ok bool) {
 }
 
 // enterAtOnce attaches what r asks for, all of it or, also if it panics, nothing.
-func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *conn.Next, t conn.Transport) (ok bool) {
+func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *conn.FastResult, t conn.Transport) (ok bool) {
 	v, ok := g.letInAtOnce(r, by)
 	if !ok {
 		return false
@@ -108,7 +108,7 @@ func (g *Gateway) headerAtOnce(r *http.Request, by *policy) http.Header {
 // attach opens the channels at their starts, if nothing has to be waited for. A
 // stream of one channel must be at its end, as it will be parked in a feed, which
 // has only what comes.
-func (g *Gateway) attach(asked *asked, next *conn.Next) bool {
+func (g *Gateway) attach(asked *asked, next *conn.FastResult) bool {
 	at := make([]pubsub.Cursor, len(asked.channels))
 	for i, start := range asked.starts() {
 		c, place, cursor, ok := g.options.Hub.Attach(start)
@@ -116,10 +116,10 @@ func (g *Gateway) attach(asked *asked, next *conn.Next) bool {
 			return false
 		}
 		at[i] = cursor
-		next.Channels, next.Places = append(next.Channels, c), append(next.Places, place)
+		next.Channels, next.Positions = append(next.Channels, c), append(next.Positions, place)
 	}
 	if next.Wait == 0 && len(at) == 1 {
-		if behind, ok := next.Channels[0].From(next.Places[0], 1); !ok || len(behind) > 0 {
+		if behind, ok := next.Channels[0].From(next.Positions[0], 1); !ok || len(behind) > 0 {
 			return false
 		}
 	}

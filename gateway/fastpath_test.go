@@ -75,13 +75,13 @@ func TestFallbackPaysOnce(t *testing.T) {
 	moved := make(chan struct{}, 1)
 	c := overMemory(t, setup{
 		gateway: gateway.Options{Policy: gateway.Policy{Limiter: limit.New(limit.Options{AddressRequests: limit.Rate{PerSecond: 0.001, Burst: 2}})}},
-		door: func(n *node, d conn.Door) conn.Door {
+		door: func(n *node, d conn.FastPath) conn.FastPath {
 			stream := d.Stream
-			d.Stream = func(r *http.Request) (next conn.Next, ok bool) {
+			d.Stream = func(r *http.Request) (next conn.FastResult, ok bool) {
 				if next, ok = stream(r); ok && moves.Swap(false) {
 					n.hub.Publish(t.Context(), []pubsub.Draft{{Channel: "c", Data: []byte("1")}})
 					for behind := []pubsub.Item(nil); len(behind) == 0; {
-						behind, _ = next.Channels[0].From(next.Places[0], 1)
+						behind, _ = next.Channels[0].From(next.Positions[0], 1)
 					}
 					moved <- struct{}{}
 				}

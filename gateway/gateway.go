@@ -50,10 +50,10 @@ type Holder interface {
 	Hold(w http.ResponseWriter, r *http.Request, s *conn.Stream)
 	// HoldPoll returns an error only before anything was written.
 	HoldPoll(w http.ResponseWriter, r *http.Request, q *conn.Poll) error
-	// Leave and Evict say goodbye to what is held beyond its request, see
+	// Drain and Revoke say goodbye to what is held beyond its request, see
 	// conn.Parker.
-	Leave(spread time.Duration)
-	Evict(user string, before time.Time, why conn.Bye)
+	Drain(spread time.Duration)
+	Revoke(user string, before time.Time, why conn.CloseReason)
 }
 
 // Gateway serves the HTTP interface of one node.
@@ -149,10 +149,10 @@ func (g *Gateway) Replays() conn.ReplayStats { return g.options.Replays.Stats() 
 func (g *Gateway) Leave(spread time.Duration) {
 	g.spread.Store(int64(spread))
 	g.leave()
-	g.options.Holder.Leave(spread)
+	g.options.Holder.Drain(spread)
 }
 
-// whileHere is r's context, ended by a conn.Bye when the node leaves, at some
+// whileHere is r's context, ended by a conn.CloseReason when the node leaves, at some
 // time of the spread, or when v is thrown out.
 func (g *Gateway) whileHere(r *http.Request, v *visit) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(r.Context())

@@ -45,7 +45,7 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
 	h, size, err := g.readHistory(ctx, q, limit, replay)
 	switch {
 	case err != nil && context.Cause(ctx) == conn.Slow: // others wait, and Redis does not answer
-		return conn.ErrReplays
+		return conn.ErrTooManyReplays
 	case err != nil:
 		return err
 	}

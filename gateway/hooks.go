@@ -51,12 +51,12 @@ func (g *Gateway) tells(t conn.Transport) bool {
 }
 
 // told is over, of which it also tells the application.
-func (g *Gateway) told(v *visit, t conn.Transport, over func(conn.Bye)) func(conn.Bye) {
+func (g *Gateway) told(v *visit, t conn.Transport, over func(conn.CloseReason)) func(conn.CloseReason) {
 	events, user := g.options.Events, v.User
-	return func(why conn.Bye) {
+	return func(why conn.CloseReason) {
 		over(why)
 		defer g.recoverFrom("ended")
-		if why != conn.Elsewhere {
+		if why != conn.FellBack {
 			events.Disconnected(user, t.String(), string(why))
 		}
 	}

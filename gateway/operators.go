@@ -57,7 +57,7 @@ func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) error {
 		Several:    len(asked.channels) > 1,
 		Format:     format,
 		Node:       g.options.Node,
-		Ended:      func(conn.Bye) {},
+		Ended:      func(conn.CloseReason) {},
 	})
 	return nil
 }

@@ -35,6 +35,6 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 		Session:    s.session,
 		Replay:     s.replay,
 		Ended:      ended,
-		Again:      g.pollAtOnce,
+		NextPoll:   g.pollAtOnce,
 	})
 }

@@ -36,7 +36,7 @@ func (g *Gateway) presence(w http.ResponseWriter, r *http.Request) error {
 // present notes that v has a stream or poll in the channels that begins now,
 // and returns what to call when it is over, instead of ended. Of who is not a
 // user nothing is noted.
-func (g *Gateway) present(v *visit, channels []string, ended func(conn.Bye)) func(conn.Bye) {
+func (g *Gateway) present(v *visit, channels []string, ended func(conn.CloseReason)) func(conn.CloseReason) {
 	p := g.options.Presence
 	if p == nil || v.User == "" {
 		return ended
@@ -52,13 +52,13 @@ func (g *Gateway) present(v *visit, channels []string, ended func(conn.Bye)) fun
 		return ended
 	case 1: // thousands of streams keep it
 		only := stays[0]
-		return func(why conn.Bye) {
+		return func(why conn.CloseReason) {
 			defer ended(why)
 			defer g.recoverFrom("presence")
 			p.Leave(only)
 		}
 	}
-	return func(why conn.Bye) {
+	return func(why conn.CloseReason) {
 		defer ended(why)
 		defer g.recoverFrom("presence")
 		for _, s := range stays {

@@ -125,7 +125,7 @@ func (p *policy) toProblem(err error) *Problem {
 		return problem(unavailable, "The log of this channel cannot be read: something else is in its place in Redis, which an operator must remove. Other channels are not affected.")
 	case errors.Is(err, pubsub.ErrUnavailable):
 		return problem(unavailable, "The broker cannot be reached or refuses; nothing was published. Try again later.")
-	case errors.Is(err, conn.ErrReplays):
+	case errors.Is(err, conn.ErrTooManyReplays):
 		return problem(replaysReached, "This node already reads the log for as many clients as limits.replay_memory allows: come back later, or to another node.")
 	case errors.Is(err, conn.Shutdown), errors.Is(err, pubsub.ErrClosed):
 		return problem(unavailable, "This node is shutting down: try again, at another node if you can.")

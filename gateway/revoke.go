@@ -85,7 +85,7 @@ func (g *Gateway) heedRevocation(m *pubsub.Message) {
 			g.options.Revocations.RevokeAll(before)
 		case g.options.Revocations.Revoke(r.User, before):
 			g.visitors.evict(r.User, before)
-			g.options.Holder.Evict(r.User, before, conn.Revoked)
+			g.options.Holder.Revoke(r.User, before, conn.Revoked)
 		}
 	}
 }

@@ -14,8 +14,8 @@ type Stats struct {
 	Refused          int64 // streams and polls that Limits.Connections kept out
 	PublishesRefused int64 // messages that were refused before the hub saw them
 
-	Connects    [conn.Transports]int64              // streams and polls that began
-	Disconnects [conn.Transports]map[conn.Bye]int64 // those that ended, by the reason; each map has all
+	Connects    [conn.Transports]int64                      // streams and polls that began
+	Disconnects [conn.Transports]map[conn.CloseReason]int64 // those that ended, by the reason; each map has all
 }
 
 // Held is how many streams and polls there are.
@@ -42,18 +42,18 @@ type counts struct {
 	refused          atomic.Int64
 	publishesRefused atomic.Int64
 	connects         [conn.Transports]atomic.Int64
-	disconnects      [conn.Transports]*measure.Counts[conn.Bye]
-	overAny          [conn.Transports]func(conn.Bye) // see counted
+	disconnects      [conn.Transports]*measure.Counts[conn.CloseReason]
+	overAny          [conn.Transports]func(conn.CloseReason) // see counted
 }
 
 // startCounts makes what of g.counts has no zero value.
 func (g *Gateway) startCounts() {
 	for t := range g.counts.disconnects {
-		ended := measure.NewCounts(conn.Byes...)
+		ended := measure.NewCounts(conn.CloseReasons...)
 		g.counts.disconnects[t] = ended
-		g.counts.overAny[t] = func(why conn.Bye) {
+		g.counts.overAny[t] = func(why conn.CloseReason) {
 			g.connections.Add(-1)
-			if why != conn.Elsewhere {
+			if why != conn.FellBack {
 				ended.Add(why, 1)
 			}
 		}
@@ -71,7 +71,7 @@ func (g *Gateway) began(r *http.Request, v *visit, t conn.Transport) {
 }
 
 // over is what to call when a stream or poll of v that was admitted is over.
-func (g *Gateway) over(r *http.Request, v *visit, t conn.Transport) func(conn.Bye) {
+func (g *Gateway) over(r *http.Request, v *visit, t conn.Transport) func(conn.CloseReason) {
 	over := g.counted(v, t)
 	if g.tells(t) {
 		over = g.told(v, t, over)
@@ -82,12 +82,12 @@ func (g *Gateway) over(r *http.Request, v *visit, t conn.Transport) func(conn.By
 // counted is release with a count, for what ends later. Thousands of streams
 // keep it, so where the client does not matter it is the same for all. Of the
 // policy it keeps only what counted the client.
-func (g *Gateway) counted(v *visit, t conn.Transport) func(conn.Bye) {
+func (g *Gateway) counted(v *visit, t conn.Transport) func(conn.CloseReason) {
 	clients, client, over := v.policy.Limiter.Connections, v.client, g.counts.overAny[t]
 	if !clients.Counts() {
 		return over
 	}
-	return func(why conn.Bye) {
+	return func(why conn.CloseReason) {
 		clients.Disconnect(client)
 		over(why)
 	}

@@ -12,7 +12,7 @@ import (
 
 // subscription is a stream or poll that was let in.
 type subscription struct {
-	request    *http.Request // its context ends with a conn.Bye
+	request    *http.Request // its context ends with a conn.CloseReason
 	cancel     context.CancelFunc
 	subscriber *pubsub.Subscriber
 	cursors    *pubsub.CursorSet
@@ -59,7 +59,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 	}
 	if s.subscriber, err = g.options.Hub.Subscribe(ctx, starts); err != nil {
 		if context.Cause(ctx) == conn.Slow { // others wait, and Redis does not answer
-			return nil, conn.ErrReplays
+			return nil, conn.ErrTooManyReplays
 		}
 		return nil, err
 	}

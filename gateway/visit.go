@@ -184,9 +184,9 @@ var credentials = func() map[auth.Reason]kind {
 
 // session is for a stream or poll of v that begins now.
 func (v *visit) session() conn.Session {
-	s := conn.Session{User: v.User, Issued: v.IssuedAt, Until: v.Ends, Why: conn.TokenExpired}
+	s := conn.Session{User: v.User, Issued: v.IssuedAt, Until: v.Ends, Reason: conn.TokenExpired}
 	if end := greatestAge(v.policy.MaxAge); !end.IsZero() && (s.Until.IsZero() || end.Before(s.Until)) {
-		s.Until, s.Why = end, conn.MaxAge
+		s.Until, s.Reason = end, conn.MaxAge
 	}
 	return s
 }

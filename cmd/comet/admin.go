@@ -161,7 +161,7 @@ func (a *admin) serve(routes []adminRoute, token string, logger *slog.Logger) {
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	l := conn.ListenWith(a.listener, conn.ListenOptions{Limit: adminConnections(), Refusal: adminFull, Logger: logger})
-	l.Watch(a.server)
+	l.ConfigureServer(a.server)
 	a.ended = make(chan struct{})
 	go func() {
 		defer close(a.ended)

@@ -78,7 +78,7 @@ var metrics = []metric{
 			for l := range limit.Limits {
 				n := hits[l]
 				if l == limit.AddressConnections {
-					n += s.listener.Crowded
+					n += s.listener.AddressRefused
 				}
 				e.count(n, l.String())
 			}
@@ -102,7 +102,7 @@ var metrics = []metric{
 		collect: func(s *snapshot, e emitter) { e.latency(s.hub.Relay) }},
 	{name: "comet_publish_written_seconds",
 		help:    "From the beginning of a publish at this node until its message was written to this node's subscribers, by this node's clock alone; of a sample, once for each walk of a writer and not for each subscriber.",
-		collect: func(s *snapshot, e emitter) { e.latency(s.held.Written) }},
+		collect: func(s *snapshot, e emitter) { e.latency(s.held.WriteLatency) }},
 
 	{name: "comet_channels", kind: gauge,
 		help:    "Channels that are open here, each with a tail: those that have subscribers, or had them some seconds ago, and the nodes' own.",
@@ -174,7 +174,7 @@ func emitTransports(e emitter, counts [conn.Transports]int64) {
 // and those that a goroutine holds; parked ones that rest between two polls;
 // and all others, which nobody's messages wait for.
 func collectConnections(s *snapshot, e emitter) {
-	others := s.listener.Open - s.held.Resting
+	others := s.listener.Open - s.held.IdlePolls
 	for t := range conn.Transport(conn.Transports) {
 		parked := s.held.Parked[t]
 		held := max(0, s.gateway.Held(t)-parked) // not of one moment
@@ -182,7 +182,7 @@ func collectConnections(s *snapshot, e emitter) {
 		e.count(held, t.String(), "held")
 		others -= parked + held
 	}
-	e.count(s.held.Resting, conn.OverPoll.String(), "resting")
+	e.count(s.held.IdlePolls, conn.OverPoll.String(), "resting")
 	e.count(max(0, others), "none", "open") // over HTTP/2 there are more streams than connections
 }
 

@@ -105,7 +105,7 @@ func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Brok
 	}
 	listener := conn.ListenWith(l, conn.ListenOptions{Limit: limit, Addresses: g.AddressLimit, Logger: logger})
 	if encryption == nil {
-		parker.Guard(listener, g.Door())
+		parker.EnableFastPath(listener, g.Door())
 	}
 	n := &node{
 		logger: logger, access: who, hooks: application, tracing: spans, encrypted: encryption != nil,
@@ -120,7 +120,7 @@ func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Brok
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},
 	}
-	listener.Watch(n.server)
+	listener.ConfigureServer(n.server)
 	n.drain.Store(&s.Drain)
 	n.heart = newHeart(n, admin, logger)
 	return n, nil
@@ -181,7 +181,7 @@ func (n *node) run(ctx context.Context) error {
 	served := make(chan error, 2)
 	var serving sync.WaitGroup
 	serving.Go(func() { served <- n.accept() })
-	serving.Go(func() { served <- n.server.Serve(n.listener.Back()) })
+	serving.Go(func() { served <- n.server.Serve(n.listener.Returned()) })
 	var failed error
 	var drain config.Drain
 	select {
@@ -239,7 +239,7 @@ func (n *node) leave(ctx context.Context, drain config.Drain) error {
 	defer cancel()
 	n.gateway.Leave(drain.Spread)
 	err := n.server.Shutdown(ctx)
-	left := n.parker.Drained(ctx)
+	left := n.parker.WaitDrained(ctx)
 	if err != nil {
 		err = fmt.Errorf("%s: clients did not leave in time: %w", n.name, errors.Join(err, n.server.Close()))
 	}

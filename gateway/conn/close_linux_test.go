@@ -56,7 +56,7 @@ func TestCloseEndsWithContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	began, release := make(chan struct{}), make(chan struct{})
-	why := make(chan Bye, 1)
+	why := make(chan CloseReason, 1)
 	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.parker.holding.enter() // as Hold does, and then does not come to an end
 		defer s.parker.holding.leave()
@@ -70,7 +70,7 @@ func TestCloseEndsWithContext(t *testing.T) {
 		<-release
 		stream := &Stream{
 			Subscriber: subscriber, Cursors: pubsub.NewCursorSet([]string{"c"}, subscriber.Start()), Format: wire.SSE,
-			Ended: func(b Bye) { why <- b },
+			Ended: func(b CloseReason) { why <- b },
 		}
 		if !s.parker.park(connection, stream) {
 			t.Error("not parked")

@@ -26,49 +26,49 @@ type Poll struct {
 	Cursors    *pubsub.CursorSet  // where the subscriber is
 	Wait       time.Duration      // how long for something to come
 	Session    Session
-	Replay     *Replay   // nil: the log is not needed
-	Ended      func(Bye) // called once, when the poll is over, with the reason
-	Again      Again
+	Replay     *Replay           // nil: the log is not needed
+	Ended      func(CloseReason) // called once, when the poll is over, with the reason
+	NextPoll   FastFunc
 }
 
-// Again reads the next request on a poll's connection, without waiting, and lets
+// FastFunc reads the next request on a poll's connection, without waiting, and lets
 // another poll in. Anything else (ok is false) goes the long way, through the
-// server. A nil Again lets nothing in.
-type Again func(r *http.Request) (next Next, ok bool)
+// server. A nil FastFunc lets nothing in.
+type FastFunc func(r *http.Request) (next FastResult, ok bool)
 
-// Door lets in who comes with a new connection, where nothing has to be waited
+// FastPath lets in who comes with a new connection, where nothing has to be waited
 // for. Its functions are called one at a time.
-type Door struct {
-	Header http.Header // of an answer, unless Next has another
+type FastPath struct {
+	Header http.Header // of an answer, unless FastResult has another
 	Node   string      // as Stream.Node
-	Stream Again       // of streams
-	Poll   Again       // of polls that wait, and of those after them
+	Stream FastFunc    // of streams
+	Poll   FastFunc    // of polls that wait, and of those after them
 }
 
-// Next is where a stream or poll that is let in goes on, in channels that are
+// FastResult is where a stream or poll that is let in goes on, in channels that are
 // open.
-type Next struct {
-	Cursors  *pubsub.CursorSet
-	Channels []*pubsub.Channel // the taker's to Release
-	Places   []uint64          // in each channel's tail
-	Format   wire.Format       // of a stream
-	Wait     time.Duration     // of a poll, more than 0
-	Session  Session
-	Trusted  bool        // a back end's: its connection does not count for its address
-	Header   http.Header // of the answer; nil: the Door's
-	Admit    func() bool // called once its place is certain; false: it goes elsewhere; nil: it is admitted
-	Began    func()      // called when it begins; nil: nobody wants to know
-	Ended    func(Bye)   // called once, when it is over, with the reason; Elsewhere: it never began
+type FastResult struct {
+	Cursors   *pubsub.CursorSet
+	Channels  []*pubsub.Channel // the taker's to Release
+	Positions []uint64          // in each channel's tail
+	Format    wire.Format       // of a stream
+	Wait      time.Duration     // of a poll, more than 0
+	Session   Session
+	Trusted   bool              // a back end's: its connection does not count for its address
+	Header    http.Header       // of the answer; nil: the FastPath's
+	Admit     func() bool       // called once its place is certain; false: it goes elsewhere; nil: it is admitted
+	Began     func()            // called when it begins; nil: nobody wants to know
+	Ended     func(CloseReason) // called once, when it is over, with the reason; FellBack: it never began
 }
 
 // Release lets go of the channels.
-func (n *Next) Release() {
+func (n *FastResult) Release() {
 	for _, c := range n.Channels {
 		c.Release()
 	}
 }
 
-func (q *Poll) end(why Bye) {
+func (q *Poll) end(why CloseReason) {
 	q.Subscriber.Close()
 	q.Ended(why)
 }
@@ -77,9 +77,9 @@ func (q *Poll) end(why Bye) {
 const pollItems = 1000
 
 // next waits for items for as long as the poll does; none is no error, and
-// neither is a Bye, nor a place that has left the tail: the next poll reads the
+// neither is a CloseReason, nor a place that has left the tail: the next poll reads the
 // log. why is how the poll ends.
-func (q *Poll) next(ctx context.Context) (items []pubsub.Delivery, why Bye, err error) {
+func (q *Poll) next(ctx context.Context) (items []pubsub.Delivery, why CloseReason, err error) {
 	items, err = q.Subscriber.Poll(ctx, pollItems, q.Wait)
 	switch {
 	case err == nil:
@@ -136,11 +136,11 @@ type Stream struct {
 	Format     wire.Format
 	Node       string
 	Session    Session
-	Replay     *Replay   // ends when the stream is live; nil: it is from the beginning
-	Ended      func(Bye) // called once, when the stream is over, with the reason
+	Replay     *Replay           // ends when the stream is live; nil: it is from the beginning
+	Ended      func(CloseReason) // called once, when the stream is over, with the reason
 
-	bye   Bye    // that was said; none if the client went
-	tally *tally // of what is written; nil: nobody counts
+	bye   CloseReason // that was said; none if the client went
+	tally *tally      // of what is written; nil: nobody counts
 }
 
 // end closes what the stream holds.
@@ -272,7 +272,7 @@ func appendItem(b []byte, f wire.Format, it *pubsub.Item, cursor, own []byte, se
 // appendBye adds the goodbye that goes with the error that ended the stream;
 // nothing if the client is the one who went.
 func (s *Stream) appendBye(b []byte, err error) []byte {
-	var bye Bye
+	var bye CloseReason
 	switch {
 	case errors.Is(err, pubsub.ErrSlow):
 		bye = Slow

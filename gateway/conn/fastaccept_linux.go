@@ -13,11 +13,11 @@ import (
 	"comet/gateway/wire"
 )
 
-// Guard makes l let in at the door, which needs no goroutine, no parser of
+// EnableFastPath makes l let in at the door, which needs no goroutine, no parser of
 // net/http's and no hijacking: a third of the CPU a connection
 // (docs/benchmarks.md). What does not come in there goes on to the server. It
 // must be called before anyone Accepts.
-func (p *Parker) Guard(l *Listener, d Door) {
+func (p *Parker) EnableFastPath(l *Listener, d FastPath) {
 	deferAccept(l.Listener)
 	p.pollHead = unique.Make(pollHead(d.Header.Clone()))
 	g := &guard{parker: p, door: d}
@@ -44,7 +44,7 @@ func deferAccept(l net.Listener) {
 // guard is the door of one listener.
 type guard struct {
 	parker     *Parker
-	door       Door
+	door       FastPath
 	streamHead [wire.Formats]string
 
 	mu     sync.Mutex // guards all below
@@ -101,18 +101,18 @@ func readNow(c net.Conn, b []byte) (n int) {
 }
 
 // stream parks c as a stream, unless messages have come since it was let in.
-func (g *guard) stream(c *counted, next *Next) bool {
+func (g *guard) stream(c *counted, next *FastResult) bool {
 	defer next.Release()
 	p := g.parker
 	q := &parked{writer: p.nextWriter(), format: next.Format, ended: next.Ended}
 	q.belongTo(&next.Session)
 	if !p.joinNext(q, next) {
-		q.ended(Elsewhere)
+		q.ended(FellBack)
 		return false
 	}
 	if next.Admit != nil && !next.Admit() {
 		p.unjoin(q)
-		q.ended(Elsewhere)
+		q.ended(FellBack)
 		return false
 	}
 	if !g.take(q, c) {
@@ -135,7 +135,7 @@ func (g *guard) stream(c *counted, next *Next) bool {
 }
 
 // poll parks c as a poll.
-func (g *guard) poll(c *counted, next *Next) bool {
+func (g *guard) poll(c *counted, next *FastResult) bool {
 	defer next.Release()
 	p := g.parker
 	k := &parked{
@@ -154,7 +154,7 @@ func (g *guard) poll(c *counted, next *Next) bool {
 }
 
 // begin says that it begins.
-func (n *Next) begin() {
+func (n *FastResult) begin() {
 	if n.Began != nil {
 		n.Began()
 	}
@@ -165,7 +165,7 @@ func (g *guard) take(q *parked, c *counted) bool {
 	fd, owner, err := takeOver(c)
 	if err != nil {
 		g.parker.unjoin(q)
-		q.ended(Elsewhere)
+		q.ended(FellBack)
 		return false
 	}
 	q.fd, q.owner = fd, owner
@@ -186,13 +186,13 @@ func (p *Parker) abandon(q *parked) {
 
 // joinNext gives q its places; false if a stream's has moved on. A poll's
 // cannot.
-func (p *Parker) joinNext(q *parked, next *Next) bool {
+func (p *Parker) joinNext(q *parked, next *FastResult) bool {
 	if q.poll == nil && len(next.Channels) == 1 {
-		return p.joinFeed(q, next.Channels[0], next.Places[0])
+		return p.joinFeed(q, next.Channels[0], next.Positions[0])
 	}
 	q.own = &own{cursors: next.Cursors}
 	for i, channel := range next.Channels {
-		p.joinOwn(q, channel, next.Places[i])
+		p.joinOwn(q, channel, next.Positions[i])
 	}
 	return true
 }

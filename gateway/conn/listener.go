@@ -12,7 +12,7 @@ import (
 // Listener is a net.Listener that limits connections: in all, because the
 // process has only so many descriptors, and per address. It refuses what is over
 // a limit with an answer. When it is nearly full, it closes the connections that
-// have been idle longest. A server serves both it and its Back, see Watch.
+// have been idle longest. A server serves both it and its Returned, see ConfigureServer.
 type Listener struct {
 	net.Listener
 	limit     int64
@@ -20,8 +20,8 @@ type Listener struct {
 	full      refusal
 	crowded   refusal // an address has all that it may have
 	addressOf AddressLimit
-	atDoor    func(*counted) bool // Parker.Guard's; reports whether the connection is no more the server's
-	shed      func()              // Parker.Guard's; closes parked connections that are idle
+	atDoor    func(*counted) bool // Parker.EnableFastPath's; reports whether the connection is no more the server's
+	shed      func()              // Parker.EnableFastPath's; closes parked connections that are idle
 	back      back
 	polite    chan struct{}  // holds a token for each refusal under way
 	busy      sync.WaitGroup // refusals
@@ -85,15 +85,15 @@ func (l *Listener) Limit() int64 { return l.limit }
 
 // ListenerStats is what a Listener counts.
 type ListenerStats struct {
-	Open    int64 // connections at the moment, parked ones too
-	Refused int64 // connections since the start, at the limit
-	Crowded int64 // connections since the start, at the limit of their address
-	Closed  int64 // idle connections since the start that made room for others
+	Open           int64 // connections at the moment, parked ones too
+	Refused        int64 // connections since the start, at the limit
+	AddressRefused int64 // connections since the start, at the limit of their address
+	Closed         int64 // idle connections since the start that made room for others
 }
 
 // Stats may be called at any time, also after Close.
 func (l *Listener) Stats() ListenerStats {
-	return ListenerStats{Open: l.open.Load(), Refused: l.full.count(), Crowded: l.crowded.count(), Closed: l.closed.Load()}
+	return ListenerStats{Open: l.open.Load(), Refused: l.full.count(), AddressRefused: l.crowded.count(), Closed: l.closed.Load()}
 }
 
 // Accept implements net.Listener.
@@ -117,10 +117,10 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Back is where connections come that were parked and have another request.
-func (l *Listener) Back() net.Listener { return &l.back }
+// Returned is where connections come that were parked and have another request.
+func (l *Listener) Returned() net.Listener { return &l.back }
 
-// back is Listener.Back; it has the address of the listener it belongs to.
+// back is Listener.Returned; it has the address of the listener it belongs to.
 type back struct {
 	net.Listener
 	conns  chan net.Conn

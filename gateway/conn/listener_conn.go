@@ -130,10 +130,10 @@ func Exempt(ctx context.Context) {
 	}
 }
 
-// Watch has s, which serves l, tell l which of its connections are idle, and
+// ConfigureServer has s, which serves l, tell l which of its connections are idle, and
 // refuse requests whose end is in doubt. Call it before s serves, with s.Handler
 // set; it sets s.ConnState and s.ConnContext.
-func (l *Listener) Watch(s *http.Server) {
+func (l *Listener) ConfigureServer(s *http.Server) {
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, countedKey{}, underneath(c))
 	}

@@ -127,7 +127,7 @@ func TestAddressConnections(t *testing.T) {
 		if c.open("192.0.2.1", "").Close(); len(c.listener.owners) != 2 {
 			t.Errorf("%d addresses are remembered, want those of the ones that are here", len(c.listener.owners))
 		}
-		if got := c.listener.Stats(); got.Crowded != 1 || got.Closed != 2 || got.Open != 7 {
+		if got := c.listener.Stats(); got.AddressRefused != 1 || got.Closed != 2 || got.Open != 7 {
 			t.Errorf("counted %+v", got)
 		}
 	})
@@ -209,7 +209,7 @@ func TestServerTellsIdle(t *testing.T) {
 		}
 		io.WriteString(w, "ok")
 	})}
-	l.Watch(s)
+	l.ConfigureServer(s)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	defer func() {

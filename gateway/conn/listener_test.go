@@ -25,7 +25,7 @@ func listened(t *testing.T, l net.Listener, limit int) (*Listener, *bytes.Buffer
 		Handler:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }),
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
 	}
-	w.Watch(s)
+	w.ConfigureServer(s)
 	s.ConnState = nil // so that no connection counts as idle again, and makes room
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(w) }()

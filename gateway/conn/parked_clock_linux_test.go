@@ -73,14 +73,14 @@ func (b *slowBench) run(d time.Duration) {
 // ends notes when a stream or poll ends, and why.
 type ends struct {
 	at  time.Duration
-	why Bye
+	why CloseReason
 }
 
-func (b *slowBench) noteEnd(e *ends) func(Bye) {
-	return func(why Bye) { *e = ends{time.Since(b.start), why} }
+func (b *slowBench) noteEnd(e *ends) func(CloseReason) {
+	return func(why CloseReason) { *e = ends{time.Since(b.start), why} }
 }
 
-func (e *ends) want(t *testing.T, what string, after time.Duration, why Bye) {
+func (e *ends) want(t *testing.T, what string, after time.Duration, why CloseReason) {
 	t.Helper()
 	if e.why != why || e.at < after || e.at > after+tolerance {
 		t.Errorf("%s ended after %v with %q, want %v and %q", what, e.at, e.why, after, why)
@@ -100,14 +100,14 @@ func TestInTimeUnderLongPasses(t *testing.T) {
 					p.belongTo(&s)
 					return b.take(p, []string{"c"})
 				}
-				session(&expired, Session{Until: time.Now().Add(3 * time.Second), Why: TokenExpired})
-				session(&aged, Session{Until: time.Now().Add(70 * time.Second), Why: MaxAge})
+				session(&expired, Session{Until: time.Now().Add(3 * time.Second), Reason: TokenExpired})
+				session(&aged, Session{Until: time.Now().Add(70 * time.Second), Reason: MaxAge})
 				session(&evicted, Session{User: "eve"})
 				quiet := b.seat(b.w, "quiet")
 				full := session(&stalled, Session{})
 				full.blocked = true
 				b.w.fileBlocked(full.parked)
-				time.AfterFunc(5*time.Second, func() { b.parker.Evict("eve", time.Now(), Revoked) })
+				time.AfterFunc(5*time.Second, func() { b.parker.Revoke("eve", time.Now(), Revoked) })
 				b.run(80 * time.Second)
 
 				polled.want(t, "the poll", 2*time.Second, Answered)
@@ -135,7 +135,7 @@ func TestDrainUnderLongPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const begin, spread = time.Second, 2 * time.Second
 		b := newSlowBench(t, 25*time.Second)
-		time.AfterFunc(begin, func() { b.parker.Leave(spread) })
+		time.AfterFunc(begin, func() { b.parker.Drain(spread) })
 		b.run(10 * time.Second)
 		early, late := 0, 0
 		for i, end := range b.busy {
@@ -165,8 +165,8 @@ func TestScheduleForgets(t *testing.T) {
 	b := newBench(t, 1, time.Minute)
 	w := b.parker.writers[0]
 	for i := range 100 {
-		p := &parked{writer: w, ended: func(Bye) {}}
-		p.belongTo(&Session{Until: time.Now().Add(time.Duration(i+1) * time.Second), Why: MaxAge})
+		p := &parked{writer: w, ended: func(CloseReason) {}}
+		p.belongTo(&Session{Until: time.Now().Add(time.Duration(i+1) * time.Second), Reason: MaxAge})
 		w.remove(b.take(p, []string{"c"}).parked)
 		k := b.seatPoll(w, "c")
 		w.answerNothing(k.parked, Answered)

@@ -47,7 +47,7 @@ func (w *writer) goOnLeaving() {
 
 // sendAway ends whatever p is: a stream hears why, a poll that waits has
 // nothing, and a connection that rests between two is closed.
-func (w *writer) sendAway(p *parked, why Bye) {
+func (w *writer) sendAway(p *parked, why CloseReason) {
 	switch {
 	case p.poll == nil:
 		w.goodbye(p, why)
@@ -59,7 +59,7 @@ func (w *writer) sendAway(p *parked, why Bye) {
 }
 
 // goodbye ends a stream, with a comet.bye if it can be written.
-func (w *writer) goodbye(p *parked, why Bye) {
+func (w *writer) goodbye(p *parked, why CloseReason) {
 	if !p.inside {
 		b := appendChunk(nil, p.format.AppendBye(nil, string(why), retryBye()))
 		_, _ = p.write(append(b, lastChunk...)) // one that cannot take it misses only the politeness
@@ -70,7 +70,7 @@ func (w *writer) goodbye(p *parked, why Bye) {
 }
 
 // cause is why p is over.
-func (p *parked) cause() Bye {
+func (p *parked) cause() CloseReason {
 	if p.said {
 		return p.why.bye()
 	}
@@ -81,7 +81,7 @@ func (p *parked) cause() Bye {
 type eviction struct {
 	user   unique.Handle[string]
 	before int64 // Unix ms
-	why    Bye
+	why    CloseReason
 	at     uint32 // writer.now
 }
 
@@ -89,7 +89,7 @@ type eviction struct {
 // than that takes, on a loaded machine too.
 const evictMemory = 10 * time.Second
 
-func (w *writer) evict(user string, before time.Time, why Bye) {
+func (w *writer) evict(user string, before time.Time, why CloseReason) {
 	e := eviction{user: unique.Make(user), before: before.UnixMilli(), why: why}
 	w.hand(func(in *inbox) { in.evict = append(in.evict, e) })
 }
@@ -117,7 +117,7 @@ func (w *writer) forgetEvicted() {
 
 // belongTo makes p of a session.
 func (p *parked) belongTo(s *Session) {
-	p.user, p.why = unique.Make(s.User), codeOf(s.Why)
+	p.user, p.why = unique.Make(s.User), codeOf(s.Reason)
 	p.issued, p.ends = unixMilli(s.Issued), unixMilli(s.Until)
 }
 

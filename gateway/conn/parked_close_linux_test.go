@@ -30,7 +30,7 @@ func TestLeaveSpread(t *testing.T) {
 	if most > streams/ticks+1 {
 		t.Errorf("%d goodbyes in one tick, want at most %d", most, streams/ticks+1)
 	}
-	if left := b.parker.Drained(t.Context()); left != 0 || len(w.all) != 0 {
+	if left := b.parker.WaitDrained(t.Context()); left != 0 || len(w.all) != 0 {
 		t.Errorf("%d are left, and counted %d", len(w.all), left)
 	}
 }
@@ -49,7 +49,7 @@ func TestEvict(t *testing.T) {
 	}
 	stays, goes, goesToo := seat("alice", time.Time{}), seat("bob", time.Time{}), seat("bob", now.Add(-time.Second))
 	newer := seat("bob", now)
-	b.parker.Evict("bob", now, Revoked)
+	b.parker.Revoke("bob", now, Revoked)
 	w.work()
 	for _, s := range []*seated{goes, goesToo} {
 		if text := string(s.drain()); !s.gone || !strings.Contains(text, `"reason":"revoked"`) || !strings.Contains(text, "retry: ") {
@@ -87,8 +87,8 @@ func TestSessionEnds(t *testing.T) {
 	b := newBench(t, 1, time.Minute)
 	w := b.parker.writers[0]
 	p, other := b.seat(w, "c"), b.seat(w, "c")
-	p.belongTo(&Session{Until: time.Now().Add(-time.Millisecond), Why: TokenExpired})
-	other.belongTo(&Session{User: "alice", Until: time.Now().Add(time.Hour), Why: TokenExpired})
+	p.belongTo(&Session{Until: time.Now().Add(-time.Millisecond), Reason: TokenExpired})
+	other.belongTo(&Session{User: "alice", Until: time.Now().Add(time.Hour), Reason: TokenExpired})
 	for range rounds * w.steps {
 		w.walk()
 	}

@@ -101,7 +101,7 @@ func (p *Parker) Stats() Stats {
 		for t := range s.Parked {
 			s.Parked[t] += w.population.of[t].Load()
 		}
-		s.Resting += w.population.resting.Load()
+		s.IdlePolls += w.population.resting.Load()
 	}
 	return s
 }

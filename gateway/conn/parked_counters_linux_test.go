@@ -48,14 +48,14 @@ func TestPopulation(t *testing.T) {
 	b := newBench(t, 1, time.Minute)
 	want := func(streams, polls int64) {
 		t.Helper()
-		if got := b.parker.Stats(); got.Parked != [Transports]int64{OverSSE: streams, OverPoll: polls} || got.Resting != 0 {
+		if got := b.parker.Stats(); got.Parked != [Transports]int64{OverSSE: streams, OverPoll: polls} || got.IdlePolls != 0 {
 			t.Errorf("parked %+v", got)
 		}
 	}
 	w := b.parker.writers[0]
 	s := b.seat(w, "c")
 	several := b.seat(w, "c", "d")
-	poll := b.take(&parked{writer: w, ended: func(Bye) {}, poll: &poll{wait: time.Minute, waiting: true}}, []string{"c"})
+	poll := b.take(&parked{writer: w, ended: func(CloseReason) {}, poll: &poll{wait: time.Minute, waiting: true}}, []string{"c"})
 	want(2, 1)
 	w.remove(s.parked)
 	w.remove(poll.parked)

@@ -36,7 +36,7 @@ type parked struct {
 	own      *own     // nil for a stream of one channel
 	poll     *poll    // nil for a stream
 	owner    *owner   // counts the connection; nil: it is not counted
-	ended    func(Bye)
+	ended    func(CloseReason)
 }
 
 // place is where a stream is in one channel.
@@ -61,7 +61,7 @@ type own struct {
 type poll struct {
 	waiting bool
 	head    unique.Handle[string] // the answer's header, but for date and length; nearly all are alike
-	again   Again
+	again   FastFunc
 	read    []byte // what of the next request was read already
 	wait    time.Duration
 	until   uint32 // writer.now when it has rested long enough

@@ -16,14 +16,14 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 	return &Parker{Portable{Heartbeat: heartbeat, ledger: newLedger(runtime.GOMAXPROCS(0))}}, nil
 }
 
-// Guard does nothing: all comes in through the server.
-func (p *Parker) Guard(*Listener, Door) {}
+// EnableFastPath does nothing: all comes in through the server.
+func (p *Parker) EnableFastPath(*Listener, FastPath) {}
 
 // Stats may be called at any time.
 func (p *Parker) Stats() Stats { return p.ledger.stats() }
 
-// Drained returns at once: nothing is held beyond its request.
-func (p *Parker) Drained(context.Context) (left int) { return 0 }
+// WaitDrained returns at once: nothing is held beyond its request.
+func (p *Parker) WaitDrained(context.Context) (left int) { return 0 }
 
 // Close implements the same as on Linux.
 func (p *Parker) Close(context.Context) error { return nil }

@@ -33,7 +33,7 @@ type Parker struct {
 	holding gate // connections that are the server's no more and not parked yet
 	giving  gate // connections on their way back to the server
 
-	pollHead unique.Handle[string] // of a poll that is let in at the door; set by Guard
+	pollHead unique.Handle[string] // of a poll that is let in at the door; set by EnableFastPath
 
 	mu    sync.Mutex
 	feeds map[feedKey]*feed
@@ -60,25 +60,25 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 	return p, nil
 }
 
-// Leave says goodbye to all that is parked, evenly over the time of spread, and
+// Drain says goodbye to all that is parked, evenly over the time of spread, and
 // at once to what is parked after that. It does not wait.
-func (p *Parker) Leave(spread time.Duration) {
+func (p *Parker) Drain(spread time.Duration) {
 	for _, w := range p.writers {
 		w.leave(spread)
 	}
 }
 
-// Evict says goodbye to all that is parked of a user, and to what of it is on
+// Revoke says goodbye to all that is parked of a user, and to what of it is on
 // its way there, unless it was issued later than before. It does not wait.
-func (p *Parker) Evict(user string, before time.Time, why Bye) {
+func (p *Parker) Revoke(user string, before time.Time, why CloseReason) {
 	for _, w := range p.writers {
 		w.evict(user, before, why)
 	}
 }
 
-// Drained returns when nothing is parked any more after a Leave, or when ctx
+// WaitDrained returns when nothing is parked any more after a Drain, or when ctx
 // ends, and tells how much is.
-func (p *Parker) Drained(ctx context.Context) (left int) {
+func (p *Parker) WaitDrained(ctx context.Context) (left int) {
 	for _, w := range p.writers {
 		select {
 		case <-w.empty:
@@ -90,7 +90,7 @@ func (p *Parker) Drained(ctx context.Context) (left int) {
 }
 
 // Close ends what is parked, and waits until ctx ends for what is not parked yet,
-// which must be about to end (Leave). What is left then is not waited for, and
+// which must be about to end (Drain). What is left then is not waited for, and
 // is closed when it would be parked; the error says how much it is. The listener
 // must be closed.
 func (p *Parker) Close(ctx context.Context) error {

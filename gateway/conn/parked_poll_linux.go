@@ -58,7 +58,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 	}
 	k := &parked{
 		writer: p.nextWriter(), fd: fd, owner: owner, ended: q.Ended,
-		poll: &poll{head: unique.Make(pollHead(header)), again: q.Again, wait: q.Wait, waiting: true},
+		poll: &poll{head: unique.Make(pollHead(header)), again: q.NextPoll, wait: q.Wait, waiting: true},
 	}
 	k.belongTo(&q.Session)
 	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
@@ -105,7 +105,9 @@ func (w *writer) tryAnswer(k *parked) {
 }
 
 // answerNothing ends a poll to which nothing has come.
-func (w *writer) answerNothing(k *parked, why Bye) { w.answer(k, answer(k.own.cursors, nil), nil, why) }
+func (w *writer) answerNothing(k *parked, why CloseReason) {
+	w.answer(k, answer(k.own.cursors, nil), nil, why)
+}
 
 // answered is the body of an answer with the items of one channel between two
 // places, the same for every poll that waits there.
@@ -123,7 +125,7 @@ func (s *shard) answer(from, to uint64, encode func() []byte) []byte {
 }
 
 // answer writes the answer, which brings items, and waits for the next request.
-func (w *writer) answer(k *parked, body []byte, items []pubsub.Delivery, why Bye) {
+func (w *writer) answer(k *parked, body []byte, items []pubsub.Delivery, why CloseReason) {
 	b := appendAnswer(w.scratch[:0], k.poll.head.Value(), w.date(), body)
 	w.keepScratch(b)
 	w.stopWaiting(k, why) // before the client can know that it may ask again
@@ -155,7 +157,7 @@ func (w *writer) date() string {
 func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
 
 // stopWaiting ends a poll; its connection rests.
-func (w *writer) stopWaiting(k *parked, why Bye) {
+func (w *writer) stopWaiting(k *parked, why CloseReason) {
 	w.unfile(k)
 	w.vacate(k)
 	k.places, k.own = nil, nil
@@ -210,7 +212,7 @@ func (w *writer) nextRequest(k *parked) {
 }
 
 // readPoll reads a request that is all there is in input.
-func (k *parked) readPoll(input []byte) (next Next, ok bool) {
+func (k *parked) readPoll(input []byte) (next FastResult, ok bool) {
 	r, ok := parsePlain(input)
 	if !ok || k.poll.again == nil {
 		return next, false
@@ -259,7 +261,7 @@ func (w *writer) giveBack(k *parked, rest []byte) {
 
 // dismiss answers with nothing and closes the connection: the server that
 // leaves would wait for it.
-func (w *writer) dismiss(k *parked, why Bye) {
+func (w *writer) dismiss(k *parked, why CloseReason) {
 	_, _ = k.write(appendAnswer(nil, k.poll.head.Value()+lastAnswer, w.date(), answer(k.own.cursors, nil)))
 	k.discard()
 	k.why, k.said = codeOf(why), true

@@ -109,7 +109,7 @@ func TestParkedBehindTail(t *testing.T) {
 func (b *bench) seatPoll(w *writer, channels ...string) *seated {
 	b.t.Helper()
 	poll := &poll{head: unique.Make(pollHead(http.Header{})), wait: time.Hour, waiting: true}
-	return b.take(&parked{writer: w, ended: func(Bye) {}, poll: poll}, channels)
+	return b.take(&parked{writer: w, ended: func(CloseReason) {}, poll: poll}, channels)
 }
 
 // A poll ends after its time, with nothing.

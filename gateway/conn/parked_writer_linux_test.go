@@ -63,7 +63,7 @@ type seated struct {
 // seat parks a stream of the channels at writer w.
 func (b *bench) seat(w *writer, channels ...string) *seated {
 	b.t.Helper()
-	return b.take(&parked{writer: w, ended: func(Bye) {}}, channels)
+	return b.take(&parked{writer: w, ended: func(CloseReason) {}}, channels)
 }
 
 // take parks p, which has no connection and no places yet.

@@ -97,8 +97,8 @@ func (q *Poll) write(w http.ResponseWriter, body []byte, y *tally) bool {
 	return err == nil
 }
 
-// Leave and Evict are for Parker: what a Portable holds ends with its request.
-func (p Portable) Leave(time.Duration) {}
+// Drain and Revoke are for Parker: what a Portable holds ends with its request.
+func (p Portable) Drain(time.Duration) {}
 
-// Evict does nothing.
-func (p Portable) Evict(string, time.Time, Bye) {}
+// Revoke does nothing.
+func (p Portable) Revoke(string, time.Time, CloseReason) {}

@@ -77,7 +77,7 @@ func (h *held) run(ctx context.Context, p Portable, format wire.Format) {
 		Cursors:    pubsub.NewCursorSet([]string{"c"}, subscriber.Start()),
 		Format:     format,
 		Node:       "n",
-		Ended:      func(Bye) {},
+		Ended:      func(CloseReason) {},
 	})
 }
 
@@ -279,7 +279,7 @@ func TestPollBehind(t *testing.T) {
 		cursors := pubsub.NewCursorSet([]string{"c"}, subscriber.Start())
 		want := cursors.String()
 		err = Portable{}.HoldPoll(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), &Poll{
-			Subscriber: subscriber, Cursors: cursors, Wait: time.Minute, Ended: func(Bye) {},
+			Subscriber: subscriber, Cursors: cursors, Wait: time.Minute, Ended: func(CloseReason) {},
 		})
 		if p, parseErr := wire.ParsePoll(w.Body.Bytes()); err != nil || parseErr != nil || p.Cursor != want || len(p.Messages) > 0 {
 			t.Errorf("%v, %s", err, w.Body)

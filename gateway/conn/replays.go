@@ -36,8 +36,8 @@ const (
 	replayQueue = 4
 )
 
-// ErrReplays is the error of a client whose turn to read the log does not come.
-var ErrReplays = errors.New("too many clients read the log")
+// ErrTooManyReplays is the error of a client whose turn to read the log does not come.
+var ErrTooManyReplays = errors.New("too many clients read the log")
 
 // Replays bounds how many streams and polls of a node read the log at a time. A
 // replay begins before the first read and ends when the client has all that the
@@ -78,13 +78,13 @@ type Replay struct {
 
 // Begin waits for a turn for a client at an address. The returned context is ctx
 // until End, or until the replay has stalled while others wait: then it ends with
-// Slow. The error is ErrReplays or ctx's cause.
+// Slow. The error is ErrTooManyReplays or ctx's cause.
 func (r *Replays) Begin(ctx context.Context, address netip.Addr) (context.Context, *Replay, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &Replay{all: r, address: address, turn: make(chan struct{}), cancel: cancel}
 	if !r.enqueue(p) {
 		cancel(nil)
-		return ctx, nil, ErrReplays
+		return ctx, nil, ErrTooManyReplays
 	}
 	if err := p.await(ctx); err != nil {
 		p.End()
@@ -127,7 +127,7 @@ func (p *Replay) await(ctx context.Context) error {
 		case <-p.turn:
 			return nil
 		case <-late.C:
-			return ErrReplays
+			return ErrTooManyReplays
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case now := <-look.C:

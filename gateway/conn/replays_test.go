@@ -63,7 +63,7 @@ func TestReplayTurns(t *testing.T) {
 		}
 		busy.Stop()
 		synctest.Wait()
-		if err := <-late; !errors.Is(err, ErrReplays) {
+		if err := <-late; !errors.Is(err, ErrTooManyReplays) {
 			t.Errorf("one whose turn did not come: %v", err)
 		}
 		_, p := turn()

@@ -51,9 +51,9 @@ func serve(t *testing.T, heartbeat time.Duration, wrap func(net.Listener) *Liste
 	s.hub = pubsub.NewHub(broker, pubsub.Options{})
 	s.leave, s.leaving = context.WithCancelCause(context.Background())
 	s.http = &http.Server{Handler: s, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)}
-	s.listener.Watch(s.http)
+	s.listener.ConfigureServer(s.http)
 	go func() { s.served <- s.http.Serve(s.listener) }()
-	go func() { s.served <- s.http.Serve(s.listener.Back()) }()
+	go func() { s.served <- s.http.Serve(s.listener.Returned()) }()
 	t.Cleanup(func() {
 		s.close()
 		s.hub.Close()
@@ -72,7 +72,7 @@ func (s *server) close() {
 	}
 	s.closed = true
 	s.leaving(Shutdown)
-	s.parker.Leave(0)
+	s.parker.Drain(0)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
@@ -153,7 +153,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.held.Add(1)
-	ended := func(Bye) { s.held.Add(-1) }
+	ended := func(CloseReason) { s.held.Add(-1) }
 	cursors := pubsub.NewCursorSet(names, subscriber.Start())
 	r = r.WithContext(ctx)
 	if r.URL.Path == "/events" {
@@ -163,13 +163,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	if err := s.parker.HoldPoll(w, r, &Poll{Subscriber: subscriber, Cursors: cursors, Wait: waitOf(r), Ended: ended, Again: s.again}); err != nil {
+	if err := s.parker.HoldPoll(w, r, &Poll{Subscriber: subscriber, Cursors: cursors, Wait: waitOf(r), Ended: ended, NextPoll: s.again}); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
 }
 
 // again lets in polls with a cursor.
-func (s *server) again(r *http.Request) (next Next, ok bool) {
+func (s *server) again(r *http.Request) (next FastResult, ok bool) {
 	names := channelsOf(r)
 	at, err := pubsub.ParseCursorSet(names, r.URL.Query().Get("cursor"))
 	if r.URL.Path != "/poll" || len(names) == 0 || err != nil || waitOf(r) == 0 {
@@ -181,11 +181,11 @@ func (s *server) again(r *http.Request) (next Next, ok bool) {
 			next.Release()
 			return next, false
 		}
-		next.Channels, next.Places = append(next.Channels, c), append(next.Places, place)
+		next.Channels, next.Positions = append(next.Channels, c), append(next.Positions, place)
 	}
 	s.held.Add(1)
 	next.Cursors, next.Wait = pubsub.NewCursorSet(names, at), waitOf(r)
-	next.Ended = func(Bye) { s.held.Add(-1) }
+	next.Ended = func(CloseReason) { s.held.Add(-1) }
 	return next, true
 }
 

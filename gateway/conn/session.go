@@ -7,38 +7,38 @@ import (
 	"time"
 )
 
-// Bye is why the node ends a stream or poll: the reason in its comet.bye. It is
+// CloseReason is why the node ends a stream or poll: the reason in its comet.bye. It is
 // also an error, to be the cause of the context of a request that is held.
-type Bye string
+type CloseReason string
 
 // Every reason; docs/protocol.md lists those that a client hears.
 const (
-	Gone         Bye = "gone"          // the client went, which nobody is told
-	Shutdown     Bye = "shutdown"      // the node leaves
-	Slow         Bye = "slow"          // the subscriber's place has left the tail
-	MaxAge       Bye = "max-age"       // streams live only so long here
-	TokenExpired Bye = "token-expired" // a new one is needed
-	Revoked      Bye = "revoked"       // the user was thrown out
+	Gone         CloseReason = "gone"          // the client went, which nobody is told
+	Shutdown     CloseReason = "shutdown"      // the node leaves
+	Slow         CloseReason = "slow"          // the subscriber's place has left the tail
+	MaxAge       CloseReason = "max-age"       // streams live only so long here
+	TokenExpired CloseReason = "token-expired" // a new one is needed
+	Revoked      CloseReason = "revoked"       // the user was thrown out
 )
 
-// byeCode is a Bye in one byte; 0: none.
+// byeCode is a CloseReason in one byte; 0: none.
 type byeCode uint8
 
-var byeCodes = append([]Bye{""}, Byes...)
+var byeCodes = append([]CloseReason{""}, CloseReasons...)
 
-func codeOf(b Bye) byeCode { return byeCode(max(0, slices.Index(byeCodes, b))) }
+func codeOf(b CloseReason) byeCode { return byeCode(max(0, slices.Index(byeCodes, b))) }
 
-func (c byeCode) bye() Bye { return byeCodes[c] }
+func (c byeCode) bye() CloseReason { return byeCodes[c] }
 
-func (b Bye) Error() string { return "ended by the node: " + string(b) }
+func (b CloseReason) Error() string { return "ended by the node: " + string(b) }
 
 // Session is whose a stream or poll is, and when it must end. The zero value is
 // nobody's, for ever.
 type Session struct {
 	User   string
-	Issued time.Time // what lets them in; zero: not known
-	Until  time.Time // zero: never
-	Why    Bye       // then
+	Issued time.Time   // what lets them in; zero: not known
+	Until  time.Time   // zero: never
+	Reason CloseReason // then
 }
 
 // bounded ends ctx with the session.
@@ -46,7 +46,7 @@ func (s *Session) bounded(ctx context.Context) (context.Context, context.CancelF
 	if s.Until.IsZero() {
 		return ctx, func() {}
 	}
-	return context.WithDeadlineCause(ctx, s.Until, s.Why)
+	return context.WithDeadlineCause(ctx, s.Until, s.Reason)
 }
 
 // retryBye is when a client shall come back after a goodbye, by chance, so that

@@ -33,26 +33,26 @@ func TransportOf(f wire.Format) Transport {
 
 // Reasons that no client hears.
 const (
-	Answered Bye = "answered" // a poll was
-	// Elsewhere is no reason: what was let in at the door did not begin there,
+	Answered CloseReason = "answered" // a poll was
+	// FellBack is no reason: what was let in at the door did not begin there,
 	// and goes the long way.
-	Elsewhere Bye = "elsewhere"
+	FellBack CloseReason = "elsewhere"
 )
 
-// Byes is every reason for which a stream or poll ends.
-var Byes = []Bye{Gone, Answered, Shutdown, Slow, MaxAge, TokenExpired, Revoked}
+// CloseReasons is every reason for which a stream or poll ends.
+var CloseReasons = []CloseReason{Gone, Answered, Shutdown, Slow, MaxAge, TokenExpired, Revoked}
 
 // Stats is what a holder has at the moment, and has counted since the start.
 type Stats struct {
-	Parked   [Transports]int64 // streams, and polls that wait, that no goroutine holds
-	Resting  int64             // connections that are parked between two polls
-	Messages [Transports]int64 // written to subscribers
-	Bytes    [Transports]int64 // written to them, whatever it was, before TLS and HTTP/2
-	// Written is how long it took from the beginning of a publish at this node
+	Parked    [Transports]int64 // streams, and polls that wait, that no goroutine holds
+	IdlePolls int64             // connections that are parked between two polls
+	Messages  [Transports]int64 // written to subscribers
+	Bytes     [Transports]int64 // written to them, whatever it was, before TLS and HTTP/2
+	// WriteLatency is how long it took from the beginning of a publish at this node
 	// until its message was written, of a sample: once for each walk through the
 	// parked connections of a channel that had it to write, and once for each of
 	// the others.
-	Written measure.LatencyStats
+	WriteLatency measure.LatencyStats
 }
 
 // ledger is where what is written is noted: a tally for each writer, so that no
@@ -92,7 +92,7 @@ func (l *ledger) stats() (s Stats) {
 			s.Bytes[t] += l.tallies[i].bytes[t].Load()
 		}
 	}
-	s.Written = l.written.Stats()
+	s.WriteLatency = l.written.Stats()
 	return s
 }
 

@@ -32,8 +32,8 @@ func TestPortableStats(t *testing.T) {
 					t.Errorf("counted %+v, at first %+v", got, ready)
 				}
 				// Both were published one after the other, and both followed.
-				if got.Written.Counts[5] != 2 || got.Written.Sum != 60*time.Millisecond {
-					t.Errorf("the times are %+v", got.Written)
+				if got.WriteLatency.Counts[5] != 2 || got.WriteLatency.Sum != 60*time.Millisecond {
+					t.Errorf("the times are %+v", got.WriteLatency)
 				}
 			})
 		})
