@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"comet/gateway/client"
+	"comet/client"
 	"comet/gateway/wire"
 	"comet/pubsub"
 )

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"comet/gateway/client"
+	"comet/client"
 )
 
 const defaultURL = "http://127.0.0.1:8080"

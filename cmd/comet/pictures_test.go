@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"comet/gateway/client"
+	"comet/client"
 	"comet/gateway/web/browsertest"
 	"comet/internal/testenv"
 	"comet/pubsub"

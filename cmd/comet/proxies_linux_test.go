@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"comet/bench"
-	"comet/gateway/client"
+	"comet/client"
 	"comet/internal/testenv"
 	"comet/pubsub"
 	"comet/pubsub/redistest"

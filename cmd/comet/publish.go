@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"comet/gateway/client"
+	"comet/client"
 	"comet/pubsub"
 )
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"comet/gateway/client"
+	"comet/client"
 	"comet/gateway/wire"
 )
 

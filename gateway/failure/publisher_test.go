@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"comet/gateway/client"
+	"comet/client"
 	"comet/pubsub"
 )
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"comet/gateway/client"
+	"comet/client"
 	"comet/internal/testenv"
 	"comet/pubsub"
 )

@@ -13,7 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"comet/gateway/client"
+	"comet/client"
 	"comet/gateway/wire"
 	"comet/pubsub"
 )
