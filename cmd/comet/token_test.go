@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"net/http"
@@ -14,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/MicahParks/jwkset"
 
 	"comet/gateway/auth"
 )
@@ -108,15 +109,16 @@ func TestTokenKey(t *testing.T) {
 	}
 	privateDER, err1 := x509.MarshalPKCS8PrivateKey(private)
 	publicDER, err2 := x509.MarshalPKIXPublicKey(public)
-	set, err3 := (jose.JSONWebKey{Key: public, KeyID: "1"}).MarshalJSON()
-	if err := errors.Join(err1, err2, err3); err != nil {
+	jwk, err3 := jwkset.NewJWKFromKey(public, jwkset.JWKOptions{Metadata: jwkset.JWKMetadataOptions{KID: "1", ALG: jwkset.AlgEdDSA}})
+	set, err4 := json.Marshal(jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{jwk.Marshal()}})
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}
 	asPEM := func(kind string, der []byte) string {
 		return writeFile(t, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"keys":[` + string(set) + `]}`)) // a client that has gone
+		_, _ = w.Write(set) // a client that has gone
 	}))
 	t.Cleanup(server.Close)
 

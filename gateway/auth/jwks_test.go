@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/MicahParks/jwkset"
 
 	"comet/internal/testenv"
 )
@@ -21,11 +21,22 @@ import (
 // keySetOf is a JWK set of one key.
 func keySetOf(t testing.TB, id string, p pair) []byte {
 	t.Helper()
-	text, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.private.Public(), KeyID: id, Use: "sig"}}})
+	text, err := json.Marshal(jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{marshalKey(t, p.private.Public(), id, jwkset.UseSig)}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return text
+}
+
+func marshalKey(t testing.TB, key any, id string, use jwkset.USE) jwkset.JWKMarshal {
+	t.Helper()
+	k, err := jwkset.NewJWKFromKey(key, jwkset.JWKOptions{Marshal: jwkset.JWKMarshalOptions{Private: true}, Metadata: jwkset.JWKMetadataOptions{KID: id, USE: use}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := k.Marshal()
+	m.ALG = "" // an Ed25519 key gets one
+	return m
 }
 
 // issuer serves a JWK set that a test changes.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/MicahParks/jwkset"
 
 	"comet/internal/textfile"
 )
@@ -60,11 +60,6 @@ func parseKeySet(text []byte) (found []*verifier, skipped []skippedKey, err erro
 	return found, skipped, nil
 }
 
-// keyMembers are the members of a JWK that the key itself is made of. All others
-// are left out before the key is parsed: certificates (x5c, x5t, x5u) are not
-// used here, and one that is odd must not cost the key.
-var keyMembers = []string{"kty", "crv", "n", "e", "x", "y"}
-
 // parseKey returns the verifier of one JWK, or why the key is skipped.
 func parseKey(raw json.RawMessage) (*verifier, *skippedKey) {
 	var all map[string]json.RawMessage
@@ -89,24 +84,18 @@ func parseKey(raw json.RawMessage) (*verifier, *skippedKey) {
 	case all["alg"] != nil && text("alg") == "":
 		return skip("its alg is not a string", false)
 	}
-	public := make(map[string]string)
-	for _, member := range keyMembers {
-		if value, has := all[member]; has && string(value) != "null" {
-			public[member] = plainBase64.Replace(text(member))
-		}
-	}
-	material, err := json.Marshal(public)
-	var k jose.JSONWebKey
-	if err == nil {
-		err = k.UnmarshalJSON(material)
-	}
+	plain := func(member string) string { return plainBase64.Replace(text(member)) }
+	// Members of certificates (x5c, x5t, x5u) are left out: they are not used
+	// here, and an invalid one must not cost the key.
+	material := jwkset.JWKMarshal{KTY: jwkset.KTY(kind), CRV: jwkset.CRV(text("crv")), N: plain("n"), E: plain("e"), X: plain("x"), Y: plain("y")}
+	k, err := jwkset.NewJWKFromMarshal(material, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{SkipAll: true})
 	if err != nil {
-		return skip("it cannot be read: "+strings.TrimPrefix(err.Error(), "go-jose/go-jose: "), false)
+		return skip("it cannot be read: "+err.Error(), false)
 	}
-	if err := checkPublicKey(k.Key); err != nil {
+	if err := checkPublicKey(k.Key()); err != nil {
 		return skip(err.Error(), false)
 	}
-	return &verifier{id: id, algorithm: text("alg"), key: k.Key}, nil
+	return &verifier{id: id, algorithm: text("alg"), key: k.Key()}, nil
 }
 
 // plainBase64 makes base64 with padding, or of the other alphabet, what RFC 7515

@@ -11,18 +11,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/MicahParks/jwkset"
 )
 
 func TestParseKeySet(t *testing.T) {
-	var all []jose.JSONWebKey
+	var all []jwkset.JWKMarshal
 	for name, p := range pairs() {
-		all = append(all, jose.JSONWebKey{Key: p.private.Public(), KeyID: name})
+		all = append(all, marshalKey(t, p.private.Public(), name, ""))
 	}
 	all = append(all,
-		jose.JSONWebKey{Key: pairs()["rsa"].private.Public(), KeyID: "encryption", Use: "enc"},
-		jose.JSONWebKey{Key: crypto.PrivateKey(pairs()["ed"].private), KeyID: "private"})
-	text, err := json.Marshal(jose.JSONWebKeySet{Keys: all})
+		marshalKey(t, pairs()["rsa"].private.Public(), "encryption", jwkset.UseEnc),
+		marshalKey(t, pairs()["ed"].private, "private", ""))
+	text, err := json.Marshal(jwkset.JWKSMarshal{Keys: all})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestParseKeySet(t *testing.T) {
 // jwk is the public key of p as an issuer publishes it, with some other members.
 func jwk(t testing.TB, p pair, more map[string]any) map[string]any {
 	t.Helper()
-	text, err := json.Marshal(jose.JSONWebKey{Key: p.private.Public(), KeyID: "1", Use: "sig"})
+	text, err := json.Marshal(marshalKey(t, p.private.Public(), "1", jwkset.UseSig))
 	members := map[string]any{}
 	if err == nil {
 		err = json.Unmarshal(text, &members)
