@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,44 +19,38 @@ const (
 	defaultRefresh = 15 * time.Minute
 	fetchTimeout   = 10 * time.Second
 	fetchRetry     = 10 * time.Second // after a failure, at most
-	fetchPause     = 10 * time.Second // between fetches that unknown keys ask for
-	newerTimeout   = 5 * time.Second  // that a request waits for one
+	fetchPause     = 10 * time.Second // between a fetch and one that an unknown key asks for
+	newerTimeout   = 5 * time.Second  // for a request that waits for a fetch
 	maxKeySet      = 1 << 20          // bytes
 )
 
-// jwks has the keys of a JWK set (RFC 7517) at a URL. It keeps the last good
-// ones while the URL is away.
+// jwks holds the keys of a JWK set (RFC 7517) at a URL. It keeps the last valid
+// keys while the URL cannot be reached.
 type jwks struct {
 	url     string
 	refresh time.Duration
 	pause   time.Duration
 	client  *http.Client
 	logger  *slog.Logger
-	asked   chan struct{} // has one item if a fetch is wanted now; sent with mu
+	set     atomic.Pointer[keySet] // nil until the first fetch succeeds
+	asked   chan chan struct{}     // requests for a fetch; run closes each one after it
 
 	logged []byte // the answer whose skipped keys were logged last; used by run alone
-
-	mu       sync.Mutex
-	set      *keySet // nil until the first was fetched
-	fetching bool
-	ended    time.Time     // of the last fetch; zero: none yet
-	finished chan struct{} // closed, and replaced, at the end of each fetch
 }
 
 func newJWKS(o TokenOptions) (*jwks, error) {
 	u, err := url.Parse(o.JWKSURL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && !isLocal(u) {
-		// Whoever can change it on its way can sign tokens.
+		// A man in the middle could add a key of his own.
 		return nil, errors.New("the JWKS URL must be https://…, or http:// on loopback")
 	}
 	j := &jwks{
-		url:      o.JWKSURL,
-		refresh:  o.JWKSRefresh,
-		pause:    fetchPause,
-		client:   &http.Client{Timeout: fetchTimeout, CheckRedirect: checkRedirect},
-		logger:   o.Logger,
-		asked:    make(chan struct{}, 1),
-		finished: make(chan struct{}),
+		url:     o.JWKSURL,
+		refresh: o.JWKSRefresh,
+		pause:   fetchPause,
+		client:  &http.Client{Timeout: fetchTimeout, CheckRedirect: checkRedirect},
+		logger:  o.Logger,
+		asked:   make(chan chan struct{}),
 	}
 	if j.refresh <= 0 {
 		j.refresh = defaultRefresh
@@ -72,109 +66,98 @@ func isLocal(u *url.URL) bool {
 	return u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && addr.IsLoopback())
 }
 
-// checkRedirect allows few redirects, to https. Only a set that is configured as
-// http on loopback may also be redirected to http on loopback: from https, an
-// open port of this machine would choose who signs tokens.
+// checkRedirect allows few redirects, and only to https. A set that is configured
+// as http on loopback may also be redirected to http on loopback. From https this
+// is refused: a program on this machine could choose who signs tokens.
 func checkRedirect(r *http.Request, via []*http.Request) error {
 	fromHTTPS := via[len(via)-1].URL.Scheme == "https"
 	switch {
 	case len(via) > 3:
 		return errors.New("too many redirects")
 	case r.URL.Scheme != "https" && (fromHTTPS || !isLocal(r.URL)):
-		return errors.New("a redirect to a URL that is not https")
+		return errors.New("redirect to a URL that is not https")
 	}
 	return nil
 }
 
-// run fetches now, every refresh, and when asked, until ctx ends.
+// run fetches at once, every refresh and when asked, until ctx ends.
 func (j *jwks) run(ctx context.Context) {
+	var asked chan struct{}
 	for ctx.Err() == nil {
 		wait := j.refresh
 		if err := j.fetch(ctx); err != nil && ctx.Err() == nil {
 			wait = min(wait, fetchRetry)
-			j.logger.WarnContext(ctx, "keys for tokens not fetched", "setting", "auth.jwt.jwks_url", "error", err)
+			j.logger.WarnContext(ctx, "fetching the keys for tokens failed; retrying", "setting", "auth.jwt.jwks_url", "error", err)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		case <-j.asked:
+		if asked != nil {
+			close(asked)
 		}
-		timer.Stop()
+		asked = j.next(ctx, wait)
 	}
 }
 
-// current is nil until the first keys came, and if j is nil.
+// next returns when the next fetch is due: after wait, or earlier if a request
+// asks for it; then asked must be closed after the fetch. Requests within the
+// pause get no fetch.
+func (j *jwks) next(ctx context.Context, wait time.Duration) (asked chan struct{}) {
+	fetched := time.Now()
+	due := time.NewTimer(wait)
+	defer due.Stop()
+	for {
+		select {
+		case asked := <-j.asked:
+			if time.Since(fetched) >= j.pause {
+				return asked
+			}
+			close(asked)
+		case <-due.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// current returns nil until the first keys are fetched, and if j is nil.
 func (j *jwks) current() *keySet {
 	if j == nil {
 		return nil
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.set
+	return j.set.Load()
 }
 
-// newer asks for a fetch, unless the last one was just now, and waits for its
-// end. The result is not old if there are other keys than old.
+// newer asks run for a fetch if old is the current set, and waits for its end. It
+// returns the current set then, which is old if there are no other keys, or if
+// the last fetch was within the pause.
 func (j *jwks) newer(ctx context.Context, old *keySet) *keySet {
-	set, finished := j.ask(old)
-	if finished == nil {
+	if set := j.current(); set != old {
 		return set
 	}
 	ctx, cancel := context.WithTimeout(ctx, newerTimeout)
 	defer cancel()
+	fetched := make(chan struct{})
 	select {
-	case <-finished:
+	case j.asked <- fetched: // after a fetch that is under way
+		select {
+		case <-fetched:
+		case <-ctx.Done():
+		}
 	case <-ctx.Done():
 	}
 	return j.current()
 }
 
-// ask asks for a fetch and returns what ends with it; nil: there will be none,
-// or there are newer keys than old.
-func (j *jwks) ask(old *keySet) (set *keySet, finished <-chan struct{}) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	switch {
-	case j.set != old:
-		return j.set, nil
-	case j.fetching:
-		return j.set, j.finished
-	case !j.ended.IsZero() && time.Since(j.ended) < j.pause:
-		return j.set, nil
-	}
-	select {
-	case j.asked <- struct{}{}:
-	default: // somebody else has
-	}
-	return j.set, j.finished
-}
-
+// fetch replaces the set if the URL returns other keys.
 func (j *jwks) fetch(ctx context.Context) error {
-	j.mu.Lock()
-	j.fetching = true
-	select {
-	case <-j.asked: // this is the one that was asked for
-	default:
-	}
-	j.mu.Unlock()
-
 	text, err := j.get(ctx)
-	var verifiers []*verifier
-	if err == nil {
-		var skipped []skippedKey
-		verifiers, skipped, err = parseKeySet(text)
-		j.logSkipped(ctx, text, skipped)
+	if err != nil {
+		return err
 	}
-
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if err == nil && (j.set == nil || !bytes.Equal(text, j.set.text)) {
-		j.set = &keySet{text, verifiers}
+	verifiers, skipped, err := parseKeySet(text)
+	j.logSkipped(ctx, text, skipped)
+	if old := j.current(); err == nil && (old == nil || !bytes.Equal(text, old.text)) {
+		j.set.Store(&keySet{text, verifiers})
 	}
-	j.fetching, j.ended = false, time.Now()
-	close(j.finished)
-	j.finished = make(chan struct{})
 	return err
 }
 
@@ -196,11 +179,12 @@ func (j *jwks) logSkipped(ctx context.Context, answer []byte, skipped []skippedK
 	}
 }
 
-// get returns no error that has the URL, which may hold a password.
+// get returns the body of the answer. Its errors do not contain the URL, which may
+// hold a password.
 func (j *jwks) get(ctx context.Context) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, j.url, nil)
 	if err != nil {
-		return nil, errors.New("the URL is none")
+		return nil, errors.New("invalid URL")
 	}
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
 	response, err := j.client.Do(request)
@@ -216,7 +200,7 @@ func (j *jwks) get(ctx context.Context) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxKeySet+1))
 	if err == nil && len(text) > maxKeySet {
-		err = fmt.Errorf("the answer has more than %d bytes", maxKeySet)
+		err = fmt.Errorf("the answer is longer than %d bytes", maxKeySet)
 	}
 	return text, err
 }

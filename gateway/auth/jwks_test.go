@@ -73,15 +73,21 @@ func (i *issuer) awaitFetch(t testing.TB) {
 	}
 }
 
-// start runs Tokens that fetch from i. An unknown key may ask at any time.
+// start runs Tokens that fetch from i. A token with an unknown key causes a fetch
+// at any time.
 func (i *issuer) start(t testing.TB, refresh time.Duration, more TokenOptions) *Tokens {
+	t.Helper()
+	return i.startWithPause(t, 0, refresh, more)
+}
+
+func (i *issuer) startWithPause(t testing.TB, pause, refresh time.Duration, more TokenOptions) *Tokens {
 	t.Helper()
 	more.JWKSURL, more.JWKSRefresh = i.URL, refresh
 	if more.Algorithms == nil {
 		more.Algorithms = []string{"RS256", "ES256", "EdDSA"}
 	}
 	tokens := mustTokens(t, more)
-	tokens.fetched.pause = 0
+	tokens.fetched.pause = pause
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { tokens.Run(ctx) })
@@ -164,7 +170,7 @@ func TestJWKSOutage(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if !strings.Contains(log.String(), "keys for tokens not fetched") || strings.Contains(log.String(), i.URL) {
+	if !strings.Contains(log.String(), "fetching the keys for tokens failed") || strings.Contains(log.String(), i.URL) {
 		t.Errorf("the log is\n%s", log.String())
 	}
 }
@@ -173,13 +179,10 @@ func TestJWKSOutage(t *testing.T) {
 func TestJWKSPause(t *testing.T) {
 	i := newIssuer(t)
 	i.publish(keySetOf(t, "1", pairs()["rsa"]))
-	tokens := i.start(t, time.Hour, TokenOptions{})
+	tokens := i.startWithPause(t, time.Hour, time.Hour, TokenOptions{})
 	if _, err := tokens.Verify(t.Context(), signedBy(t, pairs()["rsa"], "RS256", "1")); err != nil {
 		t.Fatal(err)
 	}
-	tokens.fetched.mu.Lock()
-	tokens.fetched.pause = time.Hour
-	tokens.fetched.mu.Unlock()
 	unknown := signedBy(t, pairs()["ed"], "EdDSA", "2")
 	for range 100 {
 		_, err := tokens.Verify(t.Context(), unknown)
@@ -240,7 +243,7 @@ func TestJWKSSkippedIsLogged(t *testing.T) {
 func TestRedirects(t *testing.T) {
 	i := newIssuer(t)
 	i.publish(keySetOf(t, "1", pairs()["rsa"]))
-	for target, want := range map[string]string{i.URL: "", "http://keys.example/": "a redirect to a URL that is not https", "/": "too many redirects"} {
+	for target, want := range map[string]string{i.URL: "", "http://keys.example/": "redirect to a URL that is not https", "/": "too many redirects"} {
 		from := httptest.NewServer(http.RedirectHandler(target, http.StatusFound))
 		tokens := mustTokens(t, TokenOptions{Algorithms: []string{"RS256"}, JWKSURL: from.URL + "/?key=" + keyText})
 		err := tokens.fetched.fetch(t.Context())
@@ -264,7 +267,7 @@ func TestRedirectFromHTTPS(t *testing.T) {
 	for _, from := range []string{back.URL, long.URL} {
 		tokens := mustTokens(t, TokenOptions{Algorithms: []string{"RS256"}, JWKSURL: from})
 		tokens.fetched.client.Transport = back.Client().Transport
-		if err := tokens.fetched.fetch(t.Context()); err == nil || err.Error() != "a redirect to a URL that is not https" {
+		if err := tokens.fetched.fetch(t.Context()); err == nil || err.Error() != "redirect to a URL that is not https" {
 			t.Errorf("got %v", err)
 		}
 		tokens.fetched.client.CloseIdleConnections()
