@@ -25,14 +25,14 @@ type adminRoute struct {
 	open    bool // asks for no token, which probes of an orchestrator cannot keep secret
 }
 
-// adminRoutes is every route. Of pprof there is no cmdline, which would show a
+// adminRoutes is every route but those of the dashboard. Of pprof there is no cmdline, which would show a
 // password that was given as a flag.
 func adminRoutes(n *node, terminate context.CancelCauseFunc, level *slog.LevelVar, logger *slog.Logger) []adminRoute {
 	drain := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		terminate(errTerminated)
+		terminate(ErrTerminated)
 		w.WriteHeader(http.StatusAccepted)
 	})
-	return append(viewRoutes(n), []adminRoute{
+	return []adminRoute{
 		{pattern: "GET /healthz", handler: http.HandlerFunc(healthz), open: true},
 		{pattern: "GET /readyz", handler: http.HandlerFunc(n.readyz), open: true},
 		{pattern: "GET /startupz", handler: http.HandlerFunc(n.readyz), open: true},
@@ -44,7 +44,7 @@ func adminRoutes(n *node, terminate context.CancelCauseFunc, level *slog.LevelVa
 		{pattern: "GET /debug/pprof/", handler: http.HandlerFunc(pprof.Index)},
 		{pattern: "GET /debug/pprof/profile", handler: http.HandlerFunc(pprof.Profile)},
 		{pattern: "GET /debug/pprof/trace", handler: http.HandlerFunc(pprof.Trace)},
-	}...)
+	}
 }
 
 // healthz says that the process answers, whatever else is wrong.

@@ -19,14 +19,17 @@ import (
 // keyWindow is how long an idempotency key is remembered.
 const keyWindow = 5 * time.Minute
 
-// newBrokers returns what makes a broker for each node of this process: they
-// share a Redis, or without one the memory, and rules.
-func newBrokers(s *config.Settings, rules *channelRules, logger *slog.Logger) func(context.Context) (pubsub.Broker, error) {
+// newBroker connects to Redis or, without one, keeps the messages of one node in
+// memory.
+func newBroker(ctx context.Context, s *config.Settings, rules *channelRules, logger *slog.Logger) (pubsub.Broker, error) {
 	if len(s.Redis.Addresses) == 0 {
-		cluster := membroker.New(membroker.Options{Retention: rules.retention, KeyWindow: keyWindow})
-		return func(context.Context) (pubsub.Broker, error) { return cluster.Node(), nil }
+		return newMemory(rules).Node(), nil
 	}
-	return func(ctx context.Context) (pubsub.Broker, error) { return newRedisBroker(ctx, s, rules, logger) }
+	return newRedisBroker(ctx, s, rules, logger)
+}
+
+func newMemory(rules *channelRules) *membroker.Cluster {
+	return membroker.New(membroker.Options{Retention: rules.retention, KeyWindow: keyWindow})
 }
 
 // newRedisBroker connects to Redis. One that refuses is an error. One that is

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -50,38 +51,32 @@ func demo(cmd *cobra.Command, address, redisAddress string) error {
 	}
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	desk := newDemoDesk(logger)
-	desk.open(settings)
+	desk.open(&settings.Settings)
 	l, err := listen("--listen", settings.HTTP.Listen)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
-	operators, err := listenDemoAdmin(l.Addr())
+	nodes, err := newDemoNodes(ctx, settings, l.Addr(), logger)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	defer operators.close()
-	nodes, err := startDemoNodes(ctx, settings, l.Addr(), operators.url(), logger)
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	operators.serve(viewRoutes(nodes[0]), "", logger)
 	front := newFront(l.Addr(), nodes, desk, logger)
 	// A node leaves some seconds later if a connection to it was never used.
 	defer context.AfterFunc(ctx, front.transport.CloseIdleConnections)()
-	server := &http.Server{Handler: front, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
+	server := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	ended := make(chan error, len(nodes)+1)
 	var all sync.WaitGroup
 	for _, n := range nodes {
-		all.Go(func() { ended <- n.run(ctx) })
+		all.Go(func() { ended <- n.Run(ctx) })
 	}
 	all.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			ended <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 		}
 	})
-	introduce(cmd.OutOrStdout(), l.Addr(), operators.url(), nodes)
+	introduce(cmd.OutOrStdout(), l.Addr(), nodes)
 
 	err = <-ended // a node ends because ctx did, or because it failed
 	cancel()
@@ -92,7 +87,7 @@ func demo(cmd *cobra.Command, address, redisAddress string) error {
 
 // demoSettings are the defaults, with what the flags say. Mistakes are reported
 // under the flags of demo.
-func demoSettings(address, redisAddress string) (*config.Settings, error) {
+func demoSettings(address, redisAddress string) (*config.Loaded, error) {
 	cmd := newServe()
 	flags := map[string]string{"http-listen": address}
 	if redisAddress != "" {
@@ -114,7 +109,7 @@ func demoSettings(address, redisAddress string) (*config.Settings, error) {
 	}
 	loaded.Drain = config.Drain{} // there is nowhere else to go
 	loaded.Auth.RevocationsFile = ""
-	return &loaded.Settings, nil
+	return loaded, nil
 }
 
 // listenBehind opens the n-th port after the front's, or any if that is taken.
@@ -133,37 +128,30 @@ func listenBehind(front net.Addr, n int) (net.Listener, error) {
 	return listen("a node", net.JoinHostPort(host, "0"))
 }
 
-// listenDemoAdmin opens a port for the dashboard, behind those of the nodes.
-func listenDemoAdmin(front net.Addr) (*admin, error) {
-	l, err := listenBehind(front, demoNodes+1)
+// newDemoNodes makes the nodes, on the ports after the front's or on any. The
+// first one serves the dashboard, on the port after those of the nodes.
+func newDemoNodes(ctx context.Context, s *config.Loaded, front net.Addr, logger *slog.Logger) ([]*Node, error) {
+	memory, err := NewMemory(&s.Settings)
 	if err != nil {
 		return nil, err
 	}
-	return &admin{listener: l}, nil
-}
-
-// startDemoNodes makes the nodes, on the ports after the front's or on any; the
-// first one serves the dashboard.
-func startDemoNodes(ctx context.Context, s *config.Settings, front net.Addr, dashboard string, logger *slog.Logger) ([]*node, error) {
-	rules, err := newChannelRules(s)
-	if err != nil {
-		return nil, err
-	}
-	newBroker := newBrokers(s, rules, logger)
-	nodes := make([]*node, demoNodes)
+	nodes := make([]*Node, demoNodes)
 	for i := range nodes {
-		l, err := listenBehind(front, 1+i)
-		if err != nil {
+		settings := *s
+		settings.Node, settings.Admin.Listen = fmt.Sprint("node-", i+1), ""
+		o := Options{Version: version, Revision: revision(), Logger: logger, DashboardOnly: true, Nodes: demoNodes}
+		if len(s.Redis.Addresses) == 0 {
+			o.Broker = memory.Node()
+		}
+		if o.Listener, err = listenBehind(front, 1+i); err != nil {
 			return nil, err
 		}
-		broker, err := newBroker(ctx)
-		if err != nil {
-			return nil, err
+		if i == 0 {
+			if o.Admin, err = listenBehind(front, demoNodes+1); err != nil {
+				return nil, err
+			}
 		}
-		if i > 0 {
-			dashboard = ""
-		}
-		if nodes[i], err = newNode(fmt.Sprint("node-", i+1), s, rules, broker, l, connectionLimit(demoNodes), dashboard, logger); err != nil {
+		if nodes[i], err = New(ctx, &settings, o); err != nil {
 			return nil, err
 		}
 	}
@@ -179,13 +167,13 @@ type front struct {
 	next      atomic.Uint64
 }
 
-func newFront(at net.Addr, nodes []*node, desk *demoDesk, logger *slog.Logger) *front {
+func newFront(at net.Addr, nodes []*Node, desk *demoDesk, logger *slog.Logger) *front {
 	// A page of another origin must not get a token, nor publish with one.
 	f := &front{port: at.(*net.TCPAddr).AddrPort().Port(), desk: http.NewCrossOriginProtection().Handler(desk), transport: http.DefaultTransport.(*http.Transport).Clone()}
 	f.transport.MaxIdleConnsPerHost = 64
 	f.transport.DisableCompression = true
 	for _, n := range nodes {
-		target, err := url.Parse(n.url())
+		target, err := url.Parse(n.URL())
 		if err != nil {
 			panic(err) // a listener's own address
 		}
@@ -214,12 +202,12 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.proxies[f.next.Add(1)%uint64(len(f.proxies))].ServeHTTP(w, r)
 }
 
-func introduce(out io.Writer, address net.Addr, dashboard string, nodes []*node) {
+func introduce(out io.Writer, address net.Addr, nodes []*Node) {
 	fmt.Fprintf(out, "Comet demo: %d nodes behind a round-robin load balancer.\n\n", len(nodes))
 	fmt.Fprintf(out, "  chat       http://%s   open it in two windows\n", address)
-	fmt.Fprintf(out, "  dashboard  %s   watch it\n", dashboard)
+	fmt.Fprintf(out, "  dashboard  %s   watch it\n", nodes[0].AdminURL())
 	for _, n := range nodes {
-		fmt.Fprintf(out, "  %-9s  %s\n", n.name, n.url())
+		fmt.Fprintf(out, "  %-9s  %s\n", n.Name(), n.URL())
 	}
 	fmt.Fprintf(out, `
 Try, in other terminals:

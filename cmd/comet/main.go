@@ -24,16 +24,12 @@ func main() {
 		first := <-signals
 		signal.Stop(signals) // a second one ends the process at once
 		if first == syscall.SIGTERM {
-			cancel(errTerminated)
+			cancel(ErrTerminated)
 		}
 		cancel(context.Canceled)
 	}()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
-
-// errTerminated as the cause of a context's end has a node take its time to
-// leave: who stops it so, other than with Ctrl-C, has clients on other nodes.
-var errTerminated = errors.New("terminated")
 
 // Exit codes.
 const (

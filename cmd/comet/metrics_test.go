@@ -53,11 +53,11 @@ func makeNode(t *testing.T, connections, held int) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broker, err := newBrokers(&settings.Settings, rules, slog.New(slog.DiscardHandler))(t.Context())
+	broker, err := newBroker(t.Context(), &settings.Settings, rules, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := newNode("n", &settings.Settings, rules, broker, l, connections, "", slog.New(slog.DiscardHandler))
+	n, err := newNode("n", build{}, &settings.Settings, rules, broker, l, connections, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ const (
 var metrics = []metric{
 	{name: "comet_build_info", kind: gauge, labels: []string{"version", "go"},
 		help:    "Always 1; the version of Comet, and of the Go that built it.",
-		collect: func(_ *snapshot, e emitter) { e.count(1, version+revision(), runtime.Version()) }},
+		collect: func(s *snapshot, e emitter) { e.count(1, s.node.build.String(), runtime.Version()) }},
 	{name: "comet_ready", kind: gauge,
 		help:    "1 while the node should get new clients, as GET /readyz says; else 0.",
 		collect: func(s *snapshot, e emitter) { e.truth(s.node.readiness().Ready) }},

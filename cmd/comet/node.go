@@ -31,6 +31,7 @@ const (
 
 // node is everything of one node, from broker to listener.
 type node struct {
+	build     build
 	name      string
 	broker    pubsub.Broker
 	hub       *pubsub.Hub
@@ -53,7 +54,7 @@ type node struct {
 // newNode makes a node that serves on l, at most limit connections, once run.
 // admin is where it serves operators, or empty. It takes over b and l; rules may
 // be shared.
-func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Broker, l net.Listener, limit int, admin string, logger *slog.Logger) (*node, error) {
+func newNode(name string, about build, s *config.Settings, rules *channelRules, b pubsub.Broker, l net.Listener, limit int, admin string, logger *slog.Logger) (*node, error) {
 	logger = logger.With("node", name)
 	who, err := newAccess(s, l.Addr(), logger)
 	if err != nil {
@@ -76,23 +77,23 @@ func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Brok
 	if err != nil {
 		return nil, errors.Join(err, parker.Close(context.Background()))
 	}
-	spans, err := newTracing(&s.Tracing, name, logger)
+	spans, err := newTracing(&s.Tracing, name, about.version, logger)
 	if err != nil {
 		return nil, errors.Join(err, parker.Close(context.Background()), application.close(context.Background()))
 	}
-	about := pubsub.Options{Timeout: s.Redis.Timeout, Logger: logger}
+	options := pubsub.Options{Timeout: s.Redis.Timeout, Logger: logger}
 	if application.events != nil {
-		about.Opened, about.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
+		options.Opened, options.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
 	}
 	presence := pubsub.NewPresence(b, pubsub.PresenceOptions{
 		Has: rules.presence, TTL: s.Presence.TTL, Members: s.Presence.Members, Timeout: s.Redis.Timeout, Logger: logger,
 	})
-	about.Opened, about.Closed = both(about.Opened, presence.Opened), both(about.Closed, presence.Closed)
+	options.Opened, options.Closed = both(options.Opened, presence.Opened), both(options.Closed, presence.Closed)
 	var tracer gateway.Tracer
 	if spans != nil {
-		tracer, about.Relayed, parker.Written = spans, spans.relay, spans.write
+		tracer, options.Relayed, parker.Written = spans, spans.relay, spans.write
 	}
-	hub := pubsub.NewHub(b, about)
+	hub := pubsub.NewHub(b, options)
 	g, err := gateway.New(gateway.Options{
 		Hub: hub, Presence: presence, Replays: conn.NewReplays(int64(s.Limits.ReplayMemory)), Node: name, Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
 		Policy: policy, Revocations: who.revocations, RevocationStore: who.kept, Asker: application.asker, Events: application.events, Tracer: tracer,
@@ -108,6 +109,7 @@ func newNode(name string, s *config.Settings, rules *channelRules, b pubsub.Brok
 		parker.EnableFastPath(listener, g.Door())
 	}
 	n := &node{
+		build:  about,
 		logger: logger, access: who, hooks: application, tracing: spans, encrypted: encryption != nil,
 		name: name, broker: b, hub: hub, presence: presence, rules: rules, parker: parker, gateway: g,
 		listener: listener,
@@ -168,7 +170,7 @@ func (n *node) url() string {
 }
 
 // run serves until ctx ends or a listener fails, drains, and closes the node. It
-// takes the time of the drain settings only if errTerminated ends ctx; else the
+// takes the time of the drain settings only if ErrTerminated ends ctx; else the
 // node leaves at once. It returns at most leaveTimeout and closeTimeout later,
 // whatever Redis does; what could not be closed then ends with the process.
 func (n *node) run(ctx context.Context) error {
@@ -188,7 +190,7 @@ func (n *node) run(ctx context.Context) error {
 	case err := <-served:
 		failed = fmt.Errorf("serve %s: %w", n.url(), err)
 	case <-ctx.Done():
-		if errors.Is(context.Cause(ctx), errTerminated) {
+		if errors.Is(context.Cause(ctx), ErrTerminated) {
 			drain = *n.drain.Load()
 		}
 	}

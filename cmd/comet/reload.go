@@ -7,23 +7,21 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"comet/config"
 )
 
 // reloader has a node that runs take what changes in its settings.
 type reloader struct {
-	load    func() (*config.Loaded, error)
-	file    string // of settings; empty: none
-	node    *node
-	level   *slog.LevelVar
-	logger  *slog.Logger
-	hangups chan os.Signal
-	watch   *watch // nil: SIGHUP alone
+	load   func() (*config.Loaded, error)
+	file   string // of settings; empty: none
+	node   *node
+	level  *slog.LevelVar
+	logger *slog.Logger
+	asked  chan string // why to reload; a request at a time waits
+	watch  *watch      // nil: SIGHUP alone
 
 	// Owned by run.
 	running *config.Loaded
@@ -34,13 +32,12 @@ type reloader struct {
 // digests is the content of files, by path. One that cannot be read has none.
 type digests map[string][sha256.Size]byte
 
-// newReloader takes SIGHUP from now on, and acts on it once it runs.
+// newReloader takes requests from now on, and acts on them once it runs.
 func newReloader(load func() (*config.Loaded, error), file string, running *config.Loaded, n *node, level *slog.LevelVar) *reloader {
 	r := &reloader{
 		load: load, file: file, node: n, level: level, logger: n.logger,
-		running: running, hangups: make(chan os.Signal, 1),
+		running: running, asked: make(chan string, 1),
 	}
-	signal.Notify(r.hangups, syscall.SIGHUP)
 	r.taken = digestsOf(r.files())
 	r.seen = r.taken
 	var err error
@@ -52,9 +49,16 @@ func newReloader(load func() (*config.Loaded, error), file string, running *conf
 	return r
 }
 
-// run reloads when it is told to, or when a file has changed, until ctx ends.
+// ask has run reload.
+func (r *reloader) ask(reason string) {
+	select {
+	case r.asked <- reason:
+	default: // run will do so soon
+	}
+}
+
+// run reloads when it is asked to, or when a file has changed, until ctx ends.
 func (r *reloader) run(ctx context.Context) {
-	defer signal.Stop(r.hangups) // from here on it ends the process
 	changed := make(chan struct{}, 1)
 	watching := make(chan struct{})
 	go func() {
@@ -67,8 +71,8 @@ func (r *reloader) run(ctx context.Context) {
 	defer func() { <-watching }()
 	for {
 		select {
-		case <-r.hangups:
-			r.reload("SIGHUP")
+		case reason := <-r.asked:
+			r.reload(reason)
 		case <-changed:
 			if r.worthReading() {
 				r.reload("a file changed")

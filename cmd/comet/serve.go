@@ -1,9 +1,10 @@
 package main
 
 import (
-	"context"
-	"errors"
+	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -30,55 +31,43 @@ variables, variables over the file. 'comet config print' shows what results.`,
 	return cmd
 }
 
-// openWarning is for who has not said who may do what.
-const openWarning = "anyone on this machine may publish and subscribe; set auth to say who may do what"
-
 func serve(cmd *cobra.Command) error {
 	settings, err := loadSettings(cmd)
 	if err != nil {
 		return err
 	}
 	logger, level := newLogger(cmd, &settings.Log)
-	l, err := listen("http.listen", settings.HTTP.Listen)
+	n, err := New(cmd.Context(), settings, Options{
+		Version: version, Revision: revision(), Logger: logger, Level: level,
+		Load: func() (*config.Loaded, error) { return loadSettings(cmd) }, File: settingsFile(cmd),
+	})
 	if err != nil {
 		return err
 	}
-	defer l.Close() // for what fails from here on; the node closes it too
-	operators, err := listenAdmin(settings.Admin.Listen)
-	if err != nil {
-		return err
+	defer reloadAtHangups(n)()
+	return n.Run(cmd.Context())
+}
+
+// reloadAtHangups has n reload at each SIGHUP, until stop. Then SIGHUP ends the
+// process again.
+func reloadAtHangups(n *Node) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	stopped := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-hangups:
+				n.Reload("SIGHUP")
+			case <-stopped:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(stopped)
+		running.Wait()
 	}
-	defer operators.close() // after the node has left
-	rules, err := newChannelRules(&settings.Settings)
-	if err != nil {
-		return err
-	}
-	broker, err := newBrokers(&settings.Settings, rules, logger)(cmd.Context())
-	if err != nil {
-		return err
-	}
-	if settings.Open() {
-		logger.Warn(openWarning)
-	}
-	warnExposed(settings, nil, logger)
-	warnOfDescriptors(&settings.Settings, logger)
-	n, err := newNode(settings.Node, &settings.Settings, rules, broker, l, connectionLimit(1), operators.url(), logger)
-	if err != nil {
-		return errors.Join(err, broker.Close())
-	}
-	ctx, terminate := context.WithCancelCause(cmd.Context())
-	defer terminate(nil)
-	changes := newReloader(func() (*config.Loaded, error) { return loadSettings(cmd) }, settingsFile(cmd), settings, n, level)
-	life, die := context.WithCancel(context.WithoutCancel(ctx)) // a node that leaves listens on
-	var chores sync.WaitGroup
-	defer chores.Wait()
-	defer die()
-	chores.Go(func() { changes.run(life) })
-	operators.serve(adminRoutes(n, terminate, level, logger), settings.Admin.Token.Reveal(), logger)
-	logger.Info("serving", "node", n.name, "url", n.url(), "admin", operators.url(), "redis", settings.Redis.Addresses)
-	if err := n.run(ctx); err != nil {
-		return err
-	}
-	logger.Info("left", "node", n.name)
-	return nil
 }

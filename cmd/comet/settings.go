@@ -64,13 +64,3 @@ func newLogger(cmd *cobra.Command, s *config.Log) (logger *slog.Logger, level *s
 	}
 	return slog.New(trace.Handler(slog.NewTextHandler(cmd.ErrOrStderr(), o))), level
 }
-
-// warnExposed warns of files with secrets that every user of the machine can
-// read, but of those in known.
-func warnExposed(s *config.Loaded, known []config.Exposure, logger *slog.Logger) {
-	for _, e := range s.Exposures() {
-		if !slices.Contains(known, e) {
-			logger.Warn("every user of this machine can read a file with a secret; chmod it to 600 or 640", "setting", e.Key, "file", e.Path)
-		}
-	}
-}

@@ -37,7 +37,7 @@ type tracing struct {
 }
 
 // newTracing is nil if no spans are wanted. Close it in the end.
-func newTracing(s *config.Tracing, node string, logger *slog.Logger) (*tracing, error) {
+func newTracing(s *config.Tracing, node, version string, logger *slog.Logger) (*tracing, error) {
 	if s.Endpoint == "" {
 		return nil, nil
 	}

@@ -24,7 +24,7 @@ func newHeart(n *node, admin string, logger *slog.Logger) *cluster.Heart {
 		About: cluster.About{
 			ID:      fmt.Sprintf("%s.%08x", n.name, rand.Uint32()),
 			Name:    n.name,
-			Version: version + revision(),
+			Version: n.build.String(),
 			Started: time.Now().UTC().Truncate(time.Millisecond),
 			URL:     n.url(),
 			Admin:   admin,
