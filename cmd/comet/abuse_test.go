@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 	"comet/internal/testenv"
 )
 
@@ -39,10 +40,10 @@ func TestAbuse(t *testing.T) {
 	if testenv.All() {
 		a = abuse{subscribers: 1000, halves: 2000, flood: 5000, workers: 100, every: 250 * time.Millisecond, phase: 20 * time.Second}
 	}
-	_, url := startNode(t, guardedFlags(t, "--auth-anonymous-subscribe", "honest", "--limits-user-publishes", "100", "--limits-address-connections", strconv.Itoa(a.subscribers+a.halves))...)
+	_, url := startNode(t, servertest.GuardedFlags(t, "--auth-anonymous-subscribe", "honest", "--limits-user-publishes", "100", "--limits-address-connections", strconv.Itoa(a.subscribers+a.halves))...)
 	host := strings.TrimPrefix(url, "http://")
 	audience := newAudience(t, host, a.subscribers)
-	publisher := newRawClient(t, host, backendKey)
+	publisher := newRawClient(t, host, servertest.BackendKey)
 	sent := 0
 	publishFor := func() {
 		ticker := time.NewTicker(a.every)
@@ -66,7 +67,7 @@ func TestAbuse(t *testing.T) {
 		strangers.Go(func() { halfSend(ctx, host, &cut) })
 	}
 	var statuses [600]atomic.Int64
-	token := tokenOf(t, "mallory", 0)
+	token := servertest.Token(t, "mallory", 0)
 	for range a.workers {
 		c := newRawClient(t, host, token)
 		strangers.Go(func() {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 )
 
 // startNodeWithAdmin is startNode with an admin listener on a free port.
@@ -45,13 +46,13 @@ func TestAdmin(t *testing.T) {
 		{http.MethodGet, "/v1/channels/news/messages", http.StatusOK, `"messages":[]`},
 		{http.MethodGet, "/v1/poll?channel=news", http.StatusNotFound, ""},
 	} {
-		response := send(t, test.method, admin+test.path)
-		if body := bodyOf(t, response); response.StatusCode != test.status || !strings.Contains(body, test.want) {
+		response := servertest.Send(t, test.method, admin+test.path)
+		if body := servertest.Body(t, response); response.StatusCode != test.status || !strings.Contains(body, test.want) {
 			t.Errorf("%s %s: %s, want %d with %q\n%s", test.method, test.path, response.Status, test.status, test.want, body)
 		}
 	}
 	for _, path := range []string{"/healthz", "/metrics", "/debug/pprof/", "/v1/nodes", "/v1/channels", "/dashboard.js"} {
-		if response := get(t, url+path); response.StatusCode != http.StatusNotFound {
+		if response := servertest.Get(t, url+path); response.StatusCode != http.StatusNotFound {
 			t.Errorf("clients can have %s: %s", path, response.Status)
 		}
 	}
@@ -113,13 +114,13 @@ func TestAdminOff(t *testing.T) {
 func TestAdminEndsLast(t *testing.T) {
 	t.Parallel()
 	node, url, admin := startNodeWithAdmin(t)
-	events, _ := openStream(t, url+"/v1/events?channel=news")
+	events, _ := servertest.OpenStream(t, url+"/v1/events?channel=news")
 	publisher := holdUp(t, url)
 	node.signal(syscall.SIGTERM)
-	if bye := nextEvent(t, events); bye.Kind != wire.KindBye {
+	if bye := servertest.NextEvent(t, events); bye.Kind != wire.KindBye {
 		t.Fatalf("the node said %+v instead of goodbye", bye)
 	}
-	if body := bodyOf(t, get(t, admin+"/healthz")); body != "ok\n" {
+	if body := servertest.Body(t, servertest.Get(t, admin+"/healthz")); body != "ok\n" {
 		t.Errorf("a node that leaves is in health %q", body)
 	}
 	if _, err := io.WriteString(publisher, "Hello"); err != nil {
@@ -144,15 +145,6 @@ func holdUp(t *testing.T, url string) net.Conn {
 		t.Fatalf("%q, %v", line, err)
 	}
 	return connection
-}
-
-func bodyOf(t testing.TB, response *http.Response) string {
-	t.Helper()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
 }
 
 // A body may not take its time, and a profile may.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"comet/internal/servertest"
 )
 
 // Wrong tokens of one address are slowed and reported; its right one, and all
@@ -17,7 +19,7 @@ import (
 func TestAdminGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		h := withToken(adminToken, slog.New(slog.NewTextHandler(&log, nil)), http.HandlerFunc(healthz))
+		h := withToken(servertest.AdminToken, slog.New(slog.NewTextHandler(&log, nil)), http.HandlerFunc(healthz))
 		ask := func(address, token string) *httptest.ResponseRecorder {
 			r, w := httptest.NewRequest(http.MethodGet, "/metrics", nil), httptest.NewRecorder()
 			r.RemoteAddr = address
@@ -40,7 +42,7 @@ func TestAdminGuesses(t *testing.T) {
 			t.Errorf("got %v", statuses)
 		}
 		for what, got := range map[string]int{
-			"the right token, from there": ask(bad, adminToken).Code, "the right token": ask(good, adminToken).Code,
+			"the right token, from there": ask(bad, servertest.AdminToken).Code, "the right token": ask(good, servertest.AdminToken).Code,
 		} {
 			if got != http.StatusOK {
 				t.Errorf("%s: %d", what, got)

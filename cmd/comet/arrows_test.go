@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"comet/gateway/web":             {"comet/gateway/web/uplot"},
 	"comet/gateway/web/browsertest": {"comet/internal/testenv"},
 	"comet/internal":                {"comet/internal/testenv"},
+	"comet/internal/servertest":     {"comet/gateway/auth", "comet/gateway/wire", "comet/internal/testenv"},
 	"comet/internal/textfile":       {},
 	"comet/pubsub/measure":          {},
 	"comet/pubsub":                  {"comet/pubsub/measure"},

@@ -4,12 +4,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"comet/internal/servertest"
 )
 
 // TestConfigPrint has a setting from each source.
 func TestConfigPrint(t *testing.T) {
 	t.Parallel()
-	file := writeFile(t, `
+	file := servertest.NewFile(t, `
 history: {size: 1, ttl: 1h}
 limits: {wait: 1s}
 redis: {addresses: ["127.0.0.1:1"], password: hush}
@@ -34,7 +36,7 @@ redis: {addresses: ["127.0.0.1:1"], password: hush}
 	}
 
 	// What was printed is a file that means the same, but for the secret.
-	again := runToEnd(t, "config", "print", "--config", writeFile(t, p.out.String()), "--redis-password", "hush")
+	again := runToEnd(t, "config", "print", "--config", servertest.NewFile(t, p.out.String()), "--redis-password", "hush")
 	again.wantExit(exitOK)
 	if got, want := settingsOf(again), settingsOf(p); got != want {
 		t.Errorf("printed again:\n%s\nwant:\n%s", got, want)
@@ -48,7 +50,7 @@ func settingsOf(p *process) string { return origin.ReplaceAllString(p.out.String
 
 func TestConfigCheck(t *testing.T) {
 	t.Parallel()
-	fine := runToEnd(t, "config", "check", "--config", writeFile(t, "node: n\n"))
+	fine := runToEnd(t, "config", "check", "--config", servertest.NewFile(t, "node: n\n"))
 	fine.wantExit(exitOK)
 	fine.wantOut("The settings are in order.\n")
 	wrong := setup{environ: []string{"COMET_NODES=n"}}.runToEnd(t, "config", "check", "--redis-db", "-1")

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"comet/internal/servertest"
 )
 
 // Pages of exactly the listed origins may call, with credentials; by stream, by
@@ -12,18 +14,18 @@ func TestCORS(t *testing.T) {
 	t.Parallel()
 	const page = "https://app.example"
 	_, url := startNode(t, "--http-cors-origins", page)
-	get(t, url+"/v1/events?channel=news") // opens the channel, so the next ones come to the door
+	servertest.Get(t, url+"/v1/events?channel=news") // opens the channel, so the next ones come to the door
 	for origin, allowed := range map[string]bool{
 		page: true, "": false, "null": false, "https://evil.example": false, "http://app.example": false, "https://app.example:8443": false,
 		"https://app.example.evil.example": false, "https://APP.example": false, "https://xapp.example": false,
 	} {
-		for _, path := range []string{"/v1/events?channel=news", "/v1/poll?channel=news&wait=1ms", "/v1/poll?channel=news&wait=0", news} {
+		for _, path := range []string{"/v1/events?channel=news", "/v1/poll?channel=news&wait=1ms", "/v1/poll?channel=news&wait=0", servertest.News} {
 			for _, more := range [][]string{nil, {"X-Twice", "a", "X-Twice", "b"}} { // what is there twice is not for the door
 				header := more
 				if origin != "" {
 					header = append(header, "Origin", origin)
 				}
-				r := ask(t, http.MethodGet, url+path, "", header...)
+				r := servertest.Ask(t, http.MethodGet, url+path, "", header...)
 				wantCORS(t, path+" from "+origin, r, origin, allowed)
 				if r.StatusCode != http.StatusOK {
 					t.Errorf("%s from %s: %s", path, origin, r.Status)
@@ -33,17 +35,17 @@ func TestCORS(t *testing.T) {
 		if origin == "" {
 			continue
 		}
-		r := ask(t, http.MethodOptions, url+news, "", "Origin", origin,
+		r := servertest.Ask(t, http.MethodOptions, url+servertest.News, "", "Origin", origin,
 			"Access-Control-Request-Method", http.MethodPost, "Access-Control-Request-Headers", "authorization,content-type,idempotency-key")
 		wantCORS(t, "preflight from "+origin, r, origin, allowed)
 		if allowed != strings.Contains(r.Header.Get("Access-Control-Allow-Methods"), http.MethodPost) {
 			t.Errorf("preflight from %s: %v", origin, r.Header)
 		}
-		r = ask(t, http.MethodPost, url+news, "1", "Origin", origin, "Sec-Fetch-Site", "cross-site")
+		r = servertest.Ask(t, http.MethodPost, url+servertest.News, "1", "Origin", origin, "Sec-Fetch-Site", "cross-site")
 		if (r.StatusCode == http.StatusCreated) != allowed {
 			t.Errorf("publish from %s: %s", origin, r.Status)
 		}
-		r = ask(t, http.MethodGet, url+"/v1/poll", "", "Origin", origin) // an error can be read, too
+		r = servertest.Ask(t, http.MethodGet, url+"/v1/poll", "", "Origin", origin) // an error can be read, too
 		wantCORS(t, "error from "+origin, r, origin, allowed)
 	}
 }
@@ -67,7 +69,7 @@ func TestCORSOfAll(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t, "--http-cors-origins", "*")
 	for range 2 {
-		r := ask(t, http.MethodGet, url+"/v1/events?channel=news", "", "Origin", "https://any.example")
+		r := servertest.Ask(t, http.MethodGet, url+"/v1/events?channel=news", "", "Origin", "https://any.example")
 		if h := r.Header; h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Access-Control-Allow-Credentials") != "" {
 			t.Errorf("got %v", h)
 		}
@@ -79,10 +81,10 @@ func TestCORSOfAll(t *testing.T) {
 func TestCookieOrigins(t *testing.T) {
 	t.Parallel()
 	const page = "https://app.example"
-	_, url := startNode(t, guardedFlags(t, "--auth-cookie-name", "session", "--auth-cookie-origins", page)...)
-	cookie := "session=" + tokenOf(t, "alice", 0)
+	_, url := startNode(t, servertest.GuardedFlags(t, "--auth-cookie-name", "session", "--auth-cookie-origins", page)...)
+	cookie := "session=" + servertest.Token(t, "alice", 0)
 	for origin, want := range map[string]int{page: http.StatusCreated, "https://evil.example": http.StatusForbidden} {
-		r := ask(t, http.MethodPost, url+news, "1", "Cookie", cookie, "Origin", origin, "Sec-Fetch-Site", "cross-site")
+		r := servertest.Ask(t, http.MethodPost, url+servertest.News, "1", "Cookie", cookie, "Origin", origin, "Sec-Fetch-Site", "cross-site")
 		if r.StatusCode != want {
 			t.Errorf("from %s: %s", origin, r.Status)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"comet/gateway/web/browsertest"
+	"comet/internal/servertest"
 	"comet/pubsub/redistest"
 )
 
@@ -91,7 +92,7 @@ func TestDashboard(t *testing.T) {
 	c := startCluster(t, 3)
 	hostile := `<img src=x onerror="window.owned=1">`
 	for i, query := range []string{"channel=news", "channel=news", "channel=" + url.QueryEscape(hostile)} {
-		openStream(t, c.urls[i]+"/v1/events?"+query)
+		servertest.OpenStream(t, c.urls[i]+"/v1/events?"+query)
 	}
 	for _, s := range dashboardScreens {
 		b.Show(s)
@@ -156,7 +157,7 @@ func TestDashboardSignIn(t *testing.T) {
 	const token = "a-token-of-an-operator"
 	_, _, admin := startNodeWithAdmin(t, "--admin-token", token)
 	for _, path := range []string{"/v1/nodes", "/v1/channels", "/v1/events?channel=comet.nodes", "/v1/channels/news/messages"} {
-		if response := get(t, admin+path); response.StatusCode != 401 {
+		if response := servertest.Get(t, admin+path); response.StatusCode != 401 {
 			t.Errorf("%s without a token: %s", path, response.Status)
 		}
 	}

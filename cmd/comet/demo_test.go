@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 	"comet/pubsub/cluster"
 	"comet/pubsub/redistest"
 )
@@ -32,7 +33,7 @@ func testDemo(t *testing.T, flags ...string) {
 	front := demo.awaitOut(`chat +(\S+)`)[1]
 	for _, name := range []string{"node-1", "node-2", "node-3"} {
 		address := demo.awaitOut(name + ` +(\S+)`)[1]
-		if got := get(t, address).Header.Get("Comet-Node"); got != name {
+		if got := servertest.Get(t, address).Header.Get("Comet-Node"); got != name {
 			t.Errorf("at the address of %s is %q", name, got)
 		}
 	}
@@ -96,7 +97,7 @@ func askAs(t *testing.T, host, method, url string, header ...string) *http.Respo
 func TestOpenNodeRebinding(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t)
-	checkRebinding(t, url, news, "/v1/poll?channel=a&wait=1ms", "/v1/events?channel=a&last=x", "/comet.js", "/v1/publish")
+	checkRebinding(t, url, servertest.News, "/v1/poll?channel=a&wait=1ms", "/v1/events?channel=a&last=x", "/comet.js", "/v1/publish")
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
 	for _, path := range []string{"/v1/events?channel=a", "/v1/poll?channel=a&wait=20s"} { // which begin on the fast path
 		if r := askAs(t, "evil.example:"+port, http.MethodGet, url+path); r.StatusCode != http.StatusMisdirectedRequest {
@@ -105,18 +106,18 @@ func TestOpenNodeRebinding(t *testing.T) {
 	}
 	_, listed := startNode(t, "--http-cors-origins", "http://app.example")
 	_, port, _ = net.SplitHostPort(strings.TrimPrefix(listed, "http://"))
-	if r := askAs(t, "app.example:"+port, http.MethodGet, listed+news); r.StatusCode != http.StatusOK {
+	if r := askAs(t, "app.example:"+port, http.MethodGet, listed+servertest.News); r.StatusCode != http.StatusOK {
 		t.Errorf("a listed origin's host: %s", r.Status)
 	}
-	_, closed := startNode(t, guardedFlags(t)...) // there a page has nothing to show
+	_, closed := startNode(t, servertest.GuardedFlags(t)...) // there a page has nothing to show
 	_, port, _ = net.SplitHostPort(strings.TrimPrefix(closed, "http://"))
-	if r := askAs(t, "app.example:"+port, http.MethodGet, closed+news); r.StatusCode != http.StatusUnauthorized {
+	if r := askAs(t, "app.example:"+port, http.MethodGet, closed+servertest.News); r.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a node that wants a token: %s", r.Status)
 	}
 }
 
 func checkChat(t *testing.T, front string) {
-	response := get(t, front)
+	response := servertest.Get(t, front)
 	page, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +129,7 @@ func checkChat(t *testing.T, front string) {
 
 // checkDashboard checks that the dashboard knows all nodes.
 func checkDashboard(t *testing.T, admin string) {
-	if page := bodyOf(t, get(t, admin)); !strings.Contains(page, "dashboard.js") {
+	if page := servertest.Body(t, servertest.Get(t, admin)); !strings.Contains(page, "dashboard.js") {
 		t.Errorf("there is no dashboard:\n%s", page)
 	}
 	awaitReports(t, admin, "all nodes", func(all []cluster.Report) bool { return len(all) == demoNodes })
@@ -138,7 +139,7 @@ func checkDashboard(t *testing.T, admin string) {
 func checkTurns(t *testing.T, front string) {
 	var turns []string
 	for range 2 * demoNodes {
-		turns = append(turns, get(t, front+"/favicon.svg").Header.Get("Comet-Node"))
+		turns = append(turns, servertest.Get(t, front+"/favicon.svg").Header.Get("Comet-Node"))
 	}
 	first, second := turns[:demoNodes], turns[demoNodes:]
 	if !slices.Equal(first, second) || len(slices.Compact(slices.Sorted(slices.Values(first)))) != demoNodes {
@@ -150,7 +151,7 @@ func checkTurns(t *testing.T, front string) {
 func checkCrossing(t *testing.T, front string) (streams []*wire.Reader) {
 	var names []string
 	for range demoNodes {
-		events, ready := openStream(t, front+"/v1/events?channel=chat/lobby")
+		events, ready := servertest.OpenStream(t, front+"/v1/events?channel=chat/lobby")
 		streams = append(streams, events)
 		names = append(names, ready.Node)
 	}
@@ -159,7 +160,7 @@ func checkCrossing(t *testing.T, front string) (streams []*wire.Reader) {
 	}
 	runToEnd(t, "publish", "chat/lobby", "Hello!", "--url", front).wantExit(exitOK)
 	for _, events := range streams {
-		if e := nextEvent(t, events); e.Kind != wire.KindMessage || string(e.Message.Data) != `"Hello!"` {
+		if e := servertest.NextEvent(t, events); e.Kind != wire.KindMessage || string(e.Message.Data) != `"Hello!"` {
 			t.Errorf("a stream got %+v", e)
 		}
 	}

@@ -5,13 +5,15 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"comet/internal/servertest"
 )
 
 // demoToken is what the desk gives to name.
 func demoToken(t *testing.T, front, name string) string {
 	t.Helper()
 	body, _ := json.Marshal(map[string]string{"name": name})
-	response := ask(t, http.MethodPost, front+demoTokenPath, string(body))
+	response := servertest.Ask(t, http.MethodPost, front+demoTokenPath, string(body))
 	var answer struct{ Token string }
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("a token for %q: %s, %v", name, response.Status, err)
@@ -46,9 +48,9 @@ func TestDemoToken(t *testing.T) {
 	} {
 		var header []string
 		if test.token != "" {
-			header = bearer(test.token)
+			header = servertest.Bearer(test.token)
 		}
-		if got := ask(t, test.method, front+"/v1/channels/"+test.path, "", header...).StatusCode; got != test.want {
+		if got := servertest.Ask(t, test.method, front+"/v1/channels/"+test.path, "", header...).StatusCode; got != test.want {
 			t.Errorf("%s %s as %q: status %d, want %d", test.method, test.path, test.token, got, test.want)
 		}
 	}
@@ -76,19 +78,19 @@ func TestDemoTokenRefused(t *testing.T) {
 		`{"name": "` + strings.Repeat("𠀀", 32) + `"}`:   `A name is`,
 		`{"name": "` + strings.Repeat("a", 2000) + `"}`: `must be JSON`,
 	} {
-		response := ask(t, http.MethodPost, front+demoTokenPath, body)
-		if text := bodyOf(t, response); response.StatusCode != http.StatusBadRequest || !strings.Contains(text, want) {
+		response := servertest.Ask(t, http.MethodPost, front+demoTokenPath, body)
+		if text := servertest.Body(t, response); response.StatusCode != http.StatusBadRequest || !strings.Contains(text, want) {
 			t.Errorf("%.60s: %s %s, want 400 and %q", body, response.Status, text, want)
 		}
 	}
-	if got := get(t, front+demoTokenPath); got.StatusCode != http.StatusMethodNotAllowed || got.Header.Get("Allow") != http.MethodPost {
+	if got := servertest.Get(t, front+demoTokenPath); got.StatusCode != http.StatusMethodNotAllowed || got.Header.Get("Allow") != http.MethodPost {
 		t.Errorf("GET: %s, Allow: %q", got.Status, got.Header.Get("Allow"))
 	}
-	elsewhere := ask(t, http.MethodPost, front+demoTokenPath, `{"name": "ada"}`, "Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site")
+	elsewhere := servertest.Ask(t, http.MethodPost, front+demoTokenPath, `{"name": "ada"}`, "Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site")
 	if elsewhere.StatusCode != http.StatusForbidden {
 		t.Errorf("for a page of another origin: %s, want 403", elsewhere.Status)
 	}
-	if _, url := startNode(t); ask(t, http.MethodPost, url+demoTokenPath, `{"name": "ada"}`).StatusCode != http.StatusNotFound {
+	if _, url := startNode(t); servertest.Ask(t, http.MethodPost, url+demoTokenPath, `{"name": "ada"}`).StatusCode != http.StatusNotFound {
 		t.Error("`comet serve` has a desk")
 	}
 }

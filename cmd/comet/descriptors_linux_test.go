@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"comet/internal/servertest"
 )
 
 // However few descriptors a process has and however many connections one address
@@ -49,7 +51,7 @@ func TestIdleFlood(t *testing.T) {
 					_, _ = c.Read(make([]byte, 1024)) // what a refused one reads does not matter
 				}
 			}
-			if r := get(t, admin+"/readyz"); r.StatusCode != http.StatusOK {
+			if r := servertest.Get(t, admin+"/readyz"); r.StatusCode != http.StatusOK {
 				t.Errorf("readiness: %s", r.Status)
 			}
 			answered := func() string {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 )
 
 // A node that is to leave says so to load balancers first, while it goes on
@@ -16,7 +17,7 @@ func TestDrain(t *testing.T) {
 	for name, begin := range map[string]func(t *testing.T, node *process, admin string){
 		"SIGTERM": func(_ *testing.T, node *process, _ string) { node.signal(syscall.SIGTERM) },
 		"request": func(t *testing.T, _ *process, admin string) {
-			if r := send(t, http.MethodPost, admin+"/v1/drain"); r.StatusCode != http.StatusAccepted {
+			if r := servertest.Send(t, http.MethodPost, admin+"/v1/drain"); r.StatusCode != http.StatusAccepted {
 				t.Errorf("drain: %s", r.Status)
 			}
 		},
@@ -24,20 +25,20 @@ func TestDrain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			node, url, admin := startNodeWithAdmin(t, "--drain-delay", "1500ms", "--drain-spread", "500ms")
-			if r := get(t, admin+"/readyz"); r.StatusCode != http.StatusOK || bodyOf(t, r) != `{"ready":true}`+"\n" {
+			if r := servertest.Get(t, admin+"/readyz"); r.StatusCode != http.StatusOK || servertest.Body(t, r) != `{"ready":true}`+"\n" {
 				t.Errorf("before: %s", r.Status)
 			}
-			events, _ := openStream(t, url+"/v1/events?channel=news")
+			events, _ := servertest.OpenStream(t, url+"/v1/events?channel=news")
 			begin(t, node, admin)
 			node.awaitErr("msg=leaving")
-			r := get(t, admin+"/readyz")
-			if body := bodyOf(t, r); r.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "draining") {
+			r := servertest.Get(t, admin+"/readyz")
+			if body := servertest.Body(t, r); r.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "draining") {
 				t.Errorf("while it leaves: %s, %s", r.Status, body)
 			}
-			if r := get(t, url+"/v1/channels/news/messages"); r.StatusCode != http.StatusOK {
+			if r := servertest.Get(t, url+"/v1/channels/news/messages"); r.StatusCode != http.StatusOK {
 				t.Errorf("it no longer serves: %s", r.Status)
 			}
-			if e := nextEvent(t, events); e.Kind != wire.KindBye || e.Reason != "shutdown" || e.Retry == 0 {
+			if e := servertest.NextEvent(t, events); e.Kind != wire.KindBye || e.Reason != "shutdown" || e.Retry == 0 {
 				t.Errorf("it said %+v instead of goodbye", e)
 			}
 			node.wantExit(exitOK)
@@ -50,7 +51,7 @@ func TestDrain(t *testing.T) {
 func TestDrainCutShort(t *testing.T) {
 	t.Parallel()
 	node, url, _ := startNodeWithAdmin(t, "--drain-delay", "10m")
-	openStream(t, url+"/v1/events?channel=news")
+	servertest.OpenStream(t, url+"/v1/events?channel=news")
 	node.signal(syscall.SIGTERM)
 	node.awaitErr("msg=leaving")
 	node.signal(syscall.SIGTERM)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 	"comet/pubsub/redistest"
 )
 
@@ -37,11 +38,11 @@ func TestExitInTime(t *testing.T) {
 			var events *wire.Reader
 			if name != "never there" {
 				for range 40 { // more than sockets take
-					if r := ask(t, http.MethodPost, url+"/v1/channels/big/messages", strings.Repeat("x", 60_000), "Content-Type", "text/plain"); r.StatusCode != http.StatusCreated {
+					if r := servertest.Ask(t, http.MethodPost, url+"/v1/channels/big/messages", strings.Repeat("x", 60_000), "Content-Type", "text/plain"); r.StatusCode != http.StatusCreated {
 						t.Fatal(r.Status)
 					}
 				}
-				events, _ = openStream(t, url+"/v1/events?channel=news")
+				events, _ = servertest.OpenStream(t, url+"/v1/events?channel=news")
 			}
 			if harm != nil {
 				harm(redis)
@@ -65,9 +66,9 @@ func TestExitInTime(t *testing.T) {
 			began := time.Now()
 			p.signal(syscall.SIGTERM)
 			if events != nil {
-				e := nextEvent(t, events)
+				e := servertest.NextEvent(t, events)
 				for e.Kind == wire.KindMessage {
-					e = nextEvent(t, events)
+					e = servertest.NextEvent(t, events)
 				}
 				if e.Kind != wire.KindBye || e.Reason != "shutdown" {
 					t.Errorf("a stream was told %+v", e)
@@ -115,13 +116,13 @@ func TestListenerFails(t *testing.T) {
 	n := makeNode(t, 100, 0)
 	ended := make(chan error, 1)
 	go func() { ended <- n.run(context.Background()) }()
-	events, _ := openStream(t, n.url()+"/v1/events?channel=news")
+	events, _ := servertest.OpenStream(t, n.url()+"/v1/events?channel=news")
 	later := openHeld(t, n.url()+"/v1/events?channel=news")
 	if err := n.listener.Listener.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for _, stream := range []*wire.Reader{events, later} {
-		if e := nextEvent(t, stream); e.Kind != wire.KindBye || e.Reason != "shutdown" {
+		if e := servertest.NextEvent(t, stream); e.Kind != wire.KindBye || e.Reason != "shutdown" {
 			t.Errorf("a stream was told %+v", e)
 		}
 	}
@@ -138,7 +139,7 @@ func openHeld(t *testing.T, url string) *wire.Reader {
 	_ = c.SetDeadline(time.Now().Add(deadline))
 	fmt.Fprintf(c, "GET /%s HTTP/1.0\r\nHost: h\r\n\r\n", path)
 	events := wire.NewReader(afterHead(t, c), wire.SSE)
-	if e := nextEvent(t, events); e.Kind != wire.KindReady {
+	if e := servertest.NextEvent(t, events); e.Kind != wire.KindReady {
 		t.Fatalf("it begins with %+v", e)
 	}
 	return events

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"comet/internal/servertest"
 )
 
 // A node warns of a file with a secret that everyone on the machine can read, at
@@ -15,17 +17,17 @@ func TestExposedSecrets(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has other permissions")
 	}
-	mine, open := writeFile(t, "backend:"+backendKey+"\n"), writeFile(t, "backend:"+backendKey+"\n")
+	mine, open := servertest.NewFile(t, "backend:"+servertest.BackendKey+"\n"), servertest.NewFile(t, "backend:"+servertest.BackendKey+"\n")
 	for path, mode := range map[string]os.FileMode{mine: 0o600, open: 0o604} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
 	}
-	settings := writeFile(t, fmt.Sprintf("auth: {keys_file: %s}\n", mine))
+	settings := servertest.NewFile(t, fmt.Sprintf("auth: {keys_file: %s}\n", mine))
 	p, _ := startNode(t, "--config", settings)
-	writeTestFile(t, settings, fmt.Appendf(nil, "auth: {keys_file: %s}\n", open))
+	servertest.WriteFile(t, settings, fmt.Appendf(nil, "auth: {keys_file: %s}\n", open))
 	p.awaitErr(`level=WARN msg="every user of this machine can read a file with a secret; .*" .*setting=auth.keys_file file=` + open)
-	if text := p.errOut.String(); strings.Contains(text, "file="+mine) || strings.Contains(text, backendKey) {
+	if text := p.errOut.String(); strings.Contains(text, "file="+mine) || strings.Contains(text, servertest.BackendKey) {
 		t.Errorf("it says\n%s", text)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"comet/gateway/hook"
+	"comet/internal/servertest"
 )
 
 const hookSecret = "0123456789abcdef0123456789abcdef"
@@ -62,30 +63,30 @@ func TestHooks(t *testing.T) {
 	for path, want := range map[string]int{
 		"/v1/channels/open/messages": http.StatusCreated, "/v1/channels/read-only/messages": http.StatusForbidden,
 	} {
-		if r := send(t, http.MethodPost, url+path); r.StatusCode != want {
+		if r := servertest.Send(t, http.MethodPost, url+path); r.StatusCode != want {
 			t.Errorf("publish to %s: %s, want %d", path, r.Status, want)
 		}
 	}
-	if r := get(t, url+"/v1/events?channel=secret"); r.StatusCode != http.StatusForbidden || !strings.Contains(bodyOf(t, r), "the moon is full") {
+	if r := servertest.Get(t, url+"/v1/events?channel=secret"); r.StatusCode != http.StatusForbidden || !strings.Contains(servertest.Body(t, r), "the moon is full") {
 		t.Errorf("subscribe to secret: %s", r.Status)
 	}
 	for channel, want := range map[string]int{"secret": http.StatusForbidden, "open": http.StatusNotFound} {
-		if r := get(t, url+"/v1/channels/"+channel+"/presence"); r.StatusCode != want {
+		if r := servertest.Get(t, url+"/v1/channels/"+channel+"/presence"); r.StatusCode != want {
 			t.Errorf("presence of %s: %s, want %d", channel, r.Status, want)
 		}
 	}
 	for channel, want := range map[string]int{"secret": http.StatusForbidden, "read-only": http.StatusOK} {
-		if r := get(t, url+"/v1/channels/"+channel+"/messages"); r.StatusCode != want {
+		if r := servertest.Get(t, url+"/v1/channels/"+channel+"/messages"); r.StatusCode != want {
 			t.Errorf("history of %s: %s, want %d", channel, r.Status, want)
 		}
 	}
 	const batch = `[{"channel": "open", "data": 1}, {"channel": "secret", "data": 2}, {"channel": "open", "data": 3}, {"channel": "secret", "data": 4}]`
-	r := ask(t, http.MethodPost, url+"/v1/publish", batch, "Content-Type", "application/json")
-	if body := bodyOf(t, r); strings.Count(body, "the moon is full") != 2 || strings.Count(body, `"id"`) != 2 {
+	r := servertest.Ask(t, http.MethodPost, url+"/v1/publish", batch, "Content-Type", "application/json")
+	if body := servertest.Body(t, r); strings.Count(body, "the moon is full") != 2 || strings.Count(body, `"id"`) != 2 {
 		t.Errorf("a batch: %s %s", r.Status, body)
 	}
-	openStream(t, url+"/v1/events?channel=read-only")
-	openStream(t, url+"/v1/events?channel=open")
+	servertest.OpenStream(t, url+"/v1/events?channel=read-only")
+	servertest.OpenStream(t, url+"/v1/events?channel=open")
 	node.wantLeave(syscall.SIGTERM)
 
 	mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 )
 
 // Whatever the clients of one address do, those of another open channels, get what
@@ -28,13 +29,13 @@ func TestIsolationOfClients(t *testing.T) {
 		_, _ = io.WriteString(w, `{"allow": true}`)
 	}))
 	t.Cleanup(application.Close)
-	wrong := tokenOf(t, "mallory", 0) + "x"
+	wrong := servertest.Token(t, "mallory", 0) + "x"
 	// Connections that serve a request cannot be closed to make room: only the limit
 	// for each address keeps them from taking the whole node.
 	const limited = "--limits-address-connections"
 	flags := map[string][]string{
-		"questions without an answer": {"--auth-hook-url", application.URL, "--auth-hook-secret-file", writeFile(t, hookSecret+"\n"), "--auth-hook-timeout", "3s", limited, "100"},
-		"wrong tokens":                guardedFlags(t, "--auth-anonymous-subscribe", "**", "--auth-anonymous-publish", "**", limited, "100"),
+		"questions without an answer": {"--auth-hook-url", application.URL, "--auth-hook-secret-file", servertest.NewFile(t, hookSecret+"\n"), "--auth-hook-timeout", "3s", limited, "100"},
+		"wrong tokens":                servertest.GuardedFlags(t, "--auth-anonymous-subscribe", "**", "--auth-anonymous-publish", "**", limited, "100"),
 	}
 	const poll = "GET /v1/poll?channel=other&wait=1ms HTTP/1.1\r\nHost: h\r\n\r\n"
 	for name, request := range map[string]string{
@@ -55,7 +56,7 @@ func TestIsolationOfClients(t *testing.T) {
 			url, admin := served[1], served[2]
 			body := strings.Repeat("x", 60_000)
 			for range 60 {
-				if r := ask(t, http.MethodPost, url+"/v1/channels/big/messages", body, "Content-Type", "text/plain"); r.StatusCode != http.StatusCreated {
+				if r := servertest.Ask(t, http.MethodPost, url+"/v1/channels/big/messages", body, "Content-Type", "text/plain"); r.StatusCode != http.StatusCreated {
 					t.Fatal(r.Status)
 				}
 			}
@@ -86,9 +87,9 @@ func awaitServed(t *testing.T, request func() *http.Response) *http.Response {
 // awaitStream opens a stream as awaitServed does.
 func awaitStream(t *testing.T, url string) *wire.Reader {
 	t.Helper()
-	r := awaitServed(t, func() *http.Response { return get(t, url) })
+	r := awaitServed(t, func() *http.Response { return servertest.Get(t, url) })
 	events := wire.NewReader(r.Body, wire.SSE)
-	if ready := nextEvent(t, events); ready.Kind != wire.KindReady {
+	if ready := servertest.NextEvent(t, events); ready.Kind != wire.KindReady {
 		t.Fatalf("%s: the stream begins with %+v", r.Status, ready)
 	}
 	return events
@@ -102,18 +103,20 @@ func useNode(t *testing.T, url, admin, channel string) time.Duration {
 		began := time.Now()
 		events := awaitStream(t, fmt.Sprintf("%s/v1/events?channel=%s%d", url, channel, i))
 		target := fmt.Sprintf("%s/v1/channels/%s%d/messages", url, channel, i)
-		r := awaitServed(t, func() *http.Response { return ask(t, http.MethodPost, target, "1", "Content-Type", "text/plain") })
+		r := awaitServed(t, func() *http.Response {
+			return servertest.Ask(t, http.MethodPost, target, "1", "Content-Type", "text/plain")
+		})
 		if r.StatusCode != http.StatusCreated {
 			t.Fatalf("publish: %s", r.Status)
 		}
-		if e := nextEvent(t, events); e.Kind != wire.KindMessage {
+		if e := servertest.NextEvent(t, events); e.Kind != wire.KindMessage {
 			t.Errorf("delivered %+v", e)
 		}
 		resumed := awaitStream(t, fmt.Sprintf("%s/v1/events?channel=%s%d&cursor=earliest", url, channel, i))
-		if e := nextEvent(t, resumed); e.Kind != wire.KindMessage {
+		if e := servertest.NextEvent(t, resumed); e.Kind != wire.KindMessage {
 			t.Errorf("resumed with %+v", e)
 		}
-		if r := get(t, admin+"/readyz"); r.StatusCode != http.StatusOK {
+		if r := servertest.Get(t, admin+"/readyz"); r.StatusCode != http.StatusOK {
 			t.Errorf("readiness: %s", r.Status)
 		}
 		took = append(took, time.Since(began))

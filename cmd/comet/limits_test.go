@@ -11,12 +11,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"comet/internal/servertest"
 )
 
 // Every limit is met with a status, when to come back, and the setting's name.
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	alice := func(t testing.TB) []string { return bearer(tokenOf(t, "alice", -time.Minute)) }
+	alice := func(t testing.TB) []string { return servertest.Bearer(servertest.Token(t, "alice", -time.Minute)) }
 	nobody := func(testing.TB) []string { return nil }
 	const events = "/v1/events?channel=news"
 	for setting, test := range map[string]struct {
@@ -28,30 +30,30 @@ func TestLimits(t *testing.T) {
 		status int
 		name   string
 	}{
-		"limits.message":             {"10B", nobody, http.MethodPost, news, strings.Repeat("x", 11), 413, "too-large"},
+		"limits.message":             {"10B", nobody, http.MethodPost, servertest.News, strings.Repeat("x", 11), 413, "too-large"},
 		"limits.batch":               {"1", nobody, http.MethodPost, "/v1/publish", "{}\n{}\n", 413, "too-large"},
 		"limits.channels":            {"1", nobody, http.MethodGet, events + "&channel=b", "", 400, "invalid-parameter"},
 		"limits.wait":                {"1s", nobody, http.MethodGet, "/v1/poll?channel=news&wait=2s", "", 400, "invalid-parameter"},
 		"limits.connections":         {"1", nobody, http.MethodGet, events, "", 503, "too-many-connections"},
 		"limits.address_connections": {"1", nobody, http.MethodGet, events, "", 429, "too-many-requests"},
 		"limits.user_connections":    {"1", alice, http.MethodGet, events, "", 429, "too-many-requests"},
-		"limits.address_requests":    {"1", nobody, http.MethodGet, news, "", 429, "too-many-requests"},
-		"limits.user_requests":       {"1", alice, http.MethodGet, news, "", 429, "too-many-requests"},
-		"limits.address_publishes":   {"1", nobody, http.MethodPost, news, "1", 429, "too-many-requests"},
-		"limits.user_publishes":      {"1", alice, http.MethodPost, news, "1", 429, "too-many-requests"},
+		"limits.address_requests":    {"1", nobody, http.MethodGet, servertest.News, "", 429, "too-many-requests"},
+		"limits.user_requests":       {"1", alice, http.MethodGet, servertest.News, "", 429, "too-many-requests"},
+		"limits.address_publishes":   {"1", nobody, http.MethodPost, servertest.News, "1", 429, "too-many-requests"},
+		"limits.user_publishes":      {"1", alice, http.MethodPost, servertest.News, "1", 429, "too-many-requests"},
 	} {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
 			flag := "--" + strings.NewReplacer(".", "-", "_", "-").Replace(setting)
-			_, url := startNode(t, guardedFlags(t, "--auth-anonymous-subscribe", "**", "--auth-anonymous-publish", "**", flag, test.value)...)
+			_, url := startNode(t, servertest.GuardedFlags(t, "--auth-anonymous-subscribe", "**", "--auth-anonymous-publish", "**", flag, test.value)...)
 			header := append([]string{"Content-Type", "application/x-ndjson"}, test.header(t)...)
 			var r *http.Response
 			for range 20 { // what is allowed in a second, if they are far apart
-				if r = ask(t, test.method, url+test.path, test.body, header...); r.StatusCode >= 400 {
+				if r = servertest.Ask(t, test.method, url+test.path, test.body, header...); r.StatusCode >= 400 {
 					break
 				}
 			}
-			name, detail := problemOf(t, r)
+			name, detail := servertest.Problem(t, r)
 			if r.StatusCode != test.status || name != test.name || !strings.Contains(detail, setting) {
 				t.Errorf("got %s %s, %q", r.Status, name, detail)
 			}
@@ -59,7 +61,7 @@ func TestLimits(t *testing.T) {
 			if comesBack := test.status == 429 || test.status == 503; comesBack != (seconds > 0) {
 				t.Errorf("%s with Retry-After %q", r.Status, r.Header.Get("Retry-After"))
 			}
-			if back := ask(t, test.method, url+test.path, test.body, append([]string{"Content-Type", "application/x-ndjson"}, bearer(backendKey)...)...); test.status == 429 && back.StatusCode >= 400 {
+			if back := servertest.Ask(t, test.method, url+test.path, test.body, append([]string{"Content-Type", "application/x-ndjson"}, servertest.Bearer(servertest.BackendKey)...)...); test.status == 429 && back.StatusCode >= 400 {
 				t.Errorf("a back end, which nothing counts: %s", back.Status)
 			}
 		})
@@ -70,10 +72,10 @@ func TestLimits(t *testing.T) {
 func TestNoWait(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t, "--limits-wait", "0s")
-	if r := get(t, url+"/v1/poll?channel=news"); r.StatusCode != http.StatusOK {
+	if r := servertest.Get(t, url+"/v1/poll?channel=news"); r.StatusCode != http.StatusOK {
 		t.Errorf("a poll that does not say how long it waits: %s", r.Status)
 	}
-	if r := get(t, url+"/v1/poll?channel=news&wait=1s"); r.StatusCode != http.StatusBadRequest {
+	if r := servertest.Get(t, url+"/v1/poll?channel=news&wait=1s"); r.StatusCode != http.StatusBadRequest {
 		t.Errorf("a poll that waits: %s", r.Status)
 	}
 }
@@ -84,8 +86,8 @@ func TestLimitOfHeader(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t, "--limits-header", "4KiB")
 	for name, r := range map[string]*http.Response{
-		"field": ask(t, http.MethodGet, url+news, "", "X-Much", strings.Repeat("y", 9<<10)),
-		"URL":   ask(t, http.MethodGet, url+news+"?"+strings.Repeat("y", 9<<10), ""),
+		"field": servertest.Ask(t, http.MethodGet, url+servertest.News, "", "X-Much", strings.Repeat("y", 9<<10)),
+		"URL":   servertest.Ask(t, http.MethodGet, url+servertest.News+"?"+strings.Repeat("y", 9<<10), ""),
 	} {
 		if r.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 			t.Errorf("%s: %s", name, r.Status)
@@ -99,12 +101,12 @@ func TestTrustedProxies(t *testing.T) {
 	for proxies, want := range map[string]int{"": http.StatusTooManyRequests, "192.0.2.0/24": http.StatusTooManyRequests, "127.0.0.1": http.StatusOK} {
 		_, url := startNode(t, "--limits-address-connections", "1", "--http-trusted-proxies", proxies)
 		for i := range 3 { // the first opens the channel, so the others come to the door
-			r := ask(t, http.MethodGet, url+"/v1/events?channel=news", "", "X-Forwarded-For", fmt.Sprint("203.0.113.", i))
+			r := servertest.Ask(t, http.MethodGet, url+"/v1/events?channel=news", "", "X-Forwarded-For", fmt.Sprint("203.0.113.", i))
 			if i > 0 && r.StatusCode != want {
 				t.Errorf("behind %q client %d gets %s", proxies, i, r.Status)
 			}
 		}
-		r := ask(t, http.MethodGet, url+"/v1/events?channel=news", "", "X-Forwarded-For", "198.51.100.1, 203.0.113.0")
+		r := servertest.Ask(t, http.MethodGet, url+"/v1/events?channel=news", "", "X-Forwarded-For", "198.51.100.1, 203.0.113.0")
 		if r.StatusCode != http.StatusTooManyRequests {
 			t.Errorf("behind %q who invents an address gets %s", proxies, r.Status)
 		}
@@ -139,7 +141,7 @@ func TestForwardedHeader(t *testing.T) {
 		taken := 0
 		for i := range 20 {
 			invented := map[string]string{"Forwarded": fmt.Sprint("for=198.51.100.", i), "X-Forwarded-For": fmt.Sprint("198.51.100.", i)}[other]
-			if r := ask(t, http.MethodPost, url+news, "1", written, name, other, invented); r.StatusCode == http.StatusCreated {
+			if r := servertest.Ask(t, http.MethodPost, url+servertest.News, "1", written, name, other, invented); r.StatusCode == http.StatusCreated {
 				taken++
 			}
 		}

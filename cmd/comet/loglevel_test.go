@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"comet/internal/servertest"
 )
 
 func TestLogLevel(t *testing.T) {
@@ -25,12 +27,12 @@ func TestLogLevel(t *testing.T) {
 		{``, http.StatusBadRequest, `info, warn or error`},
 		{`{"level": "warn"}`, http.StatusOK, `{"level":"warn"}`},
 	} {
-		r := ask(t, http.MethodPut, admin+"/v1/log", test.body)
-		if body := bodyOf(t, r); r.StatusCode != test.status || !strings.Contains(body, test.want) {
+		r := servertest.Ask(t, http.MethodPut, admin+"/v1/log", test.body)
+		if body := servertest.Body(t, r); r.StatusCode != test.status || !strings.Contains(body, test.want) {
 			t.Errorf("%.40s: %s %s", test.body, r.Status, body)
 		}
 	}
-	if body := bodyOf(t, get(t, admin+"/v1/log")); body != "{\"level\":\"warn\"}\n" {
+	if body := servertest.Body(t, servertest.Get(t, admin+"/v1/log")); body != "{\"level\":\"warn\"}\n" {
 		t.Errorf("in the end %s", body)
 	}
 	node.awaitErr(`level=INFO msg="log level changed" from=info to=debug trace_id=[0-9a-f]{32}`)
@@ -45,17 +47,17 @@ const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
 func TestRequestNames(t *testing.T) {
 	t.Parallel()
 	node, url := startNode(t, "--log-level", "debug")
-	openStream(t, url+"/v1/events?channel=news") // from here on the door lets in
+	servertest.OpenStream(t, url+"/v1/events?channel=news") // from here on the door lets in
 	named := []string{"Traceparent", "00-" + traceID + "-00f067aa0ba902b7-01", "X-Request-Id", "order-17"}
 	for _, path := range []string{"/v1/events?channel=news", "/v1/poll?channel=news&wait=10ms", "/v1/poll?channel=news&wait=0", "/v1/poll", "/nothing"} {
-		if got := ask(t, http.MethodGet, url+path, "", named...).Header.Values("X-Request-Id"); len(got) != 1 || got[0] != "order-17" {
+		if got := servertest.Ask(t, http.MethodGet, url+path, "", named...).Header.Values("X-Request-Id"); len(got) != 1 || got[0] != "order-17" {
 			t.Errorf("%s: the answer is to %q", path, got)
 		}
-		if got := ask(t, http.MethodGet, url+path, "", "X-Request-Id", "a b").Header.Values("X-Request-Id"); len(got) != 0 {
+		if got := servertest.Ask(t, http.MethodGet, url+path, "", "X-Request-Id", "a b").Header.Values("X-Request-Id"); len(got) != 0 {
 			t.Errorf("%s: what is no name comes back: %q", path, got)
 		}
 	}
-	if body := bodyOf(t, ask(t, http.MethodGet, url+"/v1/poll", "", named...)); !strings.Contains(body, `"trace_id":"`+traceID+`"`) {
+	if body := servertest.Body(t, servertest.Ask(t, http.MethodGet, url+"/v1/poll", "", named...)); !strings.Contains(body, `"trace_id":"`+traceID+`"`) {
 		t.Errorf("a problem: %s", body)
 	}
 	of := ` trace_id=` + traceID + ` request_id=order-17`
@@ -76,7 +78,7 @@ func TestRequestNames(t *testing.T) {
 func TestRequestNameOfOnePoll(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t)
-	openStream(t, url+"/v1/events?channel=news")
+	servertest.OpenStream(t, url+"/v1/events?channel=news")
 	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
 	defer client.CloseIdleConnections()
 	for i, id := range []string{"", "first", "", "second", ""} {
@@ -94,7 +96,7 @@ func TestRequestNameOfOnePoll(t *testing.T) {
 		if got := response.Header.Get("X-Request-Id"); got != id {
 			t.Errorf("poll %d: the answer is to %q, want %q", i, got, id)
 		}
-		bodyOf(t, response)
+		servertest.Body(t, response)
 		response.Body.Close()
 	}
 }
@@ -103,10 +105,10 @@ func TestRequestNameOfOnePoll(t *testing.T) {
 func TestQuietLog(t *testing.T) {
 	t.Parallel()
 	node, url := startNode(t)
-	openStream(t, url+"/v1/events?channel=news")
-	openStream(t, url+"/v1/events?channel=news")
-	get(t, url+"/v1/poll?channel=news&wait=0")
-	get(t, url+"/nothing")
+	servertest.OpenStream(t, url+"/v1/events?channel=news")
+	servertest.OpenStream(t, url+"/v1/events?channel=news")
+	servertest.Get(t, url+"/v1/poll?channel=news&wait=0")
+	servertest.Get(t, url+"/nothing")
 	node.wantLeave(syscall.SIGTERM)
 	if text := node.errOut.String(); strings.Contains(text, "connected") || strings.Contains(text, "refused") {
 		t.Errorf("logged %s", text)

@@ -17,6 +17,7 @@ import (
 
 	"comet/config"
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 	"comet/pubsub"
 )
 
@@ -107,11 +108,11 @@ func TestMetricsAtTheDescriptorLimit(t *testing.T) {
 		`comet_connections_refused_total{reason="limit"} 0`)
 	var streams []*wire.Reader
 	for range 2 {
-		events, _ := openStream(t, n.url()+"/v1/events?channel=news")
+		events, _ := servertest.OpenStream(t, n.url()+"/v1/events?channel=news")
 		streams = append(streams, events)
 	}
 	for range 3 {
-		if response := get(t, n.url()+"/v1/events?channel=news"); response.StatusCode != http.StatusServiceUnavailable {
+		if response := servertest.Get(t, n.url()+"/v1/events?channel=news"); response.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("one too many: %s", response.Status)
 		}
 	}
@@ -126,7 +127,7 @@ func TestMetricsAtTheDescriptorLimit(t *testing.T) {
 		t.Fatal(receipts[0].Err)
 	}
 	for _, events := range streams {
-		if e := nextEvent(t, events); e.Kind != wire.KindMessage || string(e.Message.Data) != `"still there"` {
+		if e := servertest.NextEvent(t, events); e.Kind != wire.KindMessage || string(e.Message.Data) != `"still there"` {
 			t.Errorf("a stream that was there got %+v", e)
 		}
 	}
@@ -157,13 +158,13 @@ func TestMetricsAtTheLimit(t *testing.T) {
 	if status != http.StatusOK {
 		t.Fatalf("the first poll: %d", status)
 	}
-	openStream(t, n.url()+"/v1/events?channel=news")
+	servertest.OpenStream(t, n.url()+"/v1/events?channel=news")
 	wantMetrics(t, n, `comet_connections_refused_total{reason="limit"} 0`)
 	if status, _ := poll("cursor=" + cursor); status != http.StatusServiceUnavailable {
 		t.Errorf("a poll too many: %d", status)
 	}
 	wantMetrics(t, n, `comet_connections_refused_total{reason="limit"} 1`)
-	if response := get(t, n.url()+"/v1/events?channel=news"); response.StatusCode != http.StatusServiceUnavailable {
+	if response := servertest.Get(t, n.url()+"/v1/events?channel=news"); response.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a stream too many: %s", response.Status)
 	}
 	wantMetrics(t, n,

@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"comet/gateway/auth"
+	"comet/internal/servertest"
 )
 
 // TestMetricsOfEnds ends streams for each reason there is.
 func TestMetricsOfEnds(t *testing.T) {
 	t.Parallel()
-	node, url, admin := startNodeWithAdmin(t, append(guardedFlags(t), "--http-heartbeat", "1s",
+	node, url, admin := startNodeWithAdmin(t, append(servertest.GuardedFlags(t), "--http-heartbeat", "1s",
 		"--auth-jwt-leeway", "0s", "--auth-jwt-grace", "0s", "--drain-spread", "2s")...)
 	w := watchMetrics(t, admin)
 	opened := func(n string) []string {
@@ -28,14 +29,14 @@ func TestMetricsOfEnds(t *testing.T) {
 	}
 	open := func(token string) *http.Response {
 		t.Helper()
-		response := ask(t, http.MethodGet, url+"/v1/events?channel=news", "", bearer(token)...)
+		response := servertest.Ask(t, http.MethodGet, url+"/v1/events?channel=news", "", servertest.Bearer(token)...)
 		if response.StatusCode != http.StatusOK {
 			t.Fatal(response.Status)
 		}
 		return response
 	}
 
-	bob := tokenOf(t, "bob", 0)
+	bob := servertest.Token(t, "bob", 0)
 	first := open(bob) // keeps the channel open, and reads
 	var reading sync.WaitGroup
 	reading.Go(func() { _, _ = io.Copy(io.Discard, first.Body) })
@@ -51,7 +52,7 @@ func TestMetricsOfEnds(t *testing.T) {
 	w.want("one with a short token", opened("1")...)
 	w.want("the end of the token", ended("token-expired")...)
 
-	open(tokenOf(t, "alice", -time.Minute))
+	open(servertest.Token(t, "alice", -time.Minute))
 	w.want("one that will be thrown out", opened("1")...)
 	once(t, http.MethodDelete, admin+"/v1/users/alice/sessions", "")
 	w.want("throwing her out", append(ended("revoked"), `comet_publishes_total{outcome="ok"} +1`, tail+" +1", `comet_publish_relay_seconds_count +1`)...)
@@ -61,7 +62,7 @@ func TestMetricsOfEnds(t *testing.T) {
 	large := strings.Repeat("x", 60_000)
 	slow := `comet_disconnects_total{reason="slow",transport="sse"}`
 	w.await("it is ended as slow", func(s samples) bool {
-		ask(t, http.MethodPost, url+news, large, "Authorization", "Bearer "+backendKey)
+		servertest.Ask(t, http.MethodPost, url+servertest.News, large, "Authorization", "Bearer "+servertest.BackendKey)
 		return s[slow] == 1
 	})
 	_ = stalled.Close()
@@ -83,7 +84,7 @@ func TestMetricsOfMaxAge(t *testing.T) {
 	t.Parallel()
 	_, url, admin := startNodeWithAdmin(t, "--http-heartbeat", "1s", "--http-max-age", "1s")
 	w := watchMetrics(t, admin)
-	openStream(t, url+"/v1/events?channel=news")
+	servertest.OpenStream(t, url+"/v1/events?channel=news")
 	w.await("its time is over", func(s samples) bool {
 		return s[`comet_disconnects_total{reason="max-age",transport="sse"}`] == 1
 	})
@@ -98,7 +99,7 @@ func tokenUntil(t testing.TB, user string, life time.Duration) string {
 	}
 	text, err := auth.Sign(&auth.Claims{
 		Subject: user, IssuedAt: time.Now(), Expires: time.Now().Add(life), Permissions: auth.Permissions{Subscribe: all},
-	}, "HS256", []byte(jwtSecret))
+	}, "HS256", []byte(servertest.JWTSecret))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"comet/internal/servertest"
 )
 
 // samples are the values that a node exports, by name and labels as they are in
@@ -70,7 +72,7 @@ func watchMetrics(t testing.TB, admin string) *watched {
 // now is what there is, but for what the sweep does.
 func (w *watched) now() samples {
 	w.t.Helper()
-	response := get(w.t, w.admin+"/metrics")
+	response := servertest.Get(w.t, w.admin+"/metrics")
 	if response.StatusCode != http.StatusOK {
 		w.t.Fatalf("/metrics: %s", response.Status)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 	"comet/pubsub/redistest"
 )
 
@@ -48,7 +49,7 @@ func TestMetricsOfTraffic(t *testing.T) {
 		`comet_deliveries_total{transport="sse"} +1`, `comet_deliveries_total{transport="ndjson"} +1`,
 		`comet_publish_relay_seconds_count +1`, `comet_publish_written_seconds_count +2`)
 
-	once(t, http.MethodPost, url+news, "{", "Content-Type", "application/json")
+	once(t, http.MethodPost, url+servertest.News, "{", "Content-Type", "application/json")
 	once(t, http.MethodPost, url+"/v1/publish", "{\"channel\":\"other\",\"data\":1}\n{\"channel\":\"\"}\n", "Content-Type", "application/x-ndjson")
 	w.want("a message that is none, and a batch of a good and a bad one",
 		`comet_publishes_total{outcome="ok"} +1`, `comet_publishes_total{outcome="refused"} +2`)
@@ -68,12 +69,12 @@ func TestMetricsOfTraffic(t *testing.T) {
 		w.want("leaving", `comet_connections{state="parked",transport="sse"} -1`, `comet_disconnects_total{reason="gone",transport="sse"} +1`)
 	}
 
-	get(t, url+news)
+	servertest.Get(t, url+servertest.News)
 	w.want("a look at the history", `comet_log_reads_total{reader="history"} +1`)
 
 	// Behind a message that the log has never had.
 	lost := streamOver(t, url, "channel=other&cursor=1-5", "text/event-stream")
-	if gap := nextEvent(t, lost.events); gap.Kind != wire.KindGap {
+	if gap := servertest.NextEvent(t, lost.events); gap.Kind != wire.KindGap {
 		t.Errorf("behind what nobody has: %+v", gap)
 	}
 	w.want("a gap", `comet_gaps_total{reason="restarted"} +1`, `comet_resumes_total{source="log"} +1`, `comet_log_reads_total{reader="replay"} +1`,
@@ -106,7 +107,7 @@ type heldStream struct {
 // streamOver opens a stream and reads its beginning.
 func streamOver(t testing.TB, url, query, accept string) *heldStream {
 	t.Helper()
-	response := ask(t, http.MethodGet, url+"/v1/events?"+query, "", "Accept", accept)
+	response := servertest.Ask(t, http.MethodGet, url+"/v1/events?"+query, "", "Accept", accept)
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s", query, response.Status)
 	}
@@ -115,7 +116,7 @@ func streamOver(t testing.TB, url, query, accept string) *heldStream {
 		format = wire.NDJSON
 	}
 	s := &heldStream{wire.NewReader(response.Body, format), func() { _ = response.Body.Close() }}
-	if e := nextEvent(t, s.events); e.Kind != wire.KindReady {
+	if e := servertest.NextEvent(t, s.events); e.Kind != wire.KindReady {
 		t.Fatalf("the stream begins with %+v", e)
 	}
 	return s
@@ -125,7 +126,7 @@ func streamOver(t testing.TB, url, query, accept string) *heldStream {
 func (s *heldStream) skip(t testing.TB, n int) {
 	t.Helper()
 	for range n {
-		if e := nextEvent(t, s.events); e.Kind != wire.KindMessage {
+		if e := servertest.NextEvent(t, s.events); e.Kind != wire.KindMessage {
 			t.Errorf("got %+v", e)
 		}
 	}
@@ -166,7 +167,7 @@ func pollOver(t testing.TB, url, query string) (transport *http.Transport, answe
 // it does not count any more.
 func once(t testing.TB, method, url, body string, header ...string) *http.Response {
 	t.Helper()
-	return ask(t, method, url, body, append(header, "Connection", "close")...)
+	return servertest.Ask(t, method, url, body, append(header, "Connection", "close")...)
 }
 
 // publishTo publishes and returns the ID.

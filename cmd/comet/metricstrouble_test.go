@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 	"comet/pubsub/redistest"
 )
 
@@ -20,7 +21,7 @@ func TestMetricsOfTrouble(t *testing.T) {
 	stream.skip(t, 1)
 	fail := func() {
 		t.Helper()
-		if response := once(t, http.MethodPost, url+news, "2"); response.StatusCode != http.StatusServiceUnavailable {
+		if response := once(t, http.MethodPost, url+servertest.News, "2"); response.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("published: %s", response.Status)
 		}
 	}
@@ -63,7 +64,7 @@ func TestMetricsOfTrouble(t *testing.T) {
 func awaitGap(t testing.TB, events *wire.Reader) wire.Event {
 	t.Helper()
 	for {
-		if e := nextEvent(t, events); e.Kind == wire.KindGap {
+		if e := servertest.NextEvent(t, events); e.Kind == wire.KindGap {
 			return e
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 	"comet/pubsub"
 	"comet/pubsub/redistest"
 )
@@ -22,13 +23,13 @@ const presenceTTL = 10 * time.Second
 func TestPresenceOfProcesses(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	flags := guardedFlags(t, "--redis", redis.Addr(), "--presence-ttl", presenceTTL.String(),
+	flags := servertest.GuardedFlags(t, "--redis", redis.Addr(), "--presence-ttl", presenceTTL.String(),
 		"--channels", `[{match: chat/secret}, {match: "chat/**", presence: true}]`)
 	killed, first := startNode(t, flags...)
 	drained, second := startNode(t, flags...)
 	_, third := startNode(t, flags...)
 	stream := func(url, user string) *wire.Reader {
-		events, _ := openStream(t, url+"/v1/events?channel=chat/1&access_token="+tokenOf(t, user, -time.Minute))
+		events, _ := servertest.OpenStream(t, url+"/v1/events?channel=chat/1&access_token="+servertest.Token(t, user, -time.Minute))
 		return events
 	}
 	watcher := stream(third, "watcher")
@@ -41,7 +42,7 @@ func TestPresenceOfProcesses(t *testing.T) {
 	wantTold(t, watcher, "+carol")
 	wantUsers(t, third, "chat/1", "alice", "bob", "carol", "watcher")
 	for channel, want := range map[string]int{"chat/secret": http.StatusNotFound, "news": http.StatusNotFound} {
-		if r := get(t, third+"/v1/channels/"+channel+"/presence?access_token="+tokenOf(t, "x", -time.Minute)); r.StatusCode != want {
+		if r := servertest.Get(t, third+"/v1/channels/"+channel+"/presence?access_token="+servertest.Token(t, "x", -time.Minute)); r.StatusCode != want {
 			t.Errorf("%s: %s, want %d", channel, r.Status, want)
 		}
 	}
@@ -56,7 +57,7 @@ func TestPresenceOfProcesses(t *testing.T) {
 
 	drained.signal(syscall.SIGTERM)
 	for user, events := range map[string]*wire.Reader{"bob": bob, "other": other} {
-		for nextEvent(t, events).Kind != wire.KindBye {
+		for servertest.NextEvent(t, events).Kind != wire.KindBye {
 		}
 		stream(third, user)
 	}
@@ -75,7 +76,7 @@ func TestPresenceOfProcesses(t *testing.T) {
 // "-alice".
 func wantTold(t *testing.T, events *wire.Reader, want string) {
 	t.Helper()
-	e := nextEvent(t, events)
+	e := servertest.NextEvent(t, events)
 	if e.Message == nil {
 		t.Fatalf("got %+v, want %s", e, want)
 	}
@@ -87,7 +88,7 @@ func wantTold(t *testing.T, events *wire.Reader, want string) {
 
 func wantUsers(t *testing.T, url, channel string, want ...string) {
 	t.Helper()
-	body := bodyOf(t, get(t, url+"/v1/channels/"+channel+"/presence?access_token="+tokenOf(t, "x", -time.Minute)))
+	body := servertest.Body(t, servertest.Get(t, url+"/v1/channels/"+channel+"/presence?access_token="+servertest.Token(t, "x", -time.Minute)))
 	p, err := wire.ParsePresence([]byte(body))
 	if err != nil {
 		t.Fatalf("%s: %v", body, err)

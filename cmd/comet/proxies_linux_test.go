@@ -16,6 +16,7 @@ import (
 
 	"comet/bench"
 	"comet/client"
+	"comet/internal/servertest"
 	"comet/internal/testenv"
 	"comet/pubsub"
 	"comet/pubsub/redistest"
@@ -116,7 +117,7 @@ func startBalanced(t testing.TB, program string, args ...string) *balanced {
 // start starts a node, and waits until it serves.
 func (b *balanced) start(t testing.TB, i int) {
 	t.Helper()
-	b.nodes[i] = setup{environ: []string{"COMET_ADMIN_TOKEN=" + adminToken}}.start(t, b.args[i]...)
+	b.nodes[i] = setup{environ: []string{"COMET_ADMIN_TOKEN=" + servertest.AdminToken}}.start(t, b.args[i]...)
 	b.nodes[i].awaitErr(`msg=serving`)
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"comet/config"
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 )
 
 // volume is a folder of settings as Kubernetes mounts a ConfigMap: the file is a
@@ -76,8 +77,8 @@ func TestReloadTable(t *testing.T) {
 // wantStatus publishes so many bytes.
 func wantStatus(t testing.TB, what, url string, bytes, status int, header ...string) {
 	t.Helper()
-	if r := ask(t, http.MethodPost, url+news, strings.Repeat("x", bytes), header...); r.StatusCode != status {
-		t.Errorf("%s: a publish of %d bytes: %s, want %d\n%s", what, bytes, r.Status, status, bodyOf(t, r))
+	if r := servertest.Ask(t, http.MethodPost, url+servertest.News, strings.Repeat("x", bytes), header...); r.StatusCode != status {
+		t.Errorf("%s: a publish of %d bytes: %s, want %d\n%s", what, bytes, r.Status, status, servertest.Body(t, r))
 	}
 }
 
@@ -101,7 +102,7 @@ drain: {delay: 1s}
 	node.awaitErr(`level=INFO msg="read the settings anew" node=\S+ reason="a file changed" changed=2 restart=1\n`)
 	wantStatus(t, "limit lowered", url, 500, http.StatusRequestEntityTooLarge)
 	for _, path := range []string{"/v1/events?channel=news", "/v1/poll?channel=news&wait=0"} {
-		r := ask(t, http.MethodGet, url+path, "", "Origin", "https://a.example")
+		r := servertest.Ask(t, http.MethodGet, url+path, "", "Origin", "https://a.example")
 		if got := r.Header.Get("Access-Control-Allow-Origin"); got != "https://a.example" {
 			t.Errorf("%s: origin %q may read", path, got)
 		}
@@ -113,14 +114,14 @@ drain: {delay: 1s}
 	wantStatus(t, "a file with mistakes", url, 500, http.StatusRequestEntityTooLarge)
 
 	// A flag wins over the file, and an operator over both until they change.
-	if body := bodyOf(t, ask(t, http.MethodPut, admin+"/v1/log", `{"level": "debug"}`)); body != "{\"level\":\"debug\"}\n" {
+	if body := servertest.Body(t, servertest.Ask(t, http.MethodPut, admin+"/v1/log", `{"level": "debug"}`)); body != "{\"level\":\"debug\"}\n" {
 		t.Errorf("log level: %s", body)
 	}
 	files.swap("limits: {message: 2KiB}\nlog: {level: error}\n")
 	node.awaitErr(`setting=limits.message from=100B to=2KiB\n`)
 	node.awaitErr(`reason="a file changed" changed=2 restart=0\n`)
 	wantStatus(t, "mended", url, 2000, http.StatusCreated)
-	if body := bodyOf(t, get(t, admin+"/v1/log")); body != "{\"level\":\"debug\"}\n" {
+	if body := servertest.Body(t, servertest.Get(t, admin+"/v1/log")); body != "{\"level\":\"debug\"}\n" {
 		t.Errorf("log level after the file changed: %s", body)
 	}
 	node.wantLeave(syscall.SIGTERM)
@@ -144,14 +145,14 @@ func TestReloadHangup(t *testing.T) {
 		return path
 	}
 	link := filepath.Join(folder, "current")
-	if err := os.Symlink(write("1", "info", "backend:"+backendKey+"\nother:"+jwtSecret+"\n"), link); err != nil {
+	if err := os.Symlink(write("1", "info", "backend:"+servertest.BackendKey+"\nother:"+servertest.JWTSecret+"\n"), link); err != nil {
 		t.Fatal(err)
 	}
 	node, url := startNode(t, "--config", filepath.Join(folder, "current", "comet.yaml"))
-	wantStatus(t, "at first", url, 1, http.StatusCreated, bearer(backendKey)...)
-	events := streamOf(t, ask(t, http.MethodGet, url+"/v1/events?channel=news", "", bearer(backendKey)...))
+	wantStatus(t, "at first", url, 1, http.StatusCreated, servertest.Bearer(servertest.BackendKey)...)
+	events := streamOf(t, servertest.Ask(t, http.MethodGet, url+"/v1/events?channel=news", "", servertest.Bearer(servertest.BackendKey)...))
 
-	next := write("2", "debug", "other:"+jwtSecret+"\n")
+	next := write("2", "debug", "other:"+servertest.JWTSecret+"\n")
 	if err := os.Remove(link); err != nil {
 		t.Fatal(err)
 	}
@@ -162,16 +163,16 @@ func TestReloadHangup(t *testing.T) {
 	node.awaitErr(`msg="setting changed" node=\S+ setting=log.level from=info to=debug\n`)
 	node.awaitErr(`msg="file of a setting changed" node=\S+ setting=auth.keys_file\n`)
 	node.awaitErr(`msg="read the settings anew" node=\S+ reason=SIGHUP changed=2 restart=0\n`)
-	wantStatus(t, "revoked", url, 1, http.StatusUnauthorized, bearer(backendKey)...)
-	wantStatus(t, "the other key", url, 1, http.StatusCreated, bearer(jwtSecret)...)
+	wantStatus(t, "revoked", url, 1, http.StatusUnauthorized, servertest.Bearer(servertest.BackendKey)...)
+	wantStatus(t, "the other key", url, 1, http.StatusCreated, servertest.Bearer(servertest.JWTSecret)...)
 	node.awaitErr(`level=DEBUG msg="request refused" .*problem=credential-unknown-key .*trace_id=[0-9a-f]{32}`)
-	if e := nextEvent(t, events); e.Kind != wire.KindMessage {
+	if e := servertest.NextEvent(t, events); e.Kind != wire.KindMessage {
 		t.Errorf("a stream that was open got %+v", e)
 	}
 	node.signal(syscall.SIGHUP)
 	node.awaitErr(`reason=SIGHUP changed=0 restart=0\n`)
 	keys := filepath.Join(next, "keys") // from here on it is watched where it is now
-	if err := os.WriteFile(keys, []byte("other:"+jwtSecret+"\nbackend:"+backendKey+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(keys, []byte("other:"+servertest.JWTSecret+"\nbackend:"+servertest.BackendKey+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	node.awaitErr(`reason="a file changed" changed=1 restart=0\n`)
@@ -180,16 +181,16 @@ func TestReloadHangup(t *testing.T) {
 	}
 	node.signal(syscall.SIGHUP)
 	node.awaitErr(`level=ERROR msg="the settings are wrong, and stay as they were" .*cannot be read`)
-	wantStatus(t, "without a file", url, 1, http.StatusCreated, bearer(jwtSecret)...)
+	wantStatus(t, "without a file", url, 1, http.StatusCreated, servertest.Bearer(servertest.JWTSecret)...)
 	node.wantLeave(syscall.SIGTERM)
 }
 
 // A secret of tokens is replaced in the file that a setting names.
 func TestReloadTokens(t *testing.T) {
 	t.Parallel()
-	secrets := writeFile(t, strings.Repeat("an older secret ", 4)+"\n")
+	secrets := servertest.NewFile(t, strings.Repeat("an older secret ", 4)+"\n")
 	node, url := startNode(t, "--auth-jwt-algorithms", "HS256", "--auth-jwt-secret-file", secrets, "--auth-jwt-leeway", "5s")
-	token := bearer(tokenOf(t, "alice", 0))
+	token := servertest.Bearer(servertest.Token(t, "alice", 0))
 	wantStatus(t, "before", url, 1, http.StatusUnauthorized, token...)
 	replace := func(content string) {
 		t.Helper()
@@ -198,7 +199,7 @@ func TestReloadTokens(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	replace(jwtSecret + "\n")
+	replace(servertest.JWTSecret + "\n")
 	node.awaitErr(`msg="file of a setting changed" node=\S+ setting=auth.jwt.secret_file\n.*changed=1 restart=0\n`)
 	wantStatus(t, "after", url, 1, http.StatusCreated, token...)
 	replace("short\n")
@@ -254,26 +255,26 @@ func TestReloadConnections(t *testing.T) {
 	node, url, admin := startNodeWithAdmin(t, "--config", files.file())
 	var streams []*wire.Reader
 	for range 2 {
-		streams = append(streams, streamOf(t, ask(t, http.MethodGet, url+"/v1/events?channel=news", "")))
+		streams = append(streams, streamOf(t, servertest.Ask(t, http.MethodGet, url+"/v1/events?channel=news", "")))
 	}
 	files.swap("limits: {address_connections: 1}\n")
 	node.awaitErr(`setting=limits.address_connections from=2 to=1\n`)
-	if r := ask(t, http.MethodGet, url+"/v1/events?channel=news", ""); r.StatusCode != http.StatusTooManyRequests {
+	if r := servertest.Ask(t, http.MethodGet, url+"/v1/events?channel=news", ""); r.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("over the limit: %s", r.Status)
 	}
 	wantStatus(t, "to both", url, 1, http.StatusCreated)
 	for _, s := range streams {
-		if e := nextEvent(t, s); e.Kind != wire.KindMessage {
+		if e := servertest.NextEvent(t, s); e.Kind != wire.KindMessage {
 			t.Errorf("a stream that was open got %+v", e)
 		}
 	}
 	files.swap("limits: {address_connections: 0, connections: 7}\n")
 	node.awaitErr(`setting=limits.address_connections from=1 to=0\n`)
-	now := samplesOf(t, get(t, admin+"/metrics").Body)
+	now := samplesOf(t, servertest.Get(t, admin+"/metrics").Body)
 	if most, hits := now[`comet_connections_limit{reason="limit"}`], now[`comet_limit_hits_total{limit="address-connections"}`]; most != 7 || hits != 1 {
 		t.Errorf("metrics have a limit of %v connections, and %v hits; want 7 and 1", most, hits)
 	}
-	openStream(t, url+"/v1/events?channel=news")
+	servertest.OpenStream(t, url+"/v1/events?channel=news")
 	node.wantLeave(syscall.SIGTERM) // those of before are counted out of what they were counted in
 }
 
@@ -281,7 +282,7 @@ func TestReloadConnections(t *testing.T) {
 func streamOf(t testing.TB, r *http.Response) *wire.Reader {
 	t.Helper()
 	events := wire.NewReader(r.Body, wire.SSE)
-	if e := nextEvent(t, events); e.Kind != wire.KindReady {
+	if e := servertest.NextEvent(t, events); e.Kind != wire.KindReady {
 		t.Fatalf("%s: the stream begins with %+v", r.Status, e)
 	}
 	return events

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 	"comet/pubsub/redistest"
 )
 
@@ -27,17 +28,17 @@ func TestReloadRules(t *testing.T) {
 func testReloadRules(t *testing.T, flags ...string) {
 	files := newVolume(t, `channels: [{match: "chat/**", presence: true, history: {size: 500}}]`)
 	flags = append(flags, "--config", files.file(), "--presence-ttl", presenceTTL.String())
-	node, url := startNode(t, guardedFlags(t, flags...)...)
+	node, url := startNode(t, servertest.GuardedFlags(t, flags...)...)
 	channel := func(path, user string) string {
-		return url + path + "access_token=" + tokenOf(t, user, -time.Minute)
+		return url + path + "access_token=" + servertest.Token(t, user, -time.Minute)
 	}
-	listening, _ := openStream(t, channel("/v1/events?channel=chat/1&", "watcher"))
+	listening, _ := servertest.OpenStream(t, channel("/v1/events?channel=chat/1&", "watcher"))
 	wantTold(t, listening, "+watcher")
-	early, _ := openStream(t, channel("/v1/events?channel=news&", "early"))
-	leaver := get(t, channel("/v1/events?channel=chat/1&", "leaver"))
+	early, _ := servertest.OpenStream(t, channel("/v1/events?channel=news&", "early"))
+	leaver := servertest.Get(t, channel("/v1/events?channel=chat/1&", "leaver"))
 	wantTold(t, listening, "+leaver")
 	kept := func() int {
-		body := bodyOf(t, get(t, channel("/v1/channels/chat/1/messages?limit=1000&", "x")))
+		body := servertest.Body(t, servertest.Get(t, channel("/v1/channels/chat/1/messages?limit=1000&", "x")))
 		h, err := wire.ParseHistory([]byte(body))
 		if err != nil {
 			t.Fatalf("%s: %v", body, err)
@@ -56,11 +57,11 @@ func testReloadRules(t *testing.T, flags ...string) {
 	node.awaitErr(`msg="setting changed" node=\S+ setting=channels from=".*size: 500.*" to=".*size: 10, ttl: 2s.*"\n`)
 	node.awaitErr(`reason="a file changed" changed=1 restart=0\n`)
 
-	openStream(t, channel("/v1/events?channel=chat/1&", "unheard"))
-	if r := get(t, channel("/v1/channels/chat/1/presence?", "x")); r.StatusCode != http.StatusNotFound {
+	servertest.OpenStream(t, channel("/v1/events?channel=chat/1&", "unheard"))
+	if r := servertest.Get(t, channel("/v1/channels/chat/1/presence?", "x")); r.StatusCode != http.StatusNotFound {
 		t.Errorf("presence of a channel that has none any more: %s", r.Status)
 	}
-	openStream(t, channel("/v1/events?channel=news&", "late"))
+	servertest.OpenStream(t, channel("/v1/events?channel=news&", "late"))
 	wantTold(t, early, "+late")
 	wantUsers(t, url, "news", "late") // who was there already does not count
 
@@ -89,15 +90,15 @@ func testReloadRules(t *testing.T, flags ...string) {
 func TestReloadRulesLeases(t *testing.T) {
 	t.Parallel()
 	files := newVolume(t, "channels: []")
-	flags := guardedFlags(t, "--redis", redistest.Start(t).Addr(), "--config", files.file(), "--presence-ttl", presenceTTL.String())
+	flags := servertest.GuardedFlags(t, "--redis", redistest.Start(t).Addr(), "--config", files.file(), "--presence-ttl", presenceTTL.String())
 	first, here := startNode(t, flags...)
 	second, there := startNode(t, flags...)
-	listening, _ := openStream(t, here+"/v1/events?channel=news&access_token="+tokenOf(t, "early", -time.Minute))
+	listening, _ := servertest.OpenStream(t, here+"/v1/events?channel=news&access_token="+servertest.Token(t, "early", -time.Minute))
 	files.swap("channels: [{match: news, presence: true}]")
 	for _, node := range []*process{first, second} {
 		node.awaitErr(`reason="a file changed" changed=1 restart=0\n`)
 	}
-	openStream(t, there+"/v1/events?channel=news&access_token="+tokenOf(t, "late", -time.Minute))
+	servertest.OpenStream(t, there+"/v1/events?channel=news&access_token="+servertest.Token(t, "late", -time.Minute))
 	wantTold(t, listening, "+late")
 	second.signal(os.Kill)
 	wantTold(t, listening, "-late")
@@ -105,7 +106,7 @@ func TestReloadRulesLeases(t *testing.T) {
 
 func wantMessage(t *testing.T, events *wire.Reader, number int) {
 	t.Helper()
-	if e := nextEvent(t, events); e.Message == nil || string(e.Message.Data) != fmt.Sprint(number) {
+	if e := servertest.NextEvent(t, events); e.Message == nil || string(e.Message.Data) != fmt.Sprint(number) {
 		t.Fatalf("got %+v, want message %d", e, number)
 	}
 }
@@ -118,9 +119,9 @@ func publishNumbered(t *testing.T, url, channel string, n int) {
 		for i := first; i < min(n, first+100); i++ {
 			fmt.Fprintf(&lines, "{\"channel\": %q, \"data\": %d}\n", channel, i)
 		}
-		header := append(bearer(backendKey), "Content-Type", "application/x-ndjson")
-		if r := ask(t, http.MethodPost, url+"/v1/publish", lines.String(), header...); r.StatusCode != http.StatusOK {
-			t.Fatalf("publish: %s: %s", r.Status, bodyOf(t, r))
+		header := append(servertest.Bearer(servertest.BackendKey), "Content-Type", "application/x-ndjson")
+		if r := servertest.Ask(t, http.MethodPost, url+"/v1/publish", lines.String(), header...); r.StatusCode != http.StatusOK {
+			t.Fatalf("publish: %s: %s", r.Status, servertest.Body(t, r))
 		}
 	}
 }

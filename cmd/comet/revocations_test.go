@@ -11,6 +11,7 @@ import (
 
 	"comet/config"
 	"comet/gateway/auth"
+	"comet/internal/servertest"
 )
 
 // A node without Redis that is killed right after a revocation still knows it
@@ -31,17 +32,17 @@ func TestRevocationsSurviveRestart(t *testing.T) {
 		"named": {nil, []string{"--auth-revocations-file", filepath.Join(state, "named", "file")}, "named/file"},
 		"auto":  {[]string{"STATE_DIRECTORY=", "XDG_STATE_HOME=" + state}, []string{"--http-listen", address}, "comet/revocations-*.jsonl"},
 	} {
-		args := guardedFlags(t, append(s.args, "--admin-listen", "127.0.0.1:0")...)
+		args := servertest.GuardedFlags(t, append(s.args, "--admin-listen", "127.0.0.1:0")...)
 		begin := func() (p *process, url, admin string) {
 			p, url = setup{environ: s.environ}.startNode(t, args...)
 			return p, url, p.awaitErr(`msg=serving .*admin=(\S+)`)[1]
 		}
-		old := tokenOf(t, "alice", -time.Second)
+		old := servertest.Token(t, "alice", -time.Second)
 		p, url, admin := begin()
-		if r := ask(t, http.MethodPost, url+news, "1", bearer(old)...); r.StatusCode != http.StatusCreated {
+		if r := servertest.Ask(t, http.MethodPost, url+servertest.News, "1", servertest.Bearer(old)...); r.StatusCode != http.StatusCreated {
 			t.Fatalf("%s: before: %s", name, r.Status)
 		}
-		if r := ask(t, http.MethodDelete, admin+"/v1/users/alice/sessions", ""); r.StatusCode != http.StatusNoContent {
+		if r := servertest.Ask(t, http.MethodDelete, admin+"/v1/users/alice/sessions", ""); r.StatusCode != http.StatusNoContent {
 			t.Fatalf("%s: revoked: %s", name, r.Status)
 		}
 		if err := p.command.Process.Kill(); err != nil {
@@ -49,10 +50,10 @@ func TestRevocationsSurviveRestart(t *testing.T) {
 		}
 		p.wait()
 		_, url, _ = begin()
-		if r := ask(t, http.MethodPost, url+news, "1", bearer(old)...); r.StatusCode != http.StatusUnauthorized {
+		if r := servertest.Ask(t, http.MethodPost, url+servertest.News, "1", servertest.Bearer(old)...); r.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s: after a restart: %s", name, r.Status)
 		}
-		if r := ask(t, http.MethodPost, url+news, "1", bearer(tokenOf(t, "bob", -time.Second))...); r.StatusCode != http.StatusCreated {
+		if r := servertest.Ask(t, http.MethodPost, url+servertest.News, "1", servertest.Bearer(servertest.Token(t, "bob", -time.Second))...); r.StatusCode != http.StatusCreated {
 			t.Errorf("%s: another user after a restart: %s", name, r.Status)
 		}
 		if found, err := filepath.Glob(filepath.Join(state, s.file)); err != nil || len(found) != 1 {
@@ -64,10 +65,10 @@ func TestRevocationsSurviveRestart(t *testing.T) {
 // Where no file can be, the node says so and serves; one that is set must be.
 func TestRevocationsFileThatCannotBe(t *testing.T) {
 	t.Parallel()
-	file := writeFile(t, "")
-	setup{environ: []string{"STATE_DIRECTORY=" + file}}.start(t, append([]string{"serve", "--http-listen", "127.0.0.1:65431", "--admin-listen", ""}, guardedFlags(t)...)...).
+	file := servertest.NewFile(t, "")
+	setup{environ: []string{"STATE_DIRECTORY=" + file}}.start(t, append([]string{"serve", "--http-listen", "127.0.0.1:65431", "--admin-listen", ""}, servertest.GuardedFlags(t)...)...).
 		awaitErr(`level=WARN msg="revocations are kept in memory only; a restart forgets them"`)
-	p := setup{}.start(t, append([]string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--auth-revocations-file", filepath.Join(file, "x")}, guardedFlags(t)...)...)
+	p := setup{}.start(t, append([]string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--auth-revocations-file", filepath.Join(file, "x")}, servertest.GuardedFlags(t)...)...)
 	if code := p.wait(); code == exitOK {
 		t.Error("a node started without the file that is set")
 	}

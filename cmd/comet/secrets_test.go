@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"comet/config"
+	"comet/internal/servertest"
 	"comet/pubsub/redistest"
 )
 
@@ -29,8 +30,8 @@ func (f *leakFinder) secret(name, text string) string {
 // see asks for something, and keeps all of the answer.
 func (f *leakFinder) see(method, url, body string, header ...string) *http.Response {
 	f.t.Helper()
-	r := ask(f.t, method, url, body, header...)
-	f.shown[fmt.Sprint(len(f.shown), " ", method, " answered ", r.Status)] = fmt.Sprint(r.Header, bodyOf(f.t, r))
+	r := servertest.Ask(f.t, method, url, body, header...)
+	f.shown[fmt.Sprint(len(f.shown), " ", method, " answered ", r.Status)] = fmt.Sprint(r.Header, servertest.Body(f.t, r))
 	return r
 }
 
@@ -56,11 +57,11 @@ func TestNoSecretIsShown(t *testing.T) {
 	redis := redistest.Start(t, redistest.Password(f.secret("redis.password", redisPassword)))
 	environ := []string{
 		"COMET_REDIS_PASSWORD=" + redisPassword,
-		"COMET_AUTH_KEYS=backend:" + f.secret("auth.keys", backendKey),
-		"COMET_AUTH_JWT_SECRET=" + f.secret("auth.jwt.secret", jwtSecret),
+		"COMET_AUTH_KEYS=backend:" + f.secret("auth.keys", servertest.BackendKey),
+		"COMET_AUTH_JWT_SECRET=" + f.secret("auth.jwt.secret", servertest.JWTSecret),
 		"COMET_EVENTS_URL=http://127.0.0.1:1/nobody", // so that it fails
-		"COMET_EVENTS_SECRET_FILE=" + writeFile(t, f.secret("events.secret_file", "events-secret-0123456789abcdef0123456789abcdef")),
-		"COMET_ADMIN_TOKEN=" + f.secret("admin.token", adminToken),
+		"COMET_EVENTS_SECRET_FILE=" + servertest.NewFile(t, f.secret("events.secret_file", "events-secret-0123456789abcdef0123456789abcdef")),
+		"COMET_ADMIN_TOKEN=" + f.secret("admin.token", servertest.AdminToken),
 	}
 	args := []string{"--redis", redis.Addr(), "--auth-jwt-algorithms", "HS256", "--log-level", "debug", "--limits-message", "100B",
 		"--auth-cookie-name", "session", "--http-cors-origins", "https://app.example", "--admin-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
@@ -69,41 +70,41 @@ func TestNoSecretIsShown(t *testing.T) {
 	match := node.awaitErr(`msg=serving .*url=(\S+) admin=(\S+)`)
 	url, admin := match[1], match[2]
 
-	right := f.secret("a token", tokenOf(t, "alice", 0))
-	f.secret("another token", tokenOf(t, "bob", -30*time.Hour)) // too old
+	right := f.secret("a token", servertest.Token(t, "alice", 0))
+	f.secret("another token", servertest.Token(t, "bob", -30*time.Hour)) // too old
 	wrong := f.secret("a wrong token", right[:len(right)-9]+"AAAAAAAAA")
-	for text := range map[string]bool{right: true, wrong: true, backendKey: true, f.secret("a wrong key", "wrong-key-0123456789abcdef0123456789"): true} {
-		for _, path := range []string{news, "/v1/events?channel=news&last=x", "/v1/poll?channel=news&cursor=x", "/v1/poll?channel=comet.x", "/v1/poll?channel=news&wait=0", "/nothing", "/", "/v1/publish"} {
+	for text := range map[string]bool{right: true, wrong: true, servertest.BackendKey: true, f.secret("a wrong key", "wrong-key-0123456789abcdef0123456789"): true} {
+		for _, path := range []string{servertest.News, "/v1/events?channel=news&last=x", "/v1/poll?channel=news&cursor=x", "/v1/poll?channel=comet.x", "/v1/poll?channel=news&wait=0", "/nothing", "/", "/v1/publish"} {
 			separator := map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")]
 			query := url + path + separator + "access_token=" + text
 			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions, "X-" + http.MethodGet} {
-				f.see(method, url+path, strings.Repeat("x", 101), bearer(text)...)
+				f.see(method, url+path, strings.Repeat("x", 101), servertest.Bearer(text)...)
 				f.see(method, query, "1", "Referer", query)
 				f.see(method, query+"&%zz", "1")
 				f.see(method, url+path, "1", "Cookie", "session="+text, "Origin", "https://app.example")
-				f.see(method, query, "1", bearer(text)...)
+				f.see(method, query, "1", servertest.Bearer(text)...)
 			}
 		}
-		sendRaw(t, url, "GET "+news+"?access_token="+text+" HTTP/1.1\r\nHost: h h\r\nAuthorization: Bearer "+text+"\r\n\r\n")
-		sendRaw(t, url, "GET "+news+"?access_token="+text+" HTTP/1.1\r\nHost: h\r\nBad Field "+text+": \x01\r\n\r\n")
+		sendRaw(t, url, "GET "+servertest.News+"?access_token="+text+" HTTP/1.1\r\nHost: h h\r\nAuthorization: Bearer "+text+"\r\n\r\n")
+		sendRaw(t, url, "GET "+servertest.News+"?access_token="+text+" HTTP/1.1\r\nHost: h\r\nBad Field "+text+": \x01\r\n\r\n")
 		sendRaw(t, url, "\x16\x03\x01"+text)
-		f.see(http.MethodGet, admin+"/metrics", "", bearer(text)...)
+		f.see(http.MethodGet, admin+"/metrics", "", servertest.Bearer(text)...)
 		f.see(http.MethodGet, admin+"/metrics?access_token="+text, "")
-		f.see(http.MethodDelete, admin+"/v1/users/alice/sessions?access_token="+text, "", bearer(text)...)
+		f.see(http.MethodDelete, admin+"/v1/users/alice/sessions?access_token="+text, "", servertest.Bearer(text)...)
 	}
 	for range 3 { // over a limit
-		f.see(http.MethodPost, url+news, "1", bearer(right)...)
+		f.see(http.MethodPost, url+servertest.News, "1", servertest.Bearer(right)...)
 	}
-	openStream(t, url+"/v1/events?channel=news&access_token="+right)
+	servertest.OpenStream(t, url+"/v1/events?channel=news&access_token="+right)
 	for _, path := range []string{"/metrics", "/readyz", "/debug/pprof/", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap?debug=1"} {
-		f.see(http.MethodGet, admin+path, "", bearer(adminToken)...)
+		f.see(http.MethodGet, admin+path, "", servertest.Bearer(servertest.AdminToken)...)
 	}
 	redis.Stop()
-	f.see(http.MethodPost, url+news+"?access_token="+f.secret("carol's token", tokenOf(t, "carol", 0)), "1")
-	f.see(http.MethodPost, url+news, "1", bearer(backendKey)...)
-	f.see(http.MethodDelete, admin+"/v1/users/alice/sessions", "", bearer(adminToken)...)
+	f.see(http.MethodPost, url+servertest.News+"?access_token="+f.secret("carol's token", servertest.Token(t, "carol", 0)), "1")
+	f.see(http.MethodPost, url+servertest.News, "1", servertest.Bearer(servertest.BackendKey)...)
+	f.see(http.MethodDelete, admin+"/v1/users/alice/sessions", "", servertest.Bearer(servertest.AdminToken)...)
 	f.see(http.MethodGet, admin+"/readyz", "")
-	f.see(http.MethodPost, admin+"/v1/drain", "", bearer(adminToken)...)
+	f.see(http.MethodPost, admin+"/v1/drain", "", servertest.Bearer(servertest.AdminToken)...)
 	node.wait()
 	f.shown["standard output"], f.shown["the log"] = node.out.String(), node.errOut.String()
 	if !strings.Contains(f.shown["the log"], "request failed") {
@@ -157,7 +158,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	} {
 		for _, text := range []string{content, "hidden-key-without-a-name-0123456789abcdef", "a b:" + content, content + "\n" + content} {
 			f.secret("a line of "+flag, text)
-			args := []string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", flag, writeFile(t, text), "--auth-key-rules", "other:publish:**"}
+			args := []string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", flag, servertest.NewFile(t, text), "--auth-key-rules", "other:publish:**"}
 			if strings.Contains(flag, "jwt") {
 				args = append(args[:len(args)-2], "--auth-jwt-algorithms", "HS256,RS256")
 			}

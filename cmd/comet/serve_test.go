@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 	"comet/pubsub/redistest"
 )
 
@@ -19,12 +20,12 @@ func TestServeLeaves(t *testing.T) {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			node, url := startNode(t, "--node", "alone")
-			events, ready := openStream(t, url+"/v1/events?channel=news")
+			events, ready := servertest.OpenStream(t, url+"/v1/events?channel=news")
 			if ready.Node != "alone" {
 				t.Errorf("the stream is served by %q", ready.Node)
 			}
 			node.wantLeave(signal)
-			if bye := nextEvent(t, events); bye.Kind != wire.KindBye || bye.Reason != "shutdown" {
+			if bye := servertest.NextEvent(t, events); bye.Kind != wire.KindBye || bye.Reason != "shutdown" {
 				t.Errorf("the node said %+v instead of goodbye", bye)
 			}
 			if _, err := events.Next(); !errors.Is(err, io.EOF) {
@@ -96,7 +97,7 @@ func TestServeRedisAway(t *testing.T) {
 	server.Stop()
 	node, url := startNode(t, "--redis", server.Addr())
 	node.awaitErr(`level=WARN msg="redis cannot be used yet`)
-	response := send(t, http.MethodPost, url+"/v1/channels/news/messages")
+	response := servertest.Send(t, http.MethodPost, url+"/v1/channels/news/messages")
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
 		t.Errorf("a publish without Redis: %s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
 	}
@@ -132,8 +133,8 @@ func awaitReadyz(t testing.TB, admin string, status int, part string) {
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	for {
-		r := get(t, admin+"/readyz")
-		body := bodyOf(t, r)
+		r := servertest.Get(t, admin+"/readyz")
+		body := servertest.Body(t, r)
 		if r.StatusCode == status && strings.Contains(body, part) {
 			return
 		}

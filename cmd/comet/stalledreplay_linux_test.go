@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"comet/internal/servertest"
 	"comet/internal/testenv"
 	"comet/pubsub/redistest"
 )
@@ -30,7 +31,7 @@ func TestThousandStalledReplays(t *testing.T) {
 			for range 250 {
 				status := http.StatusServiceUnavailable // a busy machine may take more than redis.timeout
 				for late := time.Now().Add(deadline); status == http.StatusServiceUnavailable && time.Now().Before(late); {
-					status = ask(t, http.MethodPost, url+"/v1/channels/big/messages", body, "Content-Type", "text/plain").StatusCode
+					status = servertest.Ask(t, http.MethodPost, url+"/v1/channels/big/messages", body, "Content-Type", "text/plain").StatusCode
 				}
 				if status != http.StatusCreated {
 					t.Error(status)
@@ -39,7 +40,7 @@ func TestThousandStalledReplays(t *testing.T) {
 		})
 	}
 	publishing.Wait()
-	events, _ := openStream(t, url+"/v1/events?channel=news")
+	events, _ := servertest.OpenStream(t, url+"/v1/events?channel=news")
 	host := strings.TrimPrefix(url, "http://")
 	for i := range clients {
 		from := "cursor=earliest"
@@ -50,11 +51,11 @@ func TestThousandStalledReplays(t *testing.T) {
 	}
 	delivered := 0
 	for late := time.Now().Add(deadline); delivered < 100; {
-		r := ask(t, http.MethodPost, url+"/v1/channels/news/messages", strconv.Itoa(delivered), "Content-Type", "text/plain")
+		r := servertest.Ask(t, http.MethodPost, url+"/v1/channels/news/messages", strconv.Itoa(delivered), "Content-Type", "text/plain")
 		if r.StatusCode == http.StatusServiceUnavailable && time.Now().Before(late) {
 			continue // Redis and two cores have much to do
 		}
-		if e := nextEvent(t, events); e.Message == nil || string(e.Message.Data) != strconv.Quote(strconv.Itoa(delivered)) {
+		if e := servertest.NextEvent(t, events); e.Message == nil || string(e.Message.Data) != strconv.Quote(strconv.Itoa(delivered)) {
 			t.Fatalf("got %+v, want message %d", e, delivered)
 		}
 		delivered++
@@ -72,7 +73,7 @@ var runtimeLine = regexp.MustCompile(`(?m)^go_memstats_sys_bytes (\S+)$`)
 // most. What the race detector keeps beside, several times as much, is not in it.
 func runtimeMemory(t *testing.T, admin string) int {
 	t.Helper()
-	body, err := io.ReadAll(get(t, admin+"/metrics").Body)
+	body, err := io.ReadAll(servertest.Get(t, admin+"/metrics").Body)
 	if err != nil {
 		t.Fatal(err)
 	}

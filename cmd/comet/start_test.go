@@ -2,10 +2,10 @@ package main
 
 import (
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
 
+	"comet/internal/servertest"
 	"comet/pubsub/redistest"
 )
 
@@ -74,7 +74,7 @@ func TestStartFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if test.file != "" {
-				test.args = append(test.args, "--config", writeFile(t, test.file))
+				test.args = append(test.args, "--config", servertest.NewFile(t, test.file))
 			}
 			p := runToEnd(t, test.args...)
 			p.wantExit(exitFailure)
@@ -93,14 +93,4 @@ func listenAnywhere(t testing.TB) string {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	return l.Addr().String()
-}
-
-// writeFile is the path of a new comet.yaml.
-func writeFile(t testing.TB, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "comet.yaml")
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

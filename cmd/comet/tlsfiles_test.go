@@ -2,15 +2,10 @@ package main
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -19,39 +14,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"comet/internal/servertest"
 )
-
-// pemPair makes a certificate for 127.0.0.1, signed by itself.
-func pemPair(t *testing.T, serial int64) (cert, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial),
-		NotBefore:    now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	certDER, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certDER}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
-}
-
-func writeTestFile(t *testing.T, name string, content []byte) {
-	t.Helper()
-	if err := os.WriteFile(name, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // tlsUnderTest is newTLS over files in a folder, which its log goes to too.
 type tlsUnderTest struct {
@@ -65,7 +30,7 @@ type tlsUnderTest struct {
 func newTLSUnderTest(t *testing.T) *tlsUnderTest {
 	t.Helper()
 	u := &tlsUnderTest{t: t, cert: filepath.Join(t.TempDir(), "tls.crt"), key: filepath.Join(t.TempDir(), "tls.key")}
-	u.write(pemPair(t, 1))
+	u.write(servertest.NewCertificate(t, 1))
 	u.start()
 	return u
 }
@@ -80,8 +45,8 @@ func (u *tlsUnderTest) start() {
 
 func (u *tlsUnderTest) write(cert, key []byte) {
 	u.t.Helper()
-	writeTestFile(u.t, u.cert, cert)
-	writeTestFile(u.t, u.key, key)
+	servertest.WriteFile(u.t, u.cert, cert)
+	servertest.WriteFile(u.t, u.key, key)
 }
 
 // wantSerial is what a handshake gives, and how many lines the log has then.
@@ -102,7 +67,7 @@ func (u *tlsUnderTest) wantSerial(when string, serial int64, lines int) {
 func TestTLSReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newTLSUnderTest(t)
-		u.write(pemPair(t, 2))
+		u.write(servertest.NewCertificate(t, 2))
 		u.wantSerial("at once", 1, 0)
 		time.Sleep(tlsCheckEvery)
 		u.wantSerial("after a while", 2, 1)
@@ -114,8 +79,8 @@ func TestTLSReload(t *testing.T) {
 func TestTLSReloadBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newTLSUnderTest(t)
-		cert, key := pemPair(t, 2)
-		otherCert, otherKey := pemPair(t, 3)
+		cert, key := servertest.NewCertificate(t, 2)
+		otherCert, otherKey := servertest.NewCertificate(t, 3)
 		steps := []struct {
 			when      string
 			cert, key []byte
@@ -156,12 +121,12 @@ func TestTLSReloadLinks(t *testing.T) {
 		folder := t.TempDir()
 		mount := func(version string, serial int64) {
 			t.Helper()
-			cert, key := pemPair(t, serial)
+			cert, key := servertest.NewCertificate(t, serial)
 			if err := os.Mkdir(filepath.Join(folder, version), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			writeTestFile(t, filepath.Join(folder, version, "tls.crt"), cert)
-			writeTestFile(t, filepath.Join(folder, version, "tls.key"), key)
+			servertest.WriteFile(t, filepath.Join(folder, version, "tls.crt"), cert)
+			servertest.WriteFile(t, filepath.Join(folder, version, "tls.key"), key)
 			next := filepath.Join(folder, "..data_tmp")
 			if err := os.Symlink(version, next); err != nil {
 				t.Skip("this system has no links: ", err)
@@ -189,11 +154,11 @@ func TestTLSMistakes(t *testing.T) {
 	folder := t.TempDir()
 	file := func(name string, content []byte) string {
 		name = filepath.Join(folder, name)
-		writeTestFile(t, name, content)
+		servertest.WriteFile(t, name, content)
 		return name
 	}
-	certPEM, keyPEM := pemPair(t, 1)
-	_, otherPEM := pemPair(t, 2)
+	certPEM, keyPEM := servertest.NewCertificate(t, 1)
+	_, otherPEM := servertest.NewCertificate(t, 2)
 	cert, key, other := file("a.crt", certPEM), file("a.key", keyPEM), file("b.key", otherPEM)
 	empty, missing := file("empty", nil), filepath.Join(folder, "missing")
 	for _, tt := range []struct{ name, cert, key, want string }{
@@ -280,7 +245,7 @@ func TestTLSHandshakesTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newTLSUnderTest(t)
 		for serial := range int64(5) {
-			u.write(pemPair(t, serial+2))
+			u.write(servertest.NewCertificate(t, serial+2))
 			time.Sleep(tlsCheckEvery)
 			for range 20 {
 				go func() {

@@ -18,13 +18,14 @@ import (
 	"github.com/MicahParks/jwkset"
 
 	"comet/gateway/auth"
+	"comet/internal/servertest"
 )
 
 const tokenSecret = "a-secret-of-tokens-that-is-long-enough"
 
 func TestToken(t *testing.T) {
 	t.Parallel()
-	secret := writeFile(t, tokenSecret+"\n")
+	secret := servertest.NewFile(t, tokenSecret+"\n")
 	token := createdToken(t, "--sub", "alice", "--subscribe", "chat/**", "--subscribe", "news", "--publish", "chat/*",
 		"--ttl", "2h", "--iss", "login", "--aud", "comet", "--info", `{ "name": "Alice" }`, "--secret-file", secret)
 	for _, test := range []struct {
@@ -35,8 +36,8 @@ func TestToken(t *testing.T) {
 		{nil, exitOK, "would be taken if its signature is good, which was not checked"},
 		{[]string{"--secret-file", secret}, exitOK, "The token would be taken.\n"},
 		{[]string{"--secret-file", secret, "--iss", "login", "--aud", "comet", "--alg", "HS256,HS512"}, exitOK, "The token would be taken.\n"},
-		{[]string{"--secret-file", writeFile(t, "another-"+tokenSecret), "--secret-file", secret}, exitOK, "The token would be taken.\n"},
-		{[]string{"--secret-file", writeFile(t, "another-"+tokenSecret)}, exitFailure, "would be refused: bad-signature: "},
+		{[]string{"--secret-file", servertest.NewFile(t, "another-"+tokenSecret), "--secret-file", secret}, exitOK, "The token would be taken.\n"},
+		{[]string{"--secret-file", servertest.NewFile(t, "another-"+tokenSecret)}, exitFailure, "would be refused: bad-signature: "},
 		{[]string{"--secret-file", secret, "--alg", "HS512"}, exitFailure, "would be refused: wrong-algorithm: "},
 		{[]string{"--secret-file", secret, "--iss", "other"}, exitFailure, "would be refused: wrong-issuer: "},
 		{[]string{"--aud", "other"}, exitFailure, "would be refused: wrong-audience: "},
@@ -77,7 +78,7 @@ func TestTokenExpired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{nil, {"--secret-file", writeFile(t, tokenSecret)}} {
+	for _, args := range [][]string{nil, {"--secret-file", servertest.NewFile(t, tokenSecret)}} {
 		code, out, errOut := runHere(t, append([]string{"token", "inspect", token}, args...)...)
 		if code != exitFailure || !strings.Contains(out, " ago\nsubscribe") || !strings.Contains(errOut, "would be refused: expired: ") {
 			t.Errorf("%v: exit code %d, output\n%s%s", args, code, out, errOut)
@@ -115,7 +116,7 @@ func TestTokenKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	asPEM := func(kind string, der []byte) string {
-		return writeFile(t, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
+		return servertest.NewFile(t, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(set) // a client that has gone
@@ -135,7 +136,7 @@ func TestTokenKey(t *testing.T) {
 
 func TestTokenMistakes(t *testing.T) {
 	t.Parallel()
-	secret := writeFile(t, tokenSecret)
+	secret := servertest.NewFile(t, tokenSecret)
 	for _, test := range []struct {
 		args []string
 		code int
@@ -149,7 +150,7 @@ func TestTokenMistakes(t *testing.T) {
 		{[]string{"create", "--sub", "a", "--secret-file", secret, "--key-file", secret}, exitUsage, "both sign: give one"},
 		{[]string{"create", "--sub", "a", "--secret-file", secret, "--alg", "RS256"}, exitFailure, "it must be one of HS256, HS384, HS512"},
 		{[]string{"create", "--sub", "a", "--secret-file", secret, "--alg", "none"}, exitFailure, "it must be one of HS256"},
-		{[]string{"create", "--sub", "a", "--secret-file", writeFile(t, "short")}, exitFailure, "needs 32 bytes at least"},
+		{[]string{"create", "--sub", "a", "--secret-file", servertest.NewFile(t, "short")}, exitFailure, "needs 32 bytes at least"},
 		{[]string{"create", "--sub", "a", "--key-file", secret}, exitFailure, "has no PEM private key"},
 		{[]string{"create", "--sub", "a", "--key-file", filepath.Join(t.TempDir(), "gone")}, exitFailure, "--key-file: "},
 		{[]string{"inspect"}, exitUsage, "accepts 1 arg"},

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"comet/gateway/wire"
+	"comet/internal/servertest"
 	"comet/pubsub/redistest"
 )
 
@@ -99,8 +100,8 @@ func TestTracing(t *testing.T) {
 			flags := []string{"--redis", redis.Addr(), "--redis-prefix", strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), "/", ""),
 				"--tracing-endpoint", c.url, "--tracing-sample", "0", "--log-level", "debug"}
 			if name == "over HTTP/2" {
-				cert, key := pemPair(t, 1)
-				flags = append(flags, "--http-tls-cert", writeFile(t, string(cert)), "--http-tls-key", writeFile(t, string(key)))
+				cert, key := servertest.NewCertificate(t, 1)
+				flags = append(flags, "--http-tls-cert", servertest.NewFile(t, string(cert)), "--http-tls-key", servertest.NewFile(t, string(key)))
 			}
 			var nodes []*process
 			var urls []string
@@ -110,14 +111,14 @@ func TestTracing(t *testing.T) {
 				p, url := startNode(t, append(flags, "--node", node)...)
 				nodes, urls = append(nodes, p), append(urls, url)
 				if name == "poll" {
-					bodyOf(t, get(t, url+"/v1/poll?channel=news&wait=1ms")) // now the channel is open
+					servertest.Body(t, servertest.Get(t, url+"/v1/poll?channel=news&wait=1ms")) // now the channel is open
 					polls = append(polls, inBackground(url+path))
 					p.awaitErr(`(?s)msg=connected .*msg=connected `) // it waits
 				} else {
-					streams = append(streams, streamOf(t, ask(t, http.MethodGet, url+path, "")))
+					streams = append(streams, streamOf(t, servertest.Ask(t, http.MethodGet, url+path, "")))
 				}
 			}
-			if r := ask(t, http.MethodPost, urls[0]+news, `"Hello"`, "Traceparent", "00-"+traceID+"-00f067aa0ba902b7-01"); r.StatusCode != http.StatusCreated {
+			if r := servertest.Ask(t, http.MethodPost, urls[0]+servertest.News, `"Hello"`, "Traceparent", "00-"+traceID+"-00f067aa0ba902b7-01"); r.StatusCode != http.StatusCreated {
 				t.Fatalf("publish: %s", r.Status)
 			}
 			for _, answer := range polls {
@@ -126,7 +127,7 @@ func TestTracing(t *testing.T) {
 				}
 			}
 			for _, s := range streams {
-				if e := nextEvent(t, s); e.Kind != wire.KindMessage || string(e.Message.Data) != `"Hello"` {
+				if e := servertest.NextEvent(t, s); e.Kind != wire.KindMessage || string(e.Message.Data) != `"Hello"` {
 					t.Errorf("the stream has %+v", e)
 				}
 			}
@@ -195,9 +196,9 @@ func TestTracingSample(t *testing.T) {
 	t.Parallel()
 	c := newSpanCollector(t)
 	node, url := startNode(t, "--tracing-endpoint", c.url+"/v1/traces", "--log-level", "debug", "--limits-message", "3B")
-	ask(t, http.MethodPost, url+news, "1", "Traceparent", "00-"+traceID+"-00f067aa0ba902b7-00")
-	ask(t, http.MethodPost, url+news, "too large")
-	ask(t, http.MethodPost, url+"/v1/publish", `[{"channel": "news", "data": 1}, {"channel": "other", "data": 22}]`, "Content-Type", "application/json")
+	servertest.Ask(t, http.MethodPost, url+servertest.News, "1", "Traceparent", "00-"+traceID+"-00f067aa0ba902b7-00")
+	servertest.Ask(t, http.MethodPost, url+servertest.News, "too large")
+	servertest.Ask(t, http.MethodPost, url+"/v1/publish", `[{"channel": "news", "data": 1}, {"channel": "other", "data": 22}]`, "Content-Type", "application/json")
 	node.wantLeave(syscall.SIGTERM)
 	inLog := node.awaitErr(`problem=too-large .* trace_id=([0-9a-f]{32})`)[1]
 	spans := c.named("publish")

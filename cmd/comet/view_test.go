@@ -12,14 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"comet/internal/servertest"
 	"comet/pubsub/cluster"
 )
 
 // askJSON reads the JSON of GET at an admin listener.
 func askJSON[T any](t testing.TB, url string) (answer T) {
 	t.Helper()
-	response := get(t, url)
-	body := bodyOf(t, response)
+	response := servertest.Get(t, url)
+	body := servertest.Body(t, response)
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s: %s", url, response.Status, body)
 	}
@@ -104,8 +105,8 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, url, admin := startNodeWithAdmin(t, "--node", "alone", "--admin-token", "a-token-of-an-operator")
-	openStream(t, url+"/v1/events?channel=news")
-	openStream(t, url+"/v1/events?channel=news&channel=sport")
+	servertest.OpenStream(t, url+"/v1/events?channel=news")
+	servertest.OpenStream(t, url+"/v1/events?channel=news&channel=sport")
 	has2 := regexp.MustCompile(`alone +ready +2 |"streams": 2`)
 	awaitStatus := func(args ...string) string {
 		late := time.Now().Add(deadline)
