@@ -24,7 +24,7 @@ type rule struct {
 // rules are the words of a private language and of other languages' syntax, which
 // comments, logs, errors and docs are free of. A clause is the subject of no sentence.
 var rules = []rule{
-	{pattern: `(?i)\btold\b`, instead: "reported, sent, returned"},
+	{pattern: `(?i)\btold\b`, instead: "reported, sent, returned", except: toldApart},
 	{pattern: `(?i)\btell(s|ing)? of\b`, instead: "report"},
 	{pattern: `(?i)\banew\b`, instead: "again"},
 	{pattern: `(?i)\bmend(s|ed|ing)?\b`, instead: "fix"},
@@ -40,8 +40,8 @@ var rules = []rule{
 	{pattern: `(?i)\b(for|to|by|from|with|than|beside) who\b`, instead: "for clients that"},
 	{pattern: `(?i)\bbehind\b`, instead: "after", except: reallyBehind},
 	{pattern: `(?i)\bfrom (\S+ ){1,3}?on([.,;:)]|$)`, instead: "after, since, starting with"},
-	{pattern: `(?i)(\b\d[\d,.]*|\b(` + counted + `|publishes|reads|times|writes)) an? (second|minute|hour|day)\b`, instead: "per second", except: secondOfTwo},
-	{pattern: `(?i)(\b\d[\d,.]*|\b(` + counted + `)) an? (` + each + `)([.,;:)]|$| (and|in|of|for|at|with|on|from|over)\b)`, instead: "per channel"},
+	{pattern: `(?i)(\b\d+([.,]\d+)*|\b(` + counted + `|publishes|reads|times|writes)) an? (second|minute|hour|day)\b`, instead: "per second", except: secondOfTwo},
+	{pattern: `(?i)(\b\d+([.,]\d+)*|\b(` + counted + `)) an? (` + each + `)([.,;:)]|$| (and|in|of|for|at|with|on|from|over)\b)`, instead: "per channel"},
 	{pattern: sentence + `(Who|What|Whatever|Whose)\b`, instead: "the name of the thing first: Clients that …", except: question},
 	{pattern: `; who\b`, instead: "; clients that", except: question},
 }
@@ -57,6 +57,8 @@ const (
 	// sentence is the start of one: of the text, of a paragraph, of an item or cell, or after another.
 	sentence = `(?:\A["'\x60]?|[.!?;]["')\x60*_]*\s+|\n\s*\n\s*|\n\s*[-*|]\s+|\|\s+)`
 )
+
+func toldApart(_, after string) bool { return strings.HasPrefix(after, " apart") }
 
 // thereIsNone reports whether the match is of "if there is none" or "is none of them", which are English.
 func thereIsNone(before, after string) bool {
