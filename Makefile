@@ -10,7 +10,7 @@ BENCH    ?= .
 FUZZTIME ?= 10s
 DURATION ?= 10m
 
-# What `comet version` prints. k8s/base and the chart name the image of VERSION.
+# The output of `comet version`. k8s/base and the chart name the image of VERSION.
 VERSION = 0.1.0
 COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
 DATE   := $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
@@ -40,7 +40,7 @@ image: go ## the container image as bin/comet-VERSION.tar, for amd64 and arm64; 
 	@echo '  ctr -n k8s.io images import bin/comet-$(VERSION).tar   # kind: kind load image-archive, Docker: docker load -i'
 
 # comet.js is in the tree as it is served; a test says when it is not what its sources make.
-generate: go ## make comet.js anew of gateway/web/cometjs/src
+generate: go ## make comet.js again from gateway/web/cometjs/src
 	go generate ./gateway/web/cometjs
 
 # -count=1: what a test finds out about redis-server and other programs, Go's cache
