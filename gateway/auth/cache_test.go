@@ -14,7 +14,7 @@ func TestCache(t *testing.T) {
 	c.put(kept, v)
 	for i := range 100 {
 		c.put(hashOf(strconv.Itoa(i)), v)
-		if n := len(c.newer) + len(c.older); n > 8 {
+		if n := c.verdicts.Len(); n > 8 {
 			t.Fatalf("%d tokens in a cache of 8", n)
 		}
 		if c.get(kept, v.set) != v {

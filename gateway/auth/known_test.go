@@ -114,7 +114,7 @@ func TestBadTokensEvictNoGoodOnes(t *testing.T) {
 	for i := range 3 * acceptedSize {
 		tokens.refused.put(tokenHash{byte(i), byte(i >> 8), byte(i >> 16)}, &verdict{})
 	}
-	if n := len(tokens.refused.newer) + len(tokens.refused.older); n > refusedSize {
+	if n := tokens.refused.verdicts.Len(); n > refusedSize {
 		t.Errorf("%d refusals are remembered", n)
 	}
 	if _, known, _ := a.Known(good); !known {

@@ -18,7 +18,7 @@ type AskerOptions struct {
 	Node        string        // this node's name
 	Timeout     time.Duration // from question to answer; default 1s
 	Concurrency int           // questions at a time, a quarter of them of one user or address; more wait, within the timeout; default 64
-	Remembered  int           // answers at most; about 25 MiB at the longest names; default 32768
+	Remembered  int           // answers at most; about 28 MiB at the longest names; default 32768
 	Failures    int           // of different users, addresses or questions of keys in a row, after which nothing is asked for a while; default 5
 	Pause       time.Duration // how long that is; default 5s
 	Logger      *slog.Logger  // default: none

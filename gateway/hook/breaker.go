@@ -12,10 +12,13 @@ type askerID struct {
 	n uint64
 }
 
-// breaker stops asking what failed for several askers in a row, so that no single
-// asker, whose questions may be all that fails, stops it for the others. After a
-// pause some askers probe: a success closes the breaker, failures of as many
-// askers begin another pause.
+// breaker is a circuit breaker. It opens after the questions of several askers
+// failed in a row: one asker whose questions all fail must not stop the others.
+// After a pause some askers probe. A success closes the breaker, and failures of
+// as many askers begin another pause.
+//
+// sony/gobreaker does not fit: it counts failures whoever caused them, one failed
+// probe opens it again, and it does not report for how long it is open.
 type breaker struct {
 	limit int           // askers whose questions fail in a row
 	pause time.Duration // from the last of the failures

@@ -73,7 +73,7 @@ func TestCacheBound(t *testing.T) {
 	c.put(asks("kept", "a"), yes)
 	for i := range 100 {
 		c.put(asks(strconv.Itoa(i), "a"), yes)
-		if n := len(c.newer) + len(c.older); n > 8 {
+		if n := c.answers.Len(); n > 8 {
 			t.Fatalf("%d answers in a cache of 8", n)
 		}
 		if unknown, _ := c.find(asks("kept", "a")); len(unknown) > 0 {
