@@ -2,4 +2,4 @@
 // which is made of them, served by every node and published as an npm package.
 package cometjs
 
-//go:generate go run ./bundle
+//go:generate go run -C bundle .

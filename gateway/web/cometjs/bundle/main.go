@@ -1,5 +1,7 @@
-// Command bundle makes comet.js of the modules in src: one file without what
-// only readers need. `go generate ./gateway/web/cometjs` runs it.
+// Command bundle makes ../comet.js of the modules in ../src: one file without
+// what only readers need. `go generate ./gateway/web/cometjs` runs it.
+//
+// It is a module of its own: building Comet does not download esbuild.
 package main
 
 import (
@@ -14,9 +16,9 @@ import (
 const banner = "// Made by `go generate ./gateway/web/cometjs` of the modules in src: DO NOT EDIT. How to use it: docs/clients.md"
 
 func main() {
-	code, err := bundle("src")
+	code, err := bundle(filepath.Join("..", "src"))
 	if err == nil {
-		err = os.WriteFile("comet.js", code, 0o644)
+		err = os.WriteFile(filepath.Join("..", "comet.js"), code, 0o644)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bundle:", err)

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,16 +36,5 @@ func TestMistakesHaveTheirPlace(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
-	}
-}
-
-// Only this program is made with esbuild, not what people run.
-func TestCometIsMadeWithoutIt(t *testing.T) {
-	packages, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "comet/cmd/comet").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(packages), "comet/gateway/web\n") || strings.Contains(string(packages), "esbuild") {
-		t.Errorf("comet is made of\n%s", packages)
 	}
 }
