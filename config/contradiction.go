@@ -61,6 +61,10 @@ func (l *loader) checkAuth() {
 // checkNoRedis reports what is set for a Redis that there is not. A default
 // that was written down is not a contradiction: `config print` does so.
 func (l *loader) checkNoRedis() {
+	if l.loaded.Redis.Required {
+		l.contradict("redis.required", "is true, and redis.addresses is empty: name a Redis there as host:port, or set this to false for a node with a broker of its own, whose messages no other node gets")
+		return
+	}
 	for _, s := range table {
 		if strings.HasPrefix(s.Key, "redis.") && l.valid(s.Key) && s.text(&l.loaded.Settings) != s.Default {
 			l.contradict(s.Key, "is of no use without redis.addresses: set that, or remove this for the in-process broker")
@@ -113,8 +117,23 @@ func (l *loader) checkRedisTLS() {
 	if t.ServerName != "" && !t.Enabled {
 		l.contradict("redis.tls.server_name", needsTLS)
 	}
-	if _, err := l.loaded.RedisTLS(); err != nil {
+	if (t.Cert == "") != (t.Key == "") {
+		l.contradict("redis.tls.cert", "and redis.tls.key go together: set both, or none")
+		return
+	}
+	if t.Cert != "" && !t.Enabled {
+		l.contradict("redis.tls.cert", needsTLS)
+	}
+	if !t.Enabled {
+		return
+	}
+	if _, err := t.roots(); err != nil {
 		l.contradict("redis.tls.ca", "cannot be used: "+cause(err).Error())
+	}
+	if t.Cert != "" {
+		if _, err := t.certificate(nil); err != nil {
+			l.contradict("redis.tls.cert", "cannot be used with redis.tls.key: "+cause(err).Error())
+		}
 	}
 }
 

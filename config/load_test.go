@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
@@ -45,6 +46,7 @@ func TestDefaults(t *testing.T) {
 
 // sample is a valid value, other than the default, for each setting.
 func sample(t *testing.T) map[string]string {
+	cert, key := certificate(t)
 	return map[string]string{
 		"http.listen":                "127.0.0.1:9999",
 		"http.heartbeat":             "1m30s",
@@ -56,6 +58,7 @@ func sample(t *testing.T) map[string]string {
 		"http.forwarded_header":      "Forwarded",
 		"admin.listen":               "127.0.0.1:0",
 		"admin.token":                "hunter4",
+		"redis.required":             "true",
 		"redis.addresses":            "one:1,two:2",
 		"redis.master":               "primary",
 		"redis.sentinel_username":    "watch",
@@ -66,7 +69,9 @@ func sample(t *testing.T) map[string]string {
 		"redis.password_file":        writeFile(t, "password", "hunter2\n"),
 		"redis.db":                   "3",
 		"redis.tls.enabled":          "true",
-		"redis.tls.ca":               writeFile(t, "ca.pem", certificate(t)),
+		"redis.tls.ca":               writeFile(t, "ca.pem", cert),
+		"redis.tls.cert":             writeFile(t, "cert.pem", cert),
+		"redis.tls.key":              writeFile(t, "key.pem", key),
 		"redis.tls.server_name":      "redis.example",
 		"redis.prefix":               "other-1",
 		"redis.timeout":              "250ms",
@@ -144,7 +149,10 @@ var needs = map[string]map[string]string{
 	"redis.sentinel_username": {"redis.addresses": "r:1", "redis.master": "m"},
 	"redis.sentinel_password": {"redis.addresses": "r:1", "redis.master": "m"},
 
+	"redis.required":        {"redis.addresses": "r:1"},
 	"redis.tls.ca":          {"redis.addresses": "r:1", "redis.tls.enabled": "true"},
+	"redis.tls.cert":        {"redis.addresses": "r:1", "redis.tls.enabled": "true", "redis.tls.key": ""},
+	"redis.tls.key":         {"redis.addresses": "r:1", "redis.tls.enabled": "true", "redis.tls.cert": ""},
 	"redis.tls.server_name": {"redis.addresses": "r:1", "redis.tls.enabled": "true"},
 }
 
@@ -163,6 +171,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		}
 		var lines []string
 		for key, value := range base {
+			value = cmp.Or(value, samples[key])
 			lines = append(lines, key+": "+value)
 		}
 		baseFile := strings.Join(lines, "\n")
@@ -208,12 +217,13 @@ func TestSettingsLand(t *testing.T) {
 		},
 		Admin: Admin{Listen: "127.0.0.1:0", Token: NewSecret("hunter4")},
 		Redis: Redis{
+			Required:  true,
 			Addresses: []string{"one:1", "two:2"},
 			Master:    "primary",
 			Username:  "alice",
 			Password:  NewSecret("hunter2"),
 			DB:        3,
-			TLS:       RedisTLS{Enabled: true, CA: samples["redis.tls.ca"], ServerName: "redis.example"},
+			TLS:       RedisTLS{Enabled: true, CA: samples["redis.tls.ca"], Cert: samples["redis.tls.cert"], Key: samples["redis.tls.key"], ServerName: "redis.example"},
 			Prefix:    "other-1",
 			Timeout:   250 * time.Millisecond,
 
@@ -392,19 +402,30 @@ func TestRedisPassword(t *testing.T) {
 
 func TestRedisTLS(t *testing.T) {
 	environ := []string{"COMET_REDIS_ADDRESSES=r:1", "COMET_REDIS_TLS_SERVER_NAME=redis.example"}
-	flags := parseFlags(t, "--redis-tls-enabled", "--redis-tls-ca", writeFile(t, "ca.pem", certificate(t)))
+	cert, key := certificate(t)
+	certFile := writeFile(t, "cert.pem", cert)
+	flags := parseFlags(t, "--redis-tls-enabled", "--redis-tls-ca", writeFile(t, "ca.pem", cert), "--redis-tls-cert", certFile, "--redis-tls-key", writeFile(t, "key.pem", key))
 	l := mustLoad(t, Source{Environ: environ, Flags: flags})
 	c, err := l.RedisTLS()
 	if err != nil || c.ServerName != "redis.example" || c.RootCAs == nil {
-		t.Errorf("got %+v, %v", c, err)
+		t.Fatalf("got %+v, %v", c, err)
+	}
+	if pair, err := c.GetClientCertificate(nil); err != nil || len(pair.Certificate) != 1 {
+		t.Errorf("the client certificate is %+v, %v", pair, err)
+	}
+	if err := os.Remove(certFile); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.GetClientCertificate(nil); err == nil {
+		t.Error("the file is not read again")
 	}
 	if c, err := mustLoad(t, Source{}).RedisTLS(); c != nil || err != nil {
 		t.Errorf("without TLS: got %+v, %v", c, err)
 	}
 }
 
-// certificate is a self-signed one, as PEM.
-func certificate(t *testing.T) string {
+// certificate is a self-signed one and its key, as PEM.
+func certificate(t *testing.T) (cert, key string) {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -415,5 +436,9 @@ func certificate(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
 }

@@ -62,6 +62,7 @@ type Admin struct {
 
 // Redis is how to reach Redis. Without Addresses all of it is meaningless.
 type Redis struct {
+	Required     bool     // refuse to start without Addresses
 	Addresses    []string // host:port each, or one absolute path of a Unix socket; empty: the in-process broker
 	Master       string
 	Username     string
@@ -84,6 +85,7 @@ type Redis struct {
 type RedisTLS struct {
 	Enabled    bool
 	CA         string // path of a PEM file; empty: the system's
+	Cert, Key  string // paths of PEM files; empty: no client certificate
 	ServerName string // empty: the host of the address
 }
 
@@ -221,18 +223,49 @@ func (s *Settings) RedisTLS() (*tls.Config, error) {
 		return nil, nil
 	}
 	c := &tls.Config{ServerName: s.Redis.TLS.ServerName, MinVersion: tls.VersionTLS12}
-	if s.Redis.TLS.CA == "" {
-		return c, nil
-	}
-	pem, err := textfile.Read(s.Redis.TLS.CA)
-	if err != nil {
+	var err error
+	if c.RootCAs, err = s.Redis.TLS.roots(); err != nil {
 		return nil, fmt.Errorf("redis.tls.ca: %w", err)
 	}
-	c.RootCAs = x509.NewCertPool()
-	if !c.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("redis.tls.ca: %w", errNoCertificate)
+	if s.Redis.TLS.Cert == "" {
+		return c, nil
 	}
+	if _, err := s.Redis.TLS.certificate(nil); err != nil {
+		return nil, fmt.Errorf("redis.tls.cert: %w", err)
+	}
+	t := s.Redis.TLS // files are read for each connection, so that they may be replaced
+	c.GetClientCertificate = t.certificate
 	return c, nil
+}
+
+// roots reads CA. nil: the system's.
+func (t *RedisTLS) roots() (*x509.CertPool, error) {
+	if t.CA == "" {
+		return nil, nil
+	}
+	pem, err := textfile.Read(t.CA)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errNoCertificate
+	}
+	return pool, nil
+}
+
+// certificate reads Cert and Key. It is a tls.Config.GetClientCertificate.
+func (t *RedisTLS) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	cert, err := textfile.Read(t.Cert)
+	if err != nil {
+		return nil, err
+	}
+	key, err := textfile.Read(t.Key)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	return &pair, err
 }
 
 var errNoCertificate = errors.New("has no PEM certificate in it")

@@ -99,6 +99,7 @@ admin:
   token: ""  # default
 redis:
   addresses: ["r:1"]  # COMET_REDIS_ADDRESSES
+  required: false  # default
   master: ""  # default
   sentinel_username: ""  # default
   sentinel_password: ""  # default
@@ -110,6 +111,8 @@ redis:
   tls:
     enabled: true  # --redis-tls-enabled
     ca: ""  # default
+    cert: ""  # default
+    key: ""  # default
     server_name: ""  # default
   prefix: "comet"  # default
   timeout: 3s  # default
