@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,8 +69,7 @@ type Gateway struct {
 	spread      atomic.Int64    // of the leave, in ns
 	leaving     context.Context // ends when the node does, see Leave
 	leave       context.CancelFunc
-	heard       chan struct{} // closed once it is known who was thrown out before
-	hear        func()        // closes it
+	revocations *revocationFeed
 }
 
 // New makes a gateway. An error names the setting that is wrong.
@@ -86,11 +84,12 @@ func New(o Options) (*Gateway, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{options: o, page: web.Handler(), failures: rate.NewLimiter(failuresLogged, failuresLogged), heard: make(chan struct{})}
-	g.hear = sync.OnceFunc(func() { close(g.heard) })
-	if o.Revocations == nil {
-		g.options.Revocations = auth.NewRevocations(time.Hour, 1000)
-		g.hear()
+	g := &Gateway{options: o, page: web.Handler(), failures: rate.NewLimiter(failuresLogged, failuresLogged)}
+	g.revocations = newRevocationFeed(o.Hub, o.Revocations, o.RevocationStore, o.Logger)
+	g.revocations.leeway = func() time.Duration { return g.policy.Load().Leeway }
+	g.revocations.close = func(user string, before time.Time) {
+		g.visitors.evict(user, before)
+		o.Holder.Revoke(user, before, conn.Revoked)
 	}
 	g.leaving, g.leave = context.WithCancel(context.Background())
 	g.startCounts()
@@ -151,6 +150,19 @@ func (g *Gateway) Leave(spread time.Duration) {
 	g.leave()
 	g.options.Holder.Drain(spread)
 }
+
+// Revoke ends all streams and polls of a user on all nodes. From now on it
+// refuses every token of the user that was accepted until now, and those issued
+// until Policy.Leeway from now. After an error the user may be revoked on some
+// nodes only: call it again.
+func (g *Gateway) Revoke(ctx context.Context, user string) error {
+	return g.revocations.revoke(ctx, user)
+}
+
+// FollowRevocations applies the revocations of all nodes until ctx ends, and
+// restores the log when it has lost some. With Options.Revocations it must run:
+// until it has loaded the log, no tokens are accepted.
+func (g *Gateway) FollowRevocations(ctx context.Context) { g.revocations.follow(ctx) }
 
 // whileHere is r's context, ended by a conn.CloseReason when the node leaves, at some
 // time of the spread, or when v is thrown out.

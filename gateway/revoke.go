@@ -5,16 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	"comet/gateway/auth"
-	"comet/gateway/conn"
 	"comet/pubsub"
 )
 
-// revocations is the channel in which nodes tell each other which users were
-// revoked. Its log is what a node learns from that starts later.
-const revocations = reserved + "revocations"
+// revocations is the channel that carries revocations between nodes. A node that
+// starts reads its log.
+const revocations = pubsub.ControlPrefix + "revocations"
 
 // Types of the messages there. Data is a revocation, or a list of revocations
 // that a node publishes again after the log has lost some. A node that starts and
@@ -38,14 +39,35 @@ type RevocationStore interface {
 	Append(auth.Revocation) error
 }
 
-// Revoke ends all streams and polls of a user on all nodes, and refuses from now
-// on every token of the user that was accepted until now, and those issued until
-// Policy.Leeway from now. An error may leave the user revoked on some nodes:
-// call it again.
-func (g *Gateway) Revoke(ctx context.Context, user string) error {
-	before := auth.Cutoff(time.Now(), g.policy.Load().Leeway)
-	if store := g.options.RevocationStore; store != nil {
-		if err := store.Append(auth.Revocation{User: user, Before: before}); err != nil {
+// revocationFeed publishes the revocations of this node and applies those of all
+// nodes. Its methods may be called concurrently.
+type revocationFeed struct {
+	hub     *pubsub.Hub
+	revoked *auth.Revocations
+	store   RevocationStore      // nil: the log alone keeps them
+	leeway  func() time.Duration // of tokens, which a revocation must cover
+	close   func(user string, before time.Time)
+	logger  *slog.Logger
+
+	loaded     chan struct{} // closed once the log has been read
+	markLoaded func()        // closes it
+}
+
+func newRevocationFeed(hub *pubsub.Hub, revoked *auth.Revocations, store RevocationStore, logger *slog.Logger) *revocationFeed {
+	f := &revocationFeed{hub: hub, revoked: revoked, store: store, logger: logger, loaded: make(chan struct{})}
+	f.markLoaded = sync.OnceFunc(func() { close(f.loaded) })
+	if revoked == nil {
+		f.revoked = auth.NewRevocations(time.Hour, 1000)
+		f.markLoaded()
+	}
+	return f
+}
+
+// revoke publishes the revocation of a user, see Gateway.Revoke.
+func (f *revocationFeed) revoke(ctx context.Context, user string) error {
+	before := auth.Cutoff(time.Now(), f.leeway())
+	if f.store != nil {
+		if err := f.store.Append(auth.Revocation{User: user, Before: before}); err != nil {
 			return fmt.Errorf("keep the revocation: %w", err)
 		}
 	}
@@ -53,7 +75,7 @@ func (g *Gateway) Revoke(ctx context.Context, user string) error {
 	if err != nil {
 		return err
 	}
-	return g.options.Hub.Publish(ctx, []pubsub.Draft{{Channel: revocations, Type: revokeType, Data: data}})[0].Err
+	return f.hub.Publish(ctx, []pubsub.Draft{{Channel: revocations, Type: revokeType, Data: data}})[0].Err
 }
 
 // revocationsIn decodes a message of the channel.
@@ -70,70 +92,69 @@ func revocationsIn(m *pubsub.Message) (all []revocation, err error) {
 	return all, err
 }
 
-// heedRevocation applies a message of the channel to this node. One of askType
-// is no revocation.
-func (g *Gateway) heedRevocation(m *pubsub.Message) {
+// apply refuses the tokens that a message of the channel revokes, and closes the
+// connections that were opened with them. The message is not of askType.
+func (f *revocationFeed) apply(m *pubsub.Message) {
 	all, err := revocationsIn(m)
 	if err != nil {
-		g.options.Logger.Warn("revocation cannot be read; skipped", "id", m.ID, "error", err)
+		f.logger.Warn("revocation cannot be read; skipped", "id", m.ID, "error", err)
 		return
 	}
 	for _, r := range all {
 		before := time.UnixMilli(r.AtMS)
 		switch {
 		case r.User == "":
-			g.options.Revocations.RevokeAll(before)
-		case g.options.Revocations.Revoke(r.User, before):
-			g.visitors.evict(r.User, before)
-			g.options.Holder.Revoke(r.User, before, conn.Revoked)
+			f.revoked.RevokeAll(before)
+		case f.revoked.Revoke(r.User, before):
+			f.close(r.User, before)
 		}
 	}
 }
 
-// missRevocations refuses what any user got before a revocation that the log no
-// longer has: whose it was cannot be known. last is the newest such ID.
-func (g *Gateway) missRevocations(last pubsub.ID) {
-	before := auth.Cutoff(time.UnixMilli(int64(last.MS)), g.policy.Load().Leeway)
-	if g.options.Revocations.RevokeAll(before) {
-		g.options.Logger.Warn("the revocation log was trimmed; older tokens of all users are refused", "issued_before", before, "setting", "history.size")
+// applyTrimmed revokes the tokens of all users that are older than the newest
+// revocation that the log has lost: it is not known which users those revoked.
+func (f *revocationFeed) applyTrimmed(newest pubsub.ID) {
+	before := auth.Cutoff(time.UnixMilli(int64(newest.MS)), f.leeway())
+	if f.revoked.RevokeAll(before) {
+		f.logger.Warn("the revocation log was trimmed; older tokens of all users are refused", "issued_before", before, "setting", "history.size")
 	}
 }
 
-// hearing bounds how long a request waits for a node that has just started.
-const hearing = 5 * time.Second
+// loadTimeout bounds how long a request waits for a node that has just started.
+const loadTimeout = 5 * time.Second
 
-// errNotHeard says that a node cannot know yet whether a token is still good.
-var errNotHeard = errors.New("the revocation log has not been loaded yet")
+// errNotLoaded says that the node does not know yet whether a token was revoked.
+var errNotLoaded = errors.New("the revocation log has not been loaded yet")
 
-// awaitRevocations is nil once the node has loaded the revocation log, unless
-// the user is revoked. Keys and anonymous clients cannot be.
-func (g *Gateway) awaitRevocations(ctx context.Context, who *auth.Principal) error {
-	if who.User == "" || g.hasHeard() {
+// await waits until the log has been loaded, and then returns an error if the
+// user is revoked. Keys and anonymous clients have no user and do not wait.
+func (f *revocationFeed) await(ctx context.Context, p *auth.Principal) error {
+	if p.User == "" || f.isLoaded() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, hearing)
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	select {
-	case <-g.heard:
+	case <-f.loaded:
 	case <-ctx.Done():
-		return errNotHeard
+		return errNotLoaded
 	}
-	return g.stillGood(who)
+	return f.check(p)
 }
 
-func (g *Gateway) hasHeard() bool {
+func (f *revocationFeed) isLoaded() bool {
 	select {
-	case <-g.heard:
+	case <-f.loaded:
 		return true
 	default:
 		return false
 	}
 }
 
-// stillGood is nil unless the user was revoked after the request was accepted.
-func (g *Gateway) stillGood(who *auth.Principal) error {
-	if who.User == "" {
+// check returns an error if the user was revoked after the token was accepted.
+func (f *revocationFeed) check(p *auth.Principal) error {
+	if p.User == "" {
 		return nil
 	}
-	return g.options.Revocations.Check(who.User, who.IssuedAt)
+	return f.revoked.Check(p.User, p.IssuedAt)
 }

@@ -14,25 +14,24 @@ import (
 // revokeRetry is the wait after a failure to follow or to restore the log.
 const revokeRetry = time.Second
 
-// FollowRevocations applies the revocations of all nodes, until ctx ends, and
-// restores the log when it has lost some. With Options.Revocations it must run:
-// until it has loaded the log, no tokens are accepted.
-func (g *Gateway) FollowRevocations(ctx context.Context) {
+// follow applies the revocations of all nodes until ctx ends, and restores the
+// log when it has lost some, see Gateway.FollowRevocations.
+func (f *revocationFeed) follow(ctx context.Context) {
 	lost := make(chan struct{}, 1) // has an item while the log may lack what this node remembers
 	ctx, cancel := context.WithCancel(ctx)
 	var restoring sync.WaitGroup
 	defer restoring.Wait()
 	defer cancel()
-	restoring.Go(func() { g.restoreRevocations(ctx, lost) })
+	restoring.Go(func() { f.restore(ctx, lost) })
 
 	var at *pubsub.Cursor // nil: nothing was read yet
 	for warned := false; ctx.Err() == nil; warned = true {
-		err := g.followRevocations(ctx, &at, lost)
+		err := f.followFrom(ctx, &at, lost)
 		if ctx.Err() != nil || errors.Is(err, pubsub.ErrClosed) {
 			return
 		}
 		if !warned {
-			g.options.Logger.Warn("revocation log unavailable; retrying", "error", err)
+			f.logger.Warn("revocation log unavailable; retrying", "error", err)
 		}
 		select {
 		case <-time.After(revokeRetry):
@@ -41,27 +40,28 @@ func (g *Gateway) FollowRevocations(ctx context.Context) {
 	}
 }
 
-// followRevocations goes on from at, and moves it, until an error.
-func (g *Gateway) followRevocations(ctx context.Context, at **pubsub.Cursor, lost chan<- struct{}) error {
+// followFrom follows the log from at, which it moves, until an error. If at is
+// nil it reads the whole log first.
+func (f *revocationFeed) followFrom(ctx context.Context, at **pubsub.Cursor, lost chan<- struct{}) error {
 	if *at == nil {
 		first := true
-		end, err := g.readRevocations(ctx, func(m *pubsub.Message, before pubsub.ID) {
+		end, err := f.readLog(ctx, func(m *pubsub.Message, before pubsub.ID) {
 			if first && m.Prev != before {
-				g.missRevocations(m.Prev)
+				f.applyTrimmed(m.Prev)
 			}
 			first = false
-			g.heedRevocation(m)
+			f.apply(m)
 		})
 		if err != nil {
 			return err
 		}
 		*at = &end
-		g.hear()
+		f.markLoaded()
 		if end.Last().IsZero() {
-			g.askForRevocations(ctx)
+			f.askOthers(ctx)
 		}
 	}
-	s, err := g.options.Hub.Subscribe(ctx, []pubsub.Start{{Channel: revocations, From: pubsub.From{Cursor: *at}}})
+	s, err := f.hub.Subscribe(ctx, []pubsub.Start{{Channel: revocations, From: pubsub.From{Cursor: *at}}})
 	if err != nil {
 		return err
 	}
@@ -75,38 +75,38 @@ func (g *Gateway) followRevocations(ctx context.Context, at **pubsub.Cursor, los
 			*at = &it.After
 			switch {
 			case it.Gap != nil:
-				g.heedGap(it.Gap, lost)
+				f.applyGap(it.Gap, lost)
 			case it.Message != nil && it.Message.Type == askType:
 				signal(lost)
 			case it.Message != nil:
-				g.heedRevocation(it.Message)
+				f.apply(it.Message)
 			}
 		}
 	}
 }
 
-// askForRevocations has the other nodes look whether the log has been lost: they
-// may not have noticed. Nothing comes of a failure but that they notice later.
-func (g *Gateway) askForRevocations(ctx context.Context) {
+// askOthers makes the other nodes check whether the log has been lost, which
+// they may not have noticed. If it fails, they notice later.
+func (f *revocationFeed) askOthers(ctx context.Context) {
 	draft := pubsub.Draft{Channel: revocations, Type: askType, Data: []byte("{}"), Ephemeral: true}
-	if err := g.options.Hub.Publish(ctx, []pubsub.Draft{draft})[0].Err; err != nil {
-		g.options.Logger.Debug("other nodes not asked for revocations", "error", err)
+	if err := f.hub.Publish(ctx, []pubsub.Draft{draft})[0].Err; err != nil {
+		f.logger.Debug("other nodes not asked for revocations", "error", err)
 	}
 }
 
-// heedGap judges a gap in the channel: either this node has missed revocations,
-// or the log has lost some that this node remembers.
-func (g *Gateway) heedGap(gap *pubsub.Gap, lost chan<- struct{}) {
+// applyGap handles a gap in the channel: either this node has missed
+// revocations, or the log has lost some that this node remembers.
+func (f *revocationFeed) applyGap(gap *pubsub.Gap, lost chan<- struct{}) {
 	switch gap.Reason {
 	case pubsub.Restarted, pubsub.Rewound, pubsub.Failover:
 		signal(lost)
 	case pubsub.UnreadableEntry: // of another program: no revocation
 	default:
-		g.missRevocations(gap.To)
+		f.applyTrimmed(gap.To)
 	}
 }
 
-// signal puts an item into c, which has room for one, unless there is one.
+// signal puts an item into c, which has room for one, unless it is full.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -114,18 +114,17 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// readRevocations calls heed with every message of the log and the ID of the
-// entry before it, and returns the end of the log. Entries of other programs
-// are no messages.
-func (g *Gateway) readRevocations(ctx context.Context, heed func(m *pubsub.Message, before pubsub.ID)) (end pubsub.Cursor, err error) {
+// readLog calls use with every message of the log and the ID of the entry before
+// it, and returns the end of the log. It skips entries of other programs.
+func (f *revocationFeed) readLog(ctx context.Context, use func(m *pubsub.Message, before pubsub.ID)) (end pubsub.Cursor, err error) {
 	for at := (pubsub.ID{}); ; {
-		page, err := g.options.Hub.Read(ctx, pubsub.Query{Channel: revocations, Cursor: at, Limit: pubsub.MaxPage})
+		page, err := f.hub.Read(ctx, pubsub.Query{Channel: revocations, Cursor: at, Limit: pubsub.MaxPage})
 		if err != nil {
 			return end, err
 		}
 		for _, m := range page.Messages {
 			if !m.IsUnreadable() {
-				heed(m, at)
+				use(m, at)
 			}
 			at = m.ID
 		}
@@ -135,13 +134,13 @@ func (g *Gateway) readRevocations(ctx context.Context, heed func(m *pubsub.Messa
 	}
 }
 
-// restoreSpread is how long nodes wait at most before they restore the log, so
-// that the first of them does it and the others find it done.
+// restoreSpread is the longest random wait of a node before it restores the log,
+// so that the first node does it and the others find it done.
 const restoreSpread = 500 * time.Millisecond
 
-// restoreRevocations publishes again what the log has lost, whenever lost says
-// so, until ctx ends. Nodes that start later could not know it otherwise.
-func (g *Gateway) restoreRevocations(ctx context.Context, lost chan struct{}) {
+// restore publishes the lost revocations again whenever lost has an item, until
+// ctx ends. Nodes that start later could not know them otherwise.
+func (f *revocationFeed) restore(ctx context.Context, lost chan struct{}) {
 	for {
 		select {
 		case <-lost:
@@ -155,27 +154,27 @@ func (g *Gateway) restoreRevocations(ctx context.Context, lost chan struct{}) {
 			case <-ctx.Done():
 				return
 			}
-			n, err := g.restoreOnce(ctx)
+			n, err := f.restoreOnce(ctx)
 			if err == nil {
 				if n > 0 {
-					g.options.Logger.Info("revocation log restored", "revocations", n)
+					f.logger.Info("revocation log restored", "revocations", n)
 				}
 				break
 			}
 			if !warned {
-				g.options.Logger.Warn("revocation log not restored; retrying", "error", err)
+				f.logger.Warn("revocation log not restored; retrying", "error", err)
 			}
 			wait = revokeRetry
 		}
 	}
 }
 
-// restoreOnce publishes what this node remembers and the log lacks, and returns
-// how many revocations that was.
-func (g *Gateway) restoreOnce(ctx context.Context) (n int, err error) {
+// restoreOnce publishes the revocations that this node remembers and the log
+// lacks, and returns their number.
+func (f *revocationFeed) restoreOnce(ctx context.Context) (n int, err error) {
 	logged := make(map[string]int64) // the newest AtMS by user
-	_, err = g.readRevocations(ctx, func(m *pubsub.Message, _ pubsub.ID) {
-		all, _ := revocationsIn(m) // heedRevocation reports what cannot be read
+	_, err = f.readLog(ctx, func(m *pubsub.Message, _ pubsub.ID) {
+		all, _ := revocationsIn(m) // apply reports what cannot be read
 		for _, r := range all {
 			logged[r.User] = max(logged[r.User], r.AtMS)
 		}
@@ -184,17 +183,17 @@ func (g *Gateway) restoreOnce(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	var missing []revocation
-	for _, r := range g.options.Revocations.All() {
+	for _, r := range f.revoked.All() {
 		if at := r.Before.UnixMilli(); at > logged[r.User] {
 			missing = append(missing, revocation{r.User, at})
 		}
 	}
-	drafts, err := repeats(missing)
+	drafts, err := packRevocations(missing)
 	if err != nil || len(drafts) == 0 {
 		return 0, err
 	}
 	var failed []error
-	for _, result := range g.options.Hub.Publish(ctx, drafts) {
+	for _, result := range f.hub.Publish(ctx, drafts) {
 		failed = append(failed, result.Err)
 	}
 	if err := errors.Join(failed...); err != nil {
@@ -203,12 +202,12 @@ func (g *Gateway) restoreOnce(ctx context.Context) (n int, err error) {
 	return len(missing), nil
 }
 
-// repeatBytes is about how large a message with several revocations gets. It is
-// less than what is relayed whole by default (redis.inline).
+// repeatBytes is about the largest size of a message with several revocations.
+// It is less than redis.inline, so the message is relayed whole.
 const repeatBytes = 8 << 10
 
-// repeats packs revocations into messages.
-func repeats(all []revocation) (drafts []pubsub.Draft, err error) {
+// packRevocations packs revocations into messages.
+func packRevocations(all []revocation) (drafts []pubsub.Draft, err error) {
 	for len(all) > 0 {
 		n, size := 0, 0
 		for n < len(all) && size < repeatBytes {

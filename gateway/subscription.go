@@ -48,7 +48,7 @@ func (g *Gateway) subscribe(r *http.Request, p *parameters) (*subscription, erro
 	}()
 	ctx, cancel := g.whileHere(r, v)
 	s.cancel = cancel
-	if err := g.stillGood(v.Principal); err != nil { // a user who was revoked just before will not be again
+	if err := g.revocations.check(v.Principal); err != nil { // a user who was revoked just before will not be again
 		return nil, err
 	}
 	starts := asked.starts()

@@ -64,7 +64,7 @@ func (g *Gateway) letIn(r *http.Request) error {
 	if v.client.Trusted {
 		conn.Exempt(r.Context())
 	}
-	return g.awaitRevocations(r.Context(), who)
+	return g.revocations.await(r.Context(), who)
 }
 
 // letInAtOnce is letIn for the fast path, which runs where nothing may take
@@ -75,7 +75,7 @@ func (g *Gateway) letInAtOnce(r *http.Request, p *policy) (v *visit, ok bool) {
 		return nil, false
 	}
 	who, known, err := p.Auth.Known(r)
-	if !known || err != nil || who.User != "" && !g.hasHeard() {
+	if !known || err != nil || who.User != "" && !g.revocations.isLoaded() {
 		return nil, false
 	}
 	return &visit{Principal: who, client: p.clientOf(r, who), policy: p}, true
@@ -162,7 +162,7 @@ func (p *policy) refusal(err error) *Problem {
 		return later
 	case errors.Is(err, conn.Revoked): // while it waited for its channels
 		return p.refusal(auth.ErrRevoked)
-	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, errNotHeard):
+	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, errNotLoaded):
 		return problem(unavailable, "Tokens cannot be checked at the moment: try again soon.")
 	}
 	return nil
