@@ -3,37 +3,85 @@ package gateway
 import (
 	"net/http"
 	"slices"
+	"time"
 
+	"comet/gateway/conn"
+	"comet/gateway/wire"
 	"comet/pubsub"
 )
 
-// asked is what a request to events or poll asks for.
-type asked struct {
-	channels []string      // sorted and distinct
-	from     []pubsub.From // one a channel
-	apart    bool          // it has a cursor for each channel, see pubsub.CursorSet
+// subscribeRequest is what a request to events or poll asks for.
+type subscribeRequest struct {
+	Subscription
+	format wire.Format   // of a stream
+	wait   time.Duration // of a poll
 }
 
-// askedBy reads `channel`, and where to begin in each: the Last-Event-ID header
+// parseFunc reads a subscribeRequest from r.
+type parseFunc func(r *http.Request, v *visit) (*subscribeRequest, error)
+
+// admit admits what r asks for, see Controller.Admit.
+func (g *Gateway) admit(r *http.Request, v *visit, parse parseFunc) (a *Admission, s *subscribeRequest, err error) {
+	a, err = g.admission.Admit(r, &v.Request, func() (_ *Subscription, err error) {
+		if s, err = parse(r, v); err != nil {
+			return nil, err
+		}
+		return &s.Subscription, nil
+	})
+	return a, s, err
+}
+
+// parseEvents is the parseFunc of events.
+func parseEvents(r *http.Request, v *visit) (*subscribeRequest, error) {
+	p, err := parametersOf(r)
+	if err != nil {
+		return nil, err
+	}
+	s := &subscribeRequest{format: formatOf(r, p)}
+	s.Transport, s.Present = conn.TransportOf(s.format), true
+	return s, s.parse(r, p, v)
+}
+
+// parsePoll is the parseFunc of poll. A poll that does not wait is answered
+// through net/http.
+func parsePoll(r *http.Request, v *visit) (*subscribeRequest, error) {
+	p, err := parametersOf(r)
+	if err != nil {
+		return nil, err
+	}
+	s := &subscribeRequest{wait: p.wait("wait", defaultWait, v.policy.Limits.wait())}
+	s.Transport, s.Present = conn.OverPoll, s.wait > 0
+	if err := s.parse(r, p, v); err != nil {
+		return nil, err
+	}
+	if v.Fast && s.wait == 0 {
+		return nil, ErrWouldWait
+	}
+	return s, nil
+}
+
+// parse reads `channel`, and where to begin in each: the Last-Event-ID header
 // (which an EventSource sends along with the URL it began with, so it counts
 // first), else a parameter that stands for it, else `cursor`, else `last`, else
 // with the next message. An error about one channel of several names it.
-func askedBy(r *http.Request, p *parameters, v *visit) (*asked, error) {
+func (s *subscribeRequest) parse(r *http.Request, p *parameters, v *visit) error {
 	channels := slices.Clone(p.Values["channel"])
 	slices.Sort(channels)
-	a := &asked{channels: slices.Compact(channels), apart: p.apart("cursor")}
-	if len(a.channels) == 0 {
-		return nil, problem(invalidChannel, "The parameter channel is missing: give one or several, as in ?channel=news&channel=chat/1.")
+	s.Channels, s.Apart = slices.Compact(channels), p.apart("cursor")
+	if len(s.Channels) == 0 {
+		return problem(invalidChannel, "The parameter channel is missing: give one or several, as in ?channel=news&channel=chat/1.")
 	}
-	if limit := v.policy.Limits.Channels; len(a.channels) > limit {
-		return nil, problem(invalidParameter, "A subscription may have %d channels at most (limits.channels), this has %d.", limit, len(a.channels))
+	if limit := v.policy.Limits.Channels; len(s.Channels) > limit {
+		return problem(invalidParameter, "A subscription may have %d channels at most (limits.channels), this has %d.", limit, len(s.Channels))
 	}
-	for _, channel := range a.channels {
-		if err := v.mayHear(channel); err != nil {
-			return nil, err
+	s.Starts = make([]pubsub.Start, len(s.Channels))
+	for i, channel := range s.Channels {
+		if err := v.checkSubscribe(channel); err != nil {
+			return err
 		}
+		s.Starts[i].Channel = channel
 	}
-	return a, a.begin(lastEventID(r, p), p)
+	return s.parseStarts(lastEventID(r, p), p)
 }
 
 // lastEventIDParameters stand for the header Last-Event-ID, for clients that
@@ -59,11 +107,11 @@ func lastEventID(r *http.Request, p *parameters) string {
 	return ""
 }
 
-// mayHear refuses a channel of a subscription.
-func (v *visit) mayHear(channel string) error {
+// checkSubscribe refuses a channel of a subscription.
+func (v *visit) checkSubscribe(channel string) error {
 	err := pubsub.ValidateChannel(channel)
 	if err == nil {
-		err = v.maySubscribe(channel)
+		err = v.MaySubscribe(channel)
 	}
 	if err == nil {
 		return nil
@@ -73,82 +121,65 @@ func (v *visit) mayHear(channel string) error {
 	return p
 }
 
-// begin reads where to begin; lastEventID is empty if there is none.
-func (a *asked) begin(lastEventID string, p *parameters) (err error) {
-	a.from = make([]pubsub.From, len(a.channels))
-	for i, last := range p.each("last", a.channels) {
+// parseStarts reads where to begin; lastEventID is empty if there is none.
+func (s *subscribeRequest) parseStarts(lastEventID string, p *parameters) (err error) {
+	for i, last := range p.each("last", s.Channels) {
 		if last != "" {
-			a.from[i].Last = p.number("last", last, 0, pubsub.MaxPage)
+			s.Starts[i].From.Last = p.number("last", last, 0, pubsub.MaxPage)
 		}
 	}
-	cursors := p.each("cursor", a.channels)
+	cursors := p.each("cursor", s.Channels)
 	if p.err != nil {
 		return p.err
 	}
-	if a.apart && lastEventID == "" {
-		return a.resumeApart(cursors)
+	if s.Apart && lastEventID == "" {
+		return s.resumeEach(cursors)
 	}
 	if lastEventID == "" {
 		lastEventID = p.Get("cursor")
 	}
-	return a.resume(lastEventID)
+	return s.resume(lastEventID)
 }
 
 // earliest is the cursor before the oldest message that is kept.
 const earliest = "earliest"
 
-// resume begins behind the one cursor of all channels; empty: where `last` says.
-func (a *asked) resume(cursor string) error {
+// resume begins after the one cursor of all channels; empty: where `last` says.
+func (s *subscribeRequest) resume(cursor string) error {
 	switch cursor {
 	case "":
 	case earliest:
-		for i := range a.from {
-			a.from[i] = pubsub.From{Earliest: true}
+		for i := range s.Starts {
+			s.Starts[i].From = pubsub.From{Earliest: true}
 		}
 	default:
-		at, err := pubsub.ParseCursorSet(a.channels, cursor)
+		at, err := pubsub.ParseCursorSet(s.Channels, cursor)
 		if err != nil {
 			return err
 		}
-		for i := range a.from {
-			a.from[i] = pubsub.From{Cursor: &at[i]}
+		for i := range s.Starts {
+			s.Starts[i].From = pubsub.From{Cursor: &at[i]}
 		}
 	}
 	return nil
 }
 
-// resumeApart begins each channel behind a cursor of its own.
-func (a *asked) resumeApart(cursors []string) error {
+// resumeEach begins each channel after a cursor of its own.
+func (s *subscribeRequest) resumeEach(cursors []string) error {
 	for i, cursor := range cursors {
 		switch cursor {
 		case "":
 		case earliest:
-			a.from[i] = pubsub.From{Earliest: true}
+			s.Starts[i].From = pubsub.From{Earliest: true}
 		default:
 			at, err := pubsub.ParseCursor(cursor)
 			if err != nil {
-				p := problem(invalidCursor, "The cursor %q of channel %q is none of one channel: use one that Comet gave out for just this channel, or `earliest`.", cursor, a.channels[i])
-				p.Channels = a.channels[i : i+1]
+				p := problem(invalidCursor, "The cursor %q of channel %q is none of one channel: use one that Comet gave out for just this channel, or `earliest`.", cursor, s.Channels[i])
+				p.Channels = s.Channels[i : i+1]
 				return p
 			}
-			a.from[i] = pubsub.From{Cursor: &at}
+			s.Starts[i].From = pubsub.From{Cursor: &at}
 		}
 	}
 	return nil
-}
-
-// starts are for a hub.
-func (a *asked) starts() []pubsub.Start {
-	starts := make([]pubsub.Start, len(a.channels))
-	for i, channel := range a.channels {
-		starts[i] = pubsub.Start{Channel: channel, From: a.from[i]}
-	}
-	return starts
-}
-
-// cursors are where the subscriber is, beginning at the cursors of at.
-func (a *asked) cursors(at []pubsub.Cursor) *pubsub.CursorSet {
-	set := pubsub.NewCursorSet(a.channels, at)
-	set.Apart = a.apart
-	return set
 }

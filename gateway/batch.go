@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,25 +32,25 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
 	lines, what, err := batchLines(w, r, &v.policy.Limits)
 	if err != nil {
-		g.counts.publishesRefused.Add(1) // nobody knows how many
+		g.publishesRefused.Add(1) // nobody knows how many
 		return err
 	}
 	results := make([]batchResult, len(lines))
 	var drafts []pubsub.Draft
 	var at []int // the result of each draft
-	ask := g.askOnceEach(r.Context(), v, hook.Publish)
+	ask := g.askOnce(r.Context(), v)
 	for i, line := range lines {
 		d, err := itemDraft(v, ask, line, what, i+1)
 		if err != nil {
-			g.counts.publishesRefused.Add(1)
+			g.publishesRefused.Add(1)
 			results[i].Error = v.policy.toProblem(err)
 			continue
 		}
 		d.Trace, d.Owner = v.carry(), v.keyOwner()
 		drafts, at = append(drafts, d), append(at, i)
 	}
-	if err := v.policy.Limiter.Publish(v.client, len(drafts)); err != nil {
-		g.counts.publishesRefused.Add(int64(len(drafts)))
+	if err := v.policy.Limiter.Publish(v.Client, len(drafts)); err != nil {
+		g.publishesRefused.Add(int64(len(drafts)))
 		return err
 	}
 	v.publishing.tell("", "batch", drafts...)
@@ -63,6 +64,20 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	}
 	answerJSON(w, http.StatusOK, "application/json", map[string]any{"results": results})
 	return nil
+}
+
+// askOnce returns what asks the hook about publishing, once for each channel,
+// however many messages of the batch it has.
+func (g *Gateway) askOnce(ctx context.Context, v *visit) func(channel string) error {
+	answers := make(map[string]error)
+	return func(channel string) error {
+		answer, known := answers[channel]
+		if !known {
+			answer = g.admission.AskHook(ctx, &v.Request, hook.Publish, channel)
+			answers[channel] = answer
+		}
+		return answer
+	}
 }
 
 // batchLines cuts the body into its messages, and says what the client calls
@@ -126,7 +141,7 @@ func itemDraft(v *visit, ask func(channel string) error, line []byte, what strin
 		err = problem(invalidChannel, "The channel is not UTF-8.")
 	}
 	if err == nil {
-		err = v.mayPublish(d.Channel)
+		err = v.MayPublish(d.Channel)
 	}
 	if err == nil {
 		err = ask(d.Channel)

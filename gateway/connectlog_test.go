@@ -8,6 +8,7 @@ import (
 
 	"comet/gateway/auth"
 	"comet/gateway/conn"
+	"comet/gateway/limit"
 	"comet/gateway/trace"
 )
 
@@ -16,11 +17,13 @@ import (
 func TestLoggedCostsNothing(t *testing.T) {
 	for level, want := range map[slog.Level]bool{slog.LevelInfo: false, slog.LevelDebug: true} {
 		handler := trace.Handler(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level}))
-		g := &Gateway{options: Options{Logger: slog.New(handler)}}
-		v := &visit{Principal: &auth.Principal{}}
-		r := httptest.NewRequest("GET", "/v1/events?channel=c", nil)
-		ended := func(conn.CloseReason) {}
-		if costs := testing.AllocsPerRun(100, func() { g.logged(r, v, conn.OverSSE, ended) }) > 0; costs != want {
+		c := NewController(AdmitOptions{Logger: slog.New(handler)})
+		q := &Request{Principal: &auth.Principal{}, Rules: c.SetRules(Rules{Limiter: limit.New(limit.Options{})})}
+		a := &Admission{
+			controller: c, request: q, Subscription: &Subscription{Transport: conn.OverSSE},
+			Request: httptest.NewRequest("GET", "/v1/events?channel=c", nil),
+		}
+		if costs := testing.AllocsPerRun(100, func() { _ = c.newSession(a).EndFunc() }) > 0; costs != want {
 			t.Errorf("at %v: allocates: %v", level, costs)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 
 	"comet/gateway/conn"
 	"comet/gateway/trace"
-	"comet/pubsub"
 )
 
 // Door lets in streams and polls the short way, after the same checks as any
@@ -22,74 +21,51 @@ func (g *Gateway) Door() conn.FastPath {
 }
 
 func (g *Gateway) streamAtOnce(r *http.Request) (next conn.FastResult, ok bool) {
-	defer g.recoverAtDoor(r, &ok)
-	if r.URL.Path != eventsPath {
-		return next, false
-	}
-	p, err := parametersOf(r)
-	if err != nil {
-		return next, false
-	}
-	next.Format = formatOf(r, p)
-	return next, g.enterAtOnce(r, p, g.policy.Load(), &next, conn.TransportOf(next.Format))
+	return g.accept(r, eventsPath, parseEvents)
 }
 
 func (g *Gateway) pollAtOnce(r *http.Request) (next conn.FastResult, ok bool) {
-	defer g.recoverAtDoor(r, &ok)
-	if r.URL.Path != pollPath {
+	return g.accept(r, pollPath, parsePoll)
+}
+
+// accept admits a request to path without waiting. If ok is false, nothing was
+// charged or counted, and the request goes through net/http: it would wait, it is
+// refused, or it made the node panic, which harms only its connection there.
+func (g *Gateway) accept(r *http.Request, path string, parse parseFunc) (next conn.FastResult, ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			if next.Ended != nil {
+				next.Release()
+				next.Ended(conn.FellBack)
+			}
+			next, ok = conn.FastResult{}, false
+			g.options.Logger.ErrorContext(r.Context(), "panic at the door", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	by := g.policy.Load()
+	if r.URL.Path != path || by.rebound(r) {
 		return next, false
 	}
-	p, err := parametersOf(r)
+	v := &visit{Request: Request{Rules: by.rules, Fast: true}, policy: by}
+	a, s, err := g.admit(r, v, parse)
 	if err != nil {
 		return next, false
 	}
-	by := g.policy.Load()
-	next.Wait = p.wait("wait", defaultWait, by.Limits.wait())
-	if next.Wait == 0 {
-		return next, false
+	next = conn.FastResult{
+		Channels: a.Open, Positions: a.Positions, Cursors: a.Cursors,
+		Format: s.format, Wait: s.wait,
+		Session: a.Bounds(), Trusted: v.Client.Trusted,
+		Began: a.Begin, Ended: a.Session.EndFunc(),
 	}
-	return next, g.enterAtOnce(r, p, by, &next, conn.OverPoll)
+	if s.Transport != conn.OverPoll {
+		next.Admit = func() bool { return a.Charge() == nil }
+	}
+	next.Header = g.fastHeader(r, by)
+	return next, true
 }
 
-// enterAtOnce attaches what r asks for, all of it or, also if it panics, nothing.
-func (g *Gateway) enterAtOnce(r *http.Request, p *parameters, by *policy, next *conn.FastResult, t conn.Transport) (ok bool) {
-	v, ok := g.letInAtOnce(r, by)
-	if !ok {
-		return false
-	}
-	asked, err := askedBy(r, p, v)
-	if err != nil || g.admit(v) != nil {
-		return false
-	}
-	ok = false
-	defer func() {
-		if !ok {
-			next.Release()
-			g.release(v)
-		}
-	}()
-	if !g.askAtOnce(v, asked.channels) || !g.attach(asked, next) {
-		return false
-	}
-	if t == conn.OverPoll { // its place cannot move
-		if by.Limiter.Request(v.client) != nil {
-			return false
-		}
-	} else {
-		next.Admit = func() bool { return by.Limiter.Request(v.client) == nil }
-	}
-	next.Session, next.Trusted = v.session(), v.client.Trusted
-	next.Header = g.headerAtOnce(r, by)
-	next.Began = func() {
-		g.began(r, v, t)
-		g.options.Hub.Attached(asked.starts())
-	}
-	next.Ended = g.present(v, asked.channels, g.over(r, v, t))
-	return true
-}
-
-// headerAtOnce is the answer's header, where it is not that of most: nil.
-func (g *Gateway) headerAtOnce(r *http.Request, by *policy) http.Header {
+// fastHeader is the answer's header; nil if it is the common one, Door.Header.
+func (g *Gateway) fastHeader(r *http.Request, by *policy) http.Header {
 	named := r.Header[trace.RequestIDField] != nil
 	if by.corsHeader == nil && !named {
 		return nil
@@ -103,43 +79,4 @@ func (g *Gateway) headerAtOnce(r *http.Request, by *policy) http.Header {
 	}
 	h[nodeHeader] = []string{g.options.Node}
 	return h
-}
-
-// attach opens the channels at their starts, if nothing has to be waited for. A
-// stream of one channel must be at its end, as it will be parked in a feed, which
-// has only what comes.
-func (g *Gateway) attach(asked *asked, next *conn.FastResult) bool {
-	at := make([]pubsub.Cursor, len(asked.channels))
-	for i, start := range asked.starts() {
-		c, place, cursor, ok := g.options.Hub.Attach(start)
-		if !ok {
-			return false
-		}
-		at[i] = cursor
-		next.Channels, next.Positions = append(next.Channels, c), append(next.Positions, place)
-	}
-	if next.Wait == 0 && len(at) == 1 {
-		if behind, ok := next.Channels[0].From(next.Positions[0], 1); !ok || len(behind) > 0 {
-			return false
-		}
-	}
-	next.Cursors = asked.cursors(at)
-	return true
-}
-
-// recoverAtDoor sends a request that made the node panic the long way, where a
-// panic harms nothing but its connection.
-func (g *Gateway) recoverAtDoor(r *http.Request, ok *bool) {
-	if p := recover(); p != nil {
-		*ok = false
-		g.options.Logger.ErrorContext(r.Context(), "panic at the door", "panic", p, "stack", string(debug.Stack()))
-	}
-}
-
-// recoverFrom, deferred, keeps a panic in what is done beside a stream or poll
-// (events, presence, logs) from its writer, which has thousands of others.
-func (g *Gateway) recoverFrom(what string) {
-	if p := recover(); p != nil {
-		g.options.Logger.Error("panic beside a stream or poll", "at", what, "panic", p, "stack", string(debug.Stack()))
-	}
 }

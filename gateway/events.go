@@ -8,29 +8,21 @@ import (
 
 // events: GET /v1/events
 func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
-	p, err := parametersOf(r)
+	a, s, err := g.admit(r, visitOf(r), parseEvents)
 	if err != nil {
 		return err
 	}
-	format := formatOf(r, p)
-	s, err := g.subscribe(r, p)
-	if err != nil {
-		return err
-	}
-	defer g.end(s)
-	t := conn.TransportOf(format)
-	g.began(r, s.visit, t)
-	stream := &conn.Stream{
-		Subscriber: s.subscriber,
-		Cursors:    s.cursors,
-		Several:    s.several,
-		Format:     format,
+	defer a.Close()
+	a.Begin()
+	g.options.Holder.Hold(w, a.Request, &conn.Stream{
+		Subscriber: a.Subscriber,
+		Cursors:    a.Cursors,
+		Several:    len(a.Channels) > 1,
+		Format:     s.format,
 		Node:       g.options.Node,
-		Session:    s.session,
-		Replay:     s.replay,
-		Ended:      g.present(s.visit, s.channels, g.over(r, s.visit, t)),
-	}
-	s.held = true
-	g.options.Holder.Hold(w, s.request, stream)
+		Session:    a.Bounds(),
+		Replay:     a.Replay,
+		Ended:      a.Session.EndFunc(),
+	})
 	return nil
 }

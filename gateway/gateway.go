@@ -6,7 +6,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
@@ -17,7 +16,6 @@ import (
 	"comet/gateway/auth"
 	"comet/gateway/conn"
 	"comet/gateway/hook"
-	"comet/gateway/limit"
 	"comet/gateway/trace"
 	"comet/gateway/web"
 	"comet/pubsub"
@@ -62,14 +60,9 @@ type Gateway struct {
 	routes  http.Handler // behind what the policy puts before it
 	policy  atomic.Pointer[policy]
 
-	connections atomic.Int64
-	counts      counts
-	failures    *rate.Limiter   // of warnings, see logProblem
-	visitors    visitors        // of requests that a goroutine holds
-	spread      atomic.Int64    // of the leave, in ns
-	leaving     context.Context // ends when the node does, see Leave
-	leave       context.CancelFunc
-	revocations *revocationFeed
+	admission        *Controller
+	publishesRefused atomic.Int64
+	failures         *rate.Limiter // of warnings, see logProblem
 }
 
 // New makes a gateway. An error names the setting that is wrong.
@@ -85,14 +78,11 @@ func New(o Options) (*Gateway, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{options: o, page: web.Handler(), failures: rate.NewLimiter(failuresLogged, failuresLogged)}
-	g.revocations = newRevocationFeed(o.Hub, o.Revocations, o.RevocationStore, o.Logger)
-	g.revocations.leeway = func() time.Duration { return g.policy.Load().Leeway }
-	g.revocations.close = func(user string, before time.Time) {
-		g.visitors.evict(user, before)
-		o.Holder.Revoke(user, before, conn.Revoked)
-	}
-	g.leaving, g.leave = context.WithCancel(context.Background())
-	g.startCounts()
+	g.admission = NewController(AdmitOptions{
+		Hub: o.Hub, Replays: o.Replays, Revocations: o.Revocations, Store: o.RevocationStore,
+		Asker: o.Asker, Events: o.Events, Presence: o.Presence, Logger: o.Logger,
+		CloseParked: func(user string, before time.Time) { o.Holder.Revoke(user, before, conn.Revoked) },
+	})
 	g.routes = g.makeRoutes()
 	if err := g.SetPolicy(o.Policy); err != nil {
 		return nil, err
@@ -120,10 +110,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // receive is r as the visit v, which begins now.
 func (g *Gateway) receive(v *visit, w http.ResponseWriter, r *http.Request) *http.Request {
-	v.policy, v.request = g.policy.Load(), trace.Of(r.Header)
+	v.policy, v.Trace = g.policy.Load(), trace.Of(r.Header)
+	v.Rules = v.policy.rules
 	w.Header().Set(nodeHeader, g.options.Node)
-	if v.request.ID != "" {
-		w.Header().Set(trace.RequestIDField, v.request.ID)
+	if v.Trace.ID != "" {
+		w.Header().Set(trace.RequestIDField, v.Trace.ID)
 	}
 	setDeadlines(w, r, v.policy.Limits.Body)
 	return r.WithContext(v.context(r.Context()))
@@ -146,8 +137,7 @@ func (g *Gateway) Replays() conn.ReplayStats { return g.options.Replays.Stats() 
 // time of spread, and lets no new ones in. It returns at once; the server's
 // Shutdown, and the Holder, wait for their ends.
 func (g *Gateway) Leave(spread time.Duration) {
-	g.spread.Store(int64(spread))
-	g.leave()
+	g.admission.Leave(spread)
 	g.options.Holder.Drain(spread)
 }
 
@@ -156,82 +146,26 @@ func (g *Gateway) Leave(spread time.Duration) {
 // until Policy.Leeway from now. After an error the user may be revoked on some
 // nodes only: call it again.
 func (g *Gateway) Revoke(ctx context.Context, user string) error {
-	return g.revocations.revoke(ctx, user)
+	return g.admission.revocations.revoke(ctx, user)
 }
 
 // FollowRevocations applies the revocations of all nodes until ctx ends, and
 // restores the log when it has lost some. With Options.Revocations it must run:
 // until it has loaded the log, no tokens are accepted.
-func (g *Gateway) FollowRevocations(ctx context.Context) { g.revocations.follow(ctx) }
+func (g *Gateway) FollowRevocations(ctx context.Context) { g.admission.revocations.follow(ctx) }
 
-// whileHere is r's context, ended by a conn.CloseReason when the node leaves, at some
-// time of the spread, or when v is thrown out.
-func (g *Gateway) whileHere(r *http.Request, v *visit) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(r.Context())
-	stop := context.AfterFunc(g.leaving, func() {
-		if spread := g.spread.Load(); spread > 0 {
-			timer := time.NewTimer(rand.N(time.Duration(spread)))
-			defer timer.Stop()
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-			}
-		}
-		cancel(conn.Shutdown)
-	})
-	out := g.visitors.enter(v.User, v.IssuedAt, cancel)
-	return ctx, func() {
-		out()
-		stop()
-		cancel(nil)
-	}
-}
-
-// greatestAge is when a stream that begins now must end; zero: never.
-func greatestAge(age time.Duration) time.Time {
-	if age == 0 {
-		return time.Time{}
-	}
-	return time.Now().Add(age*9/10 + rand.N(age/5+1))
-}
-
-// AddressLimit is a conn.AddressLimit: an address may have as many connections
-// beside its streams and polls as it may have of those, for other requests, and
-// at least otherConnections. So a client with as many streams as it may have can
-// still publish.
+// AddressLimit is a conn.AddressLimit, see Rules.AddressLimit.
 func (g *Gateway) AddressLimit(remote netip.Addr) (address netip.Addr, most int) {
-	p := g.policy.Load()
-	most = p.Limiter.Address()
-	if most == 0 {
-		return address, 0
-	}
-	address, ok := limit.Direct(remote, p.TrustedProxies)
-	if !ok {
-		return address, 0
-	}
-	return address, most + max(most, otherConnections)
+	return g.policy.Load().rules.AddressLimit(remote)
 }
 
-const otherConnections = 16
-
-// admit counts a stream or poll of v, or refuses it. Call release if nothing
-// comes of it, else over's function when it ends.
-func (g *Gateway) admit(v *visit) error {
-	if g.leaving.Err() != nil {
-		return conn.Shutdown
-	}
-	if err := v.policy.Limiter.Connect(v.client); err != nil {
-		return err
-	}
-	most := int64(v.policy.Limits.Connections)
-	if n := g.connections.Add(1); most > 0 && n > most {
-		g.release(v)
-		return tooManyConnections(most)
-	}
-	return nil
+// Stats is what a Gateway counts, since the start.
+type Stats struct {
+	ConnectionStats
+	PublishesRefused int64 // messages that were refused before the hub saw them
 }
 
-func (g *Gateway) release(v *visit) {
-	g.connections.Add(-1)
-	v.policy.Limiter.Disconnect(v.client)
+// Stats may be called at any time.
+func (g *Gateway) Stats() Stats {
+	return Stats{g.admission.Stats(), g.publishesRefused.Load()}
 }

@@ -16,7 +16,7 @@ const defaultHistory = 100
 
 // history: GET /v1/channels/{channel}/messages
 func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
-	channel, p, err := g.mayLookInto(r, (*visit).mayReadHistory)
+	channel, p, err := g.mayLookInto(r, (*visit).MayReadHistory)
 	if err != nil {
 		return err
 	}
@@ -36,8 +36,8 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, v := r.Context(), visitOf(r)
 	var replay *conn.Replay // operators need no turn
-	if !v.operator {
-		if ctx, replay, err = g.options.Replays.Begin(ctx, v.client.Address); err != nil {
+	if !v.Operator {
+		if ctx, replay, err = g.options.Replays.Begin(ctx, v.Client.Address); err != nil {
 			return err
 		}
 		defer replay.End()
@@ -114,7 +114,7 @@ func (g *Gateway) mayLookInto(r *http.Request, may func(v *visit, channel string
 	if err := may(v, channel); err != nil {
 		return "", nil, err
 	}
-	if err := g.ask(r.Context(), v, hook.Subscribe, channel); err != nil {
+	if err := g.admission.AskHook(r.Context(), &v.Request, hook.Subscribe, channel); err != nil {
 		return "", nil, err
 	}
 	p, err := parametersOf(r)

@@ -8,6 +8,7 @@ import (
 	"comet/gateway/auth"
 	"comet/gateway/conn"
 	"comet/gateway/limit"
+	"comet/pubsub"
 )
 
 // Operators serves the routes for clients to operators, who may do everything,
@@ -30,32 +31,29 @@ func (g *Gateway) Operators() http.Handler {
 	router.MethodNotAllowedHandler = router.NotFoundHandler
 	operator := &auth.Principal{Permissions: everything()}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := visit{Principal: operator, client: limit.Client{Trusted: true}, operator: true}
+		v := visit{Request: Request{Principal: operator, Client: limit.Client{Trusted: true}, Operator: true}}
 		r = g.receive(&v, w, r)
 		router.ServeHTTP(w, r)
 	})
 }
 
-// watch is events for operators.
+// watch is events for operators: it is not admitted, limited or counted.
 func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) error {
-	p, err := parametersOf(r)
+	s, err := parseEvents(r, visitOf(r))
 	if err != nil {
 		return err
 	}
-	format := formatOf(r, p)
-	asked, err := askedBy(r, p, visitOf(r))
+	subscriber, err := g.options.Hub.Observe(r.Context(), s.Starts)
 	if err != nil {
 		return err
 	}
-	subscriber, err := g.options.Hub.Observe(r.Context(), asked.starts())
-	if err != nil {
-		return err
-	}
+	cursors := pubsub.NewCursorSet(s.Channels, subscriber.Start())
+	cursors.Apart = s.Apart
 	conn.Portable{Heartbeat: g.options.Heartbeat}.Hold(w, r, &conn.Stream{
 		Subscriber: subscriber,
-		Cursors:    asked.cursors(subscriber.Start()),
-		Several:    len(asked.channels) > 1,
-		Format:     format,
+		Cursors:    cursors,
+		Several:    len(s.Channels) > 1,
+		Format:     s.format,
 		Node:       g.options.Node,
 		Ended:      func(conn.CloseReason) {},
 	})

@@ -12,29 +12,19 @@ const defaultWait = 25 * time.Second
 
 // poll: GET /v1/poll
 func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
-	p, err := parametersOf(r)
+	a, s, err := g.admit(r, visitOf(r), parsePoll)
 	if err != nil {
 		return err
 	}
-	wait := p.wait("wait", defaultWait, visitOf(r).policy.Limits.wait())
-	s, err := g.subscribe(r, p)
-	if err != nil {
-		return err
-	}
-	defer g.end(s)
-	g.began(r, s.visit, conn.OverPoll)
-	ended := g.over(r, s.visit, conn.OverPoll)
-	if wait > 0 { // else it only looks in
-		ended = g.present(s.visit, s.channels, ended)
-	}
-	s.held = true
-	return g.options.Holder.HoldPoll(w, s.request, &conn.Poll{
-		Subscriber: s.subscriber,
-		Cursors:    s.cursors,
-		Wait:       wait,
-		Session:    s.session,
-		Replay:     s.replay,
-		Ended:      ended,
+	defer a.Close()
+	a.Begin()
+	return g.options.Holder.HoldPoll(w, a.Request, &conn.Poll{
+		Subscriber: a.Subscriber,
+		Cursors:    a.Cursors,
+		Wait:       s.wait,
+		Session:    a.Bounds(),
+		Replay:     a.Replay,
+		Ended:      a.Session.EndFunc(),
 		NextPoll:   g.pollAtOnce,
 	})
 }

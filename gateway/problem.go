@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"time"
 
+	"comet/gateway/auth"
 	"comet/gateway/conn"
+	"comet/gateway/hook"
 	"comet/gateway/limit"
 	"comet/gateway/trace"
 	"comet/pubsub"
@@ -86,10 +88,6 @@ func problem(k kind, format string, args ...any) *Problem {
 	return &Problem{kind: k, Detail: fmt.Sprintf(format, args...)}
 }
 
-func tooManyConnections(most int64) *Problem {
-	return problem(connectionsReached, "This node already has %d connections (limits.connections): come back later, or to another node.", most)
-}
-
 // invalidFields maps pubsub.InvalidError.Field.
 var invalidFields = map[string]kind{
 	"channel": invalidChannel,
@@ -105,12 +103,17 @@ func (p *policy) toProblem(err error) *Problem {
 	var known *Problem
 	var invalid *pubsub.InvalidError
 	var over *limit.Exceeded
+	var full *FullError
 	if refusal := p.refusal(err); refusal != nil {
 		return refusal
 	}
 	switch {
 	case errors.As(err, &over):
 		return exceeded(over)
+	case errors.As(err, &full):
+		return problem(connectionsReached, "This node already has %d connections (limits.connections): come back later, or to another node.", full.Connections)
+	case errors.Is(err, ErrReserved):
+		return problem(forbidden, "Channels that begin with %q are the nodes' own: choose another name.", pubsub.ControlPrefix)
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &invalid):
@@ -133,6 +136,77 @@ func (p *policy) toProblem(err error) *Problem {
 	return problem(internal, "Something went wrong in this node; its log says what. Trying again may help.")
 }
 
+// setting is what a limit is set by.
+var setting = [limit.Limits]string{
+	limit.AddressConnections: "limits.address_connections",
+	limit.UserConnections:    "limits.user_connections",
+	limit.AddressRequests:    "limits.address_requests",
+	limit.UserRequests:       "limits.user_requests",
+	limit.AddressPublishes:   "limits.address_publishes",
+	limit.UserPublishes:      "limits.user_publishes",
+}
+
+// exceeded is what a client that has met a limit is told.
+func exceeded(e *limit.Exceeded) *Problem {
+	p := problem(tooManyRequests, "This is more than %s allows here: try again later, and less often.", setting[e.Limit])
+	if e.Limit == limit.AddressConnections || e.Limit == limit.UserConnections {
+		p = problem(tooManyRequests, "There are as many streams and polls as %s allows: end one, or try again later.", setting[e.Limit])
+	}
+	if e.Wait > 0 {
+		p.retry = limit.RetryAfter(e.Wait)
+	}
+	return p
+}
+
+// refusal is what somebody hears whose credential is no good, or lacking.
+func (p *policy) refusal(err error) *Problem {
+	var denied *auth.DeniedError
+	var bad *auth.Error
+	var no *hook.Denied
+	var silent *hook.Unavailable
+	switch {
+	case errors.As(err, &denied) && denied.Credential == auth.None && p.Credentials:
+		return problem(credentials[auth.Missing], "%s", denied.Error())
+	case errors.As(err, &denied):
+		return problem(forbidden, "%s", denied.Error())
+	case errors.As(err, &bad):
+		refused := problem(credentials[bad.Reason], "%s", bad.Detail)
+		if bad.Wait > 0 {
+			refused.retry = limit.RetryAfter(bad.Wait)
+		}
+		return refused
+	case errors.As(err, &no):
+		refused := problem(forbidden, "%s", no.Error())
+		refused.Channels = no.Channels
+		return refused
+	case errors.As(err, &silent):
+		later := problem(unavailable, "Whether this is allowed cannot be found out at the moment: try again soon.")
+		if silent.Wait > 0 {
+			later.retry = limit.RetryAfter(silent.Wait)
+		}
+		return later
+	case errors.Is(err, conn.Revoked): // while it waited for its channels
+		return p.refusal(auth.ErrRevoked)
+	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, errNotLoaded):
+		return problem(unavailable, "Tokens cannot be checked at the moment: try again soon.")
+	}
+	return nil
+}
+
+// credentials is the kind of problem for each reason to refuse one.
+var credentials = func() map[auth.Reason]kind {
+	all := make(map[auth.Reason]kind)
+	for _, reason := range []auth.Reason{
+		auth.Missing, auth.Malformed, auth.WrongAlgorithm, auth.BadSignature, auth.UnknownKey, auth.Expired,
+		auth.NotYetValid, auth.WrongIssuer, auth.WrongAudience, auth.Revoked,
+	} {
+		all[reason] = kind{http.StatusUnauthorized, "credential-" + string(reason), "Not authorized", 0}
+	}
+	all[auth.Several] = kind{http.StatusBadRequest, "credential-several", "Several credentials", 0}
+	all[auth.WrongOrigin] = kind{http.StatusForbidden, "credential-wrong-origin", "Not allowed", 0}
+	return all
+}()
+
 // answerError writes err as a problem document. It must be the first thing
 // that is written.
 func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error) {
@@ -141,7 +215,7 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	}
 	v := visitOf(r)
 	p := *v.policy.toProblem(err)
-	p.trace = v.request.Trace
+	p.trace = v.Trace.Trace
 	v.policy.Limiter.Count(err)
 	g.logProblem(r, &p, err)
 	if p.retry > 0 {

@@ -18,10 +18,10 @@ func TestFailuresLogged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer g.leave()
+		defer g.Leave(0)
 		fail := func() {
 			for range 10 * failuresLogged {
-				g.logProblem(httptest.NewRequest("GET", "/v1/events", nil), tooManyConnections(1), errors.New("full"))
+				g.logProblem(httptest.NewRequest("GET", "/v1/events", nil), problem(connectionsReached, "full"), errors.New("full"))
 			}
 		}
 		for _, want := range []int{failuresLogged, 2 * failuresLogged} {

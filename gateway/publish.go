@@ -32,7 +32,7 @@ func (v *visit) keyOwner() string {
 func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
 	draft, err := g.draftOf(w, r)
 	if err != nil {
-		g.counts.publishesRefused.Add(1)
+		g.publishesRefused.Add(1)
 		return err
 	}
 	v := visitOf(r)
@@ -63,10 +63,10 @@ func (g *Gateway) draftOf(w http.ResponseWriter, r *http.Request) (pubsub.Draft,
 	draft, err := g.bodyDraft(w, r)
 	v := visitOf(r)
 	if err == nil {
-		err = g.ask(r.Context(), v, hook.Publish, draft.Channel)
+		err = g.admission.AskHook(r.Context(), &v.Request, hook.Publish, draft.Channel)
 	}
 	if err == nil {
-		err = v.policy.Limiter.Publish(v.client, 1)
+		err = v.policy.Limiter.Publish(v.Client, 1)
 	}
 	return draft, err
 }
@@ -76,7 +76,7 @@ func (g *Gateway) bodyDraft(w http.ResponseWriter, r *http.Request) (d pubsub.Dr
 	if d.Channel, err = pathChannel(r); err != nil {
 		return d, err
 	}
-	if err := visitOf(r).mayPublish(d.Channel); err != nil {
+	if err := visitOf(r).MayPublish(d.Channel); err != nil {
 		return d, err
 	}
 	p, err := parametersOf(r)

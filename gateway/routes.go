@@ -18,7 +18,7 @@ type route struct {
 	method   string
 	path     string
 	endpoint func(*Gateway, http.ResponseWriter, *http.Request) error
-	open     bool // to anyone, however often: it does next to nothing
+	open     bool // serve does not authenticate: it does next to nothing, or Admit authenticates
 	traced   bool // it publishes
 }
 
@@ -32,8 +32,8 @@ const (
 var table = []route{
 	{method: http.MethodPost, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).publish, traced: true},
 	{method: http.MethodPost, path: "/v1/publish", endpoint: (*Gateway).publishBatch, traced: true},
-	{method: http.MethodGet, path: eventsPath, endpoint: (*Gateway).events},
-	{method: http.MethodGet, path: pollPath, endpoint: (*Gateway).poll},
+	{method: http.MethodGet, path: eventsPath, endpoint: (*Gateway).events, open: true},
+	{method: http.MethodGet, path: pollPath, endpoint: (*Gateway).poll, open: true},
 	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).history},
 	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/presence", endpoint: (*Gateway).presence},
 }
@@ -80,7 +80,7 @@ func (g *Gateway) handle(row route) http.Handler {
 
 func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request) error {
 	if !row.open {
-		if err := g.letIn(r); err != nil {
+		if err := g.admission.Authenticate(r, &visitOf(r).Request); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"comet/gateway/auth"
+	"comet/gateway/conn"
+	"comet/gateway/limit"
+	"comet/gateway/trace"
+	"comet/pubsub"
+)
+
+// Rules are what requests are judged by. They do not change: a request is judged
+// by the same rules from its beginning to its end.
+type Rules struct {
+	Auth        *auth.Authenticator
+	Limiter     *limit.Limiter
+	Proxies     limit.Proxies
+	Connections int           // streams and polls at a time; 0: no limit
+	MaxAge      time.Duration // of a stream, a tenth more or less by chance; 0: no limit
+	Leeway      time.Duration // of Auth's tokens, which revocations must cover
+
+	counted *[conn.Transports]sessions // of clients that Limiter counts
+}
+
+// Request is one request: who sent it, and the rules that it is judged by.
+type Request struct {
+	*auth.Principal // nil until it is authenticated
+	Client          limit.Client
+	Rules           *Rules
+	Operator        bool          // may read the nodes' own channels, and is not limited
+	Fast            bool          // it is on the fast path: nothing may wait
+	Trace           trace.Request // on the fast path only if the log needs it
+}
+
+// Authenticate finds out who sent r, and charges the request to its client, also
+// if the credential is bad. The cheap checks come first: if a signature must be
+// verified, the rate of the address is charged before that. Otherwise the rate of
+// the user is charged first, so that a request that is refused to one user costs
+// the others at the same address nothing.
+//
+// On the fast path it charges nothing, and a token whose signature has not been
+// verified lately is ErrWouldWait.
+func (c *Controller) Authenticate(r *http.Request, q *Request) error {
+	p, known, err := q.Rules.Auth.Known(r)
+	q.Client = q.Rules.clientOf(r, p)
+	if q.Fast {
+		if !known || err == nil && p.User != "" && !c.revocations.isLoaded() {
+			return ErrWouldWait
+		}
+		q.Principal = p
+		return err
+	}
+	var over error
+	if known {
+		over = q.Rules.Limiter.Request(q.Client)
+	} else if over = q.Rules.Limiter.RequestOfAddress(q.Client); over == nil {
+		if p, err = q.Rules.Auth.Authenticate(r); err == nil {
+			q.Client.User = p.User
+			over = q.Rules.Limiter.RequestOfUser(q.Client)
+		}
+	}
+	switch {
+	case over != nil:
+		return over
+	case err != nil:
+		return err
+	}
+	q.Principal = p
+	if q.Client.Trusted {
+		conn.Exempt(r.Context())
+	}
+	return c.revocations.await(r.Context(), p)
+}
+
+// clientOf returns the identity that limits apply to; p is nil if it is not known
+// yet. Keys are exempt: back ends act for many users.
+func (rules *Rules) clientOf(r *http.Request, p *auth.Principal) limit.Client {
+	c := limit.Client{Address: limit.Address(r, rules.Proxies)}
+	if p != nil {
+		c.User, c.Trusted = p.User, p.Key != ""
+	}
+	return c
+}
+
+// AddressLimit returns how many connections the address of remote may have: its
+// limit of streams and polls, and as many for other requests, but at least
+// otherConnections. So a client that has all its streams can still publish. most
+// is 0 if there is no limit.
+func (rules *Rules) AddressLimit(remote netip.Addr) (address netip.Addr, most int) {
+	most = rules.Limiter.Address()
+	if most == 0 {
+		return address, 0
+	}
+	address, ok := limit.Direct(remote, rules.Proxies.Trusted)
+	if !ok {
+		return address, 0
+	}
+	return address, most + max(most, otherConnections)
+}
+
+const otherConnections = 16
+
+// ErrReserved says that a channel is one that only nodes use.
+var ErrReserved = errors.New("the channel is reserved for nodes")
+
+// MaySubscribe is nil, an *auth.DeniedError or ErrReserved, as are the others.
+func (q *Request) MaySubscribe(channel string) error {
+	return q.may(channel, q.Principal.MaySubscribe, q.Operator)
+}
+
+// MayPublish reports about publishing.
+func (q *Request) MayPublish(channel string) error {
+	return q.may(channel, q.Principal.MayPublish, false)
+}
+
+// MayReadHistory reports about reading the log.
+func (q *Request) MayReadHistory(channel string) error {
+	return q.may(channel, q.Principal.MayReadHistory, q.Operator)
+}
+
+// MaySeePresence reports about seeing who is there.
+func (q *Request) MaySeePresence(channel string) error {
+	return q.may(channel, q.Principal.MaySeePresence, q.Operator)
+}
+
+// may asks permitted, unless the channel is reserved.
+func (q *Request) may(channel string, permitted func(channel string) error, reserved bool) error {
+	if strings.HasPrefix(channel, pubsub.ControlPrefix) && !reserved {
+		return ErrReserved
+	}
+	return permitted(channel)
+}
