@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"comet/gateway/admit"
 	"comet/gateway/conn"
 	"comet/gateway/wire"
 	"comet/pubsub"
@@ -12,7 +13,7 @@ import (
 
 // subscribeRequest is what a request to events or poll asks for.
 type subscribeRequest struct {
-	Subscription
+	admit.Subscription
 	format wire.Format   // of a stream
 	wait   time.Duration // of a poll
 }
@@ -20,9 +21,9 @@ type subscribeRequest struct {
 // parseFunc reads a subscribeRequest from r.
 type parseFunc func(r *http.Request, v *visit) (*subscribeRequest, error)
 
-// admit admits what r asks for, see Controller.Admit.
-func (g *Gateway) admit(r *http.Request, v *visit, parse parseFunc) (a *Admission, s *subscribeRequest, err error) {
-	a, err = g.admission.Admit(r, &v.Request, func() (_ *Subscription, err error) {
+// admit admits what r asks for, see admit.Controller.Admit.
+func (g *Gateway) admit(r *http.Request, v *visit, parse parseFunc) (a *admit.Admission, s *subscribeRequest, err error) {
+	a, err = g.admission.Admit(r, &v.Request, func() (_ *admit.Subscription, err error) {
 		if s, err = parse(r, v); err != nil {
 			return nil, err
 		}
@@ -55,7 +56,7 @@ func parsePoll(r *http.Request, v *visit) (*subscribeRequest, error) {
 		return nil, err
 	}
 	if v.Fast && s.wait == 0 {
-		return nil, ErrWouldWait
+		return nil, admit.ErrWouldWait
 	}
 	return s, nil
 }

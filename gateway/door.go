@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime/debug"
 
+	"comet/gateway/admit"
 	"comet/gateway/conn"
 	"comet/gateway/trace"
 )
@@ -46,7 +47,7 @@ func (g *Gateway) accept(r *http.Request, path string, parse parseFunc) (next co
 	if r.URL.Path != path || by.rebound(r) {
 		return next, false
 	}
-	v := &visit{Request: Request{Rules: by.rules, Fast: true}, policy: by}
+	v := &visit{Request: admit.Request{Rules: by.rules, Fast: true}, policy: by}
 	a, s, err := g.admit(r, v, parse)
 	if err != nil {
 		return next, false

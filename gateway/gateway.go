@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"comet/gateway/admit"
 	"comet/gateway/auth"
 	"comet/gateway/conn"
 	"comet/gateway/hook"
@@ -28,12 +29,12 @@ type Options struct {
 	Heartbeat time.Duration // how often an idle stream gets a sign of life; default 25s
 	Policy    Policy        // to begin with
 
-	Revocations     *auth.Revocations // that Policy.Auth asks; needs FollowRevocations. Default: no user is ever revoked
-	RevocationStore RevocationStore   // of what is revoked on this node; default: none
-	Asker           *hook.Asker       // is asked on top of Policy.Auth; default: nobody is
-	Events          *hook.Events      // is told of streams; default: nobody is
-	Presence        *pubsub.Presence  // of users with streams and waiting polls; default: no channel has any
-	Tracer          Tracer            // default: none
+	Revocations     *auth.Revocations     // that Policy.Auth asks; needs FollowRevocations. Default: no user is ever revoked
+	RevocationStore admit.RevocationStore // of what is revoked on this node; default: none
+	Asker           *hook.Asker           // is asked on top of Policy.Auth; default: nobody is
+	Events          *hook.Events          // is told of streams; default: nobody is
+	Presence        *pubsub.Presence      // of users with streams and waiting polls; default: no channel has any
+	Tracer          Tracer                // default: none
 
 	Replays *conn.Replays // bounds what streams and polls that read the log hold; default: conn.DefaultReplayMemory
 
@@ -60,7 +61,7 @@ type Gateway struct {
 	routes  http.Handler // behind what the policy puts before it
 	policy  atomic.Pointer[policy]
 
-	admission        *Controller
+	admission        *admit.Controller
 	publishesRefused atomic.Int64
 	failures         *rate.Limiter // of warnings, see logProblem
 }
@@ -78,7 +79,7 @@ func New(o Options) (*Gateway, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{options: o, page: web.Handler(), failures: rate.NewLimiter(failuresLogged, failuresLogged)}
-	g.admission = NewController(AdmitOptions{
+	g.admission = admit.New(admit.Options{
 		Hub: o.Hub, Replays: o.Replays, Revocations: o.Revocations, Store: o.RevocationStore,
 		Asker: o.Asker, Events: o.Events, Presence: o.Presence, Logger: o.Logger,
 		CloseParked: func(user string, before time.Time) { o.Holder.Revoke(user, before, conn.Revoked) },
@@ -146,22 +147,22 @@ func (g *Gateway) Leave(spread time.Duration) {
 // until Policy.Leeway from now. After an error the user may be revoked on some
 // nodes only: call it again.
 func (g *Gateway) Revoke(ctx context.Context, user string) error {
-	return g.admission.revocations.revoke(ctx, user)
+	return g.admission.Revoke(ctx, user)
 }
 
 // FollowRevocations applies the revocations of all nodes until ctx ends, and
 // restores the log when it has lost some. With Options.Revocations it must run:
 // until it has loaded the log, no tokens are accepted.
-func (g *Gateway) FollowRevocations(ctx context.Context) { g.admission.revocations.follow(ctx) }
+func (g *Gateway) FollowRevocations(ctx context.Context) { g.admission.FollowRevocations(ctx) }
 
-// AddressLimit is a conn.AddressLimit, see Rules.AddressLimit.
+// AddressLimit is a conn.AddressLimit, see admit.Rules.AddressLimit.
 func (g *Gateway) AddressLimit(remote netip.Addr) (address netip.Addr, most int) {
 	return g.policy.Load().rules.AddressLimit(remote)
 }
 
 // Stats is what a Gateway counts, since the start.
 type Stats struct {
-	ConnectionStats
+	admit.ConnectionStats
 	PublishesRefused int64 // messages that were refused before the hub saw them
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"comet/gateway/admit"
 	"comet/gateway/auth"
 	"comet/gateway/conn"
 	"comet/gateway/limit"
@@ -31,7 +32,7 @@ func (g *Gateway) Operators() http.Handler {
 	router.MethodNotAllowedHandler = router.NotFoundHandler
 	operator := &auth.Principal{Permissions: everything()}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := visit{Request: Request{Principal: operator, Client: limit.Client{Trusted: true}, Operator: true}}
+		v := visit{Request: admit.Request{Principal: operator, Client: limit.Client{Trusted: true}, Operator: true}}
 		r = g.receive(&v, w, r)
 		router.ServeHTTP(w, r)
 	})

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"comet/gateway/admit"
 	"comet/gateway/auth"
 	"comet/gateway/limit"
 )
@@ -78,7 +79,7 @@ func everything() auth.Permissions {
 // is judged by one from its beginning to its end.
 type policy struct {
 	Policy
-	rules  *Rules
+	rules  *admit.Rules
 	router http.Handler
 	// corsHeader is what an answer to a request has of CORS; nil: nothing.
 	corsHeader func(*http.Request) http.Header
@@ -97,7 +98,7 @@ func (g *Gateway) SetPolicy(p Policy) error {
 		next.corsHeader = limit.CORSHeader(cors)
 	}
 	next.router = cors(g.protected(&p, g.routes))
-	next.rules = g.admission.SetRules(Rules{
+	next.rules = g.admission.SetRules(admit.Rules{
 		Auth: p.Auth, Limiter: p.Limiter, Proxies: limit.Proxies{Trusted: p.TrustedProxies, Forwarded: p.Forwarded},
 		Connections: p.Limits.Connections, MaxAge: p.MaxAge, Leeway: p.Leeway,
 	})

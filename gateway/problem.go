@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"comet/gateway/admit"
 	"comet/gateway/auth"
 	"comet/gateway/conn"
 	"comet/gateway/hook"
@@ -103,7 +104,7 @@ func (p *policy) toProblem(err error) *Problem {
 	var known *Problem
 	var invalid *pubsub.InvalidError
 	var over *limit.Exceeded
-	var full *FullError
+	var full *admit.FullError
 	if refusal := p.refusal(err); refusal != nil {
 		return refusal
 	}
@@ -112,7 +113,7 @@ func (p *policy) toProblem(err error) *Problem {
 		return exceeded(over)
 	case errors.As(err, &full):
 		return problem(connectionsReached, "This node already has %d connections (limits.connections): come back later, or to another node.", full.Connections)
-	case errors.Is(err, ErrReserved):
+	case errors.Is(err, admit.ErrReserved):
 		return problem(forbidden, "Channels that begin with %q are the nodes' own: choose another name.", pubsub.ControlPrefix)
 	case errors.As(err, &known):
 		return known
@@ -187,7 +188,7 @@ func (p *policy) refusal(err error) *Problem {
 		return later
 	case errors.Is(err, conn.Revoked): // while it waited for its channels
 		return p.refusal(auth.ErrRevoked)
-	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, errNotLoaded):
+	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, admit.ErrNotLoaded):
 		return problem(unavailable, "Tokens cannot be checked at the moment: try again soon.")
 	}
 	return nil

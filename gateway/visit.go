@@ -4,12 +4,13 @@ import (
 	"context"
 	"net/http"
 
+	"comet/gateway/admit"
 	"comet/gateway/trace"
 )
 
 // visit is one request: who sent it, and what it is judged by.
 type visit struct {
-	Request
+	admit.Request
 	policy     *policy
 	publishing *publishing
 }

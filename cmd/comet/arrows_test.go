@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"comet/cmd":                     {"comet/..."},
 	"comet/config":                  {"comet/internal/textfile"},
 	"comet/gateway":                 {"comet/gateway/...", "comet/pubsub/measure", "comet/pubsub"},
+	"comet/gateway/admit":           {"comet/gateway/auth", "comet/gateway/conn", "comet/gateway/hook", "comet/gateway/limit", "comet/gateway/trace", "comet/pubsub/measure", "comet/pubsub"},
 	"comet/gateway/auth":            {"comet/internal/textfile", "comet/pubsub"},
 	"comet/gateway/wire":            {"comet/pubsub"},
 	"comet/gateway/conn":            {"comet/gateway/wire", "comet/pubsub/measure", "comet/pubsub"},

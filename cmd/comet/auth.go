@@ -10,6 +10,7 @@ import (
 
 	"comet/config"
 	"comet/gateway"
+	"comet/gateway/admit"
 	"comet/gateway/auth"
 	"comet/gateway/limit"
 )
@@ -19,7 +20,7 @@ import (
 type access struct {
 	listener    net.Addr // of the node
 	revocations *auth.Revocations
-	kept        gateway.RevocationStore // nil: they are kept in the log alone
+	kept        admit.RevocationStore // nil: they are kept in the log alone
 	limiter     *limit.Limiter
 	tokens      *auth.Tokens      // nil: none are taken
 	keep        chan *auth.Tokens // whose keys are to be kept new from now on

@@ -13,6 +13,7 @@ import (
 
 	"comet/config"
 	"comet/gateway"
+	"comet/gateway/admit"
 	"comet/gateway/conn"
 	"comet/pubsub"
 	"comet/pubsub/cluster"
@@ -83,7 +84,7 @@ func newNode(name string, about build, s *config.Settings, rules *channelRules, 
 	}
 	options := pubsub.Options{Timeout: s.Redis.Timeout, Logger: logger}
 	if application.events != nil {
-		options.Opened, options.Closed = gateway.Opened(application.events), gateway.Closed(application.events)
+		options.Opened, options.Closed = admit.Opened(application.events), admit.Closed(application.events)
 	}
 	presence := pubsub.NewPresence(b, pubsub.PresenceOptions{
 		Has: rules.presence, TTL: s.Presence.TTL, Members: s.Presence.Members, Timeout: s.Redis.Timeout, Logger: logger,

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"comet/config"
-	"comet/gateway"
+	"comet/gateway/admit"
 	"comet/gateway/auth"
 )
 
@@ -21,7 +21,7 @@ const revocationsKept = 100_000
 // openRevocations reads the file that keeps the revocations of a node without
 // Redis into r. The store is nil where there is none: with Redis, without
 // tokens, and where the settings say so.
-func openRevocations(s *config.Settings, r *auth.Revocations, logger *slog.Logger) (gateway.RevocationStore, error) {
+func openRevocations(s *config.Settings, r *auth.Revocations, logger *slog.Logger) (admit.RevocationStore, error) {
 	path := s.Auth.RevocationsFile
 	if path == "" || len(s.Redis.Addresses) > 0 || len(s.Auth.JWT.Algorithms) == 0 {
 		return nil, nil

@@ -1,4 +1,4 @@
-package gateway
+package admit
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 const revokeRetry = time.Second
 
 // follow applies the revocations of all nodes until ctx ends, and restores the
-// log when it has lost some, see Gateway.FollowRevocations.
+// log when it has lost some, see Controller.FollowRevocations.
 func (f *revocationFeed) follow(ctx context.Context) {
 	lost := make(chan struct{}, 1) // has an item while the log may lack what this node remembers
 	ctx, cancel := context.WithCancel(ctx)

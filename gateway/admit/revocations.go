@@ -1,4 +1,4 @@
-package gateway
+package admit
 
 import (
 	"context"
@@ -63,7 +63,7 @@ func newRevocationFeed(hub *pubsub.Hub, revoked *auth.Revocations, store Revocat
 	return f
 }
 
-// revoke publishes the revocation of a user, see Gateway.Revoke.
+// revoke publishes the revocation of a user, see Controller.Revoke.
 func (f *revocationFeed) revoke(ctx context.Context, user string) error {
 	before := auth.Cutoff(time.Now(), f.leeway())
 	if f.store != nil {
@@ -123,8 +123,8 @@ func (f *revocationFeed) applyTrimmed(newest pubsub.ID) {
 // loadTimeout bounds how long a request waits for a node that has just started.
 const loadTimeout = 5 * time.Second
 
-// errNotLoaded says that the node does not know yet whether a token was revoked.
-var errNotLoaded = errors.New("the revocation log has not been loaded yet")
+// ErrNotLoaded says that the node does not know yet whether a token was revoked.
+var ErrNotLoaded = errors.New("the revocation log has not been loaded yet")
 
 // await waits until the log has been loaded, and then returns an error if the
 // user is revoked. Keys and anonymous clients have no user and do not wait.
@@ -137,7 +137,7 @@ func (f *revocationFeed) await(ctx context.Context, p *auth.Principal) error {
 	select {
 	case <-f.loaded:
 	case <-ctx.Done():
-		return errNotLoaded
+		return ErrNotLoaded
 	}
 	return f.check(p)
 }

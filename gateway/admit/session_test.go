@@ -1,4 +1,4 @@
-package gateway
+package admit
 
 import (
 	"io"
@@ -17,7 +17,7 @@ import (
 func TestLoggedCostsNothing(t *testing.T) {
 	for level, want := range map[slog.Level]bool{slog.LevelInfo: false, slog.LevelDebug: true} {
 		handler := trace.Handler(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level}))
-		c := NewController(AdmitOptions{Logger: slog.New(handler)})
+		c := New(Options{Logger: slog.New(handler)})
 		q := &Request{Principal: &auth.Principal{}, Rules: c.SetRules(Rules{Limiter: limit.New(limit.Options{})})}
 		a := &Admission{
 			controller: c, request: q, Subscription: &Subscription{Transport: conn.OverSSE},

@@ -1,4 +1,9 @@
-package gateway
+// Package admit decides who may do what on a node: it authenticates requests,
+// keeps clients within their limits, asks the application (package hook), and
+// admits streams and polls to their channels. It also closes them when their user
+// is revoked. Controller.Admit is the one way in, for net/http and for the fast
+// path that accepts connections without it.
+package admit
 
 import (
 	"context"
@@ -17,9 +22,9 @@ import (
 	"comet/pubsub"
 )
 
-// AdmitOptions are the parts of a Controller. Nil means that there is none,
+// Options are the parts of a Controller. Nil means that there is none,
 // unless a field says otherwise.
-type AdmitOptions struct {
+type Options struct {
 	Hub         *pubsub.Hub       // must be set
 	Replays     *conn.Replays     // must be set
 	Revocations *auth.Revocations // nil: no user is ever revoked
@@ -37,7 +42,7 @@ type AdmitOptions struct {
 // Controller admits requests to a node, and streams and polls to its channels.
 // Its methods may be called concurrently.
 type Controller struct {
-	options     AdmitOptions
+	options     Options
 	rules       atomic.Pointer[Rules]
 	revocations *revocationFeed
 	byUser      connsByUser
@@ -52,8 +57,8 @@ type Controller struct {
 	leave   context.CancelFunc
 }
 
-// NewController makes a Controller. Call SetRules before anything else.
-func NewController(o AdmitOptions) *Controller {
+// New makes a Controller. Call SetRules before anything else.
+func New(o Options) *Controller {
 	c := &Controller{options: o}
 	c.revocations = newRevocationFeed(o.Hub, o.Revocations, o.Store, o.Logger)
 	c.revocations.leeway = func() time.Duration { return c.rules.Load().Leeway }
@@ -87,6 +92,19 @@ func (c *Controller) Leave(spread time.Duration) {
 	c.spread.Store(int64(spread))
 	c.leave()
 }
+
+// Revoke ends all streams and polls of a user on all nodes. From now on it
+// refuses every token of the user that was accepted until now, and those issued
+// until Rules.Leeway from now. After an error the user may be revoked on some
+// nodes only: call it again.
+func (c *Controller) Revoke(ctx context.Context, user string) error {
+	return c.revocations.revoke(ctx, user)
+}
+
+// FollowRevocations applies the revocations of all nodes until ctx ends, and
+// restores the log when it has lost some. With Options.Revocations it must run:
+// until it has loaded the log, no tokens are accepted.
+func (c *Controller) FollowRevocations(ctx context.Context) { c.revocations.follow(ctx) }
 
 // ErrWouldWait says that a request on the fast path depends on something that
 // may take long: a signature, the hook, the log. Nothing was charged or counted,

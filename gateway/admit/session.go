@@ -1,4 +1,4 @@
-package gateway
+package admit
 
 import (
 	"context"
@@ -257,6 +257,9 @@ func (s *ConnectionStats) Held(t conn.Transport) int64 {
 	}
 	return n
 }
+
+// Connections is how many streams and polls there are.
+func (c *Controller) Connections() int64 { return c.connections.Load() }
 
 // Stats may be called at any time.
 func (c *Controller) Stats() ConnectionStats {
