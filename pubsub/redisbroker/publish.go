@@ -151,7 +151,7 @@ const (
 // nil if there was none. It returns the error with which the whole call failed,
 // as Redis said it.
 func (b *Broker) take(receipts []pubsub.Receipt, answer, wait *redis.Cmd) error {
-	list, err := answer.Slice()
+	list, err := publishAnswer(answer)
 	if err == nil && len(list)/2 != len(receipts) {
 		err = fmt.Errorf("publish.lua answered %v", list)
 	}
@@ -172,6 +172,14 @@ func (b *Broker) take(receipts []pubsub.Receipt, answer, wait *redis.Cmd) error 
 		b.partly(ToPublish, "the log's expiry was not renewed", list[len(list)-1])
 	}
 	return nil
+}
+
+// publishAnswer returns the words of an answer of publish.lua, which explains them.
+func publishAnswer(answer *redis.Cmd) ([]any, error) {
+	if id, ok := answer.Val().(string); ok {
+		return []any{id, int64(wasPublished)}, nil
+	}
+	return answer.Slice()
 }
 
 // receipt reads the two words for a message in an answer of publish.lua.
