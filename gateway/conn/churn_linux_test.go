@@ -31,12 +31,12 @@ var (
 // While subscribers of every kind come and go at random, each in one of several
 // ways, and publishers run, those that stay get everything once and in order.
 // Those that go miss nothing while they are there, and leave nothing behind.
-func TestComingAndGoing(t *testing.T) {
+func TestChurn(t *testing.T) {
 	s := serve(t, 640*time.Millisecond, listenFreely)
 	var staying, going, publishing sync.WaitGroup
 	for _, kind := range churnKinds {
 		for _, channels := range churnChannels {
-			f, err := s.follow(kind, channels)
+			f, err := s.read(kind, channels)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,7 +51,7 @@ func TestComingAndGoing(t *testing.T) {
 		going.Go(func() {
 			for range churnVisits {
 				kind, channels := churnKinds[rand.N(len(churnKinds))], churnChannels[rand.N(len(churnChannels))]
-				if err := s.visit(kind, channels); err != nil {
+				if err := s.connect(kind, channels); err != nil {
 					t.Errorf("%s of %v that goes: %v", kind, channels, err)
 				}
 			}
@@ -85,8 +85,8 @@ func (s *server) publishUntil(stop <-chan struct{}, channel string, publisher in
 	}
 }
 
-// follower is a subscriber and what came to it.
-type follower struct {
+// reader is a subscriber and what came to it.
+type reader struct {
 	*net.TCPConn
 	more  func() (data []string, err error) // waits for what comes next
 	next  map[string]int                    // the number to come, by channel and publisher
@@ -94,14 +94,14 @@ type follower struct {
 	want  int                               // publishers
 }
 
-// follow begins to follow what comes from now on.
-func (s *server) follow(kind string, channels []string) (*follower, error) {
+// read begins to follow what comes from now on.
+func (s *server) read(kind string, channels []string) (*reader, error) {
 	c, err := net.Dial("tcp", s.listener.Addr().String())
 	if err != nil {
 		return nil, err
 	}
 	_ = c.SetDeadline(time.Now().Add(patience))
-	f := &follower{TCPConn: c.(*net.TCPConn), next: make(map[string]int), want: churnPublishers * len(channels)}
+	f := &reader{TCPConn: c.(*net.TCPConn), next: make(map[string]int), want: churnPublishers * len(channels)}
 	query := "?channel=" + strings.Join(channels, "&channel=")
 	if kind == "poll" {
 		err = f.beginPolls("/poll" + query)
@@ -114,12 +114,12 @@ func (s *server) follow(kind string, channels []string) (*follower, error) {
 	return f, err
 }
 
-func (f *follower) get(target string) error {
+func (f *reader) get(target string) error {
 	_, err := fmt.Fprintf(f, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", target)
 	return err
 }
 
-func (f *follower) beginStream(target string, format wire.Format) error {
+func (f *reader) beginStream(target string, format wire.Format) error {
 	if err := f.get(target); err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (f *follower) beginStream(target string, format wire.Format) error {
 }
 
 // beginPolls polls, and always has the next poll under way.
-func (f *follower) beginPolls(target string) error {
+func (f *reader) beginPolls(target string) error {
 	reader := bufio.NewReader(f)
 	f.more = func() (data []string, err error) {
 		res, err := http.ReadResponse(reader, nil)
@@ -170,7 +170,7 @@ func (f *follower) beginPolls(target string) error {
 
 // take waits for what comes next, which must follow what came before; begin is
 // what each publisher's first number must be, if it is not negative.
-func (f *follower) take(begin int) error {
+func (f *reader) take(begin int) error {
 	_ = f.SetDeadline(time.Now().Add(patience))
 	all, err := f.more()
 	if err != nil {
@@ -196,7 +196,7 @@ func (f *follower) take(begin int) error {
 }
 
 // stay takes everything.
-func (f *follower) stay() error {
+func (f *reader) stay() error {
 	defer f.Close()
 	for f.ended < f.want {
 		if err := f.take(0); err != nil {
@@ -206,9 +206,9 @@ func (f *follower) stay() error {
 	return nil
 }
 
-// visit follows for a moment and leaves in some way.
-func (s *server) visit(kind string, channels []string) error {
-	f, err := s.follow(kind, channels)
+// connect follows for a moment and leaves in some way.
+func (s *server) connect(kind string, channels []string) error {
+	f, err := s.read(kind, channels)
 	if err != nil {
 		return err
 	}

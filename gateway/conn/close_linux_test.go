@@ -58,8 +58,8 @@ func TestCloseEndsWithContext(t *testing.T) {
 	began, release := make(chan struct{}), make(chan struct{})
 	why := make(chan CloseReason, 1)
 	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.parker.holding.enter() // as Hold does, and then does not come to an end
-		defer s.parker.holding.leave()
+		s.parker.parking.enter() // as Hold does, and then does not come to an end
+		defer s.parker.parking.leave()
 		connection, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
@@ -105,7 +105,7 @@ func TestStalledWriteEnds(t *testing.T) {
 		for name, late := range map[string]bool{"the write first": false, "the end first": true} {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			w := &stalledWrite{stop: make(chan struct{})}
-			stop := hurryAtEnd(ctx, w.SetWriteDeadline)
+			stop := shortenDeadlineAtEnd(ctx, w.SetWriteDeadline)
 			if late {
 				cancel(Shutdown)
 				synctest.Wait()

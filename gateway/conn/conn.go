@@ -108,12 +108,12 @@ func answerWith(p wire.Poll, cursors *pubsub.CursorSet, items []pubsub.Delivery)
 			p.Messages = append(p.Messages, it.Message)
 		}
 	}
-	p.Cursor, p.Cursors = cursors.String(), ownCursors(cursors)
+	p.Cursor, p.Cursors = cursors.String(), perChannelCursors(cursors)
 	return append(p.AppendJSON(make([]byte, 0, encodedSize(items)+256)), '\n')
 }
 
-// ownCursors are the channels' own cursors for a client that came with its own.
-func ownCursors(cursors *pubsub.CursorSet) []byte {
+// perChannelCursors are the channels' own cursors for a client that came with its own.
+func perChannelCursors(cursors *pubsub.CursorSet) []byte {
 	if !cursors.Apart {
 		return nil
 	}
@@ -139,14 +139,14 @@ type Stream struct {
 	Replay     *Replay           // ends when the stream is live; nil: it is from the beginning
 	Ended      func(CloseReason) // called once, when the stream is over, with the reason
 
-	bye   CloseReason // that was said; none if the client went
-	tally *tally      // of what is written; nil: nobody counts
+	reason   CloseReason    // that was said; none if the client went
+	counters *writeCounters // of what is written; nil: nobody counts
 }
 
 // end closes what the stream holds.
 func (s *Stream) end() {
 	s.Subscriber.Close()
-	s.Ended(cmp.Or(s.bye, Gone))
+	s.Ended(cmp.Or(s.reason, Gone))
 }
 
 // setStreamHeader makes the answer one that passes proxies unbuffered
@@ -166,24 +166,24 @@ const pumpItems = 256
 // pump writes what comes for the subscriber, with the caller's goroutine,
 // until settled says that another way goes on, write fails (nil) or the stream
 // is over: then bye is what is left to write.
-func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error, settled func() bool) (bye []byte) {
-	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil), ownCursors(s.Cursors), s.Subscriber.Cut())
-	var sent receipt // of b
+func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error, parked func() bool) (last []byte) {
+	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil), perChannelCursors(s.Cursors), s.Subscriber.Cut())
+	var pending receipt // of b
 	since := time.Now()
 	for {
 		if write(b) != nil {
 			return nil
 		}
-		sent.settle(s.tally, TransportOf(s.Format), p)
-		s.advanceReplay()
-		if settled() {
+		pending.count(s.counters, TransportOf(s.Format), p)
+		s.updateReplay()
+		if parked() {
 			return nil
 		}
 		if cap(b) > keepBytes {
 			b = nil
 		}
 		items, err := s.Subscriber.Poll(ctx, pumpItems, p.Heartbeat)
-		sent = receiptOf(items, since, p)
+		pending = receiptOf(items, since, p)
 		switch {
 		case err != nil:
 			return s.appendBye(b[:0], err)
@@ -195,8 +195,8 @@ func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error
 	}
 }
 
-// advanceReplay notes that the client has taken something, or that it has all.
-func (s *Stream) advanceReplay() {
+// updateReplay notes that the client has taken something, or that it has all.
+func (s *Stream) updateReplay() {
 	if s.Replay == nil {
 		return
 	}
@@ -248,19 +248,19 @@ func (s *Stream) appendItems(b []byte, items []pubsub.Delivery) []byte {
 func appendDelivery(b []byte, f wire.Format, it *pubsub.Delivery, cursors *pubsub.CursorSet, several bool, scratch []byte) (events, cursor []byte) {
 	cursors.Set(it.Channel, it.After)
 	cursor = cursors.Append(scratch)
-	var own []byte
+	var channelCursor []byte
 	if cursors.Apart && it.Gap != nil {
-		own = wire.AppendCursors(nil, func(yield func(string, pubsub.Cursor) bool) { yield(cursors.Cursor(it.Channel)) })
+		channelCursor = wire.AppendCursors(nil, func(yield func(string, pubsub.Cursor) bool) { yield(cursors.Cursor(it.Channel)) })
 	}
-	return appendItem(b, f, &it.Item, cursor, own, several), cursor
+	return appendItem(b, f, &it.Item, cursor, channelCursor, several), cursor
 }
 
 // appendItem adds one item as an event; cursor is where the subscriber is
 // behind it, own what a gap tells of its channel's.
-func appendItem(b []byte, f wire.Format, it *pubsub.Item, cursor, own []byte, several bool) []byte {
+func appendItem(b []byte, f wire.Format, it *pubsub.Item, cursor, channelCursor []byte, several bool) []byte {
 	switch {
 	case it.Gap != nil:
-		return f.AppendGap(b, it.Gap, cursor, own)
+		return f.AppendGap(b, it.Gap, cursor, channelCursor)
 	case it.Message == nil:
 		return b
 	case it.Message.Ephemeral():
@@ -272,17 +272,17 @@ func appendItem(b []byte, f wire.Format, it *pubsub.Item, cursor, own []byte, se
 // appendBye adds the goodbye that goes with the error that ended the stream;
 // nothing if the client is the one who went.
 func (s *Stream) appendBye(b []byte, err error) []byte {
-	var bye CloseReason
+	var reason CloseReason
 	switch {
 	case errors.Is(err, pubsub.ErrSlow):
-		bye = Slow
+		reason = Slow
 	case errors.Is(err, pubsub.ErrClosed):
-		bye = Shutdown
-	case !errors.As(err, &bye):
+		reason = Shutdown
+	case !errors.As(err, &reason):
 		return b
 	}
-	s.bye = bye
-	return s.Format.AppendBye(b, string(bye), retryBye())
+	s.reason = reason
+	return s.Format.AppendBye(b, string(reason), reconnectDelay())
 }
 
 // writeTimeout is how long a client may take nothing before it counts as gone.
@@ -301,9 +301,9 @@ func setWriteDeadline(ctx context.Context, set func(time.Time) error) error {
 	return err
 }
 
-// hurryAtEnd has a write that is under way when ctx ends not outlive it by more
+// shortenDeadlineAtEnd has a write that is under way when ctx ends not outlive it by more
 // than endTimeout. Call stop before set may no longer be called.
-func hurryAtEnd(ctx context.Context, set func(time.Time) error) (stop func()) {
+func shortenDeadlineAtEnd(ctx context.Context, set func(time.Time) error) (stop func()) {
 	ended := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
 		defer close(ended)

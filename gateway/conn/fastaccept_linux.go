@@ -17,14 +17,14 @@ import (
 // net/http's and no hijacking: a third of the CPU a connection
 // (docs/benchmarks.md). What does not come in there goes on to the server. It
 // must be called before anyone Accepts.
-func (p *Parker) EnableFastPath(l *Listener, d FastPath) {
+func (p *Parker) EnableFastPath(l *Listener, path FastPath) {
 	deferAccept(l.Listener)
-	p.pollHead = unique.Make(pollHead(d.Header.Clone()))
-	g := &guard{parker: p, door: d}
-	for f := range g.streamHead {
-		g.streamHead[f] = streamHead(d.Header.Clone(), wire.Format(f))
+	p.pollHead = unique.Make(pollHead(path.Header.Clone()))
+	a := &fastAcceptor{parker: p, path: path}
+	for f := range a.streamHead {
+		a.streamHead[f] = streamHead(path.Header.Clone(), wire.Format(f))
 	}
-	l.atDoor, l.shed = g.letIn, p.shed
+	l.fastAccept, l.closeIdlePoll = a.accept, p.closeIdlePoll
 }
 
 // deferAccept asks the kernel to show connections only when their request has
@@ -41,10 +41,10 @@ func deferAccept(l net.Listener) {
 	}
 }
 
-// guard is the door of one listener.
-type guard struct {
+// fastAcceptor is the door of one listener.
+type fastAcceptor struct {
 	parker     *Parker
-	door       FastPath
+	path       FastPath
 	streamHead [wire.Formats]string
 
 	mu     sync.Mutex // guards all below
@@ -52,29 +52,29 @@ type guard struct {
 	output []byte
 }
 
-// letIn reports whether c is parked now, or over. If not, c is as it was.
-func (g *guard) letIn(c *counted) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.parker.holding.enter() {
+// accept reports whether c is parked now, or over. If not, c is as it was.
+func (a *fastAcceptor) accept(c *countedConn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.parker.parking.enter() {
 		return false
 	}
-	defer g.parker.holding.leave()
-	input := g.input[:readNow(c.Conn, g.input[:])]
-	if r, ok := parsePlain(input); ok && len(input) < len(g.input) {
+	defer a.parker.parking.leave()
+	input := a.input[:readAvailable(c.Conn, a.input[:])]
+	if r, ok := parsePlain(input); ok && len(input) < len(a.input) {
 		r.RemoteAddr = c.RemoteAddr().String()
-		if next, ok := g.door.Stream(r); ok {
+		if next, ok := a.path.Stream(r); ok {
 			if next.Trusted {
 				c.exempt()
 			}
-			if g.stream(c, &next) {
+			if a.parkStream(c, &next) {
 				return true
 			}
-		} else if next, ok := g.door.Poll(r); ok {
+		} else if next, ok := a.path.Poll(r); ok {
 			if next.Trusted {
 				c.exempt()
 			}
-			if g.poll(c, &next) {
+			if a.parkPoll(c, &next) {
 				return true
 			}
 		}
@@ -83,8 +83,8 @@ func (g *guard) letIn(c *counted) bool {
 	return false
 }
 
-// readNow reads what is there. What went wrong the next read will tell.
-func readNow(c net.Conn, b []byte) (n int) {
+// readAvailable reads what is there. What went wrong the next read will tell.
+func readAvailable(c net.Conn, b []byte) (n int) {
 	s, ok := c.(syscall.Conn)
 	if !ok {
 		return 0
@@ -100,32 +100,32 @@ func readNow(c net.Conn, b []byte) (n int) {
 	return max(n, 0)
 }
 
-// stream parks c as a stream, unless messages have come since it was let in.
-func (g *guard) stream(c *counted, next *FastResult) bool {
+// parkStream parks c as a stream, unless messages have come since it was let in.
+func (a *fastAcceptor) parkStream(c *countedConn, next *FastResult) bool {
 	defer next.Release()
-	p := g.parker
+	p := a.parker
 	q := &parked{writer: p.nextWriter(), format: next.Format, ended: next.Ended}
-	q.belongTo(&next.Session)
-	if !p.joinNext(q, next) {
+	q.setSession(&next.Session)
+	if !p.joinResult(q, next) {
 		q.ended(FellBack)
 		return false
 	}
 	if next.Admit != nil && !next.Admit() {
-		p.unjoin(q)
+		p.leaveFeeds(q)
 		q.ended(FellBack)
 		return false
 	}
-	if !g.take(q, c) {
+	if !a.takeConn(q, c) {
 		return false
 	}
 	next.begin()
-	head := g.streamHead[next.Format]
+	head := a.streamHead[next.Format]
 	if next.Header != nil {
 		head = streamHead(next.Header, next.Format)
 	}
-	b := appendHead(g.output[:0], head, httpDate(time.Now()))
-	b = appendChunk(b, next.Format.AppendReady(nil, g.door.Node, next.Cursors.Append(nil), ownCursors(next.Cursors), false))
-	g.output = b
+	b := appendHead(a.output[:0], head, httpDate(time.Now()))
+	b = appendChunk(b, next.Format.AppendReady(nil, a.path.Node, next.Cursors.Append(nil), perChannelCursors(next.Cursors), false))
+	a.output = b
 	if n, _ := q.write(b); n < len(b) { // the buffer of a new connection has room, unless its client has gone
 		p.abandon(q)
 		return true
@@ -134,18 +134,18 @@ func (g *guard) stream(c *counted, next *FastResult) bool {
 	return true
 }
 
-// poll parks c as a poll.
-func (g *guard) poll(c *counted, next *FastResult) bool {
+// parkPoll parks c as a poll.
+func (a *fastAcceptor) parkPoll(c *countedConn, next *FastResult) bool {
 	defer next.Release()
-	p := g.parker
+	p := a.parker
 	k := &parked{
 		writer: p.nextWriter(), ended: next.Ended,
-		poll: &poll{head: p.pollHead, again: g.door.Poll, wait: next.Wait, waiting: true},
+		poll: &poll{header: p.pollHead, next: a.path.Poll, wait: next.Wait, waiting: true},
 	}
-	k.poll.answerWith(next.Header, p.pollHead)
-	k.belongTo(&next.Session)
-	p.joinNext(k, next)
-	if !g.take(k, c) {
+	k.poll.setHeader(next.Header, p.pollHead)
+	k.setSession(&next.Session)
+	p.joinResult(k, next)
+	if !a.takeConn(k, c) {
 		return false
 	}
 	next.begin()
@@ -160,15 +160,15 @@ func (n *FastResult) begin() {
 	}
 }
 
-// take makes c the connection of q, which has joined; or undoes that.
-func (g *guard) take(q *parked, c *counted) bool {
+// takeConn makes c the connection of q, which has joined; or undoes that.
+func (a *fastAcceptor) takeConn(q *parked, c *countedConn) bool {
 	fd, owner, err := takeOver(c)
 	if err != nil {
-		g.parker.unjoin(q)
+		a.parker.leaveFeeds(q)
 		q.ended(FellBack)
 		return false
 	}
-	q.fd, q.owner = fd, owner
+	q.fd, q.counted = fd, owner
 	_ = c.Conn.Close() // the descriptor is our own
 	return true
 }
@@ -176,23 +176,23 @@ func (g *guard) take(q *parked, c *counted) bool {
 // abandon ends what has joined and has its connection, and never got to its
 // writer.
 func (p *Parker) abandon(q *parked) {
-	p.unjoin(q)
+	p.leaveFeeds(q)
 	_ = unix.Close(int(q.fd)) // nothing can be done about it
-	if q.owner != nil {
-		q.owner.release()
+	if q.counted != nil {
+		q.counted.release()
 	}
 	q.ended(Gone)
 }
 
-// joinNext gives q its places; false if a stream's has moved on. A poll's
+// joinResult gives q its places; false if a stream's has moved on. A poll's
 // cannot.
-func (p *Parker) joinNext(q *parked, next *FastResult) bool {
+func (p *Parker) joinResult(q *parked, next *FastResult) bool {
 	if q.poll == nil && len(next.Channels) == 1 {
 		return p.joinFeed(q, next.Channels[0], next.Positions[0])
 	}
-	q.own = &own{cursors: next.Cursors}
+	q.unshared = &unshared{cursors: next.Cursors}
 	for i, channel := range next.Channels {
-		p.joinOwn(q, channel, next.Positions[i])
+		p.joinUnshared(q, channel, next.Positions[i])
 	}
 	return true
 }

@@ -15,23 +15,23 @@ import (
 // have been idle longest. A server serves both it and its Returned, see ConfigureServer.
 type Listener struct {
 	net.Listener
-	limit     int64
-	open      atomic.Int64 // accepted or parked
-	full      refusal
-	crowded   refusal // an address has all that it may have
-	addressOf AddressLimit
-	atDoor    func(*counted) bool // Parker.EnableFastPath's; reports whether the connection is no more the server's
-	shed      func()              // Parker.EnableFastPath's; closes parked connections that are idle
-	back      back
-	polite    chan struct{}  // holds a token for each refusal under way
-	busy      sync.WaitGroup // refusals
-	made      time.Time
-	closed    atomic.Int64 // idle connections that made room
+	limit         int64
+	open          atomic.Int64 // accepted or parked
+	full          refusal
+	addressFull   refusal // an address has all that it may have
+	addressOf     AddressLimit
+	fastAccept    func(*countedConn) bool // Parker.EnableFastPath's; reports whether the connection is no more the server's
+	closeIdlePoll func()                  // Parker.EnableFastPath's; closes parked connections that are idle
+	returned      returnedListener
+	answering     chan struct{}  // holds a token for each refusal under way
+	refusals      sync.WaitGroup // refusals
+	made          time.Time
+	closed        atomic.Int64 // idle connections that made room
 
 	mu         sync.Mutex // guards all below and the owners
-	owners     map[netip.Addr]*owner
-	anybody    owner         // has the connections without a limit
-	candidates []idleCounted // to be closed, the longest idle one last
+	owners     map[netip.Addr]*addressConns
+	unlimited  addressConns // has the connections without a limit
+	candidates []idleConn   // to be closed, the longest idle one last
 }
 
 // AddressLimit tells for a new connection which address it counts for and how
@@ -57,23 +57,23 @@ func ListenWith(l net.Listener, o ListenOptions) *Listener {
 		o.Refusal = descriptorsRefusal
 	}
 	w := &Listener{
-		Listener: l, limit: int64(o.Limit), addressOf: o.Addresses, polite: make(chan struct{}, maxPolite),
-		made: time.Now(), owners: make(map[netip.Addr]*owner),
+		Listener: l, limit: int64(o.Limit), addressOf: o.Addresses, answering: make(chan struct{}, maxAnswering),
+		made: time.Now(), owners: make(map[netip.Addr]*addressConns),
 	}
 	logger := o.Logger.With("connections", o.Limit)
 	w.full = refusal{logger: logger, message: "refusing connections: the descriptor limit is reached, see ulimit -n", answer: answerFull(o.Refusal)}
-	w.crowded = refusal{logger: logger, message: "refusing connections of an address that has as many as it may have, see limits.address_connections", answer: answerCrowded}
-	w.anybody = owner{listener: w, conns: make(map[*counted]struct{})}
-	w.back = back{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
+	w.addressFull = refusal{logger: logger, message: "refusing connections of an address that has as many as it may have, see limits.address_connections", answer: answerAddressFull}
+	w.unlimited = addressConns{listener: w, conns: make(map[*countedConn]struct{})}
+	w.returned = returnedListener{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
 	return w
 }
 
 // Close implements net.Listener. It waits for refusals under way.
 func (l *Listener) Close() error {
 	err := l.Listener.Close()
-	l.busy.Wait()
+	l.refusals.Wait()
 	l.full.stop()
-	l.crowded.stop()
+	l.addressFull.stop()
 	return err
 }
 
@@ -93,7 +93,7 @@ type ListenerStats struct {
 
 // Stats may be called at any time, also after Close.
 func (l *Listener) Stats() ListenerStats {
-	return ListenerStats{Open: l.open.Load(), Refused: l.full.count(), AddressRefused: l.crowded.count(), Closed: l.closed.Load()}
+	return ListenerStats{Open: l.open.Load(), Refused: l.full.count(), AddressRefused: l.addressFull.count(), Closed: l.closed.Load()}
 }
 
 // Accept implements net.Listener.
@@ -108,20 +108,20 @@ func (l *Listener) Accept() (net.Conn, error) {
 			l.refuse(c, why)
 			continue
 		}
-		given := &counted{Conn: c, listener: l, owner: o}
-		if l.atDoor != nil && l.atDoor(given) {
+		accepted := &countedConn{Conn: c, listener: l, owner: o}
+		if l.fastAccept != nil && l.fastAccept(accepted) {
 			continue
 		}
-		given.serve()
-		return given, nil
+		accepted.startServing()
+		return accepted, nil
 	}
 }
 
 // Returned is where connections come that were parked and have another request.
-func (l *Listener) Returned() net.Listener { return &l.back }
+func (l *Listener) Returned() net.Listener { return &l.returned }
 
-// back is Listener.Returned; it has the address of the listener it belongs to.
-type back struct {
+// returnedListener is Listener.Returned; it has the address of the listener it belongs to.
+type returnedListener struct {
 	net.Listener
 	conns  chan net.Conn
 	closed chan struct{}
@@ -129,7 +129,7 @@ type back struct {
 }
 
 // Accept implements net.Listener.
-func (b *back) Accept() (net.Conn, error) {
+func (b *returnedListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-b.conns:
 		return c, nil
@@ -139,20 +139,20 @@ func (b *back) Accept() (net.Conn, error) {
 }
 
 // Close implements net.Listener.
-func (b *back) Close() error {
+func (b *returnedListener) Close() error {
 	b.once.Do(func() { close(b.closed) })
 	return nil
 }
 
-// giveBack hands a connection of o to the server for its next request; read is
+// serveReturned hands a connection of o to the server for its next request; read is
 // what of it was read already.
-func (l *Listener) giveBack(c net.Conn, o *owner, read []byte) {
-	given := &counted{Conn: c, listener: l, owner: o}
-	given.read.Reset(read)
-	given.serve()
+func (l *Listener) serveReturned(c net.Conn, o *addressConns, read []byte) {
+	returned := &countedConn{Conn: c, listener: l, owner: o}
+	returned.read.Reset(read)
+	returned.startServing()
 	select {
-	case l.back.conns <- given:
-	case <-l.back.closed:
-		given.Close()
+	case l.returned.conns <- returned:
+	case <-l.returned.closed:
+		returned.Close()
 	}
 }

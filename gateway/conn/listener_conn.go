@@ -10,17 +10,17 @@ import (
 	"sync/atomic"
 )
 
-// counted is a connection that its listener counts until it is closed, or
+// countedConn is a connection that its listener counts until it is closed, or
 // taken over by a Parker.
-type counted struct {
+type countedConn struct {
 	net.Conn
 	listener *Listener
-	owner    *owner // guarded by listener.mu
+	owner    *addressConns // guarded by listener.mu
 	// idle is the listener's clock when the connection began to wait for a
 	// request, or its header: since Accept, or since the last answer. 0: it serves a
 	// request. closing: it is about to be closed.
 	idle    atomic.Int64
-	over    sync.Once
+	once    sync.Once
 	read    bytes.Reader // comes before what the connection has
 	framing framing
 }
@@ -29,7 +29,7 @@ type counted struct {
 const closing = -1
 
 // Read implements net.Conn.
-func (c *counted) Read(b []byte) (n int, err error) {
+func (c *countedConn) Read(b []byte) (n int, err error) {
 	if c.read.Len() > 0 {
 		n, err = c.read.Read(b)
 	} else {
@@ -40,30 +40,30 @@ func (c *counted) Read(b []byte) (n int, err error) {
 }
 
 // Close implements net.Conn.
-func (c *counted) Close() error {
-	c.over.Do(func() { c.leave().release() })
+func (c *countedConn) Close() error {
+	c.once.Do(func() { c.uncount().release() })
 	return c.Conn.Close()
 }
 
 // CloseWrite is what net/http closes a connection with, so that its last
 // answer is not reset away.
-func (c *counted) CloseWrite() error {
+func (c *countedConn) CloseWrite() error {
 	if t, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return t.CloseWrite()
 	}
 	return nil
 }
 
-// take keeps the connection counted when it is closed: releasing the owner is the
+// detach keeps the connection counted when it is closed: releasing the owner is the
 // caller's then. It returns nil if the connection is closed already.
-func (c *counted) take() (o *owner) {
-	c.over.Do(func() { o = c.leave() })
+func (c *countedConn) detach() (o *addressConns) {
+	c.once.Do(func() { o = c.uncount() })
 	return o
 }
 
-// serve is for a connection that the server gets. It is idle until a request's
+// startServing is for a connection that the server gets. It is idle until a request's
 // header has come.
-func (c *counted) serve() {
+func (c *countedConn) startServing() {
 	l := c.listener
 	c.idle.Store(l.clock())
 	l.mu.Lock()
@@ -71,32 +71,32 @@ func (c *counted) serve() {
 	c.owner.conns[c] = struct{}{}
 }
 
-// leave is for a connection that the server has no more. The owner that is returned
+// uncount is for a connection that the server has no more. The owner that is returned
 // counts it; nothing that c does later changes that.
-func (c *counted) leave() *owner {
+func (c *countedConn) uncount() *addressConns {
 	l := c.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	o := c.owner
 	delete(o.conns, c)
-	c.owner = &l.anybody
+	c.owner = &l.unlimited
 	return o
 }
 
 // setIdle notes that an answer has ended.
-func (c *counted) setIdle() {
+func (c *countedConn) setIdle() {
 	c.idle.CompareAndSwap(0, c.listener.clock())
 }
 
 // setBusy notes that a request's header has come.
-func (c *counted) setBusy() {
+func (c *countedConn) setBusy() {
 	if since := c.idle.Load(); since > 0 {
 		c.idle.CompareAndSwap(since, 0)
 	}
 }
 
 // exempt takes the connection out of its address's limit.
-func (c *counted) exempt() {
+func (c *countedConn) exempt() {
 	l := c.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -109,23 +109,23 @@ func (c *counted) exempt() {
 	}
 	if _, served := o.conns[c]; served {
 		delete(o.conns, c)
-		l.anybody.conns[c] = struct{}{}
+		l.unlimited.conns[c] = struct{}{}
 	}
-	c.owner = &l.anybody
+	c.owner = &l.unlimited
 }
 
-// countedKey is for a counted in the context of its requests.
-type countedKey struct{}
+// connKey is for a counted in the context of its requests.
+type connKey struct{}
 
-func countedOf(ctx context.Context) *counted {
-	c, _ := ctx.Value(countedKey{}).(*counted)
+func connOf(ctx context.Context) *countedConn {
+	c, _ := ctx.Value(connKey{}).(*countedConn)
 	return c
 }
 
 // Exempt takes the connection of a request, whose context ctx is, out of the
 // limit of its address: it is a back end's, which speaks for many.
 func Exempt(ctx context.Context) {
-	if c := countedOf(ctx); c != nil {
+	if c := connOf(ctx); c != nil {
 		c.exempt()
 	}
 }
@@ -135,18 +135,18 @@ func Exempt(ctx context.Context) {
 // set; it sets s.ConnState and s.ConnContext.
 func (l *Listener) ConfigureServer(s *http.Server) {
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		return context.WithValue(ctx, countedKey{}, underneath(c))
+		return context.WithValue(ctx, connKey{}, countedConnOf(c))
 	}
 	s.ConnState = func(c net.Conn, state http.ConnState) {
 		if state == http.StateIdle {
-			if c := underneath(c); c != nil {
+			if c := countedConnOf(c); c != nil {
 				c.setIdle()
 			}
 		}
 	}
 	handler := s.Handler
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c := countedOf(r.Context()); c != nil {
+		if c := connOf(r.Context()); c != nil {
 			c.setBusy()
 			if c.framing.refuse(w, r) {
 				return
@@ -156,11 +156,11 @@ func (l *Listener) ConfigureServer(s *http.Server) {
 	})
 }
 
-// underneath is the counted connection of c, nil if it has none.
-func underneath(c net.Conn) *counted {
+// countedConnOf is the counted connection of c, nil if it has none.
+func countedConnOf(c net.Conn) *countedConn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
-	counted, _ := c.(*counted)
+	counted, _ := c.(*countedConn)
 	return counted
 }

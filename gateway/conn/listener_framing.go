@@ -17,15 +17,15 @@ import (
 // Whatever framing does not understand is in doubt, too. That net/http refuses
 // most of it does not matter.
 type framing struct {
-	state   framingState
-	line    []byte // what of a line has come, at most maxLine bytes
-	body    uint64 // the length of this header's body
-	skip    uint64 // bytes of a body or chunk that are still to come
-	length  bool   // this header has Content-Length
-	coded   bool   // this header has Transfer-Encoding
-	vital   bool   // the last field was one of them
-	started bool   // something has come
-	doubt   atomic.Bool
+	state       framingState
+	line        []byte // what of a line has come, at most maxLine bytes
+	body        uint64 // the length of this header's body
+	skip        uint64 // bytes of a body or chunk that are still to come
+	length      bool   // this header has Content-Length
+	encoded     bool   // this header has Transfer-Encoding
+	lengthField bool   // the last field was one of them
+	started     bool   // something has come
+	doubt       atomic.Bool
 }
 
 type framingState uint8
@@ -69,7 +69,7 @@ func (f *framing) scan(b []byte) {
 			f.keep(line)
 			line = f.line
 		}
-		f.take(bytes.TrimSuffix(line, []byte("\r")))
+		f.readLine(bytes.TrimSuffix(line, []byte("\r")))
 		f.line = f.line[:0]
 		b = b[end+1:]
 	}
@@ -80,23 +80,23 @@ func (f *framing) scan(b []byte) {
 
 func (f *framing) keep(b []byte) { f.line = append(f.line, b[:min(len(b), maxLine-len(f.line))]...) }
 
-// take looks at a line.
-func (f *framing) take(line []byte) {
+// readLine looks at a line.
+func (f *framing) readLine(line []byte) {
 	switch f.state {
 	case inRequestLine:
 		if len(line) > 0 {
-			f.state, f.length, f.coded, f.vital, f.body = inFields, false, false, false, 0
+			f.state, f.length, f.encoded, f.lengthField, f.body = inFields, false, false, false, 0
 			if bytes.HasSuffix(line, []byte(" HTTP/1.0")) {
 				f.length = true // such a client cannot mean Transfer-Encoding
 			}
 		}
 	case inFields:
-		f.takeField(line)
+		f.readField(line)
 	case inChunkSize:
-		f.takeChunkSize(line)
+		f.readChunkSize(line)
 	case inChunkEnd:
 		if f.state = inChunkSize; len(line) > 0 {
-			f.giveUp()
+			f.setDoubt()
 		}
 	case inTrailers:
 		if len(line) == 0 {
@@ -105,18 +105,18 @@ func (f *framing) take(line []byte) {
 	}
 }
 
-func (f *framing) takeField(line []byte) {
+func (f *framing) readField(line []byte) {
 	switch {
 	case len(line) == 0:
 		f.endHeader()
 		return
 	case line[0] == ' ' || line[0] == '\t':
-		if f.vital { // its value goes on here
-			f.giveUp()
+		if f.lengthField { // its value goes on here
+			f.setDoubt()
 		}
 		return
 	}
-	f.vital = false
+	f.lengthField = false
 	if first := line[0] | 0x20; first != 'c' && first != 't' {
 		return
 	}
@@ -125,33 +125,33 @@ func (f *framing) takeField(line []byte) {
 	case strings.EqualFold(name, "Content-Length"):
 		n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 63)
 		if err != nil {
-			f.giveUp()
+			f.setDoubt()
 			return
 		}
-		f.length, f.vital, f.body = true, true, n
+		f.length, f.lengthField, f.body = true, true, n
 	case strings.EqualFold(name, "Transfer-Encoding"):
-		f.coded, f.vital = true, true
+		f.encoded, f.lengthField = true, true
 	}
 }
 
 // endHeader finds out what follows the header.
 func (f *framing) endHeader() {
 	switch {
-	case f.coded && f.length:
-		f.giveUp()
-	case f.coded:
+	case f.encoded && f.length:
+		f.setDoubt()
+	case f.encoded:
 		f.state = inChunkSize
 	default:
 		f.state, f.skip = inRequestLine, f.body
 	}
 }
 
-func (f *framing) takeChunkSize(line []byte) {
+func (f *framing) readChunkSize(line []byte) {
 	size, _, _ := strings.Cut(string(line), ";")
 	n, err := strconv.ParseUint(strings.TrimSpace(size), 16, 63)
 	switch {
 	case err != nil:
-		f.giveUp()
+		f.setDoubt()
 	case n == 0:
 		f.state = inTrailers
 	default:
@@ -159,7 +159,7 @@ func (f *framing) takeChunkSize(line []byte) {
 	}
 }
 
-func (f *framing) giveUp() {
+func (f *framing) setDoubt() {
 	f.state, f.skip = framingOff, 0
 	f.doubt.Store(true)
 }

@@ -8,30 +8,30 @@ import (
 	"time"
 )
 
-// owner is the connections of one address, or all that have no limit.
-type owner struct {
+// addressConns is the connections of one address, or all that have no limit.
+type addressConns struct {
 	listener *Listener
 	address  netip.Addr // not valid: these have no limit
 
 	// Guarded by Listener.mu.
-	open  int                   // accepted or parked; not counted without a limit
-	conns map[*counted]struct{} // those that the server has
+	open  int                       // accepted or parked; not counted without a limit
+	conns map[*countedConn]struct{} // those that the server has
 }
 
 // acquire counts a new connection. Without room it returns no owner, and which
 // refusal to answer. Idle connections make room.
-func (l *Listener) acquire(c net.Conn) (o *owner, why *refusal) {
+func (l *Listener) acquire(c net.Conn) (o *addressConns, why *refusal) {
 	switch open := l.open.Load(); {
 	case open >= l.limit:
-		l.makeRoom(fresh)
+		l.makeRoom(minIdle)
 		if l.open.Load() >= l.limit {
 			return nil, &l.full
 		}
 	case open >= l.limit-l.limit/nearlyFull:
-		l.makeRoom(restless)
+		l.makeRoom(minIdleEarly)
 	}
 	if o = l.acquireAddress(c.RemoteAddr()); o == nil {
-		return nil, &l.crowded
+		return nil, &l.addressFull
 	}
 	l.open.Add(1)
 	return o, nil
@@ -44,28 +44,28 @@ const nearlyFull = 64
 // An idle connection makes room after fresh, as its request may be on its way
 // until then. While there is some room left, it does so after restless.
 const (
-	fresh    = 100 * time.Millisecond
-	restless = time.Second
+	minIdle      = 100 * time.Millisecond
+	minIdleEarly = time.Second
 )
 
 // acquireAddress counts a connection for its address; nil if it has as many as
 // it may have, and none of them is idle.
-func (l *Listener) acquireAddress(remote net.Addr) *owner {
+func (l *Listener) acquireAddress(remote net.Addr) *addressConns {
 	tcp, ok := remote.(*net.TCPAddr)
 	if !ok || l.addressOf == nil {
-		return &l.anybody
+		return &l.unlimited
 	}
 	address, most := l.addressOf(tcp.AddrPort().Addr().Unmap())
 	if most == 0 {
-		return &l.anybody
+		return &l.unlimited
 	}
 	l.mu.Lock()
 	o := l.owners[address]
 	if o == nil {
-		o = &owner{listener: l, address: address, conns: make(map[*counted]struct{})}
+		o = &addressConns{listener: l, address: address, conns: make(map[*countedConn]struct{})}
 		l.owners[address] = o
 	}
-	var idle *counted
+	var idle *countedConn
 	if o.open >= most {
 		if idle = o.claimIdle(); idle == nil {
 			l.mu.Unlock()
@@ -79,7 +79,7 @@ func (l *Listener) acquireAddress(remote net.Addr) *owner {
 }
 
 // release counts one connection less.
-func (o *owner) release() {
+func (o *addressConns) release() {
 	l := o.listener
 	l.open.Add(-1)
 	if !o.address.IsValid() {
@@ -94,9 +94,9 @@ func (o *owner) release() {
 
 // claimIdle finds the connection that has been idle longest, which the caller
 // closes. It is called with Listener.mu held.
-func (o *owner) claimIdle() *counted {
+func (o *addressConns) claimIdle() *countedConn {
 	for {
-		longest, since := (*counted)(nil), o.listener.clock()-int64(fresh)
+		longest, since := (*countedConn)(nil), o.listener.clock()-int64(minIdle)
 		for c := range o.conns {
 			if at := c.idle.Load(); at > 0 && at < since {
 				longest, since = c, at
@@ -109,16 +109,16 @@ func (o *owner) claimIdle() *counted {
 }
 
 // closeIdle closes one that was claimed, if one was.
-func (l *Listener) closeIdle(c *counted) {
+func (l *Listener) closeIdle(c *countedConn) {
 	if c != nil {
 		l.closed.Add(1)
 		c.Close()
 	}
 }
 
-// idleCounted is a connection that was idle since a time, as in counted.idle.
-type idleCounted struct {
-	*counted
+// idleConn is a connection that was idle since a time, as in counted.idle.
+type idleConn struct {
+	*countedConn
 	since int64
 }
 
@@ -129,15 +129,15 @@ const maxCandidates = 64
 // makeRoom closes the connection that has been idle longest, of all addresses,
 // if it has been for at least. It has the parker close those that rest between
 // polls.
-func (l *Listener) makeRoom(least time.Duration) {
-	if l.shed != nil {
-		l.shed()
+func (l *Listener) makeRoom(minimum time.Duration) {
+	if l.closeIdlePoll != nil {
+		l.closeIdlePoll()
 	}
 	l.mu.Lock()
-	c := l.nextCandidate(least)
+	c := l.nextCandidate(minimum)
 	if c == nil {
 		l.findCandidates()
-		c = l.nextCandidate(least)
+		c = l.nextCandidate(minimum)
 	}
 	l.mu.Unlock()
 	l.closeIdle(c)
@@ -145,17 +145,17 @@ func (l *Listener) makeRoom(least time.Duration) {
 
 // nextCandidate claims the next candidate that is still idle. It is called with
 // mu held, as is findCandidates.
-func (l *Listener) nextCandidate(least time.Duration) *counted {
-	latest := l.clock() - int64(least)
+func (l *Listener) nextCandidate(minimum time.Duration) *countedConn {
+	latest := l.clock() - int64(minimum)
 	for n := len(l.candidates); n > 0; n = len(l.candidates) {
 		next := l.candidates[n-1]
 		if next.since > latest {
 			return nil
 		}
-		l.candidates[n-1] = idleCounted{}
+		l.candidates[n-1] = idleConn{}
 		l.candidates = l.candidates[:n-1]
 		if next.idle.CompareAndSwap(next.since, closing) {
-			return next.counted
+			return next.countedConn
 		}
 	}
 	return nil
@@ -163,18 +163,18 @@ func (l *Listener) nextCandidate(least time.Duration) *counted {
 
 // findCandidates looks at all connections for those that are idle longest.
 func (l *Listener) findCandidates() {
-	all := l.anybody.appendIdle(nil)
+	all := l.unlimited.appendIdle(nil)
 	for _, o := range l.owners {
 		all = o.appendIdle(all)
 	}
-	slices.SortFunc(all, func(a, b idleCounted) int { return cmp.Compare(b.since, a.since) })
-	l.candidates = append([]idleCounted(nil), all[max(0, len(all)-maxCandidates):]...)
+	slices.SortFunc(all, func(a, b idleConn) int { return cmp.Compare(b.since, a.since) })
+	l.candidates = append([]idleConn(nil), all[max(0, len(all)-maxCandidates):]...)
 }
 
-func (o *owner) appendIdle(all []idleCounted) []idleCounted {
+func (o *addressConns) appendIdle(all []idleConn) []idleConn {
 	for c := range o.conns {
 		if since := c.idle.Load(); since > 0 {
-			all = append(all, idleCounted{c, since})
+			all = append(all, idleConn{c, since})
 		}
 	}
 	return all

@@ -21,17 +21,17 @@ type addressed struct {
 
 func (a addressed) RemoteAddr() net.Addr { return a.remote }
 
-// crowd is a listener of pipes in a bubble, whose connections a test holds.
-type crowd struct {
+// limitedListener is a listener of pipes in a bubble, whose connections a test holds.
+type limitedListener struct {
 	*pipes
 	t        *testing.T
 	listener *Listener
 	accepted chan net.Conn
 }
 
-// newCrowd allows most connections in all and two for each address.
-func newCrowd(t *testing.T, most int) *crowd {
-	c := &crowd{pipes: &pipes{dialed: make(chan net.Conn), closed: make(chan struct{})}, t: t, accepted: make(chan net.Conn, 100)}
+// newLimitedListener allows most connections in all and two for each address.
+func newLimitedListener(t *testing.T, most int) *limitedListener {
+	c := &limitedListener{pipes: &pipes{dialed: make(chan net.Conn), closed: make(chan struct{})}, t: t, accepted: make(chan net.Conn, 100)}
 	c.listener = ListenWith(c.pipes, ListenOptions{
 		Limit: most, Logger: slog.New(slog.DiscardHandler),
 		Addresses: func(remote netip.Addr) (netip.Addr, int) {
@@ -52,7 +52,7 @@ func newCrowd(t *testing.T, most int) *crowd {
 
 // open has a client of the address come, and is the server's end of the
 // connection; nil: it was refused, with an answer that has status.
-func (c *crowd) open(address string, status string) *counted {
+func (c *limitedListener) open(address string, status string) *countedConn {
 	c.t.Helper()
 	client, server := net.Pipe()
 	c.dialed <- addressed{server, &net.TCPAddr{IP: net.ParseIP(address)}}
@@ -61,7 +61,7 @@ func (c *crowd) open(address string, status string) *counted {
 		if status != "" {
 			c.t.Errorf("%s was let in, want %s", address, status)
 		}
-		return (<-c.accepted).(*counted)
+		return (<-c.accepted).(*countedConn)
 	}
 	_, _ = io.WriteString(client, "GET / HTTP/1.1\r\n\r\n")
 	b := make([]byte, 1024)
@@ -75,7 +75,7 @@ func (c *crowd) open(address string, status string) *counted {
 }
 
 // isClosed reports whether the server has closed its end.
-func (c *counted) isClosed() bool {
+func (c *countedConn) isClosed() bool {
 	_ = c.Conn.SetReadDeadline(time.Now())
 	_, err := c.Conn.Read(make([]byte, 1))
 	return err == io.ErrClosedPipe
@@ -85,7 +85,7 @@ func (c *counted) isClosed() bool {
 // One that is idle makes room for another of the same address.
 func TestAddressConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrowd(t, 100)
+		c := newLimitedListener(t, 100)
 		first := c.open("192.0.2.1", "")
 		time.Sleep(time.Second)
 		second := c.open("192.0.2.1", "")
@@ -111,7 +111,7 @@ func TestAddressConnections(t *testing.T) {
 		third.exempt() // a back end's
 		third.setIdle()
 		fifth := c.open("192.0.2.1", "")
-		for _, one := range []*counted{third, fourth, fifth} {
+		for _, one := range []*countedConn{third, fourth, fifth} {
 			if one.isClosed() {
 				t.Error("a connection was closed though its address may have one more")
 			}
@@ -137,8 +137,8 @@ func TestAddressConnections(t *testing.T) {
 // header is half sent, and never one that serves a request or has just come.
 func TestIdleMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrowd(t, 10)
-		var all []*counted
+		c := newLimitedListener(t, 10)
+		var all []*countedConn
 		for i := range 10 {
 			all = append(all, c.open(fmt.Sprintf("192.0.2.%d", i), ""))
 			if i%2 == 0 {
@@ -154,7 +154,7 @@ func TestIdleMakeRoom(t *testing.T) {
 			all[i].setBusy()
 		}
 		c.open("198.51.100.2", "503") // the idle one is fresh
-		time.Sleep(fresh)
+		time.Sleep(minIdle)
 		all[5].setIdle()
 		time.Sleep(time.Millisecond)
 		c.open("198.51.100.2", "")
@@ -164,7 +164,7 @@ func TestIdleMakeRoom(t *testing.T) {
 			}
 		}
 		c.open("198.51.100.3", "503")
-		time.Sleep(fresh)
+		time.Sleep(minIdle)
 		c.open("198.51.100.3", "")
 		if !all[5].isClosed() {
 			t.Error("the idle one was not closed")
@@ -175,8 +175,8 @@ func TestIdleMakeRoom(t *testing.T) {
 // While there is room left, connections that are idle for only a moment stay.
 func TestNearlyFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrowd(t, 2*nearlyFull)
-		var first *counted
+		c := newLimitedListener(t, 2*nearlyFull)
+		var first *countedConn
 		for i := range 2*nearlyFull - 1 {
 			one := c.open(fmt.Sprintf("192.0.2.%d", i), "")
 			if i == 0 {
@@ -188,7 +188,7 @@ func TestNearlyFull(t *testing.T) {
 		if first.isClosed() {
 			t.Error("closed when it had just come")
 		}
-		time.Sleep(restless + 1)
+		time.Sleep(minIdleEarly + 1)
 		c.open("198.51.100.1", "").setBusy()
 		if !first.isClosed() {
 			t.Error("not closed when it had rested")

@@ -18,8 +18,8 @@ func answerFull(detail string) []byte {
 	return refusalAnswer("503 Service Unavailable", "too-many-connections", "Too many connections", detail)
 }
 
-// answerCrowded is that to one over the limit of its address.
-var answerCrowded = refusalAnswer("429 Too Many Requests", "too-many-requests", "Too many requests",
+// answerAddressFull is that to one over the limit of its address.
+var answerAddressFull = refusalAnswer("429 Too Many Requests", "too-many-requests", "Too many requests",
 	"There are as many connections from this address as limits.address_connections allows: close one, or try again later.")
 
 func refusalAnswer(status, problem, title, detail string) []byte {
@@ -32,21 +32,21 @@ func refusalAnswer(status, problem, title, detail string) []byte {
 // A refusal takes a descriptor, so there are at most maxPolite at a time, each
 // for at most refuseTime. Beyond that none is waited for.
 const (
-	maxPolite  = 16
-	refuseTime = time.Second
+	maxAnswering  = 16
+	refuseTimeout = time.Second
 )
 
 // refuse answers. It does not block.
 func (l *Listener) refuse(c net.Conn, why *refusal) {
-	why.add()
+	why.record()
 	select {
-	case l.polite <- struct{}{}:
-		l.busy.Go(func() {
+	case l.answering <- struct{}{}:
+		l.refusals.Go(func() {
 			answerRefusal(c, why.answer)
-			<-l.polite
+			<-l.answering
 		})
 	default:
-		_ = c.SetDeadline(time.Now().Add(refuseTime))
+		_ = c.SetDeadline(time.Now().Add(refuseTimeout))
 		_, _ = c.Write(why.answer) // a new connection's buffer takes it at once
 		c.Close()
 	}
@@ -57,7 +57,7 @@ func (l *Listener) refuse(c net.Conn, why *refusal) {
 // still sends to a closed connection would reset the answer away.
 func answerRefusal(c net.Conn, answer []byte) {
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(refuseTime))
+	_ = c.SetDeadline(time.Now().Add(refuseTimeout))
 	var request [4 << 10]byte
 	if _, err := c.Read(request[:]); err != nil {
 		return
@@ -71,8 +71,8 @@ func answerRefusal(c net.Conn, answer []byte) {
 	_, _ = io.Copy(io.Discard, c)
 }
 
-// refusedEvery is the time between two log lines about refusals.
-const refusedEvery = time.Minute
+// refusalLogInterval is the time between two log lines about refusals.
+const refusalLogInterval = time.Minute
 
 // refusal is a reason to refuse a connection, and its answer. It counts refusals
 // and logs them: the first one at once, because an operator may act, and then
@@ -95,7 +95,7 @@ func (r *refusal) count() int64 {
 	return r.total
 }
 
-func (r *refusal) add() {
+func (r *refusal) record() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.total++
@@ -108,10 +108,10 @@ func (r *refusal) add() {
 func (r *refusal) log() {
 	r.logger.Warn(r.message, "refused", r.total-r.logged)
 	r.logged = r.total
-	r.timer = time.AfterFunc(refusedEvery, r.timeOver)
+	r.timer = time.AfterFunc(refusalLogInterval, r.intervalOver)
 }
 
-func (r *refusal) timeOver() {
+func (r *refusal) intervalOver() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.timer = nil

@@ -190,7 +190,7 @@ func TestRefusalsLogged(t *testing.T) {
 		go func() {
 			defer close(accepted)
 			for c, err := l.Accept(); err == nil; c, err = l.Accept() {
-				c.(*counted).setBusy()
+				c.(*countedConn).setBusy()
 				accepted <- c
 			}
 		}()
@@ -224,14 +224,14 @@ func TestRefusalsLogged(t *testing.T) {
 	})
 }
 
-// tired is a listener that has no descriptors for a while.
-type tired struct {
+// failingListener is a listener that has no descriptors for a while.
+type failingListener struct {
 	net.Listener
 	failures atomic.Int32
 	asked    atomic.Int32
 }
 
-func (l *tired) Accept() (net.Conn, error) {
+func (l *failingListener) Accept() (net.Conn, error) {
 	l.asked.Add(1)
 	if l.failures.Add(-1) >= 0 {
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
@@ -241,7 +241,7 @@ func (l *tired) Accept() (net.Conn, error) {
 
 // An accept that fails for now ends nothing and is not repeated in haste.
 func TestAcceptFails(t *testing.T) {
-	failing := &tired{Listener: listenLocal(t)}
+	failing := &failingListener{Listener: listenLocal(t)}
 	failing.failures.Store(4)
 	start := time.Now()
 	l, _ := listened(t, failing, 10)

@@ -14,112 +14,112 @@ import (
 // again then, which keeps the schedule small and follows the wall clock.
 const maxAhead = time.Minute
 
-// clock is the time since the writer was made.
-func (w *writer) clock() time.Duration { return w.elapsed() }
+// since is the time since the writer was made.
+func (w *writer) since() time.Duration { return w.elapsed() }
 
 // tickAfter is the first tick that is not sooner than d from now.
 func (w *writer) tickAfter(d time.Duration) uint32 {
-	at := w.clock() + max(0, d)
+	at := w.since() + max(0, d)
 	return max(w.now+1, uint32((at+w.tick-1)/w.tick))
 }
 
 // keepTime does what has become due. In a flush pass it is called now and then.
 func (w *writer) keepTime() {
-	for now := uint32(w.clock() / w.tick); w.now < now; {
-		w.walk()
+	for now := uint32(w.since() / w.tick); w.now < now; {
+		w.advance()
 	}
 }
 
-// lookEvery is after how many writes a pass looks at the clock: some tens of
+// keepTimeSteps is after how many writes a pass looks at the clock: some tens of
 // microseconds.
-const lookEvery = 16
+const keepTimeSteps = 16
 
-// file has p looked at when it is next due, if it ever is.
-func (w *writer) file(p *parked) {
-	if wait := p.dueIn(); wait < math.MaxInt64 {
-		w.fileAt(p, w.tickAfter(wait))
+// schedule has p looked at when it is next due, if it ever is.
+func (w *writer) schedule(p *parked) {
+	if wait := p.waitDue(); wait < math.MaxInt64 {
+		w.scheduleAt(p, w.tickAfter(wait))
 	}
 }
 
-// dueIn is how long p can be left alone but for heartbeats.
-func (p *parked) dueIn() time.Duration {
+// waitDue is how long p can be left alone but for heartbeats.
+func (p *parked) waitDue() time.Duration {
 	if p.poll != nil {
-		return p.patient()
+		return p.waitLeft()
 	}
 	wait := time.Duration(math.MaxInt64)
 	if p.blocked {
-		wait = writeTimeout - time.Duration(p.writer.now-p.written)*p.writer.tick
+		wait = writeTimeout - time.Duration(p.writer.now-p.writtenTick)*p.writer.tick
 	}
-	if p.ends != 0 {
-		wait = min(wait, time.Until(time.UnixMilli(p.ends)), maxAhead)
+	if p.until != 0 {
+		wait = min(wait, time.Until(time.UnixMilli(p.until)), maxAhead)
 	}
 	return wait
 }
 
-func (w *writer) fileAt(p *parked, tick uint32) {
-	w.unfile(p)
+func (w *writer) scheduleAt(p *parked, tick uint32) {
+	w.unschedule(p)
 	list := w.due[tick]
-	p.due, p.slot = tick, int32(len(list))
+	p.dueTick, p.dueIndex = tick, int32(len(list))
 	w.due[tick] = append(list, p)
 }
 
-// fileBlocked is for a stream whose socket has just become full.
-func (w *writer) fileBlocked(p *parked) {
-	if p.poll == nil && (p.due == 0 || p.due > w.now+uint32(writeTimeout/w.tick)+1) {
-		w.file(p)
+// scheduleBlocked is for a stream whose socket has just become full.
+func (w *writer) scheduleBlocked(p *parked) {
+	if p.poll == nil && (p.dueTick == 0 || p.dueTick > w.now+uint32(writeTimeout/w.tick)+1) {
+		w.schedule(p)
 	}
 }
 
-// unfile takes p out of the schedule, if it is there.
-func (w *writer) unfile(p *parked) {
-	if p.due == 0 {
+// unschedule takes p out of the schedule, if it is there.
+func (w *writer) unschedule(p *parked) {
+	if p.dueTick == 0 {
 		return
 	}
-	list := w.due[p.due]
+	list := w.due[p.dueTick]
 	last := len(list) - 1
-	list[p.slot] = list[last]
-	list[p.slot].slot = p.slot
+	list[p.dueIndex] = list[last]
+	list[p.dueIndex].dueIndex = p.dueIndex
 	list[last] = nil
-	w.due[p.due] = list[:last]
-	p.due = 0
+	w.due[p.dueTick] = list[:last]
+	p.dueTick = 0
 }
 
-// endDue does what is filed under this tick.
-func (w *writer) endDue() {
+// runDue does what is filed under this tick.
+func (w *writer) runDue() {
 	for len(w.due[w.now]) > 0 {
 		p := w.due[w.now][0]
-		w.unfile(p)
+		w.unschedule(p)
 		if p.poll != nil {
 			w.answerNothing(p, Answered)
 			continue
 		}
-		if w.endStream(p); !p.gone {
-			w.file(p)
+		if w.closeDue(p); !p.removed {
+			w.schedule(p)
 		}
 	}
 	delete(w.due, w.now)
-	for w.idle.first != nil && w.idle.first.poll.until <= w.now {
-		w.remove(w.idle.first)
+	for w.idle.first != nil && w.idle.first.poll.idleUntil <= w.now {
+		w.close(w.idle.first)
 	}
 }
 
-// endStream ends a stream whose session is over or that has been full for too
+// closeDue ends a stream whose session is over or that has been full for too
 // long.
-func (w *writer) endStream(p *parked) {
+func (w *writer) closeDue(p *parked) {
 	switch {
-	case p.over(w.ms):
-		w.goodbye(p, p.why.bye())
-	case p.blocked && time.Duration(w.now-p.written)*w.tick >= writeTimeout:
-		w.remove(p)
+	case p.expired(w.ms):
+		w.closeStream(p, p.reason.reason())
+	case p.blocked && time.Duration(w.now-p.writtenTick)*w.tick >= writeTimeout:
+		w.close(p)
 	}
 }
 
-// restTimeout is how long a connection may rest between two polls, as the
+// idlePollTimeout is how long a connection may rest between two polls, as the
 // server's own idle connections.
-const restTimeout = 2 * time.Minute
+const idlePollTimeout = 2 * time.Minute
 
-// minRest is how long it rests at least, also if its descriptor is needed.
-const minRest = time.Second
+// minIdlePoll is how long it rests at least, also if its descriptor is needed.
+const minIdlePoll = time.Second
 
 // idleList is connections that rest between polls, the longest first.
 type idleList struct{ first, last *parked }
@@ -148,24 +148,24 @@ func (l *idleList) remove(p *parked) {
 	p.poll.older, p.poll.newer = nil, nil
 }
 
-// shed closes up to n connections that have rested longest.
-func (w *writer) shed(n int) {
+// closeIdlePolls closes up to n connections that have rested longest.
+func (w *writer) closeIdlePolls(n int) {
 	for ; n > 0 && w.idle.first != nil; n-- {
 		p := w.idle.first
-		if p.poll.until > w.tickAfter(restTimeout-minRest) {
+		if p.poll.idleUntil > w.tickAfter(idlePollTimeout-minIdlePoll) {
 			return
 		}
-		if p.owner != nil {
-			p.owner.listener.closed.Add(1)
+		if p.counted != nil {
+			p.counted.listener.closed.Add(1)
 		}
-		w.remove(p)
+		w.close(p)
 	}
 }
 
-// shed has every writer close a connection that rests between polls, if it has
+// closeIdlePoll has every writer close a connection that rests between polls, if it has
 // one. It does not wait.
-func (p *Parker) shed() {
+func (p *Parker) closeIdlePoll() {
 	for _, w := range p.writers {
-		w.hand(func(in *inbox) { in.shed++ })
+		w.hand(func(in *inbox) { in.closeIdle++ })
 	}
 }

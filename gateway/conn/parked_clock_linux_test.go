@@ -32,7 +32,7 @@ func newSlowBench(t *testing.T, heartbeat time.Duration) *slowBench {
 	b.w = b.parker.writers[0]
 	b.w.elapsed = func() time.Duration { return time.Since(b.start) }
 	for i := range b.busy {
-		b.take(&parked{writer: b.w, ended: b.noteEnd(&b.busy[i])}, []string{"busy"})
+		b.park(&parked{writer: b.w, ended: b.noteEnd(&b.busy[i])}, []string{"busy"})
 	}
 	b.w.socketWrite = func(fd int, data []byte) (int, error) {
 		time.Sleep(slowWrite)
@@ -88,25 +88,25 @@ func (e *ends) want(t *testing.T, what string, after time.Duration, why CloseRea
 }
 
 // Nothing that has its time is late under long passes, nor early.
-func TestInTimeUnderLongPasses(t *testing.T) {
+func TestDeadlinesUnderLongPasses(t *testing.T) {
 	for _, heartbeat := range []time.Duration{25 * time.Second, time.Second} {
 		t.Run(fmt.Sprint(heartbeat), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newSlowBench(t, heartbeat)
 				var polled, expired, aged, stalled, evicted ends
-				b.take(&parked{writer: b.w, ended: b.noteEnd(&polled), poll: &poll{head: unique.Make(""), wait: 2 * time.Second, waiting: true}}, []string{"c"})
-				session := func(e *ends, s Session) *seated {
+				b.park(&parked{writer: b.w, ended: b.noteEnd(&polled), poll: &poll{header: unique.Make(""), wait: 2 * time.Second, waiting: true}}, []string{"c"})
+				session := func(e *ends, s Session) *testConn {
 					p := &parked{writer: b.w, ended: b.noteEnd(e)}
-					p.belongTo(&s)
-					return b.take(p, []string{"c"})
+					p.setSession(&s)
+					return b.park(p, []string{"c"})
 				}
 				session(&expired, Session{Until: time.Now().Add(3 * time.Second), Reason: TokenExpired})
 				session(&aged, Session{Until: time.Now().Add(70 * time.Second), Reason: MaxAge})
 				session(&evicted, Session{User: "eve"})
-				quiet := b.seat(b.w, "quiet")
+				quiet := b.addStream(b.w, "quiet")
 				full := session(&stalled, Session{})
 				full.blocked = true
-				b.w.fileBlocked(full.parked)
+				b.w.scheduleBlocked(full.parked)
 				time.AfterFunc(5*time.Second, func() { b.parker.Revoke("eve", time.Now(), Revoked) })
 				b.run(80 * time.Second)
 
@@ -152,7 +152,7 @@ func TestDrainUnderLongPasses(t *testing.T) {
 			t.Errorf("%d of %d ended in the first half", early, len(b.busy))
 		}
 		select {
-		case <-b.w.empty:
+		case <-b.w.drained:
 		default:
 			t.Error("the writer is not empty after the drain")
 		}
@@ -166,11 +166,11 @@ func TestScheduleForgets(t *testing.T) {
 	w := b.parker.writers[0]
 	for i := range 100 {
 		p := &parked{writer: w, ended: func(CloseReason) {}}
-		p.belongTo(&Session{Until: time.Now().Add(time.Duration(i+1) * time.Second), Reason: MaxAge})
-		w.remove(b.take(p, []string{"c"}).parked)
-		k := b.seatPoll(w, "c")
+		p.setSession(&Session{Until: time.Now().Add(time.Duration(i+1) * time.Second), Reason: MaxAge})
+		w.close(b.park(p, []string{"c"}).parked)
+		k := b.addPoll(w, "c")
 		w.answerNothing(k.parked, Answered)
-		w.remove(k.parked)
+		w.close(k.parked)
 	}
 	for tick, list := range w.due {
 		if len(list) > 0 {
@@ -184,34 +184,34 @@ func TestScheduleForgets(t *testing.T) {
 
 // Of the connections that rest, those that have rested longest are closed first,
 // and never one that has just been answered.
-func TestShed(t *testing.T) {
+func TestCloseIdlePolls(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, time.Minute)
 	w := b.parker.writers[0]
 	l := Listen(nil, 10, slog.New(slog.DiscardHandler))
-	var all []*seated
+	var all []*testConn
 	for range 3 {
-		k := b.seatPoll(w, "c")
-		k.owner = &l.anybody
+		k := b.addPoll(w, "c")
+		k.counted = &l.unlimited
 		w.answerNothing(k.parked, Answered)
 		all = append(all, k)
 		for range time.Second / w.tick {
-			w.walk()
+			w.advance()
 		}
 	}
-	fresh, waits := b.seatPoll(w, "c"), b.seatPoll(w, "c")
+	fresh, waits := b.addPoll(w, "c"), b.addPoll(w, "c")
 	w.answerNothing(fresh.parked, Answered)
-	b.parker.shed()
+	b.parker.closeIdlePoll()
 	w.work()
-	if !all[0].gone || all[1].gone || all[2].gone {
-		t.Errorf("gone: %v, %v, %v; want the first", all[0].gone, all[1].gone, all[2].gone)
+	if !all[0].removed || all[1].removed || all[2].removed {
+		t.Errorf("gone: %v, %v, %v; want the first", all[0].removed, all[1].removed, all[2].removed)
 	}
 	for range 5 {
-		b.parker.shed()
+		b.parker.closeIdlePoll()
 	}
 	w.work()
-	if !all[1].gone || !all[2].gone || fresh.gone || waits.gone {
-		t.Errorf("gone: %v, %v, the fresh one %v, the one that waits %v", all[1].gone, all[2].gone, fresh.gone, waits.gone)
+	if !all[1].removed || !all[2].removed || fresh.removed || waits.removed {
+		t.Errorf("gone: %v, %v, the fresh one %v, the one that waits %v", all[1].removed, all[2].removed, fresh.removed, waits.removed)
 	}
 	if closed := l.Stats().Closed; closed != 3 {
 		t.Errorf("%d are counted as closed, want 3", closed)

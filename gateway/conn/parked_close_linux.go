@@ -6,119 +6,119 @@ import (
 	"unique"
 )
 
-// leaving is a leave under way.
-type leaving struct {
+// draining is a leave under way.
+type draining struct {
 	begun bool
 	until uint32 // writer.now when nobody may be left
 }
 
-// leave says goodbye to all, over the time of spread.
-func (w *writer) leave(spread time.Duration) { w.hand(func(in *inbox) { in.leave = &spread }) }
+// drain says goodbye to all, over the time of spread.
+func (w *writer) drain(spread time.Duration) { w.hand(func(in *inbox) { in.drain = &spread }) }
 
-func (w *writer) beginLeave(spread time.Duration) {
+func (w *writer) beginDrain(spread time.Duration) {
 	if w.flushing { // the shards that rest come after it
-		for _, s := range w.resting {
-			s.rested = 0
+		for _, s := range w.deferred {
+			s.deferUntil = 0
 		}
 	} else {
-		w.endRests()
+		w.flushAllDeferred()
 	}
-	w.leaving = leaving{begun: true, until: uint32((w.clock() + spread) / w.tick)}
+	w.draining = draining{begun: true, until: uint32((w.since() + spread) / w.tick)}
 }
 
-// goOnLeaving says as many goodbyes as are due at this tick, and all when time
+// drainStep says as many goodbyes as are due at this tick, and all when time
 // is up.
-func (w *writer) goOnLeaving() {
+func (w *writer) drainStep() {
 	ticks := 1
-	if w.leaving.until > w.now {
-		ticks += int(w.leaving.until - w.now)
+	if w.draining.until > w.now {
+		ticks += int(w.draining.until - w.now)
 	}
 	for range (len(w.all) + ticks - 1) / ticks {
-		w.sendAway(w.all[len(w.all)-1], Shutdown)
+		w.closeWith(w.all[len(w.all)-1], Shutdown)
 	}
 	if len(w.all) == 0 {
 		select {
-		case <-w.empty:
+		case <-w.drained:
 		default:
-			close(w.empty)
+			close(w.drained)
 		}
 	}
 }
 
-// sendAway ends whatever p is: a stream hears why, a poll that waits has
+// closeWith ends whatever p is: a stream hears why, a poll that waits has
 // nothing, and a connection that rests between two is closed.
-func (w *writer) sendAway(p *parked, why CloseReason) {
+func (w *writer) closeWith(p *parked, why CloseReason) {
 	switch {
 	case p.poll == nil:
-		w.goodbye(p, why)
+		w.closeStream(p, why)
 	case p.poll.waiting:
-		w.dismiss(p, why)
+		w.closePoll(p, why)
 	default:
-		w.remove(p)
+		w.close(p)
 	}
 }
 
-// goodbye ends a stream, with a comet.bye if it can be written.
-func (w *writer) goodbye(p *parked, why CloseReason) {
-	if !p.inside {
-		b := appendChunk(nil, p.format.AppendBye(nil, string(why), retryBye()))
+// closeStream ends a stream, with a comet.bye if it can be written.
+func (w *writer) closeStream(p *parked, why CloseReason) {
+	if !p.midChunk {
+		b := appendChunk(nil, p.format.AppendBye(nil, string(why), reconnectDelay()))
 		_, _ = p.write(append(b, lastChunk...)) // one that cannot take it misses only the politeness
-		p.discard()
+		p.discardInput()
 	}
-	p.why, p.said = codeOf(why), true
-	w.remove(p)
+	p.reason, p.reasonSent = codeOf(why), true
+	w.close(p)
 }
 
-// cause is why p is over.
-func (p *parked) cause() CloseReason {
-	if p.said {
-		return p.why.bye()
+// closeReason is why p is over.
+func (p *parked) closeReason() CloseReason {
+	if p.reasonSent {
+		return p.reason.reason()
 	}
 	return Gone
 }
 
-// eviction throws out a user: what was issued before a time.
-type eviction struct {
+// revocation throws out a user: what was issued before a time.
+type revocation struct {
 	user   unique.Handle[string]
 	before int64 // Unix ms
-	why    CloseReason
+	reason CloseReason
 	at     uint32 // writer.now
 }
 
-// evictMemory is for how long who was on the way in is still thrown out: longer
+// revocationMemory is for how long who was on the way in is still thrown out: longer
 // than that takes, on a loaded machine too.
-const evictMemory = 10 * time.Second
+const revocationMemory = 10 * time.Second
 
-func (w *writer) evict(user string, before time.Time, why CloseReason) {
-	e := eviction{user: unique.Make(user), before: before.UnixMilli(), why: why}
-	w.hand(func(in *inbox) { in.evict = append(in.evict, e) })
+func (w *writer) revoke(user string, before time.Time, why CloseReason) {
+	e := revocation{user: unique.Make(user), before: before.UnixMilli(), reason: why}
+	w.hand(func(in *inbox) { in.revoke = append(in.revoke, e) })
 }
 
-func (w *writer) throwOut(e eviction) {
+func (w *writer) closeRevoked(e revocation) {
 	e.at = w.now
-	if w.evicted[e.user].before <= e.before {
-		w.evicted[e.user] = e
+	if w.revoked[e.user].before <= e.before {
+		w.revoked[e.user] = e
 	}
 	for i := len(w.all) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
-		w.throwOutIf(w.all[i], e)
+		w.closeIfRevoked(w.all[i], e)
 	}
 }
 
-func (w *writer) throwOutIf(p *parked, e eviction) {
-	if !p.gone && p.user == e.user && p.issued < e.before {
-		w.sendAway(p, e.why)
+func (w *writer) closeIfRevoked(p *parked, e revocation) {
+	if !p.removed && p.user == e.user && p.issued < e.before {
+		w.closeWith(p, e.reason)
 	}
 }
 
-func (w *writer) forgetEvicted() {
-	memory := uint32(evictMemory / w.tick)
-	maps.DeleteFunc(w.evicted, func(_ unique.Handle[string], e eviction) bool { return w.now-e.at > memory })
+func (w *writer) forgetRevoked() {
+	memory := uint32(revocationMemory / w.tick)
+	maps.DeleteFunc(w.revoked, func(_ unique.Handle[string], e revocation) bool { return w.now-e.at > memory })
 }
 
-// belongTo makes p of a session.
-func (p *parked) belongTo(s *Session) {
-	p.user, p.why = unique.Make(s.User), codeOf(s.Reason)
-	p.issued, p.ends = unixMilli(s.Issued), unixMilli(s.Until)
+// setSession makes p of a session.
+func (p *parked) setSession(s *Session) {
+	p.user, p.reason = unique.Make(s.User), codeOf(s.Reason)
+	p.issued, p.until = unixMilli(s.Issued), unixMilli(s.Until)
 }
 
 // unixMilli is 0 for no time.
@@ -129,23 +129,23 @@ func unixMilli(at time.Time) int64 {
 	return at.UnixMilli()
 }
 
-// over reports whether p's session is, at a time in Unix ms.
-func (p *parked) over(ms int64) bool { return p.ends > 0 && p.ends <= ms }
+// expired reports whether p's session is, at a time in Unix ms.
+func (p *parked) expired(ms int64) bool { return p.until > 0 && p.until <= ms }
 
-// patient is how long a poll may wait: no longer than its session.
-func (p *parked) patient() time.Duration {
-	if p.ends == 0 {
+// waitLeft is how long a poll may wait: no longer than its session.
+func (p *parked) waitLeft() time.Duration {
+	if p.until == 0 {
 		return p.poll.wait
 	}
-	return max(0, min(p.poll.wait, time.Until(time.UnixMilli(p.ends))))
+	return max(0, min(p.poll.wait, time.Until(time.UnixMilli(p.until))))
 }
 
-// welcome throws out who has just come and may not stay.
-func (w *writer) welcome(p *parked) {
-	if e, ok := w.evicted[p.user]; ok {
-		w.throwOutIf(p, e)
+// checkNew throws out who has just come and may not stay.
+func (w *writer) checkNew(p *parked) {
+	if e, ok := w.revoked[p.user]; ok {
+		w.closeIfRevoked(p, e)
 	}
-	if w.leaving.begun && !p.gone {
-		w.sendAway(p, Shutdown)
+	if w.draining.begun && !p.removed {
+		w.closeWith(p, Shutdown)
 	}
 }

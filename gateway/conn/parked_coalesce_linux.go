@@ -8,67 +8,67 @@ import "time"
 // about a quarter of the time, unless messages would be late by more than
 // maxRest. (5,000 streams, 40 messages a second: docs/benchmarks.md.)
 const (
-	longWalk  = time.Millisecond // of a shorter one there is nothing to save
-	restShare = 3                // a rest is that many times as long as the walk before it
-	maxRest   = 75 * time.Millisecond
-	// hurryBytes ends a rest: far less than a feed keeps for who is behind.
-	hurryBytes = feedBytes / 8
+	longPass   = time.Millisecond // of a shorter one there is nothing to save
+	deferShare = 3                // a rest is that many times as long as the walk before it
+	maxDefer   = 75 * time.Millisecond
+	// flushNowBytes ends a rest: far less than a feed keeps for who is behind.
+	flushNowBytes = feedBytes / 8
 )
 
-// serve flushes a shard that has grown, or leaves it until it has rested.
-func (w *writer) serve(s *shard) {
-	switch rest := s.rested - w.clock(); {
-	case rest <= 0 || s.waiting() > hurryBytes:
-		w.flushAndRest(s)
-	case !s.resting:
-		s.resting = true
-		if w.resting = append(w.resting, s); len(w.resting) == 1 {
-			w.wake.Reset(rest)
+// flushOrDefer flushes a shard that has grown, or leaves it until it has rested.
+func (w *writer) flushOrDefer(s *shard) {
+	switch rest := s.deferUntil - w.since(); {
+	case rest <= 0 || s.unflushed() > flushNowBytes:
+		w.flushAndDefer(s)
+	case !s.deferred:
+		s.deferred = true
+		if w.deferred = append(w.deferred, s); len(w.deferred) == 1 {
+			w.deferTimer.Reset(rest)
 		}
 	}
 }
 
-func (w *writer) flushAndRest(s *shard) {
-	began := w.clock()
+func (w *writer) flushAndDefer(s *shard) {
+	began := w.since()
 	w.flush(s)
-	now := w.clock()
-	s.rested = now + min(s.restAfter(now-began), w.maxRest)
+	now := w.since()
+	s.deferUntil = now + min(s.deferAfter(now-began), w.maxDefer)
 }
 
-// restAfter is how long to rest after a walk that took so long. What encodes
+// deferAfter is how long to rest after a walk that took so long. What encodes
 // for itself is not written together, and polls are not to wait.
-func (s *shard) restAfter(took time.Duration) time.Duration {
-	if took < longWalk || s.feed.key.own {
+func (s *shard) deferAfter(took time.Duration) time.Duration {
+	if took < longPass || s.feed.key.unshared {
 		return 0
 	}
-	return min(restShare*took, maxRest)
+	return min(deferShare*took, maxDefer)
 }
 
-// serveRested flushes the shards that have rested.
-func (w *writer) serveRested() {
-	now := w.clock()
-	next := maxRest
-	all := w.resting
-	w.resting = w.resting[:0]
+// flushDeferred flushes the shards that have rested.
+func (w *writer) flushDeferred() {
+	now := w.since()
+	next := maxDefer
+	all := w.deferred
+	w.deferred = w.deferred[:0]
 	for _, s := range all {
-		if rest := s.rested - now; rest > 0 {
-			w.resting = append(w.resting, s)
+		if rest := s.deferUntil - now; rest > 0 {
+			w.deferred = append(w.deferred, s)
 			next = min(next, rest)
 			continue
 		}
-		s.resting = false
-		w.flushAndRest(s)
+		s.deferred = false
+		w.flushAndDefer(s)
 	}
-	clear(all[len(w.resting):])
-	if len(w.resting) > 0 {
-		w.wake.Reset(next)
+	clear(all[len(w.deferred):])
+	if len(w.deferred) > 0 {
+		w.deferTimer.Reset(next)
 	}
 }
 
-// endRests flushes what rests, before a goodbye.
-func (w *writer) endRests() {
-	for _, s := range w.resting {
-		s.rested = 0
+// flushAllDeferred flushes what rests, before a goodbye.
+func (w *writer) flushAllDeferred() {
+	for _, s := range w.deferred {
+		s.deferUntil = 0
 	}
-	w.serveRested()
+	w.flushDeferred()
 }

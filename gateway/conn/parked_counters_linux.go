@@ -8,36 +8,36 @@ import (
 	"comet/pubsub"
 )
 
-// lent is what a feed lends a writer for a walk.
-type lent struct {
-	data []byte
-	base uint64   // the offset of data[0]
-	done uint64   // up to here the writer has written
-	ends []uint64 // the offsets behind the messages in data
+// feedView is what a feed lends a writer for a walk.
+type feedView struct {
+	data        []byte
+	base        uint64   // the offset of data[0]
+	flushed     uint64   // up to here the writer has written
+	messageEnds []uint64 // the offsets behind the messages in data
 	// What of data nobody has yet, where Portable.Written wants to know.
 	traced []*pubsub.Message
 
-	written int // messages, to all streams together; counted at the end, as a walk may be long
+	messages int // messages, to all streams together; counted at the end, as a walk may be long
 
 	// The last answer of messages. In a walk nearly all ask the same.
 	from, to uint64
 	between  int
 }
 
-func (l *lent) end() uint64 { return l.base + uint64(len(l.data)) }
+func (l *feedView) end() uint64 { return l.base + uint64(len(l.data)) }
 
-// messages is how many messages end behind from, and not behind to.
-func (l *lent) messages(from, to uint64) int {
+// countBetween is how many messages end behind from, and not behind to.
+func (l *feedView) countBetween(from, to uint64) int {
 	if from != l.from || to != l.to {
-		first, _ := slices.BinarySearch(l.ends, from+1)
-		last, _ := slices.BinarySearch(l.ends, to+1)
+		first, _ := slices.BinarySearch(l.messageEnds, from+1)
+		last, _ := slices.BinarySearch(l.messageEnds, to+1)
 		l.from, l.to, l.between = from, to, last-first
 	}
 	return l.between
 }
 
-// beganOf is when the first of items began whose time is taken; nil: none's is.
-func beganOf(items []pubsub.Item) *time.Time {
+// sampleStartOf is when the first of items began whose time is taken; nil: none's is.
+func sampleStartOf(items []pubsub.Item) *time.Time {
 	for i := range items {
 		if m := items[i].Message; m != nil && m.Began() != nil {
 			return m.Began()
@@ -47,44 +47,44 @@ func beganOf(items []pubsub.Item) *time.Time {
 }
 
 // countMessages counts those that were written from l.
-func (w *writer) countMessages(s *shard, l *lent) {
-	if l.written > 0 {
-		w.tally.wroteMessages(TransportOf(s.feed.key.format), l.written)
+func (w *writer) countMessages(s *shard, l *feedView) {
+	if l.messages > 0 {
+		w.counters.addMessages(TransportOf(s.feed.key.format), l.messages)
 	}
 }
 
-// takeBegan is when something of what there is to be written began whose time
+// takeSampleStart is when something of what there is to be written began whose time
 // is taken; nil: nothing of it has one. What comes later is of the next walk.
-func (s *shard) takeBegan() *time.Time {
+func (s *shard) takeSampleStart() *time.Time {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
-	began := s.began
-	s.began = nil
+	began := s.sampleStart
+	s.sampleStart = nil
 	return began
 }
 
-// flushed counts what the writer has just written to all who are not blocked,
+// recordPass counts what the writer has just written to all who are not blocked,
 // and takes the time of it, if something of it has one.
-func (w *writer) flushed(s *shard, l *lent, began *time.Time) {
+func (w *writer) recordPass(s *shard, l *feedView, began *time.Time) {
 	w.countMessages(s, l)
 	if began != nil {
-		w.tally.ledger.written.Observe(time.Since(*began))
+		w.counters.all.latency.Observe(time.Since(*began))
 	}
 }
 
-// population is how many of each kind a writer has parked.
-type population struct {
-	of      [Transports]atomic.Int64
-	resting atomic.Int64
+// gauges is how many of each kind a writer has parked.
+type gauges struct {
+	parked    [Transports]atomic.Int64
+	idlePolls atomic.Int64
 }
 
-// count counts p, which is parked (1) or no more (-1), as what it is now.
-func (n *population) count(p *parked, change int64) {
+// add counts p, which is parked (1) or no more (-1), as what it is now.
+func (n *gauges) add(p *parked, change int64) {
 	if p.poll != nil && !p.poll.waiting {
-		n.resting.Add(change)
+		n.idlePolls.Add(change)
 		return
 	}
-	n.of[p.transport()].Add(change)
+	n.parked[p.transport()].Add(change)
 }
 
 func (p *parked) transport() Transport {
@@ -96,12 +96,12 @@ func (p *parked) transport() Transport {
 
 // Stats may be called at any time.
 func (p *Parker) Stats() Stats {
-	s := p.ledger.stats()
+	s := p.counters.stats()
 	for _, w := range p.writers {
 		for t := range s.Parked {
-			s.Parked[t] += w.population.of[t].Load()
+			s.Parked[t] += w.gauges.parked[t].Load()
 		}
-		s.IdlePolls += w.population.resting.Load()
+		s.IdlePolls += w.gauges.idlePolls.Load()
 	}
 	return s
 }

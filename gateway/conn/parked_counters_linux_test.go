@@ -12,18 +12,18 @@ func TestMessagesInFull(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, time.Minute)
 	w := b.parker.writers[0]
-	stalled, well := b.seat(w, "c"), b.seat(w, "c")
+	stalled, well := b.addStream(w, "c"), b.addStream(w, "c")
 	counted := func() int64 { return b.parker.Stats().Messages[OverSSE] }
 	ends := []byte("\"}\n\n") // of each event, which nothing in a message is
 	var read [2][]byte
 	drain := func() {
-		read[0] = append(read[0], stalled.drain()...)
-		read[1] = append(read[1], well.drain()...)
+		read[0] = append(read[0], stalled.readAll()...)
+		read[1] = append(read[1], well.readAll()...)
 	}
 	for range 20 {
 		b.publish("c", large[:1000])
 		w.work()
-		read[1] = append(read[1], well.drain()...)
+		read[1] = append(read[1], well.readAll()...)
 	}
 	if got := counted(); got <= 20 || got >= 40 {
 		t.Errorf("of 20 messages to two streams, one of them stalled, %d are counted", got)
@@ -43,7 +43,7 @@ func TestMessagesInFull(t *testing.T) {
 	}
 }
 
-func TestPopulation(t *testing.T) {
+func TestGauges(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, time.Minute)
 	want := func(streams, polls int64) {
@@ -53,14 +53,14 @@ func TestPopulation(t *testing.T) {
 		}
 	}
 	w := b.parker.writers[0]
-	s := b.seat(w, "c")
-	several := b.seat(w, "c", "d")
-	poll := b.take(&parked{writer: w, ended: func(CloseReason) {}, poll: &poll{wait: time.Minute, waiting: true}}, []string{"c"})
+	s := b.addStream(w, "c")
+	several := b.addStream(w, "c", "d")
+	poll := b.park(&parked{writer: w, ended: func(CloseReason) {}, poll: &poll{wait: time.Minute, waiting: true}}, []string{"c"})
 	want(2, 1)
-	w.remove(s.parked)
-	w.remove(poll.parked)
+	w.close(s.parked)
+	w.close(poll.parked)
 	want(1, 0)
-	w.remove(several.parked)
-	w.remove(several.parked)
+	w.close(several.parked)
+	w.close(several.parked)
 	want(0, 0)
 }

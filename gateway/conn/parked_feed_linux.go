@@ -17,8 +17,8 @@ const feedBytes = 1 << 20
 // spareBytes is the largest buffer that a feed keeps when all is written.
 const spareBytes = 1 << 10
 
-// spareEnds is the same for the ends of its messages.
-const spareEnds = 4
+// spareMessageEnds is the same for the ends of its messages.
+const spareMessageEnds = 4
 
 // feed is the newest part of a channel as HTTP chunks in one format, encoded
 // once. A stream's place in it is an offset, and all that it is behind is one
@@ -29,19 +29,19 @@ type feed struct {
 	shards []*shard // one a writer, nil until it has a stream
 	users  int32    // guarded by Parker.mu
 
-	blocked int32      // streams that wait for their sockets to take more of buf; guarded by mu, as all below
-	mu      sync.Mutex // beside the fields above it, for its size: thousands of feeds are idle
-	next    uint64     // the place in the tail behind what is encoded
-	base    uint64     // the offset of buf[0]
-	buf     []byte     // only appended to, so that slices of it stay good
-	ends    []uint64   // the offsets behind its messages; only appended to as well
-	traces  *traces    // nil: nobody wants to know
+	blocked     int32      // streams that wait for their sockets to take more of buf; guarded by mu, as all below
+	mu          sync.Mutex // beside the fields above it, for its size: thousands of feeds are idle
+	next        uint64     // the place in the tail behind what is encoded
+	base        uint64     // the offset of buf[0]
+	buf         []byte     // only appended to, so that slices of it stay good
+	messageEnds []uint64   // the offsets behind its messages; only appended to as well
+	traces      *traces    // nil: nobody wants to know
 }
 
 // traces are messages whose first write is told.
 type traces struct {
-	written func(*pubsub.Message) // Portable.Written
-	waiting []*pubsub.Message     // in the feed's buf, and not written to anybody yet
+	written   func(*pubsub.Message) // Portable.Written
+	unwritten []*pubsub.Message     // in the feed's buf, and not written to anybody yet
 }
 
 // scratch is for what is encoded before it is a chunk.
@@ -50,35 +50,35 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 // feedKey says what a feed is of. One for those that encode for themselves has
 // no format, and only wakes them.
 type feedKey struct {
-	channel *pubsub.Channel
-	format  wire.Format
-	own     bool
+	channel  *pubsub.Channel
+	format   wire.Format
+	unshared bool
 }
 
 // shard is one writer's part of a feed.
 type shard struct {
 	feed   *feed
 	writer *writer
-	seats  []seat // owned by the writer
+	slots  []slot // owned by the writer
 	queued bool   // guarded by writer.mu
 
-	answered *answered     // owned by the writer; of polls
-	rested   time.Duration // owned by the writer; until then, by its clock, it leaves the shard alone
-	resting  bool          // owned by the writer; the shard is in writer.resting
+	lastAnswer *cachedAnswer // owned by the writer; of polls
+	deferUntil time.Duration // owned by the writer; until then, by its clock, it leaves the shard alone
+	deferred   bool          // owned by the writer; the shard is in writer.resting
 
 	// Guarded by feed.mu.
-	streams int        // those that have joined
-	joining int        // those of them that the writer has not seated yet
-	busy    bool       // the writer has a slice of feed.buf
-	done    uint64     // up to here the writer has written, but for blocked streams
-	began   *time.Time // of something to be written whose time is taken, see Stats; nil: of nothing
+	streams     int        // those that have joined
+	joining     int        // those of them that the writer has not seated yet
+	busy        bool       // the writer has a slice of feed.buf
+	flushed     uint64     // up to here the writer has written, but for blocked streams
+	sampleStart *time.Time // of something to be written whose time is taken, see Stats; nil: of nothing
 }
 
-// seat is a stream's place in a shard; channel is which of its channels the
+// slot is a stream's place in a shard; channel is which of its channels the
 // feed is of.
-type seat struct {
-	stream  *parked
-	channel int32
+type slot struct {
+	conn  *parked
+	index int32
 }
 
 // Grown implements pubsub.Watcher: it encodes what came and wakes the writers.
@@ -86,7 +86,7 @@ func (f *feed) Grown(items []pubsub.Item) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.next += uint64(len(items))
-	if !f.key.own {
+	if !f.key.unshared {
 		newest := 0
 		for i := range items {
 			newest = len(f.buf)
@@ -94,13 +94,13 @@ func (f *feed) Grown(items []pubsub.Item) {
 		}
 		f.trim(newest)
 	}
-	began := beganOf(items)
+	start := sampleStartOf(items)
 	for _, s := range f.shards {
 		if s != nil && s.streams > 0 {
-			if s.began == nil {
-				s.began = began
+			if s.sampleStart == nil {
+				s.sampleStart = start
 			}
-			s.writer.grown(s)
+			s.writer.feedGrown(s)
 		}
 	}
 }
@@ -115,15 +115,15 @@ func (f *feed) encode(it *pubsub.Item) {
 		scratch.Put(b)
 	}
 	if m := it.Message; m != nil {
-		f.ends = append(f.ends, f.end())
+		f.messageEnds = append(f.messageEnds, f.end())
 		if f.traces != nil && m.Trace != "" {
-			f.traces.waiting = append(f.traces.waiting, m)
+			f.traces.unwritten = append(f.traces.unwritten, m)
 		}
 	}
 }
 
-// wrote tells of traced, which begin lent, once all of it is written to somebody.
-func (f *feed) wrote(traced []*pubsub.Message) {
+// reportWritten tells of traced, which begin lent, once all of it is written to somebody.
+func (f *feed) reportWritten(traced []*pubsub.Message) {
 	for _, m := range traced {
 		f.traces.written(m)
 	}
@@ -142,14 +142,14 @@ func (f *feed) trim(newest int) {
 	extra := min(len(f.buf)-feedBytes, newest)
 	for _, s := range f.shards {
 		if s != nil && s.streams > 0 && len(f.buf) <= lateBytes {
-			extra = min(extra, int(s.done-f.base))
+			extra = min(extra, int(s.flushed-f.base))
 		}
 	}
 	if extra > 0 {
 		f.buf = append([]byte(nil), f.buf[extra:]...)
 		f.base += uint64(extra)
-		gone, _ := slices.BinarySearch(f.ends, f.base+1)
-		f.ends = slices.Clone(f.ends[gone:])
+		gone, _ := slices.BinarySearch(f.messageEnds, f.base+1)
+		f.messageEnds = slices.Clone(f.messageEnds[gone:])
 	}
 }
 
@@ -161,7 +161,7 @@ func (f *feed) end() uint64 { return f.base + uint64(len(f.buf)) }
 func (f *feed) join(w *writer, place uint64) (s *shard, offset uint64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.next != place && !f.key.own {
+	if f.next != place && !f.key.unshared {
 		return nil, 0, false
 	}
 	if s = f.shards[w.number]; s == nil {
@@ -169,63 +169,63 @@ func (f *feed) join(w *writer, place uint64) (s *shard, offset uint64, ok bool) 
 		f.shards[w.number] = s
 	}
 	if s.streams == 0 {
-		s.done = f.end()
+		s.flushed = f.end()
 	}
 	s.streams++
 	s.joining++
 	return s, f.end(), true
 }
 
-// seated says that the writer has taken in a stream that had joined.
-func (s *shard) seated() {
+// joined says that the writer has taken in a stream that had joined.
+func (s *shard) joined() {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	s.joining--
-	s.feed.forget()
+	s.feed.dropWritten()
 }
 
-// begin lends the writer all that is there, until finish.
-func (s *shard) begin() lent {
+// borrow lends the writer all that is there, until finish.
+func (s *shard) borrow() feedView {
 	f := s.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.busy = true
-	l := lent{data: f.buf, base: f.base, done: s.done, ends: f.ends}
+	l := feedView{data: f.buf, base: f.base, flushed: s.flushed, messageEnds: f.messageEnds}
 	if f.traces != nil {
-		l.traced, f.traces.waiting = f.traces.waiting, nil
+		l.traced, f.traces.unwritten = f.traces.unwritten, nil
 	}
 	return l
 }
 
-// finish says that the writer has written up to end, with so many more streams
+// giveBack says that the writer has written up to end, with so many more streams
 // blocked than before, and forgets what nobody needs any more.
-func (s *shard) finish(end uint64, blocked int) {
+func (s *shard) giveBack(end uint64, blocked int) {
 	f := s.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s.busy, s.done = false, end
+	s.busy, s.flushed = false, end
 	f.blocked += int32(blocked)
-	f.forget()
+	f.dropWritten()
 }
 
-// left says that a stream is gone, one that was blocked or not.
-func (s *shard) left(blocked bool) {
+// leave says that a stream is gone, one that was blocked or not.
+func (s *shard) leave(blocked bool) {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	s.streams--
 	if blocked {
 		s.feed.blocked--
 	}
-	s.feed.forget()
+	s.feed.dropWritten()
 }
 
-// forget empties the buffer if every stream has all of it.
-func (f *feed) forget() {
+// dropWritten empties the buffer if every stream has all of it.
+func (f *feed) dropWritten() {
 	if f.blocked > 0 {
 		return
 	}
 	for _, s := range f.shards {
-		if s != nil && (s.busy || s.joining > 0 || s.streams > 0 && s.done != f.end()) {
+		if s != nil && (s.busy || s.joining > 0 || s.streams > 0 && s.flushed != f.end()) {
 			return
 		}
 	}
@@ -233,20 +233,20 @@ func (f *feed) forget() {
 	if f.buf = f.buf[:0]; cap(f.buf) > spareBytes {
 		f.buf = nil
 	}
-	if f.ends = f.ends[:0]; cap(f.ends) > spareEnds {
-		f.ends = nil
+	if f.messageEnds = f.messageEnds[:0]; cap(f.messageEnds) > spareMessageEnds {
+		f.messageEnds = nil
 	}
 }
 
-// waiting is how many bytes have come since the writer last flushed.
-func (s *shard) waiting() int {
+// unflushed is how many bytes have come since the writer last flushed.
+func (s *shard) unflushed() int {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
-	return int(s.feed.end() - max(s.done, s.feed.base))
+	return int(s.feed.end() - max(s.flushed, s.feed.base))
 }
 
-// behind reports whether the feed has forgotten offset.
-func (s *shard) behind(offset uint64) bool {
+// forgotten reports whether the feed has forgotten offset.
+func (s *shard) forgotten(offset uint64) bool {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	return offset < s.feed.base

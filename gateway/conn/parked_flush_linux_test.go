@@ -13,9 +13,9 @@ func BenchmarkFlush(b *testing.B) {
 		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
 			bench := newBench(b, 1, time.Hour)
 			w := bench.parker.writers[0]
-			all := make([]*seated, streams)
+			all := make([]*testConn, streams)
 			for i := range all {
-				all[i] = bench.seat(w, "c")
+				all[i] = bench.addStream(w, "c")
 			}
 			var took time.Duration
 			for b.Loop() {
@@ -24,7 +24,7 @@ func BenchmarkFlush(b *testing.B) {
 				w.work()
 				took += time.Since(began)
 				for _, s := range all {
-					s.drain()
+					s.readAll()
 				}
 			}
 			b.ReportMetric(float64(took.Nanoseconds())/float64(b.N*streams), "ns/delivery")

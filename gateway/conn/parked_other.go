@@ -13,14 +13,14 @@ type Parker struct{ Portable }
 
 // NewParker makes a parker.
 func NewParker(heartbeat time.Duration) (*Parker, error) {
-	return &Parker{Portable{Heartbeat: heartbeat, ledger: newLedger(runtime.GOMAXPROCS(0))}}, nil
+	return &Parker{Portable{Heartbeat: heartbeat, counters: newCounters(runtime.GOMAXPROCS(0))}}, nil
 }
 
 // EnableFastPath does nothing: all comes in through the server.
 func (p *Parker) EnableFastPath(*Listener, FastPath) {}
 
 // Stats may be called at any time.
-func (p *Parker) Stats() Stats { return p.ledger.stats() }
+func (p *Parker) Stats() Stats { return p.counters.stats() }
 
 // WaitDrained returns at once: nothing is held beyond its request.
 func (p *Parker) WaitDrained(context.Context) (left int) { return 0 }

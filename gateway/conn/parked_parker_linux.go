@@ -24,14 +24,14 @@ import (
 // as a Portable does.
 type Parker struct {
 	Portable
-	poller  *poller
-	writers []*writer
-	turn    atomic.Uint64 // streams go to the writers by turns
-	stop    chan struct{}
-	writing sync.WaitGroup
-	polling sync.WaitGroup
-	holding gate // connections that are the server's no more and not parked yet
-	giving  gate // connections on their way back to the server
+	poller     *poller
+	writers    []*writer
+	roundRobin atomic.Uint64 // streams go to the writers by turns
+	stop       chan struct{}
+	writing    sync.WaitGroup
+	polling    sync.WaitGroup
+	parking    gate // connections that are the server's no more and not parked yet
+	returning  gate // connections on their way back to the server
 
 	pollHead unique.Handle[string] // of a poll that is let in at the door; set by EnableFastPath
 
@@ -48,7 +48,7 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 	}
 	n := runtime.GOMAXPROCS(0)
 	p := &Parker{
-		Portable: Portable{Heartbeat: heartbeat, ledger: newLedger(n)},
+		Portable: Portable{Heartbeat: heartbeat, counters: newCounters(n)},
 		poller:   poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed),
 	}
 	for i := range n {
@@ -64,7 +64,7 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 // at once to what is parked after that. It does not wait.
 func (p *Parker) Drain(spread time.Duration) {
 	for _, w := range p.writers {
-		w.leave(spread)
+		w.drain(spread)
 	}
 }
 
@@ -72,7 +72,7 @@ func (p *Parker) Drain(spread time.Duration) {
 // its way there, unless it was issued later than before. It does not wait.
 func (p *Parker) Revoke(user string, before time.Time, why CloseReason) {
 	for _, w := range p.writers {
-		w.evict(user, before, why)
+		w.revoke(user, before, why)
 	}
 }
 
@@ -81,7 +81,7 @@ func (p *Parker) Revoke(user string, before time.Time, why CloseReason) {
 func (p *Parker) WaitDrained(ctx context.Context) (left int) {
 	for _, w := range p.writers {
 		select {
-		case <-w.empty:
+		case <-w.drained:
 		case <-ctx.Done():
 			left += int(w.count.Load())
 		}
@@ -94,10 +94,10 @@ func (p *Parker) WaitDrained(ctx context.Context) (left int) {
 // is closed when it would be parked; the error says how much it is. The listener
 // must be closed.
 func (p *Parker) Close(ctx context.Context) error {
-	left := p.holding.close(ctx)
+	left := p.parking.close(ctx)
 	close(p.stop)
 	p.writing.Wait() // before the poller's descriptor can become another's
-	left += p.giving.close(ctx)
+	left += p.returning.close(ctx)
 	err := p.poller.close()
 	p.polling.Wait()
 	if left > 0 {
@@ -115,20 +115,20 @@ func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 		p.Portable.Hold(w, r, s)
 		return
 	}
-	if !p.holding.enter() { // before the server stops counting the connection
+	if !p.parking.enter() { // before the server stops counting the connection
 		p.Portable.Hold(w, r, s)
 		return
 	}
-	defer p.holding.leave()
+	defer p.parking.leave()
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		p.Portable.Hold(w, r, s)
 		return
 	}
 	defer connection.Close()
-	ctx, cancel := s.Session.bounded(r.Context())
+	ctx, cancel := s.Session.withDeadline(r.Context())
 	defer cancel()
-	defer hurryAtEnd(ctx, connection.SetWriteDeadline)()
+	defer shortenDeadlineAtEnd(ctx, connection.SetWriteDeadline)()
 	if p.pumpUntilParked(ctx, connection, w.Header(), s) {
 		return
 	}
@@ -138,14 +138,14 @@ func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 // pumpUntilParked writes to a hijacked connection until its stream can be
 // parked, or is over.
 func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, header http.Header, s *Stream) (parked bool) {
-	s.tally = p.ledger.next()
+	s.counters = p.counters.next()
 	out := appendHead(nil, streamHead(header, s.Format), httpDate(time.Now()))
 	write := func(b []byte) error {
 		if err := setWriteDeadline(ctx, connection.SetWriteDeadline); err != nil {
 			return err
 		}
 		n, err := writeChunk(connection, out, b)
-		s.tally.wroteBytes(TransportOf(s.Format), int(n))
+		s.counters.addBytes(TransportOf(s.Format), int(n))
 		out = nil
 		return err
 	}
@@ -155,7 +155,7 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 	})
 	if len(bye) > 0 && write(bye) == nil {
 		n, _ := connection.Write([]byte(lastChunk))
-		s.tally.wroteBytes(TransportOf(s.Format), n)
+		s.counters.addBytes(TransportOf(s.Format), n)
 	}
 	return parked
 }
@@ -165,7 +165,7 @@ func writeChunk(connection net.Conn, head, b []byte) (n int64, err error) {
 	if len(b) == 0 {
 		return 0, nil // an empty chunk would end the body
 	}
-	if c, ok := connection.(*counted); ok {
+	if c, ok := connection.(*countedConn); ok {
 		connection = c.Conn // one writev(2), as only a *net.TCPConn has it
 	}
 	size := append(strconv.AppendUint(head, uint64(len(b)), 16), "\r\n"...)
@@ -214,29 +214,29 @@ func (p *Parker) park(connection net.Conn, s *Stream) bool {
 	}
 	w := p.nextWriter()
 	q := &parked{writer: w, format: s.Format, ended: s.Ended}
-	q.belongTo(&s.Session)
+	q.setSession(&s.Session)
 	if !p.join(q, s) {
 		return false
 	}
 	fd, owner, err := takeOver(connection)
 	if err != nil {
-		p.unjoin(q)
+		p.leaveFeeds(q)
 		return false
 	}
-	q.fd, q.owner = fd, owner
+	q.fd, q.counted = fd, owner
 	s.Subscriber.Close()
 	w.add(q)
 	return true
 }
 
 func (p *Parker) nextWriter() *writer {
-	return p.writers[p.turn.Add(1)%uint64(len(p.writers))]
+	return p.writers[p.roundRobin.Add(1)%uint64(len(p.writers))]
 }
 
 // join gives q its places in the feeds; false if one has moved on.
 func (p *Parker) join(q *parked, s *Stream) bool {
 	if s.Several {
-		p.joinAll(q, s.Subscriber, s.Cursors)
+		p.joinSubscriber(q, s.Subscriber, s.Cursors)
 		return true
 	}
 	channel, next, _ := s.Subscriber.Place(0)
@@ -246,45 +246,45 @@ func (p *Parker) join(q *parked, s *Stream) bool {
 // joinFeed gives q its place in the feed of its only channel; false if that has
 // moved on.
 func (p *Parker) joinFeed(q *parked, channel *pubsub.Channel, next uint64) bool {
-	f := p.useFeed(feedKey{channel: channel, format: q.format})
+	f := p.acquireFeed(feedKey{channel: channel, format: q.format})
 	shard, offset, ok := f.join(q.writer, next)
 	if !ok {
 		p.releaseFeed(f)
 		return false
 	}
-	q.one[0] = place{shard: shard, next: offset}
-	q.places = q.one[:]
+	q.single[0] = position{shard: shard, next: offset}
+	q.positions = q.single[:]
 	return true
 }
 
-// joinAll gives q, which encodes for itself, the places of a subscriber.
-func (p *Parker) joinAll(q *parked, s *pubsub.Subscriber, cursors *pubsub.CursorSet) {
-	q.own = &own{cursors: cursors}
+// joinSubscriber gives q, which encodes for itself, the places of a subscriber.
+func (p *Parker) joinSubscriber(q *parked, s *pubsub.Subscriber, cursors *pubsub.CursorSet) {
+	q.unshared = &unshared{cursors: cursors}
 	for i := range s.Channels() {
 		channel, next, _ := s.Place(i)
-		p.joinOwn(q, channel, next)
+		p.joinUnshared(q, channel, next)
 	}
 }
 
-// joinOwn gives q, which encodes for itself, a place in one more channel.
-func (p *Parker) joinOwn(q *parked, channel *pubsub.Channel, next uint64) {
-	shard, _, _ := p.useFeed(feedKey{channel: channel, own: true}).join(q.writer, next)
-	q.places = append(q.places, place{shard: shard, next: next})
+// joinUnshared gives q, which encodes for itself, a place in one more channel.
+func (p *Parker) joinUnshared(q *parked, channel *pubsub.Channel, next uint64) {
+	shard, _, _ := p.acquireFeed(feedKey{channel: channel, unshared: true}).join(q.writer, next)
+	q.positions = append(q.positions, position{shard: shard, next: next})
 }
 
-// unjoin is for what has joined but never got to its writer.
-func (p *Parker) unjoin(q *parked) {
-	for i := range q.places {
-		s := q.places[i].shard
-		s.seated()
-		s.left(false)
+// leaveFeeds is for what has joined but never got to its writer.
+func (p *Parker) leaveFeeds(q *parked) {
+	for i := range q.positions {
+		s := q.positions[i].shard
+		s.joined()
+		s.leave(false)
 		p.releaseFeed(s.feed)
 	}
 }
 
-// useFeed finds or makes a feed. Each use needs a releaseFeed, and is a hold on
+// acquireFeed finds or makes a feed. Each use needs a releaseFeed, and is a hold on
 // the channel, so that the hub knows how many subscribers that has.
-func (p *Parker) useFeed(key feedKey) *feed {
+func (p *Parker) acquireFeed(key feedKey) *feed {
 	key.channel.Share()
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -24,10 +24,10 @@ func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error
 	if !parkablePoll(r) || q.Wait == 0 || !allLive(q.Subscriber) {
 		return p.Portable.HoldPoll(w, r, q)
 	}
-	if !p.holding.enter() { // before the server stops counting the connection
+	if !p.parking.enter() { // before the server stops counting the connection
 		return p.Portable.HoldPoll(w, r, q)
 	}
-	defer p.holding.leave()
+	defer p.parking.leave()
 	connection, buffer, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return p.Portable.HoldPoll(w, r, q)
@@ -57,14 +57,14 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 		return
 	}
 	k := &parked{
-		writer: p.nextWriter(), fd: fd, owner: owner, ended: q.Ended,
-		poll: &poll{head: unique.Make(pollHead(header)), again: q.NextPoll, wait: q.Wait, waiting: true},
+		writer: p.nextWriter(), fd: fd, counted: owner, ended: q.Ended,
+		poll: &poll{header: unique.Make(pollHead(header)), next: q.NextPoll, wait: q.Wait, waiting: true},
 	}
-	k.belongTo(&q.Session)
+	k.setSession(&q.Session)
 	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
 		k.poll.read = append([]byte(nil), read...)
 	}
-	p.joinAll(k, q.Subscriber, q.Cursors)
+	p.joinSubscriber(k, q.Subscriber, q.Cursors)
 	k.writer.add(k)
 }
 
@@ -89,59 +89,59 @@ func appendAnswer(b []byte, head, date string, body []byte) []byte {
 
 // tryAnswer answers a poll to which something has come.
 func (w *writer) tryAnswer(k *parked) {
-	first := &k.places[0]
+	first := &k.positions[0]
 	from := first.next
-	items, ok := k.take(pollItems)
+	items, ok := k.takeItems(pollItems)
 	switch {
 	case !ok:
 		w.answerNothing(k, Slow) // a place has left its tail: the next poll reads the log
 	case len(items) == 0:
-	case len(k.places) > 1:
-		w.answer(k, answer(k.own.cursors, items), items, Answered)
+	case len(k.positions) > 1:
+		w.answer(k, answer(k.unshared.cursors, items), items, Answered)
 	default:
-		body := first.shard.answer(from, first.next, func() []byte { return answer(k.own.cursors, items) })
+		body := first.shard.cachedAnswerFor(from, first.next, func() []byte { return answer(k.unshared.cursors, items) })
 		w.answer(k, body, items, Answered)
 	}
 }
 
 // answerNothing ends a poll to which nothing has come.
 func (w *writer) answerNothing(k *parked, why CloseReason) {
-	w.answer(k, answer(k.own.cursors, nil), nil, why)
+	w.answer(k, answer(k.unshared.cursors, nil), nil, why)
 }
 
-// answered is the body of an answer with the items of one channel between two
+// cachedAnswer is the body of an answer with the items of one channel between two
 // places, the same for every poll that waits there.
-type answered struct {
+type cachedAnswer struct {
 	from, to uint64
 	body     []byte
 }
 
-// answer is the body for the places, made once.
-func (s *shard) answer(from, to uint64, encode func() []byte) []byte {
-	if a := s.answered; a == nil || a.from != from || a.to != to {
-		s.answered = &answered{from, to, encode()}
+// cachedAnswerFor is the body for the places, made once.
+func (s *shard) cachedAnswerFor(from, to uint64, encode func() []byte) []byte {
+	if a := s.lastAnswer; a == nil || a.from != from || a.to != to {
+		s.lastAnswer = &cachedAnswer{from, to, encode()}
 	}
-	return s.answered.body
+	return s.lastAnswer.body
 }
 
 // answer writes the answer, which brings items, and waits for the next request.
 func (w *writer) answer(k *parked, body []byte, items []pubsub.Delivery, why CloseReason) {
-	b := appendAnswer(w.scratch[:0], k.poll.head.Value(), w.date(), body)
+	b := appendAnswer(w.scratch[:0], k.poll.header.Value(), w.date(), body)
 	w.keepScratch(b)
-	w.stopWaiting(k, why) // before the client can know that it may ask again
+	w.endPoll(k, why) // before the client can know that it may ask again
 	n, err := k.write(b)
 	if err != nil {
-		w.remove(k)
+		w.close(k)
 		return
 	}
-	w.tally.wroteMessages(OverPoll, messagesIn(items)) // the rest of it is on its way too
-	w.parker.wrote(items)
+	w.counters.addMessages(OverPoll, messagesIn(items)) // the rest of it is on its way too
+	w.parker.reportWritten(items)
 	if n < len(b) {
-		w.giveBack(k, append([]byte(nil), b[n:]...))
+		w.returnConn(k, append([]byte(nil), b[n:]...))
 		return
 	}
 	if k.readable || len(k.poll.read) > 0 {
-		w.nextRequest(k)
+		w.readNextPoll(k)
 	}
 }
 
@@ -156,22 +156,22 @@ func (w *writer) date() string {
 // httpDate is t as in an HTTP header.
 func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
 
-// stopWaiting ends a poll; its connection rests.
-func (w *writer) stopWaiting(k *parked, why CloseReason) {
-	w.unfile(k)
-	w.vacate(k)
-	k.places, k.own = nil, nil
-	w.population.count(k, -1)
+// endPoll ends a poll; its connection rests.
+func (w *writer) endPoll(k *parked, why CloseReason) {
+	w.unschedule(k)
+	w.removeFromShards(k)
+	k.positions, k.unshared = nil, nil
+	w.gauges.add(k, -1)
 	k.poll.waiting = false
-	w.population.count(k, 1)
-	k.poll.until = w.tickAfter(restTimeout)
+	w.gauges.add(k, 1)
+	k.poll.idleUntil = w.tickAfter(idlePollTimeout)
 	w.idle.add(k)
 	k.ended(why)
 }
 
-// nextRequest reads what comes on a resting connection. If it is the next
+// readNextPoll reads what comes on a resting connection. If it is the next
 // poll, whole and alone, it is parked right away; else the server gets it.
-func (w *writer) nextRequest(k *parked) {
+func (w *writer) readNextPoll(k *parked) {
 	k.readable = false
 	n, err := unix.Read(int(k.fd), w.input[:])
 	switch {
@@ -181,48 +181,48 @@ func (w *writer) nextRequest(k *parked) {
 			return
 		}
 	case err != nil || n == 0:
-		w.remove(k)
+		w.close(k)
 		return
 	}
 	input := w.input[:n]
 	if len(k.poll.read) > 0 || n == len(w.input) {
 		k.poll.read = append(k.poll.read, input...)
-		w.giveBack(k, nil)
+		w.returnConn(k, nil)
 		return
 	}
 	next, ok := k.readPoll(input)
 	if !ok {
 		k.poll.read = append([]byte(nil), input...)
-		w.giveBack(k, nil)
+		w.returnConn(k, nil)
 		return
 	}
 	w.idle.remove(k)
-	w.parker.joinNext(k, &next)
+	w.parker.joinResult(k, &next)
 	next.Release()
 	next.begin()
-	w.population.count(k, -1)
+	w.gauges.add(k, -1)
 	k.poll.wait, k.poll.waiting = next.Wait, true
-	w.population.count(k, 1)
+	w.gauges.add(k, 1)
 	k.ended = next.Ended
-	k.poll.answerWith(next.Header, w.parker.pollHead)
-	k.belongTo(&next.Session)
-	shards := w.sit(k) // the poller has it already
+	k.poll.setHeader(next.Header, w.parker.pollHead)
+	k.setSession(&next.Session)
+	shards := w.addToShards(k) // the poller has it already
 	w.catchUp(k)
-	allSeated(shards)
+	allJoined(shards)
 }
 
 // readPoll reads a request that is all there is in input.
 func (k *parked) readPoll(input []byte) (next FastResult, ok bool) {
 	r, ok := parsePlain(input)
-	if !ok || k.poll.again == nil {
+	if !ok || k.poll.next == nil {
 		return next, false
 	}
-	r.RemoteAddr = k.peer()
-	return k.poll.again(r)
+	r.RemoteAddr = k.remoteAddr()
+	return k.poll.next(r)
 }
 
-// peer is the client's address, as in http.Request.RemoteAddr.
-func (k *parked) peer() string {
+// remoteAddr is the client's address, as in http.Request.RemoteAddr.
+func (k *parked) remoteAddr() string {
 	address, err := unix.Getpeername(int(k.fd))
 	if err != nil {
 		return ""
@@ -236,51 +236,51 @@ func (k *parked) peer() string {
 	return ""
 }
 
-// answerWith makes header the answer's; nil: the door's, or without one what the
+// setHeader makes header the answer's; nil: the door's, or without one what the
 // first answer had.
-func (q *poll) answerWith(header http.Header, door unique.Handle[string]) {
+func (q *poll) setHeader(header http.Header, door unique.Handle[string]) {
 	switch {
 	case header != nil:
-		q.head = unique.Make(pollHead(header))
+		q.header = unique.Make(pollHead(header))
 	case door != unique.Handle[string]{}:
-		q.head = door
+		q.header = door
 	}
 }
 
-// giveBack hands the connection to the server, with rest still to be written.
-func (w *writer) giveBack(k *parked, rest []byte) {
-	w.forget(k)
-	w.parker.poller.release(k)
-	giving := &w.parker.giving
+// returnConn hands the connection to the server, with rest still to be written.
+func (w *writer) returnConn(k *parked, rest []byte) {
+	w.unregister(k)
+	w.parker.poller.remove(k)
+	giving := &w.parker.returning
 	giving.enter() // it is open while writers run
 	go func() {
 		defer giving.leave()
-		giveBack(k, rest)
+		returnConn(k, rest)
 	}()
 }
 
-// dismiss answers with nothing and closes the connection: the server that
+// closePoll answers with nothing and closes the connection: the server that
 // leaves would wait for it.
-func (w *writer) dismiss(k *parked, why CloseReason) {
-	_, _ = k.write(appendAnswer(nil, k.poll.head.Value()+lastAnswer, w.date(), answer(k.own.cursors, nil)))
-	k.discard()
-	k.why, k.said = codeOf(why), true
-	w.remove(k)
+func (w *writer) closePoll(k *parked, why CloseReason) {
+	_, _ = k.write(appendAnswer(nil, k.poll.header.Value()+lastAnswer, w.date(), answer(k.unshared.cursors, nil)))
+	k.discardInput()
+	k.reason, k.reasonSent = codeOf(why), true
+	w.close(k)
 }
 
-// giveBack writes what is left of the answer, and hands the connection to the
+// returnConn writes what is left of the answer, and hands the connection to the
 // server.
-func giveBack(k *parked, rest []byte) {
-	connection, err := reconnect(k, rest)
+func returnConn(k *parked, rest []byte) {
+	connection, err := netConn(k, rest)
 	if err != nil {
-		k.owner.release()
+		k.counted.release()
 		return
 	}
-	k.owner.listener.giveBack(connection, k.owner, k.poll.read)
+	k.counted.listener.serveReturned(connection, k.counted, k.poll.read)
 }
 
-// reconnect makes a net.Conn of k's descriptor again and writes rest to it.
-func reconnect(k *parked, rest []byte) (net.Conn, error) {
+// netConn makes a net.Conn of k's descriptor again and writes rest to it.
+func netConn(k *parked, rest []byte) (net.Conn, error) {
 	file := os.NewFile(uintptr(k.fd), "connection")
 	connection, err := net.FileConn(file)
 	file.Close()
@@ -289,7 +289,7 @@ func reconnect(k *parked, rest []byte) (net.Conn, error) {
 	}
 	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 	n, err := connection.Write(rest)
-	k.writer.tally.wroteBytes(OverPoll, n)
+	k.writer.counters.addBytes(OverPoll, n)
 	if err != nil {
 		connection.Close()
 		return nil, err

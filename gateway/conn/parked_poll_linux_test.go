@@ -22,12 +22,12 @@ func TestPollsOnOneConnection(t *testing.T) {
 	p := s.dial()
 	for i := range 100 {
 		p.send("/poll?channel=c&channel=d")
-		s.parked(2)
+		s.waitParked(2)
 		s.publish("cd"[i%2:i%2+1], fmt.Sprint(i))
 		if got := p.poll(); got != fmt.Sprint(i) {
 			t.Fatalf("got %q, want %d", got, i)
 		}
-		s.parked(0) // the answer is there a moment before the poll is forgotten
+		s.waitParked(0) // the answer is there a moment before the poll is forgotten
 		if i%3 == 0 {
 			p.send("/")
 			if got := p.answer(); got != "ok" {
@@ -43,13 +43,13 @@ func TestPipelinedPolls(t *testing.T) {
 	s := serve(t, time.Minute, listenFreely)
 	p := s.dial()
 	p.send("/poll?channel=c", "/", "/poll?channel=d&channel=e") // read with the first one
-	s.parked(1)
+	s.waitParked(1)
 	p.send("/") // while it is parked
 	s.publish("c", "1")
 	if got := p.poll() + p.answer(); got != "1ok" {
 		t.Fatalf("got %q", got)
 	}
-	s.parked(2)
+	s.waitParked(2)
 	s.publish("e", "2")
 	if got := p.poll() + p.answer(); got != "2ok" {
 		t.Fatalf("got %q", got)
@@ -82,34 +82,34 @@ func TestParkedBehindTail(t *testing.T) {
 	b := newBench(t, 1, time.Minute)
 	w := b.parker.writers[0]
 	for _, channels := range [][]string{{"c"}, {"c", "d"}, {"b", "c"}} {
-		p := b.seatPoll(w, channels...)
-		at := p.own.cursors.String()
+		p := b.addPoll(w, channels...)
+		at := p.unshared.cursors.String()
 		for range 40 {
 			b.publish("c", large[:64<<10])
 		}
 		w.work()
-		_, body, _ := strings.Cut(string(p.drain()), "\r\n\r\n")
+		_, body, _ := strings.Cut(string(p.readAll()), "\r\n\r\n")
 		a, err := wire.ParsePoll([]byte(body))
 		if err != nil || len(a.Messages)+len(a.Gaps) > 0 || a.Cursor != at {
 			t.Fatalf("%v: got %.200q, %v, want nothing but %s", channels, body, err, at)
 		}
-		if p.gone || p.poll.waiting {
-			t.Errorf("%v: gone: %v, waiting: %v", channels, p.gone, p.poll.waiting)
+		if p.removed || p.poll.waiting {
+			t.Errorf("%v: gone: %v, waiting: %v", channels, p.removed, p.poll.waiting)
 		}
-		next := b.seatPoll(w, channels...)
+		next := b.addPoll(w, channels...)
 		b.publish("c", "1")
 		w.work()
-		if got := next.drain(); !bytes.Contains(got, []byte(`"data":"1"`)) {
+		if got := next.readAll(); !bytes.Contains(got, []byte(`"data":"1"`)) {
 			t.Errorf("%v: a poll that is not behind got %q", channels, got)
 		}
 	}
 }
 
-// seatPoll parks a poll of the channels at writer w.
-func (b *bench) seatPoll(w *writer, channels ...string) *seated {
+// addPoll parks a poll of the channels at writer w.
+func (b *bench) addPoll(w *writer, channels ...string) *testConn {
 	b.t.Helper()
-	poll := &poll{head: unique.Make(pollHead(http.Header{})), wait: time.Hour, waiting: true}
-	return b.take(&parked{writer: w, ended: func(CloseReason) {}, poll: poll}, channels)
+	poll := &poll{header: unique.Make(pollHead(http.Header{})), wait: time.Hour, waiting: true}
+	return b.park(&parked{writer: w, ended: func(CloseReason) {}, poll: poll}, channels)
 }
 
 // A poll ends after its time, with nothing.
@@ -130,9 +130,9 @@ func TestLargeAnswer(t *testing.T) {
 	p := s.dial()
 	data := strings.Repeat("x", 12<<20)
 	p.send("/poll?channel=c")
-	s.parked(1)
+	s.waitParked(1)
 	s.publish("c", data)
-	s.parked(0)
+	s.waitParked(0)
 	if got := p.poll(); got != data {
 		t.Errorf("got %d bytes", len(got))
 	}
@@ -161,7 +161,7 @@ func TestUncountedPoll(t *testing.T) {
 }
 
 // A node that leaves answers its polls and closes them, and waits for nobody.
-func TestLeaveWithPolls(t *testing.T) {
+func TestDrainWithPolls(t *testing.T) {
 	s := serve(t, time.Minute, listenFreely)
 	var polls []*peer
 	for range 20 {
@@ -169,7 +169,7 @@ func TestLeaveWithPolls(t *testing.T) {
 		p.send("/poll?channel=c", "/") // the second one gets no answer
 		polls = append(polls, p)
 	}
-	s.parked(20)
+	s.waitParked(20)
 	start := time.Now()
 	s.close()
 	if took := time.Since(start); took > 4*time.Second {

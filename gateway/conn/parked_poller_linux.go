@@ -18,22 +18,22 @@ type poller struct {
 	wait syscall.RawConn
 
 	mu    sync.Mutex
-	seats []pollSeat // by ticket
+	slots []pollSlot // by ticket
 	free  []int32
 }
 
 // ticket names a stream to the kernel: a seat, and how often it was taken, so
 // that an event for a former stream of the seat is known as such.
-type ticket struct{ seat, turn int32 }
+type ticket struct{ slot, use int32 }
 
-type pollSeat struct {
-	stream *parked
-	turn   int32
+type pollSlot struct {
+	conn *parked
+	use  int32
 }
 
 // event is what was seen of a stream.
 type event struct {
-	stream *parked
+	conn   *parked
 	closed bool
 	// Of a poll; else writable.
 	readable bool
@@ -67,15 +67,15 @@ const (
 func (l *poller) add(p *parked) error {
 	l.mu.Lock()
 	if n := len(l.free); n > 0 {
-		p.ticket.seat = l.free[n-1]
+		p.ticket.slot = l.free[n-1]
 		l.free = l.free[:n-1]
 	} else {
-		p.ticket.seat = int32(len(l.seats))
-		l.seats = append(l.seats, pollSeat{})
+		p.ticket.slot = int32(len(l.slots))
+		l.slots = append(l.slots, pollSlot{})
 	}
-	seat := &l.seats[p.ticket.seat]
-	seat.stream = p
-	p.ticket.turn = seat.turn
+	seat := &l.slots[p.ticket.slot]
+	seat.conn = p
+	p.ticket.use = seat.use
 	l.mu.Unlock()
 	if p.poll != nil {
 		return l.control(unix.EPOLL_CTL_ADD, p, watchReadable)
@@ -89,30 +89,30 @@ func (l *poller) awaitWritable(p *parked) {
 }
 
 func (l *poller) control(op int, p *parked, events uint32) error {
-	return unix.EpollCtl(l.fd, op, int(p.fd), &unix.EpollEvent{Events: events, Fd: p.ticket.seat, Pad: p.ticket.turn})
+	return unix.EpollCtl(l.fd, op, int(p.fd), &unix.EpollEvent{Events: events, Fd: p.ticket.slot, Pad: p.ticket.use})
 }
 
-// forget frees p's seat. Closing its socket is what ends the watch.
-func (l *poller) forget(p *parked) {
+// freeSlot frees p's seat. Closing its socket is what ends the watch.
+func (l *poller) freeSlot(p *parked) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	seat := &l.seats[p.ticket.seat]
-	seat.stream = nil
-	seat.turn++
-	l.free = append(l.free, p.ticket.seat)
+	seat := &l.slots[p.ticket.slot]
+	seat.conn = nil
+	seat.use++
+	l.free = append(l.free, p.ticket.slot)
 }
 
-// release forgets p without its socket being closed.
-func (l *poller) release(p *parked) {
+// remove forgets p without its socket being closed.
+func (l *poller) remove(p *parked) {
 	_ = unix.EpollCtl(l.fd, unix.EPOLL_CTL_DEL, int(p.fd), nil) // it is there
-	l.forget(p)
+	l.freeSlot(p)
 }
 
-func (l *poller) at(t ticket) *parked {
+func (l *poller) lookUp(t ticket) *parked {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if seat := l.seats[t.seat]; seat.turn == t.turn {
-		return seat.stream
+	if seat := l.slots[t.slot]; seat.use == t.use {
+		return seat.conn
 	}
 	return nil
 }
@@ -130,9 +130,9 @@ func (l *poller) run() {
 			return // closed
 		}
 		for _, e := range events[:max(n, 0)] {
-			if p := l.at(ticket{e.Fd, e.Pad}); p != nil {
+			if p := l.lookUp(ticket{e.Fd, e.Pad}); p != nil {
 				p.writer.post(event{
-					stream:   p,
+					conn:     p,
 					closed:   e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
 					readable: e.Events&unix.EPOLLIN != 0,
 				})

@@ -13,8 +13,8 @@ import (
 // connection itself can be closed. Without its net.Conn and Go's own poller
 // entry a parked stream is about 1 KiB smaller. Its owner, if any, goes on
 // counting the connection.
-func takeOver(connection net.Conn) (fd int32, o *owner, err error) {
-	c, isCounted := connection.(*counted)
+func takeOver(connection net.Conn) (fd int32, o *addressConns, err error) {
+	c, isCounted := connection.(*countedConn)
 	if isCounted {
 		connection = c.Conn
 	}
@@ -25,7 +25,7 @@ func takeOver(connection net.Conn) (fd int32, o *owner, err error) {
 	// found by the heartbeats. Not for other than TCP, which then says no.
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(writeTimeout.Milliseconds()))
 	if isCounted {
-		if o = c.take(); o == nil {
+		if o = c.detach(); o == nil {
 			_ = unix.Close(int(fd))
 			return 0, nil, net.ErrClosed
 		}

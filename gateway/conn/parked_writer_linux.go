@@ -17,30 +17,30 @@ import (
 // gets its own in this one. A round takes maxRound at most. What has a time of
 // its own, the end of a poll or a session, comes at the tick after it.
 const (
-	minSteps = 32
-	rounds   = 8
-	maxTick  = 100 * time.Millisecond
-	maxRound = 3 * time.Second
+	minHeartbeatTicks  = 32
+	checksPerHeartbeat = 8
+	maxTick            = 100 * time.Millisecond
+	maxCheckTime       = 3 * time.Second
 )
 
 // writer writes to its share of what is parked, with one goroutine.
 type writer struct {
-	parker *Parker
-	number int
-	tick   time.Duration
-	steps  uint32        // ticks in a heartbeat
-	round  uint32        // ticks in a round
-	kick   chan struct{} // holds a token while there is something to do
-	wake   *time.Timer   // set while shards rest, for the first that has rested
+	parker         *Parker
+	number         int
+	tick           time.Duration
+	heartbeatTicks uint32        // ticks in a heartbeat
+	checkTicks     uint32        // ticks in a round
+	kick           chan struct{} // holds a token while there is something to do
+	deferTimer     *time.Timer   // set while shards rest, for the first that has rested
 
 	elapsed     func() time.Duration // since the writer was made
 	socketWrite func(fd int, data []byte) (int, error)
 
-	maxRest    time.Duration
-	tally      *tally
-	population population
-	count      atomic.Int64  // of all
-	empty      chan struct{} // closed when a leave has ended all
+	maxDefer time.Duration
+	counters *writeCounters
+	gauges   gauges
+	count    atomic.Int64  // of all
+	drained  chan struct{} // closed when a leave has ended all
 
 	mu    sync.Mutex // guards all below and shard.queued
 	inbox inbox
@@ -50,14 +50,14 @@ type writer struct {
 	all       []*parked
 	now       uint32   // counts ticks
 	ms        int64    // the time of the last tick, Unix ms
-	walked    int      // how far the walk of this round is
+	nextCheck int      // how far the walk of this round is
 	flushing  bool     // a flush pass is under way
 	idle      idleList // connections between two polls
-	resting   []*shard // that have grown
-	leaving   leaving
-	evicted   map[unique.Handle[string]]eviction // lately
-	due       map[uint32][]*parked               // by the tick at which to look at them
-	heartbeat [wire.Formats][]byte               // by format
+	deferred  []*shard // that have grown
+	draining  draining
+	revoked   map[unique.Handle[string]]revocation // lately
+	due       map[uint32][]*parked                 // by the tick at which to look at them
+	heartbeat [wire.Formats][]byte                 // by format
 	scratch   []byte
 	dated     time.Time // when dateText was right
 	dateText  string
@@ -66,27 +66,27 @@ type writer struct {
 
 // inbox is what others hand in.
 type inbox struct {
-	joins  []*parked
-	events []event
-	ready  []*shard // with feeds that have grown
-	evict  []eviction
-	leave  *time.Duration // the spread of a leave that has just been asked for
-	shed   int            // how many connections that rest are to be closed
+	added     []*parked
+	events    []event
+	grown     []*shard // with feeds that have grown
+	revoke    []revocation
+	drain     *time.Duration // the spread of a leave that has just been asked for
+	closeIdle int            // how many connections that rest are to be closed
 }
 
 func newWriter(p *Parker, number int) *writer {
-	tick := min(p.Heartbeat/minSteps, maxTick)
+	tick := min(p.Heartbeat/minHeartbeatTicks, maxTick)
 	steps := uint32(p.Heartbeat / tick)
 	w := &writer{
-		parker: p, number: number, tick: tick, steps: steps, round: min(steps/rounds, uint32(maxRound/tick)),
-		kick: make(chan struct{}, 1), empty: make(chan struct{}), wake: time.NewTimer(0), maxRest: maxRest,
-		tally: &p.ledger.tallies[number],
-		due:   make(map[uint32][]*parked), evicted: make(map[unique.Handle[string]]eviction),
+		parker: p, number: number, tick: tick, heartbeatTicks: steps, checkTicks: min(steps/checksPerHeartbeat, uint32(maxCheckTime/tick)),
+		kick: make(chan struct{}, 1), drained: make(chan struct{}), deferTimer: time.NewTimer(0), maxDefer: maxDefer,
+		counters: &p.counters.each[number],
+		due:      make(map[uint32][]*parked), revoked: make(map[unique.Handle[string]]revocation),
 	}
 	made := time.Now()
 	w.elapsed = func() time.Duration { return time.Since(made) }
 	w.socketWrite = unix.Write
-	w.wake.Stop()
+	w.deferTimer.Stop()
 	for f := range w.heartbeat {
 		w.heartbeat[f] = appendChunk(nil, wire.Format(f).AppendHeartbeat(nil))
 	}
@@ -114,7 +114,7 @@ func (w *writer) hand(put func(*inbox)) bool {
 
 // add hands in what has joined its feeds and has its connection.
 func (w *writer) add(p *parked) {
-	if !w.hand(func(in *inbox) { in.joins = append(in.joins, p) }) {
+	if !w.hand(func(in *inbox) { in.added = append(in.added, p) }) {
 		w.parker.abandon(p)
 	}
 }
@@ -122,12 +122,12 @@ func (w *writer) add(p *parked) {
 // post hands in what the poller saw.
 func (w *writer) post(e event) { w.hand(func(in *inbox) { in.events = append(in.events, e) }) }
 
-// grown says that s's feed has.
-func (w *writer) grown(s *shard) {
+// feedGrown says that s's feed has.
+func (w *writer) feedGrown(s *shard) {
 	w.hand(func(in *inbox) {
 		if !s.queued {
 			s.queued = true
-			in.ready = append(in.ready, s)
+			in.grown = append(in.grown, s)
 		}
 	})
 }
@@ -136,31 +136,31 @@ func (w *writer) grown(s *shard) {
 func (w *writer) run(stop <-chan struct{}) {
 	tick := time.NewTicker(w.tick)
 	defer tick.Stop()
-	defer w.wake.Stop()
+	defer w.deferTimer.Stop()
 	for {
 		select {
 		case <-w.kick:
 			w.work()
-		case <-w.wake.C:
-			w.serveRested()
+		case <-w.deferTimer.C:
+			w.flushDeferred()
 		case <-tick.C:
 		case <-stop:
-			w.end()
+			w.closeAll()
 			return
 		}
 		w.keepTime()
 	}
 }
 
-// end takes in the last, closes all, and takes nothing after it.
-func (w *writer) end() {
+// closeAll takes in the last, closes all, and takes nothing after it.
+func (w *writer) closeAll() {
 	for ended := false; !ended; {
 		w.work()
 		for len(w.all) > 0 {
-			w.remove(w.all[len(w.all)-1])
+			w.close(w.all[len(w.all)-1])
 		}
 		w.mu.Lock()
-		ended = len(w.inbox.joins) == 0
+		ended = len(w.inbox.added) == 0
 		w.ended = ended
 		w.mu.Unlock()
 	}
@@ -171,112 +171,112 @@ func (w *writer) work() {
 	w.mu.Lock()
 	in := w.inbox
 	w.inbox = inbox{}
-	for _, s := range in.ready {
+	for _, s := range in.grown {
 		s.queued = false
 	}
 	w.mu.Unlock()
-	for i, p := range in.joins {
-		w.seat(p)
-		w.lookUp(i)
+	for i, p := range in.added {
+		w.register(p)
+		w.keepTimeEvery(i)
 	}
 	for i, e := range in.events {
 		w.handle(e)
-		w.lookUp(i)
+		w.keepTimeEvery(i)
 	}
-	for i, s := range in.ready {
-		w.serve(s)
-		w.lookUp(i)
+	for i, s := range in.grown {
+		w.flushOrDefer(s)
+		w.keepTimeEvery(i)
 	}
 	w.workUrgent(&in)
 }
 
-// lookUp looks at the clock after some of the steps of a long piece of work.
-func (w *writer) lookUp(step int) {
-	if step%lookEvery == lookEvery-1 {
+// keepTimeEvery looks at the clock after some of the steps of a long piece of work.
+func (w *writer) keepTimeEvery(step int) {
+	if step%keepTimeSteps == keepTimeSteps-1 {
 		w.keepTime()
 	}
 }
 
 // workUrgent does what does not wait for the end of a flush pass.
 func (w *writer) workUrgent(in *inbox) {
-	for _, e := range in.evict {
-		w.throwOut(e)
+	for _, e := range in.revoke {
+		w.closeRevoked(e)
 	}
-	w.shed(in.shed)
-	if in.leave != nil {
-		w.beginLeave(*in.leave)
-		w.goOnLeaving()
+	w.closeIdlePolls(in.closeIdle)
+	if in.drain != nil {
+		w.beginDrain(*in.drain)
+		w.drainStep()
 	}
 }
 
 // takeUrgent does what is urgent of what has been handed in meanwhile.
 func (w *writer) takeUrgent() {
 	w.mu.Lock()
-	in := inbox{evict: w.inbox.evict, leave: w.inbox.leave, shed: w.inbox.shed}
-	w.inbox.evict, w.inbox.leave, w.inbox.shed = nil, nil, 0
+	in := inbox{revoke: w.inbox.revoke, drain: w.inbox.drain, closeIdle: w.inbox.closeIdle}
+	w.inbox.revoke, w.inbox.drain, w.inbox.closeIdle = nil, nil, 0
 	w.mu.Unlock()
 	w.workUrgent(&in)
 }
 
 // handle does what the poller saw.
 func (w *writer) handle(e event) {
-	switch p := e.stream; {
-	case p.gone:
+	switch p := e.conn; {
+	case p.removed:
 	case e.closed:
-		w.remove(p)
+		w.close(p)
 	case e.readable:
 		p.readable = true
 		if !p.poll.waiting {
-			w.nextRequest(p)
+			w.readNextPoll(p)
 		}
 	case p.blocked:
 		w.catchUp(p)
 	}
 }
 
-// walk is one tick: it ends what is due, and looks after the next part of the
+// advance is one tick: it ends what is due, and looks after the next part of the
 // streams: heartbeats, and those that are slow.
-func (w *writer) walk() {
+func (w *writer) advance() {
 	w.now++
 	w.ms = time.Now().UnixMilli()
-	w.forgetEvicted()
+	w.forgetRevoked()
 	w.takeUrgent()
-	if w.leaving.begun {
-		w.goOnLeaving()
+	if w.draining.begun {
+		w.drainStep()
 	}
-	w.endDue()
-	for range len(w.all)/int(w.round) + 1 {
+	w.runDue()
+	for range len(w.all)/int(w.checkTicks) + 1 {
 		if len(w.all) == 0 {
 			return
 		}
-		w.walked = (w.walked + 1) % len(w.all)
-		w.lookAfter(w.all[w.walked])
+		w.nextCheck = (w.nextCheck + 1) % len(w.all)
+		w.check(w.all[w.nextCheck])
 	}
 }
 
-func (w *writer) lookAfter(p *parked) {
-	quiet := w.now - p.written
+func (w *writer) check(p *parked) {
+	quiet := w.now - p.writtenTick
 	switch {
 	case p.poll != nil:
-	case p.over(w.ms): // its end came nearer as the wall clock was set
-		w.goodbye(p, p.why.bye())
-	case p.blocked && p.behind():
-		w.goodbye(p, Slow)
-	case !p.blocked && quiet+w.roundTicks() >= w.steps:
-		w.beat(p)
+	case p.expired(w.ms): // its end came nearer as the wall clock was set
+		w.closeStream(p, p.reason.reason())
+	case p.blocked && p.outrun():
+		w.closeStream(p, Slow)
+	case !p.blocked && quiet+w.checkInterval() >= w.heartbeatTicks:
+		w.sendHeartbeat(p)
 	}
 }
 
-// roundTicks is how many ticks lie at most between two looks at a stream.
-func (w *writer) roundTicks() uint32 { return min(w.round, uint32(len(w.all))) }
+// checkInterval is how many ticks lie at most between two looks at a stream.
+func (w *writer) checkInterval() uint32 { return min(w.checkTicks, uint32(len(w.all))) }
 
-// beat writes a heartbeat.
-func (w *writer) beat(p *parked) {
+// sendHeartbeat writes a heartbeat.
+func (w *writer) sendHeartbeat(p *parked) {
 	beat := w.heartbeat[p.format]
 	switch n, err := p.write(beat); {
 	case err != nil, 0 < n && n < len(beat): // part of one: full, and silent for so long
-		w.remove(p)
+		w.close(p)
 	case n > 0:
-		p.written = w.now
+		p.writtenTick = w.now
 	}
 }

@@ -28,10 +28,10 @@ func newBench(t testing.TB, writers int, heartbeat time.Duration) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Parker{Portable: Portable{Heartbeat: heartbeat, ledger: newLedger(writers)}, poller: poller, feeds: make(map[feedKey]*feed)}
+	p := &Parker{Portable: Portable{Heartbeat: heartbeat, counters: newCounters(writers)}, poller: poller, feeds: make(map[feedKey]*feed)}
 	for i := range writers {
 		w := newWriter(p, i)
-		w.maxRest = 0 // each step does all there is to do
+		w.maxDefer = 0 // each step does all there is to do
 		w.elapsed = func() time.Duration { return time.Duration(w.now) * w.tick }
 		p.writers = append(p.writers, w)
 	}
@@ -39,7 +39,7 @@ func newBench(t testing.TB, writers int, heartbeat time.Duration) *bench {
 	t.Cleanup(func() {
 		for _, w := range p.writers {
 			for len(w.all) > 0 {
-				w.remove(w.all[0])
+				w.close(w.all[0])
 			}
 		}
 		if len(p.feeds) > 0 {
@@ -54,20 +54,20 @@ func newBench(t testing.TB, writers int, heartbeat time.Duration) *bench {
 	return b
 }
 
-// seated is a stream on the bench, and the client's end of its connection.
-type seated struct {
+// testConn is a stream on the bench, and the client's end of its connection.
+type testConn struct {
 	*parked
 	client int // -1: closed
 }
 
-// seat parks a stream of the channels at writer w.
-func (b *bench) seat(w *writer, channels ...string) *seated {
+// addStream parks a stream of the channels at writer w.
+func (b *bench) addStream(w *writer, channels ...string) *testConn {
 	b.t.Helper()
-	return b.take(&parked{writer: w, ended: func(CloseReason) {}}, channels)
+	return b.park(&parked{writer: w, ended: func(CloseReason) {}}, channels)
 }
 
-// take parks p, which has no connection and no places yet.
-func (b *bench) take(p *parked, channels []string) *seated {
+// park parks p, which has no connection and no places yet.
+func (b *bench) park(p *parked, channels []string) *testConn {
 	b.t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -88,18 +88,18 @@ func (b *bench) take(p *parked, channels []string) *seated {
 	cursors := pubsub.NewCursorSet(channels, subscriber.Start())
 	p.fd = int32(fds[0])
 	if p.poll != nil {
-		b.parker.joinAll(p, subscriber, cursors)
+		b.parker.joinSubscriber(p, subscriber, cursors)
 	} else if !b.parker.join(p, &Stream{Subscriber: subscriber, Cursors: cursors, Several: len(channels) > 1}) {
 		b.t.Fatal("did not join")
 	}
-	p.writer.seat(p)
-	s := &seated{p, fds[1]}
-	b.t.Cleanup(s.leave)
+	p.writer.register(p)
+	s := &testConn{p, fds[1]}
+	b.t.Cleanup(s.hangUp)
 	return s
 }
 
-// leave closes the client's end.
-func (s *seated) leave() {
+// hangUp closes the client's end.
+func (s *testConn) hangUp() {
 	if s.client >= 0 {
 		_ = unix.Close(s.client)
 		s.client = -1
@@ -112,7 +112,7 @@ func (b *bench) publish(channel, data string) {
 	before := make(map[*feed]uint64)
 	for key, f := range b.parker.feeds {
 		if key.channel.Name() == channel {
-			before[f] = f.place()
+			before[f] = f.nextPosition()
 		}
 	}
 	if r := b.hub.Publish(b.t.Context(), []pubsub.Draft{{Channel: channel, Data: []byte(`"` + data + `"`)}})[0]; r.Err != nil {
@@ -120,7 +120,7 @@ func (b *bench) publish(channel, data string) {
 	}
 	late := time.Now().Add(patience)
 	for f, place := range before {
-		for f.place() == place {
+		for f.nextPosition() == place {
 			if time.Now().After(late) {
 				b.t.Fatal("the feed did not grow")
 			}
@@ -128,14 +128,14 @@ func (b *bench) publish(channel, data string) {
 	}
 }
 
-func (f *feed) place() uint64 {
+func (f *feed) nextPosition() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.next
 }
 
-// drain reads what has been written.
-func (s *seated) drain() []byte {
+// readAll reads what has been written.
+func (s *testConn) readAll() []byte {
 	var all []byte
 	b := make([]byte, 64<<10)
 	for {
@@ -152,41 +152,41 @@ var large = strings.Repeat("x", 1<<20-1<<10)
 
 // One that goes while its neighbour has something to come takes nothing of it
 // along.
-func TestNeighbourGoes(t *testing.T) {
+func TestClientLeavesDuringFlush(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, time.Minute)
 	w := b.parker.writers[0]
-	stays, goes := b.seat(w, "c"), b.seat(w, "c")
+	stays, goes := b.addStream(w, "c"), b.addStream(w, "c")
 	b.publish("c", large)
 	w.work()
-	stays.drain()
+	stays.readAll()
 	for stays.blocked {
 		w.catchUp(stays.parked)
-		stays.drain()
+		stays.readAll()
 	}
 	if !goes.blocked {
 		t.Fatal("the socket took all: nothing is tested")
 	}
 	b.publish("c", "1")
-	goes.leave()
+	goes.hangUp()
 	w.catchUp(goes.parked) // before the writer has come to what is new
 	w.work()
-	if got := stays.drain(); !bytes.Contains(got, []byte(`"data":"1"`)) {
+	if got := stays.readAll(); !bytes.Contains(got, []byte(`"data":"1"`)) {
 		t.Errorf("the other one got %q", got)
 	}
-	if !goes.gone || stays.gone {
-		t.Errorf("gone: %v, %v", goes.gone, stays.gone)
+	if !goes.removed || stays.removed {
+		t.Errorf("gone: %v, %v", goes.removed, stays.removed)
 	}
 }
 
 // A feed keeps what a stream waits for while its socket has just got room,
 // whatever other writers do in that moment.
-func TestUnblockBesideOthers(t *testing.T) {
+func TestUnblockWhileOthersFlush(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 2, time.Minute)
 	w, other := b.parker.writers[0], b.parker.writers[1]
-	p := b.seat(w, "c")
-	shard := b.seat(other, "c").places[0].shard
+	p := b.addStream(w, "c")
+	shard := b.addStream(other, "c").positions[0].shard
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -195,21 +195,21 @@ func TestUnblockBesideOthers(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				l := shard.begin() // a writer whose streams take all
-				shard.finish(l.end(), 0)
+				l := shard.borrow() // a writer whose streams take all
+				shard.giveBack(l.end(), 0)
 			}
 		}
 	})
 	for range 50 {
 		b.publish("c", large[:64<<10])
 		w.work()
-		for p.drain(); p.blocked; p.drain() {
+		for p.readAll(); p.blocked; p.readAll() {
 			w.catchUp(p.parked)
 		}
 	}
 	close(stop)
 	running.Wait()
-	if p.gone {
+	if p.removed {
 		t.Error("a stream that was not behind was ended as slow")
 	}
 }
@@ -220,23 +220,23 @@ func TestHeartbeatsInTime(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, 64*time.Millisecond)
 	w := b.parker.writers[0]
-	var all []*seated
+	var all []*testConn
 	for range 200 {
-		all = append(all, b.seat(w, "c"))
+		all = append(all, b.addStream(w, "c"))
 	}
 	b.publish("c", "1")
 	last := make([]uint32, len(all))
-	for range 4 * w.steps {
+	for range 4 * w.heartbeatTicks {
 		w.work()
-		w.walk()
+		w.advance()
 		beats := 0
 		for i, s := range all {
-			if len(s.drain()) > 0 {
+			if len(s.readAll()) > 0 {
 				last[i] = w.now
 				beats++
 			}
-			if quiet := w.now - last[i]; quiet > w.steps {
-				t.Fatalf("nothing for %d ticks, an interval has %d", quiet, w.steps)
+			if quiet := w.now - last[i]; quiet > w.heartbeatTicks {
+				t.Fatalf("nothing for %d ticks, an interval has %d", quiet, w.heartbeatTicks)
 			}
 		}
 		if w.now > 1 && beats > len(all)/2 {
@@ -250,14 +250,14 @@ func TestNoNeedlessHeartbeat(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, 64*time.Millisecond)
 	w := b.parker.writers[0]
-	p := b.seat(w, "c")
+	p := b.addStream(w, "c")
 	for range 3 {
 		b.publish("c", "1")
 		w.work()
-		for range w.steps / 2 {
-			w.walk()
+		for range w.heartbeatTicks / 2 {
+			w.advance()
 		}
-		if got := p.drain(); bytes.Contains(got, []byte("\r\n:")) {
+		if got := p.readAll(); bytes.Contains(got, []byte("\r\n:")) {
 			t.Errorf("got %q", got)
 		}
 	}
@@ -268,21 +268,21 @@ func TestStalledHoldsLittle(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, time.Minute)
 	w := b.parker.writers[0]
-	p := b.seat(w, "c", "d")
+	p := b.addStream(w, "c", "d")
 	for range 14 {
 		b.publish("c", large[:64<<10])
 	}
 	w.work()
-	if !p.blocked || len(p.own.rest) > 3*takeBytes {
-		t.Errorf("blocked: %v, holds %d bytes", p.blocked, len(p.own.rest))
+	if !p.blocked || len(p.unshared.pending) > 3*maxUnsharedBytes {
+		t.Errorf("blocked: %v, holds %d bytes", p.blocked, len(p.unshared.pending))
 	}
 	for range 40 { // the place leaves the tail
 		b.publish("c", large[:64<<10])
 	}
-	for range w.steps {
-		w.walk()
+	for range w.heartbeatTicks {
+		w.advance()
 	}
-	if !p.gone {
+	if !p.removed {
 		t.Error("a stream whose place has gone is kept")
 	}
 }

@@ -18,11 +18,11 @@ type Portable struct {
 	// wait. Set it before anything is held. Nil: nobody wants to know.
 	Written func(*pubsub.Message)
 
-	ledger *ledger // nil: nobody counts
+	counters *allCounters // nil: nobody counts
 }
 
-// wrote tells Written of what was written to a subscriber.
-func (p *Portable) wrote(items []pubsub.Delivery) {
+// reportWritten tells Written of what was written to a subscriber.
+func (p *Portable) reportWritten(items []pubsub.Delivery) {
 	if p.Written == nil {
 		return
 	}
@@ -37,20 +37,20 @@ func (p *Portable) wrote(items []pubsub.Delivery) {
 // was too slow.
 func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	defer s.end()
-	s.tally = p.ledger.next()
+	s.counters = p.counters.next()
 	out := http.NewResponseController(w)
 	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
 	setStreamHeader(w.Header(), s.Format)
 	w.WriteHeader(http.StatusOK)
-	ctx, cancel := s.Session.bounded(r.Context())
+	ctx, cancel := s.Session.withDeadline(r.Context())
 	defer cancel()
 	defer out.SetWriteDeadline(time.Time{}) // which hurryAtEnd may have set last
-	defer hurryAtEnd(ctx, out.SetWriteDeadline)()
+	defer shortenDeadlineAtEnd(ctx, out.SetWriteDeadline)()
 	write := func(b []byte) error {
 		_ = setWriteDeadline(ctx, out.SetWriteDeadline) // a test's recorder has none
 		defer out.SetWriteDeadline(time.Time{})         // over HTTP/2 it would end a stream that is only silent
 		n, err := w.Write(b)
-		s.tally.wroteBytes(TransportOf(s.Format), n)
+		s.counters.addBytes(TransportOf(s.Format), n)
 		if err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 	defer func() { q.end(why) }()
 	out := http.NewResponseController(w)
 	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
-	ctx, cancel := q.Session.bounded(r.Context())
+	ctx, cancel := q.Session.withDeadline(r.Context())
 	defer cancel()
 	if allLive(q.Subscriber) {
 		q.Replay.End()
@@ -80,20 +80,20 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 	if err != nil {
 		return err
 	}
-	defer hurryAtEnd(ctx, out.SetWriteDeadline)()
-	sent, y := receiptOf(items, since, &p), p.ledger.next()
-	if q.write(w, answerWith(wire.Poll{More: q.Subscriber.Cut()}, q.Cursors, items), y) {
-		sent.settle(y, OverPoll, &p)
+	defer shortenDeadlineAtEnd(ctx, out.SetWriteDeadline)()
+	pending, counters := receiptOf(items, since, &p), p.counters.next()
+	if q.write(w, answerWith(wire.Poll{More: q.Subscriber.Cut()}, q.Cursors, items), counters) {
+		pending.count(counters, OverPoll, &p)
 	}
 	return nil
 }
 
 // write answers with body, and reports whether the client is still there.
-func (q *Poll) write(w http.ResponseWriter, body []byte, y *tally) bool {
+func (q *Poll) write(w http.ResponseWriter, body []byte, c *writeCounters) bool {
 	SetAnswerHeader(w.Header(), "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	n, err := w.Write(body)
-	y.wroteBytes(OverPoll, n)
+	c.addBytes(OverPoll, n)
 	return err == nil
 }
 

@@ -190,7 +190,7 @@ func TestNoDeadlineWhileSilent(t *testing.T) {
 }
 
 // A client that takes nothing counts as gone after a while.
-func TestFrozenClient(t *testing.T) {
+func TestClientReadsNothing(t *testing.T) {
 	t.Parallel()
 	hold(t, Portable{Heartbeat: heartbeat}, wire.SSE, func(h *held) {
 		h.want("ready")
@@ -221,7 +221,7 @@ func TestSlowClient(t *testing.T) {
 }
 
 // The goodbye arrives however long the stream was quiet.
-func TestBye(t *testing.T) {
+func TestCloseReasonSent(t *testing.T) {
 	t.Parallel()
 	ends := map[string]func(h *held){
 		"the node leaves":  func(h *held) { h.end(Shutdown) },
@@ -244,7 +244,7 @@ func TestBye(t *testing.T) {
 }
 
 // A client that goes is not written to any more.
-func TestClientGoes(t *testing.T) {
+func TestClientDisconnects(t *testing.T) {
 	t.Parallel()
 	hold(t, Portable{Heartbeat: heartbeat}, wire.SSE, func(h *held) {
 		h.want("ready")

@@ -22,16 +22,16 @@ const ReplayPage = replayShare / 2
 const DefaultReplayMemory = 64 << 20
 
 const (
-	// replayWait is how long a client waits for its turn.
-	replayWait = 5 * time.Second
-	// replayStalled is after how long without progress a replay makes room for one
+	// replayQueueTimeout is how long a client waits for its turn.
+	replayQueueTimeout = 5 * time.Second
+	// replayStallTimeout is after how long without progress a replay makes room for one
 	// that waits: its client does not read, or Redis does not answer.
-	replayStalled = 3 * time.Second
-	// replayLook is how often those that wait look for such a one.
-	replayLook = 250 * time.Millisecond
+	replayStallTimeout = 3 * time.Second
+	// replayCheckInterval is how often those that wait look for such a one.
+	replayCheckInterval = 250 * time.Millisecond
 	// An address may have one of so many of all turns, and of the places to wait,
 	// so that one that stalls leaves some to others.
-	replayAddresses = 4
+	replayAddressShare = 4
 	// replayQueue is how many clients may wait for each turn.
 	replayQueue = 4
 )
@@ -45,26 +45,26 @@ var ErrTooManyReplays = errors.New("too many clients read the log")
 type Replays struct {
 	turns int
 
-	mu      sync.Mutex // guards all below
-	running map[*Replay]struct{}
-	taken   int                // turns of all that run
-	waiting []*Replay          // the first one looks for others that have stalled
-	of      map[netip.Addr]int // turns of those that run, by address
-	waits   map[netip.Addr]int
+	mu        sync.Mutex // guards all below
+	running   map[*Replay]struct{}
+	used      int                // turns of all that run
+	waiting   []*Replay          // the first one looks for others that have stalled
+	turnsOf   map[netip.Addr]int // turns of those that run, by address
+	waitingOf map[netip.Addr]int
 }
 
 // NewReplays makes a Replays for replays that hold about so many bytes together.
 func NewReplays(bytes int64) *Replays {
 	return &Replays{
 		turns: int(max(1, bytes/replayShare)), running: make(map[*Replay]struct{}),
-		of: make(map[netip.Addr]int), waits: make(map[netip.Addr]int),
+		turnsOf: make(map[netip.Addr]int), waitingOf: make(map[netip.Addr]int),
 	}
 }
 
 // Replay is a client that has a turn, or several. A nil Replay needs none: its
 // methods change nothing.
 type Replay struct {
-	all     *Replays
+	replays *Replays
 	address netip.Addr
 	turn    chan struct{} // closed when it has come
 	cancel  context.CancelCauseFunc
@@ -81,7 +81,7 @@ type Replay struct {
 // Slow. The error is ErrTooManyReplays or ctx's cause.
 func (r *Replays) Begin(ctx context.Context, address netip.Addr) (context.Context, *Replay, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	p := &Replay{all: r, address: address, turn: make(chan struct{}), cancel: cancel}
+	p := &Replay{replays: r, address: address, turn: make(chan struct{}), cancel: cancel}
 	if !r.enqueue(p) {
 		cancel(nil)
 		return ctx, nil, ErrTooManyReplays
@@ -99,17 +99,17 @@ func (r *Replays) enqueue(p *Replay) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	most := replayQueue * r.turns
-	if len(r.waiting) >= most || r.waits[p.address] >= r.ofAddress(most) {
+	if len(r.waiting) >= most || r.waitingOf[p.address] >= r.shareOfAddress(most) {
 		return false
 	}
 	r.waiting = append(r.waiting, p)
-	r.waits[p.address]++
+	r.waitingOf[p.address]++
 	r.grant()
 	return true
 }
 
-// ofAddress is how many of so many an address may have.
-func (r *Replays) ofAddress(all int) int { return max(1, all/replayAddresses) }
+// shareOfAddress is how many of so many an address may have.
+func (r *Replays) shareOfAddress(all int) int { return max(1, all/replayAddressShare) }
 
 // await waits for p's turn.
 func (p *Replay) await(ctx context.Context) error {
@@ -118,9 +118,9 @@ func (p *Replay) await(ctx context.Context) error {
 		return nil
 	default:
 	}
-	late := time.NewTimer(replayWait)
+	late := time.NewTimer(replayQueueTimeout)
 	defer late.Stop()
-	look := time.NewTicker(replayLook)
+	look := time.NewTicker(replayCheckInterval)
 	defer look.Stop()
 	for {
 		select {
@@ -131,7 +131,7 @@ func (p *Replay) await(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case now := <-look.C:
-			p.all.endStalled(p, now)
+			p.replays.endStalled(p, now)
 		}
 	}
 }
@@ -139,26 +139,28 @@ func (p *Replay) await(ctx context.Context) error {
 // grant gives free turns to those that wait, in order, but for addresses that have
 // all that they may have. It is called with mu held.
 func (r *Replays) grant() {
-	for i := 0; i < len(r.waiting) && r.taken < r.turns; {
+	for i := 0; i < len(r.waiting) && r.used < r.turns; {
 		p := r.waiting[i]
 		if !r.allows(p.address) {
 			i++
 			continue
 		}
-		r.unqueue(i)
+		r.dequeue(i)
 		r.running[p] = struct{}{}
-		r.take(p)
+		r.addTurn(p)
 		p.progress = time.Now()
 		close(p.turn)
 	}
 }
 
 // allows reports whether an address may have another turn, if one is free.
-func (r *Replays) allows(address netip.Addr) bool { return r.of[address] < r.ofAddress(r.turns) }
+func (r *Replays) allows(address netip.Addr) bool {
+	return r.turnsOf[address] < r.shareOfAddress(r.turns)
+}
 
-func (r *Replays) take(p *Replay) {
-	r.taken++
-	r.of[p.address]++
+func (r *Replays) addTurn(p *Replay) {
+	r.used++
+	r.turnsOf[p.address]++
 	p.turns++
 }
 
@@ -169,20 +171,20 @@ func (p *Replay) Grow() bool {
 	if p == nil {
 		return true
 	}
-	r := p.all
+	r := p.replays
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p.ended || r.taken >= r.turns || !r.allows(p.address) {
+	if p.ended || r.used >= r.turns || !r.allows(p.address) {
 		return false
 	}
-	r.take(p)
+	r.addTurn(p)
 	return true
 }
 
-func (r *Replays) unqueue(i int) {
+func (r *Replays) dequeue(i int) {
 	address := r.waiting[i].address
 	r.waiting = slices.Delete(r.waiting, i, i+1)
-	subtract(r.waits, address, 1)
+	subtract(r.waitingOf, address, 1)
 }
 
 func subtract(counts map[netip.Addr]int, key netip.Addr, n int) {
@@ -200,14 +202,14 @@ func (r *Replays) endStalled(p *Replay, now time.Time) {
 	if len(r.waiting) == 0 || r.waiting[0] != p {
 		return
 	}
-	anyHelps := slices.ContainsFunc(r.waiting, func(one *Replay) bool { return r.allows(one.address) })
+	anyAllowed := slices.ContainsFunc(r.waiting, func(one *Replay) bool { return r.allows(one.address) })
 	var stalled []*Replay
 	wanted := len(r.waiting)
 	for other := range r.running {
 		switch {
 		case other.ending:
 			wanted -= other.turns
-		case now.Sub(other.progress) >= replayStalled && (anyHelps || r.waits[other.address] > 0):
+		case now.Sub(other.progress) >= replayStallTimeout && (anyAllowed || r.waitingOf[other.address] > 0):
 			stalled = append(stalled, other)
 		}
 	}
@@ -227,8 +229,8 @@ func (p *Replay) Progress() {
 	if p == nil {
 		return
 	}
-	p.all.mu.Lock()
-	defer p.all.mu.Unlock()
+	p.replays.mu.Lock()
+	defer p.replays.mu.Unlock()
 	p.progress = time.Now()
 }
 
@@ -240,7 +242,7 @@ const answerPiece = 64 << 10
 // Begin: when it ends, the client has endTimeout for the rest. An error means that
 // the client has gone, or was too slow.
 func (p *Replay) WriteAnswer(ctx context.Context, w http.ResponseWriter, body []byte) error {
-	defer hurryAtEnd(ctx, http.NewResponseController(w).SetWriteDeadline)()
+	defer shortenDeadlineAtEnd(ctx, http.NewResponseController(w).SetWriteDeadline)()
 	for piece := range slices.Chunk(body, answerPiece) {
 		if _, err := w.Write(piece); err != nil {
 			return err
@@ -256,7 +258,7 @@ func (p *Replay) End() {
 	if p == nil {
 		return
 	}
-	r := p.all
+	r := p.replays
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p.ended {
@@ -265,10 +267,10 @@ func (p *Replay) End() {
 	p.ended = true
 	if _, running := r.running[p]; running {
 		delete(r.running, p)
-		r.taken -= p.turns
-		subtract(r.of, p.address, p.turns)
+		r.used -= p.turns
+		subtract(r.turnsOf, p.address, p.turns)
 	} else if i := slices.Index(r.waiting, p); i >= 0 {
-		r.unqueue(i)
+		r.dequeue(i)
 	}
 	r.grant()
 }

@@ -54,7 +54,7 @@ func TestReplayTurns(t *testing.T) {
 		}
 		busy := time.AfterFunc(0, func() {})
 		for range 10 { // all get on, so nobody makes room
-			time.Sleep(replayWait / 10)
+			time.Sleep(replayQueueTimeout / 10)
 			for _, p := range all {
 				p.Progress()
 			}
@@ -70,8 +70,8 @@ func TestReplayTurns(t *testing.T) {
 		for _, p := range append(all, p) {
 			p.End()
 		}
-		if got, want := r.Stats(), (ReplayStats{Turns: 8}); got != want || len(r.of)+len(r.waits) > 0 {
-			t.Errorf("at the end %+v, %v, %v", got, r.of, r.waits)
+		if got, want := r.Stats(), (ReplayStats{Turns: 8}); got != want || len(r.turnsOf)+len(r.waitingOf) > 0 {
+			t.Errorf("at the end %+v, %v, %v", got, r.turnsOf, r.waitingOf)
 		}
 	})
 }
@@ -100,7 +100,7 @@ func TestStalledReplayMakesRoom(t *testing.T) {
 		began := time.Now()
 		first, _ := begin(t, r, addressOf(10))
 		second, _ := begin(t, r, addressOf(11))
-		if err := errors.Join(<-first, <-second); err != nil || time.Since(began) > replayStalled {
+		if err := errors.Join(<-first, <-second); err != nil || time.Since(began) > replayStallTimeout {
 			t.Errorf("those that waited: %v after %v", err, time.Since(began))
 		}
 		for i, want := range []error{nil, Slow, Slow, nil} {
@@ -186,8 +186,8 @@ func TestReplayGrows(t *testing.T) {
 		for _, other := range others {
 			other.End()
 		}
-		if r.taken != 1 || len(r.of) != 1 || r.Stats().Running != 1 {
-			t.Errorf("%d turns are taken, by %v; want that of the one that waited", r.taken, r.of)
+		if r.used != 1 || len(r.turnsOf) != 1 || r.Stats().Running != 1 {
+			t.Errorf("%d turns are taken, by %v; want that of the one that waited", r.used, r.turnsOf)
 		}
 	})
 }
@@ -248,7 +248,7 @@ func TestWriteAnswer(t *testing.T) {
 						}
 					}()
 				}
-				time.Sleep(replayStalled)
+				time.Sleep(replayStallTimeout)
 				_, p, err := r.Begin(t.Context(), addressOf(2))
 				if (err == nil) == reads {
 					t.Errorf("the one that waits: %v", err)

@@ -95,8 +95,8 @@ func (s *server) feeds() int {
 	return len(s.parker.feeds)
 }
 
-// parked waits until n streams and polls are parked and taken in.
-func (s *server) parked(n int) {
+// waitParked waits until n streams and polls are parked and taken in.
+func (s *server) waitParked(n int) {
 	s.t.Helper()
 	eventually(s.t, fmt.Sprint(n, " parked"), func() bool {
 		users := 0
@@ -163,13 +163,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	if err := s.parker.HoldPoll(w, r, &Poll{Subscriber: subscriber, Cursors: cursors, Wait: waitOf(r), Ended: ended, NextPoll: s.again}); err != nil {
+	if err := s.parker.HoldPoll(w, r, &Poll{Subscriber: subscriber, Cursors: cursors, Wait: waitOf(r), Ended: ended, NextPoll: s.nextPoll}); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
 }
 
-// again lets in polls with a cursor.
-func (s *server) again(r *http.Request) (next FastResult, ok bool) {
+// nextPoll lets in polls with a cursor.
+func (s *server) nextPoll(r *http.Request) (next FastResult, ok bool) {
 	names := channelsOf(r)
 	at, err := pubsub.ParseCursorSet(names, r.URL.Query().Get("cursor"))
 	if r.URL.Path != "/poll" || len(names) == 0 || err != nil || waitOf(r) == 0 {

@@ -21,14 +21,14 @@ const (
 	Revoked      CloseReason = "revoked"       // the user was thrown out
 )
 
-// byeCode is a CloseReason in one byte; 0: none.
-type byeCode uint8
+// reasonCode is a CloseReason in one byte; 0: none.
+type reasonCode uint8
 
-var byeCodes = append([]CloseReason{""}, CloseReasons...)
+var reasonCodes = append([]CloseReason{""}, CloseReasons...)
 
-func codeOf(b CloseReason) byeCode { return byeCode(max(0, slices.Index(byeCodes, b))) }
+func codeOf(b CloseReason) reasonCode { return reasonCode(max(0, slices.Index(reasonCodes, b))) }
 
-func (c byeCode) bye() CloseReason { return byeCodes[c] }
+func (c reasonCode) reason() CloseReason { return reasonCodes[c] }
 
 func (b CloseReason) Error() string { return "ended by the node: " + string(b) }
 
@@ -41,14 +41,14 @@ type Session struct {
 	Reason CloseReason // then
 }
 
-// bounded ends ctx with the session.
-func (s *Session) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+// withDeadline ends ctx with the session.
+func (s *Session) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if s.Until.IsZero() {
 		return ctx, func() {}
 	}
 	return context.WithDeadlineCause(ctx, s.Until, s.Reason)
 }
 
-// retryBye is when a client shall come back after a goodbye, by chance, so that
+// reconnectDelay is when a client shall come back after a goodbye, by chance, so that
 // those who left together do not return together.
-func retryBye() time.Duration { return 500*time.Millisecond + rand.N(time.Second) }
+func reconnectDelay() time.Duration { return 500*time.Millisecond + rand.N(time.Second) }

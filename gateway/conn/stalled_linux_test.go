@@ -44,16 +44,16 @@ func TestStalledReaders(t *testing.T) {
 		limit    int64
 	}{
 		{[]string{"a"}, 2 << 10},
-		{[]string{"a", "b"}, takeBytes + 2<<10},
+		{[]string{"a", "b"}, maxUnsharedBytes + 2<<10},
 	} {
 		each := pinned(t, 10, many, func(t *testing.T, readers int) int64 {
 			b := newBench(t, 1, time.Minute)
 			w := b.parker.writers[0]
-			var stalled []*seated
+			var stalled []*testConn
 			for range readers {
-				stalled = append(stalled, b.seat(w, test.channels...))
+				stalled = append(stalled, b.addStream(w, test.channels...))
 			}
-			fast := b.seat(w, "a")
+			fast := b.addStream(w, "a")
 			if err := unix.SetsockoptInt(int(fast.fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20); err != nil {
 				t.Fatal(err)
 			}
@@ -61,14 +61,14 @@ func TestStalledReaders(t *testing.T) {
 			for range total {
 				b.publish("a", data)
 				w.work() // and never a walk, which would end them
-				if got := fast.drain(); len(got) < len(data) || fast.blocked {
+				if got := fast.readAll(); len(got) < len(data) || fast.blocked {
 					t.Fatalf("the fast one got %d bytes", len(got))
 				}
 			}
 			grown := heap() - before
 			for _, p := range stalled {
-				if !p.blocked || p.gone {
-					t.Fatalf("blocked: %v, gone: %v", p.blocked, p.gone)
+				if !p.blocked || p.removed {
+					t.Fatalf("blocked: %v, gone: %v", p.blocked, p.removed)
 				}
 			}
 			return grown
@@ -99,8 +99,8 @@ func TestStalledReadersEnd(t *testing.T) {
 			events := p.open("channel=a", wire.SSE)
 			s.publish("a", "1")
 			p.want(events, "1")
-			s.parked(1)
-			eventually(t, "the feeds have forgotten all", s.forgotten)
+			s.waitParked(1)
+			eventually(t, "the feeds have forgotten all", s.feedsEmpty)
 			return heap() - before
 		})
 		if each > 1<<10 {
@@ -109,8 +109,8 @@ func TestStalledReadersEnd(t *testing.T) {
 	}
 }
 
-// forgotten reports whether only one feed is left, which keeps nothing.
-func (s *server) forgotten() bool {
+// feedsEmpty reports whether only one feed is left, which keeps nothing.
+func (s *server) feedsEmpty() bool {
 	s.parker.mu.Lock()
 	defer s.parker.mu.Unlock()
 	for _, f := range s.parker.feeds {

@@ -45,7 +45,7 @@ func TestStalledReplays(t *testing.T) {
 				for _, p := range all {
 					fmt.Fprintf(p, "%s\r\nHost: h\r\n\r\n", test.request)
 				}
-				s.stalled(readers)
+				s.waitStalled(readers)
 				grown := heap() - before
 				for _, p := range all {
 					p.Close()
@@ -79,7 +79,7 @@ func TestStalledReplaysHTTP2(t *testing.T) {
 			bodies = append(bodies, r.Body)
 			t.Cleanup(transport.CloseIdleConnections)
 		}
-		s.stalled(readers)
+		s.waitStalled(readers)
 		grown := heap() - before
 		for _, b := range bodies {
 			b.Close()
@@ -102,10 +102,10 @@ func (s *server) serveTLS() (url string) {
 	return secure.URL
 }
 
-// tight has small send buffers, so that already one answer stalls.
-type tight struct{ net.Listener }
+// smallBuffers has small send buffers, so that already one answer stalls.
+type smallBuffers struct{ net.Listener }
 
-func (l tight) Accept() (net.Conn, error) {
+func (l smallBuffers) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if t, ok := c.(*net.TCPConn); ok {
 		_ = t.SetWriteBuffer(4 << 10)
@@ -113,7 +113,7 @@ func (l tight) Accept() (net.Conn, error) {
 	return c, err
 }
 
-func listenTightly(l net.Listener) *Listener { return listenFreely(tight{l}) }
+func listenTightly(l net.Listener) *Listener { return listenFreely(smallBuffers{l}) }
 
 // dialSmall is dial with a small receive buffer.
 func (s *server) dialSmall() *peer {
@@ -125,8 +125,8 @@ func (s *server) dialSmall() *peer {
 	return p
 }
 
-// stalled waits until n are held and nothing is written any more.
-func (s *server) stalled(n int) {
+// waitStalled waits until n are held and nothing is written any more.
+func (s *server) waitStalled(n int) {
 	s.t.Helper()
 	var last, same int64
 	eventually(s.t, fmt.Sprint(n, " stalled"), func() bool {

@@ -55,73 +55,73 @@ type Stats struct {
 	WriteLatency measure.LatencyStats
 }
 
-// ledger is where what is written is noted: a tally for each writer, so that no
+// allCounters is where what is written is noted: a tally for each writer, so that no
 // two write to the same place for each delivery. Goroutines that hold a
 // connection share those by turns.
-type ledger struct {
-	tallies []tally
-	turn    atomic.Uint64
-	written measure.Latency
+type allCounters struct {
+	each       []writeCounters
+	roundRobin atomic.Uint64
+	latency    measure.Latency
 }
 
-func newLedger(tallies int) *ledger {
-	l := &ledger{tallies: make([]tally, tallies)}
-	for i := range l.tallies {
-		l.tallies[i].ledger = l
+func newCounters(n int) *allCounters {
+	l := &allCounters{each: make([]writeCounters, n)}
+	for i := range l.each {
+		l.each[i].all = l
 	}
 	return l
 }
 
 // next is a tally for one more connection; nil, which counts nothing, of a nil
 // ledger.
-func (l *ledger) next() *tally {
+func (l *allCounters) next() *writeCounters {
 	if l == nil {
 		return nil
 	}
-	return &l.tallies[l.turn.Add(1)%uint64(len(l.tallies))]
+	return &l.each[l.roundRobin.Add(1)%uint64(len(l.each))]
 }
 
 // stats has all but what is parked.
-func (l *ledger) stats() (s Stats) {
+func (l *allCounters) stats() (s Stats) {
 	if l == nil {
 		return s
 	}
-	for i := range l.tallies {
+	for i := range l.each {
 		for t := range s.Messages {
-			s.Messages[t] += l.tallies[i].messages[t].Load()
-			s.Bytes[t] += l.tallies[i].bytes[t].Load()
+			s.Messages[t] += l.each[i].messages[t].Load()
+			s.Bytes[t] += l.each[i].bytes[t].Load()
 		}
 	}
-	s.WriteLatency = l.written.Stats()
+	s.WriteLatency = l.latency.Stats()
 	return s
 }
 
-// tally is what one writer has written, or some goroutines.
-type tally struct {
-	ledger   *ledger
+// writeCounters is what one writer has written, or some goroutines.
+type writeCounters struct {
+	all      *allCounters
 	messages [Transports]atomic.Int64
 	bytes    [Transports]atomic.Int64
 	_        [64]byte // so that the next one is in another cache line
 }
 
-func (y *tally) wroteBytes(t Transport, n int) {
-	if y != nil {
-		y.bytes[t].Add(int64(n))
+func (c *writeCounters) addBytes(t Transport, n int) {
+	if c != nil {
+		c.bytes[t].Add(int64(n))
 	}
 }
 
-func (y *tally) wroteMessages(t Transport, n int) {
-	if y != nil {
-		y.messages[t].Add(int64(n))
+func (c *writeCounters) addMessages(t Transport, n int) {
+	if c != nil {
+		c.messages[t].Add(int64(n))
 	}
 }
 
 // receipt is what is to be counted of items once a goroutine has written them.
 // It keeps none of them, as that may take long, but those that are traced.
 type receipt struct {
-	messages int
-	began    []time.Time       // of those whose time is taken
-	traced   []*pubsub.Message // whose writes are told
+	messages     int
+	sampleStarts []time.Time       // of those whose time is taken
+	traced       []*pubsub.Message // whose writes are told
 }
 
 // receiptOf is of items for a stream or poll that began at since. The time is
@@ -133,8 +133,8 @@ func receiptOf(items []pubsub.Delivery, since time.Time, p *Portable) (r receipt
 		if m == nil {
 			continue
 		}
-		if began := m.Began(); began != nil && began.After(since) {
-			r.began = append(r.began, *began)
+		if start := m.Began(); start != nil && start.After(since) {
+			r.sampleStarts = append(r.sampleStarts, *start)
 		}
 		if p.Written != nil && m.Trace != "" {
 			r.traced = append(r.traced, m)
@@ -143,17 +143,17 @@ func receiptOf(items []pubsub.Delivery, since time.Time, p *Portable) (r receipt
 	return r
 }
 
-// settle counts what was written.
-func (r *receipt) settle(y *tally, t Transport, p *Portable) {
+// count counts what was written.
+func (r *receipt) count(c *writeCounters, t Transport, p *Portable) {
 	for _, m := range r.traced {
 		p.Written(m)
 	}
-	if y == nil {
+	if c == nil {
 		return
 	}
-	y.wroteMessages(t, r.messages)
-	for _, began := range r.began {
-		y.ledger.written.Observe(time.Since(began))
+	c.addMessages(t, r.messages)
+	for _, start := range r.sampleStarts {
+		c.all.latency.Observe(time.Since(start))
 	}
 }
 

@@ -12,21 +12,21 @@ import (
 func TestPortableStats(t *testing.T) {
 	for name, format := range formats {
 		t.Run(name, func(t *testing.T) {
-			p := Portable{Heartbeat: heartbeat, ledger: newLedger(2)}
+			p := Portable{Heartbeat: heartbeat, counters: newCounters(2)}
 			hold(t, p, format, func(h *held) {
 				h.want("ready")
 				synctest.Wait()
-				ready := p.ledger.stats()
+				ready := p.counters.stats()
 				time.Sleep(time.Millisecond) // what is as old as the stream may be what it resumes with
 				h.publish(1, 2)
 				synctest.Wait() // nobody reads yet
-				if got := p.ledger.stats(); got != ready {
+				if got := p.counters.stats(); got != ready {
 					t.Errorf("counted before it is written: %+v", got)
 				}
 				time.Sleep(30 * time.Millisecond)
 				h.want("1", "2")
 				synctest.Wait()
-				got := p.ledger.stats()
+				got := p.counters.stats()
 				over := TransportOf(format)
 				if got.Messages[over] != 2 || got.Bytes[over] <= ready.Bytes[over] {
 					t.Errorf("counted %+v, at first %+v", got, ready)

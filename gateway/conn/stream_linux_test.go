@@ -13,8 +13,8 @@ import (
 
 // A client that stops reading and goes on gets every byte, as long as its
 // place is there.
-func TestStopAndGo(t *testing.T) {
-	s := serve(t, time.Minute, func(l net.Listener) *Listener { return listenFreely(narrow{l}) })
+func TestStalledClientResumes(t *testing.T) {
+	s := serve(t, time.Minute, func(l net.Listener) *Listener { return listenFreely(smallSendBuffer{l}) })
 	for _, query := range []string{"channel=a", "channel=a&channel=b"} {
 		p, fast := s.dial(), s.dial()
 		_ = p.SetReadBuffer(64 << 10)
@@ -33,10 +33,10 @@ func TestStopAndGo(t *testing.T) {
 	}
 }
 
-// narrow makes the kernel's buffers small.
-type narrow struct{ net.Listener }
+// smallSendBuffer makes the kernel's buffers small.
+type smallSendBuffer struct{ net.Listener }
 
-func (l narrow) Accept() (net.Conn, error) {
+func (l smallSendBuffer) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err == nil {
 		err = c.(*net.TCPConn).SetWriteBuffer(8 << 10)
@@ -45,7 +45,7 @@ func (l narrow) Accept() (net.Conn, error) {
 }
 
 // Whoever leaves, in whatever way, is forgotten at once.
-func TestPeerLeaves(t *testing.T) {
+func TestPeerCloses(t *testing.T) {
 	for name, leave := range map[string]func(*peer) error{
 		"close":      func(p *peer) error { return p.Close() },
 		"half-close": func(p *peer) error { return p.CloseWrite() },
@@ -59,7 +59,7 @@ func TestPeerLeaves(t *testing.T) {
 			for _, target := range []string{"/events?channel=c", "/events?channel=c&channel=d", "/poll?channel=c"} {
 				p := s.dial()
 				p.send(target)
-				s.parked(1 + strings.Count(target, "&"))
+				s.waitParked(1 + strings.Count(target, "&"))
 				if err := leave(p); err != nil {
 					t.Fatal(err)
 				}
@@ -71,7 +71,7 @@ func TestPeerLeaves(t *testing.T) {
 
 // A node that leaves says goodbye to every stream, and the body ends as it
 // must, even of a client that has sent more than its request.
-func TestLeaveWithStreams(t *testing.T) {
+func TestDrainWithStreams(t *testing.T) {
 	s := serve(t, time.Minute, listenFreely)
 	ends := make(map[*peer]*wire.Reader)
 	for name, format := range formats {
@@ -102,7 +102,7 @@ func TestLargeMessage(t *testing.T) {
 }
 
 // A panic in a handler harms no parked stream.
-func TestPanicBeside(t *testing.T) {
+func TestPanicInHandler(t *testing.T) {
 	s := serve(t, time.Minute, listenFreely)
 	p := s.dial()
 	events := p.open("channel=c", wire.SSE)
