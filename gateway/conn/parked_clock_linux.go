@@ -1,171 +1,137 @@
 package conn
 
 import (
-	"math"
 	"time"
+
+	"comet/gateway/wire"
 )
 
-// A writer's schedule is its own clock: w.now counts ticks since it was made.
-// What has to be looked at in time is filed under a tick: polls that wait, streams
-// whose session ends, and streams that are full. A long flush pass looks at the
-// clock too, so that nothing is late by more than a tick and a little.
+// A writer has at least minHeartbeatTicks ticks in a heartbeat interval. It checks
+// each of its streams checksPerHeartbeat times in an interval, or more often if
+// that would take more than maxCheckTime; the checks are spread over the ticks,
+// which spreads the heartbeats. A stream gets a heartbeat if it would be late at
+// its next check. The ends of polls and sessions are scheduled for their ticks.
+const (
+	minHeartbeatTicks  = 32
+	checksPerHeartbeat = 8
+	maxTick            = 100 * time.Millisecond
+	maxCheckTime       = 3 * time.Second
+)
 
-// maxAhead is how far ahead a stream is filed. If its end is later, it is filed
-// again then, which keeps the schedule small and follows the wall clock.
-const maxAhead = time.Minute
+// clock does a writer's work that has its time: heartbeats, the ends of sessions,
+// polls and stalled streams, and the steps of a drain. A long flush pass calls it
+// too, so that nothing is late by more than a tick and a little.
+type clock struct {
+	schedule
+	registry *registry
+	polls    *pollServer
+	closer   *closer
+	urgent   func() // does the urgent work in the writer's inbox
 
-// since is the time since the writer was made.
-func (w *writer) since() time.Duration { return w.elapsed() }
-
-// tickAfter is the first tick that is not sooner than d from now.
-func (w *writer) tickAfter(d time.Duration) uint32 {
-	at := w.since() + max(0, d)
-	return max(w.now+1, uint32((at+w.tick-1)/w.tick))
+	heartbeatTicks uint32               // ticks in a heartbeat interval
+	checkTicks     uint32               // ticks in which all streams are checked
+	nextCheck      int                  // the index in registry.all
+	heartbeat      [wire.Formats][]byte // by format
 }
 
-// keepTime does what has become due. In a flush pass it is called now and then.
-func (w *writer) keepTime() {
-	for now := uint32(w.since() / w.tick); w.now < now; {
-		w.advance()
+func (c *clock) init(heartbeat time.Duration) {
+	tick := min(heartbeat/minHeartbeatTicks, maxTick)
+	made := time.Now()
+	c.schedule = schedule{tick: tick, elapsed: func() time.Duration { return time.Since(made) }, due: make(map[uint32][]*parked)}
+	c.heartbeatTicks = c.ticks(heartbeat)
+	c.checkTicks = min(c.heartbeatTicks/checksPerHeartbeat, c.ticks(maxCheckTime))
+	for f := range c.heartbeat {
+		c.heartbeat[f] = appendChunk(nil, wire.Format(f).AppendHeartbeat(nil))
 	}
 }
 
-// keepTimeSteps is after how many writes a pass looks at the clock: some tens of
-// microseconds.
+// keepTime does the work of all ticks up to now.
+func (c *clock) keepTime() {
+	for now := c.ticks(c.elapsed()); c.now < now; {
+		c.advance()
+	}
+}
+
+// keepTimeSteps is the number of writes after which a flush pass calls keepTime:
+// they take some tens of microseconds.
 const keepTimeSteps = 16
 
-// schedule has p looked at when it is next due, if it ever is.
-func (w *writer) schedule(p *parked) {
-	if wait := p.waitDue(); wait < math.MaxInt64 {
-		w.scheduleAt(p, w.tickAfter(wait))
+// keepTimeEvery calls keepTime at some of the steps of a long piece of work.
+func (c *clock) keepTimeEvery(step int) {
+	if step%keepTimeSteps == keepTimeSteps-1 {
+		c.keepTime()
 	}
 }
 
-// waitDue is how long p can be left alone but for heartbeats.
-func (p *parked) waitDue() time.Duration {
-	if p.poll != nil {
-		return p.waitLeft()
+// advance does the work of the next tick.
+func (c *clock) advance() {
+	c.now++
+	c.closer.forgetRevoked()
+	c.urgent()
+	if c.closer.draining.begun {
+		c.closer.drainStep()
 	}
-	wait := time.Duration(math.MaxInt64)
-	if p.blocked {
-		wait = writeTimeout - time.Duration(p.writer.now-p.writtenTick)*p.writer.tick
-	}
-	if p.until != 0 {
-		wait = min(wait, time.Until(time.UnixMilli(p.until)), maxAhead)
-	}
-	return wait
-}
-
-func (w *writer) scheduleAt(p *parked, tick uint32) {
-	w.unschedule(p)
-	list := w.due[tick]
-	p.dueTick, p.dueIndex = tick, int32(len(list))
-	w.due[tick] = append(list, p)
-}
-
-// scheduleBlocked is for a stream whose socket has just become full.
-func (w *writer) scheduleBlocked(p *parked) {
-	if p.poll == nil && (p.dueTick == 0 || p.dueTick > w.now+uint32(writeTimeout/w.tick)+1) {
-		w.schedule(p)
-	}
-}
-
-// unschedule takes p out of the schedule, if it is there.
-func (w *writer) unschedule(p *parked) {
-	if p.dueTick == 0 {
-		return
-	}
-	list := w.due[p.dueTick]
-	last := len(list) - 1
-	list[p.dueIndex] = list[last]
-	list[p.dueIndex].dueIndex = p.dueIndex
-	list[last] = nil
-	w.due[p.dueTick] = list[:last]
-	p.dueTick = 0
-}
-
-// runDue does what is filed under this tick.
-func (w *writer) runDue() {
-	for len(w.due[w.now]) > 0 {
-		p := w.due[w.now][0]
-		w.unschedule(p)
-		if p.poll != nil {
-			w.answerNothing(p, Answered)
-			continue
-		}
-		if w.closeDue(p); !p.removed {
-			w.schedule(p)
-		}
-	}
-	delete(w.due, w.now)
-	for w.idle.first != nil && w.idle.first.poll.idleUntil <= w.now {
-		w.close(w.idle.first)
-	}
-}
-
-// closeDue ends a stream whose session is over or that has been full for too
-// long.
-func (w *writer) closeDue(p *parked) {
-	switch {
-	case p.expired(w.ms):
-		w.closeStream(p, p.reason.reason())
-	case p.blocked && time.Duration(w.now-p.writtenTick)*w.tick >= writeTimeout:
-		w.close(p)
-	}
-}
-
-// idlePollTimeout is how long a connection may rest between two polls, as the
-// server's own idle connections.
-const idlePollTimeout = 2 * time.Minute
-
-// minIdlePoll is how long it rests at least, also if its descriptor is needed.
-const minIdlePoll = time.Second
-
-// idleList is connections that rest between polls, the longest first.
-type idleList struct{ first, last *parked }
-
-func (l *idleList) add(p *parked) {
-	p.poll.older, p.poll.newer = l.last, nil
-	if l.last != nil {
-		l.last.poll.newer = p
-	} else {
-		l.first = p
-	}
-	l.last = p
-}
-
-func (l *idleList) remove(p *parked) {
-	if p.poll.older != nil {
-		p.poll.older.poll.newer = p.poll.newer
-	} else {
-		l.first = p.poll.newer
-	}
-	if p.poll.newer != nil {
-		p.poll.newer.poll.older = p.poll.older
-	} else {
-		l.last = p.poll.older
-	}
-	p.poll.older, p.poll.newer = nil, nil
-}
-
-// closeIdlePolls closes up to n connections that have rested longest.
-func (w *writer) closeIdlePolls(n int) {
-	for ; n > 0 && w.idle.first != nil; n-- {
-		p := w.idle.first
-		if p.poll.idleUntil > w.tickAfter(idlePollTimeout-minIdlePoll) {
+	ms := time.Now().UnixMilli()
+	c.endDue(ms)
+	for range len(c.registry.all)/int(c.checkTicks) + 1 {
+		n := len(c.registry.all)
+		if n == 0 {
 			return
 		}
-		if p.counted != nil {
-			p.counted.listener.closed.Add(1)
-		}
-		w.close(p)
+		c.nextCheck = (c.nextCheck + 1) % n
+		c.check(c.registry.all[c.nextCheck], ms)
 	}
 }
 
-// closeIdlePoll has every writer close a connection that rests between polls, if it has
-// one. It does not wait.
-func (p *Parker) closeIdlePoll() {
-	for _, w := range p.writers {
-		w.hand(func(in *inbox) { in.closeIdle++ })
+// endDue ends what is due at this tick; ms is the wall clock.
+func (c *clock) endDue(ms int64) {
+	for p := c.next(); p != nil; p = c.next() {
+		if p.poll != nil {
+			c.polls.answerEmpty(p, Answered)
+			continue
+		}
+		if c.endStream(p, ms); !p.removed {
+			c.add(p)
+		}
+	}
+	c.registry.closeTimedOut()
+}
+
+// endStream ends a stream with an expired session, or one that has been stalled
+// for writeTimeout.
+func (c *clock) endStream(p *parked, ms int64) {
+	switch {
+	case p.expired(ms):
+		c.closer.closeStream(p, p.reason.reason())
+	case p.blocked && c.silence(p) >= writeTimeout:
+		c.registry.close(p)
+	}
+}
+
+// check ends a stream that is over or slow, or writes a heartbeat to it if that is
+// due before the next check.
+func (c *clock) check(p *parked, ms int64) {
+	switch {
+	case p.poll != nil:
+	case p.expired(ms): // before it is due, because the wall clock was set
+		c.closer.closeStream(p, p.reason.reason())
+	case p.blocked && p.outrun():
+		c.closer.closeStream(p, Slow)
+	case !p.blocked && c.now-p.writtenTick+c.checkInterval() >= c.heartbeatTicks:
+		c.sendHeartbeat(p)
+	}
+}
+
+// checkInterval is the most ticks between two checks of a stream.
+func (c *clock) checkInterval() uint32 { return min(c.checkTicks, uint32(len(c.registry.all))) }
+
+// sendHeartbeat writes a heartbeat. It closes the connection if that fails.
+func (c *clock) sendHeartbeat(p *parked) {
+	b := c.heartbeat[p.format]
+	switch n, err := p.write(b); {
+	case err != nil, 0 < n && n < len(b): // a part of it: the socket is full, though little was written
+		c.registry.close(p)
+	case n > 0:
+		p.writtenTick = c.now
 	}
 }

@@ -30,7 +30,7 @@ const (
 func newSlowBench(t *testing.T, heartbeat time.Duration) *slowBench {
 	b := &slowBench{bench: newBench(t, 1, heartbeat), start: time.Now(), written: make(map[int][]time.Duration)}
 	b.w = b.parker.writers[0]
-	b.w.elapsed = func() time.Duration { return time.Since(b.start) }
+	b.w.clock.elapsed = func() time.Duration { return time.Since(b.start) }
 	for i := range b.busy {
 		b.park(&parked{writer: b.w, ended: b.noteEnd(&b.busy[i])}, []string{"busy"})
 	}
@@ -106,7 +106,7 @@ func TestDeadlinesUnderLongPasses(t *testing.T) {
 				quiet := b.addStream(b.w, "quiet")
 				full := session(&stalled, Session{})
 				full.blocked = true
-				b.w.scheduleBlocked(full.parked)
+				b.w.clock.addBlocked(full.parked)
 				time.AfterFunc(5*time.Second, func() { b.parker.Revoke("eve", time.Now(), Revoked) })
 				b.run(80 * time.Second)
 
@@ -152,7 +152,7 @@ func TestDrainUnderLongPasses(t *testing.T) {
 			t.Errorf("%d of %d ended in the first half", early, len(b.busy))
 		}
 		select {
-		case <-b.w.drained:
+		case <-b.w.registry.drained:
 		default:
 			t.Error("the writer is not empty after the drain")
 		}
@@ -167,17 +167,17 @@ func TestScheduleForgets(t *testing.T) {
 	for i := range 100 {
 		p := &parked{writer: w, ended: func(CloseReason) {}}
 		p.setSession(&Session{Until: time.Now().Add(time.Duration(i+1) * time.Second), Reason: MaxAge})
-		w.close(b.park(p, []string{"c"}).parked)
+		w.registry.close(b.park(p, []string{"c"}).parked)
 		k := b.addPoll(w, "c")
-		w.answerNothing(k.parked, Answered)
-		w.close(k.parked)
+		w.polls.answerEmpty(k.parked, Answered)
+		w.registry.close(k.parked)
 	}
-	for tick, list := range w.due {
+	for tick, list := range w.clock.due {
 		if len(list) > 0 {
 			t.Errorf("%d are filed under tick %d", len(list), tick)
 		}
 	}
-	if w.idle.first != nil || w.idle.last != nil {
+	if w.registry.idle.first != nil || w.registry.idle.last != nil {
 		t.Error("a connection that has gone still rests")
 	}
 }
@@ -193,14 +193,14 @@ func TestCloseIdlePolls(t *testing.T) {
 	for range 3 {
 		k := b.addPoll(w, "c")
 		k.counted = &l.unlimited
-		w.answerNothing(k.parked, Answered)
+		w.polls.answerEmpty(k.parked, Answered)
 		all = append(all, k)
-		for range time.Second / w.tick {
-			w.advance()
+		for range time.Second / w.clock.tick {
+			w.clock.advance()
 		}
 	}
 	fresh, waits := b.addPoll(w, "c"), b.addPoll(w, "c")
-	w.answerNothing(fresh.parked, Answered)
+	w.polls.answerEmpty(fresh.parked, Answered)
 	b.parker.closeIdlePoll()
 	w.work()
 	if !all[0].removed || all[1].removed || all[2].removed {

@@ -6,70 +6,73 @@ import (
 	"unique"
 )
 
-// draining is a leave under way.
+// closer ends a writer's connections with a reason: one at a time, all of a user
+// that is revoked, or all in a drain.
+type closer struct {
+	registry *registry
+	polls    *pollServer
+	schedule *schedule
+
+	draining draining
+	revoked  map[unique.Handle[string]]revocation // lately
+}
+
+// draining is the state of a drain.
 type draining struct {
 	begun bool
-	until uint32 // writer.now when nobody may be left
+	until uint32 // the tick at which all connections are closed
 }
 
-// drain says goodbye to all, over the time of spread.
-func (w *writer) drain(spread time.Duration) { w.hand(func(in *inbox) { in.drain = &spread }) }
-
-func (w *writer) beginDrain(spread time.Duration) {
-	if w.flushing { // the shards that rest come after it
-		for _, s := range w.deferred {
-			s.deferUntil = 0
-		}
-	} else {
-		w.flushAllDeferred()
-	}
-	w.draining = draining{begun: true, until: uint32((w.since() + spread) / w.tick)}
+// beginDrain begins to close all connections, spread over time.
+func (c *closer) beginDrain(spread time.Duration) {
+	c.draining = draining{begun: true, until: c.schedule.ticks(c.schedule.elapsed() + spread)}
 }
 
-// drainStep says as many goodbyes as are due at this tick, and all when time
-// is up.
-func (w *writer) drainStep() {
+// drainStep closes the share of the connections that is due at this tick: all of
+// them at the end of the drain.
+func (c *closer) drainStep() {
 	ticks := 1
-	if w.draining.until > w.now {
-		ticks += int(w.draining.until - w.now)
+	if c.draining.until > c.schedule.now {
+		ticks += int(c.draining.until - c.schedule.now)
 	}
-	for range (len(w.all) + ticks - 1) / ticks {
-		w.closeWith(w.all[len(w.all)-1], Shutdown)
+	all := &c.registry.all
+	for range (len(*all) + ticks - 1) / ticks {
+		c.close((*all)[len(*all)-1], Shutdown)
 	}
-	if len(w.all) == 0 {
+	if len(*all) == 0 {
 		select {
-		case <-w.drained:
+		case <-c.registry.drained:
 		default:
-			close(w.drained)
+			close(c.registry.drained)
 		}
 	}
 }
 
-// closeWith ends whatever p is: a stream hears why, a poll that waits has
-// nothing, and a connection that rests between two is closed.
-func (w *writer) closeWith(p *parked, why CloseReason) {
+// close ends p: a stream with a comet.bye, a poll that waits with an empty answer,
+// and an idle connection without a word.
+func (c *closer) close(p *parked, reason CloseReason) {
 	switch {
 	case p.poll == nil:
-		w.closeStream(p, why)
+		c.closeStream(p, reason)
 	case p.poll.waiting:
-		w.closePoll(p, why)
+		c.polls.close(p, reason)
 	default:
-		w.close(p)
+		c.registry.close(p)
 	}
 }
 
-// closeStream ends a stream, with a comet.bye if it can be written.
-func (w *writer) closeStream(p *parked, why CloseReason) {
+// closeStream ends a stream, with a comet.bye if the socket takes it.
+func (c *closer) closeStream(p *parked, reason CloseReason) {
 	if !p.midChunk {
-		b := appendChunk(nil, p.format.AppendBye(nil, string(why), reconnectDelay()))
-		_, _ = p.write(append(b, lastChunk...)) // one that cannot take it misses only the politeness
+		b := appendChunk(nil, p.format.AppendBye(nil, string(reason), reconnectDelay()))
+		_, _ = p.write(append(b, lastChunk...)) // without it the client still sees the stream end
 		p.discardInput()
 	}
-	p.reason, p.reasonSent = codeOf(why), true
-	w.close(p)
+	p.reason, p.reasonSent = codeOf(reason), true
+	c.registry.close(p)
 }
 
-// closeReason is why p is over.
+// closeReason is why p has ended.
 func (p *parked) closeReason() CloseReason {
 	if p.reasonSent {
 		return p.reason.reason()
@@ -77,51 +80,60 @@ func (p *parked) closeReason() CloseReason {
 	return Gone
 }
 
-// revocation throws out a user: what was issued before a time.
+// revocation ends the connections of a user that were issued before a time.
 type revocation struct {
 	user   unique.Handle[string]
 	before int64 // Unix ms
 	reason CloseReason
-	at     uint32 // writer.now
+	tick   uint32 // when it came
 }
 
-// revocationMemory is for how long who was on the way in is still thrown out: longer
-// than that takes, on a loaded machine too.
+// revocationMemory is how long a revocation applies to connections that are parked
+// after it: longer than the way from authentication to parking takes, on a loaded
+// machine too.
 const revocationMemory = 10 * time.Second
 
-func (w *writer) revoke(user string, before time.Time, why CloseReason) {
-	e := revocation{user: unique.Make(user), before: before.UnixMilli(), reason: why}
-	w.hand(func(in *inbox) { in.revoke = append(in.revoke, e) })
-}
-
-func (w *writer) closeRevoked(e revocation) {
-	e.at = w.now
-	if w.revoked[e.user].before <= e.before {
-		w.revoked[e.user] = e
+// revoke closes the connections that r is about, and remembers it.
+func (c *closer) revoke(r revocation) {
+	r.tick = c.schedule.now
+	if c.revoked[r.user].before <= r.before {
+		c.revoked[r.user] = r
 	}
-	for i := len(w.all) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
-		w.closeIfRevoked(w.all[i], e)
+	for i := len(c.registry.all) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
+		c.closeIfRevoked(c.registry.all[i], r)
 	}
 }
 
-func (w *writer) closeIfRevoked(p *parked, e revocation) {
-	if !p.removed && p.user == e.user && p.issued < e.before {
-		w.closeWith(p, e.reason)
+func (c *closer) closeIfRevoked(p *parked, r revocation) {
+	if !p.removed && p.user == r.user && p.issued < r.before {
+		c.close(p, r.reason)
 	}
 }
 
-func (w *writer) forgetRevoked() {
-	memory := uint32(revocationMemory / w.tick)
-	maps.DeleteFunc(w.revoked, func(_ unique.Handle[string], e revocation) bool { return w.now-e.at > memory })
+// forgetRevoked forgets old revocations.
+func (c *closer) forgetRevoked() {
+	memory := c.schedule.ticks(revocationMemory)
+	maps.DeleteFunc(c.revoked, func(_ unique.Handle[string], r revocation) bool { return c.schedule.now-r.tick > memory })
 }
 
-// setSession makes p of a session.
+// checkNew closes p, which has just been parked, if it was revoked on its way or
+// if the node drains.
+func (c *closer) checkNew(p *parked) {
+	if r, ok := c.revoked[p.user]; ok {
+		c.closeIfRevoked(p, r)
+	}
+	if c.draining.begun && !p.removed {
+		c.close(p, Shutdown)
+	}
+}
+
+// setSession makes s the session of p.
 func (p *parked) setSession(s *Session) {
 	p.user, p.reason = unique.Make(s.User), codeOf(s.Reason)
 	p.issued, p.until = unixMilli(s.Issued), unixMilli(s.Until)
 }
 
-// unixMilli is 0 for no time.
+// unixMilli is 0 for the zero time.
 func unixMilli(at time.Time) int64 {
 	if at.IsZero() {
 		return 0
@@ -129,7 +141,7 @@ func unixMilli(at time.Time) int64 {
 	return at.UnixMilli()
 }
 
-// expired reports whether p's session is, at a time in Unix ms.
+// expired reports whether p's session has ended, at a time in Unix ms.
 func (p *parked) expired(ms int64) bool { return p.until > 0 && p.until <= ms }
 
 // waitLeft is how long a poll may wait: no longer than its session.
@@ -138,14 +150,4 @@ func (p *parked) waitLeft() time.Duration {
 		return p.poll.wait
 	}
 	return max(0, min(p.poll.wait, time.Until(time.UnixMilli(p.until))))
-}
-
-// checkNew throws out who has just come and may not stay.
-func (w *writer) checkNew(p *parked) {
-	if e, ok := w.revoked[p.user]; ok {
-		w.closeIfRevoked(p, e)
-	}
-	if w.draining.begun && !p.removed {
-		w.closeWith(p, Shutdown)
-	}
 }

@@ -17,21 +17,21 @@ func TestDrainSpread(t *testing.T) {
 	for range streams {
 		b.addStream(w, "c")
 	}
-	w.drain(ticks * w.tick)
+	w.drain(ticks * w.clock.tick)
 	w.work()
 	most, before := 0, streams
 	for tick := range ticks + 1 {
 		if late := b.addStream(w, "c"); !late.removed {
 			t.Fatalf("tick %d: who came during the leave stays", tick)
 		}
-		most, before = max(most, before-len(w.all)), len(w.all)
-		w.advance()
+		most, before = max(most, before-len(w.registry.all)), len(w.registry.all)
+		w.clock.advance()
 	}
 	if most > streams/ticks+1 {
 		t.Errorf("%d goodbyes in one tick, want at most %d", most, streams/ticks+1)
 	}
-	if left := b.parker.WaitDrained(t.Context()); left != 0 || len(w.all) != 0 {
-		t.Errorf("%d are left, and counted %d", len(w.all), left)
+	if left := b.parker.WaitDrained(t.Context()); left != 0 || len(w.registry.all) != 0 {
+		t.Errorf("%d are left, and counted %d", len(w.registry.all), left)
 	}
 }
 
@@ -65,19 +65,19 @@ func TestRevoke(t *testing.T) {
 	}
 
 	late := seat("bob", now.Add(-time.Second))
-	w.checkNew(late.parked)
+	w.closer.checkNew(late.parked)
 	if !late.removed {
 		t.Error("who was on the way in stays")
 	}
 	again := seat("bob", now.Add(time.Second))
-	if w.checkNew(again.parked); again.removed {
+	if w.closer.checkNew(again.parked); again.removed {
 		t.Error("who comes back with something newer is still thrown out")
 	}
-	for range revocationMemory/w.tick + 1 {
-		w.advance()
+	for range revocationMemory/w.clock.tick + 1 {
+		w.clock.advance()
 	}
-	if len(w.revoked) > 0 {
-		t.Errorf("%d evictions are remembered for ever", len(w.revoked))
+	if len(w.closer.revoked) > 0 {
+		t.Errorf("%d evictions are remembered for ever", len(w.closer.revoked))
 	}
 }
 
@@ -89,8 +89,8 @@ func TestSessionEnds(t *testing.T) {
 	p, other := b.addStream(w, "c"), b.addStream(w, "c")
 	p.setSession(&Session{Until: time.Now().Add(-time.Millisecond), Reason: TokenExpired})
 	other.setSession(&Session{User: "alice", Until: time.Now().Add(time.Hour), Reason: TokenExpired})
-	for range checksPerHeartbeat * w.heartbeatTicks {
-		w.advance()
+	for range checksPerHeartbeat * w.clock.heartbeatTicks {
+		w.clock.advance()
 	}
 	if text := string(p.readAll()); !p.removed || !strings.Contains(text, `"reason":"token-expired"`) {
 		t.Errorf("gone: %v, with %q", p.removed, text)

@@ -2,41 +2,43 @@ package conn
 
 import "time"
 
-// A write costs nearly the same for one message as for several, so after a long
-// walk through a feed's streams a writer leaves the feed alone for a while, and
-// what comes meanwhile goes out in one write each. A walk then takes at most
-// about a quarter of the time, unless messages would be late by more than
-// maxRest. (5,000 streams, 40 messages a second: docs/benchmarks.md.)
+// Write coalescing: a write costs nearly the same for one message as for several.
+// After a long flush pass a writer therefore defers the next pass of that feed, and
+// messages that come meanwhile are sent in one write each. Passes then take at most
+// about a quarter of the time, unless messages would be late by more than maxDefer.
+// (5,000 streams, 40 messages per second: docs/benchmarks.md.)
 const (
-	longPass   = time.Millisecond // of a shorter one there is nothing to save
-	deferShare = 3                // a rest is that many times as long as the walk before it
+	longPass   = time.Millisecond // a shorter pass defers nothing
+	deferShare = 3                // a pass is deferred for deferShare times the length of the one before it
 	maxDefer   = 75 * time.Millisecond
-	// flushNowBytes ends a rest: far less than a feed keeps for who is behind.
+	// flushNowBytes ends a deferral: far less than a feed keeps for slow streams.
 	flushNowBytes = feedBytes / 8
 )
 
-// flushOrDefer flushes a shard that has grown, or leaves it until it has rested.
-func (w *writer) flushOrDefer(s *shard) {
-	switch rest := s.deferUntil - w.since(); {
-	case rest <= 0 || s.unflushed() > flushNowBytes:
-		w.flushAndDefer(s)
+// flushOrDefer flushes a shard that has grown, now or when its deferral ends.
+func (f *flusher) flushOrDefer(s *shard) {
+	switch wait := s.deferUntil - f.clock.elapsed(); {
+	case wait <= 0 || s.unflushed() > flushNowBytes:
+		f.flushTimed(s)
 	case !s.deferred:
 		s.deferred = true
-		if w.deferred = append(w.deferred, s); len(w.deferred) == 1 {
-			w.deferTimer.Reset(rest)
+		if f.deferred = append(f.deferred, s); len(f.deferred) == 1 {
+			f.timer.Reset(wait)
 		}
 	}
 }
 
-func (w *writer) flushAndDefer(s *shard) {
-	began := w.since()
-	w.flush(s)
-	now := w.since()
-	s.deferUntil = now + min(s.deferAfter(now-began), w.maxDefer)
+// flushTimed flushes a shard, and defers its next pass if this one was long.
+func (f *flusher) flushTimed(s *shard) {
+	start := f.clock.elapsed()
+	f.flush(s)
+	now := f.clock.elapsed()
+	s.deferUntil = now + min(s.deferAfter(now-start), f.maxDefer)
 }
 
-// deferAfter is how long to rest after a walk that took so long. What encodes
-// for itself is not written together, and polls are not to wait.
+// deferAfter is how long to defer the next pass after one that took so long.
+// Connections with an encoder of their own are not written together, and polls do
+// not wait.
 func (s *shard) deferAfter(took time.Duration) time.Duration {
 	if took < longPass || s.feed.key.unshared {
 		return 0
@@ -44,31 +46,34 @@ func (s *shard) deferAfter(took time.Duration) time.Duration {
 	return min(deferShare*took, maxDefer)
 }
 
-// flushDeferred flushes the shards that have rested.
-func (w *writer) flushDeferred() {
-	now := w.since()
+// flushDeferred flushes the shards with deferrals that have ended.
+func (f *flusher) flushDeferred() {
+	now := f.clock.elapsed()
 	next := maxDefer
-	all := w.deferred
-	w.deferred = w.deferred[:0]
+	all := f.deferred
+	f.deferred = f.deferred[:0]
 	for _, s := range all {
-		if rest := s.deferUntil - now; rest > 0 {
-			w.deferred = append(w.deferred, s)
-			next = min(next, rest)
+		if wait := s.deferUntil - now; wait > 0 {
+			f.deferred = append(f.deferred, s)
+			next = min(next, wait)
 			continue
 		}
 		s.deferred = false
-		w.flushAndDefer(s)
+		f.flushTimed(s)
 	}
-	clear(all[len(w.deferred):])
-	if len(w.deferred) > 0 {
-		w.deferTimer.Reset(next)
+	clear(all[len(f.deferred):])
+	if len(f.deferred) > 0 {
+		f.timer.Reset(next)
 	}
 }
 
-// flushAllDeferred flushes what rests, before a goodbye.
-func (w *writer) flushAllDeferred() {
-	for _, s := range w.deferred {
+// endDeferrals flushes what is deferred, before a drain. In a flush pass it leaves
+// that to the next flushDeferred.
+func (f *flusher) endDeferrals() {
+	for _, s := range f.deferred {
 		s.deferUntil = 0
 	}
-	w.flushDeferred()
+	if !f.flushing {
+		f.flushDeferred()
+	}
 }

@@ -16,8 +16,8 @@ func TestCoalescing(t *testing.T) {
 		end     func(*writer, *shard)
 	}{
 		{"time is up", []string{"1", "2"}, func(w *writer, s *shard) {
-			s.deferUntil = w.since()
-			w.flushDeferred()
+			s.deferUntil = w.clock.elapsed()
+			w.flusher.flushDeferred()
 		}},
 		{"much has come", []string{"1", large[:flushNowBytes]}, func(w *writer, _ *shard) { w.work() }},
 		{"the node leaves", []string{"1", "2"}, func(w *writer, _ *shard) {
@@ -31,11 +31,11 @@ func TestCoalescing(t *testing.T) {
 			w := b.parker.writers[0]
 			p := b.addStream(w, "c")
 			s := p.positions[0].shard
-			s.deferUntil = w.since() + time.Hour
+			s.deferUntil = w.clock.elapsed() + time.Hour
 
 			b.publish("c", test.publish[0])
 			w.work()
-			w.flushDeferred()
+			w.flusher.flushDeferred()
 			if got := p.readAll(); len(got) > 0 || !s.deferred {
 				t.Fatalf("resting: %v, and %q was written", s.deferred, got)
 			}

@@ -46,13 +46,6 @@ func sampleStartOf(items []pubsub.Item) *time.Time {
 	return nil
 }
 
-// countMessages counts those that were written from l.
-func (w *writer) countMessages(s *shard, l *feedView) {
-	if l.messages > 0 {
-		w.counters.addMessages(TransportOf(s.feed.key.format), l.messages)
-	}
-}
-
 // takeSampleStart is when something of what there is to be written began whose time
 // is taken; nil: nothing of it has one. What comes later is of the next walk.
 func (s *shard) takeSampleStart() *time.Time {
@@ -61,15 +54,6 @@ func (s *shard) takeSampleStart() *time.Time {
 	began := s.sampleStart
 	s.sampleStart = nil
 	return began
-}
-
-// recordPass counts what the writer has just written to all who are not blocked,
-// and takes the time of it, if something of it has one.
-func (w *writer) recordPass(s *shard, l *feedView, began *time.Time) {
-	w.countMessages(s, l)
-	if began != nil {
-		w.counters.all.latency.Observe(time.Since(*began))
-	}
 }
 
 // gauges is how many of each kind a writer has parked.
@@ -99,9 +83,9 @@ func (p *Parker) Stats() Stats {
 	s := p.counters.stats()
 	for _, w := range p.writers {
 		for t := range s.Parked {
-			s.Parked[t] += w.gauges.parked[t].Load()
+			s.Parked[t] += w.registry.gauges.parked[t].Load()
 		}
-		s.IdlePolls += w.gauges.idlePolls.Load()
+		s.IdlePolls += w.registry.gauges.idlePolls.Load()
 	}
 	return s
 }

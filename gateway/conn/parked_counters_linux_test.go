@@ -29,7 +29,7 @@ func TestMessagesInFull(t *testing.T) {
 		t.Errorf("of 20 messages to two streams, one of them stalled, %d are counted", got)
 	}
 	for drain(); stalled.blocked; drain() {
-		w.catchUp(stalled.parked)
+		w.flusher.catchUp(stalled.parked)
 		if n := bytes.Count(read[0], ends) + bytes.Count(read[1], ends); counted() < int64(n) {
 			t.Fatalf("%d messages were read, and %d counted", n, counted())
 		}
@@ -57,10 +57,10 @@ func TestGauges(t *testing.T) {
 	several := b.addStream(w, "c", "d")
 	poll := b.park(&parked{writer: w, ended: func(CloseReason) {}, poll: &poll{wait: time.Minute, waiting: true}}, []string{"c"})
 	want(2, 1)
-	w.close(s.parked)
-	w.close(poll.parked)
+	w.registry.close(s.parked)
+	w.registry.close(poll.parked)
 	want(1, 0)
-	w.close(several.parked)
-	w.close(several.parked)
+	w.registry.close(several.parked)
+	w.registry.close(several.parked)
 	want(0, 0)
 }

@@ -2,7 +2,6 @@ package conn
 
 import (
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -44,8 +43,9 @@ type traces struct {
 	unwritten []*pubsub.Message     // in the feed's buf, and not written to anybody yet
 }
 
-// scratch is for what is encoded before it is a chunk.
-var scratch = sync.Pool{New: func() any { return new([]byte) }}
+// encodeBuffers are for items that are encoded before their size, which is first in
+// a chunk, is known.
+var encodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // feedKey says what a feed is of. One for those that encode for themselves has
 // no format, and only wakes them.
@@ -81,6 +81,8 @@ type slot struct {
 	index int32
 }
 
+var _ pubsub.Watcher = (*feed)(nil)
+
 // Grown implements pubsub.Watcher: it encodes what came and wakes the writers.
 func (f *feed) Grown(items []pubsub.Item) {
 	f.mu.Lock()
@@ -108,11 +110,11 @@ func (f *feed) Grown(items []pubsub.Item) {
 // encode adds one item as a chunk of its own.
 func (f *feed) encode(it *pubsub.Item) {
 	var cursor [64]byte
-	b := scratch.Get().(*[]byte)
+	b := encodeBuffers.Get().(*[]byte)
 	*b = appendItem((*b)[:0], f.key.format, it, it.After.Append(cursor[:0]), nil, false)
 	f.buf = appendChunk(f.buf, *b)
 	if cap(*b) <= feedBytes { // or a large one would be kept for small ones
-		scratch.Put(b)
+		encodeBuffers.Put(b)
 	}
 	if m := it.Message; m != nil {
 		f.messageEnds = append(f.messageEnds, f.end())
@@ -174,6 +176,22 @@ func (f *feed) join(w *writer, place uint64) (s *shard, offset uint64, ok bool) 
 	s.streams++
 	s.joining++
 	return s, f.end(), true
+}
+
+// addSlot gives at a slot. Only the writer calls it.
+func (s *shard) addSlot(at slot) int32 {
+	s.slots = append(s.slots, at)
+	return int32(len(s.slots) - 1)
+}
+
+// removeSlot frees a slot; the last one moves there. Only the writer calls it.
+func (s *shard) removeSlot(at int32, blocked bool) {
+	last := len(s.slots) - 1
+	moved := s.slots[last]
+	s.slots[at], s.slots[last] = moved, slot{}
+	s.slots = s.slots[:last]
+	moved.conn.positions[moved.index].slot = at
+	s.leave(blocked)
 }
 
 // joined says that the writer has taken in a stream that had joined.
@@ -251,17 +269,3 @@ func (s *shard) forgotten(offset uint64) bool {
 	defer s.feed.mu.Unlock()
 	return offset < s.feed.base
 }
-
-// appendChunk adds data as a chunk (RFC 9112 section 7.1).
-func appendChunk(b, data []byte) []byte {
-	if len(data) == 0 {
-		return b // an empty chunk would end the body
-	}
-	b = strconv.AppendUint(b, uint64(len(data)), 16)
-	b = append(b, "\r\n"...)
-	b = append(b, data...)
-	return append(b, "\r\n"...)
-}
-
-// lastChunk ends a body.
-const lastChunk = "0\r\n\r\n"

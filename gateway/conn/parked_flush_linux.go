@@ -1,128 +1,160 @@
 package conn
 
-import "comet/pubsub"
+import (
+	"time"
 
-// flush writes to every stream of a shard what it is behind.
-func (w *writer) flush(s *shard) {
-	began := s.takeSampleStart()
-	l := s.borrow()
+	"comet/pubsub"
+)
+
+// flusher writes to a writer's connections what has come in their channels. The
+// normal case is a flush pass: a feed has grown, and each stream of the writer's
+// shard gets, in one write, all of the feed that it does not have yet.
+type flusher struct {
+	parker   *Parker
+	registry *registry
+	polls    *pollServer
+	closer   *closer
+	clock    *clock
+	counters *writeCounters
+
+	flushing bool        // a flush pass is under way
+	deferred []*shard    // have grown and are flushed later
+	timer    *time.Timer // for the first of deferred
+	maxDefer time.Duration
+	scratch  scratch
+}
+
+// flush writes to every stream of a shard what it does not have yet.
+func (f *flusher) flush(s *shard) {
+	start := s.takeSampleStart()
+	v := s.borrow()
 	blocked := 0
-	w.flushing = true
+	f.flushing = true
 	for i := len(s.slots) - 1; i >= 0; i-- { // from the end: a removal moves the last one down
-		if w.keepTimeEvery(i); i >= len(s.slots) {
+		if f.clock.keepTimeEvery(i); i >= len(s.slots) {
 			continue
 		}
 		p := s.slots[i].conn
 		if p.blocked {
 			continue
 		}
-		if w.send(p, &l); p.needsFeed() && !p.removed {
+		if f.send(p, &v); p.needsFeed() && !p.removed {
 			blocked++
 		}
-		if l.traced != nil && !p.removed {
-			s.feed.reportWritten(l.traced)
-			l.traced = nil
+		if v.traced != nil && !p.removed {
+			s.feed.reportWritten(v.traced)
+			v.traced = nil
 		}
 	}
-	w.flushing = false
-	s.giveBack(l.end(), blocked)
-	w.recordPass(s, &l, began)
+	f.flushing = false
+	s.giveBack(v.end(), blocked)
+	f.countMessages(s, &v)
+	if start != nil {
+		f.counters.all.latency.Observe(time.Since(*start))
+	}
 }
 
-// catchUp writes to one stream what it is behind.
-func (w *writer) catchUp(p *parked) {
+// countMessages counts the messages that were written from v.
+func (f *flusher) countMessages(s *shard, v *feedView) {
+	if v.messages > 0 {
+		f.counters.addMessages(TransportOf(s.feed.key.format), v.messages)
+	}
+}
+
+// catchUp writes to one connection what it does not have yet.
+func (f *flusher) catchUp(p *parked) {
 	if p.unshared != nil {
 		p.blocked = false
-		w.send(p, &feedView{})
+		f.send(p, &feedView{})
 		return
 	}
 	s := p.positions[0].shard
-	l := s.borrow() // from here on the feed forgets nothing, so p needs no count as blocked
+	v := s.borrow() // the feed drops nothing until giveBack, so p need not be counted as blocked
 	blocked := 0
 	if p.needsFeed() {
 		blocked--
 	}
-	if len(s.slots) == 1 { // else others may be behind, even if p goes now and leaves one
-		l.flushed = l.end()
+	if len(s.slots) == 1 { // with others, some may not have all, even if p leaves just one
+		v.flushed = v.end()
 	}
 	p.blocked = false
-	if w.send(p, &l); p.needsFeed() && !p.removed {
+	if f.send(p, &v); p.needsFeed() && !p.removed {
 		blocked++
 	}
 	if !p.removed {
-		s.feed.reportWritten(l.traced)
+		s.feed.reportWritten(v.traced)
 	}
-	s.giveBack(l.flushed, blocked)
-	w.countMessages(s, &l)
+	s.giveBack(v.flushed, blocked)
+	f.countMessages(s, &v)
 }
 
-// send writes what p is behind: of what its feed has lent, or of what it encodes
-// itself. A stream whose place is gone is slow.
-func (w *writer) send(p *parked, l *feedView) {
+// send writes to p what it does not have yet: from the view of its feed, or
+// encoded for it alone. It closes a stream with a position that is gone as slow.
+func (f *flusher) send(p *parked, v *feedView) {
 	switch {
 	case p.poll != nil:
-		w.tryAnswer(p)
+		f.polls.answerIfAny(p)
 		return
 	case p.unshared != nil:
-		w.sendUnshared(p)
+		f.sendUnshared(p)
 		return
 	}
-	place := &p.single[0]
-	if place.next < l.base {
-		w.closeStream(p, Slow)
+	at := &p.single[0]
+	if at.next < v.base {
+		f.closer.closeStream(p, Slow)
 		return
 	}
-	if n, ok := w.write(p, l.data[place.next-l.base:]); ok && n > 0 {
-		from := place.next
-		place.next += uint64(n)
-		l.messages += l.countBetween(from, place.next)
+	if n, ok := f.write(p, v.data[at.next-v.base:]); ok && n > 0 {
+		from := at.next
+		at.next += uint64(n)
+		v.messages += v.countBetween(from, at.next)
 	}
 }
 
 // write writes data, or what the socket takes of it: then p is blocked. ok is
-// false if p is gone.
-func (w *writer) write(p *parked, data []byte) (n int, ok bool) {
+// false if p was closed because of an error.
+func (f *flusher) write(p *parked, data []byte) (n int, ok bool) {
 	if len(data) == 0 {
 		return 0, true
 	}
 	n, err := p.write(data)
 	if err != nil {
-		w.close(p)
+		f.registry.close(p)
 		return 0, false
 	}
 	if n > 0 {
-		p.writtenTick = w.now
+		p.writtenTick = f.clock.now
 		p.midChunk = n < len(data)
 	}
 	if n < len(data) {
 		p.blocked = true
-		w.scheduleBlocked(p)
-		w.parker.poller.awaitWritable(p)
+		f.clock.addBlocked(p)
+		f.parker.poller.awaitWritable(p)
 	}
 	return n, true
 }
 
-// sendUnshared writes what a stream of several channels is behind in any.
-func (w *writer) sendUnshared(p *parked) {
+// sendUnshared writes what a stream of several channels does not have yet.
+func (f *flusher) sendUnshared(p *parked) {
 	for {
-		n, ok := w.write(p, p.unshared.pending)
+		n, ok := f.write(p, p.unshared.pending)
 		if p.unshared.pending = p.unshared.pending[n:]; !ok || p.blocked {
 			return
 		}
 		p.unshared.pending = nil
-		data, items, ok := w.encodeUnshared(p)
+		data, items, ok := f.encodeUnshared(p)
 		if !ok {
-			w.closeStream(p, Slow)
+			f.closer.closeStream(p, Slow)
 			return
 		}
 		if len(data) == 0 {
 			return
 		}
-		if n, ok = w.write(p, data); !ok {
+		if n, ok = f.write(p, data); !ok {
 			return
 		}
-		w.counters.addMessages(p.transport(), messagesIn(items)) // those that are in rest are on their way too
-		w.parker.reportWritten(items)
+		f.counters.addMessages(p.transport(), messagesIn(items)) // those that are pending will be written too
+		f.parker.reportWritten(items)
 		if n < len(data) {
 			p.unshared.pending = append([]byte(nil), data[n:]...)
 			return
@@ -130,23 +162,26 @@ func (w *writer) sendUnshared(p *parked) {
 	}
 }
 
-// encodeUnshared encodes some of what p is behind, items, into w.scratch; ok is false
-// if a place has left its tail.
-func (w *writer) encodeUnshared(p *parked) (data []byte, items []pubsub.Delivery, ok bool) {
+// encodeUnshared encodes the next items of p into scratch; ok is false if a
+// position has left its tail.
+func (f *flusher) encodeUnshared(p *parked) (data []byte, items []pubsub.Delivery, ok bool) {
 	items, ok = p.takeItems(pumpItems)
-	b := w.scratch[:0]
+	b := f.scratch[:0]
 	var event, cursor []byte
 	for i := range items {
 		event, cursor = appendDelivery(event[:0], p.format, &items[i], p.unshared.cursors, true, cursor[:0])
 		b = appendChunk(b, event)
 	}
-	w.keepScratch(b)
+	f.scratch.keep(b)
 	return b, items, ok
 }
 
-// keepScratch keeps b to be used again, unless it is unusually large.
-func (w *writer) keepScratch(b []byte) {
-	if w.scratch = nil; cap(b) <= 2*maxUnsharedBytes {
-		w.scratch = b
+// scratch is a buffer that is used again.
+type scratch []byte
+
+// keep keeps b for the next use, unless it is unusually large.
+func (s *scratch) keep(b []byte) {
+	if *s = nil; cap(b) <= 2*maxUnsharedBytes {
+		*s = b
 	}
 }

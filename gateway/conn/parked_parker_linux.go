@@ -4,19 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"runtime"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unique"
 
-	"comet/gateway/wire"
 	"comet/pubsub"
 )
 
@@ -70,9 +65,10 @@ func (p *Parker) Drain(spread time.Duration) {
 
 // Revoke says goodbye to all that is parked of a user, and to what of it is on
 // its way there, unless it was issued later than before. It does not wait.
-func (p *Parker) Revoke(user string, before time.Time, why CloseReason) {
+func (p *Parker) Revoke(user string, before time.Time, reason CloseReason) {
+	r := revocation{user: unique.Make(user), before: before.UnixMilli(), reason: reason}
 	for _, w := range p.writers {
-		w.revoke(user, before, why)
+		w.revoke(r)
 	}
 }
 
@@ -81,9 +77,9 @@ func (p *Parker) Revoke(user string, before time.Time, why CloseReason) {
 func (p *Parker) WaitDrained(ctx context.Context) (left int) {
 	for _, w := range p.writers {
 		select {
-		case <-w.drained:
+		case <-w.registry.drained:
 		case <-ctx.Done():
-			left += int(w.count.Load())
+			left += int(w.registry.count.Load())
 		}
 	}
 	return left
@@ -159,52 +155,6 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 	}
 	return parked
 }
-
-// writeChunk writes head and then b as a chunk, without a copy of it.
-func writeChunk(connection net.Conn, head, b []byte) (n int64, err error) {
-	if len(b) == 0 {
-		return 0, nil // an empty chunk would end the body
-	}
-	if c, ok := connection.(*countedConn); ok {
-		connection = c.Conn // one writev(2), as only a *net.TCPConn has it
-	}
-	size := append(strconv.AppendUint(head, uint64(len(b)), 16), "\r\n"...)
-	parts := net.Buffers{size, b, []byte("\r\n")}
-	return parts.WriteTo(connection)
-}
-
-// streamHead is the header of a chunked response up to its date. The response
-// is the connection's last: a proxy that kept it would lose the next request.
-func streamHead(header http.Header, f wire.Format) string {
-	setStreamHeader(header, f)
-	header.Set("Connection", "close")
-	header.Set("Transfer-Encoding", "chunked")
-	return string(appendHeader([]byte("HTTP/1.1 200 OK\r\n"), header))
-}
-
-// appendHead adds a header that is complete but for its date, an httpDate.
-func appendHead(b []byte, head, date string) []byte {
-	b = append(b, head...)
-	b = append(b, "Date: "...)
-	b = append(b, date...)
-	return append(b, "\r\n\r\n"...)
-}
-
-// appendHeader adds the fields in an order that is always the same.
-func appendHeader(b []byte, header http.Header) []byte {
-	for _, name := range slices.Sorted(maps.Keys(header)) {
-		for _, v := range header[name] {
-			b = append(b, name...)
-			b = append(b, ": "...)
-			b = append(b, headerValue.Replace(v)...)
-			b = append(b, "\r\n"...)
-		}
-	}
-	return b
-}
-
-// headerValue keeps a value from ending its line, as net/http does.
-var headerValue = strings.NewReplacer("\n", " ", "\r", " ")
 
 // park takes over the connection of a stream whose subscriber has all that is
 // there. It reports whether it could; if not, the caller goes on.
@@ -317,4 +267,10 @@ func (p *Parker) releaseFeed(f *feed) {
 	f.key.channel.Release()
 }
 
-var _ pubsub.Watcher = (*feed)(nil)
+// closeIdlePoll makes every writer close a connection that is idle between polls,
+// if it has one. It does not wait.
+func (p *Parker) closeIdlePoll() {
+	for _, w := range p.writers {
+		w.hand(func(in *inbox) { in.closeIdle++ })
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"strconv"
 	"time"
 	"unique"
 
@@ -50,7 +49,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 		_ = unix.Close(int(fd)) // nobody would take the connection back
 	}
 	if err != nil || owner == nil {
-		b := appendAnswer(nil, pollHead(header)+lastAnswer, httpDate(time.Now()), answer(q.Cursors, nil))
+		b := appendAnswer(nil, pollHead(header)+connectionClose, httpDate(time.Now()), answer(q.Cursors, nil))
 		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_, _ = connection.Write(b) // one that has gone needs none
 		q.Ended(Answered)
@@ -68,55 +67,50 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 	k.writer.add(k)
 }
 
-// pollHead is the header of a poll's answer up to what each answer has of its
-// own.
-func pollHead(header http.Header) string {
-	SetAnswerHeader(header, "application/json")
-	return string(appendHeader([]byte("HTTP/1.1 200 OK\r\n"), header))
+// pollServer answers a writer's parked polls and reads the next poll on their
+// connections.
+type pollServer struct {
+	parker   *Parker
+	registry *registry
+	schedule *schedule
+	counters *writeCounters
+
+	dated    time.Time // when dateText was right
+	dateText string
+	scratch  scratch
+	input    [8 << 10]byte // of one read
 }
 
-// lastAnswer goes behind the head of an answer that the connection ends with.
-const lastAnswer = "Connection: close\r\n"
-
-// appendAnswer adds the whole response; date is an httpDate.
-func appendAnswer(b []byte, head, date string, body []byte) []byte {
-	b = append(b, head...)
-	b = append(b, "Content-Length: "...)
-	b = strconv.AppendInt(b, int64(len(body)), 10)
-	b = appendHead(append(b, "\r\n"...), "", date)
-	return append(b, body...)
-}
-
-// tryAnswer answers a poll to which something has come.
-func (w *writer) tryAnswer(k *parked) {
+// answerIfAny answers a poll with what has come, if anything has.
+func (s *pollServer) answerIfAny(k *parked) {
 	first := &k.positions[0]
 	from := first.next
 	items, ok := k.takeItems(pollItems)
 	switch {
 	case !ok:
-		w.answerNothing(k, Slow) // a place has left its tail: the next poll reads the log
+		s.answerEmpty(k, Slow) // a position has left its tail: the next poll reads the log
 	case len(items) == 0:
 	case len(k.positions) > 1:
-		w.answer(k, answer(k.unshared.cursors, items), items, Answered)
+		s.answer(k, answer(k.unshared.cursors, items), items, Answered)
 	default:
 		body := first.shard.cachedAnswerFor(from, first.next, func() []byte { return answer(k.unshared.cursors, items) })
-		w.answer(k, body, items, Answered)
+		s.answer(k, body, items, Answered)
 	}
 }
 
-// answerNothing ends a poll to which nothing has come.
-func (w *writer) answerNothing(k *parked, why CloseReason) {
-	w.answer(k, answer(k.unshared.cursors, nil), nil, why)
+// answerEmpty answers a poll with no items.
+func (s *pollServer) answerEmpty(k *parked, reason CloseReason) {
+	s.answer(k, answer(k.unshared.cursors, nil), nil, reason)
 }
 
 // cachedAnswer is the body of an answer with the items of one channel between two
-// places, the same for every poll that waits there.
+// positions. Nearly all polls of a channel wait at the same one.
 type cachedAnswer struct {
 	from, to uint64
 	body     []byte
 }
 
-// cachedAnswerFor is the body for the places, made once.
+// cachedAnswerFor returns the body for two positions. It encodes it only once.
 func (s *shard) cachedAnswerFor(from, to uint64, encode func() []byte) []byte {
 	if a := s.lastAnswer; a == nil || a.from != from || a.to != to {
 		s.lastAnswer = &cachedAnswer{from, to, encode()}
@@ -124,56 +118,52 @@ func (s *shard) cachedAnswerFor(from, to uint64, encode func() []byte) []byte {
 	return s.lastAnswer.body
 }
 
-// answer writes the answer, which brings items, and waits for the next request.
-func (w *writer) answer(k *parked, body []byte, items []pubsub.Delivery, why CloseReason) {
-	b := appendAnswer(w.scratch[:0], k.poll.header.Value(), w.date(), body)
-	w.keepScratch(b)
-	w.endPoll(k, why) // before the client can know that it may ask again
+// answer ends a poll with body, which has items, and reads the next request if
+// that has come already.
+func (s *pollServer) answer(k *parked, body []byte, items []pubsub.Delivery, reason CloseReason) {
+	b := appendAnswer(s.scratch[:0], k.poll.header.Value(), s.date(), body)
+	s.scratch.keep(b)
+	s.registry.setIdle(k)
+	k.ended(reason) // before the write, after which the client may poll again
 	n, err := k.write(b)
 	if err != nil {
-		w.close(k)
+		s.registry.close(k)
 		return
 	}
-	w.counters.addMessages(OverPoll, messagesIn(items)) // the rest of it is on its way too
-	w.parker.reportWritten(items)
+	s.counters.addMessages(OverPoll, messagesIn(items)) // what is left will be written too
+	s.parker.reportWritten(items)
 	if n < len(b) {
-		w.returnConn(k, append([]byte(nil), b[n:]...))
+		s.returnToServer(k, append([]byte(nil), b[n:]...))
 		return
 	}
 	if k.readable || len(k.poll.read) > 0 {
-		w.readNextPoll(k)
+		s.readNext(k)
 	}
 }
 
-// date is now as in an HTTP header.
-func (w *writer) date() string {
-	if now := time.Now(); now.Unix() != w.dated.Unix() {
-		w.dated, w.dateText = now, httpDate(now)
+// close answers a poll with no items and closes its connection, so that a node that
+// drains need not wait for it.
+func (s *pollServer) close(k *parked, reason CloseReason) {
+	_, _ = k.write(appendAnswer(nil, k.poll.header.Value()+connectionClose, s.date(), answer(k.unshared.cursors, nil)))
+	k.discardInput()
+	k.reason, k.reasonSent = codeOf(reason), true
+	s.registry.close(k)
+}
+
+// date is the current value of the Date header.
+func (s *pollServer) date() string {
+	if now := time.Now(); now.Unix() != s.dated.Unix() {
+		s.dated, s.dateText = now, httpDate(now)
 	}
-	return w.dateText
+	return s.dateText
 }
 
-// httpDate is t as in an HTTP header.
-func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
-
-// endPoll ends a poll; its connection rests.
-func (w *writer) endPoll(k *parked, why CloseReason) {
-	w.unschedule(k)
-	w.removeFromShards(k)
-	k.positions, k.unshared = nil, nil
-	w.gauges.add(k, -1)
-	k.poll.waiting = false
-	w.gauges.add(k, 1)
-	k.poll.idleUntil = w.tickAfter(idlePollTimeout)
-	w.idle.add(k)
-	k.ended(why)
-}
-
-// readNextPoll reads what comes on a resting connection. If it is the next
-// poll, whole and alone, it is parked right away; else the server gets it.
-func (w *writer) readNextPoll(k *parked) {
+// readNext reads what has come on an idle connection. The next poll, whole and
+// alone, waits right away or is answered. With anything else the connection returns
+// to the server.
+func (s *pollServer) readNext(k *parked) {
 	k.readable = false
-	n, err := unix.Read(int(k.fd), w.input[:])
+	n, err := unix.Read(int(k.fd), s.input[:])
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		n = 0
@@ -181,38 +171,36 @@ func (w *writer) readNextPoll(k *parked) {
 			return
 		}
 	case err != nil || n == 0:
-		w.close(k)
+		s.registry.close(k)
 		return
 	}
-	input := w.input[:n]
-	if len(k.poll.read) > 0 || n == len(w.input) {
+	input := s.input[:n]
+	if len(k.poll.read) > 0 || n == len(s.input) {
 		k.poll.read = append(k.poll.read, input...)
-		w.returnConn(k, nil)
+		s.returnToServer(k, nil)
 		return
 	}
-	next, ok := k.readPoll(input)
+	next, ok := k.parsePoll(input)
 	if !ok {
 		k.poll.read = append([]byte(nil), input...)
-		w.returnConn(k, nil)
+		s.returnToServer(k, nil)
 		return
 	}
-	w.idle.remove(k)
-	w.parker.joinResult(k, &next)
+	s.parker.joinResult(k, &next)
 	next.Release()
 	next.begin()
-	w.gauges.add(k, -1)
-	k.poll.wait, k.poll.waiting = next.Wait, true
-	w.gauges.add(k, 1)
 	k.ended = next.Ended
-	k.poll.setHeader(next.Header, w.parker.pollHead)
+	k.poll.setHeader(next.Header, s.parker.pollHead)
 	k.setSession(&next.Session)
-	shards := w.addToShards(k) // the poller has it already
-	w.catchUp(k)
+	shards := s.registry.setWaiting(k, next.Wait) // the poller has it already
+	k.blocked = false
+	s.answerIfAny(k)
 	allJoined(shards)
 }
 
-// readPoll reads a request that is all there is in input.
-func (k *parked) readPoll(input []byte) (next FastResult, ok bool) {
+// parsePoll admits the poll that input is, if it is one whole request and nothing
+// else.
+func (k *parked) parsePoll(input []byte) (next FastResult, ok bool) {
 	r, ok := parsePlain(input)
 	if !ok || k.poll.next == nil {
 		return next, false
@@ -236,47 +224,33 @@ func (k *parked) remoteAddr() string {
 	return ""
 }
 
-// setHeader makes header the answer's; nil: the door's, or without one what the
-// first answer had.
-func (q *poll) setHeader(header http.Header, door unique.Handle[string]) {
+// setHeader makes header the answer's. Without one it is that of the fast path,
+// and without that the header of the connection's first answer stays.
+func (q *poll) setHeader(header http.Header, fastPath unique.Handle[string]) {
 	switch {
 	case header != nil:
 		q.header = unique.Make(pollHead(header))
-	case door != unique.Handle[string]{}:
-		q.header = door
+	case fastPath != unique.Handle[string]{}:
+		q.header = fastPath
 	}
 }
 
-// returnConn hands the connection to the server, with rest still to be written.
-func (w *writer) returnConn(k *parked, rest []byte) {
-	w.unregister(k)
-	w.parker.poller.remove(k)
-	giving := &w.parker.returning
-	giving.enter() // it is open while writers run
+// returnToServer hands the connection to the server, after the rest of an answer
+// has been written.
+func (s *pollServer) returnToServer(k *parked, rest []byte) {
+	s.registry.remove(k)
+	s.parker.poller.remove(k)
+	returning := &s.parker.returning
+	returning.enter() // it is open while writers run
 	go func() {
-		defer giving.leave()
-		returnConn(k, rest)
+		defer returning.leave()
+		connection, err := netConn(k, rest)
+		if err != nil {
+			k.counted.release()
+			return
+		}
+		k.counted.listener.serveReturned(connection, k.counted, k.poll.read)
 	}()
-}
-
-// closePoll answers with nothing and closes the connection: the server that
-// leaves would wait for it.
-func (w *writer) closePoll(k *parked, why CloseReason) {
-	_, _ = k.write(appendAnswer(nil, k.poll.header.Value()+lastAnswer, w.date(), answer(k.unshared.cursors, nil)))
-	k.discardInput()
-	k.reason, k.reasonSent = codeOf(why), true
-	w.close(k)
-}
-
-// returnConn writes what is left of the answer, and hands the connection to the
-// server.
-func returnConn(k *parked, rest []byte) {
-	connection, err := netConn(k, rest)
-	if err != nil {
-		k.counted.release()
-		return
-	}
-	k.counted.listener.serveReturned(connection, k.counted, k.poll.read)
 }
 
 // netConn makes a net.Conn of k's descriptor again and writes rest to it.

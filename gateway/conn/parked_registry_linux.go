@@ -1,66 +1,62 @@
 package conn
 
-import "golang.org/x/sys/unix"
+import (
+	"sync/atomic"
+	"time"
 
-// register takes p in.
-func (w *writer) register(p *parked) {
-	p.index = int32(len(w.all))
-	w.all = append(w.all, p)
-	w.count.Add(1)
-	w.gauges.add(p, 1)
-	shards := w.addToShards(p)
-	if w.parker.poller.add(p) == nil {
-		w.catchUp(p)
-	} else {
-		w.close(p)
-	}
-	allJoined(shards)
-	w.checkNew(p)
+	"golang.org/x/sys/unix"
+)
+
+// registry has a writer's connections and gives them slots in the shards of their
+// feeds. Its counts may be read by any goroutine.
+type registry struct {
+	parker   *Parker
+	schedule *schedule
+
+	all     []*parked
+	idle    idleList
+	count   atomic.Int64 // of all
+	gauges  gauges
+	drained chan struct{} // closed when a drain has closed all
 }
 
-// addToShards gives p the seats that it has joined for, in shards. Call allSeated when it
-// has what it is behind.
-func (w *writer) addToShards(p *parked) (shards []*shard) {
-	p.writtenTick = w.now
+// add makes p one of the writer's connections, with slots in its shards. Call
+// allJoined with them when p is up to date.
+func (r *registry) add(p *parked) (shards []*shard) {
+	p.index = int32(len(r.all))
+	r.all = append(r.all, p)
+	r.count.Add(1)
+	r.gauges.add(p, 1)
+	return r.addSlots(p)
+}
+
+// addSlots gives p a slot in each shard that it has joined, and schedules it.
+func (r *registry) addSlots(p *parked) (shards []*shard) {
+	p.writtenTick = r.schedule.now
 	shards = make([]*shard, len(p.positions))
 	for i := range p.positions {
 		shards[i] = p.positions[i].shard
 		p.positions[i].slot = shards[i].addSlot(slot{p, int32(i)})
 	}
-	w.schedule(p)
+	r.schedule.add(p)
 	return shards
 }
 
+// allJoined calls joined on shards.
 func allJoined(shards []*shard) {
 	for _, s := range shards {
 		s.joined()
 	}
 }
 
-// addSlot gives a seat to who.
-func (s *shard) addSlot(who slot) int32 {
-	s.slots = append(s.slots, who)
-	return int32(len(s.slots) - 1)
-}
-
-// removeSlot frees a seat; the last one moves there.
-func (s *shard) removeSlot(at int32, blocked bool) {
-	last := len(s.slots) - 1
-	moved := s.slots[last]
-	s.slots[at], s.slots[last] = moved, slot{}
-	s.slots = s.slots[:last]
-	moved.conn.positions[moved.index].slot = at
-	s.leave(blocked)
-}
-
-// close closes a connection and forgets it.
-func (w *writer) close(p *parked) {
+// close closes p's connection and removes p.
+func (r *registry) close(p *parked) {
 	if p.removed {
 		return
 	}
-	w.unregister(p)
-	w.parker.poller.freeSlot(p)
-	_ = unix.Close(int(p.fd)) // nothing can be done about it
+	r.remove(p)
+	r.parker.poller.freeSlot(p)
+	_ = unix.Close(int(p.fd)) // nothing can be done about an error
 	if p.counted != nil {
 		p.counted.release()
 	}
@@ -69,28 +65,113 @@ func (w *writer) close(p *parked) {
 	}
 }
 
-// unregister takes p out of everything but the poller.
-func (w *writer) unregister(p *parked) {
-	p.removed = true
-	last := len(w.all) - 1
-	w.all[p.index] = w.all[last]
-	w.all[p.index].index = p.index
-	w.all[last] = nil
-	w.all = w.all[:last]
-	w.count.Add(-1)
-	w.gauges.add(p, -1)
-	w.unschedule(p)
-	if p.poll != nil && !p.poll.waiting {
-		w.idle.remove(p)
+// closeAll closes all connections.
+func (r *registry) closeAll() {
+	for len(r.all) > 0 {
+		r.close(r.all[len(r.all)-1])
 	}
-	w.removeFromShards(p)
 }
 
-// removeFromShards frees p's seats.
-func (w *writer) removeFromShards(p *parked) {
+// remove takes p out of everything but the poller.
+func (r *registry) remove(p *parked) {
+	p.removed = true
+	last := len(r.all) - 1
+	r.all[p.index] = r.all[last]
+	r.all[p.index].index = p.index
+	r.all[last] = nil
+	r.all = r.all[:last]
+	r.count.Add(-1)
+	r.gauges.add(p, -1)
+	r.schedule.remove(p)
+	if p.poll != nil && !p.poll.waiting {
+		r.idle.remove(p)
+	}
+	r.removeSlots(p)
+}
+
+// removeSlots frees p's slots and releases the feeds.
+func (r *registry) removeSlots(p *parked) {
 	for i := range p.positions {
 		s := p.positions[i].shard
 		s.removeSlot(p.positions[i].slot, p.needsFeed())
-		w.parker.releaseFeed(s.feed)
+		r.parker.releaseFeed(s.feed)
 	}
+}
+
+// setIdle makes p, a poll that waits, an idle connection.
+func (r *registry) setIdle(p *parked) {
+	r.schedule.remove(p)
+	r.removeSlots(p)
+	p.positions, p.unshared = nil, nil
+	r.gauges.add(p, -1)
+	p.poll.waiting = false
+	r.gauges.add(p, 1)
+	p.poll.idleUntil = r.schedule.after(idlePollTimeout)
+	r.idle.add(p)
+}
+
+// setWaiting makes p, an idle connection that has joined its feeds, a poll that
+// waits. The rest is as for add.
+func (r *registry) setWaiting(p *parked, wait time.Duration) (shards []*shard) {
+	r.idle.remove(p)
+	r.gauges.add(p, -1)
+	p.poll.wait, p.poll.waiting = wait, true
+	r.gauges.add(p, 1)
+	return r.addSlots(p)
+}
+
+// idlePollTimeout is how long a connection may be idle between two polls; the
+// server's own limit for idle connections is the same.
+const idlePollTimeout = 2 * time.Minute
+
+// minIdlePoll is how long it may be idle at least, even when its descriptor is
+// needed.
+const minIdlePoll = time.Second
+
+// closeIdle closes up to n connections, those that have been idle longest.
+func (r *registry) closeIdle(n int) {
+	for ; n > 0 && r.idle.first != nil; n-- {
+		p := r.idle.first
+		if p.poll.idleUntil > r.schedule.after(idlePollTimeout-minIdlePoll) {
+			return
+		}
+		if p.counted != nil {
+			p.counted.listener.closed.Add(1)
+		}
+		r.close(p)
+	}
+}
+
+// closeTimedOut closes the connections that have been idle for idlePollTimeout.
+func (r *registry) closeTimedOut() {
+	for r.idle.first != nil && r.idle.first.poll.idleUntil <= r.schedule.now {
+		r.close(r.idle.first)
+	}
+}
+
+// idleList has the connections that are idle between polls, the longest first.
+type idleList struct{ first, last *parked }
+
+func (l *idleList) add(p *parked) {
+	p.poll.older, p.poll.newer = l.last, nil
+	if l.last != nil {
+		l.last.poll.newer = p
+	} else {
+		l.first = p
+	}
+	l.last = p
+}
+
+func (l *idleList) remove(p *parked) {
+	if p.poll.older != nil {
+		p.poll.older.poll.newer = p.poll.newer
+	} else {
+		l.first = p.poll.newer
+	}
+	if p.poll.newer != nil {
+		p.poll.newer.poll.older = p.poll.older
+	} else {
+		l.last = p.poll.older
+	}
+	p.poll.older, p.poll.newer = nil, nil
 }

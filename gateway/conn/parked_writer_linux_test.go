@@ -31,15 +31,15 @@ func newBench(t testing.TB, writers int, heartbeat time.Duration) *bench {
 	p := &Parker{Portable: Portable{Heartbeat: heartbeat, counters: newCounters(writers)}, poller: poller, feeds: make(map[feedKey]*feed)}
 	for i := range writers {
 		w := newWriter(p, i)
-		w.maxDefer = 0 // each step does all there is to do
-		w.elapsed = func() time.Duration { return time.Duration(w.now) * w.tick }
+		w.flusher.maxDefer = 0 // each step does all there is to do
+		w.clock.elapsed = func() time.Duration { return time.Duration(w.clock.now) * w.clock.tick }
 		p.writers = append(p.writers, w)
 	}
 	b := &bench{t: t, hub: pubsub.NewHub(broker, pubsub.Options{}), parker: p}
 	t.Cleanup(func() {
 		for _, w := range p.writers {
-			for len(w.all) > 0 {
-				w.close(w.all[0])
+			for len(w.registry.all) > 0 {
+				w.registry.close(w.registry.all[0])
 			}
 		}
 		if len(p.feeds) > 0 {
@@ -161,7 +161,7 @@ func TestClientLeavesDuringFlush(t *testing.T) {
 	w.work()
 	stays.readAll()
 	for stays.blocked {
-		w.catchUp(stays.parked)
+		w.flusher.catchUp(stays.parked)
 		stays.readAll()
 	}
 	if !goes.blocked {
@@ -169,7 +169,7 @@ func TestClientLeavesDuringFlush(t *testing.T) {
 	}
 	b.publish("c", "1")
 	goes.hangUp()
-	w.catchUp(goes.parked) // before the writer has come to what is new
+	w.flusher.catchUp(goes.parked) // before the writer has come to what is new
 	w.work()
 	if got := stays.readAll(); !bytes.Contains(got, []byte(`"data":"1"`)) {
 		t.Errorf("the other one got %q", got)
@@ -204,7 +204,7 @@ func TestUnblockWhileOthersFlush(t *testing.T) {
 		b.publish("c", large[:64<<10])
 		w.work()
 		for p.readAll(); p.blocked; p.readAll() {
-			w.catchUp(p.parked)
+			w.flusher.catchUp(p.parked)
 		}
 	}
 	close(stop)
@@ -226,20 +226,20 @@ func TestHeartbeatsInTime(t *testing.T) {
 	}
 	b.publish("c", "1")
 	last := make([]uint32, len(all))
-	for range 4 * w.heartbeatTicks {
+	for range 4 * w.clock.heartbeatTicks {
 		w.work()
-		w.advance()
+		w.clock.advance()
 		beats := 0
 		for i, s := range all {
 			if len(s.readAll()) > 0 {
-				last[i] = w.now
+				last[i] = w.clock.now
 				beats++
 			}
-			if quiet := w.now - last[i]; quiet > w.heartbeatTicks {
-				t.Fatalf("nothing for %d ticks, an interval has %d", quiet, w.heartbeatTicks)
+			if quiet := w.clock.now - last[i]; quiet > w.clock.heartbeatTicks {
+				t.Fatalf("nothing for %d ticks, an interval has %d", quiet, w.clock.heartbeatTicks)
 			}
 		}
-		if w.now > 1 && beats > len(all)/2 {
+		if w.clock.now > 1 && beats > len(all)/2 {
 			t.Errorf("%d heartbeats at once", beats)
 		}
 	}
@@ -254,8 +254,8 @@ func TestNoNeedlessHeartbeat(t *testing.T) {
 	for range 3 {
 		b.publish("c", "1")
 		w.work()
-		for range w.heartbeatTicks / 2 {
-			w.advance()
+		for range w.clock.heartbeatTicks / 2 {
+			w.clock.advance()
 		}
 		if got := p.readAll(); bytes.Contains(got, []byte("\r\n:")) {
 			t.Errorf("got %q", got)
@@ -279,8 +279,8 @@ func TestStalledHoldsLittle(t *testing.T) {
 	for range 40 { // the place leaves the tail
 		b.publish("c", large[:64<<10])
 	}
-	for range w.heartbeatTicks {
-		w.advance()
+	for range w.clock.heartbeatTicks {
+		w.clock.advance()
 	}
 	if !p.removed {
 		t.Error("a stream whose place has gone is kept")

@@ -1,0 +1,95 @@
+package conn
+
+import (
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"comet/gateway/wire"
+)
+
+// writeChunk writes head and then b as a chunk, without a copy of it.
+func writeChunk(connection net.Conn, head, b []byte) (n int64, err error) {
+	if len(b) == 0 {
+		return 0, nil // an empty chunk would end the body
+	}
+	if c, ok := connection.(*countedConn); ok {
+		connection = c.Conn // one writev(2), as only a *net.TCPConn has it
+	}
+	size := append(strconv.AppendUint(head, uint64(len(b)), 16), "\r\n"...)
+	parts := net.Buffers{size, b, []byte("\r\n")}
+	return parts.WriteTo(connection)
+}
+
+// streamHead is the header of a chunked response up to its date. The response
+// is the connection's last: a proxy that kept it would lose the next request.
+func streamHead(header http.Header, f wire.Format) string {
+	setStreamHeader(header, f)
+	header.Set("Connection", "close")
+	header.Set("Transfer-Encoding", "chunked")
+	return string(appendHeader([]byte("HTTP/1.1 200 OK\r\n"), header))
+}
+
+// appendHead adds a header that is complete but for its date, an httpDate.
+func appendHead(b []byte, head, date string) []byte {
+	b = append(b, head...)
+	b = append(b, "Date: "...)
+	b = append(b, date...)
+	return append(b, "\r\n\r\n"...)
+}
+
+// appendHeader adds the fields in an order that is always the same.
+func appendHeader(b []byte, header http.Header) []byte {
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		for _, v := range header[name] {
+			b = append(b, name...)
+			b = append(b, ": "...)
+			b = append(b, headerValue.Replace(v)...)
+			b = append(b, "\r\n"...)
+		}
+	}
+	return b
+}
+
+// headerValue keeps a value from ending its line, as net/http does.
+var headerValue = strings.NewReplacer("\n", " ", "\r", " ")
+
+// pollHead is the header of a poll's answer up to what each answer has of its
+// own.
+func pollHead(header http.Header) string {
+	SetAnswerHeader(header, "application/json")
+	return string(appendHeader([]byte("HTTP/1.1 200 OK\r\n"), header))
+}
+
+// connectionClose goes behind the head of an answer that the connection ends with.
+const connectionClose = "Connection: close\r\n"
+
+// appendAnswer adds the whole response; date is an httpDate.
+func appendAnswer(b []byte, head, date string, body []byte) []byte {
+	b = append(b, head...)
+	b = append(b, "Content-Length: "...)
+	b = strconv.AppendInt(b, int64(len(body)), 10)
+	b = appendHead(append(b, "\r\n"...), "", date)
+	return append(b, body...)
+}
+
+// httpDate is t as in an HTTP header.
+func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+
+// appendChunk adds data as a chunk (RFC 9112 section 7.1).
+func appendChunk(b, data []byte) []byte {
+	if len(data) == 0 {
+		return b // an empty chunk would end the body
+	}
+	b = strconv.AppendUint(b, uint64(len(data)), 16)
+	b = append(b, "\r\n"...)
+	b = append(b, data...)
+	return append(b, "\r\n"...)
+}
+
+// lastChunk ends a body.
+const lastChunk = "0\r\n\r\n"
