@@ -153,13 +153,6 @@ func (a *fastAcceptor) parkPoll(c *countedConn, next *FastResult) bool {
 	return true
 }
 
-// begin says that it begins.
-func (n *FastResult) begin() {
-	if n.Began != nil {
-		n.Began()
-	}
-}
-
 // takeConn makes c the connection of q, which has joined; or undoes that.
 func (a *fastAcceptor) takeConn(q *parked, c *countedConn) bool {
 	fd, owner, err := takeOver(c)
