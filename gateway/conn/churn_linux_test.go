@@ -94,7 +94,7 @@ type reader struct {
 	want  int                               // publishers
 }
 
-// read begins to follow what comes from now on.
+// read begins to follow what comes after that.
 func (s *server) read(kind string, channels []string) (*reader, error) {
 	c, err := net.Dial("tcp", s.listener.Addr().String())
 	if err != nil {

@@ -9,7 +9,7 @@
 //   - Portable (portable.go): the request's own goroutine holds it, on every system,
 //     and over TLS and HTTP/2. Parker falls back to it.
 //   - Fast accept (fastaccept*.go): a new connection is parked without net/http, if
-//     its request can be admitted without waiting. What cannot be goes to the server.
+//     its request can be admitted without waiting. Other requests go to the server.
 //   - Listener (listener*.go) counts and limits connections, closes idle ones to make
 //     room, and takes parked connections back for the server. Replays (replays.go)
 //     bounds how many clients read logs at a time. Stream, Poll and Session are what a

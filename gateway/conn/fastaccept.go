@@ -8,44 +8,42 @@ import (
 	"comet/pubsub"
 )
 
-// FastFunc reads the next request on a poll's connection, without waiting, and lets
-// another poll in. Anything else (ok is false) goes the long way, through the
-// server. A nil FastFunc lets nothing in.
+// FastFunc admits a stream or poll without waiting. ok is false if the request is not
+// one, is refused, or would have to wait: it then falls back to the server. r has no
+// body and its context never ends. A nil FastFunc admits nothing.
 type FastFunc func(r *http.Request) (next FastResult, ok bool)
 
-// FastPath lets in who comes with a new connection, where nothing has to be waited
-// for. Its functions are called one at a time.
+// FastPath admits the first request on a new connection, see Parker.EnableFastPath.
 type FastPath struct {
-	Header http.Header // of an answer, unless FastResult has another
-	Node   string      // as Stream.Node
-	Stream FastFunc    // of streams
-	Poll   FastFunc    // of polls that wait, and of those after them
+	Header http.Header // of answers, unless FastResult has one
+	Node   string      // Stream.Node
+	Stream FastFunc    // admits streams; called for one connection at a time
+	Poll   FastFunc    // admits polls that wait, and the next polls on their connections; must be safe for concurrent use
 }
 
-// FastResult is where a stream or poll that is let in goes on, in channels that are
-// open.
+// FastResult is an admitted stream or poll in channels that are open.
 type FastResult struct {
 	Cursors   *pubsub.CursorSet
-	Channels  []*pubsub.Channel // the taker's to Release
-	Positions []uint64          // in each channel's tail
+	Channels  []*pubsub.Channel // the receiver calls Release
+	Positions []uint64          // in the tails of Channels
 	Format    wire.Format       // of a stream
 	Wait      time.Duration     // of a poll, more than 0
 	Session   Session
-	Trusted   bool              // a back end's: its connection does not count for its address
-	Header    http.Header       // of the answer; nil: the FastPath's
-	Admit     func() bool       // called once its place is certain; false: it goes elsewhere; nil: it is admitted
-	Began     func()            // called when it begins; nil: nobody wants to know
-	Ended     func(CloseReason) // called once, when it is over, with the reason; FellBack: it never began
+	Trusted   bool              // exempts the connection from the limit of its address
+	Header    http.Header       // of the answer; nil: FastPath.Header
+	Admit     func() bool       // called when its position is certain; false: it falls back; nil: it does not
+	Began     func()            // called when it begins, if not nil
+	Ended     func(CloseReason) // called once, when it has ended; with FellBack it never began
 }
 
-// Release lets go of the channels.
+// Release releases the channels.
 func (n *FastResult) Release() {
 	for _, c := range n.Channels {
 		c.Release()
 	}
 }
 
-// begin says that it begins.
+// begin calls Began.
 func (n *FastResult) begin() {
 	if n.Began != nil {
 		n.Began()

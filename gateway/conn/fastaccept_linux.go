@@ -13,10 +13,10 @@ import (
 	"comet/gateway/wire"
 )
 
-// EnableFastPath makes l let in at the door, which needs no goroutine, no parser of
-// net/http's and no hijacking: a third of the CPU a connection
-// (docs/benchmarks.md). What does not come in there goes on to the server. It
-// must be called before anyone Accepts.
+// EnableFastPath makes l park connections without net/http: no goroutine, no parser of
+// net/http and no hijacking, which is a third of the CPU per connection
+// (docs/benchmarks.md). Requests that path does not admit go on to the server. Call it
+// before l.Accept.
 func (p *Parker) EnableFastPath(l *Listener, path FastPath) {
 	deferAccept(l.Listener)
 	p.pollHead = unique.Make(pollHead(path.Header.Clone()))
@@ -27,10 +27,9 @@ func (p *Parker) EnableFastPath(l *Listener, path FastPath) {
 	l.fastAccept, l.closeIdlePoll = a.accept, p.closeIdlePoll
 }
 
-// deferAccept asks the kernel to show connections only when their request has
-// come, as most are read only once then (tcp(7), TCP_DEFER_ACCEPT; one that is
-// silent for a second is shown all the same). Without it all goes on, at more
-// cost, and other than TCP has none.
+// deferAccept makes the kernel accept connections only when their request has come,
+// so that one read is enough for most (tcp(7), TCP_DEFER_ACCEPT). A connection that is
+// silent for a second is accepted as well. It is an optimization, and for TCP only.
 func deferAccept(l net.Listener) {
 	if c, ok := l.(syscall.Conn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
@@ -41,7 +40,7 @@ func deferAccept(l net.Listener) {
 	}
 }
 
-// fastAcceptor is the door of one listener.
+// fastAcceptor is the fast path of one listener.
 type fastAcceptor struct {
 	parker     *Parker
 	path       FastPath
@@ -52,7 +51,8 @@ type fastAcceptor struct {
 	output []byte
 }
 
-// accept reports whether c is parked now, or over. If not, c is as it was.
+// accept reads the first request on c. It reports whether c is parked or closed now. If
+// not, c is as it was.
 func (a *fastAcceptor) accept(c *countedConn) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -83,7 +83,7 @@ func (a *fastAcceptor) accept(c *countedConn) bool {
 	return false
 }
 
-// readAvailable reads what is there. What went wrong the next read will tell.
+// readAvailable does one non-blocking read. Errors surface at the next Read.
 func readAvailable(c net.Conn, b []byte) (n int) {
 	s, ok := c.(syscall.Conn)
 	if !ok {
@@ -100,7 +100,8 @@ func readAvailable(c net.Conn, b []byte) (n int) {
 	return max(n, 0)
 }
 
-// parkStream parks c as a stream, unless messages have come since it was let in.
+// parkStream parks c as a stream. It returns false if messages have come since the
+// admission, or if next.Admit refuses.
 func (a *fastAcceptor) parkStream(c *countedConn, next *FastResult) bool {
 	defer next.Release()
 	p := a.parker
@@ -126,7 +127,7 @@ func (a *fastAcceptor) parkStream(c *countedConn, next *FastResult) bool {
 	b := appendHead(a.output[:0], head, httpDate(time.Now()))
 	b = appendChunk(b, next.Format.AppendReady(nil, a.path.Node, next.Cursors.Append(nil), perChannelCursors(next.Cursors), false))
 	a.output = b
-	if n, _ := q.write(b); n < len(b) { // the buffer of a new connection has room, unless its client has gone
+	if n, _ := q.write(b); n < len(b) { // a new connection's buffer has room, unless its client has gone
 		p.abandon(q)
 		return true
 	}
@@ -153,7 +154,7 @@ func (a *fastAcceptor) parkPoll(c *countedConn, next *FastResult) bool {
 	return true
 }
 
-// takeConn makes c the connection of q, which has joined; or undoes that.
+// takeConn makes c the connection of q, which has joined its feeds, or undoes the joins.
 func (a *fastAcceptor) takeConn(q *parked, c *countedConn) bool {
 	fd, owner, err := takeOver(c)
 	if err != nil {
@@ -162,23 +163,23 @@ func (a *fastAcceptor) takeConn(q *parked, c *countedConn) bool {
 		return false
 	}
 	q.fd, q.counted = fd, owner
-	_ = c.Conn.Close() // the descriptor is our own
+	_ = c.Conn.Close() // q has its own descriptor
 	return true
 }
 
-// abandon ends what has joined and has its connection, and never got to its
+// abandon closes q, which has joined its feeds and has its connection, without its
 // writer.
 func (p *Parker) abandon(q *parked) {
 	p.leaveFeeds(q)
-	_ = unix.Close(int(q.fd)) // nothing can be done about it
+	_ = unix.Close(int(q.fd)) // nothing can be done about an error
 	if q.counted != nil {
 		q.counted.release()
 	}
 	q.ended(Gone)
 }
 
-// joinResult gives q its places; false if a stream's has moved on. A poll's
-// cannot.
+// joinResult gives q its positions. It is false if q is a stream of one channel in
+// which messages have come since.
 func (p *Parker) joinResult(q *parked, next *FastResult) bool {
 	if q.poll == nil && len(next.Channels) == 1 {
 		return p.joinFeed(q, next.Channels[0], next.Positions[0])

@@ -8,12 +8,11 @@ import (
 	"strings"
 )
 
-// parsePlain reads a request that is whole, alone and plain: a GET over
-// HTTP/1.1 without a body, on a connection that stays, with nothing in its
-// header that a server would have to look at twice. ok is false for everything
-// else, right or wrong, which is for net/http to read. What it takes, net/http
-// reads alike (FuzzParsePlain), at several times the cost; the request has no
-// RemoteAddr.
+// parsePlain parses one whole, plain request: a GET over HTTP/1.1 without a body, on a
+// connection that stays open, with no field in its header that needs more than one
+// look. ok is false for all others, valid or not, which net/http has to parse. A request
+// that it accepts means the same to net/http (FuzzParsePlain), which takes several times
+// as long. The request has no RemoteAddr.
 func parsePlain(input []byte) (r *http.Request, ok bool) {
 	head, whole := bytes.CutSuffix(input, []byte("\r\n\r\n"))
 	if !whole {
@@ -39,10 +38,10 @@ func parsePlain(input []byte) (r *http.Request, ok bool) {
 	return r, parseFields(r, fields)
 }
 
-// parseFields reads the header, of which no line may be empty.
+// parseFields parses the header. An empty line is an error.
 func parseFields(r *http.Request, fields string) bool {
 	n := strings.Count(fields, "\n") + 1
-	values := make([]string, n) // of all fields, as nearly all have one
+	values := make([]string, n) // of all fields: nearly all have one
 	r.Header = make(http.Header, n)
 	for field := range strings.SplitSeq(fields, "\r\n") {
 		name, value, ok := strings.Cut(field, ":")
@@ -73,7 +72,7 @@ func parseFields(r *http.Request, fields string) bool {
 	return r.Host != ""
 }
 
-// isPlain reports whether all of s is printable ASCII, from first on.
+// isPlain reports whether all bytes of s are printable ASCII, and not less than first.
 func isPlain(s string, first byte) bool {
 	for i := range len(s) {
 		if s[i] < first || s[i] > '~' {
@@ -83,7 +82,7 @@ func isPlain(s string, first byte) bool {
 	return true
 }
 
-// isToken reports whether s is a name that header fields usually have.
+// isToken reports whether s has only letters, digits and dashes, as most field names.
 func isToken(s string) bool {
 	for i := range len(s) {
 		if c := s[i] | 0x20; (c < 'a' || c > 'z') && s[i] != '-' && (s[i] < '0' || s[i] > '9') {
@@ -93,7 +92,7 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// isHost reports whether s is like a host and port.
+// isHost reports whether s has only bytes that a host and port have.
 func isHost(s string) bool {
 	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789.-:[]_") == ""
 }

@@ -5,16 +5,15 @@ import (
 	"sync"
 )
 
-// gate counts what is under way, until it is closed. It is a sync.WaitGroup whose
-// wait ends with a context, and which something may still try to enter then. The
-// zero value is open.
+// gate counts operations until it is closed. Other than a sync.WaitGroup, its wait ends
+// with a context, and enter may be called at any time. The zero value is open.
 type gate struct {
 	mu     sync.Mutex // guards all below
 	inside int
-	empty  chan struct{} // closed when nothing is inside of a closed gate; nil: it is open
+	empty  chan struct{} // nil: the gate is open; closed when it is closed and inside is 0
 }
 
-// enter reports whether the gate is open. If so, leave must be called.
+// enter reports whether the gate is open. If so, call leave later.
 func (g *gate) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -33,8 +32,8 @@ func (g *gate) leave() {
 	}
 }
 
-// close lets nothing in any more, and waits until nothing is inside or ctx ends.
-// It returns how much is left. It is called once.
+// close makes enter return false, and waits until all have left or ctx ends. It returns
+// how many are left. Call it once.
 func (g *gate) close(ctx context.Context) (left int) {
 	g.mu.Lock()
 	g.empty = make(chan struct{})

@@ -9,49 +9,49 @@ import (
 	"time"
 )
 
-// Listener is a net.Listener that limits connections: in all, because the
-// process has only so many descriptors, and per address. It refuses what is over
-// a limit with an answer. When it is nearly full, it closes the connections that
-// have been idle longest. A server serves both it and its Returned, see ConfigureServer.
+// Listener is a net.Listener that limits connections: in total, because a process has a
+// limited number of descriptors, and per address. It answers and closes connections over
+// a limit. When it is nearly full, it closes the connections that have been idle longest.
+// A server, see ConfigureServer, serves both it and Returned.
 type Listener struct {
 	net.Listener
 	limit         int64
 	open          atomic.Int64 // accepted or parked
-	full          refusal
-	addressFull   refusal // an address has all that it may have
+	full          refusal      // at limit
+	addressFull   refusal      // at the limit of an address
 	addressOf     AddressLimit
-	fastAccept    func(*countedConn) bool // Parker.EnableFastPath's; reports whether the connection is no more the server's
-	closeIdlePoll func()                  // Parker.EnableFastPath's; closes parked connections that are idle
+	fastAccept    func(*countedConn) bool // set by Parker.EnableFastPath; reports whether it has taken the connection
+	closeIdlePoll func()                  // set by Parker.EnableFastPath; closes idle parked connections
 	returned      returnedListener
-	answering     chan struct{}  // holds a token for each refusal under way
-	refusals      sync.WaitGroup // refusals
+	answering     chan struct{}  // holds a token per refusal that answers in the background
+	refusals      sync.WaitGroup // those goroutines
 	made          time.Time
-	closed        atomic.Int64 // idle connections that made room
+	closed        atomic.Int64 // idle connections that were closed to make room
 
 	mu         sync.Mutex // guards all below and the owners
 	owners     map[netip.Addr]*addressConns
-	unlimited  addressConns // has the connections without a limit
-	candidates []idleConn   // to be closed, the longest idle one last
+	unlimited  addressConns // the connections without a limit of their address
+	candidates []idleConn   // to close next, the longest idle one last
 }
 
-// AddressLimit tells for a new connection which address it counts for and how
-// many connections that may have. 0: any number, which are not counted.
+// AddressLimit returns the address that a new connection counts for, and the most
+// connections of that address. With 0 the connection does not count.
 type AddressLimit func(remote netip.Addr) (address netip.Addr, most int)
 
 // ListenOptions of a Listener.
 type ListenOptions struct {
-	Limit     int          // connections at a time, in all
-	Refusal   string       // what a client over Limit is told to know and to do; default: of descriptors
-	Addresses AddressLimit // default: none
+	Limit     int          // connections at a time, in total
+	Refusal   string       // detail of the problem for a client over Limit; default: about descriptors
+	Addresses AddressLimit // default: no limit per address
 	Logger    *slog.Logger
 }
 
-// Listen wraps l. limit is how many connections there may be at a time.
+// Listen is ListenWith with the most connections at a time, and no other options.
 func Listen(l net.Listener, limit int, logger *slog.Logger) *Listener {
 	return ListenWith(l, ListenOptions{Limit: limit, Logger: logger})
 }
 
-// ListenWith wraps l.
+// ListenWith wraps l. Close the result to end it.
 func ListenWith(l net.Listener, o ListenOptions) *Listener {
 	if o.Refusal == "" {
 		o.Refusal = descriptorsRefusal
@@ -62,7 +62,7 @@ func ListenWith(l net.Listener, o ListenOptions) *Listener {
 	}
 	logger := o.Logger.With("connections", o.Limit)
 	w.full = refusal{logger: logger, message: "refusing connections: the descriptor limit is reached, see ulimit -n", answer: answerFull(o.Refusal)}
-	w.addressFull = refusal{logger: logger, message: "refusing connections of an address that has as many as it may have, see limits.address_connections", answer: answerAddressFull}
+	w.addressFull = refusal{logger: logger, message: "refusing connections: an address has reached limits.address_connections", answer: answerAddressFull}
 	w.unlimited = addressConns{listener: w, conns: make(map[*countedConn]struct{})}
 	w.returned = returnedListener{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
 	return w
@@ -77,21 +77,21 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// Open is how many connections there are.
+// Open is the number of connections.
 func (l *Listener) Open() int64 { return l.open.Load() }
 
-// Limit is how many connections there may be.
+// Limit is the most connections at a time.
 func (l *Listener) Limit() int64 { return l.limit }
 
-// ListenerStats is what a Listener counts.
+// ListenerStats has the numbers of a Listener.
 type ListenerStats struct {
-	Open           int64 // connections at the moment, parked ones too
-	Refused        int64 // connections since the start, at the limit
-	AddressRefused int64 // connections since the start, at the limit of their address
-	Closed         int64 // idle connections since the start that made room for others
+	Open           int64 // connections at the moment, with parked ones
+	Refused        int64 // connections refused since the start, at the limit
+	AddressRefused int64 // connections refused since the start, at the limit of their address
+	Closed         int64 // idle connections closed since the start, to make room
 }
 
-// Stats may be called at any time, also after Close.
+// Stats returns the current numbers. It may be called after Close.
 func (l *Listener) Stats() ListenerStats {
 	return ListenerStats{Open: l.open.Load(), Refused: l.full.count(), AddressRefused: l.addressFull.count(), Closed: l.closed.Load()}
 }
@@ -117,10 +117,10 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Returned is where connections come that were parked and have another request.
+// Returned accepts the connections that were parked and have another request.
 func (l *Listener) Returned() net.Listener { return &l.returned }
 
-// returnedListener is Listener.Returned; it has the address of the listener it belongs to.
+// returnedListener is Listener.Returned. Its address is that of its Listener.
 type returnedListener struct {
 	net.Listener
 	conns  chan net.Conn
@@ -144,8 +144,8 @@ func (b *returnedListener) Close() error {
 	return nil
 }
 
-// serveReturned hands a connection of o to the server for its next request; read is
-// what of it was read already.
+// serveReturned hands a connection of o to the server for its next request. read is the
+// part that was read already.
 func (l *Listener) serveReturned(c net.Conn, o *addressConns, read []byte) {
 	returned := &countedConn{Conn: c, listener: l, owner: o}
 	returned.read.Reset(read)

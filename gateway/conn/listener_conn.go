@@ -10,18 +10,18 @@ import (
 	"sync/atomic"
 )
 
-// countedConn is a connection that its listener counts until it is closed, or
-// taken over by a Parker.
+// countedConn is a connection that its listener counts until it is closed, or detached
+// by a Parker.
 type countedConn struct {
 	net.Conn
 	listener *Listener
 	owner    *addressConns // guarded by listener.mu
-	// idle is the listener's clock when the connection began to wait for a
-	// request, or its header: since Accept, or since the last answer. 0: it serves a
-	// request. closing: it is about to be closed.
+	// idle is the listener's clock at Accept, or at the end of the last answer, while
+	// the connection waits for a request and its header. 0: it serves a request.
+	// closing: it is about to be closed.
 	idle    atomic.Int64
 	once    sync.Once
-	read    bytes.Reader // comes before what the connection has
+	read    bytes.Reader // is read before Conn
 	framing framing
 }
 
@@ -45,8 +45,8 @@ func (c *countedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite is what net/http closes a connection with, so that its last
-// answer is not reset away.
+// CloseWrite closes the sending half. net/http calls it before Close, so that a reset
+// does not destroy the last answer.
 func (c *countedConn) CloseWrite() error {
 	if t, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return t.CloseWrite()
@@ -54,15 +54,15 @@ func (c *countedConn) CloseWrite() error {
 	return nil
 }
 
-// detach keeps the connection counted when it is closed: releasing the owner is the
-// caller's then. It returns nil if the connection is closed already.
+// detach keeps the connection counted when c is closed: the caller releases o later. It
+// returns nil if c is closed already.
 func (c *countedConn) detach() (o *addressConns) {
 	c.once.Do(func() { o = c.uncount() })
 	return o
 }
 
-// startServing is for a connection that the server gets. It is idle until a request's
-// header has come.
+// startServing notes that the server gets the connection. It is idle until the header of
+// a request has come.
 func (c *countedConn) startServing() {
 	l := c.listener
 	c.idle.Store(l.clock())
@@ -71,8 +71,8 @@ func (c *countedConn) startServing() {
 	c.owner.conns[c] = struct{}{}
 }
 
-// uncount is for a connection that the server has no more. The owner that is returned
-// counts it; nothing that c does later changes that.
+// uncount notes that the server does not have the connection any more. The returned
+// addressConns still counts it, and c does not change that later.
 func (c *countedConn) uncount() *addressConns {
 	l := c.listener
 	l.mu.Lock()
@@ -83,19 +83,19 @@ func (c *countedConn) uncount() *addressConns {
 	return o
 }
 
-// setIdle notes that an answer has ended.
+// setIdle notes the end of an answer.
 func (c *countedConn) setIdle() {
 	c.idle.CompareAndSwap(0, c.listener.clock())
 }
 
-// setBusy notes that a request's header has come.
+// setBusy notes that the header of a request has come.
 func (c *countedConn) setBusy() {
 	if since := c.idle.Load(); since > 0 {
 		c.idle.CompareAndSwap(since, 0)
 	}
 }
 
-// exempt takes the connection out of its address's limit.
+// exempt takes the connection out of the limit of its address.
 func (c *countedConn) exempt() {
 	l := c.listener
 	l.mu.Lock()
@@ -114,7 +114,7 @@ func (c *countedConn) exempt() {
 	c.owner = &l.unlimited
 }
 
-// connKey is for a counted in the context of its requests.
+// connKey is the key of a countedConn in the context of its requests.
 type connKey struct{}
 
 func connOf(ctx context.Context) *countedConn {
@@ -122,17 +122,17 @@ func connOf(ctx context.Context) *countedConn {
 	return c
 }
 
-// Exempt takes the connection of a request, whose context ctx is, out of the
-// limit of its address: it is a back end's, which speaks for many.
+// Exempt takes the connection of a request, which has the context ctx, out of the limit
+// of its address. It is for trusted back ends, which act for many users.
 func Exempt(ctx context.Context) {
 	if c := connOf(ctx); c != nil {
 		c.exempt()
 	}
 }
 
-// ConfigureServer has s, which serves l, tell l which of its connections are idle, and
-// refuse requests whose end is in doubt. Call it before s serves, with s.Handler
-// set; it sets s.ConnState and s.ConnContext.
+// ConfigureServer prepares s to serve l: l learns which connections are idle, and
+// requests with an ambiguous end are refused. Set s.Handler before, and serve after. It
+// sets s.ConnState and s.ConnContext, and wraps s.Handler.
 func (l *Listener) ConfigureServer(s *http.Server) {
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, countedConnOf(c))
@@ -156,7 +156,7 @@ func (l *Listener) ConfigureServer(s *http.Server) {
 	})
 }
 
-// countedConnOf is the counted connection of c, nil if it has none.
+// countedConnOf is the countedConn of c or under its TLS, nil if there is none.
 func countedConnOf(c net.Conn) *countedConn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()

@@ -8,23 +8,22 @@ import (
 	"sync/atomic"
 )
 
-// framing follows the requests on a connection as far as it must, to find one
-// that has both Content-Length and Transfer-Encoding. net/http takes such a
-// request for a chunked one and serves what follows as another, while a proxy
-// may see one request (RFC 9112 section 6.1). It hides the first of the two
-// fields from handlers.
+// framing follows the requests on a connection far enough to find one with both
+// Content-Length and Transfer-Encoding. Its end is ambiguous (RFC 9112 section 6.1):
+// net/http reads it as chunked, and what follows as another request, while a proxy may
+// see one request. A handler cannot find out, because net/http removes Content-Length.
 //
-// Whatever framing does not understand is in doubt, too. That net/http refuses
-// most of it does not matter.
+// A request that framing cannot parse is in doubt too, although net/http refuses most
+// of these itself.
 type framing struct {
 	state       framingState
-	line        []byte // what of a line has come, at most maxLine bytes
-	body        uint64 // the length of this header's body
-	skip        uint64 // bytes of a body or chunk that are still to come
+	line        []byte // the first part of a line, at most maxLine bytes
+	body        uint64 // Content-Length of this header
+	skip        uint64 // bytes of a body or chunk that have not come yet
 	length      bool   // this header has Content-Length
 	encoded     bool   // this header has Transfer-Encoding
-	lengthField bool   // the last field was one of them
-	started     bool   // something has come
+	lengthField bool   // the last field was one of these two
+	started     bool   // scan has had bytes
 	doubt       atomic.Bool
 }
 
@@ -39,12 +38,11 @@ const (
 	framingOff // in doubt, or encrypted
 )
 
-// maxLine is how much is kept of a line that comes in several reads. The lines
-// that matter are much shorter.
+// maxLine is how much is kept of a line that comes in several reads. Relevant lines are
+// much shorter.
 const maxLine = 256
 
-// scan looks at the next bytes of a connection. It is called for one read after
-// the other.
+// scan parses the next bytes of a connection.
 func (f *framing) scan(b []byte) {
 	if !f.started && len(b) > 0 {
 		const handshake = 22 // a TLS record's type (RFC 8446 section 5.1)
@@ -78,9 +76,10 @@ func (f *framing) scan(b []byte) {
 	}
 }
 
+// keep appends a part of a line.
 func (f *framing) keep(b []byte) { f.line = append(f.line, b[:min(len(b), maxLine-len(f.line))]...) }
 
-// readLine looks at a line.
+// readLine parses a line.
 func (f *framing) readLine(line []byte) {
 	switch f.state {
 	case inRequestLine:
@@ -105,6 +104,7 @@ func (f *framing) readLine(line []byte) {
 	}
 }
 
+// readField parses a line of a header.
 func (f *framing) readField(line []byte) {
 	switch {
 	case len(line) == 0:
@@ -134,7 +134,7 @@ func (f *framing) readField(line []byte) {
 	}
 }
 
-// endHeader finds out what follows the header.
+// endHeader determines what follows the header.
 func (f *framing) endHeader() {
 	switch {
 	case f.encoded && f.length:
@@ -146,6 +146,7 @@ func (f *framing) endHeader() {
 	}
 }
 
+// readChunkSize parses the line before a chunk.
 func (f *framing) readChunkSize(line []byte) {
 	size, _, _ := strings.Cut(string(line), ";")
 	n, err := strconv.ParseUint(strings.TrimSpace(size), 16, 63)
@@ -159,15 +160,16 @@ func (f *framing) readChunkSize(line []byte) {
 	}
 }
 
+// setDoubt ends the parsing and has the connection's requests refused.
 func (f *framing) setDoubt() {
 	f.state, f.skip = framingOff, 0
 	f.doubt.Store(true)
 }
 
-// refuse answers a request on a connection on which one is in doubt, this one or
-// one that came together with it, and has the connection closed. Else it is
-// false. On an encrypted connection nothing can be seen: there every connection
-// ends after a chunked request, which is enough for RFC 9112.
+// refuse returns false if no request on the connection is in doubt. Otherwise it answers
+// r, which may be that request or one that came together with it, and has the connection
+// closed. It cannot see inside TLS: there the connection ends after a chunked request,
+// which satisfies RFC 9112.
 func (f *framing) refuse(w http.ResponseWriter, r *http.Request) bool {
 	if !f.doubt.Load() {
 		if r.TLS != nil && r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
@@ -176,7 +178,7 @@ func (f *framing) refuse(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	const body = `{"type":"urn:comet:problem:invalid-body","title":"Invalid body","status":400,` +
-		`"detail":"Where the request ends is in doubt: send Content-Length or Transfer-Encoding, not both."}` + "\n"
+		`"detail":"The end of the request is ambiguous: send Content-Length or Transfer-Encoding, not both."}` + "\n"
 	SetAnswerHeader(w.Header(), "application/problem+json")
 	w.Header().Set("Connection", "close")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))

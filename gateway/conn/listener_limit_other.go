@@ -4,6 +4,6 @@ package conn
 
 import "math"
 
-// DescriptorLimit is how many descriptors this process may have open: as many
-// as it likes.
+// DescriptorLimit is how many descriptors this process may have open: there is no limit
+// on this system.
 func DescriptorLimit() int { return math.MaxInt32 }

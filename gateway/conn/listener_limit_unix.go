@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DescriptorLimit is how many descriptors this process may have open, after Go
-// has raised it as far as it may (https://pkg.go.dev/os, since Go 1.19).
+// DescriptorLimit is how many descriptors this process may have open. Go raises the soft
+// limit to the hard one (https://pkg.go.dev/os, since Go 1.19).
 func DescriptorLimit() int {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || uint64(l.Cur) > math.MaxInt32 {

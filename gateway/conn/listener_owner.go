@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// addressConns is the connections of one address, or all that have no limit.
+// addressConns counts the connections of one address, or all that have no limit.
 type addressConns struct {
 	listener *Listener
-	address  netip.Addr // not valid: these have no limit
+	address  netip.Addr // not valid: there is no limit
 
 	// Guarded by Listener.mu.
-	open  int                       // accepted or parked; not counted without a limit
-	conns map[*countedConn]struct{} // those that the server has
+	open  int                       // accepted or parked; 0 without a limit
+	conns map[*countedConn]struct{} // at the server
 }
 
-// acquire counts a new connection. Without room it returns no owner, and which
-// refusal to answer. Idle connections make room.
-func (l *Listener) acquire(c net.Conn) (o *addressConns, why *refusal) {
+// acquire counts a new connection. At a limit it closes an idle connection to make
+// room. If there is none, it returns nil and the refusal to answer with.
+func (l *Listener) acquire(c net.Conn) (o *addressConns, refused *refusal) {
 	switch open := l.open.Load(); {
 	case open >= l.limit:
 		l.makeRoom(minIdle)
@@ -37,19 +37,20 @@ func (l *Listener) acquire(c net.Conn) (o *addressConns, why *refusal) {
 	return o, nil
 }
 
-// nearlyFull: a listener is nearly full when at most one of nearlyFull
-// connections is free.
+// nearlyFull is the divisor of the limit: a listener is nearly full when at most
+// limit/nearlyFull connections are free.
 const nearlyFull = 64
 
-// An idle connection makes room after fresh, as its request may be on its way
-// until then. While there is some room left, it does so after restless.
+// At a limit, connections are closed that have been idle for minIdle: the request of a
+// younger one may be on its way. When the listener is only nearly full, it is
+// minIdleEarly.
 const (
 	minIdle      = 100 * time.Millisecond
 	minIdleEarly = time.Second
 )
 
-// acquireAddress counts a connection for its address; nil if it has as many as
-// it may have, and none of them is idle.
+// acquireAddress counts a connection for its address. It is nil if the address has
+// reached its limit and has no idle connection to close.
 func (l *Listener) acquireAddress(remote net.Addr) *addressConns {
 	tcp, ok := remote.(*net.TCPAddr)
 	if !ok || l.addressOf == nil {
@@ -78,7 +79,7 @@ func (l *Listener) acquireAddress(remote net.Addr) *addressConns {
 	return o
 }
 
-// release counts one connection less.
+// release stops counting one connection.
 func (o *addressConns) release() {
 	l := o.listener
 	l.open.Add(-1)
@@ -92,8 +93,8 @@ func (o *addressConns) release() {
 	}
 }
 
-// claimIdle finds the connection that has been idle longest, which the caller
-// closes. It is called with Listener.mu held.
+// claimIdle finds the connection that has been idle longest, for the caller to close.
+// The caller holds Listener.mu.
 func (o *addressConns) claimIdle() *countedConn {
 	for {
 		longest, since := (*countedConn)(nil), o.listener.clock()-int64(minIdle)
@@ -108,7 +109,7 @@ func (o *addressConns) claimIdle() *countedConn {
 	}
 }
 
-// closeIdle closes one that was claimed, if one was.
+// closeIdle closes a connection that was claimed; nil: nothing.
 func (l *Listener) closeIdle(c *countedConn) {
 	if c != nil {
 		l.closed.Add(1)
@@ -116,19 +117,18 @@ func (l *Listener) closeIdle(c *countedConn) {
 	}
 }
 
-// idleConn is a connection that was idle since a time, as in counted.idle.
+// idleConn is a connection with the value of countedConn.idle when it was found.
 type idleConn struct {
 	*countedConn
 	since int64
 }
 
-// maxCandidates is how many connections one look at all of them finds, so that
-// a crowd does not cost a look each.
+// maxCandidates is how many connections findCandidates finds, so that not every new
+// connection scans all others.
 const maxCandidates = 64
 
-// makeRoom closes the connection that has been idle longest, of all addresses,
-// if it has been for at least. It has the parker close those that rest between
-// polls.
+// makeRoom closes the connection of any address that has been idle longest, if that is
+// at least minimum. It also makes the Parker close idle ones between polls.
 func (l *Listener) makeRoom(minimum time.Duration) {
 	if l.closeIdlePoll != nil {
 		l.closeIdlePoll()
@@ -143,8 +143,7 @@ func (l *Listener) makeRoom(minimum time.Duration) {
 	l.closeIdle(c)
 }
 
-// nextCandidate claims the next candidate that is still idle. It is called with
-// mu held, as is findCandidates.
+// nextCandidate claims the next candidate that is still idle. The caller holds mu.
 func (l *Listener) nextCandidate(minimum time.Duration) *countedConn {
 	latest := l.clock() - int64(minimum)
 	for n := len(l.candidates); n > 0; n = len(l.candidates) {
@@ -161,7 +160,7 @@ func (l *Listener) nextCandidate(minimum time.Duration) *countedConn {
 	return nil
 }
 
-// findCandidates looks at all connections for those that are idle longest.
+// findCandidates finds the connections of all that are idle longest. The caller holds mu.
 func (l *Listener) findCandidates() {
 	all := l.unlimited.appendIdle(nil)
 	for _, o := range l.owners {
@@ -180,5 +179,5 @@ func (o *addressConns) appendIdle(all []idleConn) []idleConn {
 	return all
 }
 
-// clock is the time since the listener was made, and never 0.
+// clock is the time since the listener was made, in ns, and never 0.
 func (l *Listener) clock() int64 { return int64(time.Since(l.made)) + 1 }

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// descriptorsRefusal is what a client hears when the descriptors are used up.
-const descriptorsRefusal = "This node has as many connections as its descriptor limit allows (ulimit -n): come back later, or to another node."
+// descriptorsRefusal is the detail of the problem when the descriptors are used up.
+const descriptorsRefusal = "This node has as many connections as its descriptor limit allows (ulimit -n). Try again later, or try another node."
 
-// answerFull is the whole response to a client over the limit of all.
+// answerFull is the response at the limit of the listener.
 func answerFull(detail string) []byte {
 	return refusalAnswer("503 Service Unavailable", "too-many-connections", "Too many connections", detail)
 }
 
-// answerAddressFull is that to one over the limit of its address.
+// answerAddressFull is the response at the limit of an address.
 var answerAddressFull = refusalAnswer("429 Too Many Requests", "too-many-requests", "Too many requests",
-	"There are as many connections from this address as limits.address_connections allows: close one, or try again later.")
+	"This address has as many connections as limits.address_connections allows. Close one, or try again later.")
 
 func refusalAnswer(status, problem, title, detail string) []byte {
 	code, _, _ := strings.Cut(status, " ")
@@ -29,32 +29,32 @@ func refusalAnswer(status, problem, title, detail string) []byte {
 		"Content-Length: %d\r\nRetry-After: 5\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%s", status, len(body), body)
 }
 
-// A refusal takes a descriptor, so there are at most maxPolite at a time, each
-// for at most refuseTime. Beyond that none is waited for.
+// A refusal that waits for the client takes a descriptor, so there are at most
+// maxAnswering at a time, each for at most refuseTimeout. Others do not wait.
 const (
 	maxAnswering  = 16
 	refuseTimeout = time.Second
 )
 
-// refuse answers. It does not block.
-func (l *Listener) refuse(c net.Conn, why *refusal) {
-	why.record()
+// refuse answers and closes c. It does not block.
+func (l *Listener) refuse(c net.Conn, with *refusal) {
+	with.record()
 	select {
 	case l.answering <- struct{}{}:
 		l.refusals.Go(func() {
-			answerRefusal(c, why.answer)
+			answerRefusal(c, with.answer)
 			<-l.answering
 		})
 	default:
 		_ = c.SetDeadline(time.Now().Add(refuseTimeout))
-		_, _ = c.Write(why.answer) // a new connection's buffer takes it at once
+		_, _ = c.Write(with.answer) // a new connection's buffer takes it at once
 		c.Close()
 	}
 }
 
-// answerRefusal waits for the request, because many clients take an answer
-// that comes before it for none, and then for the client to go, because what it
-// still sends to a closed connection would reset the answer away.
+// answerRefusal waits for the request, because many clients ignore an answer that comes
+// before it. Then it waits until the client closes, because more input on a closed
+// connection would cause a reset that destroys the answer.
 func answerRefusal(c net.Conn, answer []byte) {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(refuseTimeout))
@@ -71,13 +71,12 @@ func answerRefusal(c net.Conn, answer []byte) {
 	_, _ = io.Copy(io.Discard, c)
 }
 
-// refusalLogInterval is the time between two log lines about refusals.
+// refusalLogInterval is the least time between two log lines about refusals.
 const refusalLogInterval = time.Minute
 
-// refusal is a reason to refuse a connection, and its answer. It counts refusals
-// and logs them: the first one at once, because an operator may act, and then
-// once a minute how many there were meanwhile, if any, because a crowd that
-// comes back every few seconds would fill the log.
+// refusal is a reason to refuse connections, and the answer. It counts refusals and logs
+// them: the first at once, because an operator may act, and then once per minute their
+// number, if any, because clients that retry every few seconds would fill the log.
 type refusal struct {
 	logger  *slog.Logger
 	message string // of the log
@@ -86,7 +85,7 @@ type refusal struct {
 	mu     sync.Mutex
 	total  int64
 	logged int64       // of total, in the lines so far
-	timer  *time.Timer // runs after a line for as long as there must be no other; else nil
+	timer  *time.Timer // runs until the next line may be logged; nil: it may
 }
 
 func (r *refusal) count() int64 {
@@ -104,7 +103,7 @@ func (r *refusal) record() {
 	}
 }
 
-// log is called with mu held.
+// log logs the refusals since the last line. The caller holds mu.
 func (r *refusal) log() {
 	r.logger.Warn(r.message, "refused", r.total-r.logged)
 	r.logged = r.total
@@ -120,7 +119,7 @@ func (r *refusal) intervalOver() {
 	}
 }
 
-// stop drops the line that is due, if one is.
+// stop ends the log lines.
 func (r *refusal) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

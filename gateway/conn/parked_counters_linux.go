@@ -8,35 +8,35 @@ import (
 	"comet/pubsub"
 )
 
-// feedView is what a feed lends a writer for a walk.
+// feedView is what a writer sees of a feed in a flush pass.
 type feedView struct {
 	data        []byte
-	base        uint64   // the offset of data[0]
-	flushed     uint64   // up to here the writer has written
-	messageEnds []uint64 // the offsets behind the messages in data
-	// What of data nobody has yet, where Portable.Written wants to know.
-	traced []*pubsub.Message
+	base        uint64            // the offset of data[0]
+	flushed     uint64            // shard.flushed
+	messageEnds []uint64          // the offsets after the messages in data
+	traced      []*pubsub.Message // messages in data to report when a stream gets them
 
-	messages int // messages, to all streams together; counted at the end, as a walk may be long
+	messages int // written to all streams together, counted at the end of the pass
 
-	// The last answer of messages. In a walk nearly all ask the same.
+	// The last result of countBetween: in a pass nearly all streams ask the same.
 	from, to uint64
 	between  int
 }
 
-func (l *feedView) end() uint64 { return l.base + uint64(len(l.data)) }
+func (v *feedView) end() uint64 { return v.base + uint64(len(v.data)) }
 
-// countBetween is how many messages end behind from, and not behind to.
-func (l *feedView) countBetween(from, to uint64) int {
-	if from != l.from || to != l.to {
-		first, _ := slices.BinarySearch(l.messageEnds, from+1)
-		last, _ := slices.BinarySearch(l.messageEnds, to+1)
-		l.from, l.to, l.between = from, to, last-first
+// countBetween counts the messages that end after from, and not after to.
+func (v *feedView) countBetween(from, to uint64) int {
+	if from != v.from || to != v.to {
+		first, _ := slices.BinarySearch(v.messageEnds, from+1)
+		last, _ := slices.BinarySearch(v.messageEnds, to+1)
+		v.from, v.to, v.between = from, to, last-first
 	}
-	return l.between
+	return v.between
 }
 
-// sampleStartOf is when the first of items began whose time is taken; nil: none's is.
+// sampleStartOf returns when the publish of the first sampled message began, nil if
+// no message is sampled.
 func sampleStartOf(items []pubsub.Item) *time.Time {
 	for i := range items {
 		if m := items[i].Message; m != nil && m.Began() != nil {
@@ -46,31 +46,32 @@ func sampleStartOf(items []pubsub.Item) *time.Time {
 	return nil
 }
 
-// takeSampleStart is when something of what there is to be written began whose time
-// is taken; nil: nothing of it has one. What comes later is of the next walk.
+// takeSampleStart returns and clears sampleStart. Messages that come later belong to
+// the next pass.
 func (s *shard) takeSampleStart() *time.Time {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
-	began := s.sampleStart
+	start := s.sampleStart
 	s.sampleStart = nil
-	return began
+	return start
 }
 
-// gauges is how many of each kind a writer has parked.
+// gauges are a writer's numbers of parked connections, by kind.
 type gauges struct {
 	parked    [Transports]atomic.Int64
 	idlePolls atomic.Int64
 }
 
-// add counts p, which is parked (1) or no more (-1), as what it is now.
-func (n *gauges) add(p *parked, change int64) {
+// add adds change to the gauge of p's current kind.
+func (g *gauges) add(p *parked, change int64) {
 	if p.poll != nil && !p.poll.waiting {
-		n.idlePolls.Add(change)
+		g.idlePolls.Add(change)
 		return
 	}
-	n.parked[p.transport()].Add(change)
+	g.parked[p.transport()].Add(change)
 }
 
+// transport is how messages come to p's client.
 func (p *parked) transport() Transport {
 	if p.poll != nil {
 		return OverPoll

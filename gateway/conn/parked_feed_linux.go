@@ -9,46 +9,46 @@ import (
 	"comet/pubsub"
 )
 
-// feedBytes is how much of a channel a feed keeps for streams that are behind.
-// One that is further behind is slow, and ended.
+// feedBytes is how much of a channel a feed keeps for blocked streams. A stream that
+// needs older bytes is too slow, and is closed.
 const feedBytes = 1 << 20
 
-// spareBytes is the largest buffer that a feed keeps when all is written.
+// spareBytes is the largest buffer that a feed keeps when everything is written.
 const spareBytes = 1 << 10
 
-// spareMessageEnds is the same for the ends of its messages.
+// spareMessageEnds is the same for messageEnds.
 const spareMessageEnds = 4
 
-// feed is the newest part of a channel as HTTP chunks in one format, encoded
-// once. A stream's place in it is an offset, and all that it is behind is one
-// slice. It is made when the first stream wants it, and goes with the last.
+// feed has the newest part of a channel as HTTP chunks in one format, encoded once.
+// A stream's position in it is an offset, and all that the stream does not have yet
+// is one slice. The first stream that needs a feed makes it; the last one removes it.
 type feed struct {
 	key    feedKey
 	watch  pubsub.Watch
-	shards []*shard // one a writer, nil until it has a stream
+	shards []*shard // by writer.number; nil until the writer has a stream
 	users  int32    // guarded by Parker.mu
 
-	blocked     int32      // streams that wait for their sockets to take more of buf; guarded by mu, as all below
-	mu          sync.Mutex // beside the fields above it, for its size: thousands of feeds are idle
-	next        uint64     // the place in the tail behind what is encoded
+	blocked     int32      // streams that wait for room in their sockets; guarded by mu, as all below
+	mu          sync.Mutex // here because the struct is smaller so, and thousands of feeds are idle
+	next        uint64     // the position in the tail after what is encoded
 	base        uint64     // the offset of buf[0]
-	buf         []byte     // only appended to, so that slices of it stay good
-	messageEnds []uint64   // the offsets behind its messages; only appended to as well
-	traces      *traces    // nil: nobody wants to know
+	buf         []byte     // only appended to, so that views of it stay valid
+	messageEnds []uint64   // the offsets after its messages; only appended to
+	traces      *traces    // nil: writes are not reported
 }
 
-// traces are messages whose first write is told.
+// traces are the messages with a Trace, to report their first write.
 type traces struct {
 	written   func(*pubsub.Message) // Portable.Written
-	unwritten []*pubsub.Message     // in the feed's buf, and not written to anybody yet
+	unwritten []*pubsub.Message     // in the feed's buf, and not written to any stream yet
 }
 
 // encodeBuffers are for items that are encoded before their size, which is first in
 // a chunk, is known.
 var encodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// feedKey says what a feed is of. One for those that encode for themselves has
-// no format, and only wakes them.
+// feedKey identifies a feed. A feed for unshared encoders has no format and encodes
+// nothing: it only wakes their writers.
 type feedKey struct {
 	channel  *pubsub.Channel
 	format   wire.Format
@@ -59,31 +59,30 @@ type feedKey struct {
 type shard struct {
 	feed   *feed
 	writer *writer
-	slots  []slot // owned by the writer
+	slots  []slot // owned by the writer, as all until mu's
 	queued bool   // guarded by writer.mu
 
-	lastAnswer *cachedAnswer // owned by the writer; of polls
-	deferUntil time.Duration // owned by the writer; until then, by its clock, it leaves the shard alone
-	deferred   bool          // owned by the writer; the shard is in writer.resting
+	lastAnswer *cachedAnswer // owned by the writer; to polls
+	deferUntil time.Duration // owned by the writer; when the next flush pass may begin, by schedule.elapsed
+	deferred   bool          // owned by the writer; the shard is in flusher.deferred
 
 	// Guarded by feed.mu.
-	streams     int        // those that have joined
-	joining     int        // those of them that the writer has not seated yet
-	busy        bool       // the writer has a slice of feed.buf
-	flushed     uint64     // up to here the writer has written, but for blocked streams
-	sampleStart *time.Time // of something to be written whose time is taken, see Stats; nil: of nothing
+	streams     int        // that have joined
+	joining     int        // those of them that are not up to date yet
+	busy        bool       // the writer has a view of feed.buf
+	flushed     uint64     // all streams that are not blocked have the feed up to this offset
+	sampleStart *time.Time // when the publish of a sampled message began that is not written yet, see Stats; nil: no message is
 }
 
-// slot is a stream's place in a shard; channel is which of its channels the
-// feed is of.
+// slot is a connection in a shard.
 type slot struct {
 	conn  *parked
-	index int32
+	index int32 // of the feed's channel in conn.positions
 }
 
 var _ pubsub.Watcher = (*feed)(nil)
 
-// Grown implements pubsub.Watcher: it encodes what came and wakes the writers.
+// Grown implements pubsub.Watcher. It encodes items and wakes the writers.
 func (f *feed) Grown(items []pubsub.Item) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -113,7 +112,7 @@ func (f *feed) encode(it *pubsub.Item) {
 	b := encodeBuffers.Get().(*[]byte)
 	*b = appendItem((*b)[:0], f.key.format, it, it.After.Append(cursor[:0]), nil, false)
 	f.buf = appendChunk(f.buf, *b)
-	if cap(*b) <= feedBytes { // or a large one would be kept for small ones
+	if cap(*b) <= feedBytes { // a larger one is too much to keep for small items
 		encodeBuffers.Put(b)
 	}
 	if m := it.Message; m != nil {
@@ -124,19 +123,19 @@ func (f *feed) encode(it *pubsub.Item) {
 	}
 }
 
-// reportWritten tells of traced, which begin lent, once all of it is written to somebody.
+// reportWritten reports traced, from a view, after a stream was written to.
 func (f *feed) reportWritten(traced []*pubsub.Message) {
 	for _, m := range traced {
 		f.traces.written(m)
 	}
 }
 
-// lateBytes is how much a feed keeps for writers that are late. That is the
-// node's slowness, and no stream's.
+// lateBytes is how much a feed keeps for writers that are late, because then the node
+// is slow and not the streams.
 const lateBytes = 8 * feedBytes
 
-// trim drops what is over feedBytes, not at every message, and nothing of the
-// newest, however large: it begins at f.buf[newest].
+// trim drops what exceeds feedBytes, though not at every message. It keeps the newest
+// message, which begins at f.buf[newest], whatever its size.
 func (f *feed) trim(newest int) {
 	if len(f.buf) <= 2*feedBytes {
 		return
@@ -155,15 +154,15 @@ func (f *feed) trim(newest int) {
 	}
 }
 
-// end is the offset behind the newest byte.
+// end is the offset after the newest byte.
 func (f *feed) end() uint64 { return f.base + uint64(len(f.buf)) }
 
-// join finds the offset for a stream that is at place in the tail, and counts
-// it in the writer's shard. ok is false if messages have come since.
-func (f *feed) join(w *writer, place uint64) (s *shard, offset uint64, ok bool) {
+// join counts a stream of w in its shard, and returns the feed's offset for its
+// position in the tail. ok is false if items have come since.
+func (f *feed) join(w *writer, position uint64) (s *shard, offset uint64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.next != place && !f.key.unshared {
+	if f.next != position && !f.key.unshared {
 		return nil, 0, false
 	}
 	if s = f.shards[w.number]; s == nil {
@@ -194,7 +193,7 @@ func (s *shard) removeSlot(at int32, blocked bool) {
 	s.leave(blocked)
 }
 
-// joined says that the writer has taken in a stream that had joined.
+// joined notes that a stream that has joined is up to date.
 func (s *shard) joined() {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
@@ -202,31 +201,31 @@ func (s *shard) joined() {
 	s.feed.dropWritten()
 }
 
-// borrow lends the writer all that is there, until finish.
+// borrow returns a view of all that the feed has, valid until giveBack.
 func (s *shard) borrow() feedView {
 	f := s.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.busy = true
-	l := feedView{data: f.buf, base: f.base, flushed: s.flushed, messageEnds: f.messageEnds}
+	v := feedView{data: f.buf, base: f.base, flushed: s.flushed, messageEnds: f.messageEnds}
 	if f.traces != nil {
-		l.traced, f.traces.unwritten = f.traces.unwritten, nil
+		v.traced, f.traces.unwritten = f.traces.unwritten, nil
 	}
-	return l
+	return v
 }
 
-// giveBack says that the writer has written up to end, with so many more streams
-// blocked than before, and forgets what nobody needs any more.
-func (s *shard) giveBack(end uint64, blocked int) {
+// giveBack ends a borrow. flushed is the shard's new offset, and blocked is how many
+// more streams are blocked than before. It drops what no stream needs any more.
+func (s *shard) giveBack(flushed uint64, blocked int) {
 	f := s.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s.busy, s.flushed = false, end
+	s.busy, s.flushed = false, flushed
 	f.blocked += int32(blocked)
 	f.dropWritten()
 }
 
-// leave says that a stream is gone, one that was blocked or not.
+// leave notes that a stream, blocked or not, has left the shard.
 func (s *shard) leave(blocked bool) {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
@@ -256,14 +255,14 @@ func (f *feed) dropWritten() {
 	}
 }
 
-// unflushed is how many bytes have come since the writer last flushed.
+// unflushed is the number of bytes that have come since the last flush pass.
 func (s *shard) unflushed() int {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	return int(s.feed.end() - max(s.flushed, s.feed.base))
 }
 
-// forgotten reports whether the feed has forgotten offset.
+// forgotten reports whether the feed has dropped the byte at offset.
 func (s *shard) forgotten(offset uint64) bool {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()

@@ -11,66 +11,66 @@ import (
 	"comet/pubsub"
 )
 
-// parked is a stream or poll that is nothing but a socket and its places. Its
-// writer owns it; who made it does not touch it after writer.add.
+// parked is a stream or poll that is nothing but a socket and its positions. After
+// writer.add only the writer may use it.
 type parked struct {
 	writer      *writer
 	fd          int32 // non-blocking, ours alone
 	ticket      ticket
-	index       int32  // in writer.all
-	writtenTick uint32 // writer.now when something was last written
-	dueTick     uint32 // the tick in writer.due; 0: it is not there
-	dueIndex    int32  // in writer.due[due]
+	index       int32  // in registry.all
+	writtenTick uint32 // when something was last written
+	dueTick     uint32 // when it is scheduled; 0: never
+	dueIndex    int32  // in schedule.due[dueTick]
 	format      wire.Format
-	reason      reasonCode // it ends so
-	blocked     bool       // the socket is full: wait for the poller
-	readable    bool       // something has come and was not read; only of polls
-	midChunk    bool       // what was written last ended inside a chunk
-	reasonSent  bool       // a goodbye, with why
-	removed     bool
-	issued      int64 // what lets its user in, in Unix ms; 0: not known
-	until       int64 // the session, in Unix ms; 0: never
+	reason      reasonCode // of its end: with its session, or sent already
+	blocked     bool       // the socket is full, until the poller says otherwise
+	readable    bool       // of a poll: something has come that was not read
+	midChunk    bool       // the last write ended inside a chunk
+	reasonSent  bool       // the client knows reason
+	removed     bool       // the writer does not have it any more
+	issued      int64      // when its credential was issued, in Unix ms; 0: unknown
+	until       int64      // the end of its session, in Unix ms; 0: never
 	user        unique.Handle[string]
-	positions   []position    // one a channel
-	single      [1]position   // places of a stream of one channel
-	unshared    *unshared     // nil for a stream of one channel
-	poll        *poll         // nil for a stream
-	counted     *addressConns // counts the connection; nil: it is not counted
+	positions   []position    // one per channel
+	single      [1]position   // positions of a stream of one channel
+	unshared    *unshared     // nil: a stream of one channel, which shares its encoding
+	poll        *poll         // nil: a stream
+	counted     *addressConns // counts the connection; nil: nothing does
 	ended       func(CloseReason)
 }
 
 // position is where a stream is in one channel.
 type position struct {
 	shard *shard
-	slot  int32 // in shard.seats
-	// next is the offset of the next byte in the feed or, for what has its own
-	// encoding, the place of the next item in the tail.
+	slot  int32 // in shard.slots
+	// next is the offset of the next byte in the feed or, with an unshared encoder,
+	// the position of the next item in the tail.
 	next uint64
 }
 
-// unshared is what a connection has that encodes for itself: a stream of several
-// channels, whose cursors no other has, and a poll.
+// unshared is the state of a connection with an encoder of its own: a stream of
+// several channels, because its combination of cursors is unique, or a poll.
 type unshared struct {
 	cursors *pubsub.CursorSet
 	pending []byte // encoded, but the socket was full
-	first   int    // the place to take from first, so that a busy channel does not starve others
+	first   int    // the channel to take from first, so that a busy one does not starve others
 }
 
-// poll is what a connection has besides that long-polls. Between two polls it
-// rests, without places.
+// poll is what a connection has in addition when it long-polls. Between two polls
+// it is idle, without positions.
 type poll struct {
 	waiting   bool
-	header    unique.Handle[string] // the answer's header, but for date and length; nearly all are alike
+	header    unique.Handle[string] // of the answer, without date and length; nearly all are equal
 	next      FastFunc
-	read      []byte // what of the next request was read already
+	read      []byte // the part of the next request that was read already
 	wait      time.Duration
-	idleUntil uint32 // writer.now when it has rested long enough
+	idleUntil uint32 // the tick at which an idle connection is closed
 
-	older, newer *parked // in writer.idle
+	older, newer *parked // in registry.idle
 }
 
-// needsFeed reports whether p's feed must keep what p waits to write. What
-// encodes for itself needs only the tail.
+// needsFeed reports whether p's feed must keep what p waits to write. An unshared
+// encoder needs only the tail.
 func (p *parked) needsFeed() bool { return p.blocked && p.unshared == nil }
 
 var errGone = errors.New("the client has gone")
@@ -92,8 +92,8 @@ func (p *parked) write(data []byte) (n int, err error) {
 	}
 }
 
-// discardInput takes what the client has sent behind its request. Unread, it would
-// reset the connection when that is closed, and the last words with it.
+// discardInput reads what the client has sent after its request. Unread input would
+// make close reset the connection, and the client might lose the last bytes.
 func (p *parked) discardInput() {
 	var b [4 << 10]byte
 	for range 16 {
@@ -103,9 +103,9 @@ func (p *parked) discardInput() {
 	}
 }
 
-// takeItems is what has come in any channel since it was last called, at most about
-// limit items, and for more than one item about takeBytes; ok is false if a
-// place has left its tail.
+// takeItems returns the next items of all channels and moves the positions: about
+// limit items at most, and no more after maxUnsharedBytes. ok is false if a position has
+// left its tail.
 func (p *parked) takeItems(limit int) (all []pubsub.Delivery, ok bool) {
 	bytes := 0
 	p.unshared.first = (p.unshared.first + 1) % len(p.positions)
@@ -122,7 +122,7 @@ func (p *parked) takeItems(limit int) (all []pubsub.Delivery, ok bool) {
 			}
 			place.next++
 			if it.Message == nil && it.Gap == nil {
-				continue // the log began anew, which says nothing
+				continue // the log began again, which subscribers need not know
 			}
 			if it.Message != nil {
 				bytes += len(it.Message.Data)
@@ -133,10 +133,10 @@ func (p *parked) takeItems(limit int) (all []pubsub.Delivery, ok bool) {
 	return all, true
 }
 
-// maxUnsharedBytes bounds what a stalled connection that encodes for itself can hold.
+// maxUnsharedBytes bounds what a stalled connection with an unshared encoder holds.
 const maxUnsharedBytes = 64 << 10
 
-// outrun reports whether p is slow: its place has been forgotten.
+// outrun reports whether p is too slow: the feed or tail has dropped its position.
 func (p *parked) outrun() bool {
 	if p.unshared == nil {
 		return p.single[0].shard.forgotten(p.single[0].next)

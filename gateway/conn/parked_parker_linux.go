@@ -15,27 +15,27 @@ import (
 	"comet/pubsub"
 )
 
-// Parker parks streams. What cannot be parked (HTTP/2, TLS, HTTP/1.0) it holds
-// as a Portable does.
+// Parker parks streams and polls. Those that cannot be parked (HTTP/2, TLS, HTTP/1.0)
+// it holds as a Portable does. Its methods may be called concurrently.
 type Parker struct {
 	Portable
 	poller     *poller
 	writers    []*writer
-	roundRobin atomic.Uint64 // streams go to the writers by turns
+	roundRobin atomic.Uint64 // distributes connections to writers
 	stop       chan struct{}
 	writing    sync.WaitGroup
 	polling    sync.WaitGroup
-	parking    gate // connections that are the server's no more and not parked yet
-	returning  gate // connections on their way back to the server
+	parking    gate // connections that have left the server and are not parked yet
+	returning  gate // connections that return to the server
 
-	pollHead unique.Handle[string] // of a poll that is let in at the door; set by EnableFastPath
+	pollHead unique.Handle[string] // header of polls on the fast path; set by EnableFastPath
 
-	mu    sync.Mutex
+	mu    sync.Mutex // guards feeds and their users
 	feeds map[feedKey]*feed
 }
 
 // NewParker starts a parker: a poller, and a writer for each core that Go uses.
-// heartbeat is as for Portable.
+// heartbeat is that of Portable. Call Close to end it.
 func NewParker(heartbeat time.Duration) (*Parker, error) {
 	poller, err := newPoller()
 	if err != nil {
@@ -55,16 +55,17 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 	return p, nil
 }
 
-// Drain says goodbye to all that is parked, evenly over the time of spread, and
-// at once to what is parked after that. It does not wait.
+// Drain closes all parked connections with Shutdown, spread evenly over time, and new
+// ones as soon as they are parked. It does not wait.
 func (p *Parker) Drain(spread time.Duration) {
 	for _, w := range p.writers {
 		w.drain(spread)
 	}
 }
 
-// Revoke says goodbye to all that is parked of a user, and to what of it is on
-// its way there, unless it was issued later than before. It does not wait.
+// Revoke closes the parked connections of a user, and those that are about to be
+// parked, if their credentials were issued before a time or it is unknown when. It
+// does not wait.
 func (p *Parker) Revoke(user string, before time.Time, reason CloseReason) {
 	r := revocation{user: unique.Make(user), before: before.UnixMilli(), reason: reason}
 	for _, w := range p.writers {
@@ -72,8 +73,8 @@ func (p *Parker) Revoke(user string, before time.Time, reason CloseReason) {
 	}
 }
 
-// WaitDrained returns when nothing is parked any more after a Drain, or when ctx
-// ends, and tells how much is.
+// WaitDrained waits after Drain until all parked connections are closed or ctx ends.
+// It returns how many are left.
 func (p *Parker) WaitDrained(ctx context.Context) (left int) {
 	for _, w := range p.writers {
 		select {
@@ -85,14 +86,13 @@ func (p *Parker) WaitDrained(ctx context.Context) (left int) {
 	return left
 }
 
-// Close ends what is parked, and waits until ctx ends for what is not parked yet,
-// which must be about to end (Drain). What is left then is not waited for, and
-// is closed when it would be parked; the error says how much it is. The listener
-// must be closed.
+// Close closes all parked connections. Until ctx ends it waits for those that are
+// about to be parked. Call it after Drain, with the listener closed. The error says
+// how many connections were left; they are closed when they would be parked.
 func (p *Parker) Close(ctx context.Context) error {
 	left := p.parking.close(ctx)
 	close(p.stop)
-	p.writing.Wait() // before the poller's descriptor can become another's
+	p.writing.Wait() // before the poller closes its descriptor, which may be used again
 	left += p.returning.close(ctx)
 	err := p.poller.close()
 	p.polling.Wait()
@@ -102,16 +102,16 @@ func (p *Parker) Close(ctx context.Context) error {
 	return err
 }
 
-// parkable reports whether a request's connection can be taken from the server.
+// parkable reports whether the connection of a request can be parked.
 func parkable(r *http.Request) bool { return r.TLS == nil && r.ProtoMajor == 1 && r.ProtoMinor == 1 }
 
-// Hold holds s. It returns when s is over or parked.
+// Hold holds s. It returns when s has ended or is parked.
 func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	if !parkable(r) {
 		p.Portable.Hold(w, r, s)
 		return
 	}
-	if !p.parking.enter() { // before the server stops counting the connection
+	if !p.parking.enter() { // before the server stops tracking the connection
 		p.Portable.Hold(w, r, s)
 		return
 	}
@@ -131,8 +131,8 @@ func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	s.end()
 }
 
-// pumpUntilParked writes to a hijacked connection until its stream can be
-// parked, or is over.
+// pumpUntilParked writes to a hijacked connection until its stream can be parked, or
+// has ended.
 func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, header http.Header, s *Stream) (parked bool) {
 	s.counters = p.counters.next()
 	out := appendHead(nil, streamHead(header, s.Format), httpDate(time.Now()))
@@ -145,19 +145,19 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 		out = nil
 		return err
 	}
-	bye := s.pump(ctx, &p.Portable, write, func() bool {
+	last := s.pump(ctx, &p.Portable, write, func() bool {
 		parked = p.park(connection, s)
 		return parked
 	})
-	if len(bye) > 0 && write(bye) == nil {
+	if len(last) > 0 && write(last) == nil {
 		n, _ := connection.Write([]byte(lastChunk))
 		s.counters.addBytes(TransportOf(s.Format), n)
 	}
 	return parked
 }
 
-// park takes over the connection of a stream whose subscriber has all that is
-// there. It reports whether it could; if not, the caller goes on.
+// park takes over the connection of a stream that has all of the log. It returns
+// false, and has changed nothing, if it cannot.
 func (p *Parker) park(connection net.Conn, s *Stream) bool {
 	if !allLive(s.Subscriber) {
 		return false
@@ -179,11 +179,12 @@ func (p *Parker) park(connection net.Conn, s *Stream) bool {
 	return true
 }
 
+// nextWriter distributes connections to the writers in turn.
 func (p *Parker) nextWriter() *writer {
 	return p.writers[p.roundRobin.Add(1)%uint64(len(p.writers))]
 }
 
-// join gives q its places in the feeds; false if one has moved on.
+// join gives q its positions in the feeds; false if items have come since.
 func (p *Parker) join(q *parked, s *Stream) bool {
 	if s.Several {
 		p.joinSubscriber(q, s.Subscriber, s.Cursors)
@@ -193,8 +194,8 @@ func (p *Parker) join(q *parked, s *Stream) bool {
 	return p.joinFeed(q, channel, next)
 }
 
-// joinFeed gives q its place in the feed of its only channel; false if that has
-// moved on.
+// joinFeed gives q its position in the feed of its only channel; false if items have
+// come since.
 func (p *Parker) joinFeed(q *parked, channel *pubsub.Channel, next uint64) bool {
 	f := p.acquireFeed(feedKey{channel: channel, format: q.format})
 	shard, offset, ok := f.join(q.writer, next)
@@ -207,7 +208,7 @@ func (p *Parker) joinFeed(q *parked, channel *pubsub.Channel, next uint64) bool 
 	return true
 }
 
-// joinSubscriber gives q, which encodes for itself, the places of a subscriber.
+// joinSubscriber gives q, which has an unshared encoder, the positions of a subscriber.
 func (p *Parker) joinSubscriber(q *parked, s *pubsub.Subscriber, cursors *pubsub.CursorSet) {
 	q.unshared = &unshared{cursors: cursors}
 	for i := range s.Channels() {
@@ -216,13 +217,13 @@ func (p *Parker) joinSubscriber(q *parked, s *pubsub.Subscriber, cursors *pubsub
 	}
 }
 
-// joinUnshared gives q, which encodes for itself, a place in one more channel.
+// joinUnshared gives q, which has an unshared encoder, a position in one more channel.
 func (p *Parker) joinUnshared(q *parked, channel *pubsub.Channel, next uint64) {
 	shard, _, _ := p.acquireFeed(feedKey{channel: channel, unshared: true}).join(q.writer, next)
 	q.positions = append(q.positions, position{shard: shard, next: next})
 }
 
-// leaveFeeds is for what has joined but never got to its writer.
+// leaveFeeds undoes the joins of q, which has not been added to its writer.
 func (p *Parker) leaveFeeds(q *parked) {
 	for i := range q.positions {
 		s := q.positions[i].shard
@@ -232,8 +233,8 @@ func (p *Parker) leaveFeeds(q *parked) {
 	}
 }
 
-// acquireFeed finds or makes a feed. Each use needs a releaseFeed, and is a hold on
-// the channel, so that the hub knows how many subscribers that has.
+// acquireFeed finds or makes a feed; call releaseFeed after use. Each use also holds
+// the channel, so that the hub knows the number of its subscribers.
 func (p *Parker) acquireFeed(key feedKey) *feed {
 	key.channel.Share()
 	p.mu.Lock()

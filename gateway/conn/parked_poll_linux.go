@@ -14,16 +14,15 @@ import (
 	"comet/pubsub"
 )
 
-// HoldPoll implements the same as Portable's; it returns when the poll is
-// answered or parked. A parked poll's connection stays parked for the polls
-// after it: the writer reads them itself, as long as they are nothing but the
-// next poll. Whatever else comes gives the connection back to the server.
+// HoldPoll is Portable.HoldPoll, but returns when the poll is answered or parked. The
+// connection of a parked poll stays parked: the writer reads the next poll itself. On
+// any other request the connection returns to the server.
 func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error {
-	// A poll that does not wait, and one that has to read the log, is over soon.
+	// A poll that does not wait, or has to read the log, ends soon.
 	if !parkablePoll(r) || q.Wait == 0 || !allLive(q.Subscriber) {
 		return p.Portable.HoldPoll(w, r, q)
 	}
-	if !p.parking.enter() { // before the server stops counting the connection
+	if !p.parking.enter() { // before the server stops tracking the connection
 		return p.Portable.HoldPoll(w, r, q)
 	}
 	defer p.parking.leave()
@@ -35,23 +34,23 @@ func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error
 	return nil
 }
 
-// parkablePoll reports whether the connection of a poll can be parked and then
-// serve its next request. A body that nobody has read would be taken for that.
+// parkablePoll reports whether the connection of a poll can be parked and then serve
+// the next request. An unread body would look like that request.
 func parkablePoll(r *http.Request) bool { return parkable(r) && !r.Close && r.ContentLength == 0 }
 
-// parkPoll takes over the hijacked connection of a poll. If it cannot, the
-// poll is answered at once, with nothing.
+// parkPoll takes over the hijacked connection of a poll. If it cannot, it answers the
+// poll at once with no items.
 func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http.Header, q *Poll) {
 	defer q.Subscriber.Close()
 	defer connection.Close()
 	fd, owner, err := takeOver(connection)
 	if err == nil && owner == nil {
-		_ = unix.Close(int(fd)) // nobody would take the connection back
+		_ = unix.Close(int(fd)) // the connection could not return to a server
 	}
 	if err != nil || owner == nil {
 		b := appendAnswer(nil, pollHead(header)+connectionClose, httpDate(time.Now()), answer(q.Cursors, nil))
 		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
-		_, _ = connection.Write(b) // one that has gone needs none
+		_, _ = connection.Write(b) // without it the client polls again
 		q.Ended(Answered)
 		return
 	}

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller watches the sockets of parked streams: for peers that leave, and for
-// room in those that were full. One epoll instance serves all writers; it is
-// itself watched by Go's poller, so waiting for it takes no thread.
+// poller watches the sockets of parked connections: for clients that close, for room
+// in full sockets, and for requests after polls. One epoll instance serves all
+// writers. Go's poller watches it, so waiting for it takes no thread.
 type poller struct {
 	fd   int
-	file *os.File // of fd; never ask it for its Fd, which would make it blocking
+	file *os.File // of fd; do not call its Fd, which would make it blocking
 	wait syscall.RawConn
 
 	mu    sync.Mutex
@@ -22,8 +22,8 @@ type poller struct {
 	free  []int32
 }
 
-// ticket names a stream to the kernel: a seat, and how often it was taken, so
-// that an event for a former stream of the seat is known as such.
+// ticket identifies a connection to the kernel: a slot, and how often it has been
+// used, so that an event for an earlier connection in the slot is recognized.
 type ticket struct{ slot, use int32 }
 
 type pollSlot struct {
@@ -31,12 +31,11 @@ type pollSlot struct {
 	use  int32
 }
 
-// event is what was seen of a stream.
+// event is a change of a socket.
 type event struct {
-	conn   *parked
-	closed bool
-	// Of a poll; else writable.
-	readable bool
+	conn     *parked
+	closed   bool // by the client
+	readable bool // of a poll; false: writable
 }
 
 func newPoller() (*poller, error) {
@@ -55,15 +54,16 @@ func newPoller() (*poller, error) {
 	return &poller{fd: fd, file: file, wait: wait}, nil
 }
 
-// Edge-triggered: each change once. EPOLLRDHUP is the peer that closed, or
-// closed its sending half, which counts as gone, as it does in net/http.
+// All are edge-triggered: each change is reported once. EPOLLRDHUP reports a client
+// that has closed the connection or its sending half; as in net/http, both mean that
+// it has gone.
 const (
 	watchClosed   = unix.EPOLLRDHUP | unix.EPOLLET
 	watchReadable = watchClosed | unix.EPOLLIN
 	watchWritable = watchClosed | unix.EPOLLOUT
 )
 
-// add watches p from now on.
+// add begins to watch p.
 func (l *poller) add(p *parked) error {
 	l.mu.Lock()
 	if n := len(l.free); n > 0 {
@@ -83,16 +83,16 @@ func (l *poller) add(p *parked) error {
 	return l.control(unix.EPOLL_CTL_ADD, p, watchClosed)
 }
 
-// awaitWritable asks for an event when p's socket has room.
+// awaitWritable requests an event for when p's socket has room.
 func (l *poller) awaitWritable(p *parked) {
-	_ = l.control(unix.EPOLL_CTL_MOD, p, watchWritable) // fails only without memory; then p's time runs out
+	_ = l.control(unix.EPOLL_CTL_MOD, p, watchWritable) // fails only without memory; then p ends with writeTimeout
 }
 
 func (l *poller) control(op int, p *parked, events uint32) error {
 	return unix.EpollCtl(l.fd, op, int(p.fd), &unix.EpollEvent{Events: events, Fd: p.ticket.slot, Pad: p.ticket.use})
 }
 
-// freeSlot frees p's seat. Closing its socket is what ends the watch.
+// freeSlot frees p's slot. The kernel stops watching when the socket is closed.
 func (l *poller) freeSlot(p *parked) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,12 +102,13 @@ func (l *poller) freeSlot(p *parked) {
 	l.free = append(l.free, p.ticket.slot)
 }
 
-// remove forgets p without its socket being closed.
+// remove stops watching p without closing its socket.
 func (l *poller) remove(p *parked) {
-	_ = unix.EpollCtl(l.fd, unix.EPOLL_CTL_DEL, int(p.fd), nil) // it is there
+	_ = unix.EpollCtl(l.fd, unix.EPOLL_CTL_DEL, int(p.fd), nil) // it was added
 	l.freeSlot(p)
 }
 
+// lookUp returns the connection of a ticket, nil if it has gone.
 func (l *poller) lookUp(t ticket) *parked {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"comet/gateway/wire"
 )
 
-// writeChunk writes head and then b as a chunk, without a copy of it.
+// writeChunk writes head and then b as a chunk, without copying b.
 func writeChunk(connection net.Conn, head, b []byte) (n int64, err error) {
 	if len(b) == 0 {
 		return 0, nil // an empty chunk would end the body
@@ -25,8 +25,8 @@ func writeChunk(connection net.Conn, head, b []byte) (n int64, err error) {
 	return parts.WriteTo(connection)
 }
 
-// streamHead is the header of a chunked response up to its date. The response
-// is the connection's last: a proxy that kept it would lose the next request.
+// streamHead is the header of a chunked response up to its date. The connection ends
+// with the response: a proxy that kept it would lose the next request.
 func streamHead(header http.Header, f wire.Format) string {
 	setStreamHeader(header, f)
 	header.Set("Connection", "close")
@@ -34,7 +34,7 @@ func streamHead(header http.Header, f wire.Format) string {
 	return string(appendHeader([]byte("HTTP/1.1 200 OK\r\n"), header))
 }
 
-// appendHead adds a header that is complete but for its date, an httpDate.
+// appendHead appends a header that lacks only its date, from httpDate.
 func appendHead(b []byte, head, date string) []byte {
 	b = append(b, head...)
 	b = append(b, "Date: "...)
@@ -42,7 +42,7 @@ func appendHead(b []byte, head, date string) []byte {
 	return append(b, "\r\n\r\n"...)
 }
 
-// appendHeader adds the fields in an order that is always the same.
+// appendHeader appends the fields, sorted by name.
 func appendHeader(b []byte, header http.Header) []byte {
 	for _, name := range slices.Sorted(maps.Keys(header)) {
 		for _, v := range header[name] {
@@ -55,20 +55,19 @@ func appendHeader(b []byte, header http.Header) []byte {
 	return b
 }
 
-// headerValue keeps a value from ending its line, as net/http does.
+// headerValue replaces line breaks in values, as net/http does.
 var headerValue = strings.NewReplacer("\n", " ", "\r", " ")
 
-// pollHead is the header of a poll's answer up to what each answer has of its
-// own.
+// pollHead is the header of a poll's answer up to its length and date.
 func pollHead(header http.Header) string {
 	SetAnswerHeader(header, "application/json")
 	return string(appendHeader([]byte("HTTP/1.1 200 OK\r\n"), header))
 }
 
-// connectionClose goes behind the head of an answer that the connection ends with.
+// connectionClose follows pollHead in the last answer on a connection.
 const connectionClose = "Connection: close\r\n"
 
-// appendAnswer adds the whole response; date is an httpDate.
+// appendAnswer appends a whole response; date is from httpDate.
 func appendAnswer(b []byte, head, date string, body []byte) []byte {
 	b = append(b, head...)
 	b = append(b, "Content-Length: "...)
@@ -77,10 +76,10 @@ func appendAnswer(b []byte, head, date string, body []byte) []byte {
 	return append(b, body...)
 }
 
-// httpDate is t as in an HTTP header.
+// httpDate formats t for the Date header.
 func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
 
-// appendChunk adds data as a chunk (RFC 9112 section 7.1).
+// appendChunk appends data as a chunk (RFC 9112 section 7.1).
 func appendChunk(b, data []byte) []byte {
 	if len(data) == 0 {
 		return b // an empty chunk would end the body

@@ -9,10 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// takeOver returns a descriptor of the connection that is ours alone; the
-// connection itself can be closed. Without its net.Conn and Go's own poller
-// entry a parked stream is about 1 KiB smaller. Its owner, if any, goes on
-// counting the connection.
+// takeOver returns a new descriptor of the connection, so that the connection itself
+// can be closed: without its net.Conn and entry in Go's poller a parked stream is
+// about 1 KiB smaller. The returned addressConns, if any, keeps counting it.
 func takeOver(connection net.Conn) (fd int32, o *addressConns, err error) {
 	c, isCounted := connection.(*countedConn)
 	if isCounted {
@@ -21,8 +20,8 @@ func takeOver(connection net.Conn) (fd int32, o *addressConns, err error) {
 	if fd, err = duplicate(connection); err != nil {
 		return 0, nil, err
 	}
-	// A peer that has vanished while something is to be sent; an idle one is
-	// found by the heartbeats. Not for other than TCP, which then says no.
+	// Finds a client that has vanished while data is unacknowledged; heartbeats find
+	// it on a quiet stream. It fails, without harm, for other than TCP.
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(writeTimeout.Milliseconds()))
 	if isCounted {
 		if o = c.detach(); o == nil {
@@ -33,6 +32,7 @@ func takeOver(connection net.Conn) (fd int32, o *addressConns, err error) {
 	return fd, o, nil
 }
 
+// duplicate returns a new descriptor of the connection.
 func duplicate(connection net.Conn) (fd int32, err error) {
 	c, ok := connection.(syscall.Conn)
 	if !ok {

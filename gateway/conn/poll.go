@@ -10,47 +10,48 @@ import (
 	"comet/pubsub"
 )
 
-// Poll is one long-poll to be held.
+// Poll is one long-poll to hold.
 type Poll struct {
 	Subscriber *pubsub.Subscriber // the holder closes it
-	Cursors    *pubsub.CursorSet  // where the subscriber is
-	Wait       time.Duration      // how long for something to come
+	Cursors    *pubsub.CursorSet  // the subscriber's positions
+	Wait       time.Duration      // at most, for an item to come
 	Session    Session
 	Replay     *Replay           // nil: the log is not needed
-	Ended      func(CloseReason) // called once, when the poll is over, with the reason
-	NextPoll   FastFunc
+	Ended      func(CloseReason) // called once, when the poll has ended
+	NextPoll   FastFunc          // admits the next polls on the connection
 }
 
-func (q *Poll) end(why CloseReason) {
+// end closes what the poll holds.
+func (q *Poll) end(reason CloseReason) {
 	q.Subscriber.Close()
-	q.Ended(why)
+	q.Ended(reason)
 }
 
-// pollItems bounds the items of one answer; the next poll gets the rest.
+// pollItems is the most items in one answer; the next poll gets the rest.
 const pollItems = 1000
 
-// next waits for items for as long as the poll does; none is no error, and
-// neither is a CloseReason, nor a place that has left the tail: the next poll reads the
-// log. why is how the poll ends.
-func (q *Poll) next(ctx context.Context) (items []pubsub.Delivery, why CloseReason, err error) {
+// next waits for items until q.Wait is over, and returns how the poll ends. These are
+// no errors: no items; the end of the session or node; and a position that has left its
+// tail, because the next poll reads the log.
+func (q *Poll) next(ctx context.Context) (items []pubsub.Delivery, reason CloseReason, err error) {
 	items, err = q.Subscriber.Poll(ctx, pollItems, q.Wait)
 	switch {
 	case err == nil:
 		return items, Answered, nil
 	case errors.Is(err, pubsub.ErrSlow):
 		return nil, Slow, nil
-	case errors.As(err, &why):
-		return nil, why, nil
+	case errors.As(err, &reason):
+		return nil, reason, nil
 	}
 	return nil, Gone, err
 }
 
-// answer is the body that brings items, and moves the cursors.
+// answer encodes an answer with items and moves the cursors.
 func answer(cursors *pubsub.CursorSet, items []pubsub.Delivery) []byte {
 	return answerWith(wire.Poll{}, cursors, items)
 }
 
-// answerWith is answer with what p has besides.
+// answerWith is answer with the other members of p.
 func answerWith(p wire.Poll, cursors *pubsub.CursorSet, items []pubsub.Delivery) []byte {
 	for _, it := range items {
 		cursors.Set(it.Channel, it.After)
@@ -65,7 +66,8 @@ func answerWith(p wire.Poll, cursors *pubsub.CursorSet, items []pubsub.Delivery)
 	return append(p.AppendJSON(make([]byte, 0, encodedSize(items)+256)), '\n')
 }
 
-// perChannelCursors are the channels' own cursors for a client that came with its own.
+// perChannelCursors encodes a cursor per channel for a client that sent one per channel;
+// nil for other clients.
 func perChannelCursors(cursors *pubsub.CursorSet) []byte {
 	if !cursors.Apart {
 		return nil
@@ -73,8 +75,8 @@ func perChannelCursors(cursors *pubsub.CursorSet) []byte {
 	return wire.AppendCursors(nil, cursors.All())
 }
 
-// SetAnswerHeader makes the header of a whole answer, but for its length. None
-// may be cached: the next one differs.
+// SetAnswerHeader sets the header of an answer, without its length. Answers must not be
+// cached, because the next one differs.
 func SetAnswerHeader(h http.Header, contentType string) {
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")

@@ -12,16 +12,16 @@ import (
 // Portable holds a stream with the request's own goroutine and ResponseWriter,
 // on every system and every version of HTTP.
 type Portable struct {
-	Heartbeat time.Duration // a sign of life after so long without anything else
-	// Written is told of messages with a Trace once they are written to a
-	// subscriber; of one that goes to many at least the first time. It must not
-	// wait. Set it before anything is held. Nil: nobody wants to know.
+	Heartbeat time.Duration // the interval of heartbeats on a quiet stream
+	// Written, if not nil, is called with a message with a Trace when it was written to
+	// a subscriber: at least with the first one of many. It must not block. Set it
+	// before anything is held.
 	Written func(*pubsub.Message)
 
-	counters *allCounters // nil: nobody counts
+	counters *allCounters // nil: nothing is counted
 }
 
-// reportWritten tells Written of what was written to a subscriber.
+// reportWritten calls Written for the messages with a Trace.
 func (p *Portable) reportWritten(items []pubsub.Delivery) {
 	if p.Written == nil {
 		return
@@ -33,8 +33,8 @@ func (p *Portable) reportWritten(items []pubsub.Delivery) {
 	}
 }
 
-// Hold blocks until the client has gone, r's context ends, or the subscriber
-// was too slow.
+// Hold blocks until the client has gone, r's context ends, or the subscriber is too
+// slow.
 func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	defer s.end()
 	s.counters = p.counters.next()
@@ -44,7 +44,7 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	w.WriteHeader(http.StatusOK)
 	ctx, cancel := s.Session.withDeadline(r.Context())
 	defer cancel()
-	defer out.SetWriteDeadline(time.Time{}) // which hurryAtEnd may have set last
+	defer out.SetWriteDeadline(time.Time{}) // shortenDeadlineAtEnd may have set one
 	defer shortenDeadlineAtEnd(ctx, out.SetWriteDeadline)()
 	write := func(b []byte) error {
 		_ = setWriteDeadline(ctx, out.SetWriteDeadline) // a test's recorder has none
@@ -56,16 +56,15 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 		}
 		return out.Flush()
 	}
-	if bye := s.pump(ctx, &p, write, func() bool { return false }); len(bye) > 0 {
-		_ = write(bye) // a client that has gone misses nothing
+	if last := s.pump(ctx, &p, write, func() bool { return false }); len(last) > 0 {
+		_ = write(last) // without it the client still sees the stream end
 	}
 }
 
-// HoldPoll waits for what q waits for and answers. An error comes before
-// anything was written.
+// HoldPoll waits for items and answers. If it returns an error, nothing was written.
 func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error {
-	why, since := Gone, time.Now()
-	defer func() { q.end(why) }()
+	reason, since := Gone, time.Now()
+	defer func() { q.end(reason) }()
 	out := http.NewResponseController(w)
 	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
 	ctx, cancel := q.Session.withDeadline(r.Context())
@@ -75,7 +74,7 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 	}
 	var items []pubsub.Delivery
 	var err error
-	items, why, err = q.next(ctx)
+	items, reason, err = q.next(ctx)
 	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err != nil {
 		return err
@@ -97,7 +96,8 @@ func (q *Poll) write(w http.ResponseWriter, body []byte, c *writeCounters) bool 
 	return err == nil
 }
 
-// Drain and Revoke are for Parker: what a Portable holds ends with its request.
+// Drain does nothing: what a Portable holds ends with its request's context. Parker
+// overrides it, and Revoke.
 func (p Portable) Drain(time.Duration) {}
 
 // Revoke does nothing.

@@ -10,50 +10,50 @@ import (
 	"time"
 )
 
-// replayShare is what a stream or poll that reads the log may hold, about: a page
-// of messages, what they are encoded to, and buffers.
+// replayShare is about the memory of a stream or poll that reads the log: a page of
+// messages, their encoding, and buffers.
 const replayShare = 256 << 10
 
-// ReplayPage is how many bytes of messages a turn allows for: as many again are
-// for what they are encoded to.
+// ReplayPage is the bytes of messages that a turn allows for. Their encoding takes as
+// much again.
 const ReplayPage = replayShare / 2
 
-// DefaultReplayMemory is for a node.
+// DefaultReplayMemory is the memory of all replays of a node, in bytes.
 const DefaultReplayMemory = 64 << 20
 
 const (
-	// replayQueueTimeout is how long a client waits for its turn.
+	// replayQueueTimeout is how long a client waits for a turn.
 	replayQueueTimeout = 5 * time.Second
-	// replayStallTimeout is after how long without progress a replay makes room for one
-	// that waits: its client does not read, or Redis does not answer.
+	// replayStallTimeout is how long a replay may make no progress while others wait: its
+	// client does not read, or Redis does not answer.
 	replayStallTimeout = 3 * time.Second
-	// replayCheckInterval is how often those that wait look for such a one.
+	// replayCheckInterval is how often clients that wait look for stalled replays.
 	replayCheckInterval = 250 * time.Millisecond
-	// An address may have one of so many of all turns, and of the places to wait,
-	// so that one that stalls leaves some to others.
+	// replayAddressShare is the divisor for one address: it may have that part of all
+	// turns and of the queue, so that one that stalls leaves some to others.
 	replayAddressShare = 4
-	// replayQueue is how many clients may wait for each turn.
+	// replayQueue is how many clients may wait, per turn.
 	replayQueue = 4
 )
 
-// ErrTooManyReplays is the error of a client whose turn to read the log does not come.
-var ErrTooManyReplays = errors.New("too many clients read the log")
+// ErrTooManyReplays is returned when a client gets no turn to read the log in time.
+var ErrTooManyReplays = errors.New("too many clients are reading the log")
 
-// Replays bounds how many streams and polls of a node read the log at a time. A
-// replay begins before the first read and ends when the client has all that the
-// log has. It may be used concurrently.
+// Replays limits how many streams and polls of a node read the log at a time. A replay
+// begins before the first read and ends when the client has all of the log. It may be
+// used concurrently.
 type Replays struct {
 	turns int
 
 	mu        sync.Mutex // guards all below
 	running   map[*Replay]struct{}
-	used      int                // turns of all that run
-	waiting   []*Replay          // the first one looks for others that have stalled
-	turnsOf   map[netip.Addr]int // turns of those that run, by address
+	used      int                // turns, by running
+	waiting   []*Replay          // the first one looks for stalled replays
+	turnsOf   map[netip.Addr]int // turns, by address
 	waitingOf map[netip.Addr]int
 }
 
-// NewReplays makes a Replays for replays that hold about so many bytes together.
+// NewReplays returns a Replays that allows about that number of bytes for all replays.
 func NewReplays(bytes int64) *Replays {
 	return &Replays{
 		turns: int(max(1, bytes/replayShare)), running: make(map[*Replay]struct{}),
@@ -61,24 +61,24 @@ func NewReplays(bytes int64) *Replays {
 	}
 }
 
-// Replay is a client that has a turn, or several. A nil Replay needs none: its
-// methods change nothing.
+// Replay is a client that has one or more turns. A nil Replay needs no turn: its methods
+// do nothing.
 type Replay struct {
 	replays *Replays
 	address netip.Addr
-	turn    chan struct{} // closed when it has come
+	turn    chan struct{} // closed when the client gets it
 	cancel  context.CancelCauseFunc
 
 	// Guarded by all.mu.
-	turns    int       // that it has
-	progress time.Time // the last
-	ending   bool      // it makes room for another
+	turns    int
+	progress time.Time // the last one
+	ending   bool      // it was cancelled to make room
 	ended    bool
 }
 
-// Begin waits for a turn for a client at an address. The returned context is ctx
-// until End, or until the replay has stalled while others wait: then it ends with
-// Slow. The error is ErrTooManyReplays or ctx's cause.
+// Begin waits for a turn for a client at an address. The returned context is ctx, and is
+// cancelled with Slow if the replay stalls before End while others wait. The error is
+// ErrTooManyReplays or the cause of ctx's end.
 func (r *Replays) Begin(ctx context.Context, address netip.Addr) (context.Context, *Replay, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &Replay{replays: r, address: address, turn: make(chan struct{}), cancel: cancel}
@@ -94,7 +94,7 @@ func (r *Replays) Begin(ctx context.Context, address netip.Addr) (context.Contex
 	return ctx, p, nil
 }
 
-// enqueue gives p a turn or a place to wait; false: there is none.
+// enqueue gives p a turn or puts it in the queue; false: the queue is full.
 func (r *Replays) enqueue(p *Replay) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -108,7 +108,7 @@ func (r *Replays) enqueue(p *Replay) bool {
 	return true
 }
 
-// shareOfAddress is how many of so many an address may have.
+// shareOfAddress is the part of all that an address may have.
 func (r *Replays) shareOfAddress(all int) int { return max(1, all/replayAddressShare) }
 
 // await waits for p's turn.
@@ -136,8 +136,8 @@ func (p *Replay) await(ctx context.Context) error {
 	}
 }
 
-// grant gives free turns to those that wait, in order, but for addresses that have
-// all that they may have. It is called with mu held.
+// grant gives free turns to clients that wait, in order, except those of addresses that
+// have reached their share. The caller holds mu.
 func (r *Replays) grant() {
 	for i := 0; i < len(r.waiting) && r.used < r.turns; {
 		p := r.waiting[i]
@@ -164,9 +164,8 @@ func (r *Replays) addTurn(p *Replay) {
 	p.turns++
 }
 
-// Grow takes another turn for p, so that it may hold ReplayPage more. It does not
-// wait: false says that no turn is free, or none for its address. A nil Replay may
-// hold any number.
+// Grow takes another turn for p, so that it may hold ReplayPage more. It does not wait,
+// and returns false if no turn is free for its address. A nil Replay may hold any number.
 func (p *Replay) Grow() bool {
 	if p == nil {
 		return true
@@ -193,9 +192,9 @@ func subtract(counts map[netip.Addr]int, key netip.Addr, n int) {
 	}
 }
 
-// endStalled ends those that have stalled longest, until their turns are enough
-// for all that wait. Only the first one that waits does so. If all that wait are of
-// addresses that have all their turns, it ends only those of these addresses.
+// endStalled cancels the replays that have stalled longest, until their turns are enough
+// for all clients that wait. Only the first one of these, p, does so. If all addresses that
+// wait have reached their share, it cancels only replays of these addresses.
 func (r *Replays) endStalled(p *Replay, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -224,7 +223,7 @@ func (r *Replays) endStalled(p *Replay, now time.Time) {
 	}
 }
 
-// Progress notes that the client has taken something.
+// Progress notes that the client has received something.
 func (p *Replay) Progress() {
 	if p == nil {
 		return
@@ -234,13 +233,12 @@ func (p *Replay) Progress() {
 	p.progress = time.Now()
 }
 
-// answerPiece is how many bytes of an answer are written between two looks at
-// whether its client gets on.
+// answerPiece is how many bytes of an answer are written between two calls of Progress.
 const answerPiece = 64 << 10
 
-// WriteAnswer writes the body of an answer to p's client in pieces. ctx is that of
-// Begin: when it ends, the client has endTimeout for the rest. An error means that
-// the client has gone, or was too slow.
+// WriteAnswer writes the body of an answer to p's client in pieces. ctx is from Begin:
+// when it ends, the client has endTimeout for the rest. An error means that the client has
+// gone or is too slow.
 func (p *Replay) WriteAnswer(ctx context.Context, w http.ResponseWriter, body []byte) error {
 	defer shortenDeadlineAtEnd(ctx, http.NewResponseController(w).SetWriteDeadline)()
 	for piece := range slices.Chunk(body, answerPiece) {
@@ -252,8 +250,8 @@ func (p *Replay) WriteAnswer(ctx context.Context, w http.ResponseWriter, body []
 	return nil
 }
 
-// End gives back all turns. It may be called more than once. The context of Begin
-// stays good.
+// End gives back all turns. It may be called more than once. It does not cancel the
+// context of Begin.
 func (p *Replay) End() {
 	if p == nil {
 		return
@@ -275,10 +273,10 @@ func (p *Replay) End() {
 	r.grant()
 }
 
-// ReplayStats is how many replays there are at the moment.
+// ReplayStats has the current numbers of replays.
 type ReplayStats struct{ Running, Waiting, Turns int }
 
-// Stats may be called at any time.
+// Stats returns the current numbers.
 func (r *Replays) Stats() ReplayStats {
 	r.mu.Lock()
 	defer r.mu.Unlock()

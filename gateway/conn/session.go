@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// CloseReason is why the node ends a stream or poll: the reason in its comet.bye. It is
-// also an error, to be the cause of the context of a request that is held.
+// CloseReason is why a stream or poll has ended, and the reason in its comet.bye. It is
+// also an error: the cause of a held request's context.
 type CloseReason string
 
-// Every reason; docs/protocol.md lists those that a client hears.
+// The reasons; docs/protocol.md lists those that clients see. See also Answered.
 const (
-	Gone         CloseReason = "gone"          // the client went, which nobody is told
-	Shutdown     CloseReason = "shutdown"      // the node leaves
-	Slow         CloseReason = "slow"          // the subscriber's place has left the tail
-	MaxAge       CloseReason = "max-age"       // streams live only so long here
-	TokenExpired CloseReason = "token-expired" // a new one is needed
-	Revoked      CloseReason = "revoked"       // the user was thrown out
+	Gone         CloseReason = "gone"          // the client has gone, and does not see this
+	Shutdown     CloseReason = "shutdown"      // the node drains
+	Slow         CloseReason = "slow"          // the subscriber's position has left the tail
+	MaxAge       CloseReason = "max-age"       // the greatest age of streams is reached
+	TokenExpired CloseReason = "token-expired" // the client needs a new one
+	Revoked      CloseReason = "revoked"       // the user's credential was revoked
 )
 
-// reasonCode is a CloseReason in one byte; 0: none.
+// reasonCode is a CloseReason in one byte; 0 is the empty one.
 type reasonCode uint8
 
 var reasonCodes = append([]CloseReason{""}, CloseReasons...)
@@ -32,16 +32,16 @@ func (c reasonCode) reason() CloseReason { return reasonCodes[c] }
 
 func (b CloseReason) Error() string { return "ended by the node: " + string(b) }
 
-// Session is whose a stream or poll is, and when it must end. The zero value is
-// nobody's, for ever.
+// Session is the user of a stream or poll, and when it must end. The zero value is
+// anonymous and never ends.
 type Session struct {
 	User   string
-	Issued time.Time   // what lets them in; zero: not known
+	Issued time.Time   // the credential; zero: unknown when
 	Until  time.Time   // zero: never
-	Reason CloseReason // then
+	Reason CloseReason // at Until
 }
 
-// withDeadline ends ctx with the session.
+// withDeadline returns a ctx that ends with the session, with the reason as its cause.
 func (s *Session) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if s.Until.IsZero() {
 		return ctx, func() {}
@@ -49,6 +49,6 @@ func (s *Session) withDeadline(ctx context.Context) (context.Context, context.Ca
 	return context.WithDeadlineCause(ctx, s.Until, s.Reason)
 }
 
-// reconnectDelay is when a client shall come back after a goodbye, by chance, so that
-// those who left together do not return together.
+// reconnectDelay is how long a client waits after a comet.bye before it reconnects:
+// random, so that clients that were closed together do not return together.
 func reconnectDelay() time.Duration { return 500*time.Millisecond + rand.N(time.Second) }

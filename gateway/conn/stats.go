@@ -31,33 +31,31 @@ func TransportOf(f wire.Format) Transport {
 	return OverSSE
 }
 
-// Reasons that no client hears.
+// Reasons that no client sees.
 const (
-	Answered CloseReason = "answered" // a poll was
-	// FellBack is no reason: what was let in at the door did not begin there,
-	// and goes the long way.
+	Answered CloseReason = "answered" // the poll was
+	// FellBack is of a stream or poll that the fast path has admitted and could not
+	// park. It did not begin, and goes on to the server.
 	FellBack CloseReason = "elsewhere"
 )
 
-// CloseReasons is every reason for which a stream or poll ends.
+// CloseReasons has every reason for which a stream or poll ends.
 var CloseReasons = []CloseReason{Gone, Answered, Shutdown, Slow, MaxAge, TokenExpired, Revoked}
 
-// Stats is what a holder has at the moment, and has counted since the start.
+// Stats has the numbers of a Parker: of the moment, and since the start.
 type Stats struct {
-	Parked    [Transports]int64 // streams, and polls that wait, that no goroutine holds
-	IdlePolls int64             // connections that are parked between two polls
+	Parked    [Transports]int64 // parked streams, and parked polls that wait
+	IdlePolls int64             // parked connections between two polls
 	Messages  [Transports]int64 // written to subscribers
-	Bytes     [Transports]int64 // written to them, whatever it was, before TLS and HTTP/2
-	// WriteLatency is how long it took from the beginning of a publish at this node
-	// until its message was written, of a sample: once for each walk through the
-	// parked connections of a channel that had it to write, and once for each of
-	// the others.
+	Bytes     [Transports]int64 // written to subscribers, with heartbeats and headers, before TLS and HTTP/2
+	// WriteLatency is the time from the beginning of a publish at this node until its
+	// message was written, of sampled messages: once per flush pass for parked
+	// connections, and once per connection for all others.
 	WriteLatency measure.LatencyStats
 }
 
-// allCounters is where what is written is noted: a tally for each writer, so that no
-// two write to the same place for each delivery. Goroutines that hold a
-// connection share those by turns.
+// allCounters counts what is written. Each writer has its own writeCounters, so that
+// writers do not share cache lines; goroutines that hold a connection use one of them.
 type allCounters struct {
 	each       []writeCounters
 	roundRobin atomic.Uint64
@@ -72,8 +70,8 @@ func newCounters(n int) *allCounters {
 	return l
 }
 
-// next is a tally for one more connection; nil, which counts nothing, of a nil
-// ledger.
+// next returns the counters for one more connection that a goroutine holds; nil if l
+// is nil.
 func (l *allCounters) next() *writeCounters {
 	if l == nil {
 		return nil
@@ -81,7 +79,7 @@ func (l *allCounters) next() *writeCounters {
 	return &l.each[l.roundRobin.Add(1)%uint64(len(l.each))]
 }
 
-// stats has all but what is parked.
+// stats returns the Stats without the gauges of what is parked.
 func (l *allCounters) stats() (s Stats) {
 	if l == nil {
 		return s
@@ -96,12 +94,13 @@ func (l *allCounters) stats() (s Stats) {
 	return s
 }
 
-// writeCounters is what one writer has written, or some goroutines.
+// writeCounters counts what one writer and some goroutines have written. A nil one counts
+// nothing.
 type writeCounters struct {
 	all      *allCounters
 	messages [Transports]atomic.Int64
 	bytes    [Transports]atomic.Int64
-	_        [64]byte // so that the next one is in another cache line
+	_        [64]byte // so that the next ones are in another cache line
 }
 
 func (c *writeCounters) addBytes(t Transport, n int) {
@@ -116,16 +115,16 @@ func (c *writeCounters) addMessages(t Transport, n int) {
 	}
 }
 
-// receipt is what is to be counted of items once a goroutine has written them.
-// It keeps none of them, as that may take long, but those that are traced.
+// receipt is what to count and report when a goroutine has written some items. The
+// write may take long, so it keeps no messages but those with a Trace.
 type receipt struct {
 	messages     int
-	sampleStarts []time.Time       // of those whose time is taken
-	traced       []*pubsub.Message // whose writes are told
+	sampleStarts []time.Time       // of the sampled messages
+	traced       []*pubsub.Message // to report
 }
 
-// receiptOf is of items for a stream or poll that began at since. The time is
-// not taken of older ones, which it resumed with.
+// receiptOf returns the receipt of items for a stream or poll that began at since. Older
+// messages, with which it resumed, are no samples of the latency.
 func receiptOf(items []pubsub.Delivery, since time.Time, p *Portable) (r receipt) {
 	r.messages = messagesIn(items)
 	for i := range items {
@@ -143,7 +142,7 @@ func receiptOf(items []pubsub.Delivery, since time.Time, p *Portable) (r receipt
 	return r
 }
 
-// count counts what was written.
+// count counts and reports what was written.
 func (r *receipt) count(c *writeCounters, t Transport, p *Portable) {
 	for _, m := range r.traced {
 		p.Written(m)
@@ -157,7 +156,7 @@ func (r *receipt) count(c *writeCounters, t Transport, p *Portable) {
 	}
 }
 
-// messagesIn is how many items are messages.
+// messagesIn is the number of messages among items.
 func messagesIn(items []pubsub.Delivery) (n int) {
 	for i := range items {
 		if items[i].Message != nil {

@@ -12,19 +12,19 @@ import (
 	"comet/pubsub"
 )
 
-// Stream is one event stream to be held.
+// Stream is one event stream to hold.
 type Stream struct {
 	Subscriber *pubsub.Subscriber // the holder closes it
-	Cursors    *pubsub.CursorSet  // where the subscriber is; moves with what is sent
+	Cursors    *pubsub.CursorSet  // the subscriber's positions; they move with what is sent
 	Several    bool               // more than one channel
 	Format     wire.Format
 	Node       string
 	Session    Session
-	Replay     *Replay           // ends when the stream is live; nil: it is from the beginning
-	Ended      func(CloseReason) // called once, when the stream is over, with the reason
+	Replay     *Replay           // ends when the stream has all of the log; nil: it does already
+	Ended      func(CloseReason) // called once, when the stream has ended
 
-	reason   CloseReason    // that was said; none if the client went
-	counters *writeCounters // of what is written; nil: nobody counts
+	reason   CloseReason    // that was sent; empty if the client has gone
+	counters *writeCounters // nil: nothing is counted
 }
 
 // end closes what the stream holds.
@@ -33,10 +33,10 @@ func (s *Stream) end() {
 	s.Ended(cmp.Or(s.reason, Gone))
 }
 
-// setStreamHeader makes the answer one that passes proxies unbuffered
+// setStreamHeader sets the header of a stream. Proxies must neither buffer it
 // (X-Accel-Buffering is nginx's, https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering)
-// and uncompressed: express's compression, for one, holds back what it has not
-// yet compressed, unless no-transform (RFC 9111 section 5.2.2.6) is there.
+// nor compress it: express's compression, for example, withholds data that it has not
+// compressed yet, unless there is no-transform (RFC 9111 section 5.2.2.6).
 func setStreamHeader(h http.Header, f wire.Format) {
 	h.Set("Content-Type", f.ContentType())
 	h.Set("Cache-Control", "no-store, no-transform")
@@ -44,15 +44,15 @@ func setStreamHeader(h http.Header, f wire.Format) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// pumpItems is how many items at most go out in one write.
+// pumpItems is the most items in one write.
 const pumpItems = 256
 
-// pump writes what comes for the subscriber, with the caller's goroutine,
-// until settled says that another way goes on, write fails (nil) or the stream
-// is over: then bye is what is left to write.
+// pump writes what comes for the subscriber until write fails, the stream ends, or
+// parked reports that the connection is parked. If the stream ends, last is left to
+// write; otherwise it is nil.
 func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error, parked func() bool) (last []byte) {
 	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil), perChannelCursors(s.Cursors), s.Subscriber.Cut())
-	var pending receipt // of b
+	var pending receipt // for the items in b
 	since := time.Now()
 	for {
 		if write(b) != nil {
@@ -79,7 +79,8 @@ func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error
 	}
 }
 
-// updateReplay notes that the client has taken something, or that it has all.
+// updateReplay notes that the client has received something, and ends the replay if it
+// has all of the log.
 func (s *Stream) updateReplay() {
 	if s.Replay == nil {
 		return
@@ -92,7 +93,7 @@ func (s *Stream) updateReplay() {
 	s.Replay = nil
 }
 
-// allLive reports whether a subscriber has all that the log has.
+// allLive reports whether a subscriber has all of the log, in all channels.
 func allLive(s *pubsub.Subscriber) bool {
 	for i := range s.Channels() {
 		if _, _, ok := s.Place(i); !ok {
@@ -105,8 +106,8 @@ func allLive(s *pubsub.Subscriber) bool {
 // keepBytes is the largest buffer that a stream keeps while it waits.
 const keepBytes = 16 << 10
 
-// encodedSize is about how many bytes items take when they are encoded, so that
-// a buffer for them need not grow to twice that.
+// encodedSize is about the encoded size of items, so that a buffer for them does not
+// grow to twice that.
 func encodedSize(items []pubsub.Delivery) (n int) {
 	for i := range items {
 		n += 256
@@ -117,7 +118,7 @@ func encodedSize(items []pubsub.Delivery) (n int) {
 	return n
 }
 
-// appendItems adds what came, and moves the cursors.
+// appendItems appends items as events, and moves the cursors.
 func (s *Stream) appendItems(b []byte, items []pubsub.Delivery) []byte {
 	var cursor []byte
 	b = slices.Grow(b, encodedSize(items))
@@ -127,8 +128,8 @@ func (s *Stream) appendItems(b []byte, items []pubsub.Delivery) []byte {
 	return b
 }
 
-// appendDelivery adds one item as an event, and moves its channel's cursor. It
-// returns scratch too, to be used again.
+// appendDelivery appends one item as an event, and moves its channel's cursor. It also
+// returns scratch, for the next call.
 func appendDelivery(b []byte, f wire.Format, it *pubsub.Delivery, cursors *pubsub.CursorSet, several bool, scratch []byte) (events, cursor []byte) {
 	cursors.Set(it.Channel, it.After)
 	cursor = cursors.Append(scratch)
@@ -139,8 +140,8 @@ func appendDelivery(b []byte, f wire.Format, it *pubsub.Delivery, cursors *pubsu
 	return appendItem(b, f, &it.Item, cursor, channelCursor, several), cursor
 }
 
-// appendItem adds one item as an event; cursor is where the subscriber is
-// behind it, own what a gap tells of its channel's.
+// appendItem appends one item as an event. cursor is the subscriber's after the item;
+// channelCursor, for a gap, the one of its channel.
 func appendItem(b []byte, f wire.Format, it *pubsub.Item, cursor, channelCursor []byte, several bool) []byte {
 	switch {
 	case it.Gap != nil:
@@ -153,8 +154,8 @@ func appendItem(b []byte, f wire.Format, it *pubsub.Item, cursor, channelCursor 
 	return f.AppendMessage(b, it.Message, cursor, several)
 }
 
-// appendBye adds the goodbye that goes with the error that ended the stream;
-// nothing if the client is the one who went.
+// appendBye appends the comet.bye for the error that ended the stream; nothing if the
+// client has gone.
 func (s *Stream) appendBye(b []byte, err error) []byte {
 	var reason CloseReason
 	switch {
@@ -169,29 +170,29 @@ func (s *Stream) appendBye(b []byte, err error) []byte {
 	return s.Format.AppendBye(b, string(reason), reconnectDelay())
 }
 
-// writeTimeout is how long a client may take nothing before it counts as gone.
+// writeTimeout is how long a client may read nothing before its connection is closed.
 const writeTimeout = 30 * time.Second
 
-// endTimeout is how long a client whose stream has to end may take for what is
-// being written, and for the reason.
+// endTimeout is how long a write may take after its stream has ended, and the write of
+// the comet.bye.
 const endTimeout = time.Second
 
-// setWriteDeadline is for a write of a stream that ends with ctx.
+// setWriteDeadline sets the deadline for the next write of a stream that ends with ctx.
 func setWriteDeadline(ctx context.Context, set func(time.Time) error) error {
 	err := set(time.Now().Add(writeTimeout))
-	if ctx.Err() != nil { // also if hurryAtEnd has just set a nearer one
+	if ctx.Err() != nil { // also if shortenDeadlineAtEnd has just done so
 		err = set(time.Now().Add(endTimeout))
 	}
 	return err
 }
 
-// shortenDeadlineAtEnd has a write that is under way when ctx ends not outlive it by more
-// than endTimeout. Call stop before set may no longer be called.
+// shortenDeadlineAtEnd sets a deadline of endTimeout for the write under way when ctx
+// ends. After stop has returned it does not call set.
 func shortenDeadlineAtEnd(ctx context.Context, set func(time.Time) error) (stop func()) {
 	ended := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
 		defer close(ended)
-		_ = set(time.Now().Add(endTimeout)) // else the write has ended, or its own deadline stays
+		_ = set(time.Now().Add(endTimeout)) // an error leaves the write its own deadline
 	})
 	return func() {
 		if !cancel() {
