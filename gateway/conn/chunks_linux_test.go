@@ -25,7 +25,7 @@ func (u *untilBlank) Read(b []byte) (int, error) {
 
 // chunks reads a chunked body and is stricter than RFC 9112 section 7.1 lets
 // it be: sizes are short lower-case hexadecimal without extensions, there is no
-// trailer, and nothing comes behind the last chunk.
+// trailer, and nothing comes after the last chunk.
 type chunks struct {
 	r    *bufio.Reader
 	left int
@@ -59,7 +59,7 @@ func (c *chunks) Read(b []byte) (int, error) {
 func (c *chunks) end() error {
 	rest, err := io.ReadAll(c.r)
 	if err != nil || string(rest) != "\r\n" {
-		return fmt.Errorf("behind the last chunk: %q, %v", rest, err)
+		return fmt.Errorf("after the last chunk: %q, %v", rest, err)
 	}
 	return io.EOF
 }

@@ -30,7 +30,7 @@ var (
 
 // While subscribers of every kind come and go at random, each in one of several
 // ways, and publishers run, those that stay get everything once and in order.
-// Those that go miss nothing while they are there, and leave nothing behind.
+// Those that go miss nothing while they are there, and leave nothing to clean up.
 func TestChurn(t *testing.T) {
 	s := serve(t, 640*time.Millisecond, listenFreely)
 	var staying, going, publishing sync.WaitGroup
@@ -67,7 +67,7 @@ func TestChurn(t *testing.T) {
 	close(stop)
 	publishing.Wait()
 	staying.Wait()
-	eventually(t, "nobody is left", func() bool { return s.listener.Open() == 0 && s.feeds() == 0 && s.held.Load() == 0 })
+	eventually(t, "all have gone", func() bool { return s.listener.Open() == 0 && s.feeds() == 0 && s.held.Load() == 0 })
 }
 
 // publishUntil publishes numbers, and says at the end that it was the end.
@@ -85,16 +85,16 @@ func (s *server) publishUntil(stop <-chan struct{}, channel string, publisher in
 	}
 }
 
-// reader is a subscriber and what came to it.
+// reader is a subscriber with the messages that it has read.
 type reader struct {
 	*net.TCPConn
-	more  func() (data []string, err error) // waits for what comes next
+	more  func() (data []string, err error) // waits for the next messages
 	next  map[string]int                    // the number to come, by channel and publisher
 	ended int                               // publishers
 	want  int                               // publishers
 }
 
-// read begins to follow what comes after that.
+// read begins to read the messages after it is called.
 func (s *server) read(kind string, channels []string) (*reader, error) {
 	c, err := net.Dial("tcp", s.listener.Addr().String())
 	if err != nil {
@@ -168,8 +168,8 @@ func (f *reader) beginPolls(target string) error {
 	return err
 }
 
-// take waits for what comes next, which must follow what came before; begin is
-// what each publisher's first number must be, if it is not negative.
+// take waits for the next messages, which must follow the last ones. begin, if it is not
+// negative, is the first number of each publisher.
 func (f *reader) take(begin int) error {
 	_ = f.SetDeadline(time.Now().Add(patience))
 	all, err := f.more()

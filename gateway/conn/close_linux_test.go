@@ -14,7 +14,7 @@ import (
 	"comet/pubsub"
 )
 
-// A gate's wait ends with its context or when it is empty, and what comes later
+// A gate's wait ends with its context or when it is empty, and an operation that comes later
 // does not get in.
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestGate(t *testing.T) {
 			t.Errorf("%d left after %v, want 2 after 1s", left, time.Since(began))
 		}
 		if g.enter() {
-			t.Error("a closed gate lets in")
+			t.Error("a closed gate is open")
 		}
 		time.Sleep(2 * time.Hour)
 
@@ -47,8 +47,8 @@ func TestGate(t *testing.T) {
 	})
 }
 
-// Close ends with its context though a stream is still held, and what would be
-// parked after it is closed: its connection, and what counts it.
+// Close ends with its context although a stream is still held. A connection that would be
+// parked after it is closed, and not counted any more.
 func TestCloseEndsWithContext(t *testing.T) {
 	s := serve(t, time.Minute, listenFreely)
 	subscriber, err := s.hub.Subscribe(t.Context(), []pubsub.Start{{Channel: "c"}})

@@ -55,7 +55,7 @@ func TestParsePlain(t *testing.T) {
 	}
 }
 
-// What parsePlain takes is one request to net/http too, and the same.
+// A request that parsePlain accepts is one request to net/http too, and the same.
 func FuzzParsePlain(f *testing.F) {
 	for _, text := range append(plainRequests, otherRequests...) {
 		f.Add([]byte(text))

@@ -19,7 +19,7 @@ const (
 	sized   = "POST /sized HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
 )
 
-// framingTable is what comes on a connection, and whether a request of it is in
+// framingTable is the input on a connection, and whether a request in it is in
 // doubt.
 var framingTable = []struct {
 	name, input string
@@ -67,7 +67,7 @@ func TestFraming(t *testing.T) {
 
 var lengthField = regexp.MustCompile(`(?im)^content-length:`)
 
-// What net/http takes for a chunked request is in doubt if it has a length too.
+// A request that net/http reads as chunked is in doubt if it also has a length.
 func FuzzFraming(f *testing.F) {
 	for _, test := range framingTable {
 		f.Add([]byte(test.input), 3)

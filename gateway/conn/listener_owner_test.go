@@ -59,7 +59,7 @@ func (c *limitedListener) open(address string, status string) *countedConn {
 	synctest.Wait()
 	if len(c.accepted) > 0 {
 		if status != "" {
-			c.t.Errorf("%s was let in, want %s", address, status)
+			c.t.Errorf("%s was accepted, want %s", address, status)
 		}
 		return (<-c.accepted).(*countedConn)
 	}
@@ -81,7 +81,7 @@ func (c *countedConn) isClosed() bool {
 	return err == io.ErrClosedPipe
 }
 
-// An address has so many connections and no more, however many others there are.
+// An address has as many connections as its limit, however many others there are.
 // One that is idle makes room for another of the same address.
 func TestAddressConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestAddressConnections(t *testing.T) {
 		gone := c.open("192.0.2.3", "")
 		c.open("192.0.2.3", "")
 		gone.Close()
-		gone.exempt() // by a handler that HTTP/2 left behind
+		gone.exempt() // by a handler that outlives its HTTP/2 connection
 		if open := c.listener.owners[netip.MustParseAddr("192.0.2.3")].open; open != 1 {
 			t.Errorf("%d connections are counted, want 1", open)
 		}

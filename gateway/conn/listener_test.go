@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// listened is an http.Server behind a Listener, and what was logged.
+// listened returns the Listener of an http.Server, and its log.
 func listened(t *testing.T, l net.Listener, limit int) (*Listener, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
@@ -96,7 +96,7 @@ func TestConnectionLimit(t *testing.T) {
 			t.Errorf("%s %v %s", res.Status, res.Header, body)
 		}
 		if rest, err := io.ReadAll(c); err != nil || len(rest) > 0 {
-			t.Errorf("behind the refusal: %q, %v", rest, err)
+			t.Errorf("after the refusal: %q, %v", rest, err)
 		}
 		c.Close()
 	}
@@ -179,8 +179,8 @@ func (l *refusalLog) at(after time.Duration, want ...string) {
 	}
 }
 
-// At the limit there is one log line at once, and then one a minute for as long
-// as there are refusals to tell of.
+// At the limit there is one log line at once, and then one per minute for as long
+// as there are refusals to report.
 func TestRefusalsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &refusalLog{t: t, start: time.Now(), lines: make(chan string, 10)}

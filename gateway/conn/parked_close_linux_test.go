@@ -7,8 +7,7 @@ import (
 	"unique"
 )
 
-// A leave says goodbye evenly over its spread, to all, and to who comes during
-// it at once.
+// A drain closes all connections evenly over its spread, and new ones at once.
 func TestDrainSpread(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, time.Minute)
@@ -22,21 +21,21 @@ func TestDrainSpread(t *testing.T) {
 	most, before := 0, streams
 	for tick := range ticks + 1 {
 		if late := b.addStream(w, "c"); !late.removed {
-			t.Fatalf("tick %d: who came during the leave stays", tick)
+			t.Fatalf("tick %d: a connection that came during the drain stays", tick)
 		}
 		most, before = max(most, before-len(w.registry.all)), len(w.registry.all)
 		w.clock.advance()
 	}
 	if most > streams/ticks+1 {
-		t.Errorf("%d goodbyes in one tick, want at most %d", most, streams/ticks+1)
+		t.Errorf("%d were closed in one tick, want at most %d", most, streams/ticks+1)
 	}
 	if left := b.parker.WaitDrained(t.Context()); left != 0 || len(w.registry.all) != 0 {
 		t.Errorf("%d are left, and counted %d", len(w.registry.all), left)
 	}
 }
 
-// A user who is thrown out is so everywhere, on the way in as well, and nobody
-// else is.
+// A revocation closes all connections of its user, also those that are about to be
+// parked, and no others.
 func TestRevoke(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, time.Minute)
@@ -57,27 +56,27 @@ func TestRevoke(t *testing.T) {
 		}
 	}
 	if text := stays.readAll(); stays.removed || len(text) > 0 {
-		t.Errorf("another user was told %q", text)
+		t.Errorf("another user got %q", text)
 	}
 
 	if newer.removed {
-		t.Error("who got in anew before it was heard is thrown out")
+		t.Error("a connection with a newer credential is closed")
 	}
 
 	late := seat("bob", now.Add(-time.Second))
 	w.closer.checkNew(late.parked)
 	if !late.removed {
-		t.Error("who was on the way in stays")
+		t.Error("a connection that was about to be parked stays")
 	}
 	again := seat("bob", now.Add(time.Second))
 	if w.closer.checkNew(again.parked); again.removed {
-		t.Error("who comes back with something newer is still thrown out")
+		t.Error("a connection that comes with a newer credential is closed")
 	}
 	for range revocationMemory/w.clock.tick + 1 {
 		w.clock.advance()
 	}
 	if len(w.closer.revoked) > 0 {
-		t.Errorf("%d evictions are remembered for ever", len(w.closer.revoked))
+		t.Errorf("%d revocations are remembered for ever", len(w.closer.revoked))
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// While a shard rests its streams get nothing, and behind it all at once;
-// unless much has come meanwhile, or the node leaves.
+// While a shard is deferred its streams get nothing, and after that all at once; unless
+// much has come meanwhile, or the node drains.
 func TestCoalescing(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -20,7 +20,7 @@ func TestCoalescing(t *testing.T) {
 			w.flusher.flushDeferred()
 		}},
 		{"much has come", []string{"1", large[:flushNowBytes]}, func(w *writer, _ *shard) { w.work() }},
-		{"the node leaves", []string{"1", "2"}, func(w *writer, _ *shard) {
+		{"the node drains", []string{"1", "2"}, func(w *writer, _ *shard) {
 			w.drain(0)
 			w.work()
 		}},
@@ -37,7 +37,7 @@ func TestCoalescing(t *testing.T) {
 			w.work()
 			w.flusher.flushDeferred()
 			if got := p.readAll(); len(got) > 0 || !s.deferred {
-				t.Fatalf("resting: %v, and %q was written", s.deferred, got)
+				t.Fatalf("deferred: %v, and %q was written", s.deferred, got)
 			}
 			b.publish("c", test.publish[1])
 			test.end(w, s)
@@ -54,7 +54,7 @@ func TestCoalescing(t *testing.T) {
 func TestDeferAfter(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		own        bool
+		unshared   bool
 		took, want time.Duration
 	}{
 		{false, longPass - 1, 0},
@@ -62,9 +62,9 @@ func TestDeferAfter(t *testing.T) {
 		{false, time.Second, maxDefer},
 		{true, time.Second, 0},
 	} {
-		s := &shard{feed: &feed{key: feedKey{unshared: test.own}}}
+		s := &shard{feed: &feed{key: feedKey{unshared: test.unshared}}}
 		if got := s.deferAfter(test.took); got != test.want {
-			t.Errorf("after %v (own: %v) a rest of %v, want %v", test.took, test.own, got, test.want)
+			t.Errorf("after %v (unshared: %v) a deferral of %v, want %v", test.took, test.unshared, got, test.want)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// BenchmarkFlush is one message that a writer writes to so many parked streams,
-// the system calls included. What the clients do is not.
+// BenchmarkFlush is one message that a writer writes to N parked streams, with the system
+// calls, and without the work of the clients.
 func BenchmarkFlush(b *testing.B) {
 	for _, streams := range []int{1, 1000} {
 		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {

@@ -56,7 +56,7 @@ func TestPipelinedPolls(t *testing.T) {
 	}
 }
 
-// A body that nobody reads is not the next request.
+// An unread body is not the next request.
 func TestPollWithBody(t *testing.T) {
 	s := serve(t, time.Minute, listenFreely)
 	const hidden = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -100,7 +100,7 @@ func TestParkedBehindTail(t *testing.T) {
 		b.publish("c", "1")
 		w.work()
 		if got := next.readAll(); !bytes.Contains(got, []byte(`"data":"1"`)) {
-			t.Errorf("%v: a poll that is not behind got %q", channels, got)
+			t.Errorf("%v: a poll that has all got %q", channels, got)
 		}
 	}
 }
@@ -141,7 +141,7 @@ func TestLargeAnswer(t *testing.T) {
 }
 
 // Without a listener that takes it back, a connection is not parked, not kept,
-// and leaves no descriptor behind.
+// and leaves no descriptor open.
 func TestUncountedPoll(t *testing.T) {
 	s := serve(t, time.Minute, listenFreely)
 	plain := httptest.NewServer(s)
@@ -160,7 +160,7 @@ func TestUncountedPoll(t *testing.T) {
 	eventually(t, "no descriptor is left", func() bool { return descriptors(t) <= before })
 }
 
-// A node that leaves answers its polls and closes them, and waits for nobody.
+// A node that drains answers its polls and closes their connections, and waits for no client.
 func TestDrainWithPolls(t *testing.T) {
 	s := serve(t, time.Minute, listenFreely)
 	var polls []*peer
@@ -184,7 +184,7 @@ func TestDrainWithPolls(t *testing.T) {
 			t.Errorf("%v, close: %v", err, res.Close)
 		}
 		if _, err := bufio.NewReader(p).ReadByte(); err != io.EOF {
-			t.Errorf("behind the answer: %v", err)
+			t.Errorf("after the answer: %v", err)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // bench has a parker whose writers and poller do not run: a test takes their
-// steps, so that it decides what comes before what.
+// steps, so that it decides their order.
 type bench struct {
 	t      testing.TB
 	hub    *pubsub.Hub
@@ -169,7 +169,7 @@ func TestClientLeavesDuringFlush(t *testing.T) {
 	}
 	b.publish("c", "1")
 	goes.hangUp()
-	w.flusher.catchUp(goes.parked) // before the writer has come to what is new
+	w.flusher.catchUp(goes.parked) // before the writer has flushed the new message
 	w.work()
 	if got := stays.readAll(); !bytes.Contains(got, []byte(`"data":"1"`)) {
 		t.Errorf("the other one got %q", got)
@@ -210,7 +210,7 @@ func TestUnblockWhileOthersFlush(t *testing.T) {
 	close(stop)
 	running.Wait()
 	if p.removed {
-		t.Error("a stream that was not behind was ended as slow")
+		t.Error("a stream that had all was closed as slow")
 	}
 }
 

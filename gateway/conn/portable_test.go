@@ -22,7 +22,7 @@ import (
 const heartbeat = 20 * time.Second
 
 // held is a stream of channel c that Hold writes to a pipe, which takes no
-// byte that nobody reads, in the memory time of a synctest bubble.
+// byte that is not read, in the memory time of a synctest bubble.
 type held struct {
 	t      *testing.T
 	hub    *pubsub.Hub
@@ -203,7 +203,7 @@ func TestClientReadsNothing(t *testing.T) {
 	})
 }
 
-// One that reads again in time is told that it was too slow, if it was.
+// A client that reads again in time sees that it was too slow, if it was.
 func TestSlowClient(t *testing.T) {
 	t.Parallel()
 	hold(t, Portable{Heartbeat: heartbeat}, wire.SSE, func(h *held) {
@@ -220,7 +220,7 @@ func TestSlowClient(t *testing.T) {
 	})
 }
 
-// The goodbye arrives however long the stream was quiet.
+// The comet.bye arrives however long the stream was quiet.
 func TestCloseReasonSent(t *testing.T) {
 	t.Parallel()
 	ends := map[string]func(h *held){

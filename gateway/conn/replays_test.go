@@ -28,7 +28,7 @@ func begin(t *testing.T, r *Replays, address netip.Addr) (result chan error, tur
 	return result, func() (context.Context, *Replay) { return ctx, p }
 }
 
-// So many replay at a time and no more; the next one gets its turn when one ends,
+// There are as many replays as turns; the next one gets its turn when one ends,
 // or an error when none does.
 func TestReplayTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestReplayTurns(t *testing.T) {
 			t.Errorf("the next one: %v", err)
 		}
 		busy := time.AfterFunc(0, func() {})
-		for range 10 { // all get on, so nobody makes room
+		for range 10 { // all make progress, so none makes room
 			time.Sleep(replayQueueTimeout / 10)
 			for _, p := range all {
 				p.Progress()
@@ -93,7 +93,7 @@ func TestStalledReplayMakesRoom(t *testing.T) {
 		time.Sleep(time.Minute)
 		for i, ctx := range contexts {
 			if ctx.Err() != nil {
-				t.Fatalf("replay %d was ended though nobody waits", i)
+				t.Fatalf("replay %d was ended though none waits", i)
 			}
 		}
 		all[0].Progress()
@@ -134,7 +134,7 @@ func TestReplaysOfOneAddress(t *testing.T) {
 	})
 }
 
-// Who waits leaves when its context ends, and takes no turn with it.
+// A client that waits leaves when its context ends, and takes no turn.
 func TestReplayWaitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewReplays(replayShare)
@@ -192,7 +192,7 @@ func TestReplayGrows(t *testing.T) {
 	})
 }
 
-// Those that wait because their own address has all its turns end nobody of another.
+// Clients that wait because their own address has its share end no replay of another.
 func TestStalledReplayOfAnotherAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewReplays(8 * replayShare)

@@ -18,7 +18,7 @@ import (
 )
 
 // server holds streams at /events and polls at /poll, of the channels in the
-// query, with a Parker behind a Listener, and says "ok" to everything else.
+// query, with a Parker and a Listener, and says "ok" to everything else.
 type server struct {
 	t        *testing.T
 	hub      *pubsub.Hub
@@ -168,7 +168,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// nextPoll lets in polls with a cursor.
+// nextPoll admits polls with a cursor.
 func (s *server) nextPoll(r *http.Request) (next FastResult, ok bool) {
 	names := channelsOf(r)
 	at, err := pubsub.ParseCursorSet(names, r.URL.Query().Get("cursor"))

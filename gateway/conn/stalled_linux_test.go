@@ -25,13 +25,13 @@ func pinned(t *testing.T, few, many int, grow func(t *testing.T, readers int) in
 // heap is how many bytes are in use.
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // what pools kept at the first
+	runtime.GC() // pools keep things for one collection
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
-// 100 MB go past stalled readers that nobody has ended yet. Each pins next to
+// 100 MB go past stalled readers that are not closed yet. Each pins next to
 // nothing or, with several channels, what one turn of encoding takes.
 func TestStalledReaders(t *testing.T) {
 	many, total := 1000, 1600

@@ -8,7 +8,7 @@ import (
 	"comet/gateway/wire"
 )
 
-// What a goroutine writes is counted when it is written, and its time taken.
+// The messages that a goroutine writes are counted after the write, with their latency.
 func TestPortableStats(t *testing.T) {
 	for name, format := range formats {
 		t.Run(name, func(t *testing.T) {
@@ -19,7 +19,7 @@ func TestPortableStats(t *testing.T) {
 				ready := p.counters.stats()
 				time.Sleep(time.Millisecond) // what is as old as the stream may be what it resumes with
 				h.publish(1, 2)
-				synctest.Wait() // nobody reads yet
+				synctest.Wait() // the client does not read yet
 				if got := p.counters.stats(); got != ready {
 					t.Errorf("counted before it is written: %+v", got)
 				}
@@ -40,7 +40,7 @@ func TestPortableStats(t *testing.T) {
 	}
 }
 
-// Nothing is counted for who does not want it.
+// A Portable without counters counts nothing.
 func TestNoStats(t *testing.T) {
 	hold(t, Portable{Heartbeat: heartbeat}, wire.SSE, func(h *held) {
 		h.want("ready")

@@ -44,7 +44,7 @@ func (l smallSendBuffer) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// Whoever leaves, in whatever way, is forgotten at once.
+// A client that closes, in any way, is removed at once.
 func TestPeerCloses(t *testing.T) {
 	for name, leave := range map[string]func(*peer) error{
 		"close":      func(p *peer) error { return p.Close() },
@@ -69,7 +69,7 @@ func TestPeerCloses(t *testing.T) {
 	}
 }
 
-// A node that leaves says goodbye to every stream, and the body ends as it
+// A node that drains sends a comet.bye to every stream, and the body ends as it
 // must, even of a client that has sent more than its request.
 func TestDrainWithStreams(t *testing.T) {
 	s := serve(t, time.Minute, listenFreely)
@@ -90,7 +90,7 @@ func TestDrainWithStreams(t *testing.T) {
 	}
 }
 
-// A message of any size is nobody's slowness.
+// A message of any size makes no client slow.
 func TestLargeMessage(t *testing.T) {
 	s := serve(t, time.Minute, listenFreely)
 	p := s.dial()

@@ -7,7 +7,7 @@ import (
 	"comet/pubsub"
 )
 
-// Where nobody wants to know what is written, traces cost nothing.
+// Without Portable.Written, traces cost nothing.
 func TestUntracedCostsNothing(t *testing.T) {
 	plain, traced := &pubsub.Message{Type: "m", Data: []byte("1")}, &pubsub.Message{Type: "m", Data: []byte("1"), Trace: "00-a"}
 	p := &Portable{}
@@ -19,7 +19,7 @@ func TestUntracedCostsNothing(t *testing.T) {
 		items := []pubsub.Item{{Message: m}}
 		n := testing.AllocsPerRun(1000, func() { f.Grown(items) })
 		if f.traces != nil {
-			t.Errorf("keeps %d messages for nobody", len(f.traces.unwritten))
+			t.Errorf("keeps %d messages", len(f.traces.unwritten))
 		}
 		return n
 	}

@@ -114,7 +114,6 @@ var ledger = []string{
 	"gateway",
 	"gateway/auth",
 	"gateway/clienttest",
-	"gateway/conn",
 	"gateway/failure",
 	"gateway/hook",
 	"gateway/limit",
