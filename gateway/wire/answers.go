@@ -25,7 +25,7 @@ func (p *Poll) AppendJSON(b []byte) []byte {
 	b = appendString(append(b, `{"cursor":`...), p.Cursor)
 	b = appendArray(append(b, `,"messages":`...), p.Messages, AppendMessageJSON)
 	b = appendArray(append(b, `,"gap":`...), p.Gaps, AppendGapJSON)
-	b = appendMore(appendOwn(b, p.Cursors), p.More)
+	b = appendMore(appendCursorsMember(b, p.Cursors), p.More)
 	return append(b, '}')
 }
 

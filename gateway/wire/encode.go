@@ -44,7 +44,7 @@ func (f Format) AppendReady(b []byte, node string, cursor, cursors []byte, more 
 	b = f.beginControl(b, eventReady, cursor)
 	b = appendString(append(b, `"node":`...), node)
 	b = appendString(append(b, `,"cursor":`...), cursor)
-	b = appendMore(appendOwn(b, cursors), more)
+	b = appendMore(appendCursorsMember(b, cursors), more)
 	return f.endControl(b)
 }
 
@@ -57,7 +57,7 @@ func (f Format) AppendGap(b []byte, g *pubsub.Gap, cursor, cursors []byte) []byt
 	if f == NDJSON {
 		b = appendString(append(b, `,"cursor":`...), cursor)
 	}
-	b = appendOwn(b, cursors)
+	b = appendCursorsMember(b, cursors)
 	return f.endControl(b)
 }
 

@@ -55,8 +55,8 @@ func AppendCursors(b []byte, cursors iter.Seq2[string, pubsub.Cursor]) []byte {
 	return append(b, '}')
 }
 
-// appendOwn adds the member for what AppendCursors made; nothing for nil.
-func appendOwn(b, cursors []byte) []byte {
+// appendCursorsMember adds the member for what AppendCursors made; nothing for nil.
+func appendCursorsMember(b, cursors []byte) []byte {
 	if cursors == nil {
 		return b
 	}
