@@ -7,20 +7,20 @@ import (
 	"comet/pubsub"
 )
 
-// Poll is the answer to a poll. The poll after it sends Cursor. Gaps come
-// before Messages for the reader: they tell what will not come.
+// Poll is the answer to a poll. The next poll sends Cursor. A reader handles Gaps
+// before Messages: they say what will not come.
 type Poll struct {
 	Cursor   string
 	Messages []*pubsub.Message
 	Gaps     []*pubsub.Gap
-	// Cursors, from AppendCursors, are the channels' own; nil: they are not told.
+	// Cursors, from AppendCursors, has a cursor per channel; nil: they are not sent.
 	Cursors json.RawMessage
-	// More: there are older messages that were asked for and are too large together.
+	// More says that older messages were requested that are too large together.
 	More bool
 }
 
-// AppendJSON adds {"cursor":"…","messages":[…],"gap":[…]}, "cursors":{…} if they
-// are told, and "more":true if there are.
+// AppendJSON appends {"cursor":"…","messages":[…],"gap":[…]}, with "cursors":{…} and
+// "more":true if they are set.
 func (p *Poll) AppendJSON(b []byte) []byte {
 	b = appendString(append(b, `{"cursor":`...), p.Cursor)
 	b = appendArray(append(b, `,"messages":`...), p.Messages, AppendMessageJSON)
@@ -29,7 +29,7 @@ func (p *Poll) AppendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// ParsePoll reads what AppendJSON wrote. Its errors are ErrMalformed.
+// ParsePoll decodes what AppendJSON encodes. Its errors are ErrMalformed.
 func ParsePoll(b []byte) (*Poll, error) {
 	var answer struct {
 		Cursor   *string  `json:"cursor"`
@@ -59,10 +59,10 @@ func ParsePoll(b []byte) (*Poll, error) {
 // History is one page of a channel's log.
 type History struct {
 	Messages []*pubsub.Message
-	More     bool // there are messages beyond it, in the direction that was read
+	More     bool // there are further messages, in the direction of the page
 }
 
-// AppendJSON adds {"messages":[…],"more":false}.
+// AppendJSON appends {"messages":[…],"more":false}.
 func (h *History) AppendJSON(b []byte) []byte {
 	b = appendArray(append(b, `{"messages":`...), h.Messages, AppendMessageJSON)
 	if h.More {
@@ -71,7 +71,7 @@ func (h *History) AppendJSON(b []byte) []byte {
 	return append(b, `,"more":false}`...)
 }
 
-// ParseHistory reads what AppendJSON wrote. Its errors are ErrMalformed.
+// ParseHistory decodes what AppendJSON encodes. Its errors are ErrMalformed.
 func ParseHistory(b []byte) (*History, error) {
 	var answer struct {
 		Messages []object `json:"messages"`

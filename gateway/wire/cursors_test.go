@@ -27,7 +27,7 @@ func TestAppendCursors(t *testing.T) {
 		t.Errorf("got %s, want %v", text, want)
 	}
 
-	// They are told where they are asked for, and nowhere else.
+	// They are sent where they are requested, and nowhere else.
 	p := Poll{Cursor: "c", Cursors: AppendCursors(nil, cursors)}
 	back, err := ParsePoll(p.AppendJSON(nil))
 	if err != nil || string(back.Cursors) != string(p.Cursors) {

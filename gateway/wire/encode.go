@@ -7,10 +7,10 @@ import (
 	"comet/pubsub"
 )
 
-// AppendMessage adds m as one event. cursor is where the subscriber is after
-// m, nil if m is ephemeral and moves it nowhere. In SSE it is the id; in NDJSON
-// the member "cursor", but only for a subscriber of several channels: with one
-// channel the cursor is the message's own id.
+// AppendMessage appends m as one event. cursor is the subscriber's after m, nil if m
+// is ephemeral and does not move it. In SSE it is the id; in NDJSON the member
+// "cursor", but only for a subscriber of several channels: with one channel the cursor
+// is the id of the message.
 //
 //	SSE     id: <cursor> ␊ event: <type> ␊ data: <message> ␊ ␊   (no event line for type "message")
 //	NDJSON  {<message's members>,"cursor":"…"} ␊
@@ -36,10 +36,10 @@ func (f Format) AppendMessage(b []byte, m *pubsub.Message, cursor []byte, severa
 	return append(b, "\n\n"...)
 }
 
-// AppendReady adds the control event that begins a stream: who serves it, and
-// the cursor to resume from if nothing else comes. cursors, from AppendCursors,
-// are the channels' own; nil: they are not told. more says that there are older
-// messages that were asked for and are too large together.
+// AppendReady appends the control event that begins a stream: the node that serves it,
+// and the cursor to resume from if nothing else comes. cursors, from AppendCursors, has
+// a cursor per channel; nil: they are not sent. more says that older messages were
+// requested that are too large together.
 func (f Format) AppendReady(b []byte, node string, cursor, cursors []byte, more bool) []byte {
 	b = f.beginControl(b, eventReady, cursor)
 	b = appendString(append(b, `"node":`...), node)
@@ -48,9 +48,9 @@ func (f Format) AppendReady(b []byte, node string, cursor, cursors []byte, more 
 	return f.endControl(b)
 }
 
-// AppendGap adds the control event that tells that messages may be missing.
-// cursor is where the subscriber is once it knows; cursors, from AppendCursors,
-// has the channel's own, or is nil.
+// AppendGap appends the control event that says that messages may be missing. cursor
+// is the subscriber's after the event; cursors, from AppendCursors, has the one of the
+// gap's channel, or is nil.
 func (f Format) AppendGap(b []byte, g *pubsub.Gap, cursor, cursors []byte) []byte {
 	b = f.beginControl(b, eventGap, cursor)
 	b = appendGapMembers(b, g)
@@ -61,9 +61,8 @@ func (f Format) AppendGap(b []byte, g *pubsub.Gap, cursor, cursors []byte) []byt
 	return f.endControl(b)
 }
 
-// AppendBye adds the control event before the server closes on purpose.
-// retry, to the millisecond, is how long the client shall wait before it comes
-// back; 0 leaves that to the client.
+// AppendBye appends the control event before the server closes a stream. retry, to the
+// millisecond, is how long the client waits before it reconnects; 0: the client decides.
 func (f Format) AppendBye(b []byte, reason string, retry time.Duration) []byte {
 	retryMS := retry.Milliseconds()
 	if f != NDJSON && retryMS > 0 {
@@ -78,8 +77,8 @@ func (f Format) AppendBye(b []byte, reason string, retry time.Duration) []byte {
 	return f.endControl(b)
 }
 
-// AppendHeartbeat adds what keeps an idle connection open and says nothing: an
-// SSE comment, an empty NDJSON line. No empty line follows the comment: parsers
+// AppendHeartbeat appends what keeps an idle connection open and is no event: an SSE
+// comment, an empty NDJSON line. No empty line follows the comment: parsers
 // such as @microsoft/fetch-event-source 2.0 and r3labs/sse 2.10 report an event
 // without data at each empty line.
 func (f Format) AppendHeartbeat(b []byte) []byte {
@@ -102,6 +101,7 @@ func (f Format) beginControl(b []byte, name string, cursor []byte) []byte {
 	return append(append(b, dataField...), '{')
 }
 
+// endControl closes the object and the event.
 func (f Format) endControl(b []byte) []byte {
 	if f == NDJSON {
 		return append(b, "}\n"...)

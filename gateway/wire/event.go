@@ -29,21 +29,21 @@ type Event struct {
 	// does not tell a payload of 42 from one of "42".
 	Message *pubsub.Message
 	Gap     *pubsub.Gap
-	Node    string // who serves the stream
+	Node    string // that serves the stream
 	Reason  string // why the server closes it
-	// Cursor is where to resume after this event. An event that moves nothing
-	// repeats the cursor before it; empty before the first.
+	// Cursor is where to resume after this event. An event that does not move it
+	// repeats the last one; it is empty before the first.
 	Cursor string
-	// Retry is how long the server asked to wait before coming back, when it
-	// last did; 0 if it never did.
+	// Retry is how long the server last asked to wait before reconnecting; 0 if it
+	// has not.
 	Retry time.Duration
 }
 
-// ErrMalformed is what every decoder's error about its input comes down to.
+// ErrMalformed is wrapped by every error of a decoder about its input.
 var ErrMalformed = errors.New("not what Comet sends")
 
-// object has the members of all of Comet's JSON objects. Event tells which one
-// it is; that of a message is empty.
+// object has the members of all of Comet's JSON objects. Event is its kind; a message
+// has an empty one.
 type object struct {
 	Event  string `json:"event"`
 	Cursor string `json:"cursor"`
@@ -70,8 +70,8 @@ func known(event string) bool {
 		event == pubsub.JoinType || event == pubsub.LeaveType
 }
 
-// isControl reports whether the event is one of the node's about the stream.
-// Who joins and leaves is told by messages.
+// isControl reports whether the event is one of the node's about the stream. Joins and
+// leaves are messages.
 func isControl(event string) bool {
 	return event == eventReady || event == eventGap || event == eventBye
 }

@@ -63,7 +63,7 @@ func indexLineEnd(b []byte) int {
 	return lf
 }
 
-// fill reads once behind rest.
+// fill reads once and appends to rest.
 func (l *lines) fill() {
 	if len(l.rest) == 0 || cap(l.rest) == len(l.rest) {
 		if 2*len(l.rest) > len(l.buf) {

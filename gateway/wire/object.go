@@ -10,7 +10,7 @@ import (
 // timeLayout is RFC 3339 with exactly three decimals, for times in UTC.
 const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
-// AppendMessageJSON adds m as a JSON object:
+// AppendMessageJSON appends m as a JSON object:
 //
 //	{"id":"<ms>-<seq>","channel":"…","type":"…","data":…,"time":"2026-01-02T03:04:05.678Z"}
 //
@@ -32,7 +32,7 @@ func appendMessageMembers(b []byte, m *pubsub.Message) []byte {
 	return append(b, '"')
 }
 
-// AppendGapJSON adds g as {"channel":"…","from":"<id>","to":"<id>","reason":"…"}.
+// AppendGapJSON appends g as {"channel":"…","from":"<id>","to":"<id>","reason":"…"}.
 func AppendGapJSON(b []byte, g *pubsub.Gap) []byte {
 	return append(appendGapMembers(append(b, '{'), g), '}')
 }
@@ -44,7 +44,7 @@ func appendGapMembers(b []byte, g *pubsub.Gap) []byte {
 	return appendString(append(b, `,"reason":`...), string(g.Reason))
 }
 
-// AppendCursors adds the channels' own cursors as {"<channel>":"<cursor>",…}.
+// AppendCursors appends a cursor per channel as {"<channel>":"<cursor>",…}.
 func AppendCursors(b []byte, cursors iter.Seq2[string, pubsub.Cursor]) []byte {
 	separator := byte('{')
 	for channel, at := range cursors {
@@ -55,7 +55,8 @@ func AppendCursors(b []byte, cursors iter.Seq2[string, pubsub.Cursor]) []byte {
 	return append(b, '}')
 }
 
-// appendCursorsMember adds the member for what AppendCursors made; nothing for nil.
+// appendCursorsMember appends a member with the cursors from AppendCursors; nothing
+// for nil.
 func appendCursorsMember(b, cursors []byte) []byte {
 	if cursors == nil {
 		return b
@@ -63,6 +64,7 @@ func appendCursorsMember(b, cursors []byte) []byte {
 	return append(append(b, `,"cursors":`...), cursors...)
 }
 
+// appendMore appends the member more if it is true.
 func appendMore(b []byte, more bool) []byte {
 	if !more {
 		return b
@@ -76,7 +78,7 @@ func appendID(b []byte, id pubsub.ID) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// appendString adds s as a JSON string (RFC 8259 section 7). Bytes that are
+// appendString appends s as a JSON string (RFC 8259 section 7). Bytes that are
 // not UTF-8 become U+FFFD, so that the result is always valid.
 func appendString[T string | []byte](b []byte, s T) []byte {
 	b = append(b, '"')

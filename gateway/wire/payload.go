@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// appendPayload adds data, one JSON value, as SSE data lines without the last
+// appendPayload appends data, one JSON value, as SSE data lines without the last
 // line's end: a string as its text, anything else as it is.
 func appendPayload(b, data []byte) []byte {
 	b = append(b, dataField...)

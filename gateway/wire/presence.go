@@ -8,7 +8,7 @@ import (
 	"comet/pubsub"
 )
 
-// Presence is one page of who is in a channel. As JSON:
+// Presence is one page of the users in a channel. As JSON:
 //
 //	{"channel":"…","count":2,"users":[{"user":"alice","info":{…},"since":"2026-01-02T03:04:05.678Z"}],"next":"alice"}
 //
@@ -29,7 +29,7 @@ func NewPresence(channel string, page *pubsub.MemberPage) *Presence {
 	return p
 }
 
-// AppendJSON adds p as a JSON object.
+// AppendJSON appends p as a JSON object.
 func (p *Presence) AppendJSON(b []byte) []byte {
 	b = appendString(append(b, `{"channel":`...), p.Channel)
 	b = strconv.AppendInt(append(b, `,"count":`...), int64(p.Count), 10)
@@ -56,7 +56,7 @@ func appendMember(b []byte, m *pubsub.Member) []byte {
 	return append(b, `"}`...)
 }
 
-// ParsePresence reads what AppendJSON wrote. Its errors are ErrMalformed.
+// ParsePresence decodes what AppendJSON encodes. Its errors are ErrMalformed.
 func ParsePresence(b []byte) (*Presence, error) {
 	var page struct {
 		Channel string          `json:"channel"`

@@ -55,7 +55,7 @@ func FuzzParsePresence(f *testing.F) {
 	})
 }
 
-// Who joins and leaves is told by messages, in every format.
+// Joins and leaves are messages, in every format.
 func TestPresenceEvents(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{pubsub.JoinType, pubsub.LeaveType} {

@@ -9,7 +9,7 @@ type Reader struct {
 	err     error
 }
 
-// lineDecoder takes a stream line by line and tells when an event is complete.
+// lineDecoder decodes a stream line by line and reports when an event is complete.
 type lineDecoder interface {
 	line(line []byte) (e Event, complete bool, err error)
 }

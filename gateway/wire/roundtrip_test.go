@@ -70,13 +70,13 @@ func roundTripEvents(t *testing.T, m *pubsub.Message, g *pubsub.Gap, cursor stri
 		b := f.AppendReady(nil, m.Channel, []byte(before), nil, false)
 		b = f.AppendMessage(b, m, messageCursor, several)
 		b = f.AppendHeartbeat(b)
-		b = f.AppendGap(b, g, []byte("behind"), nil)
+		b = f.AppendGap(b, g, []byte("after the gap"), nil)
 		b = f.AppendBye(b, m.Channel, 1234*time.Millisecond)
 		want := []Event{
 			{Kind: KindReady, Node: m.Channel, Cursor: before},
 			{Kind: KindMessage, Message: decoded(m), Cursor: after},
-			{Kind: KindGap, Gap: g, Cursor: "behind"},
-			{Kind: KindBye, Reason: m.Channel, Cursor: "behind", Retry: 1234 * time.Millisecond},
+			{Kind: KindGap, Gap: g, Cursor: "after the gap"},
+			{Kind: KindBye, Reason: m.Channel, Cursor: "after the gap", Retry: 1234 * time.Millisecond},
 		}
 		if f == SSERaw {
 			want[1].Message = decodedRaw(t, m)

@@ -4,7 +4,7 @@
 //
 // Appenders add to a buffer and allocate nothing but its growth. They trust
 // what pubsub validated: types and cursors without line breaks, Data that is
-// one compact JSON value. Decoders trust nothing.
+// one compact JSON value. Decoders validate everything.
 package wire
 
 // Format is an encoding of an event stream.
@@ -17,9 +17,9 @@ const (
 	// SSERaw is SSE whose messages carry just their payload, for htmx and
 	// curl: the text of a JSON string, any other value as JSON.
 	SSERaw
-	// NDJSON is a JSON object a line, ended by LF. Empty lines are heartbeats.
+	// NDJSON is one JSON object per line, ended by LF. Empty lines are heartbeats.
 	NDJSON
-	// Formats is how many there are.
+	// Formats is the number of formats.
 	Formats = iota
 )
 
@@ -31,7 +31,7 @@ func (f Format) ContentType() string {
 	return "text/event-stream"
 }
 
-// The names of the control events, which no message's type may have.
+// The names of the control events. A message cannot have them as its type.
 const (
 	eventReady = "comet.ready"
 	eventGap   = "comet.gap"

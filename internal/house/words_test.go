@@ -126,7 +126,6 @@ var ledger = []string{
 	"gateway/web/dashboard",
 	"gateway/web/static",
 	"gateway/web/static/chat",
-	"gateway/wire",
 	"internal/testrun",
 	"internal/textfile",
 	"k8s",
