@@ -19,12 +19,12 @@ type subscribeRequest struct {
 }
 
 // parseFunc reads a subscribeRequest from r.
-type parseFunc func(r *http.Request, v *visit) (*subscribeRequest, error)
+type parseFunc func(r *http.Request, rc *requestContext) (*subscribeRequest, error)
 
 // admit admits what r asks for, see admit.Controller.Admit.
-func (g *Gateway) admit(r *http.Request, v *visit, parse parseFunc) (a *admit.Admission, s *subscribeRequest, err error) {
-	a, err = g.admission.Admit(r, &v.Request, func() (_ *admit.Subscription, err error) {
-		if s, err = parse(r, v); err != nil {
+func (g *Gateway) admit(r *http.Request, rc *requestContext, parse parseFunc) (a *admit.Admission, s *subscribeRequest, err error) {
+	a, err = g.admission.Admit(r, &rc.Caller, func() (_ *admit.Subscription, err error) {
+		if s, err = parse(r, rc); err != nil {
 			return nil, err
 		}
 		return &s.Subscription, nil
@@ -33,29 +33,29 @@ func (g *Gateway) admit(r *http.Request, v *visit, parse parseFunc) (a *admit.Ad
 }
 
 // parseEvents is the parseFunc of events.
-func parseEvents(r *http.Request, v *visit) (*subscribeRequest, error) {
+func parseEvents(r *http.Request, rc *requestContext) (*subscribeRequest, error) {
 	p, err := parametersOf(r)
 	if err != nil {
 		return nil, err
 	}
 	s := &subscribeRequest{format: formatOf(r, p)}
 	s.Transport, s.Present = conn.TransportOf(s.format), true
-	return s, s.parse(r, p, v)
+	return s, s.parse(r, p, rc)
 }
 
 // parsePoll is the parseFunc of poll. A poll that does not wait is answered
 // through net/http.
-func parsePoll(r *http.Request, v *visit) (*subscribeRequest, error) {
+func parsePoll(r *http.Request, rc *requestContext) (*subscribeRequest, error) {
 	p, err := parametersOf(r)
 	if err != nil {
 		return nil, err
 	}
-	s := &subscribeRequest{wait: p.wait("wait", defaultWait, v.policy.Limits.wait())}
+	s := &subscribeRequest{wait: p.wait("wait", defaultWait, rc.policy.Limits.wait())}
 	s.Transport, s.Present = conn.OverPoll, s.wait > 0
-	if err := s.parse(r, p, v); err != nil {
+	if err := s.parse(r, p, rc); err != nil {
 		return nil, err
 	}
-	if v.Fast && s.wait == 0 {
+	if rc.Fast && s.wait == 0 {
 		return nil, admit.ErrWouldWait
 	}
 	return s, nil
@@ -65,19 +65,19 @@ func parsePoll(r *http.Request, v *visit) (*subscribeRequest, error) {
 // (which an EventSource sends along with the URL it began with, so it counts
 // first), else a parameter that stands for it, else `cursor`, else `last`, else
 // with the next message. An error about one channel of several names it.
-func (s *subscribeRequest) parse(r *http.Request, p *parameters, v *visit) error {
+func (s *subscribeRequest) parse(r *http.Request, p *parameters, rc *requestContext) error {
 	channels := slices.Clone(p.Values["channel"])
 	slices.Sort(channels)
 	s.Channels, s.Apart = slices.Compact(channels), p.apart("cursor")
 	if len(s.Channels) == 0 {
 		return problem(invalidChannel, "The parameter channel is missing: give one or several, as in ?channel=news&channel=chat/1.")
 	}
-	if limit := v.policy.Limits.Channels; len(s.Channels) > limit {
+	if limit := rc.policy.Limits.Channels; len(s.Channels) > limit {
 		return problem(invalidParameter, "A subscription may have %d channels at most (limits.channels), this has %d.", limit, len(s.Channels))
 	}
 	s.Starts = make([]pubsub.Start, len(s.Channels))
 	for i, channel := range s.Channels {
-		if err := v.checkSubscribe(channel); err != nil {
+		if err := rc.checkSubscribe(channel); err != nil {
 			return err
 		}
 		s.Starts[i].Channel = channel
@@ -109,15 +109,15 @@ func lastEventID(r *http.Request, p *parameters) string {
 }
 
 // checkSubscribe refuses a channel of a subscription.
-func (v *visit) checkSubscribe(channel string) error {
+func (rc *requestContext) checkSubscribe(channel string) error {
 	err := pubsub.ValidateChannel(channel)
 	if err == nil {
-		err = v.MaySubscribe(channel)
+		err = rc.MaySubscribe(channel)
 	}
 	if err == nil {
 		return nil
 	}
-	p := v.policy.toProblem(err)
+	p := rc.policy.toProblem(err)
 	p.Channels = []string{channel}
 	return p
 }

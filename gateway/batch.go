@@ -29,8 +29,8 @@ type batchResult struct {
 
 // publishBatch: POST /v1/publish
 func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	lines, what, err := batchLines(w, r, &v.policy.Limits)
+	rc := contextOf(r)
+	lines, what, err := batchLines(w, r, &rc.policy.Limits)
 	if err != nil {
 		g.publishesRefused.Add(1) // nobody knows how many
 		return err
@@ -38,25 +38,25 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	results := make([]batchResult, len(lines))
 	var drafts []pubsub.Draft
 	var at []int // the result of each draft
-	ask := g.askOnce(r.Context(), v)
+	ask := g.askOnce(r.Context(), rc)
 	for i, line := range lines {
-		d, err := itemDraft(v, ask, line, what, i+1)
+		d, err := itemDraft(rc, ask, line, what, i+1)
 		if err != nil {
 			g.publishesRefused.Add(1)
-			results[i].Error = v.policy.toProblem(err)
+			results[i].Error = rc.policy.toProblem(err)
 			continue
 		}
-		d.Trace, d.Owner = v.carry(), v.keyOwner()
+		d.Trace, d.Owner = rc.spanParent(), rc.keyOwner()
 		drafts, at = append(drafts, d), append(at, i)
 	}
-	if err := v.policy.Limiter.Publish(v.Client, len(drafts)); err != nil {
+	if err := rc.policy.Limiter.Publish(rc.Client, len(drafts)); err != nil {
 		g.publishesRefused.Add(int64(len(drafts)))
 		return err
 	}
-	v.publishing.tell("", "batch", drafts...)
+	rc.span.record("", "batch", drafts...)
 	for i, receipt := range g.options.Hub.Publish(r.Context(), drafts) {
 		if receipt.Err != nil {
-			results[at[i]].Error = v.policy.toProblem(receipt.Err)
+			results[at[i]].Error = rc.policy.toProblem(receipt.Err)
 			continue
 		}
 		p := answerTo(&drafts[i], &receipt)
@@ -68,12 +68,12 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 
 // askOnce returns what asks the hook about publishing, once for each channel,
 // however many messages of the batch it has.
-func (g *Gateway) askOnce(ctx context.Context, v *visit) func(channel string) error {
+func (g *Gateway) askOnce(ctx context.Context, rc *requestContext) func(channel string) error {
 	answers := make(map[string]error)
 	return func(channel string) error {
 		answer, known := answers[channel]
 		if !known {
-			answer = g.admission.AskHook(ctx, &v.Request, hook.Publish, channel)
+			answer = g.admission.AskHook(ctx, &rc.Caller, hook.Publish, channel)
 			answers[channel] = answer
 		}
 		return answer
@@ -123,7 +123,7 @@ func splitLines(body []byte) (lines []json.RawMessage) {
 
 // itemDraft is the n-th message of a batch, counted from 1; ask says whether the
 // application allows a channel.
-func itemDraft(v *visit, ask func(channel string) error, line []byte, what string, n int) (d pubsub.Draft, err error) {
+func itemDraft(rc *requestContext, ask func(channel string) error, line []byte, what string, n int) (d pubsub.Draft, err error) {
 	var item batchItem
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
@@ -134,20 +134,20 @@ func itemDraft(v *visit, ask func(channel string) error, line []byte, what strin
 		return d, problem(invalidBody, "%s %d has something behind the message: put one JSON object on a line.", what, n)
 	}
 	d = pubsub.Draft{Channel: item.Channel.text, Type: item.Type, Key: item.Key, Ephemeral: item.Ephemeral}
-	if d.Data, err = itemData(item.Data, v.policy.Limits.Message); err == nil {
+	if d.Data, err = itemData(item.Data, rc.policy.Limits.Message); err == nil {
 		err = d.Validate()
 	}
 	if item.Channel.broken {
 		err = problem(invalidChannel, "The channel is not UTF-8.")
 	}
 	if err == nil {
-		err = v.MayPublish(d.Channel)
+		err = rc.MayPublish(d.Channel)
 	}
 	if err == nil {
 		err = ask(d.Channel)
 	}
 	if err != nil {
-		p := v.policy.toProblem(err)
+		p := rc.policy.toProblem(err)
 		return d, &Problem{kind: p.kind, Detail: fmt.Sprintf("%s %d: %s", what, n, p.Detail)}
 	}
 	return d, nil

@@ -16,23 +16,23 @@ func (g *Gateway) Door() conn.FastPath {
 	return conn.FastPath{
 		Header: http.Header{nodeHeader: {g.options.Node}},
 		Node:   g.options.Node,
-		Stream: g.streamAtOnce,
-		Poll:   g.pollAtOnce,
+		Stream: g.fastStream,
+		Poll:   g.fastPoll,
 	}
 }
 
-func (g *Gateway) streamAtOnce(r *http.Request) (next conn.FastResult, ok bool) {
-	return g.accept(r, eventsPath, parseEvents)
+func (g *Gateway) fastStream(r *http.Request) (next conn.FastResult, ok bool) {
+	return g.acceptFast(r, eventsPath, parseEvents)
 }
 
-func (g *Gateway) pollAtOnce(r *http.Request) (next conn.FastResult, ok bool) {
-	return g.accept(r, pollPath, parsePoll)
+func (g *Gateway) fastPoll(r *http.Request) (next conn.FastResult, ok bool) {
+	return g.acceptFast(r, pollPath, parsePoll)
 }
 
-// accept admits a request to path without waiting. If ok is false, nothing was
+// acceptFast admits a request to path without waiting. If ok is false, nothing was
 // charged or counted, and the request goes through net/http: it would wait, it is
 // refused, or it made the node panic, which harms only its connection there.
-func (g *Gateway) accept(r *http.Request, path string, parse parseFunc) (next conn.FastResult, ok bool) {
+func (g *Gateway) acceptFast(r *http.Request, path string, parse parseFunc) (next conn.FastResult, ok bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			if next.Ended != nil {
@@ -47,15 +47,15 @@ func (g *Gateway) accept(r *http.Request, path string, parse parseFunc) (next co
 	if r.URL.Path != path || by.rebound(r) {
 		return next, false
 	}
-	v := &visit{Request: admit.Request{Rules: by.rules, Fast: true}, policy: by}
-	a, s, err := g.admit(r, v, parse)
+	rc := &requestContext{Caller: admit.Caller{Rules: by.rules, Fast: true}, policy: by}
+	a, s, err := g.admit(r, rc, parse)
 	if err != nil {
 		return next, false
 	}
 	next = conn.FastResult{
 		Channels: a.Open, Positions: a.Positions, Cursors: a.Cursors,
 		Format: s.format, Wait: s.wait,
-		Session: a.Bounds(), Trusted: v.Client.Trusted,
+		Session: a.Bounds(), Trusted: rc.Client.Trusted,
 		Began: a.Begin, Ended: a.Session.EndFunc(),
 	}
 	if s.Transport != conn.OverPoll {

@@ -8,7 +8,7 @@ import (
 
 // events: GET /v1/events
 func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
-	a, s, err := g.admit(r, visitOf(r), parseEvents)
+	a, s, err := g.admit(r, contextOf(r), parseEvents)
 	if err != nil {
 		return err
 	}

@@ -104,21 +104,21 @@ const nodeHeader = "Comet-Node"
 // ServeHTTP implements http.Handler. A client's name for the request is in the
 // answer too.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var v visit
-	r = g.receive(&v, w, r)
-	v.policy.router.ServeHTTP(w, r)
+	var rc requestContext
+	r = g.receive(&rc, w, r)
+	rc.policy.router.ServeHTTP(w, r)
 }
 
-// receive is r as the visit v, which begins now.
-func (g *Gateway) receive(v *visit, w http.ResponseWriter, r *http.Request) *http.Request {
-	v.policy, v.Trace = g.policy.Load(), trace.Of(r.Header)
-	v.Rules = v.policy.rules
+// receive returns r with rc, which it fills.
+func (g *Gateway) receive(rc *requestContext, w http.ResponseWriter, r *http.Request) *http.Request {
+	rc.policy, rc.Trace = g.policy.Load(), trace.Of(r.Header)
+	rc.Rules = rc.policy.rules
 	w.Header().Set(nodeHeader, g.options.Node)
-	if v.Trace.ID != "" {
-		w.Header().Set(trace.RequestIDField, v.Trace.ID)
+	if rc.Trace.ID != "" {
+		w.Header().Set(trace.RequestIDField, rc.Trace.ID)
 	}
-	setDeadlines(w, r, v.policy.Limits.Body)
-	return r.WithContext(v.context(r.Context()))
+	setDeadlines(w, r, rc.policy.Limits.Body)
+	return r.WithContext(rc.context(r.Context()))
 }
 
 // setDeadlines bounds what a client can take of a connection's time. Who holds

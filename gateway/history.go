@@ -16,7 +16,7 @@ const defaultHistory = 100
 
 // history: GET /v1/channels/{channel}/messages
 func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
-	channel, p, err := g.mayLookInto(r, (*visit).MayReadHistory)
+	channel, p, err := g.channelToRead(r, (*requestContext).MayReadHistory)
 	if err != nil {
 		return err
 	}
@@ -34,10 +34,10 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
 	if p.Has("before") || order == "desc" && !p.Has("after") {
 		q.Cursor, q.Backward = before, true
 	}
-	ctx, v := r.Context(), visitOf(r)
+	ctx, rc := r.Context(), contextOf(r)
 	var replay *conn.Replay // operators need no turn
-	if !v.Operator {
-		if ctx, replay, err = g.options.Replays.Begin(ctx, v.Client.Address); err != nil {
+	if !rc.Operator {
+		if ctx, replay, err = g.options.Replays.Begin(ctx, rc.Client.Address); err != nil {
 			return err
 		}
 		defer replay.End()
@@ -102,19 +102,19 @@ func (g *Gateway) readHistory(ctx context.Context, q pubsub.Query, limit int, re
 	}
 }
 
-// mayLookInto is the channel in the path and the parameters of a request to read
+// channelToRead is the channel in the path and the parameters of a request to read
 // what is kept of it, if may says so, and the application, which is asked as
 // about subscribing.
-func (g *Gateway) mayLookInto(r *http.Request, may func(v *visit, channel string) error) (string, *parameters, error) {
+func (g *Gateway) channelToRead(r *http.Request, may func(rc *requestContext, channel string) error) (string, *parameters, error) {
 	channel, err := pathChannel(r)
 	if err != nil {
 		return "", nil, err
 	}
-	v := visitOf(r)
-	if err := may(v, channel); err != nil {
+	rc := contextOf(r)
+	if err := may(rc, channel); err != nil {
 		return "", nil, err
 	}
-	if err := g.admission.AskHook(r.Context(), &v.Request, hook.Subscribe, channel); err != nil {
+	if err := g.admission.AskHook(r.Context(), &rc.Caller, hook.Subscribe, channel); err != nil {
 		return "", nil, err
 	}
 	p, err := parametersOf(r)

@@ -32,15 +32,15 @@ func (g *Gateway) Operators() http.Handler {
 	router.MethodNotAllowedHandler = router.NotFoundHandler
 	operator := &auth.Principal{Permissions: everything()}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := visit{Request: admit.Request{Principal: operator, Client: limit.Client{Trusted: true}, Operator: true}}
-		r = g.receive(&v, w, r)
+		rc := requestContext{Caller: admit.Caller{Principal: operator, Client: limit.Client{Trusted: true}, Operator: true}}
+		r = g.receive(&rc, w, r)
 		router.ServeHTTP(w, r)
 	})
 }
 
 // watch is events for operators: it is not admitted, limited or counted.
 func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) error {
-	s, err := parseEvents(r, visitOf(r))
+	s, err := parseEvents(r, contextOf(r))
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ const defaultWait = 25 * time.Second
 
 // poll: GET /v1/poll
 func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
-	a, s, err := g.admit(r, visitOf(r), parsePoll)
+	a, s, err := g.admit(r, contextOf(r), parsePoll)
 	if err != nil {
 		return err
 	}
@@ -25,6 +25,6 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
 		Session:    a.Bounds(),
 		Replay:     a.Replay,
 		Ended:      a.Session.EndFunc(),
-		NextPoll:   g.pollAtOnce,
+		NextPoll:   g.fastPoll,
 	})
 }

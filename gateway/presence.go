@@ -12,7 +12,7 @@ const defaultMembers = 100
 
 // presence: GET /v1/channels/{channel}/presence
 func (g *Gateway) presence(w http.ResponseWriter, r *http.Request) error {
-	channel, p, err := g.mayLookInto(r, (*visit).MaySeePresence)
+	channel, p, err := g.channelToRead(r, (*requestContext).MaySeePresence)
 	if err != nil {
 		return err
 	}

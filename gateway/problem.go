@@ -214,10 +214,10 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return // the client has gone
 	}
-	v := visitOf(r)
-	p := *v.policy.toProblem(err)
-	p.trace = v.Trace.Trace
-	v.policy.Limiter.Count(err)
+	rc := contextOf(r)
+	p := *rc.policy.toProblem(err)
+	p.trace = rc.Trace.Trace
+	rc.policy.Limiter.Count(err)
 	g.logProblem(r, &p, err)
 	if p.retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retry))

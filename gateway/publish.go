@@ -18,12 +18,12 @@ type published struct {
 
 // keyOwner returns whose an idempotency key is that comes with the request. All
 // who are anonymous share theirs.
-func (v *visit) keyOwner() string {
+func (rc *requestContext) keyOwner() string {
 	switch {
-	case v.User != "":
-		return "user:" + v.User
-	case v.Key != "":
-		return "key:" + v.Key
+	case rc.User != "":
+		return "user:" + rc.User
+	case rc.Key != "":
+		return "key:" + rc.Key
 	}
 	return ""
 }
@@ -35,14 +35,14 @@ func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
 		g.publishesRefused.Add(1)
 		return err
 	}
-	v := visitOf(r)
-	draft.Trace, draft.Owner = v.carry(), v.keyOwner()
+	rc := contextOf(r)
+	draft.Trace, draft.Owner = rc.spanParent(), rc.keyOwner()
 	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]
 	outcome := "published"
 	if receipt.Duplicate {
 		outcome = "duplicate"
 	}
-	v.publishing.tell(draft.Channel, outcome, draft)
+	rc.span.record(draft.Channel, outcome, draft)
 	if receipt.Err != nil {
 		return receipt.Err
 	}
@@ -61,12 +61,12 @@ func answerTo(d *pubsub.Draft, receipt *pubsub.Receipt) published {
 // draftOf is the message that r wants published, if it may be.
 func (g *Gateway) draftOf(w http.ResponseWriter, r *http.Request) (pubsub.Draft, error) {
 	draft, err := g.bodyDraft(w, r)
-	v := visitOf(r)
+	rc := contextOf(r)
 	if err == nil {
-		err = g.admission.AskHook(r.Context(), &v.Request, hook.Publish, draft.Channel)
+		err = g.admission.AskHook(r.Context(), &rc.Caller, hook.Publish, draft.Channel)
 	}
 	if err == nil {
-		err = v.policy.Limiter.Publish(v.Client, 1)
+		err = rc.policy.Limiter.Publish(rc.Client, 1)
 	}
 	return draft, err
 }
@@ -76,7 +76,7 @@ func (g *Gateway) bodyDraft(w http.ResponseWriter, r *http.Request) (d pubsub.Dr
 	if d.Channel, err = pathChannel(r); err != nil {
 		return d, err
 	}
-	if err := visitOf(r).MayPublish(d.Channel); err != nil {
+	if err := contextOf(r).MayPublish(d.Channel); err != nil {
 		return d, err
 	}
 	p, err := parametersOf(r)
@@ -91,7 +91,7 @@ func (g *Gateway) bodyDraft(w http.ResponseWriter, r *http.Request) (d pubsub.Dr
 	if err != nil {
 		return d, err
 	}
-	body, err := readBody(w, r, visitOf(r).policy.Limits.Message, "message", "limits.message")
+	body, err := readBody(w, r, contextOf(r).policy.Limits.Message, "message", "limits.message")
 	if err != nil {
 		return d, err
 	}

@@ -20,7 +20,7 @@ const (
 // read on. One that asks whether to send (Expect) reads the answer first, and
 // HTTP/2 has a frame that says to stop.
 func mayBeSending(r *http.Request) bool {
-	return visitOf(r).Principal != nil && r.ProtoMajor == 1 && r.Header.Get("Expect") == "" &&
+	return contextOf(r).Principal != nil && r.ProtoMajor == 1 && r.Header.Get("Expect") == "" &&
 		(r.ContentLength < 0 || r.ContentLength > servedBytes)
 }
 

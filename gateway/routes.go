@@ -80,7 +80,7 @@ func (g *Gateway) handle(row route) http.Handler {
 
 func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request) error {
 	if !row.open {
-		if err := g.admission.Authenticate(r, &visitOf(r).Request); err != nil {
+		if err := g.admission.Authenticate(r, &contextOf(r).Caller); err != nil {
 			return err
 		}
 	}

@@ -34,8 +34,8 @@ type Published struct {
 	Failed  bool // through no fault of the client
 }
 
-// publishing is a span under way. Nil: nobody wants one.
-type publishing struct {
+// publishTrace is a span under way. Nil: nobody wants one.
+type publishTrace struct {
 	span PublishSpan
 	Published
 }
@@ -50,15 +50,15 @@ func (g *Gateway) serveTraced(row route, w http.ResponseWriter, r *http.Request)
 
 // serveInSpan is apart because what its closure keeps is allocated in any case.
 func (g *Gateway) serveInSpan(row route, w http.ResponseWriter, r *http.Request) (err error) {
-	v := visitOf(r)
-	p := &publishing{span: g.options.Tracer.Publish(r.Context())}
-	v.publishing = p
+	rc := contextOf(r)
+	p := &publishTrace{span: g.options.Tracer.Publish(r.Context())}
+	rc.span = p
 	defer func() {
 		switch {
 		case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 			p.Outcome = "canceled"
 		case err != nil:
-			problem := v.policy.toProblem(err)
+			problem := rc.policy.toProblem(err)
 			p.Outcome, p.Failed = problem.name, problem.status >= http.StatusInternalServerError
 		case p.Outcome == "":
 			p.Outcome, p.Failed = "panic", true
@@ -68,16 +68,16 @@ func (g *Gateway) serveInSpan(row route, w http.ResponseWriter, r *http.Request)
 	return g.serve(row, w, r)
 }
 
-// carry is what goes with the messages of v.
-func (v *visit) carry() string {
-	if v.publishing == nil {
+// spanParent is what goes with the messages of rc.
+func (rc *requestContext) spanParent() string {
+	if rc.span == nil {
 		return ""
 	}
-	return v.publishing.span.Carry()
+	return rc.span.span.Carry()
 }
 
-// tell notes what was published.
-func (p *publishing) tell(channel, outcome string, drafts ...pubsub.Draft) {
+// record notes what was published.
+func (p *publishTrace) record(channel, outcome string, drafts ...pubsub.Draft) {
 	if p == nil {
 		return
 	}

@@ -12,10 +12,10 @@ import (
 // Without a Tracer a publish costs nothing more for there being some.
 func TestTracingOffCostsNothing(t *testing.T) {
 	g := &Gateway{}
-	v, data := &visit{}, []byte("1")
+	rc, data := &requestContext{}, []byte("1")
 	row := route{open: true, endpoint: func(*Gateway, http.ResponseWriter, *http.Request) error {
-		d := pubsub.Draft{Channel: "c", Data: data, Trace: v.carry()}
-		v.publishing.tell(d.Channel, "published", d)
+		d := pubsub.Draft{Channel: "c", Data: data, Trace: rc.spanParent()}
+		rc.span.record(d.Channel, "published", d)
 		return nil
 	}}
 	plain := route{open: true, endpoint: func(*Gateway, http.ResponseWriter, *http.Request) error {
@@ -23,7 +23,7 @@ func TestTracingOffCostsNothing(t *testing.T) {
 		_ = d.Validate()
 		return nil
 	}}
-	r := httptest.NewRequestWithContext(v.context(context.Background()), http.MethodPost, "/", nil)
+	r := httptest.NewRequestWithContext(rc.context(context.Background()), http.MethodPost, "/", nil)
 	without := testing.AllocsPerRun(100, func() { _ = g.serve(plain, nil, r) })
 	with := testing.AllocsPerRun(100, func() { _ = g.serveTraced(row, nil, r) })
 	if with > without {

@@ -8,22 +8,23 @@ import (
 	"comet/gateway/trace"
 )
 
-// visit is one request: who sent it, and what it is judged by.
-type visit struct {
-	admit.Request
-	policy     *policy
-	publishing *publishing
+// requestContext is what a request carries: who sent it, and the policy that it
+// is judged by.
+type requestContext struct {
+	admit.Caller
+	policy *policy
+	span   *publishTrace
 }
 
-type visitKey struct{}
+type contextKey struct{}
 
-// context is ctx for the visit.
-func (v *visit) context(ctx context.Context) context.Context {
-	return context.WithValue(trace.NewContext(ctx, &v.Trace), visitKey{}, v)
+// context is ctx with rc.
+func (rc *requestContext) context(ctx context.Context) context.Context {
+	return context.WithValue(trace.NewContext(ctx, &rc.Trace), contextKey{}, rc)
 }
 
-// visitOf is the visit of a request that came through ServeHTTP.
-func visitOf(r *http.Request) *visit {
-	v, _ := r.Context().Value(visitKey{}).(*visit)
-	return v
+// contextOf returns the requestContext of a request that came through ServeHTTP.
+func contextOf(r *http.Request) *requestContext {
+	rc, _ := r.Context().Value(contextKey{}).(*requestContext)
+	return rc
 }

@@ -124,27 +124,27 @@ var ErrWouldWait = errors.New("admission would wait")
 //
 // On the fast path nothing waits, and the charge comes last, see
 // Admission.Charge: net/http charges a request that falls back.
-func (c *Controller) Admit(r *http.Request, q *Request, parse func() (*Subscription, error)) (*Admission, error) {
-	if err := c.Authenticate(r, q); err != nil {
+func (c *Controller) Admit(r *http.Request, caller *Caller, parse func() (*Subscription, error)) (*Admission, error) {
+	if err := c.Authenticate(r, caller); err != nil {
 		return nil, err
 	}
 	want, err := parse()
 	if err != nil {
 		return nil, err
 	}
-	if err := c.AskHook(r.Context(), q, hook.Subscribe, want.Channels...); err != nil {
+	if err := c.AskHook(r.Context(), caller, hook.Subscribe, want.Channels...); err != nil {
 		return nil, err
 	}
-	if err := c.acquire(q); err != nil {
+	if err := c.acquire(caller); err != nil {
 		return nil, err
 	}
-	a := &Admission{controller: c, request: q, Request: r, Subscription: want}
+	a := &Admission{controller: c, caller: caller, Request: r, Subscription: want}
 	defer func() { // also after a panic
 		if !a.joined {
 			a.Close()
 		}
 	}()
-	if q.Fast {
+	if caller.Fast {
 		err = a.attach()
 	} else {
 		err = a.subscribe()
@@ -160,12 +160,12 @@ func (c *Controller) Admit(r *http.Request, q *Request, parse func() (*Subscript
 // AskHook returns nil if the application allows an action in the channels, or is
 // not asked. A denial on the fast path is ErrWouldWait, so that net/http reports
 // it.
-func (c *Controller) AskHook(ctx context.Context, q *Request, action hook.Action, channels ...string) error {
-	if c.options.Asker == nil || q.Operator {
+func (c *Controller) AskHook(ctx context.Context, caller *Caller, action hook.Action, channels ...string) error {
+	if c.options.Asker == nil || caller.Operator {
 		return nil
 	}
-	question := hook.Question{Action: action, User: q.User, Key: q.Key, Channels: channels, Address: q.Client.Address}
-	if !q.Fast {
+	question := hook.Question{Action: action, User: caller.User, Key: caller.Key, Channels: channels, Address: caller.Client.Address}
+	if !caller.Fast {
 		return c.options.Asker.Allowed(ctx, question)
 	}
 	if allowed, known := c.options.Asker.AtOnce(question); !known || !allowed {
@@ -181,18 +181,18 @@ func (e *FullError) Error() string { return "too many connections" }
 
 // acquire counts a stream or poll, or refuses it. Each one that it counted needs
 // one release.
-func (c *Controller) acquire(q *Request) error {
+func (c *Controller) acquire(caller *Caller) error {
 	if c.leaving.Err() != nil {
 		return conn.Shutdown
 	}
-	if err := q.Rules.Limiter.Connect(q.Client); err != nil {
+	if err := caller.Rules.Limiter.Connect(caller.Client); err != nil {
 		return err
 	}
-	most := int64(q.Rules.Connections)
+	most := int64(caller.Rules.Connections)
 	if n := c.connections.Add(1); most > 0 && n > most {
 		c.connections.Add(-1)
-		q.Rules.Limiter.Disconnect(q.Client)
-		if !q.Fast { // else net/http refuses it again
+		caller.Rules.Limiter.Disconnect(caller.Client)
+		if !caller.Fast { // else net/http refuses it again
 			c.refused.Add(1)
 		}
 		return &FullError{most}
@@ -216,7 +216,7 @@ type Admission struct {
 	Positions []uint64          // in the tail of each of them
 
 	controller *Controller
-	request    *Request
+	caller     *Caller
 	cancel     context.CancelFunc
 	joined     bool
 	begun      bool // the session ends by Session.End
@@ -225,14 +225,14 @@ type Admission struct {
 // subscribe joins the channels through net/http: it reads the log if it must.
 func (a *Admission) subscribe() (err error) {
 	c := a.controller
-	ctx, cancel := c.untilClosed(a.Request.Context(), a.request)
+	ctx, cancel := c.untilClosed(a.Request.Context(), a.caller)
 	a.cancel = cancel
 	// A revocation before untilClosed is seen here; one after it ends ctx.
-	if err := c.revocations.check(a.request.Principal); err != nil {
+	if err := c.revocations.check(a.caller.Principal); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(a.Starts, func(s pubsub.Start) bool { return s.From != pubsub.From{} }) {
-		if ctx, a.Replay, err = c.options.Replays.Begin(ctx, a.request.Client.Address); err != nil {
+		if ctx, a.Replay, err = c.options.Replays.Begin(ctx, a.caller.Client.Address); err != nil {
 			return err
 		}
 	}
@@ -277,20 +277,20 @@ func (a *Admission) attach() error {
 // Charge charges the request to the rates of its client. A stream on the fast
 // path calls it once its place is certain, so that nothing can make it wait any
 // more; everything else has been charged by Admit.
-func (a *Admission) Charge() error { return a.request.Rules.Limiter.Request(a.request.Client) }
+func (a *Admission) Charge() error { return a.caller.Rules.Limiter.Request(a.caller.Client) }
 
 // Begin counts the stream or poll and reports it to the application and the log.
 // From now on Session.End must be called, once.
 func (a *Admission) Begin() {
 	c, t := a.controller, a.Transport
 	c.counts[t].connects.Add(1)
-	if a.request.Fast {
+	if a.caller.Fast {
 		c.options.Hub.Attached(a.Starts)
 	}
 	a.begun = true
 	defer c.recoverFrom("began")
 	if c.sendsEvents(t) {
-		c.options.Events.Connected(a.request.User, t.String())
+		c.options.Events.Connected(a.caller.User, t.String())
 	}
 	c.logBegin(a)
 }
@@ -316,12 +316,12 @@ func (a *Admission) Close() {
 		return
 	}
 	a.controller.connections.Add(-1)
-	a.request.Rules.Limiter.Disconnect(a.request.Client)
+	a.caller.Rules.Limiter.Disconnect(a.caller.Client)
 }
 
 // untilClosed returns ctx, ended by a conn.CloseReason at some time of the spread of the
 // drain, or when the user is revoked.
-func (c *Controller) untilClosed(ctx context.Context, q *Request) (context.Context, context.CancelFunc) {
+func (c *Controller) untilClosed(ctx context.Context, caller *Caller) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(c.leaving, func() {
 		if spread := c.spread.Load(); spread > 0 {
@@ -334,7 +334,7 @@ func (c *Controller) untilClosed(ctx context.Context, q *Request) (context.Conte
 		}
 		cancel(conn.Shutdown)
 	})
-	remove := c.byUser.add(q.User, q.IssuedAt, cancel)
+	remove := c.byUser.add(caller.User, caller.IssuedAt, cancel)
 	return ctx, func() {
 		remove()
 		stop()

@@ -27,8 +27,8 @@ type Rules struct {
 	counted *[conn.Transports]sessions // of clients that Limiter counts
 }
 
-// Request is one request: who sent it, and the rules that it is judged by.
-type Request struct {
+// Caller is who sent a request, and the rules that it is judged by.
+type Caller struct {
 	*auth.Principal // nil until it is authenticated
 	Client          limit.Client
 	Rules           *Rules
@@ -45,23 +45,23 @@ type Request struct {
 //
 // On the fast path it charges nothing, and a token whose signature has not been
 // verified lately is ErrWouldWait.
-func (c *Controller) Authenticate(r *http.Request, q *Request) error {
-	p, known, err := q.Rules.Auth.Known(r)
-	q.Client = q.Rules.clientOf(r, p)
-	if q.Fast {
+func (c *Controller) Authenticate(r *http.Request, caller *Caller) error {
+	p, known, err := caller.Rules.Auth.Known(r)
+	caller.Client = caller.Rules.clientOf(r, p)
+	if caller.Fast {
 		if !known || err == nil && p.User != "" && !c.revocations.isLoaded() {
 			return ErrWouldWait
 		}
-		q.Principal = p
+		caller.Principal = p
 		return err
 	}
 	var over error
 	if known {
-		over = q.Rules.Limiter.Request(q.Client)
-	} else if over = q.Rules.Limiter.RequestOfAddress(q.Client); over == nil {
-		if p, err = q.Rules.Auth.Authenticate(r); err == nil {
-			q.Client.User = p.User
-			over = q.Rules.Limiter.RequestOfUser(q.Client)
+		over = caller.Rules.Limiter.Request(caller.Client)
+	} else if over = caller.Rules.Limiter.RequestOfAddress(caller.Client); over == nil {
+		if p, err = caller.Rules.Auth.Authenticate(r); err == nil {
+			caller.Client.User = p.User
+			over = caller.Rules.Limiter.RequestOfUser(caller.Client)
 		}
 	}
 	switch {
@@ -70,8 +70,8 @@ func (c *Controller) Authenticate(r *http.Request, q *Request) error {
 	case err != nil:
 		return err
 	}
-	q.Principal = p
-	if q.Client.Trusted {
+	caller.Principal = p
+	if caller.Client.Trusted {
 		conn.Exempt(r.Context())
 	}
 	return c.revocations.await(r.Context(), p)
@@ -109,27 +109,27 @@ const otherConnections = 16
 var ErrReserved = errors.New("the channel is reserved for nodes")
 
 // MaySubscribe is nil, an *auth.DeniedError or ErrReserved, as are the others.
-func (q *Request) MaySubscribe(channel string) error {
-	return q.may(channel, q.Principal.MaySubscribe, q.Operator)
+func (caller *Caller) MaySubscribe(channel string) error {
+	return caller.may(channel, caller.Principal.MaySubscribe, caller.Operator)
 }
 
 // MayPublish reports about publishing.
-func (q *Request) MayPublish(channel string) error {
-	return q.may(channel, q.Principal.MayPublish, false)
+func (caller *Caller) MayPublish(channel string) error {
+	return caller.may(channel, caller.Principal.MayPublish, false)
 }
 
 // MayReadHistory reports about reading the log.
-func (q *Request) MayReadHistory(channel string) error {
-	return q.may(channel, q.Principal.MayReadHistory, q.Operator)
+func (caller *Caller) MayReadHistory(channel string) error {
+	return caller.may(channel, caller.Principal.MayReadHistory, caller.Operator)
 }
 
 // MaySeePresence reports about seeing who is there.
-func (q *Request) MaySeePresence(channel string) error {
-	return q.may(channel, q.Principal.MaySeePresence, q.Operator)
+func (caller *Caller) MaySeePresence(channel string) error {
+	return caller.may(channel, caller.Principal.MaySeePresence, caller.Operator)
 }
 
 // may asks permitted, unless the channel is reserved.
-func (q *Request) may(channel string, permitted func(channel string) error, reserved bool) error {
+func (caller *Caller) may(channel string, permitted func(channel string) error, reserved bool) error {
 	if strings.HasPrefix(channel, pubsub.ControlPrefix) && !reserved {
 		return ErrReserved
 	}

@@ -69,14 +69,14 @@ func (s *sessions) init(c *Controller, t conn.Transport, limits *limit.Connectio
 
 // newSession makes the session of a, and joins the presence of its channels.
 func (c *Controller) newSession(a *Admission) Session {
-	q := a.request
+	caller := a.caller
 	s := Session{of: &c.uncounted[a.Transport]}
-	if !q.Client.Trusted && q.Rules.Limiter.Counts() {
-		s.of = &q.Rules.counted[a.Transport]
-		s.extra = &sessionExtra{address: q.Client.Address}
+	if !caller.Client.Trusted && caller.Rules.Limiter.Counts() {
+		s.of = &caller.Rules.counted[a.Transport]
+		s.extra = &sessionExtra{address: caller.Client.Address}
 	}
 	if s.of.limits != nil || c.sendsEvents(a.Transport) {
-		s.user = q.User
+		s.user = caller.User
 	}
 	if log := c.newEndLog(a); log != nil {
 		s.rare().log = log
@@ -101,12 +101,12 @@ func (s *Session) rare() *sessionRare {
 // joinPresence makes the user a member of the channels. Anonymous clients are
 // members of none.
 func (s *Session) joinPresence(a *Admission) {
-	p, q := s.of.controller.options.Presence, a.request
-	if p == nil || q.User == "" {
+	p, caller := s.of.controller.options.Presence, a.caller
+	if p == nil || caller.User == "" {
 		return
 	}
 	for _, channel := range a.Channels {
-		member, ok := p.Enter(channel, q.User, q.Info)
+		member, ok := p.Enter(channel, caller.User, caller.Info)
 		switch {
 		case !ok:
 		case len(a.Channels) == 1:
@@ -205,26 +205,26 @@ func (c *Controller) logBegin(a *Admission) {
 
 // connectionLog returns what log lines about a stream or poll need.
 func (c *Controller) connectionLog(a *Admission) (context.Context, *slog.Logger) {
-	q := a.request
-	request := q.traceOf(a.Request)
-	logger := c.options.Logger.With("transport", a.Transport.String(), "user", q.User, "address", q.Client.Address)
+	caller := a.caller
+	request := caller.traceOf(a.Request)
+	logger := c.options.Logger.With("transport", a.Transport.String(), "user", caller.User, "address", caller.Client.Address)
 	return trace.NewContext(context.Background(), &request), logger
 }
 
 // traceOf returns the trace of r. On the fast path it is read only here.
-func (q *Request) traceOf(r *http.Request) trace.Request {
-	if q.Trace.Trace == (trace.ID{}) {
-		q.Trace = trace.Of(r.Header)
+func (caller *Caller) traceOf(r *http.Request) trace.Request {
+	if caller.Trace.Trace == (trace.ID{}) {
+		caller.Trace = trace.Of(r.Header)
 	}
-	return q.Trace
+	return caller.Trace
 }
 
 // Bounds returns whose the stream or poll is, which begins now, and when it must
 // end.
 func (a *Admission) Bounds() conn.Session {
-	q := a.request
-	s := conn.Session{User: q.User, Issued: q.IssuedAt, Until: q.Ends, Reason: conn.TokenExpired}
-	if age := q.Rules.MaxAge; age > 0 {
+	caller := a.caller
+	s := conn.Session{User: caller.User, Issued: caller.IssuedAt, Until: caller.Ends, Reason: conn.TokenExpired}
+	if age := caller.Rules.MaxAge; age > 0 {
 		end := time.Now().Add(age*9/10 + rand.N(age/5+1))
 		if s.Until.IsZero() || end.Before(s.Until) {
 			s.Until, s.Reason = end, conn.MaxAge

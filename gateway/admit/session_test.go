@@ -18,9 +18,9 @@ func TestLoggedCostsNothing(t *testing.T) {
 	for level, want := range map[slog.Level]bool{slog.LevelInfo: false, slog.LevelDebug: true} {
 		handler := trace.Handler(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level}))
 		c := New(Options{Logger: slog.New(handler)})
-		q := &Request{Principal: &auth.Principal{}, Rules: c.SetRules(Rules{Limiter: limit.New(limit.Options{})})}
+		caller := &Caller{Principal: &auth.Principal{}, Rules: c.SetRules(Rules{Limiter: limit.New(limit.Options{})})}
 		a := &Admission{
-			controller: c, request: q, Subscription: &Subscription{Transport: conn.OverSSE},
+			controller: c, caller: caller, Subscription: &Subscription{Transport: conn.OverSSE},
 			Request: httptest.NewRequest("GET", "/v1/events?channel=c", nil),
 		}
 		if costs := testing.AllocsPerRun(100, func() { _ = c.newSession(a).EndFunc() }) > 0; costs != want {
