@@ -65,7 +65,7 @@ type node struct {
 
 // countingDoor is the node's door, with atDoor counting.
 func (n *node) countingDoor() conn.FastPath {
-	d := n.gateway.Door()
+	d := n.gateway.FastPath()
 	counting := func(in conn.FastFunc) conn.FastFunc {
 		return func(r *http.Request) (next conn.FastResult, ok bool) {
 			if next, ok = in(r); ok {

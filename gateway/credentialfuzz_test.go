@@ -64,7 +64,7 @@ func FuzzCredentials(f *testing.F) {
 			t.Fatal(err)
 		}
 		again.URL.RawQuery = strings.Replace(again.URL.RawQuery, "wait=0", "wait=1s", 1)
-		if next, ok := g.Door().Poll(again); ok {
+		if next, ok := g.FastPath().Poll(again); ok {
 			next.Release()
 			next.Ended(conn.Shutdown)
 			if w.Code != http.StatusOK {

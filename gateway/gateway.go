@@ -121,6 +121,27 @@ func (g *Gateway) receive(rc *requestContext, w http.ResponseWriter, r *http.Req
 	return r.WithContext(rc.context(r.Context()))
 }
 
+// requestContext is what a request carries: who sent it, and the policy that it
+// is judged by.
+type requestContext struct {
+	admit.Caller
+	policy *policy
+	span   *publishTrace
+}
+
+type contextKey struct{}
+
+// context is ctx with rc.
+func (rc *requestContext) context(ctx context.Context) context.Context {
+	return context.WithValue(trace.NewContext(ctx, &rc.Trace), contextKey{}, rc)
+}
+
+// contextOf returns the requestContext of a request that came through ServeHTTP.
+func contextOf(r *http.Request) *requestContext {
+	rc, _ := r.Context().Value(contextKey{}).(*requestContext)
+	return rc
+}
+
 // setDeadlines bounds what a client can take of a connection's time. Who holds
 // a stream or poll has its own.
 func setDeadlines(w http.ResponseWriter, r *http.Request, forBody time.Duration) {

@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"errors"
 	"net/http"
-	"strings"
 
 	"comet/gateway/hook"
 	"comet/pubsub"
@@ -99,31 +97,4 @@ func (g *Gateway) bodyDraft(w http.ResponseWriter, r *http.Request) (d pubsub.Dr
 		return d, err
 	}
 	return d, d.Validate()
-}
-
-// dataOf is a body of a media type as a message's data. JSON is what says it is;
-// text/plain is a string whatever it holds; anything else, as curl -d sends it,
-// is JSON if it can be, and else a string.
-func dataOf(body []byte, media string) ([]byte, error) {
-	mustBeJSON := media == "application/json" || strings.HasSuffix(media, "+json")
-	if media != "text/plain" {
-		data, err := pubsub.CompactJSON(body)
-		if err == nil || mustBeJSON {
-			return data, bodyError(err)
-		}
-	}
-	data, err := pubsub.TextData(string(body))
-	return data, bodyError(err)
-}
-
-func bodyError(err error) error {
-	switch {
-	case errors.Is(err, pubsub.ErrNotJSON):
-		return problem(invalidBody, "The body is not one valid JSON value: mend it, or send text as text/plain.")
-	case errors.Is(err, pubsub.ErrTooDeep):
-		return problem(invalidBody, "The body is JSON nested more than %d deep: make it flatter.", pubsub.MaxDepth)
-	case errors.Is(err, pubsub.ErrNotText):
-		return problem(invalidBody, "The body is not UTF-8: encode binary data, for example as base64.")
-	}
-	return err
 }

@@ -1,13 +1,11 @@
 package gateway
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -22,28 +20,6 @@ func pathChannel(r *http.Request) (string, error) {
 		return "", problem(invalidChannel, "The channel in the path is not percent-encoded as it must be: %v.", err)
 	}
 	return channel, pubsub.ValidateChannel(channel)
-}
-
-// readBody reads a body of at most limit bytes, without a byte order mark; name
-// is the limit's setting.
-func readBody(w http.ResponseWriter, r *http.Request, limit int, what, name string) ([]byte, error) {
-	tooLarge := problem(tooLarge, "A %s may have %d bytes at most (%s).", what, limit, name)
-	if r.ContentLength > int64(limit) {
-		return nil, tooLarge // before the client that asks whether to send it has sent it
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, tooLarge
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, problem(tooSlow, "The body did not arrive in time: send it faster, or less at a time.")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, problem(invalidBody, "The body did not arrive whole.")
-	case err != nil:
-		return nil, problem(invalidBody, "The body cannot be read: see that its length, or its chunks, are right.")
-	}
-	return withoutMark(body)
 }
 
 // parameters reads the query of a request and remembers the first mistake, so
@@ -162,4 +138,17 @@ func (p *parameters) id(name string) pubsub.ID {
 		p.err = problem(invalidCursor, "The parameter %s is %v.", name, pubsub.ErrBadID)
 	}
 	return id
+}
+
+// fieldValues are the elements of a header field that is a list, of all its
+// lines (RFC 9110 section 5.6.1).
+func fieldValues(h http.Header, name string) (values []string) {
+	for _, line := range h[name] {
+		for value := range strings.SplitSeq(line, ",") {
+			if value = strings.Trim(value, " \t"); value != "" {
+				values = append(values, value)
+			}
+		}
+	}
+	return values
 }

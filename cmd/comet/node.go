@@ -107,7 +107,7 @@ func newNode(name string, about build, s *config.Settings, rules *channelRules, 
 	}
 	listener := conn.ListenWith(l, conn.ListenOptions{Limit: limit, Addresses: g.AddressLimit, Logger: logger})
 	if encryption == nil {
-		parker.EnableFastPath(listener, g.Door())
+		parker.EnableFastPath(listener, g.FastPath())
 	}
 	n := &node{
 		build:  about,

@@ -157,23 +157,6 @@ func (c *Controller) Admit(r *http.Request, caller *Caller, parse func() (*Subsc
 	return a, nil
 }
 
-// AskHook returns nil if the application allows an action in the channels, or is
-// not asked. A denial on the fast path is ErrWouldWait, so that net/http reports
-// it.
-func (c *Controller) AskHook(ctx context.Context, caller *Caller, action hook.Action, channels ...string) error {
-	if c.options.Asker == nil || caller.Operator {
-		return nil
-	}
-	question := hook.Question{Action: action, User: caller.User, Key: caller.Key, Channels: channels, Address: caller.Client.Address}
-	if !caller.Fast {
-		return c.options.Asker.Allowed(ctx, question)
-	}
-	if allowed, known := c.options.Asker.AtOnce(question); !known || !allowed {
-		return ErrWouldWait
-	}
-	return nil
-}
-
 // FullError says that the node has as many connections as Rules.Connections.
 type FullError struct{ Connections int64 }
 

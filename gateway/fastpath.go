@@ -9,10 +9,10 @@ import (
 	"comet/gateway/trace"
 )
 
-// Door lets in streams and polls the short way, after the same checks as any
+// FastPath admits streams and polls without net/http, after the same checks as any
 // other: those that begin in the tails of open channels, so that nothing has
 // to be waited for. The endpoints are the long way, and tell who is refused.
-func (g *Gateway) Door() conn.FastPath {
+func (g *Gateway) FastPath() conn.FastPath {
 	return conn.FastPath{
 		Header: http.Header{nodeHeader: {g.options.Node}},
 		Node:   g.options.Node,

@@ -3,13 +3,40 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"comet/pubsub"
 )
+
+// readBody reads a body of at most limit bytes, without a byte order mark; name
+// is the limit's setting.
+func readBody(w http.ResponseWriter, r *http.Request, limit int, what, name string) ([]byte, error) {
+	tooLarge := problem(tooLarge, "A %s may have %d bytes at most (%s).", what, limit, name)
+	if r.ContentLength > int64(limit) {
+		return nil, tooLarge // before the client that asks whether to send it has sent it
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, problem(tooSlow, "The body did not arrive in time: send it faster, or less at a time.")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, problem(invalidBody, "The body did not arrive whole.")
+	case err != nil:
+		return nil, problem(invalidBody, "The body cannot be read: see that its length, or its chunks, are right.")
+	}
+	return withoutMark(body)
+}
 
 // bodyType returns the media type of r's body, in lower case; empty if r names
 // none. A body that is compressed, or of another charset than UTF-8, is refused
@@ -37,19 +64,6 @@ func bodyType(r *http.Request) (string, error) {
 // utf8Charsets are the names of UTF-8 and of ASCII, which is a part of it
 // (https://encoding.spec.whatwg.org/#names-and-labels). Without a name it is UTF-8.
 var utf8Charsets = []string{"", "utf-8", "utf8", "unicode-1-1-utf-8", "us-ascii", "ascii"}
-
-// fieldValues are the elements of a header field that is a list, of all its
-// lines (RFC 9110 section 5.6.1).
-func fieldValues(h http.Header, name string) (values []string) {
-	for _, line := range h[name] {
-		for value := range strings.SplitSeq(line, ",") {
-			if value = strings.Trim(value, " \t"); value != "" {
-				values = append(values, value)
-			}
-		}
-	}
-	return values
-}
 
 // byteOrderMarks are those of the charsets that are refused; that of UTF-32 is
 // before that of UTF-16, which it begins with.
@@ -125,4 +139,62 @@ func escapedUnit(text []byte) (unit rune, ok bool) {
 		unit = unit<<4 | rune(digit)
 	}
 	return unit, true
+}
+
+// dataOf is a body of a media type as a message's data. JSON is what says it is;
+// text/plain is a string whatever it holds; anything else, as curl -d sends it,
+// is JSON if it can be, and else a string.
+func dataOf(body []byte, media string) ([]byte, error) {
+	mustBeJSON := media == "application/json" || strings.HasSuffix(media, "+json")
+	if media != "text/plain" {
+		data, err := pubsub.CompactJSON(body)
+		if err == nil || mustBeJSON {
+			return data, bodyError(err)
+		}
+	}
+	data, err := pubsub.TextData(string(body))
+	return data, bodyError(err)
+}
+
+func bodyError(err error) error {
+	switch {
+	case errors.Is(err, pubsub.ErrNotJSON):
+		return problem(invalidBody, "The body is not one valid JSON value: mend it, or send text as text/plain.")
+	case errors.Is(err, pubsub.ErrTooDeep):
+		return problem(invalidBody, "The body is JSON nested more than %d deep: make it flatter.", pubsub.MaxDepth)
+	case errors.Is(err, pubsub.ErrNotText):
+		return problem(invalidBody, "The body is not UTF-8: encode binary data, for example as base64.")
+	}
+	return err
+}
+
+// Bounds of what is read of a refused request's body, in bytes. net/http reads
+// servedBytes of it by itself and closes the connection if there is more; then a
+// client that reads the answer only after it has sent everything (Python's
+// urllib, for one) sees a broken connection instead, and tries again. The time
+// for it is that of any body, Limits.Body after the request began.
+const (
+	servedBytes  = 256 << 10
+	refusedBytes = 64 << 20
+)
+
+// mayBeSending reports whether the client of a refused request may still be
+// sending more than net/http reads. Clients without a valid credential are not
+// read on. One that asks whether to send (Expect) reads the answer first, and
+// HTTP/2 has a frame that says to stop.
+func mayBeSending(r *http.Request) bool {
+	return contextOf(r).Principal != nil && r.ProtoMajor == 1 && r.Header.Get("Expect") == "" &&
+		(r.ContentLength < 0 || r.ContentLength > servedBytes)
+}
+
+// answerWhileSending calls answer, and reads and drops what the client sends
+// until it has read the answer. Then the connection is closed.
+func answerWhileSending(w http.ResponseWriter, r *http.Request, answer func()) {
+	c := http.NewResponseController(w)
+	_ = c.EnableFullDuplex() // a test's recorder has none
+	w.Header().Set("Connection", "close")
+	answer()
+	if c.Flush() == nil {
+		_, _ = io.CopyN(io.Discard, r.Body, refusedBytes) // whatever ends it, the connection is closed
+	}
 }
