@@ -27,9 +27,8 @@ type batchResult struct {
 	Error *Problem `json:"error,omitempty"`
 }
 
-// publishBatch: POST /v1/publish
-func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
-	rc := contextOf(r)
+// postBatch: POST /v1/publish
+func postBatch(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
 	lines, what, err := batchLines(w, r, &rc.policy.Limits)
 	if err != nil {
 		g.publishesRefused.Add(1) // nobody knows how many
@@ -38,7 +37,7 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	results := make([]batchResult, len(lines))
 	var drafts []pubsub.Draft
 	var at []int // the result of each draft
-	ask := g.askOnce(r.Context(), rc)
+	ask := askOnce(r.Context(), g, rc)
 	for i, line := range lines {
 		d, err := itemDraft(rc, ask, line, what, i+1)
 		if err != nil {
@@ -68,7 +67,7 @@ func (g *Gateway) publishBatch(w http.ResponseWriter, r *http.Request) error {
 
 // askOnce returns what asks the hook about publishing, once for each channel,
 // however many messages of the batch it has.
-func (g *Gateway) askOnce(ctx context.Context, rc *requestContext) func(channel string) error {
+func askOnce(ctx context.Context, g *Gateway, rc *requestContext) func(channel string) error {
 	answers := make(map[string]error)
 	return func(channel string) error {
 		answer, known := answers[channel]

@@ -182,8 +182,8 @@ const (
 // sending more than net/http reads. Clients without a valid credential are not
 // read on. One that asks whether to send (Expect) reads the answer first, and
 // HTTP/2 has a frame that says to stop.
-func mayBeSending(r *http.Request) bool {
-	return contextOf(r).Principal != nil && r.ProtoMajor == 1 && r.Header.Get("Expect") == "" &&
+func mayBeSending(r *http.Request, rc *requestContext) bool {
+	return rc.Principal != nil && r.ProtoMajor == 1 && r.Header.Get("Expect") == "" &&
 		(r.ContentLength < 0 || r.ContentLength > servedBytes)
 }
 

@@ -6,9 +6,9 @@ import (
 	"comet/gateway/conn"
 )
 
-// events: GET /v1/events
-func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
-	a, s, err := g.admit(r, contextOf(r), parseEvents)
+// getEvents: GET /v1/events
+func getEvents(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
+	a, s, err := g.admit(r, rc, parseEvents)
 	if err != nil {
 		return err
 	}

@@ -14,9 +14,9 @@ import (
 // defaultHistory is how many messages a page has that does not say.
 const defaultHistory = 100
 
-// history: GET /v1/channels/{channel}/messages
-func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
-	channel, p, err := g.channelToRead(r, (*requestContext).MayReadHistory)
+// getHistory: GET /v1/channels/{channel}/messages
+func getHistory(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
+	channel, p, err := channelToRead(g, r, rc, rc.MayReadHistory)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
 	if p.Has("before") || order == "desc" && !p.Has("after") {
 		q.Cursor, q.Backward = before, true
 	}
-	ctx, rc := r.Context(), contextOf(r)
+	ctx := r.Context()
 	var replay *conn.Replay // operators need no turn
 	if !rc.Operator {
 		if ctx, replay, err = g.options.Replays.Begin(ctx, rc.Client.Address); err != nil {
@@ -42,7 +42,7 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request) error {
 		}
 		defer replay.End()
 	}
-	h, size, err := g.readHistory(ctx, q, limit, replay)
+	h, size, err := readHistory(ctx, g.options.Hub, q, limit, replay)
 	switch {
 	case err != nil && context.Cause(ctx) == conn.Slow: // others wait, and Redis does not answer
 		return conn.ErrTooManyReplays
@@ -72,10 +72,10 @@ const (
 
 // readHistory reads up to limit messages from q on, at least one if there is
 // one, and knows whether there are more. size is that of their data.
-func (g *Gateway) readHistory(ctx context.Context, q pubsub.Query, limit int, replay *conn.Replay) (h wire.History, size int, err error) {
+func readHistory(ctx context.Context, hub *pubsub.Hub, q pubsub.Query, limit int, replay *conn.Replay) (h wire.History, size int, err error) {
 	for most := conn.ReplayPage; ; {
 		q.Limit = min(historyPiece, limit-len(h.Messages)+1) // one more, to know whether there is one
-		page, err := g.options.Hub.Read(ctx, q)
+		page, err := hub.Read(ctx, q)
 		if err != nil {
 			return h, size, err
 		}
@@ -102,16 +102,15 @@ func (g *Gateway) readHistory(ctx context.Context, q pubsub.Query, limit int, re
 	}
 }
 
-// channelToRead is the channel in the path and the parameters of a request to read
-// what is kept of it, if may says so, and the application, which is asked as
-// about subscribing.
-func (g *Gateway) channelToRead(r *http.Request, may func(rc *requestContext, channel string) error) (string, *parameters, error) {
+// channelToRead returns the channel in the path and the parameters of a request
+// that reads what is kept of the channel, if may and the hook allow it. The hook
+// is asked about subscribing.
+func channelToRead(g *Gateway, r *http.Request, rc *requestContext, may func(channel string) error) (string, *parameters, error) {
 	channel, err := pathChannel(r)
 	if err != nil {
 		return "", nil, err
 	}
-	rc := contextOf(r)
-	if err := may(rc, channel); err != nil {
+	if err := may(channel); err != nil {
 		return "", nil, err
 	}
 	if err := g.admission.AskHook(r.Context(), &rc.Caller, hook.Subscribe, channel); err != nil {

@@ -22,7 +22,7 @@ func (g *Gateway) Operators() http.Handler {
 		row.open = true // they are let in already
 		switch row.path {
 		case eventsPath:
-			row.endpoint = (*Gateway).watch
+			row.endpoint = watchEvents
 		case pollPath:
 			continue // it would count
 		}
@@ -38,9 +38,10 @@ func (g *Gateway) Operators() http.Handler {
 	})
 }
 
-// watch is events for operators: it is not admitted, limited or counted.
-func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) error {
-	s, err := parseEvents(r, contextOf(r))
+// watchEvents is getEvents for operators: their streams are not admitted, limited
+// or counted.
+func watchEvents(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
+	s, err := parseEvents(r, rc)
 	if err != nil {
 		return err
 	}

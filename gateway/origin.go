@@ -69,12 +69,12 @@ func (p *Policy) rebound(r *http.Request) bool {
 }
 
 // misdirectedHost refuses such a request.
-func misdirectedHost(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
+func misdirectedHost(_ *Gateway, _ http.ResponseWriter, r *http.Request, _ *requestContext) error {
 	return problem(misdirected, "This node is open to the programs of its machine, under localhost or an IP address, and not under the name %q, which any page could have lead here: use http://localhost, or list the origin of the page in http.cors.origins.", r.Host)
 }
 
 // crossOrigin refuses what protected does not let pass.
-func crossOrigin(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
+func crossOrigin(_ *Gateway, _ http.ResponseWriter, r *http.Request, _ *requestContext) error {
 	const only = "only this node's own pages, and those of http.cors.origins, may publish."
 	if r.Header.Get("Sec-Fetch-Site") != "" {
 		return problem(forbidden, "A browser sent this %s from a page of another origin (Origin: %q): "+only, r.Method, r.Header.Get("Origin"))

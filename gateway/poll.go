@@ -10,9 +10,9 @@ import (
 // defaultWait is how long a poll waits that does not say.
 const defaultWait = 25 * time.Second
 
-// poll: GET /v1/poll
-func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) error {
-	a, s, err := g.admit(r, contextOf(r), parsePoll)
+// getPoll: GET /v1/poll
+func getPoll(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
+	a, s, err := g.admit(r, rc, parsePoll)
 	if err != nil {
 		return err
 	}

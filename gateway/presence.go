@@ -10,9 +10,9 @@ import (
 // defaultMembers is how many members a page has that does not say.
 const defaultMembers = 100
 
-// presence: GET /v1/channels/{channel}/presence
-func (g *Gateway) presence(w http.ResponseWriter, r *http.Request) error {
-	channel, p, err := g.channelToRead(r, (*requestContext).MaySeePresence)
+// getPresence: GET /v1/channels/{channel}/presence
+func getPresence(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
+	channel, p, err := channelToRead(g, r, rc, rc.MaySeePresence)
 	if err != nil {
 		return err
 	}
@@ -22,7 +22,7 @@ func (g *Gateway) presence(w http.ResponseWriter, r *http.Request) error {
 		return p.err
 	}
 	if g.options.Presence == nil || !g.options.Presence.Has(channel) {
-		return problem(noPresence, "It is not kept who is in this channel: a rule of the setting channels that matches it must say presence: true.")
+		return problem(noPresence, "Presence is disabled for this channel. Add a matching rule with `presence: true` under `channels`.")
 	}
 	page, err := g.options.Presence.Members(r.Context(), channel, after, limit)
 	if err != nil {

@@ -210,11 +210,10 @@ var credentials = func() map[auth.Reason]kind {
 
 // answerError writes err as a problem document. It must be the first thing
 // that is written.
-func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error) {
+func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, rc *requestContext, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return // the client has gone
 	}
-	rc := contextOf(r)
 	p := *rc.policy.toProblem(err)
 	p.trace = rc.Trace.Trace
 	rc.policy.Limiter.Count(err)
@@ -226,7 +225,7 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 		w.Header().Set("WWW-Authenticate", `Bearer realm="comet"`)
 	}
 	answer := func() { answerJSON(w, p.status, "application/problem+json", &p) }
-	if mayBeSending(r) {
+	if mayBeSending(r, rc) {
 		answerWhileSending(w, r, answer)
 		return
 	}

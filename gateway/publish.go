@@ -26,14 +26,19 @@ func (rc *requestContext) keyOwner() string {
 	return ""
 }
 
-// publish: POST /v1/channels/{channel}/messages
-func (g *Gateway) publish(w http.ResponseWriter, r *http.Request) error {
-	draft, err := g.draftOf(w, r)
+// postMessage: POST /v1/channels/{channel}/messages
+func postMessage(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
+	draft, err := parseMessage(w, r, rc)
+	if err == nil {
+		err = g.admission.AskHook(r.Context(), &rc.Caller, hook.Publish, draft.Channel)
+	}
+	if err == nil {
+		err = rc.policy.Limiter.Publish(rc.Client, 1)
+	}
 	if err != nil {
 		g.publishesRefused.Add(1)
 		return err
 	}
-	rc := contextOf(r)
 	draft.Trace, draft.Owner = rc.spanParent(), rc.keyOwner()
 	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]
 	outcome := "published"
@@ -56,25 +61,13 @@ func answerTo(d *pubsub.Draft, receipt *pubsub.Receipt) published {
 	return p
 }
 
-// draftOf is the message that r wants published, if it may be.
-func (g *Gateway) draftOf(w http.ResponseWriter, r *http.Request) (pubsub.Draft, error) {
-	draft, err := g.bodyDraft(w, r)
-	rc := contextOf(r)
-	if err == nil {
-		err = g.admission.AskHook(r.Context(), &rc.Caller, hook.Publish, draft.Channel)
-	}
-	if err == nil {
-		err = rc.policy.Limiter.Publish(rc.Client, 1)
-	}
-	return draft, err
-}
-
-// bodyDraft is what r says that it wants published.
-func (g *Gateway) bodyDraft(w http.ResponseWriter, r *http.Request) (d pubsub.Draft, err error) {
+// parseMessage reads the message that r publishes, if its client may publish on
+// the channel.
+func parseMessage(w http.ResponseWriter, r *http.Request, rc *requestContext) (d pubsub.Draft, err error) {
 	if d.Channel, err = pathChannel(r); err != nil {
 		return d, err
 	}
-	if err := contextOf(r).MayPublish(d.Channel); err != nil {
+	if err := rc.MayPublish(d.Channel); err != nil {
 		return d, err
 	}
 	p, err := parametersOf(r)
@@ -89,7 +82,7 @@ func (g *Gateway) bodyDraft(w http.ResponseWriter, r *http.Request) (d pubsub.Dr
 	if err != nil {
 		return d, err
 	}
-	body, err := readBody(w, r, contextOf(r).policy.Limits.Message, "message", "limits.message")
+	body, err := readBody(w, r, rc.policy.Limits.Message, "message", "limits.message")
 	if err != nil {
 		return d, err
 	}

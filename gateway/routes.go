@@ -17,7 +17,7 @@ import (
 type route struct {
 	method   string
 	path     string
-	endpoint func(*Gateway, http.ResponseWriter, *http.Request) error
+	endpoint func(*Gateway, http.ResponseWriter, *http.Request, *requestContext) error
 	open     bool // serve does not authenticate: it does next to nothing, or Admit authenticates
 	traced   bool // it publishes
 }
@@ -30,12 +30,12 @@ const (
 
 // table is every route. A channel may hold slashes, so its pattern takes all.
 var table = []route{
-	{method: http.MethodPost, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).publish, traced: true},
-	{method: http.MethodPost, path: "/v1/publish", endpoint: (*Gateway).publishBatch, traced: true},
-	{method: http.MethodGet, path: eventsPath, endpoint: (*Gateway).events, open: true},
-	{method: http.MethodGet, path: pollPath, endpoint: (*Gateway).poll, open: true},
-	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/messages", endpoint: (*Gateway).history},
-	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/presence", endpoint: (*Gateway).presence},
+	{method: http.MethodPost, path: "/v1/channels/{channel:.*}/messages", endpoint: postMessage, traced: true},
+	{method: http.MethodPost, path: "/v1/publish", endpoint: postBatch, traced: true},
+	{method: http.MethodGet, path: eventsPath, endpoint: getEvents, open: true},
+	{method: http.MethodGet, path: pollPath, endpoint: getPoll, open: true},
+	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/messages", endpoint: getHistory},
+	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/presence", endpoint: getPresence},
 }
 
 func (g *Gateway) makeRoutes() http.Handler {
@@ -72,25 +72,26 @@ func (g *Gateway) handle(row route) http.Handler {
 				panic(http.ErrAbortHandler) // whatever was written is no answer
 			}
 		}()
-		if err := serve(row, w, r); err != nil {
-			g.answerError(w, r, err)
+		rc := contextOf(r)
+		if err := serve(row, w, r, rc); err != nil {
+			g.answerError(w, r, rc, err)
 		}
 	})
 }
 
-func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request) error {
+func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
 	if !row.open {
-		if err := g.admission.Authenticate(r, &contextOf(r).Caller); err != nil {
+		if err := g.admission.Authenticate(r, &rc.Caller); err != nil {
 			return err
 		}
 	}
-	return row.endpoint(g, w, r)
+	return row.endpoint(g, w, r, rc)
 }
 
 func (g *Gateway) wrongMethod(allowed []string) http.Handler {
 	slices.Sort(allowed)
 	list := strings.Join(allowed, ", ")
-	return g.handle(route{open: true, endpoint: func(_ *Gateway, w http.ResponseWriter, r *http.Request) error {
+	return g.handle(route{open: true, endpoint: func(_ *Gateway, w http.ResponseWriter, r *http.Request, _ *requestContext) error {
 		w.Header().Set("Allow", list)
 		return &Problem{
 			kind:   methodNotAllowed,
@@ -99,7 +100,7 @@ func (g *Gateway) wrongMethod(allowed []string) http.Handler {
 	}})
 }
 
-func notFound(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
+func notFound(_ *Gateway, _ http.ResponseWriter, r *http.Request, _ *requestContext) error {
 	return &Problem{
 		kind:   pathNotFound,
 		Detail: fmt.Sprintf("There is nothing at %s: see docs/protocol.md for the paths, which begin with /v1/.", r.URL.EscapedPath()),

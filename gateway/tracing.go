@@ -41,16 +41,15 @@ type publishTrace struct {
 }
 
 // serveTraced is serve for an endpoint that publishes.
-func (g *Gateway) serveTraced(row route, w http.ResponseWriter, r *http.Request) error {
+func (g *Gateway) serveTraced(row route, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
 	if g.options.Tracer == nil {
-		return g.serve(row, w, r)
+		return g.serve(row, w, r, rc)
 	}
-	return g.serveInSpan(row, w, r)
+	return g.serveInSpan(row, w, r, rc)
 }
 
 // serveInSpan is apart because what its closure keeps is allocated in any case.
-func (g *Gateway) serveInSpan(row route, w http.ResponseWriter, r *http.Request) (err error) {
-	rc := contextOf(r)
+func (g *Gateway) serveInSpan(row route, w http.ResponseWriter, r *http.Request, rc *requestContext) (err error) {
 	p := &publishTrace{span: g.options.Tracer.Publish(r.Context())}
 	rc.span = p
 	defer func() {
@@ -65,7 +64,7 @@ func (g *Gateway) serveInSpan(row route, w http.ResponseWriter, r *http.Request)
 		}
 		p.span.End(p.Published)
 	}()
-	return g.serve(row, w, r)
+	return g.serve(row, w, r, rc)
 }
 
 // spanParent is what goes with the messages of rc.
