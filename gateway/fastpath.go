@@ -61,23 +61,24 @@ func (g *Gateway) acceptFast(r *http.Request, path string, parse parseFunc) (nex
 	if s.Transport != conn.OverPoll {
 		next.Admit = func() bool { return a.Charge() == nil }
 	}
-	next.Header = g.fastHeader(r, by)
+	next.Header = by.fastHeader(r, g.options.Node)
 	return next, true
 }
 
-// fastHeader is the answer's header; nil if it is the common one, Door.Header.
-func (g *Gateway) fastHeader(r *http.Request, by *policy) http.Header {
+// fastHeader is the header of the answer to r; nil if it is that of most answers,
+// FastPath.Header.
+func (p *policy) fastHeader(r *http.Request, node string) http.Header {
 	named := r.Header[trace.RequestIDField] != nil
-	if by.corsHeader == nil && !named {
+	if p.corsHeader == nil && !named {
 		return nil
 	}
 	h := http.Header{}
-	if by.corsHeader != nil {
-		h = by.corsHeader(r)
+	if p.corsHeader != nil {
+		h = p.corsHeader(r)
 	}
 	if id := trace.Of(r.Header).ID; named && id != "" {
 		h[trace.RequestIDField] = []string{id}
 	}
-	h[nodeHeader] = []string{g.options.Node}
+	h[nodeHeader] = []string{node}
 	return h
 }

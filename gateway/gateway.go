@@ -84,7 +84,7 @@ func New(o Options) (*Gateway, error) {
 		Asker: o.Asker, Events: o.Events, Presence: o.Presence, Logger: o.Logger,
 		CloseParked: func(user string, before time.Time) { o.Holder.Revoke(user, before, conn.Revoked) },
 	})
-	g.routes = g.makeRoutes()
+	g.routes = newRouter(g)
 	if err := g.SetPolicy(o.Policy); err != nil {
 		return nil, err
 	}

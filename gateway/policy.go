@@ -97,7 +97,7 @@ func (g *Gateway) SetPolicy(p Policy) error {
 	if len(p.Origins) > 0 {
 		next.corsHeader = limit.CORSHeader(cors)
 	}
-	next.router = cors(g.protected(&p, g.routes))
+	next.router = cors(protected(g, &p, g.routes))
 	next.rules = g.admission.SetRules(admit.Rules{
 		Auth: p.Auth, Limiter: p.Limiter, Proxies: limit.Proxies{Trusted: p.TrustedProxies, Forwarded: p.Forwarded},
 		Connections: p.Limits.Connections, MaxAge: p.MaxAge, Leeway: p.Leeway,
@@ -111,7 +111,7 @@ func (g *Gateway) Policy() Policy { return g.policy.Load().Policy }
 
 // protected refuses what a page of another site had a browser send, unless that
 // site is listed, for all it does or for what it does with the cookie.
-func (g *Gateway) protected(p *Policy, h http.Handler) http.Handler {
+func protected(g *Gateway, p *Policy, h http.Handler) http.Handler {
 	if !slices.Contains(p.Origins, "*") { // else no cookie is ever sent, and a token says enough
 		protection := http.NewCrossOriginProtection()
 		for _, origin := range slices.Concat(p.Origins, p.Auth.CookieOrigins()) {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -12,13 +11,17 @@ import (
 	"comet/gateway/web"
 )
 
-// route is a row of the table. An endpoint returns an error before it has
-// written anything; the table in problem.go says what the client sees of it.
+// endpoint serves a request. It returns an error only before it has written
+// anything; toProblem says what the client sees of it.
+type endpoint func(*Gateway, http.ResponseWriter, *http.Request, *requestContext) error
+
+// route is a row of the table.
 type route struct {
 	method   string
 	path     string
-	endpoint func(*Gateway, http.ResponseWriter, *http.Request, *requestContext) error
-	open     bool // serve does not authenticate: it does next to nothing, or Admit authenticates
+	endpoint endpoint
+	open     bool // to anyone: the endpoint does next to nothing
+	admits   bool // the endpoint authenticates, by admit.Controller.Admit
 	traced   bool // it publishes
 }
 
@@ -32,13 +35,14 @@ const (
 var table = []route{
 	{method: http.MethodPost, path: "/v1/channels/{channel:.*}/messages", endpoint: postMessage, traced: true},
 	{method: http.MethodPost, path: "/v1/publish", endpoint: postBatch, traced: true},
-	{method: http.MethodGet, path: eventsPath, endpoint: getEvents, open: true},
-	{method: http.MethodGet, path: pollPath, endpoint: getPoll, open: true},
+	{method: http.MethodGet, path: eventsPath, endpoint: getEvents, admits: true},
+	{method: http.MethodGet, path: pollPath, endpoint: getPoll, admits: true},
 	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/messages", endpoint: getHistory},
 	{method: http.MethodGet, path: "/v1/channels/{channel:.*}/presence", endpoint: getPresence},
 }
 
-func (g *Gateway) makeRoutes() http.Handler {
+// newRouter makes the handler of all routes.
+func newRouter(g *Gateway) http.Handler {
 	// A channel comes percent-encoded, and `a//b` or `..` in it is a name like
 	// any other: match what was sent, and redirect nobody.
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
@@ -52,7 +56,7 @@ func (g *Gateway) makeRoutes() http.Handler {
 		allowed[path] = []string{http.MethodGet, http.MethodHead}
 	}
 	for path, methods := range allowed {
-		router.Path(path).Handler(g.wrongMethod(methods))
+		router.Path(path).Handler(g.handle(route{endpoint: wrongMethod(methods), open: true}))
 	}
 	router.NotFoundHandler = g.handle(route{endpoint: notFound, open: true})
 	return router
@@ -80,7 +84,7 @@ func (g *Gateway) handle(row route) http.Handler {
 }
 
 func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
-	if !row.open {
+	if !row.open && !row.admits {
 		if err := g.admission.Authenticate(r, &rc.Caller); err != nil {
 			return err
 		}
@@ -88,21 +92,17 @@ func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request, rc *r
 	return row.endpoint(g, w, r, rc)
 }
 
-func (g *Gateway) wrongMethod(allowed []string) http.Handler {
+// wrongMethod makes the endpoint of a path that has other methods.
+func wrongMethod(allowed []string) endpoint {
 	slices.Sort(allowed)
 	list := strings.Join(allowed, ", ")
-	return g.handle(route{open: true, endpoint: func(_ *Gateway, w http.ResponseWriter, r *http.Request, _ *requestContext) error {
+	return func(_ *Gateway, w http.ResponseWriter, r *http.Request, _ *requestContext) error {
 		w.Header().Set("Allow", list)
-		return &Problem{
-			kind:   methodNotAllowed,
-			Detail: fmt.Sprintf("%s is not allowed here: use %s.", r.Method, list),
-		}
-	}})
+		return problem(methodNotAllowed, "%s is not allowed here: use %s.", r.Method, list)
+	}
 }
 
+// notFound is the endpoint of every other path.
 func notFound(_ *Gateway, _ http.ResponseWriter, r *http.Request, _ *requestContext) error {
-	return &Problem{
-		kind:   pathNotFound,
-		Detail: fmt.Sprintf("There is nothing at %s: see docs/protocol.md for the paths, which begin with /v1/.", r.URL.EscapedPath()),
-	}
+	return problem(pathNotFound, "There is nothing at %s: see docs/protocol.md for the paths, which begin with /v1/.", r.URL.EscapedPath())
 }
