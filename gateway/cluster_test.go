@@ -239,7 +239,7 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 		c.http.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		g.Leave(0)
+		g.Drain(0)
 		if err := server.Shutdown(ctx); err != nil {
 			c.t.Errorf("%s: clients did not leave: %v", name, err)
 			server.Close()

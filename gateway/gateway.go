@@ -155,11 +155,11 @@ func setDeadlines(w http.ResponseWriter, r *http.Request, forBody time.Duration)
 // Replays is how many clients read the log at the moment.
 func (g *Gateway) Replays() conn.ReplayStats { return g.options.Replays.Stats() }
 
-// Leave says goodbye to every stream and answers every poll, evenly over the
+// Drain says goodbye to every stream and answers every poll, evenly over the
 // time of spread, and lets no new ones in. It returns at once; the server's
 // Shutdown, and the Holder, wait for their ends.
-func (g *Gateway) Leave(spread time.Duration) {
-	g.admission.Leave(spread)
+func (g *Gateway) Drain(spread time.Duration) {
+	g.admission.Drain(spread)
 	g.options.Holder.Drain(spread)
 }
 

@@ -133,7 +133,7 @@ func TestOperatorsCountForNothing(t *testing.T) {
 	if top, _ := g.Hub().Busiest(10, func(string) bool { return true }); len(top) != 0 {
 		t.Errorf("subscribers are %v", top)
 	}
-	g.Leave(0)
+	g.Drain(0)
 	if r := g.Hub().Publish(t.Context(), []pubsub.Draft{{Channel: "c", Data: []byte("1")}})[0]; r.Err != nil {
 		t.Fatal(r.Err)
 	}

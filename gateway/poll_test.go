@@ -193,7 +193,7 @@ func last(t *testing.T, channels []string, cursor string) []pubsub.ID {
 func TestPollLeave(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, g *gateway.Gateway, hub *pubsub.Hub) {
-		time.AfterFunc(3*time.Second, func() { g.Leave(0) })
+		time.AfterFunc(3*time.Second, func() { g.Drain(0) })
 		if p, took := polled(t, g, ""); took != 3*time.Second || len(p.Messages) > 0 || p.Cursor == "" {
 			t.Errorf("%+v after %v", p, took)
 		}

@@ -18,7 +18,7 @@ func TestFailuresLogged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer g.Leave(0)
+		defer g.Drain(0)
 		fail := func() {
 			for range 10 * failuresLogged {
 				g.logProblem(httptest.NewRequest("GET", "/v1/events", nil), problem(connectionsReached, "full"), errors.New("full"))

@@ -93,7 +93,7 @@ func TestLeave(t *testing.T) {
 		for _, s := range streams {
 			s.want("ready")
 		}
-		leaving.gateway.Leave(0)
+		leaving.gateway.Drain(0)
 		for _, s := range streams {
 			bye := s.next()
 			if tell(bye) != "bye shutdown" || bye.Retry <= 0 {

@@ -240,7 +240,7 @@ func (n *node) leave(ctx context.Context, drain config.Drain) error {
 	time.Sleep(drain.Delay) // a second signal ends the process
 	ctx, cancel := context.WithTimeout(ctx, drain.Spread+leaveTimeout)
 	defer cancel()
-	n.gateway.Leave(drain.Spread)
+	n.gateway.Drain(drain.Spread)
 	err := n.server.Shutdown(ctx)
 	left := n.parker.WaitDrained(ctx)
 	if err != nil {

@@ -87,7 +87,7 @@ func (k *kitchen) serve() {
 	front := httptest.NewServer(mux)
 	k.url = front.URL
 	k.t.Cleanup(func() {
-		g.Leave(0)
+		g.Drain(0)
 		front.CloseClientConnections()
 		front.Close()
 		hub.Close()

@@ -52,9 +52,9 @@ type Controller struct {
 	refused     atomic.Int64
 	counts      [conn.Transports]transportCounts
 
-	spread  atomic.Int64    // of the drain, in ns
-	leaving context.Context // ends when the drain begins
-	leave   context.CancelFunc
+	spread   atomic.Int64    // of the drain, in ns
+	draining context.Context // ends when the drain begins
+	drain    context.CancelFunc
 }
 
 // New makes a Controller. Call SetRules before anything else.
@@ -66,7 +66,7 @@ func New(o Options) *Controller {
 		c.byUser.revoke(user, before)
 		o.CloseParked(user, before)
 	}
-	c.leaving, c.leave = context.WithCancel(context.Background())
+	c.draining, c.drain = context.WithCancel(context.Background())
 	for t := range c.counts {
 		c.counts[t].init()
 		c.uncounted[t].init(c, conn.Transport(t), nil)
@@ -85,12 +85,12 @@ func (c *Controller) SetRules(r Rules) *Rules {
 	return &r
 }
 
-// Leave refuses new streams and polls, and ends the contexts of those that a
+// Drain refuses new streams and polls, and ends the contexts of those that a
 // request holds with conn.Shutdown, evenly over the time of spread. It returns at
 // once.
-func (c *Controller) Leave(spread time.Duration) {
+func (c *Controller) Drain(spread time.Duration) {
 	c.spread.Store(int64(spread))
-	c.leave()
+	c.drain()
 }
 
 // Revoke ends all streams and polls of a user on all nodes. From now on it
@@ -165,7 +165,7 @@ func (e *FullError) Error() string { return "too many connections" }
 // acquire counts a stream or poll, or refuses it. Each one that it counted needs
 // one release.
 func (c *Controller) acquire(caller *Caller) error {
-	if c.leaving.Err() != nil {
+	if c.draining.Err() != nil {
 		return conn.Shutdown
 	}
 	if err := caller.Rules.Limiter.Connect(caller.Client); err != nil {
@@ -306,7 +306,7 @@ func (a *Admission) Close() {
 // drain, or when the user is revoked.
 func (c *Controller) untilClosed(ctx context.Context, caller *Caller) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(c.leaving, func() {
+	stop := context.AfterFunc(c.draining, func() {
 		if spread := c.spread.Load(); spread > 0 {
 			timer := time.NewTimer(rand.N(time.Duration(spread)))
 			defer timer.Stop()
