@@ -31,7 +31,7 @@ type batchResult struct {
 func postBatch(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
 	lines, what, err := batchLines(w, r, &rc.policy.Limits)
 	if err != nil {
-		g.publishesRefused.Add(1) // nobody knows how many
+		g.publishesRefused.Add(1) // their number is not known
 		return err
 	}
 	results := make([]batchResult, len(lines))
@@ -65,8 +65,8 @@ func postBatch(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestCo
 	return nil
 }
 
-// askOnce returns what asks the hook about publishing, once for each channel,
-// however many messages of the batch it has.
+// askOnce returns a func that asks the hook whether rc may publish on a channel.
+// It asks once per channel, however many messages of the batch that has.
 func askOnce(ctx context.Context, g *Gateway, rc *requestContext) func(channel string) error {
 	answers := make(map[string]error)
 	return func(channel string) error {
@@ -79,7 +79,7 @@ func askOnce(ctx context.Context, g *Gateway, rc *requestContext) func(channel s
 	}
 }
 
-// batchLines cuts the body into its messages, and says what the client calls
+// batchLines splits the body into its messages. what is the client's name for
 // one: an item of an array, or a line.
 func batchLines(w http.ResponseWriter, r *http.Request, limits *Limits) (lines []json.RawMessage, what string, err error) {
 	media, err := bodyType(r)
@@ -87,7 +87,7 @@ func batchLines(w http.ResponseWriter, r *http.Request, limits *Limits) (lines [
 		return nil, "", err
 	}
 	if media != "application/json" && media != "application/x-ndjson" {
-		return nil, "", problem(wrongMediaType, "A batch is application/json (an array) or application/x-ndjson (a message a line): set the Content-Type.")
+		return nil, "", problem(wrongMediaType, "A batch is application/json (an array) or application/x-ndjson (one message per line): set the Content-Type.")
 	}
 	body, err := readBody(w, r, limits.batchBytes(), "batch", "16 × limits.message, at least 1 MiB")
 	if err != nil {
@@ -120,8 +120,8 @@ func splitLines(body []byte) (lines []json.RawMessage) {
 	return lines
 }
 
-// itemDraft is the n-th message of a batch, counted from 1; ask says whether the
-// application allows a channel.
+// itemDraft parses the n-th message of a batch, counted from 1. ask returns an
+// error if the application does not allow a channel.
 func itemDraft(rc *requestContext, ask func(channel string) error, line []byte, what string, n int) (d pubsub.Draft, err error) {
 	var item batchItem
 	decoder := json.NewDecoder(bytes.NewReader(line))
@@ -130,7 +130,7 @@ func itemDraft(rc *requestContext, ask func(channel string) error, line []byte, 
 		return d, problem(invalidBody, "%s %d is not a message: want {\"channel\", \"data\", \"type\"?, \"key\"?, \"ephemeral\"?}: %v.", what, n, err)
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return d, problem(invalidBody, "%s %d has something behind the message: put one JSON object on a line.", what, n)
+		return d, problem(invalidBody, "%s %d has something after the message: put one JSON object on a line.", what, n)
 	}
 	d = pubsub.Draft{Channel: item.Channel.text, Type: item.Type, Key: item.Key, Ephemeral: item.Ephemeral}
 	if d.Data, err = itemData(item.Data, rc.policy.Limits.Message); err == nil {
@@ -152,7 +152,7 @@ func itemDraft(rc *requestContext, ask func(channel string) error, line []byte, 
 	return d, nil
 }
 
-// itemData is raw, of at most limit bytes, as a message's data.
+// itemData returns raw, which must have at most limit bytes, as a message's data.
 func itemData(raw json.RawMessage, limit int) ([]byte, error) {
 	if len(raw) == 0 {
 		return nil, nil // Validate says so

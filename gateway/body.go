@@ -17,11 +17,11 @@ import (
 )
 
 // readBody reads a body of at most limit bytes, without a byte order mark; name
-// is the limit's setting.
+// is the setting of the limit.
 func readBody(w http.ResponseWriter, r *http.Request, limit int, what, name string) ([]byte, error) {
 	tooLarge := problem(tooLarge, "A %s may have %d bytes at most (%s).", what, limit, name)
 	if r.ContentLength > int64(limit) {
-		return nil, tooLarge // before the client that asks whether to send it has sent it
+		return nil, tooLarge // before a client that asks whether to send it (Expect) sends it
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	var large *http.MaxBytesError
@@ -40,7 +40,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int, what, name stri
 
 // bodyType returns the media type of r's body, in lower case; empty if r names
 // none. A body that is compressed, or of another charset than UTF-8, is refused
-// by that name: read as UTF-8 it would publish another text without a word.
+// with an error that names it: read as UTF-8, it would be another text.
 func bodyType(r *http.Request) (string, error) {
 	for _, coding := range fieldValues(r.Header, "Content-Encoding") {
 		if !strings.EqualFold(coding, "identity") {
@@ -141,9 +141,9 @@ func escapedUnit(text []byte) (unit rune, ok bool) {
 	return unit, true
 }
 
-// dataOf is a body of a media type as a message's data. JSON is what says it is;
-// text/plain is a string whatever it holds; anything else, as curl -d sends it,
-// is JSON if it can be, and else a string.
+// dataOf returns a body of a media type as a message's data. A JSON type must be
+// JSON, and text/plain is a string. Anything else, as curl -d sends it, is JSON if
+// it is valid JSON, and else a string.
 func dataOf(body []byte, media string) ([]byte, error) {
 	mustBeJSON := media == "application/json" || strings.HasSuffix(media, "+json")
 	if media != "text/plain" {
@@ -159,7 +159,7 @@ func dataOf(body []byte, media string) ([]byte, error) {
 func bodyError(err error) error {
 	switch {
 	case errors.Is(err, pubsub.ErrNotJSON):
-		return problem(invalidBody, "The body is not one valid JSON value: mend it, or send text as text/plain.")
+		return problem(invalidBody, "The body is not one valid JSON value: fix it, or send text as text/plain.")
 	case errors.Is(err, pubsub.ErrTooDeep):
 		return problem(invalidBody, "The body is JSON nested more than %d deep: make it flatter.", pubsub.MaxDepth)
 	case errors.Is(err, pubsub.ErrNotText):
@@ -168,20 +168,20 @@ func bodyError(err error) error {
 	return err
 }
 
-// Bounds of what is read of a refused request's body, in bytes. net/http reads
-// servedBytes of it by itself and closes the connection if there is more; then a
-// client that reads the answer only after it has sent everything (Python's
-// urllib, for one) sees a broken connection instead, and tries again. The time
-// for it is that of any body, Limits.Body after the request began.
+// Bounds of what is read of the body of a refused request, in bytes. net/http
+// itself reads servedBytes and closes the connection if there is more. A client
+// that reads the answer only after it has sent everything (Python's urllib, for
+// one) then sees a broken connection and tries again. So up to refusedBytes are
+// read, within Limits.Body after the request began.
 const (
 	servedBytes  = 256 << 10
 	refusedBytes = 64 << 20
 )
 
 // mayBeSending reports whether the client of a refused request may still be
-// sending more than net/http reads. Clients without a valid credential are not
-// read on. One that asks whether to send (Expect) reads the answer first, and
-// HTTP/2 has a frame that says to stop.
+// sending more than net/http reads. The rest is not read
+// from clients without a valid credential. A client that asks whether to send
+// (Expect) reads the answer first, and HTTP/2 has a frame that says to stop.
 func mayBeSending(r *http.Request, rc *requestContext) bool {
 	return rc.Principal != nil && r.ProtoMajor == 1 && r.Header.Get("Expect") == "" &&
 		(r.ContentLength < 0 || r.ContentLength > servedBytes)

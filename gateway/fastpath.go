@@ -9,9 +9,9 @@ import (
 	"comet/gateway/trace"
 )
 
-// FastPath admits streams and polls without net/http, after the same checks as any
-// other: those that begin in the tails of open channels, so that nothing has
-// to be waited for. The endpoints are the long way, and tell who is refused.
+// FastPath admits streams and polls without net/http, by the same checks. It
+// admits only those that begin in the tails of open channels, so that nothing
+// waits. All others go through net/http, which also reports refusals.
 func (g *Gateway) FastPath() conn.FastPath {
 	return conn.FastPath{
 		Header: http.Header{nodeHeader: {g.options.Node}},
@@ -40,7 +40,7 @@ func (g *Gateway) acceptFast(r *http.Request, path string, parse parseFunc) (nex
 				next.Ended(conn.FellBack)
 			}
 			next, ok = conn.FastResult{}, false
-			g.options.Logger.ErrorContext(r.Context(), "panic at the door", "panic", p, "stack", string(debug.Stack()))
+			g.options.Logger.ErrorContext(r.Context(), "panic on the fast path", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
 	by := g.policy.Load()

@@ -1,6 +1,7 @@
-// Package gateway is the client side of a node: the HTTP interface, version 1,
-// over a pubsub.Hub. It knows no Redis. docs/protocol.md describes it for
-// clients; routes.go is the table of what there is.
+// Package gateway is the HTTP API of a node, version 1, over a pubsub.Hub. It
+// parses requests and writes answers; package admit decides which are admitted,
+// and package conn holds streams and polls. docs/protocol.md describes the API for
+// clients; routes.go is the table of its endpoints.
 package gateway
 
 import (
@@ -26,30 +27,29 @@ import (
 type Options struct {
 	Hub       *pubsub.Hub
 	Node      string        // this node's name, in answers and on the chat page
-	Heartbeat time.Duration // how often an idle stream gets a sign of life; default 25s
-	Policy    Policy        // to begin with
+	Heartbeat time.Duration // longest silence of a stream; default 25s
+	Policy    Policy        // the first one, see SetPolicy
 
-	Revocations     *auth.Revocations     // that Policy.Auth asks; needs FollowRevocations. Default: no user is ever revoked
-	RevocationStore admit.RevocationStore // of what is revoked on this node; default: none
-	Asker           *hook.Asker           // is asked on top of Policy.Auth; default: nobody is
-	Events          *hook.Events          // is told of streams; default: nobody is
-	Presence        *pubsub.Presence      // of users with streams and waiting polls; default: no channel has any
+	Revocations     *auth.Revocations     // those of Policy.Auth; needs FollowRevocations. Default: no user is ever revoked
+	RevocationStore admit.RevocationStore // of the revocations of this node; default: none
+	Asker           *hook.Asker           // is asked in addition to Policy.Auth; default: none
+	Events          *hook.Events          // of streams that begin and end; default: none
+	Presence        *pubsub.Presence      // of users with streams and waiting polls; default: none
 	Tracer          Tracer                // default: none
 
-	Replays *conn.Replays // bounds what streams and polls that read the log hold; default: conn.DefaultReplayMemory
+	Replays *conn.Replays // bounds the memory of streams and polls that read the log; default: conn.DefaultReplayMemory
 
 	Holder Holder       // of event streams; default: conn.Portable
 	Logger *slog.Logger // default: none
 }
 
-// Holder holds event streams and long-polls until they end. It is the seam
-// between what is sent and how many thousands of connections are kept.
+// Holder holds event streams and long-polls until they end.
 type Holder interface {
 	Hold(w http.ResponseWriter, r *http.Request, s *conn.Stream)
 	// HoldPoll returns an error only before anything was written.
 	HoldPoll(w http.ResponseWriter, r *http.Request, q *conn.Poll) error
-	// Drain and Revoke say goodbye to what is held beyond its request, see
-	// conn.Parker.
+	// Drain and Revoke close connections that are held after their request has
+	// been handled, see conn.Parker.
 	Drain(spread time.Duration)
 	Revoke(user string, before time.Time, why conn.CloseReason)
 }
@@ -58,7 +58,7 @@ type Holder interface {
 type Gateway struct {
 	options Options
 	page    http.Handler
-	routes  http.Handler // behind what the policy puts before it
+	routes  http.Handler // without the checks of the policy, which come first
 	policy  atomic.Pointer[policy]
 
 	admission        *admit.Controller
@@ -98,11 +98,11 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// nodeHeader tells in every answer which node gave it.
+// nodeHeader names the node in every answer.
 const nodeHeader = "Comet-Node"
 
-// ServeHTTP implements http.Handler. A client's name for the request is in the
-// answer too.
+// ServeHTTP implements http.Handler. The answer repeats the client's ID of the
+// request.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var rc requestContext
 	r = g.receive(&rc, w, r)
@@ -142,22 +142,22 @@ func contextOf(r *http.Request) *requestContext {
 	return rc
 }
 
-// setDeadlines bounds what a client can take of a connection's time. Who holds
-// a stream or poll has its own.
+// setDeadlines bounds how long a client can keep the connection busy. Holders set
+// deadlines of their own.
 func setDeadlines(w http.ResponseWriter, r *http.Request, forBody time.Duration) {
 	c, body := http.NewResponseController(w), time.Now().Add(forBody)
-	if r.ContentLength != 0 { // net/http also waits for a body that nobody wants
+	if r.ContentLength != 0 { // net/http also waits for a body that is not read
 		_ = c.SetReadDeadline(body) // a test's recorder has none
 	}
 	_ = c.SetWriteDeadline(body.Add(answerTimeout))
 }
 
-// Replays is how many clients read the log at the moment.
+// Replays returns what clients that read the log hold at the moment.
 func (g *Gateway) Replays() conn.ReplayStats { return g.options.Replays.Stats() }
 
-// Drain says goodbye to every stream and answers every poll, evenly over the
-// time of spread, and lets no new ones in. It returns at once; the server's
-// Shutdown, and the Holder, wait for their ends.
+// Drain closes every stream and answers every poll, evenly over the time of
+// spread, and refuses new ones. It returns at once; the server's Shutdown and the
+// Holder wait for their ends.
 func (g *Gateway) Drain(spread time.Duration) {
 	g.admission.Drain(spread)
 	g.options.Holder.Drain(spread)
@@ -181,7 +181,7 @@ func (g *Gateway) AddressLimit(remote netip.Addr) (address netip.Addr, most int)
 	return g.policy.Load().rules.AddressLimit(remote)
 }
 
-// Stats is what a Gateway counts, since the start.
+// Stats are the counters of a Gateway since the start.
 type Stats struct {
 	admit.ConnectionStats
 	PublishesRefused int64 // messages that were refused before the hub saw them

@@ -11,7 +11,7 @@ import (
 	"comet/pubsub"
 )
 
-// defaultHistory is how many messages a page has that does not say.
+// defaultHistory is the default of limit: messages on a page.
 const defaultHistory = 100
 
 // getHistory: GET /v1/channels/{channel}/messages
@@ -29,13 +29,13 @@ func getHistory(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestC
 	if p.err != nil {
 		return p.err
 	}
-	// Without after or before, order says at which end to begin.
+	// Without after and before, order says at which end to begin.
 	q := pubsub.Query{Channel: channel, Cursor: after}
 	if p.Has("before") || order == "desc" && !p.Has("after") {
 		q.Cursor, q.Backward = before, true
 	}
 	ctx := r.Context()
-	var replay *conn.Replay // operators need no turn
+	var replay *conn.Replay // nil for operators, who are not limited
 	if !rc.Operator {
 		if ctx, replay, err = g.options.Replays.Begin(ctx, rc.Client.Address); err != nil {
 			return err
@@ -59,19 +59,19 @@ func getHistory(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestC
 	return nil
 }
 
-// historyEnvelope is about how many bytes a message takes besides its data.
+// historyEnvelope is about the size of a message without its data, in bytes.
 const historyEnvelope = 256
 
-// A page of history is read in pieces, and ends early at so many bytes of data.
-// The client of a page takes turns with those that replay, one for each
-// conn.ReplayPage: a page also ends early where there are no more turns.
+// A page of history is read in pieces of historyPiece messages, and ends early at
+// historyBytes of data. It takes a share of limits.replay_memory for each
+// conn.ReplayPage, as clients that replay do, and ends early if none is free.
 const (
 	historyPiece = 100
 	historyBytes = 4 << 20
 )
 
-// readHistory reads up to limit messages from q on, at least one if there is
-// one, and knows whether there are more. size is that of their data.
+// readHistory reads up to limit messages, starting with q, but at least one if
+// there is one. size is the size of their data.
 func readHistory(ctx context.Context, hub *pubsub.Hub, q pubsub.Query, limit int, replay *conn.Replay) (h wire.History, size int, err error) {
 	for most := conn.ReplayPage; ; {
 		q.Limit = min(historyPiece, limit-len(h.Messages)+1) // one more, to know whether there is one

@@ -12,19 +12,19 @@ import (
 	"comet/pubsub"
 )
 
-// Operators serves the routes for clients to operators, who may do everything,
-// see the nodes' own channels too, and count for nothing. It asks nobody who
-// they are: put it where only they can come. Their streams go on while the node
-// leaves, until its hub is closed.
+// Operators serves the routes of clients to operators, who may do everything, may
+// read the nodes' own channels, and are excluded from limits and metrics. It does
+// not authenticate: mount it on the admin listener only. Streams of operators
+// survive Drain; they end when the hub is closed.
 func (g *Gateway) Operators() http.Handler {
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	for _, row := range table {
-		row.open = true // they are let in already
+		row.open = true // operators are not authenticated
 		switch row.path {
 		case eventsPath:
 			row.endpoint = watchEvents
 		case pollPath:
-			continue // it would count
+			continue // a poll would be counted
 		}
 		router.Path(row.path).Methods(row.method).Handler(g.handle(row))
 	}

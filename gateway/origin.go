@@ -10,19 +10,19 @@ import (
 	"comet/gateway/limit"
 )
 
-// What proxies that change Host, or leave out its port, say the client had sent.
+// Headers in which proxies that change Host, or drop its port, pass what the
+// client sent.
 const (
 	forwardedHost = "X-Forwarded-Host"
 	forwardedPort = "X-Forwarded-Port"
 )
 
-// withOwnHost returns r with the host of its Origin as its Host, if the two are
-// the same but for how they are written, or if a trusted proxy says that the
-// browser sent that host. So what compares the two
-// from here on, because the browser does not say whether a page is of another
-// origin, sees that the page is the node's own. r is not changed.
+// withOwnHost returns a copy of r with the host of its Origin as its Host, if the
+// two differ only in how they are written, or if a trusted proxy reports that the
+// browser sent that host. Browsers that do not send Sec-Fetch-Site are judged by
+// comparing the two: so pages of the node itself pass.
 //
-// A page of another site cannot have a browser send these fields.
+// A page of another site cannot make a browser send these headers.
 func withOwnHost(r *http.Request, trusted []netip.Prefix) *http.Request {
 	origins := r.Header["Origin"]
 	if len(origins) != 1 {
@@ -54,26 +54,26 @@ func ownHost(r *http.Request, origin *url.URL, trusted []netip.Prefix) bool {
 	return false
 }
 
-// sameHost reports whether host is that of origin, in any case of letters, and
-// with or without the port that is its scheme's: browsers leave that out of
-// both, and proxies may add it.
+// sameHost reports whether host is that of origin. It ignores the case of letters,
+// and the default port of the scheme: browsers omit it in both, and proxies may
+// add it.
 func sameHost(origin *url.URL, host string) bool {
 	usual := map[string]string{"http": ":80", "https": ":443"}[origin.Scheme]
 	return strings.EqualFold(strings.TrimSuffix(host, usual), strings.TrimSuffix(origin.Host, usual))
 }
 
-// rebound reports whether r may come from a page whose own name leads to this
-// machine.
+// rebound reports whether r may be DNS rebinding: from a page whose own name
+// resolves to this machine.
 func (p *Policy) rebound(r *http.Request) bool {
 	return p.LoopbackPort != 0 && limit.Rebound(r, p.LoopbackPort, p.Origins)
 }
 
-// misdirectedHost refuses such a request.
+// misdirectedHost is the endpoint that refuses a request that is rebound.
 func misdirectedHost(_ *Gateway, _ http.ResponseWriter, r *http.Request, _ *requestContext) error {
 	return problem(misdirected, "This node is open to the programs of its machine, under localhost or an IP address, and not under the name %q, which any page could have lead here: use http://localhost, or list the origin of the page in http.cors.origins.", r.Host)
 }
 
-// crossOrigin refuses what protected does not let pass.
+// crossOrigin is the endpoint that refuses a request from a page of another site.
 func crossOrigin(_ *Gateway, _ http.ResponseWriter, r *http.Request, _ *requestContext) error {
 	const only = "only this node's own pages, and those of http.cors.origins, may publish."
 	if r.Header.Get("Sec-Fetch-Site") != "" {

@@ -11,18 +11,18 @@ import (
 	"comet/gateway/limit"
 )
 
-// Policy is who may do what, and how much: what may change while a node serves,
+// Policy says who may do what, and how much. It may change while the node serves,
 // see Gateway.SetPolicy.
 type Policy struct {
 	Limits Limits
-	MaxAge time.Duration // how long a stream lives, a tenth more or less by chance; 0: for ever
+	MaxAge time.Duration // of a stream, a tenth more or less by chance; 0: no limit
 
 	Auth           *auth.Authenticator // default: everyone may do everything
 	Leeway         time.Duration       // of Auth's tokens (auth.TokenOptions.Leeway), which revocations must cover
-	Credentials    bool                // Auth takes tokens or keys, so who lacks a permission may want one
-	Limiter        *limit.Limiter      // default: none. That of another Policy comes from its Change
+	Credentials    bool                // Auth takes tokens or keys: anonymous clients without a permission are answered 401
+	Limiter        *limit.Limiter      // default: no limits. Limiter.Change makes that of the next Policy
 	TrustedProxies []netip.Prefix      // see limit.Address
-	Forwarded      bool                // they name clients in Forwarded, see limit.Proxies
+	Forwarded      bool                // proxies name clients in Forwarded, see limit.Proxies
 	LoopbackPort   uint16              // of a listener on loopback that is open to every program of the machine, see limit.Rebound; 0: none
 	Origins        []string            // see limit.CORS
 }
@@ -32,7 +32,7 @@ type Limits struct {
 	Message     int           // bytes of one message's body; default 64 KiB
 	Batch       int           // messages of one batch; default 1000
 	Channels    int           // channels of one subscription; default 64
-	Wait        time.Duration // of a long-poll; default 55s; negative: none may wait
+	Wait        time.Duration // of a long-poll; default 55s; negative: polls do not wait
 	Body        time.Duration // for a request's body to arrive; default 30s
 	Connections int           // streams and polls at a time; 0: no limit
 }
@@ -41,7 +41,7 @@ type Limits struct {
 // of small ones.
 func (l *Limits) batchBytes() int { return max(16*l.Message, 1<<20) }
 
-// wait is how long a long-poll may wait.
+// wait returns the longest wait of a long-poll.
 func (l *Limits) wait() time.Duration { return max(0, l.Wait) }
 
 func (p *Policy) setDefaults() {
@@ -58,7 +58,7 @@ func (p *Policy) setDefaults() {
 	}
 }
 
-// openToAll lets everyone do everything.
+// openToAll permits everything to everyone.
 func openToAll() *auth.Authenticator {
 	a, err := auth.New(auth.Options{Anonymous: everything()})
 	if err != nil {
@@ -75,18 +75,19 @@ func everything() auth.Permissions {
 	return auth.Permissions{Subscribe: all, Publish: all, Presence: all}
 }
 
-// policy is a Policy with all that follows from it. It never changes: a request
-// is judged by one from its beginning to its end.
+// policy is a Policy with what is derived from it. It never changes: a request is
+// judged by one policy from its beginning to its end.
 type policy struct {
 	Policy
 	rules  *admit.Rules
 	router http.Handler
-	// corsHeader is what an answer to a request has of CORS; nil: nothing.
+	// corsHeader returns the CORS fields of an answer; nil: no answer has any.
 	corsHeader func(*http.Request) http.Header
 }
 
-// SetPolicy judges by p from the next request on. What is open stays, and counts
-// on. The error names the setting that is wrong; then nothing has changed.
+// SetPolicy makes p the policy of the next request. Open streams and polls stay,
+// and stay counted. An error names the setting that is wrong; then nothing has
+// changed.
 func (g *Gateway) SetPolicy(p Policy) error {
 	p.setDefaults()
 	next := &policy{Policy: p}
@@ -106,13 +107,13 @@ func (g *Gateway) SetPolicy(p Policy) error {
 	return nil
 }
 
-// Policy is the one that the next request is judged by.
+// Policy returns the policy of the next request.
 func (g *Gateway) Policy() Policy { return g.policy.Load().Policy }
 
-// protected refuses what a page of another site had a browser send, unless that
-// site is listed, for all it does or for what it does with the cookie.
+// protected refuses requests that a page of another site made a browser send,
+// unless the site is listed in Origins, or as an origin of the cookie.
 func protected(g *Gateway, p *Policy, h http.Handler) http.Handler {
-	if !slices.Contains(p.Origins, "*") { // else no cookie is ever sent, and a token says enough
+	if !slices.Contains(p.Origins, "*") { // else cookies are never sent, and a token proves enough
 		protection := http.NewCrossOriginProtection()
 		for _, origin := range slices.Concat(p.Origins, p.Auth.CookieOrigins()) {
 			_ = protection.AddTrustedOrigin(origin) // limit.CORS or auth.New has checked it

@@ -7,7 +7,7 @@ import (
 	"comet/pubsub"
 )
 
-// defaultMembers is how many members a page has that does not say.
+// defaultMembers is the default of limit: members on a page.
 const defaultMembers = 100
 
 // getPresence: GET /v1/channels/{channel}/presence

@@ -56,13 +56,13 @@ var (
 	connectionsReached = kind{503, "too-many-connections", "Too many connections", 5}
 )
 
-// Problem is an error that the client caused or can act on, as RFC 9457 has
-// it. Detail is a sentence that says how to mend it.
+// Problem is an error that the client caused or can act on, as in RFC 9457. Detail
+// is a sentence that says what to do.
 type Problem struct {
 	kind
 	Detail   string
-	Channels []string // of several in the request, those that it is about; may be empty
-	trace    trace.ID // of the request; zero: not told
+	Channels []string // those of several that it is about; may be empty
+	trace    trace.ID // of the request; zero: absent from the document
 }
 
 func (p *Problem) Error() string { return p.name + ": " + p.Detail }
@@ -74,7 +74,7 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
-		Trace  string `json:"trace_id,omitempty"` // what log lines and spans of the request have
+		Trace  string `json:"trace_id,omitempty"` // as in log lines and spans of the request
 
 		Channels []string `json:"channels,omitempty"`
 	}{Type: problemBase + p.name, Title: p.title, Status: p.status, Detail: p.Detail, Channels: p.Channels}
@@ -97,9 +97,8 @@ var invalidFields = map[string]kind{
 	"data":    invalidBody,
 }
 
-// toProblem is the one table from errors to what a client sees of them, with
-// refusal for those about credentials. What is not in it is our own fault, and
-// its cause stays in the log.
+// toProblem maps errors to what clients see of them; refusal maps those about
+// credentials. An error that neither knows is internal: only the log has its cause.
 func (p *policy) toProblem(err error) *Problem {
 	var known *Problem
 	var invalid *pubsub.InvalidError
@@ -137,7 +136,7 @@ func (p *policy) toProblem(err error) *Problem {
 	return problem(internal, "Something went wrong in this node; its log says what. Trying again may help.")
 }
 
-// setting is what a limit is set by.
+// setting is the setting of each limit.
 var setting = [limit.Limits]string{
 	limit.AddressConnections: "limits.address_connections",
 	limit.UserConnections:    "limits.user_connections",
@@ -147,7 +146,7 @@ var setting = [limit.Limits]string{
 	limit.UserPublishes:      "limits.user_publishes",
 }
 
-// exceeded is what a client that has met a limit is told.
+// exceeded returns the problem of a client that has reached a limit.
 func exceeded(e *limit.Exceeded) *Problem {
 	p := problem(tooManyRequests, "This is more than %s allows here: try again later, and less often.", setting[e.Limit])
 	if e.Limit == limit.AddressConnections || e.Limit == limit.UserConnections {
@@ -159,7 +158,8 @@ func exceeded(e *limit.Exceeded) *Problem {
 	return p
 }
 
-// refusal is what somebody hears whose credential is no good, or lacking.
+// refusal returns the problem of a credential that is bad or missing, or that does
+// not permit the request; nil for other errors.
 func (p *policy) refusal(err error) *Problem {
 	var denied *auth.DeniedError
 	var bad *auth.Error
@@ -181,12 +181,12 @@ func (p *policy) refusal(err error) *Problem {
 		refused.Channels = no.Channels
 		return refused
 	case errors.As(err, &silent):
-		later := problem(unavailable, "Whether this is allowed cannot be found out at the moment: try again soon.")
+		later := problem(unavailable, "The application cannot be asked at the moment whether this is allowed: try again soon.")
 		if silent.Wait > 0 {
 			later.retry = limit.RetryAfter(silent.Wait)
 		}
 		return later
-	case errors.Is(err, conn.Revoked): // while it waited for its channels
+	case errors.Is(err, conn.Revoked): // while the request waited for its channels
 		return p.refusal(auth.ErrRevoked)
 	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, admit.ErrNotLoaded):
 		return problem(unavailable, "Tokens cannot be checked at the moment: try again soon.")
@@ -232,11 +232,12 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, rc *reques
 	answer()
 }
 
-// failuresLogged is how many failed requests get a warning each second. While
-// Redis is away, or a node is full, thousands fail, all alike.
+// failuresLogged is the number of failed requests per second that get a warning.
+// While Redis is unreachable, or the node is full, thousands fail alike.
 const failuresLogged = 10
 
-// logProblem tells operators what they may act on, and who debugs the rest.
+// logProblem warns of problems that an operator may act on, and logs others at
+// debug.
 func (g *Gateway) logProblem(r *http.Request, p *Problem, err error) {
 	level, message := slog.LevelDebug, "request refused"
 	if p.status >= 500 {
@@ -256,7 +257,7 @@ func answerJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	answer(w, status, contentType, append(body, '\n'))
 }
 
-// answerTimeout is how long a client may take for an answer.
+// answerTimeout is the time that a client has to read an answer.
 const answerTimeout = 30 * time.Second
 
 // answer writes the whole answer.

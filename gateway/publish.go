@@ -9,13 +9,13 @@ import (
 
 // published is the answer to a publish.
 type published struct {
-	ID        string `json:"id,omitempty"` // none if ephemeral
+	ID        string `json:"id,omitempty"` // absent if ephemeral
 	Channel   string `json:"channel"`
 	Duplicate bool   `json:"duplicate"`
 }
 
-// keyOwner returns whose an idempotency key is that comes with the request. All
-// who are anonymous share theirs.
+// keyOwner returns the owner of an idempotency key in the request. Anonymous
+// clients share their keys.
 func (rc *requestContext) keyOwner() string {
 	switch {
 	case rc.User != "":

@@ -13,7 +13,7 @@ import (
 	"comet/pubsub"
 )
 
-// pathChannel is the channel in the path, decoded and valid.
+// pathChannel returns the channel in the path, decoded and valid.
 func pathChannel(r *http.Request) (string, error) {
 	channel, err := url.PathUnescape(mux.Vars(r)["channel"])
 	if err != nil {
@@ -22,8 +22,8 @@ func pathChannel(r *http.Request) (string, error) {
 	return channel, pubsub.ValidateChannel(channel)
 }
 
-// parameters reads the query of a request and remembers the first mistake, so
-// that an endpoint asks once.
+// parameters reads the query of a request and keeps the first mistake in err, so
+// that an endpoint checks once.
 type parameters struct {
 	url.Values
 	err error
@@ -45,7 +45,7 @@ func (p *parameters) fail(name, format string, args ...any) {
 	}
 }
 
-// integer is the parameter as a number from low to high; absent: def.
+// integer returns the parameter as a number from low to high; absent: def.
 func (p *parameters) integer(name string, def, low, high int) int {
 	if !p.Has(name) {
 		return def
@@ -53,7 +53,7 @@ func (p *parameters) integer(name string, def, low, high int) int {
 	return p.number(name, p.Get(name), low, high)
 }
 
-// number is one value of a parameter as a number from low to high.
+// number returns one value of a parameter as a number from low to high.
 func (p *parameters) number(name, value string, low, high int) int {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < low || n > high {
@@ -65,9 +65,9 @@ func (p *parameters) number(name, value string, low, high int) int {
 // apart reports whether the parameter is given for each channel.
 func (p *parameters) apart(name string) bool { return len(p.Values[name]) > 1 }
 
-// each are the values for channels, which are those of the request, sorted and
-// distinct: the parameter is given once for all of them, or once for each, in
-// the order in which they are given. Absent: empty.
+// each returns the values for channels, which are those of the request, sorted and
+// distinct. The parameter is given once for all of them, or once for each, in the
+// order of the query. If it is absent the values are empty.
 func (p *parameters) each(name string, channels []string) []string {
 	given := p.Values["channel"]
 	values := p.Values[name]
@@ -85,7 +85,7 @@ func (p *parameters) each(name string, channels []string) []string {
 	return sorted
 }
 
-// flag is the parameter as true or false; absent: false; empty: true.
+// flag returns the parameter as true or false; absent: false; empty: true.
 func (p *parameters) flag(name string) bool {
 	if !p.Has(name) || p.Get(name) == "" {
 		return p.Has(name)
@@ -97,7 +97,7 @@ func (p *parameters) flag(name string) bool {
 	return on
 }
 
-// choice is the parameter, which must be one of some words; absent: the first.
+// choice returns the parameter, which must be one of some words; absent: the first.
 func (p *parameters) choice(name string, words ...string) string {
 	word := p.Get(name)
 	if !p.Has(name) {
@@ -109,7 +109,7 @@ func (p *parameters) choice(name string, words ...string) string {
 	return word
 }
 
-// wait is the parameter as a duration of at most limit, `25s` or just `25`.
+// wait returns the parameter as a duration of at most limit, `25s` or just `25`.
 func (p *parameters) wait(name string, def, limit time.Duration) time.Duration {
 	text := p.Get(name)
 	if text == "" {
@@ -128,7 +128,7 @@ func (p *parameters) wait(name string, def, limit time.Duration) time.Duration {
 	return d
 }
 
-// id is the parameter as a message ID; absent: zero.
+// id returns the parameter as a message ID; absent: zero.
 func (p *parameters) id(name string) pubsub.ID {
 	if !p.Has(name) {
 		return pubsub.ID{}
@@ -140,7 +140,7 @@ func (p *parameters) id(name string) pubsub.ID {
 	return id
 }
 
-// fieldValues are the elements of a header field that is a list, of all its
+// fieldValues returns the elements of a header field that is a list, from all its
 // lines (RFC 9110 section 5.6.1).
 func fieldValues(h http.Header, name string) (values []string) {
 	for _, line := range h[name] {

@@ -25,7 +25,7 @@ type route struct {
 	traced   bool // it publishes
 }
 
-// Paths that are looked for at the door too.
+// Paths that are on the fast path too.
 const (
 	eventsPath = "/v1/events"
 	pollPath   = "/v1/poll"
@@ -43,8 +43,8 @@ var table = []route{
 
 // newRouter makes the handler of all routes.
 func newRouter(g *Gateway) http.Handler {
-	// A channel comes percent-encoded, and `a//b` or `..` in it is a name like
-	// any other: match what was sent, and redirect nobody.
+	// A channel is percent-encoded, and may be `a//b` or `..`: match the path as it
+	// was sent, and do not redirect.
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	allowed := make(map[string][]string) // methods by path
 	for _, row := range table {
@@ -62,8 +62,8 @@ func newRouter(g *Gateway) http.Handler {
 	return router
 }
 
-// handle is the endpoint as a handler: errors become problems, and a panic
-// harms this one request only.
+// handle makes a handler of an endpoint: errors become problems, and a panic ends
+// this one request only.
 func (g *Gateway) handle(row route) http.Handler {
 	serve := g.serve
 	if row.traced {
@@ -73,7 +73,7 @@ func (g *Gateway) handle(row route) http.Handler {
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				g.options.Logger.ErrorContext(r.Context(), "panic in a handler", "panic", p, "stack", string(debug.Stack()))
-				panic(http.ErrAbortHandler) // whatever was written is no answer
+				panic(http.ErrAbortHandler) // the answer may be incomplete
 			}
 		}()
 		rc := contextOf(r)
@@ -83,6 +83,7 @@ func (g *Gateway) handle(row route) http.Handler {
 	})
 }
 
+// serve authenticates, unless the row says otherwise, and calls the endpoint.
 func (g *Gateway) serve(row route, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
 	if !row.open && !row.admits {
 		if err := g.admission.Authenticate(r, &rc.Caller); err != nil {

@@ -64,10 +64,11 @@ func parsePoll(r *http.Request, rc *requestContext) (*subscribeRequest, error) {
 	return s, nil
 }
 
-// parse reads `channel`, and where to begin in each: the Last-Event-ID header
-// (which an EventSource sends along with the URL it began with, so it counts
-// first), else a parameter that stands for it, else `cursor`, else `last`, else
-// with the next message. An error about one channel of several names it.
+// parse reads `channel`, and where to begin in each of them: after the
+// Last-Event-ID header (an EventSource sends it along with the URL it began with,
+// so it takes precedence), else after a parameter that stands for it, else after
+// `cursor`, else `last` messages ago, else with the next message. An error about
+// one channel of several names it.
 func (s *subscribeRequest) parse(r *http.Request, p *parameters, rc *requestContext) error {
 	channels := slices.Clone(p.Values["channel"])
 	slices.Sort(channels)
@@ -90,13 +91,13 @@ func (s *subscribeRequest) parse(r *http.Request, p *parameters, rc *requestCont
 
 // lastEventIDParameters stand for the header Last-Event-ID, for clients that
 // cannot set it and add one of them to the URL that they began with: Yaffle's
-// polyfill and reconnecting-eventsource; Mercure's clients, of now and of
-// before; Rémy Sharp's polyfill.
+// polyfill and reconnecting-eventsource; Mercure's clients, current and
+// old; Rémy Sharp's polyfill.
 var lastEventIDParameters = [...]string{"lastEventId", "lastEventID", "Last-Event-ID", "evs_last_event_id"}
 
-// lastEventID is the cursor that the client keeps as the ID of the last event,
-// from the header or a parameter; empty if it has none. Of several values of a
-// parameter the last one counts, as it was added last.
+// lastEventID returns the ID of the client's last event, a cursor, from the header
+// or a parameter; empty if there is none. Of several values of a parameter the
+// last one counts, because it was added last.
 func lastEventID(r *http.Request, p *parameters) string {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		return id
@@ -111,7 +112,7 @@ func lastEventID(r *http.Request, p *parameters) string {
 	return ""
 }
 
-// checkSubscribe refuses a channel of a subscription.
+// checkSubscribe returns a Problem if rc may not subscribe to channel.
 func (rc *requestContext) checkSubscribe(channel string) error {
 	err := pubsub.ValidateChannel(channel)
 	if err == nil {
@@ -145,7 +146,7 @@ func (s *subscribeRequest) parseStarts(lastEventID string, p *parameters) (err e
 	return s.resume(lastEventID)
 }
 
-// earliest is the cursor before the oldest message that is kept.
+// earliest is the cursor before the oldest message in the log.
 const earliest = "earliest"
 
 // resume begins after the one cursor of all channels; empty: where `last` says.
@@ -178,7 +179,7 @@ func (s *subscribeRequest) resumeEach(cursors []string) error {
 		default:
 			at, err := pubsub.ParseCursor(cursor)
 			if err != nil {
-				p := problem(invalidCursor, "The cursor %q of channel %q is none of one channel: use one that Comet gave out for just this channel, or `earliest`.", cursor, s.Channels[i])
+				p := problem(invalidCursor, "The cursor %q of channel %q is not of one channel: use one that Comet gave out for just this channel, or `earliest`.", cursor, s.Channels[i])
 				p.Channels = s.Channels[i : i+1]
 				return p
 			}
@@ -188,8 +189,7 @@ func (s *subscribeRequest) resumeEach(cursors []string) error {
 	return nil
 }
 
-// formatOf is the encoding that the client asks for. Mistakes are in p.err,
-// which subscribe reports.
+// formatOf returns the encoding that the client asks for. Mistakes are in p.err.
 func formatOf(r *http.Request, p *parameters) wire.Format {
 	if p.choice("format", "json", "raw") == "raw" {
 		return wire.SSERaw
@@ -223,12 +223,12 @@ type preference struct {
 	specific int     // of the range that says so: 1 is any type, 2 any of its kind, 3 the type itself
 }
 
-// unlisted is the preference for a type that Accept does not have: better than
-// one that it refuses. Most clients that ask for another type take either.
+// unlisted is the preference for a type that Accept does not list: it is better
+// than a refused one. Most clients that ask for another type take either.
 var unlisted = preference{weight: 1e-4}
 
-// prefer takes the weight of a media range, if it has the type and no more
-// specific range did (RFC 9110 section 12.5.1).
+// prefer sets p to the weight of a media range that includes the type, unless a
+// more specific range has set it (RFC 9110 section 12.5.1).
 func (p *preference) prefer(mediaRange string, weight float64, mediaType string) {
 	kind, _, _ := strings.Cut(mediaType, "/")
 	specific := 0
@@ -245,14 +245,14 @@ func (p *preference) prefer(mediaRange string, weight float64, mediaType string)
 	}
 }
 
-// over reports whether p is the better choice; of equal ones the type that is
-// named itself.
+// over reports whether p is the better choice. Of equal weights, the more specific
+// one is.
 func (p preference) over(other preference) bool {
 	return p.weight > other.weight || p.weight == other.weight && p.specific > other.specific
 }
 
-// weightOf is the value of a parameter q (RFC 9110 section 12.4.2); one that is
-// absent or wrong counts as 1.
+// weightOf returns the value of a parameter q (RFC 9110 section 12.4.2); 1 if it is
+// absent or invalid.
 func weightOf(q string) float64 {
 	weight, err := strconv.ParseFloat(q, 64)
 	if err != nil || !(weight >= 0 && weight <= 1) {

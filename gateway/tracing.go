@@ -11,30 +11,30 @@ import (
 // Tracer makes spans of publishes. Its methods may be called concurrently.
 type Tracer interface {
 	// Publish begins the span of a request that publishes; ctx is the request's,
-	// see trace.FromContext. What it returns is told once how that went.
+	// see trace.FromContext. The caller calls End once.
 	Publish(ctx context.Context) PublishSpan
 }
 
 // PublishSpan is one request under way.
 type PublishSpan interface {
-	// Carry is the parent of what becomes of the messages, for pubsub.Draft.Trace;
+	// Carry returns the parent of the messages' own spans, for pubsub.Draft.Trace;
 	// empty if the span is not kept.
 	Carry() string
 	End(Published)
 }
 
-// Published is what became of a request.
+// Published is the outcome of a request that publishes.
 type Published struct {
-	Channel  string // of one message; empty: of a batch, or not known
+	Channel  string // of one message; empty for a batch, or if it is not known
 	Messages int
 	Bytes    int // of data
 	// Outcome is published, duplicate, batch, canceled, panic, or the name of a
 	// problem.
 	Outcome string
-	Failed  bool // through no fault of the client
+	Failed  bool // the client did not cause it
 }
 
-// publishTrace is a span under way. Nil: nobody wants one.
+// publishTrace is a span that has begun. A nil *publishTrace records nothing.
 type publishTrace struct {
 	span PublishSpan
 	Published
@@ -48,7 +48,8 @@ func (g *Gateway) serveTraced(row route, w http.ResponseWriter, r *http.Request,
 	return g.serveInSpan(row, w, r, rc)
 }
 
-// serveInSpan is apart because what its closure keeps is allocated in any case.
+// serveInSpan is a function of its own because its closure's variables are
+// allocated in any case.
 func (g *Gateway) serveInSpan(row route, w http.ResponseWriter, r *http.Request, rc *requestContext) (err error) {
 	p := &publishTrace{span: g.options.Tracer.Publish(r.Context())}
 	rc.span = p
@@ -67,7 +68,7 @@ func (g *Gateway) serveInSpan(row route, w http.ResponseWriter, r *http.Request,
 	return g.serve(row, w, r, rc)
 }
 
-// spanParent is what goes with the messages of rc.
+// spanParent returns the Trace of the drafts of rc.
 func (rc *requestContext) spanParent() string {
 	if rc.span == nil {
 		return ""
@@ -75,7 +76,7 @@ func (rc *requestContext) spanParent() string {
 	return rc.span.span.Carry()
 }
 
-// record notes what was published.
+// record keeps what was published for the end of the span.
 func (p *publishTrace) record(channel, outcome string, drafts ...pubsub.Draft) {
 	if p == nil {
 		return

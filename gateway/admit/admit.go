@@ -325,10 +325,10 @@ func (c *Controller) untilClosed(ctx context.Context, caller *Caller) (context.C
 	}
 }
 
-// recoverFrom, deferred, keeps a panic in what is done beside a stream or poll
-// (events, presence, logs) from its writer, which has thousands of others.
+// recoverFrom, deferred, keeps a panic in a callback of a stream or poll
+// (events, presence, logs) from its writer, which holds thousands of others.
 func (c *Controller) recoverFrom(what string) {
 	if p := recover(); p != nil {
-		c.options.Logger.Error("panic beside a stream or poll", "at", what, "panic", p, "stack", string(debug.Stack()))
+		c.options.Logger.Error("panic in a callback of a connection", "at", what, "panic", p, "stack", string(debug.Stack()))
 	}
 }
