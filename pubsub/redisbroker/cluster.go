@@ -40,6 +40,7 @@ type clusterMap struct {
 	primaries []*primary // each that has slots
 	unowned   int        // slots that nobody has
 	names     map[string]string
+	replicas  map[string]int // by ID of the primary
 }
 
 func newCluster(o Options) *cluster {
@@ -62,6 +63,13 @@ func (c *cluster) whole() error {
 		return fmt.Errorf("%d of %d slots of the Redis Cluster have no primary", m.unowned, slots)
 	}
 	return nil
+}
+
+func (c *cluster) replicas(p *primary) int {
+	if m := c.now.Load(); m != nil {
+		return m.replicas[p.id]
+	}
+	return 0
 }
 
 func (c *cluster) of(ctx context.Context, key string) (*primary, error) {
@@ -128,7 +136,7 @@ func (c *cluster) adopt(views []*view) error {
 	if before == nil {
 		before = &clusterMap{}
 	}
-	m := &clusterMap{names: l.names}
+	m := &clusterMap{names: l.names, replicas: l.replicas}
 	byID := make(map[string]*primary)
 	for id := range l.owners {
 		p := c.primaryWith(id, before, l)

@@ -12,6 +12,7 @@ type layout struct {
 	owner     [slots]string       // node ID; empty: none
 	owners    map[string]bool     // the IDs in owner
 	primaries map[string]bool     // IDs of all primaries, also of those without slots
+	replicas  map[string]int      // of each primary, also those that are away, by ID
 	endpoints map[string][]string // by ID, the best first
 	names     map[string]string   // ID by what a redirect may say
 	addresses []string            // every endpoint
@@ -24,7 +25,7 @@ type layout struct {
 func merge(views []*view) *layout {
 	views = slices.SortedFunc(slices.Values(views), func(a, b *view) int { return cmp.Compare(a.from, b.from) })
 	l := &layout{
-		owners: make(map[string]bool), primaries: make(map[string]bool),
+		owners: make(map[string]bool), primaries: make(map[string]bool), replicas: make(map[string]int),
 		endpoints: make(map[string][]string), names: make(map[string]string), answered: make(map[string]string),
 	}
 	own := make(map[string]*[slots]bool) // what each node claims for itself
@@ -72,10 +73,17 @@ func (l *layout) locate(views []*view) {
 	for _, v := range views {
 		l.answered[v.from] = v.self
 	}
+	followers := make(map[string]map[string]bool) // by primary: what any view says
 	for _, v := range views {
 		for id, n := range v.nodes {
 			if n.primary {
 				l.primaries[id] = true
+			} else {
+				if followers[n.follows] == nil {
+					followers[n.follows] = make(map[string]bool)
+				}
+				followers[n.follows][id] = true
+				l.replicas[n.follows] = len(followers[n.follows])
 			}
 			for _, name := range n.names {
 				l.names[name] = id

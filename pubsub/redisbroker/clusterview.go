@@ -27,6 +27,7 @@ type viewNode struct {
 	primary  bool
 	healthy  bool   // neither failed nor suspected to have
 	epoch    uint64 // of its claim to the slots; the newest claim counts
+	follows  string // ID of the primary that it is a replica of; "-": none
 	slots    []slotRange
 }
 
@@ -65,6 +66,7 @@ func parseNodes(text, address string) (*view, error) {
 		}
 		n := &viewNode{primary: strings.Contains(flags, ",master,")}
 		n.healthy = !strings.Contains(flags, ",fail") && !strings.Contains(flags, ",noaddr,") && !strings.Contains(flags, ",handshake,")
+		n.follows = fields[3]
 		n.epoch, _ = strconv.ParseUint(fields[6], 10, 64)
 		n.takeAddress(fields[1], address)
 		for _, text := range fields[8:] {

@@ -62,6 +62,9 @@ ff :0@0 master,noaddr - 0 1426238316232 1 disconnected
 	if got := v.nodes["aa"].names; !slices.Contains(got, "one.example:7000") || !slices.Contains(got, "redis.example:7000") {
 		t.Errorf("aa is called %v", got)
 	}
+	if l := merge([]*view{v, v}); l.replicas["aa"] != 1 || l.replicas["bb"] != 0 {
+		t.Errorf("the primaries have %v replicas", l.replicas)
+	}
 	if got := v.nodes["cc"].endpoint; got != "redis.example:7002" {
 		t.Errorf("cc is at %s", got)
 	}

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// A look counts while exactly as many replicas follow as must have a message, and
-// after that while there are fewer, since nothing is acknowledged then.
+// A look counts while exactly as many replicas are there as must have a message,
+// and after that while there are fewer, since nothing is acknowledged then. Once
+// there were more, none counts in that epoch.
 func TestLooks(t *testing.T) {
 	t.Parallel()
 	const need = 1
@@ -20,7 +21,8 @@ func TestLooks(t *testing.T) {
 		"two":                         {[]int{2}, 0},
 		"one that went":               {[]int{1, 0}, 1},
 		"one, then two":               {[]int{1, 2}, 0},
-		"two, of which one went":      {[]int{2, 1}, 2},
+		"two, of which one went":      {[]int{2, 1}, 0},
+		"two for a moment":            {[]int{1, 2, 1}, 0},
 		"two, then none":              {[]int{1, 2, 0}, 0},
 		"another came while none was": {[]int{1, 0, 1}, 3},
 	} {

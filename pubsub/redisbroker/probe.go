@@ -131,7 +131,8 @@ func (p *probe) publish(ctx context.Context, timeout time.Duration, number strin
 	offset, _ := answer[2].(int64)
 	replicas, _ := answer[3].(int64)
 	if need := p.link.broker.options.MinReplicas; need > 0 {
-		p.link.broker.looks.saw(sight{replid, offset, int(replicas)}, asked, need)
+		known := p.link.broker.topology.replicas(p.link.primary)
+		p.link.broker.looks.saw(sight{replid, offset, max(int(replicas), known)}, asked, need)
 	}
 	return pubsub.Generation(gen), nil
 }

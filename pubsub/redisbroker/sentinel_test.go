@@ -139,3 +139,30 @@ func TestSentinelMinReplicas(t *testing.T) {
 	c.drain()
 	c.judge()
 }
+
+// With more replicas than MinReplicas a takeover is reported, although only one of
+// them was there when the node looked: the one that is away may come back with less,
+// and take over after the other one has acknowledged more.
+func TestSentinelReplicaAway(t *testing.T) {
+	t.Parallel()
+	sentinel := redistest.StartSentinel(t, redistest.Replicas(2))
+	old, away := sentinel.Servers()[0], sentinel.Servers()[2]
+	options := watch(sentinel)
+	options.MinReplicas = 1
+	c := newCrowd(t, options)
+	away.Kill()
+	c.listen("a")
+	c.say("a")
+	kept := c.log("a").End
+	c.awaitOldServers()
+	old.Kill()
+	sentinel.AwaitPrimaryOther(old)
+	away.Restart()
+	c.awaitLook()
+	l := listenFrom(t, "a client that resumes", "a", pubsub.At(kept), 0, c.nodes[0])
+	c.say("a")
+	l.awaitID(c.log("a").End)
+	if reported := gaps(l.items); len(reported) != 1 || reported[0].Reason != pubsub.Failover {
+		t.Errorf("reported %v, want a failover", reported)
+	}
+}

@@ -3,6 +3,7 @@ package redisbroker
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -30,6 +31,7 @@ type sentinels struct {
 
 	mu     sync.Mutex // guards all below, and changes of now
 	epoch  uint64     // of the primary
+	follow int        // its replicas
 	seenAt time.Time  // when a Sentinel last named that epoch, or a higher one
 	closed bool
 }
@@ -40,7 +42,14 @@ type election struct {
 	epoch   uint64
 	quorum  int      // how many Sentinels must agree that the primary is down
 	others  []string // addresses of the Sentinels that it knows
+
+	// replicas is how many replicas it knows, also those that are away: a Sentinel
+	// forgets none (num-slaves).
+	replicas int
 }
+
+// anyNumber is the number of replicas where a Sentinel does not say it.
+const anyNumber = math.MaxInt
 
 // oldEpochAfter is for how long a lower epoch than the primary's is ignored: the
 // Sentinels that know better may not be reached for a moment. Then it counts, as
@@ -66,6 +75,12 @@ func newSentinels(o Options) *sentinels {
 func (s *sentinels) moves() bool { return true }
 
 func (s *sentinels) whole() error { return nil }
+
+func (s *sentinels) replicas(*primary) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.follow
+}
 
 func (s *sentinels) of(ctx context.Context, _ string) (*primary, error) {
 	if p := s.now.Load(); p != nil {
@@ -144,6 +159,9 @@ func (s *sentinels) askOne(ctx context.Context, a *asker[*redis.SentinelClient])
 	e := &election{address: reachable(facts["ip"], facts["port"], a.address)}
 	e.epoch, _ = strconv.ParseUint(facts["config-epoch"], 10, 64)
 	e.quorum, _ = strconv.Atoi(facts["quorum"])
+	if e.replicas, err = strconv.Atoi(facts["num-slaves"]); err != nil {
+		e.replicas = anyNumber
+	}
 	others, err := a.client.Sentinels(ctx, s.options.Master).Result()
 	if err != nil {
 		return e, nil // the listed ones remain
@@ -166,7 +184,7 @@ func (s *sentinels) askAddress(ctx context.Context, a *asker[*redis.SentinelClie
 	if err != nil {
 		return nil, fmt.Errorf("sentinel %s: %w", a.address, err)
 	}
-	return &election{address: reachable(pair[0], pair[1], a.address)}, nil
+	return &election{address: reachable(pair[0], pair[1], a.address), replicas: anyNumber}, nil
 }
 
 // adopt makes the primary of best the one there is, and answers' Sentinels those
@@ -186,7 +204,10 @@ func (s *sentinels) adopt(best *election, answers []*election) error {
 	if before != nil && best.epoch < s.epoch && time.Since(s.seenAt) < oldEpochAfter {
 		return fmt.Errorf("sentinels name %s of epoch %d, and knew one of epoch %d", best.address, best.epoch, s.epoch)
 	}
-	s.epoch, s.seenAt = best.epoch, time.Now()
+	s.epoch, s.seenAt, s.follow = best.epoch, time.Now(), 0
+	for _, a := range answers {
+		s.follow = max(s.follow, a.replicas)
+	}
 	if before != nil && before.address == best.address {
 		return nil
 	}

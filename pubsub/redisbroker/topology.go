@@ -27,6 +27,9 @@ type topology interface {
 	confirm(ctx context.Context, p *primary, gen pubsub.Generation) error
 	// known returns the primaries that there were when last asked.
 	known() []*primary
+	// replicas returns how many replicas p has, connected or not, as far as others
+	// know; 0 where p alone knows.
+	replicas(p *primary) int
 	// whole returns nil if every key has a primary, as far as known.
 	whole() error
 	// moves reports whether primaries can be replaced by others.
@@ -47,6 +50,7 @@ func (s single) all(context.Context) ([]*primary, error)                    { re
 func (s single) at(context.Context, *primary, string) (*primary, error)     { return s.primary, nil }
 func (s single) confirm(context.Context, *primary, pubsub.Generation) error { return nil }
 func (s single) known() []*primary                                          { return []*primary{s.primary} }
+func (s single) replicas(*primary) int                                      { return 0 }
 func (s single) whole() error                                               { return nil }
 func (s single) moves() bool                                                { return false }
 
