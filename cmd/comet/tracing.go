@@ -10,15 +10,15 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
-	otlp "go.opentelemetry.io/otel/trace"
+	oteltrace "go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
 	"comet/config"
 	"comet/gateway"
 	"comet/gateway/trace"
+	"comet/internal/otlp"
 	"comet/pubsub"
 )
 
@@ -32,7 +32,7 @@ import (
 // Where nobody wants spans there is no tracing, and nothing is asked of it.
 type tracing struct {
 	provider *sdk.TracerProvider
-	tracer   otlp.Tracer
+	tracer   oteltrace.Tracer
 	relayed  relayed
 }
 
@@ -48,9 +48,9 @@ func newTracing(s *config.Tracing, node, version string, logger *slog.Logger) (*
 	if u.Path == "" || u.Path == "/" {
 		u.Path = "/v1/traces" // where collectors have it
 	}
-	exporter, err := otlptracehttp.New(context.Background(), otlptracehttp.WithEndpointURL(u.String()))
+	exporter, err := otlp.New(u.String())
 	if err != nil {
-		return nil, fmt.Errorf("tracing.endpoint: %w", err)
+		return nil, fmt.Errorf("tracing: %w", err)
 	}
 	logTrouble(logger)
 	about, err := resource.Merge(resource.NewSchemaless(
@@ -99,20 +99,20 @@ func (t *tracing) Publish(ctx context.Context) gateway.PublishSpan {
 	if r := trace.FromContext(ctx); r != nil && r.Span != (trace.SpanID{}) {
 		ctx = under(ctx, r.Parent)
 	}
-	_, span := t.tracer.Start(ctx, "publish", otlp.WithSpanKind(otlp.SpanKindServer))
+	_, span := t.tracer.Start(ctx, "publish", oteltrace.WithSpanKind(oteltrace.SpanKindServer))
 	return publishSpan{span}
 }
 
 // under is ctx with a parent that is elsewhere.
 func under(ctx context.Context, p trace.Parent) context.Context {
-	var flags otlp.TraceFlags
-	return otlp.ContextWithRemoteSpanContext(ctx, otlp.NewSpanContext(otlp.SpanContextConfig{
-		TraceID: otlp.TraceID(p.Trace), SpanID: otlp.SpanID(p.Span), TraceFlags: flags.WithSampled(p.Sampled), Remote: true,
+	var flags oteltrace.TraceFlags
+	return oteltrace.ContextWithRemoteSpanContext(ctx, oteltrace.NewSpanContext(oteltrace.SpanContextConfig{
+		TraceID: oteltrace.TraceID(p.Trace), SpanID: oteltrace.SpanID(p.Span), TraceFlags: flags.WithSampled(p.Sampled), Remote: true,
 	}))
 }
 
 // publishSpan is a gateway.PublishSpan.
-type publishSpan struct{ span otlp.Span }
+type publishSpan struct{ span oteltrace.Span }
 
 func (s publishSpan) Carry() string {
 	c := s.span.SpanContext()
@@ -152,9 +152,9 @@ func (t *tracing) relay(m *pubsub.Message) {
 		began = now
 	}
 	_, span := t.tracer.Start(under(context.Background(), parent), "relay",
-		otlp.WithSpanKind(otlp.SpanKindConsumer), otlp.WithTimestamp(began),
-		otlp.WithAttributes(attribute.String("comet.channel", m.Channel)))
-	span.End(otlp.WithTimestamp(now))
+		oteltrace.WithSpanKind(oteltrace.SpanKindConsumer), oteltrace.WithTimestamp(began),
+		oteltrace.WithAttributes(attribute.String("comet.channel", m.Channel)))
+	span.End(oteltrace.WithTimestamp(now))
 	if c := span.SpanContext(); c.IsSampled() {
 		t.relayed.put(m, arrival{now, c})
 	}
@@ -166,7 +166,7 @@ func (t *tracing) write(m *pubsub.Message) {
 	if !ok {
 		return // written before, or read from the log for one who came later
 	}
-	_, span := t.tracer.Start(otlp.ContextWithSpanContext(context.Background(), arrived.relay), "write",
-		otlp.WithTimestamp(arrived.at), otlp.WithAttributes(attribute.String("comet.channel", m.Channel)))
+	_, span := t.tracer.Start(oteltrace.ContextWithSpanContext(context.Background(), arrived.relay), "write",
+		oteltrace.WithTimestamp(arrived.at), oteltrace.WithAttributes(attribute.String("comet.channel", m.Channel)))
 	span.End()
 }

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	collected "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
@@ -44,7 +43,7 @@ func newSpanCollector(t testing.TB) *spanCollector {
 
 func (c *spanCollector) take(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	var request collected.ExportTraceServiceRequest
+	var request otlp.TracesData
 	if err != nil || proto.Unmarshal(body, &request) != nil || r.URL.Path != "/v1/traces" {
 		c.t.Errorf("%s: not spans: %v", r.URL, err)
 	}
