@@ -6,16 +6,6 @@ import (
 	"comet/bench"
 )
 
-var comparePage = newPage("compare.html")
-
-// compared is what compare.html shows: a block for each measure.
-type compared struct {
-	page
-	About  string
-	Lost   string
-	Blocks []block
-}
-
 // block is the bars of one measure.
 type block struct {
 	Title  string
@@ -43,13 +33,39 @@ func WriteComparisonHTML(w io.Writer, rows []Row, about string) error {
 	for _, r := range rows {
 		lost += r.Lost
 	}
-	c := compared{page: makePage("Short polls, long-polls and streams compared"), About: about, Lost: count(lost)}
+	const title = "Short polls, long-polls and streams compared"
+	p := newPage(title, nil, []string{pageCSS})
+	p.add(`<header>
+  <div>
+    <h1>%s</h1>
+    <p>%s Messages lost: %s. Shorter is better.</p>
+  </div>
+  <p class="when">comet bench compare</p>
+</header>
+<main>
+<section class="charts">
+`, title, about, count(lost))
 	for _, m := range measuresOf(rows) {
 		if m.charted {
-			c.Blocks = append(c.Blocks, m.block(rows))
+			p.addBlock(m.block(rows))
 		}
 	}
-	return write(w, comparePage, c)
+	p.addTrusted("</section>\n</main>\n")
+	return p.write(w, nil)
+}
+
+func (p *page) addBlock(b block) {
+	p.add("  <figure><figcaption><h2>%s</h2></figcaption>\n", b.Title)
+	for _, g := range b.Groups {
+		p.add("    <h3>%s</h3>\n    <table class=\"bars\">\n", g.Clients)
+		for _, bar := range g.Bars {
+			p.add("      <tr><th scope=\"row\">%s</th>", bar.Transport)
+			p.add("<td class=\"bar\"><svg viewBox=\"0 0 100 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"%s\" width=\"%.2f\" height=\"1\"/></svg></td>", bar.Transport, bar.Percent)
+			p.add("<td>%s</td></tr>\n", bar.Value)
+		}
+		p.addTrusted("    </table>\n")
+	}
+	p.addTrusted("  </figure>\n")
 }
 
 func (m *measure) block(rows []Row) block {

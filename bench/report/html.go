@@ -3,31 +3,14 @@ package report
 import (
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"comet/bench"
 	"comet/gateway/web/uplot"
 )
-
-var reportPage = newPage("report.html")
-
-// report is what report.html shows.
-type report struct {
-	page
-	*bench.Result
-	Headline, Of string
-	Tone         string // of the headline: good, bad or neither
-	Tiles        []tile
-	Charts       []chart
-	Sections     []section
-	Columns      []string
-	Latencies    []latencyRow
-	// Data is all of the result, as JSON in which <, > and & are escaped.
-	Data template.JS
-}
 
 // tile is a key number.
 type tile struct{ Name, Value, Unit, Note string }
@@ -42,20 +25,87 @@ func WriteHTML(w io.Writer, r *bench.Result) error {
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
-	text, of := headline(r)
-	return write(w, reportPage, report{
-		page:      makePage(text, uplot.JS, pageJS),
-		Result:    r,
-		Headline:  text,
-		Of:        of,
-		Tone:      toneOf(r),
-		Tiles:     tilesOf(r),
-		Charts:    chartsOf(r),
-		Sections:  factsOf(r),
-		Columns:   latencyColumns,
-		Latencies: latenciesOf(r),
-		Data:      template.JS(data),
-	})
+	scripts := []string{uplot.JS, pageJS}
+	title, of := headline(r)
+	if r.Interrupted {
+		of += "; the run was interrupted"
+	}
+	p := newPage(title, scripts, []string{uplot.CSS, pageCSS})
+	p.add(`<header class="%s">
+  <div>
+    <h1>%s</h1>
+    <p>%s</p>
+  </div>
+  <p class="when">comet bench · <time datetime="%s">%s</time></p>
+</header>
+<main>
+`, toneOf(r), title, of, r.Began.Format(time.RFC3339), r.Began.Format("2006-01-02 15:04 MST"))
+	p.addWarnings(r.Warnings)
+	p.addTiles(tilesOf(r))
+	p.addCharts(chartsOf(r))
+	p.addTrusted("<section class=\"facts\">\n")
+	p.addLatencies(latenciesOf(r))
+	p.addFacts(factsOf(r))
+	p.addTrusted("</section>\n</main>\n")
+	// Marshal has escaped <, > and &.
+	p.addTrusted("<script id=\"result\" type=\"application/json\">", string(data), "</script>\n")
+	return p.write(w, scripts)
+}
+
+func (p *page) addWarnings(warnings []string) {
+	if len(warnings) == 0 {
+		return
+	}
+	p.addTrusted("<section class=\"warnings\">\n")
+	for _, text := range warnings {
+		p.add("  <p>%s</p>\n", text)
+	}
+	p.addTrusted("</section>\n")
+}
+
+func (p *page) addTiles(tiles []tile) {
+	p.addTrusted("<section class=\"tiles\">\n")
+	for _, t := range tiles {
+		p.add("  <div class=\"tile\"><h2>%s</h2><p class=\"value\">%s<small>%s</small></p><p>%s</p></div>\n", t.Name, t.Value, t.Unit, t.Note)
+	}
+	p.addTrusted("</section>\n")
+}
+
+func (p *page) addCharts(charts []chart) {
+	p.addTrusted("<section class=\"charts\">\n")
+	for _, c := range charts {
+		p.add("  <figure data-chart=\"%s\"><figcaption><h2>%s</h2><p>%s</p></figcaption><div class=\"plot\"></div></figure>\n", c.ID, c.Title, c.About)
+	}
+	p.addTrusted("</section>\n<noscript><p>The charts need JavaScript.</p></noscript>\n")
+}
+
+func (p *page) addLatencies(rows []latencyRow) {
+	if len(rows) == 0 {
+		return
+	}
+	p.addTrusted("  <div class=\"card\"><h2>Latency, ms</h2><div class=\"wide\"><table class=\"latency\">\n    <thead><tr><th></th>")
+	for _, name := range latencyColumns {
+		p.add("<th scope=\"col\">%s</th>", name)
+	}
+	p.addTrusted("</tr></thead>\n    <tbody>")
+	for _, row := range rows {
+		p.add("<tr><th scope=\"row\">%s</th>", row.Name)
+		for _, cell := range row.Cells() {
+			p.add("<td>%s</td>", cell)
+		}
+		p.addTrusted("</tr>")
+	}
+	p.addTrusted("</tbody>\n  </table></div></div>\n")
+}
+
+func (p *page) addFacts(sections []section) {
+	for _, s := range sections {
+		p.add("  <div class=\"card\"><h2>%s</h2><dl>", s.Title)
+		for _, f := range s.Facts {
+			p.add("<div><dt>%s</dt><dd>%s</dd></div>", f.Name, f.Value)
+		}
+		p.addTrusted("</dl></div>\n")
+	}
 }
 
 // toneOf is bad for trouble with messages, and good if there was none and the

@@ -2,22 +2,20 @@ package report
 
 import (
 	"crypto/sha256"
-	"embed"
+	_ "embed"
 	"encoding/base64"
-	"html/template"
+	"fmt"
+	"html"
 	"io"
 	"strings"
-
-	"comet/gateway/web/uplot"
 )
 
-//go:embed page.html report.html compare.html report.css report.js
-var files embed.FS
-
-// Scripts and styles, as they stand in the pages.
+// Script and style, as they stand in the pages.
 var (
-	pageJS  = file("report.js")
-	pageCSS = file("report.css")
+	//go:embed report.js
+	pageJS string
+	//go:embed report.css
+	pageCSS string
 )
 
 // policy lets a page do what the given parts of it do. It cannot load or send
@@ -38,50 +36,53 @@ func policy(scripts, styles []string) string {
 		sources(scripts) + "; style-src " + sources(styles)
 }
 
-// file is the text of an embedded file.
-func file(name string) string {
-	content, err := files.ReadFile(name)
-	if err != nil {
-		panic(err) // embed has it, or the build fails
-	}
-	return string(content)
-}
+// page is an HTML document in the making.
+type page struct{ b strings.Builder }
 
-// newPage is the template of an embedded page.
-func newPage(name string) *template.Template {
-	return template.Must(template.New(name).ParseFS(files, "page.html", name))
-}
-
-// page is what every page has. Script and Style are trusted: they are this
-// package's.
-type page struct {
-	Title   string
-	Policy  string
-	Styles  []template.CSS
-	Scripts []template.JS
-}
-
-func makePage(title string, scripts ...string) page {
-	styles := []string{pageCSS}
-	if len(scripts) > 0 {
-		styles = []string{uplot.CSS, pageCSS}
+// newPage returns a page up to the end of its head. The scripts and styles are
+// this package's, and the only ones that the page's policy allows.
+func newPage(title string, scripts, styles []string) *page {
+	p := new(page)
+	p.add(`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="%s">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>%s · Comet</title>
+<link rel="icon" href="data:,">
+`, policy(scripts, styles), title)
+	for _, style := range styles {
+		p.addTrusted("<style>", style, "</style>\n")
 	}
-	p := page{Title: title, Policy: policy(scripts, styles)}
-	for _, s := range styles {
-		p.Styles = append(p.Styles, template.CSS(s))
-	}
-	for _, s := range scripts {
-		p.Scripts = append(p.Scripts, template.JS(s))
-	}
+	p.addTrusted("</head>\n<body>\n")
 	return p
 }
 
-// write executes t into memory first, so that w gets a whole page or nothing.
-func write(w io.Writer, t *template.Template, data any) error {
-	var b strings.Builder
-	if err := t.Execute(&b, data); err != nil {
-		return err
+// add formats as Printf does, with each value escaped for HTML: it is text, or an
+// attribute in double quotes.
+func (p *page) add(format string, values ...any) {
+	for i, v := range values {
+		if _, isNumber := v.(float64); !isNumber {
+			values[i] = html.EscapeString(fmt.Sprint(v))
+		}
 	}
-	_, err := io.WriteString(w, b.String())
+	fmt.Fprintf(&p.b, format, values...)
+}
+
+// addTrusted adds parts as they are. Texts from outside belong in add.
+func (p *page) addTrusted(parts ...string) {
+	for _, part := range parts {
+		p.b.WriteString(part)
+	}
+}
+
+// write ends the page and writes it.
+func (p *page) write(w io.Writer, scripts []string) error {
+	for _, script := range scripts {
+		p.addTrusted("<script>", script, "</script>\n")
+	}
+	p.addTrusted("</body>\n</html>\n")
+	_, err := io.WriteString(w, p.b.String())
 	return err
 }

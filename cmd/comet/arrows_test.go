@@ -60,6 +60,18 @@ func TestArrows(t *testing.T) {
 	}
 }
 
+// TestNoTemplates keeps text/template and html/template out of the binary. They
+// call methods by names that only a run knows, so the linker would keep every
+// method of every type: 13 MB, most of it go-redis'.
+func TestNoTemplates(t *testing.T) {
+	t.Parallel()
+	for name, p := range packagesOf(t) {
+		if p.templates {
+			t.Errorf("%s imports a template package", name)
+		}
+	}
+}
+
 func TestPackageComments(t *testing.T) {
 	t.Parallel()
 	for name, p := range packagesOf(t) {
@@ -106,8 +118,9 @@ var module = filepath.Join("..", "..")
 
 // source is what the files of a package, without its tests, have.
 type source struct {
-	imports  map[string]bool // of this module
-	comments int             // package comments
+	imports   map[string]bool // of this module
+	templates bool            // it imports text/template or html/template
+	comments  int             // package comments
 }
 
 // packagesOf is every package of the module, by import path.
@@ -162,8 +175,11 @@ func (s *source) add(name string) error {
 		if err != nil {
 			return err
 		}
-		if strings.HasPrefix(imported, "comet/") {
+		switch {
+		case strings.HasPrefix(imported, "comet/"):
 			s.imports[imported] = true
+		case strings.HasSuffix(imported, "/template"):
+			s.templates = true
 		}
 	}
 	return nil
