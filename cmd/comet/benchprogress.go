@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
 	"comet/bench"
@@ -49,29 +49,23 @@ func (l *lines) end() {}
 
 // bar is a line on a terminal, with the share of the phase that is done.
 type bar struct {
-	terminal  *os.File
+	w         io.Writer
+	columns   func() int // of the terminal
 	plan      *bench.Plan
-	line      *progressbar.ProgressBar
 	phase     string
 	began     float64 // of the phase, in seconds
 	published int
+	shown     int // bytes of the line that is on the terminal
 }
 
-const (
-	barParts = 1000
-	barWidth = 8
-	barRest  = barWidth + len(" 100% ||  ") // columns that are not the line's text
-)
-
 func newBar(terminal *os.File, p *bench.Plan) *bar {
-	return &bar{terminal: terminal, plan: p, line: progressbar.NewOptions(barParts,
-		progressbar.OptionSetWriter(terminal),
-		progressbar.OptionSetWidth(barWidth),
-		progressbar.OptionSetPredictTime(false),
-		progressbar.OptionSetElapsedTime(false),
-		progressbar.OptionShowDescriptionAtLineEnd(),
-		progressbar.OptionSetRenderBlankState(true),
-		progressbar.OptionSetTheme(progressbar.ThemeASCII))}
+	return &bar{w: terminal, plan: p, columns: func() int {
+		columns, _, err := term.GetSize(int(terminal.Fd()))
+		if err != nil {
+			return 80
+		}
+		return columns
+	}}
 }
 
 func (b *bar) show(s bench.Second) {
@@ -79,14 +73,12 @@ func (b *bar) show(s bench.Second) {
 		b.phase, b.began = s.Phase, s.At-1
 	}
 	b.published += s.Published
-	text := fmt.Sprintf("%s %s", s.Phase, report.Line(&s))
-	// A text that does not fit would leave its rest on the screen.
-	if columns, _, err := term.GetSize(int(b.terminal.Fd())); err == nil {
-		text = text[:min(len(text), max(0, columns-barRest))]
-	}
-	b.line.Describe(text)
-	// One part less than all: the bar must not think that it is complete.
-	_ = b.line.Set(int(min(max(b.share(&s), 0), 1) * (barParts - 1))) // the terminal is gone
+	share := min(max(b.share(&s), 0), 1)
+	text := fmt.Sprintf("%3.0f%% |%-8s| %s %s", 100*share, strings.Repeat("#", int(8*share)), s.Phase, report.Line(&s))
+	// A line that is longer than the terminal would begin another one.
+	text = text[:min(len(text), max(0, b.columns()-1))]
+	fmt.Fprintf(b.w, "\r%-*s", b.shown, text) // over all of the last one
+	b.shown = len(text)
 }
 
 // share is how much of the phase is done.
@@ -104,4 +96,4 @@ func (b *bar) share(s *bench.Second) float64 {
 	return 1
 }
 
-func (b *bar) end() { _ = b.line.Clear() }
+func (b *bar) end() { fmt.Fprintf(b.w, "\r%*s\r", b.shown, "") }

@@ -31,23 +31,34 @@ func TestProgressLines(t *testing.T) {
 	}
 }
 
-func TestBarShare(t *testing.T) {
+// TestProgressBar has a line that is written over, no longer than the terminal.
+func TestProgressBar(t *testing.T) {
 	t.Parallel()
-	byTime := bench.Plan{Subscribers: 100, Settle: 2e9, Duration: 10e9}
-	byCount := bench.Plan{Subscribers: 100, Messages: 50}
-	for name, test := range map[string]struct {
-		bar    bar
-		second bench.Second
-		want   float64
-	}{
-		"arriving":           {bar{plan: &byTime}, bench.Second{Phase: "arrive", Connected: 25}, 0.25},
-		"settling":           {bar{plan: &byTime, began: 5}, bench.Second{Phase: "settle", At: 6}, 0.5},
-		"publishing by time": {bar{plan: &byTime, began: 10}, bench.Second{Phase: "deliver", At: 17}, 0.7},
-		"publishing so many": {bar{plan: &byCount, published: 20}, bench.Second{Phase: "deliver"}, 0.4},
-		"finishing":          {bar{plan: &byTime}, bench.Second{Phase: "finish"}, 1},
+	var b strings.Builder
+	p := &bar{w: &b, columns: func() int { return 45 }, plan: &bench.Plan{Subscribers: 100, Settle: 2e9, Duration: 10e9}}
+	for _, s := range []bench.Second{
+		{At: 1, Phase: "arrive", Connected: 25},
+		{At: 2, Phase: "arrive", Connected: 100},
+		{At: 3, Phase: "settle", Connected: 100},
+		{At: 5, Phase: "deliver", Connected: 100, Deliveries: 80_000, P99: 2.5},
+		{At: 9, Phase: "deliver", Connected: 100},
+		{At: 15, Phase: "finish", Connected: 100},
 	} {
-		if got := test.bar.share(&test.second); got != test.want {
-			t.Errorf("%s: %v, want %v", name, got, test.want)
+		p.show(s)
+	}
+	p.end()
+	want := []string{"",
+		" 25% |##      | arrive 25 connected",
+		"100% |########| arrive 100 connected",
+		" 50% |####    | settle 100 connected        ",
+		" 10% |        | deliver 100 connected, 80,00",
+		" 50% |####    | deliver 100 connected, 0/s,",
+		"100% |########| finish 100 connected, 0/s, 0",
+		strings.Repeat(" ", 44), "",
+	}
+	for i, line := range strings.Split(b.String(), "\r") {
+		if i >= len(want) || strings.TrimRight(line, " ") != strings.TrimRight(want[i], " ") {
+			t.Errorf("line %d: %q", i, line)
 		}
 	}
 }
