@@ -3,10 +3,6 @@ package redisbroker
 import (
 	"errors"
 	"log/slog"
-	"sync/atomic"
-	"time"
-
-	"golang.org/x/time/rate"
 
 	"comet/pubsub/measure"
 )
@@ -26,27 +22,18 @@ const (
 // Places are all there are.
 var Places = []Place{InLog, InRelay}
 
-// foreign counts what is no message, and warns of it once a minute.
+// foreign counts what is no message, and warns of it once per minute.
 type foreign struct {
-	logger *slog.Logger
-	counts *measure.Counts[Place]
-	warn   *rate.Limiter
-	silent atomic.Int64 // found since the last warning
+	counts   *measure.Counts[Place]
+	warnings *measure.Warnings
 }
 
 func newForeign(logger *slog.Logger) *foreign {
-	return &foreign{logger: logger, counts: measure.NewCounts(Places...), warn: perMinute()}
+	return &foreign{counts: measure.NewCounts(Places...), warnings: measure.NewWarnings(logger)}
 }
 
-// perMinute limits warnings.
-func perMinute() *rate.Limiter { return rate.NewLimiter(rate.Every(time.Minute), 1) }
-
-// found notes one at a place.
+// found counts one at a place.
 func (f *foreign) found(in Place, channel string, err error) {
 	f.counts.Add(in, 1)
-	if !f.warn.Allow() {
-		f.silent.Add(1)
-		return
-	}
-	f.logger.Warn("found something that is not a message; skipped it", "in", string(in), "channel", channel, "error", err, "more_since_last_warning", f.silent.Swap(0))
+	f.warnings.Warn("found something that is not a message; skipped it", "in", string(in), "channel", channel, "error", err)
 }

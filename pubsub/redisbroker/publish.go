@@ -221,9 +221,7 @@ func (refusal) RedisError() {}
 func (b *Broker) partly(o Operation, what string, why any) {
 	err, _ := why.(string)
 	b.troubles.count(o, refusal(err))
-	if b.partial.Allow() {
-		b.logger.Warn("redis refused a part of an operation; the rest is done", "operation", string(o), "part", what, "error", err)
-	}
+	b.partial.Warn("redis refused a part of an operation; the rest is done", "operation", string(o), "part", what, "error", err)
 }
 
 // reached reads the answer of WAIT, nil without one: an error says that too few
