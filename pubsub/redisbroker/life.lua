@@ -6,7 +6,7 @@
 --          so that it tells of the lives before
 -- ARGV[2]  how many fields it may have; with more, all is forgotten
 -- ARGV[3]  and so on, three words each: what the node saw of a primary, see
---          takeover.go: its master_replid, its offset, how long ago in ms
+--          epoch_takeover.go: its master_replid, its offset, how long ago in ms
 -- Returns {generation now, run_id, master_replid2, all of the same life, {life, when
 -- it began in ms since the epoch, ...}, all of lives that this one took over whole}.
 -- A process that took over from another lives since it was first seen; one that

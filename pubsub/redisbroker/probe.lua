@@ -1,8 +1,8 @@
--- Sends one probe, see probe.go.
+-- Sends one probe, see relay_probe.go.
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
 -- ARGV[2]  the probe's pub/sub channel, ARGV[3] what to send
 -- Returns {generation, master_replid, master_repl_offset, connected_slaves}, see
--- takeover.go.
+-- epoch_takeover.go.
 local gen = generation()
 local info = redis.call('INFO', 'replication')
 redis.call(ARGV[1], ARGV[2], ARGV[3])
