@@ -19,6 +19,7 @@ import (
 
 	"comet/config"
 	"comet/gateway/limit"
+	"comet/internal/server"
 )
 
 // demoNodes is how many nodes the demo has.
@@ -65,14 +66,14 @@ func demo(cmd *cobra.Command, address, redisAddress string) error {
 	front := newFront(l.Addr(), nodes, desk, logger)
 	// A node leaves some seconds later if a connection to it was never used.
 	defer context.AfterFunc(ctx, front.transport.CloseIdleConnections)()
-	server := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	entry := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	ended := make(chan error, len(nodes)+1)
 	var all sync.WaitGroup
 	for _, n := range nodes {
 		all.Go(func() { ended <- n.Run(ctx) })
 	}
 	all.Go(func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := entry.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			ended <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 		}
 	})
@@ -80,7 +81,7 @@ func demo(cmd *cobra.Command, address, redisAddress string) error {
 
 	err = <-ended // a node ends because ctx did, or because it failed
 	cancel()
-	err = errors.Join(err, server.Close())
+	err = errors.Join(err, entry.Close())
 	all.Wait()
 	return err
 }
@@ -130,16 +131,16 @@ func listenBehind(front net.Addr, n int) (net.Listener, error) {
 
 // newDemoNodes makes the nodes, on the ports after the front's or on any. The
 // first one serves the dashboard, on the port after those of the nodes.
-func newDemoNodes(ctx context.Context, s *config.Loaded, front net.Addr, logger *slog.Logger) ([]*Node, error) {
-	memory, err := NewMemory(&s.Settings)
+func newDemoNodes(ctx context.Context, s *config.Loaded, front net.Addr, logger *slog.Logger) ([]*server.Node, error) {
+	memory, err := server.NewMemory(&s.Settings)
 	if err != nil {
 		return nil, err
 	}
-	nodes := make([]*Node, demoNodes)
+	nodes := make([]*server.Node, demoNodes)
 	for i := range nodes {
 		settings := *s
 		settings.Node, settings.Admin.Listen = fmt.Sprint("node-", i+1), ""
-		o := Options{Version: version, Revision: revision(), Logger: logger, DashboardOnly: true, Nodes: demoNodes}
+		o := server.Options{Version: version, Revision: revision(), Logger: logger, DashboardOnly: true, Nodes: demoNodes}
 		if len(s.Redis.Addresses) == 0 {
 			o.Broker = memory.Node()
 		}
@@ -151,7 +152,7 @@ func newDemoNodes(ctx context.Context, s *config.Loaded, front net.Addr, logger 
 				return nil, err
 			}
 		}
-		if nodes[i], err = New(ctx, &settings, o); err != nil {
+		if nodes[i], err = server.New(ctx, &settings, o); err != nil {
 			return nil, err
 		}
 	}
@@ -167,7 +168,7 @@ type front struct {
 	next      atomic.Uint64
 }
 
-func newFront(at net.Addr, nodes []*Node, desk *demoDesk, logger *slog.Logger) *front {
+func newFront(at net.Addr, nodes []*server.Node, desk *demoDesk, logger *slog.Logger) *front {
 	// A page of another origin must not get a token, nor publish with one.
 	f := &front{port: at.(*net.TCPAddr).AddrPort().Port(), desk: http.NewCrossOriginProtection().Handler(desk), transport: http.DefaultTransport.(*http.Transport).Clone()}
 	f.transport.MaxIdleConnsPerHost = 64
@@ -202,7 +203,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.proxies[f.next.Add(1)%uint64(len(f.proxies))].ServeHTTP(w, r)
 }
 
-func introduce(out io.Writer, address net.Addr, nodes []*Node) {
+func introduce(out io.Writer, address net.Addr, nodes []*server.Node) {
 	fmt.Fprintf(out, "Comet demo: %d nodes behind a round-robin load balancer.\n\n", len(nodes))
 	fmt.Fprintf(out, "  chat       http://%s   open it in two windows\n", address)
 	fmt.Fprintf(out, "  dashboard  %s   watch it\n", nodes[0].AdminURL())
@@ -218,4 +219,13 @@ Try, in other terminals:
 
 Ctrl-C ends it.
 `, address)
+}
+
+// listen opens address, the value of a flag.
+func listen(flag, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return l, nil
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -108,51 +106,4 @@ func dialSmall(t testing.TB, from, to string) net.Conn {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
-}
-
-// A node whose listener fails says goodbye too, and ends.
-func TestListenerFails(t *testing.T) {
-	t.Parallel()
-	n := makeNode(t, 100, 0)
-	ended := make(chan error, 1)
-	go func() { ended <- n.run(context.Background()) }()
-	events, _ := servertest.OpenStream(t, n.url()+"/v1/events?channel=news")
-	later := openHeld(t, n.url()+"/v1/events?channel=news")
-	if err := n.listener.Listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, stream := range []*wire.Reader{events, later} {
-		if e := servertest.NextEvent(t, stream); e.Kind != wire.KindBye || e.Reason != "shutdown" {
-			t.Errorf("a stream was told %+v", e)
-		}
-	}
-	if err := <-ended; err == nil || !strings.Contains(err.Error(), "serve "+n.url()) {
-		t.Errorf("the node ended with %v", err)
-	}
-}
-
-// openHeld opens a stream over HTTP/1.0, which a goroutine holds.
-func openHeld(t *testing.T, url string) *wire.Reader {
-	t.Helper()
-	host, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
-	c := dialSmall(t, "127.0.0.1", host)
-	_ = c.SetDeadline(time.Now().Add(deadline))
-	fmt.Fprintf(c, "GET /%s HTTP/1.0\r\nHost: h\r\n\r\n", path)
-	events := wire.NewReader(afterHead(t, c), wire.SSE)
-	if e := servertest.NextEvent(t, events); e.Kind != wire.KindReady {
-		t.Fatalf("it begins with %+v", e)
-	}
-	return events
-}
-
-// afterHead reads an answer's header, and is what follows.
-func afterHead(t *testing.T, r io.Reader) io.Reader {
-	t.Helper()
-	var head []byte
-	for b := make([]byte, 1); !strings.HasSuffix(string(head), "\r\n\r\n"); head = append(head, b...) {
-		if _, err := io.ReadFull(r, b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return r
 }

@@ -34,7 +34,7 @@ func TestIsolationOfClients(t *testing.T) {
 	// for each address keeps them from taking the whole node.
 	const limited = "--limits-address-connections"
 	flags := map[string][]string{
-		"questions without an answer": {"--auth-hook-url", application.URL, "--auth-hook-secret-file", servertest.NewFile(t, hookSecret+"\n"), "--auth-hook-timeout", "3s", limited, "100"},
+		"questions without an answer": {"--auth-hook-url", application.URL, "--auth-hook-secret-file", servertest.NewFile(t, servertest.JWTSecret+"\n"), "--auth-hook-timeout", "3s", limited, "100"},
 		"wrong tokens":                servertest.GuardedFlags(t, "--auth-anonymous-subscribe", "**", "--auth-anonymous-publish", "**", limited, "100"),
 	}
 	const poll = "GET /v1/poll?channel=other&wait=1ms HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"comet/config"
+	"comet/internal/server"
 )
 
 func main() {
@@ -24,7 +25,7 @@ func main() {
 		first := <-signals
 		signal.Stop(signals) // a second one ends the process at once
 		if first == syscall.SIGTERM {
-			cancel(ErrTerminated)
+			cancel(server.ErrTerminated)
 		}
 		cancel(context.Canceled)
 	}()

@@ -3,14 +3,12 @@ package main
 import (
 	"net/http"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"comet/gateway/wire"
 	"comet/internal/servertest"
-	"comet/pubsub"
 	"comet/pubsub/redistest"
 )
 
@@ -33,14 +31,14 @@ func TestPresenceOfProcesses(t *testing.T) {
 		return events
 	}
 	watcher := stream(third, "watcher")
-	wantTold(t, watcher, "+watcher")
+	servertest.WantPresence(t, watcher, "+watcher")
 	stream(first, "alice")
-	wantTold(t, watcher, "+alice")
+	servertest.WantPresence(t, watcher, "+alice")
 	bob := stream(second, "bob")
-	wantTold(t, watcher, "+bob")
+	servertest.WantPresence(t, watcher, "+bob")
 	stream(second, "carol")
-	wantTold(t, watcher, "+carol")
-	wantUsers(t, third, "chat/1", "alice", "bob", "carol", "watcher")
+	servertest.WantPresence(t, watcher, "+carol")
+	servertest.WantUsers(t, third, "chat/1", "alice", "bob", "carol", "watcher")
 	for channel, want := range map[string]int{"chat/secret": http.StatusNotFound, "news": http.StatusNotFound} {
 		if r := servertest.Get(t, third+"/v1/channels/"+channel+"/presence?access_token="+servertest.Token(t, "x", -time.Minute)); r.StatusCode != want {
 			t.Errorf("%s: %s, want %d", channel, r.Status, want)
@@ -48,12 +46,12 @@ func TestPresenceOfProcesses(t *testing.T) {
 	}
 
 	other := stream(second, "other")
-	wantTold(t, other, "+other")
-	wantTold(t, watcher, "+other")
+	servertest.WantPresence(t, other, "+other")
+	servertest.WantPresence(t, watcher, "+other")
 	killed.signal(os.Kill)
-	wantTold(t, watcher, "-alice")
-	wantTold(t, other, "-alice")
-	wantUsers(t, third, "chat/1", "bob", "carol", "other", "watcher")
+	servertest.WantPresence(t, watcher, "-alice")
+	servertest.WantPresence(t, other, "-alice")
+	servertest.WantUsers(t, third, "chat/1", "bob", "carol", "other", "watcher")
 
 	drained.signal(syscall.SIGTERM)
 	for user, events := range map[string]*wire.Reader{"bob": bob, "other": other} {
@@ -62,42 +60,31 @@ func TestPresenceOfProcesses(t *testing.T) {
 		stream(third, user)
 	}
 	drained.wantExit(exitOK)
-	wantTold(t, watcher, "-carol")
-	wantUsers(t, third, "chat/1", "bob", "other", "watcher")
+	servertest.WantPresence(t, watcher, "-carol")
+	servertest.WantUsers(t, third, "chat/1", "bob", "other", "watcher")
 	select {
 	case <-time.After(presenceTTL / 2): // in which more could be told, and must not
 	case <-t.Context().Done():
 	}
 	stream(third, "marker")
-	wantTold(t, watcher, "+marker")
+	servertest.WantPresence(t, watcher, "+marker")
 }
 
-// wantTold waits for the next event of a stream, a join or leave as "+alice" or
-// "-alice".
-func wantTold(t *testing.T, events *wire.Reader, want string) {
-	t.Helper()
-	e := servertest.NextEvent(t, events)
-	if e.Message == nil {
-		t.Fatalf("got %+v, want %s", e, want)
+// A node on which a channel was open before it had presence sees to the leases
+// there: it tells who left with a node that died.
+func TestReloadRulesLeases(t *testing.T) {
+	t.Parallel()
+	files := servertest.NewVolume(t, "channels: []")
+	flags := servertest.GuardedFlags(t, "--redis", redistest.Start(t).Addr(), "--config", files.File(), "--presence-ttl", presenceTTL.String())
+	first, here := startNode(t, flags...)
+	second, there := startNode(t, flags...)
+	listening, _ := servertest.OpenStream(t, here+"/v1/events?channel=news&access_token="+servertest.Token(t, "early", -time.Minute))
+	files.Swap("channels: [{match: news, presence: true}]")
+	for _, node := range []*process{first, second} {
+		node.awaitErr(`reason="a file changed" changed=1 restart=0\n`)
 	}
-	kind := map[byte]string{'+': pubsub.JoinType, '-': pubsub.LeaveType}[want[0]]
-	if data := string(e.Message.Data); e.Message.Type != kind || data != `{"user":"`+want[1:]+`"}` {
-		t.Fatalf("got %s %s, want %s", e.Message.Type, data, want)
-	}
-}
-
-func wantUsers(t *testing.T, url, channel string, want ...string) {
-	t.Helper()
-	body := servertest.Body(t, servertest.Get(t, url+"/v1/channels/"+channel+"/presence?access_token="+servertest.Token(t, "x", -time.Minute)))
-	p, err := wire.ParsePresence([]byte(body))
-	if err != nil {
-		t.Fatalf("%s: %v", body, err)
-	}
-	var users []string
-	for _, m := range p.Users {
-		users = append(users, m.User)
-	}
-	if got := strings.Join(users, " "); got != strings.Join(want, " ") || p.Count != len(want) {
-		t.Errorf("%d users %q, want %q", p.Count, got, want)
-	}
+	servertest.OpenStream(t, there+"/v1/events?channel=news&access_token="+servertest.Token(t, "late", -time.Minute))
+	servertest.WantPresence(t, listening, "+late")
+	second.signal(os.Kill)
+	servertest.WantPresence(t, listening, "-late")
 }

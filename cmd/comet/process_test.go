@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -9,11 +8,11 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"comet/internal/servertest"
 	"comet/internal/testenv"
 )
 
@@ -24,7 +23,7 @@ const deadline = testenv.Patience
 type process struct {
 	t           testing.TB
 	command     *exec.Cmd
-	out, errOut *output
+	out, errOut *servertest.Output
 	ended       <-chan struct{} // closed once it ended and its output is complete
 }
 
@@ -50,7 +49,7 @@ func (s setup) start(t testing.TB, args ...string) *process {
 		t.Fatal(err)
 	}
 	testenv.TakeSlot(t)
-	p := &process{t: t, command: exec.Command(self, args...), out: newOutput(), errOut: newOutput()}
+	p := &process{t: t, command: exec.Command(self, args...), out: servertest.NewOutput(), errOut: servertest.NewOutput()}
 	if s.descriptors > 0 {
 		limited := fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, s.descriptors)
 		p.command = exec.Command(testenv.Program(t, "sh"), append([]string{"-c", limited, self}, args...)...)
@@ -152,32 +151,15 @@ func (p *process) wantErrOut(lines int, patterns ...string) {
 }
 
 // awaitOut waits for the pattern in the standard output.
-func (p *process) awaitOut(pattern string) []string { p.t.Helper(); return p.await(p.out, pattern) }
+func (p *process) awaitOut(pattern string) []string {
+	p.t.Helper()
+	return p.out.Await(p.t, pattern, p.ended)
+}
 
 // awaitErr waits for the pattern in the error output.
-func (p *process) awaitErr(pattern string) []string { p.t.Helper(); return p.await(p.errOut, pattern) }
-
-// await is the first match and its groups.
-func (p *process) await(o *output, pattern string) []string {
+func (p *process) awaitErr(pattern string) []string {
 	p.t.Helper()
-	expression := regexp.MustCompile(pattern)
-	late := time.After(deadline)
-	for {
-		text, more := o.now()
-		if match := expression.FindStringSubmatch(text); match != nil {
-			return match
-		}
-		select {
-		case <-more:
-		case <-p.ended:
-			if match := expression.FindStringSubmatch(o.String()); match != nil {
-				return match
-			}
-			p.t.Fatalf("the process ended and had not written %q", pattern)
-		case <-late:
-			p.t.Fatalf("the process does not write %q", pattern)
-		}
-	}
+	return p.errOut.Await(p.t, pattern, p.ended)
 }
 
 // startNode starts `comet serve` on a free port, without an admin listener
@@ -193,40 +175,18 @@ func (s setup) startNode(t testing.TB, args ...string) (p *process, url string) 
 	return p, p.awaitErr(`msg=serving .*url=(\S+)`)[1]
 }
 
+// startNodeWithAdmin is startNode with an admin listener on a free port.
+func startNodeWithAdmin(t testing.TB, args ...string) (p *process, url, admin string) {
+	t.Helper()
+	p, url = startNode(t, append([]string{"--admin-listen", "127.0.0.1:0"}, args...)...)
+	return p, url, p.awaitErr(`msg=serving .*admin=(\S+)`)[1]
+}
+
 // wantLeave ends a node or demo with s, and wants it to have ended well.
 func (p *process) wantLeave(s syscall.Signal) {
 	p.t.Helper()
 	p.signal(s)
 	p.wantExit(exitOK)
-}
-
-// output collects what a process writes.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	more chan struct{} // closed, and made anew, at each write
-}
-
-func newOutput() *output { return &output{more: make(chan struct{})} }
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	close(o.more)
-	o.more = make(chan struct{})
-	return o.text.Write(b)
-}
-
-// now is what there is, and a channel that is closed when there is more.
-func (o *output) now() (string, <-chan struct{}) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String(), o.more
-}
-
-func (o *output) String() string {
-	text, _ := o.now()
-	return text
 }
 
 // numbers is a line for each number of the range.

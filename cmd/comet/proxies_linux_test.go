@@ -149,7 +149,7 @@ func awaitAnswerOf(t testing.TB, url, node string) {
 // runProxy runs a program until t ends.
 func runProxy(t testing.TB, path string, args []string) {
 	t.Helper()
-	log := newOutput()
+	log := servertest.NewOutput()
 	c := exec.Command(path, args...)
 	c.Stdout, c.Stderr = log, log
 	ended, err := testenv.StartProcess(c)

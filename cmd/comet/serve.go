@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"comet/config"
+	"comet/internal/server"
 )
 
 func newServe() *cobra.Command {
@@ -36,8 +37,8 @@ func serve(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	logger, level := newLogger(cmd, &settings.Log)
-	n, err := New(cmd.Context(), settings, Options{
+	logger, level := server.NewLogger(cmd.ErrOrStderr(), &settings.Log)
+	n, err := server.New(cmd.Context(), settings, server.Options{
 		Version: version, Revision: revision(), Logger: logger, Level: level,
 		Load: func() (*config.Loaded, error) { return loadSettings(cmd) }, File: settingsFile(cmd),
 	})
@@ -50,7 +51,7 @@ func serve(cmd *cobra.Command) error {
 
 // reloadAtHangups has n reload at each SIGHUP, until stop. Then SIGHUP ends the
 // process again.
-func reloadAtHangups(n *Node) (stop func()) {
+func reloadAtHangups(n *server.Node) (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	stopped := make(chan struct{})

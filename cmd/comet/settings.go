@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"comet/config"
-	"comet/gateway/trace"
 )
 
 // Variables that belong to the command line and are no settings.
@@ -51,16 +49,4 @@ func loadSettings(cmd *cobra.Command) (*config.Loaded, error) {
 		return slices.Contains(noSettings, name)
 	})
 	return config.Load(config.Source{File: settingsFile(cmd), Environ: environ, Flags: cmd.Flags()})
-}
-
-// newLogger logs to cmd's error output as the settings say, and level may say
-// otherwise later.
-func newLogger(cmd *cobra.Command, s *config.Log) (logger *slog.Logger, level *slog.LevelVar) {
-	level = new(slog.LevelVar)
-	level.Set(s.Level)
-	o := &slog.HandlerOptions{Level: level}
-	if s.Format == "json" {
-		return slog.New(trace.Handler(slog.NewJSONHandler(cmd.ErrOrStderr(), o))), level
-	}
-	return slog.New(trace.Handler(slog.NewTextHandler(cmd.ErrOrStderr(), o))), level
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"comet/gateway/wire"
 	"comet/internal/testenv"
@@ -112,4 +115,34 @@ func NextEvent(t testing.TB, events *wire.Reader) wire.Event {
 		t.Fatalf("the stream ended: %v", err)
 	}
 	return e
+}
+
+// OpenHeld opens an event stream over HTTP/1.0, which a goroutine serves.
+func OpenHeld(t testing.TB, url string) *wire.Reader {
+	t.Helper()
+	host, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
+	c, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(testenv.Patience))
+	fmt.Fprintf(c, "GET /%s HTTP/1.0\r\nHost: h\r\n\r\n", path)
+	events := wire.NewReader(afterHead(t, c), wire.SSE)
+	if e := NextEvent(t, events); e.Kind != wire.KindReady {
+		t.Fatalf("it begins with %+v", e)
+	}
+	return events
+}
+
+// afterHead reads the header of a response and returns the rest.
+func afterHead(t testing.TB, r io.Reader) io.Reader {
+	t.Helper()
+	var head []byte
+	for b := make([]byte, 1); !strings.HasSuffix(string(head), "\r\n\r\n"); head = append(head, b...) {
+		if _, err := io.ReadFull(r, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
 }

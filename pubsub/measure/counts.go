@@ -1,5 +1,5 @@
 // Package measure has what the parts of a node count and time themselves with.
-// It knows no exporter: cmd/comet has that.
+// It knows no exporter: internal/server has that.
 package measure
 
 import (
