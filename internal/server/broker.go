@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,7 +41,7 @@ func newRedisBroker(ctx context.Context, s *config.Settings, rules *channelRules
 	if err != nil {
 		return nil, err
 	}
-	redis.SetLogger(redisLogger{logger})
+	goRedisLog.Store(logger)
 	b, err := redisbroker.New(redisbroker.Options{
 		Addresses: s.Redis.Addresses,
 		Master:    s.Redis.Master,
@@ -75,10 +76,18 @@ func newRedisBroker(ctx context.Context, s *config.Settings, rules *channelRules
 	return b, nil
 }
 
-// redisLogger takes what go-redis logs for itself: details of what the broker
-// reports anyway.
-type redisLogger struct{ logger *slog.Logger }
+// goRedisLog is the logger of the newest node. go-redis has one for the whole
+// process, which cannot be replaced while a client uses it.
+var goRedisLog atomic.Pointer[slog.Logger]
 
-func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
-	l.logger.DebugContext(ctx, "go-redis", "message", fmt.Sprintf(format, v...))
+func init() { redis.SetLogger(redisLogger{}) }
+
+// redisLogger logs at debug what go-redis logs: details of what the broker reports
+// anyway.
+type redisLogger struct{}
+
+func (redisLogger) Printf(ctx context.Context, format string, v ...any) {
+	if l := goRedisLog.Load(); l != nil {
+		l.DebugContext(ctx, "go-redis", "message", fmt.Sprintf(format, v...))
+	}
 }
