@@ -126,6 +126,7 @@ var ledger = []string{
 	"gateway/web/dashboard",
 	"gateway/web/static",
 	"gateway/web/static/chat",
+	"internal/server",
 	"internal/testrun",
 	"internal/textfile",
 	"k8s",
