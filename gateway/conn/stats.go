@@ -36,7 +36,7 @@ const (
 	Answered CloseReason = "answered" // the poll was
 	// FellBack is of a stream or poll that the fast path has admitted and could not
 	// park. It did not begin, and goes on to the server.
-	FellBack CloseReason = "elsewhere"
+	FellBack CloseReason = "fell-back"
 )
 
 // CloseReasons has every reason for which a stream or poll ends.
