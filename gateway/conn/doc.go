@@ -40,9 +40,9 @@
 //
 // A goroutine that holds a lock takes only locks to the right of it:
 //
-//	fastAcceptor.mu → Parker.mu → tail.mu (of pubsub) → feed.mu → writer.mu
+//	fastAcceptor.mu → feedTable.mu → tail.mu (of pubsub) → feed.mu → writer.mu
 //
-// The one exception is Parker.acquireFeed, which watches a tail while it holds the
+// The one exception is feedTable.acquire, which watches a tail while it holds the
 // mu of a new feed. Nothing else has that feed yet. The locks of poller, gate,
 // Listener, refusal and Replays are leaves: no other lock is taken under them. A
 // writer calls out (Ended, Began, a FastFunc, Written) with no lock held.

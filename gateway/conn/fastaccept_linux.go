@@ -107,12 +107,12 @@ func (a *fastAcceptor) parkStream(c *countedConn, next *FastResult) bool {
 	p := a.parker
 	q := &parked{writer: p.nextWriter(), format: next.Format, ended: next.Ended}
 	q.setSession(&next.Session)
-	if !p.joinResult(q, next) {
+	if !p.feeds.joinResult(q, next) {
 		q.ended(FellBack)
 		return false
 	}
 	if next.Admit != nil && !next.Admit() {
-		p.leaveFeeds(q)
+		p.feeds.leave(q)
 		q.ended(FellBack)
 		return false
 	}
@@ -145,7 +145,7 @@ func (a *fastAcceptor) parkPoll(c *countedConn, next *FastResult) bool {
 	}
 	k.poll.setHeader(next.Header, p.pollHead)
 	k.setSession(&next.Session)
-	p.joinResult(k, next)
+	p.feeds.joinResult(k, next)
 	if !a.takeConn(k, c) {
 		return false
 	}
@@ -158,7 +158,7 @@ func (a *fastAcceptor) parkPoll(c *countedConn, next *FastResult) bool {
 func (a *fastAcceptor) takeConn(q *parked, c *countedConn) bool {
 	fd, owner, err := takeOver(c)
 	if err != nil {
-		a.parker.leaveFeeds(q)
+		a.parker.feeds.leave(q)
 		q.ended(FellBack)
 		return false
 	}
@@ -170,23 +170,10 @@ func (a *fastAcceptor) takeConn(q *parked, c *countedConn) bool {
 // abandon closes q, which has joined its feeds and has its connection, without its
 // writer.
 func (p *Parker) abandon(q *parked) {
-	p.leaveFeeds(q)
+	p.feeds.leave(q)
 	_ = unix.Close(int(q.fd)) // nothing can be done about an error
 	if q.counted != nil {
 		q.counted.release()
 	}
 	q.ended(Gone)
-}
-
-// joinResult gives q its positions. It is false if q is a stream of one channel in
-// which messages have come since.
-func (p *Parker) joinResult(q *parked, next *FastResult) bool {
-	if q.poll == nil && len(next.Channels) == 1 {
-		return p.joinFeed(q, next.Channels[0], next.Positions[0])
-	}
-	q.unshared = &unshared{cursors: next.Cursors}
-	for i, channel := range next.Channels {
-		p.joinUnshared(q, channel, next.Positions[i])
-	}
-	return true
 }

@@ -26,7 +26,7 @@ type feed struct {
 	key    feedKey
 	watch  pubsub.Watch
 	shards []*shard // by writer.number; nil until the writer has a stream
-	users  int32    // guarded by Parker.mu
+	users  int32    // guarded by feedTable.mu
 
 	blocked     int32      // streams that wait for room in their sockets; guarded by mu, as all below
 	mu          sync.Mutex // here because the struct is smaller so, and thousands of feeds are idle

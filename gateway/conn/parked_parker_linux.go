@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 	"unique"
-
-	"comet/pubsub"
 )
 
 // Parker parks streams and polls. Those that cannot be parked (HTTP/2, TLS, HTTP/1.0)
@@ -21,6 +19,7 @@ type Parker struct {
 	Portable
 	poller     *poller
 	writers    []*writer
+	feeds      feedTable
 	roundRobin atomic.Uint64 // distributes connections to writers
 	stop       chan struct{}
 	writing    sync.WaitGroup
@@ -29,9 +28,6 @@ type Parker struct {
 	returning  gate // connections that return to the server
 
 	pollHead unique.Handle[string] // header of polls on the fast path; set by EnableFastPath
-
-	mu    sync.Mutex // guards feeds and their users
-	feeds map[feedKey]*feed
 }
 
 // NewParker starts a parker: a poller, and a writer for each core that Go uses.
@@ -44,8 +40,9 @@ func NewParker(heartbeat time.Duration) (*Parker, error) {
 	n := runtime.GOMAXPROCS(0)
 	p := &Parker{
 		Portable: Portable{Heartbeat: heartbeat, counters: newCounters(n)},
-		poller:   poller, stop: make(chan struct{}), feeds: make(map[feedKey]*feed),
+		poller:   poller, stop: make(chan struct{}),
 	}
+	p.feeds = newFeedTable(&p.Portable, n)
 	for i := range n {
 		w := newWriter(p, i)
 		p.writers = append(p.writers, w)
@@ -165,12 +162,12 @@ func (p *Parker) park(connection net.Conn, s *Stream) bool {
 	w := p.nextWriter()
 	q := &parked{writer: w, format: s.Format, ended: s.Ended}
 	q.setSession(&s.Session)
-	if !p.join(q, s) {
+	if !p.feeds.joinStream(q, s) {
 		return false
 	}
 	fd, owner, err := takeOver(connection)
 	if err != nil {
-		p.leaveFeeds(q)
+		p.feeds.leave(q)
 		return false
 	}
 	q.fd, q.counted = fd, owner
@@ -182,90 +179,6 @@ func (p *Parker) park(connection net.Conn, s *Stream) bool {
 // nextWriter distributes connections to the writers in turn.
 func (p *Parker) nextWriter() *writer {
 	return p.writers[p.roundRobin.Add(1)%uint64(len(p.writers))]
-}
-
-// join gives q its positions in the feeds; false if items have come since.
-func (p *Parker) join(q *parked, s *Stream) bool {
-	if s.Several {
-		p.joinSubscriber(q, s.Subscriber, s.Cursors)
-		return true
-	}
-	channel, next, _ := s.Subscriber.Place(0)
-	return p.joinFeed(q, channel, next)
-}
-
-// joinFeed gives q its position in the feed of its only channel; false if items have
-// come since.
-func (p *Parker) joinFeed(q *parked, channel *pubsub.Channel, next uint64) bool {
-	f := p.acquireFeed(feedKey{channel: channel, format: q.format})
-	shard, offset, ok := f.join(q.writer, next)
-	if !ok {
-		p.releaseFeed(f)
-		return false
-	}
-	q.single[0] = position{shard: shard, next: offset}
-	q.positions = q.single[:]
-	return true
-}
-
-// joinSubscriber gives q, which has an unshared encoder, the positions of a subscriber.
-func (p *Parker) joinSubscriber(q *parked, s *pubsub.Subscriber, cursors *pubsub.CursorSet) {
-	q.unshared = &unshared{cursors: cursors}
-	for i := range s.Channels() {
-		channel, next, _ := s.Place(i)
-		p.joinUnshared(q, channel, next)
-	}
-}
-
-// joinUnshared gives q, which has an unshared encoder, a position in one more channel.
-func (p *Parker) joinUnshared(q *parked, channel *pubsub.Channel, next uint64) {
-	shard, _, _ := p.acquireFeed(feedKey{channel: channel, unshared: true}).join(q.writer, next)
-	q.positions = append(q.positions, position{shard: shard, next: next})
-}
-
-// leaveFeeds undoes the joins of q, which has not been added to its writer.
-func (p *Parker) leaveFeeds(q *parked) {
-	for i := range q.positions {
-		s := q.positions[i].shard
-		s.joined()
-		s.leave(false)
-		p.releaseFeed(s.feed)
-	}
-}
-
-// acquireFeed finds or makes a feed; call releaseFeed after use. Each use also holds
-// the channel, so that the hub knows the number of its subscribers.
-func (p *Parker) acquireFeed(key feedKey) *feed {
-	key.channel.Share()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f := p.feeds[key]
-	if f == nil {
-		f = &feed{key: key, shards: make([]*shard, len(p.writers))}
-		if p.Written != nil {
-			f.traces = &traces{written: p.Written}
-		}
-		p.feeds[key] = f
-		f.mu.Lock()
-		f.next = key.channel.Watch(&f.watch, f)
-		f.mu.Unlock()
-	}
-	f.users++
-	return f
-}
-
-func (p *Parker) releaseFeed(f *feed) {
-	p.mu.Lock()
-	f.users--
-	last := f.users == 0
-	if last {
-		delete(p.feeds, f.key)
-	}
-	p.mu.Unlock()
-	if last {
-		f.key.channel.Unwatch(&f.watch)
-	}
-	f.key.channel.Release()
 }
 
 // closeIdlePoll makes every writer close a connection that is idle between polls,

@@ -62,7 +62,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
 		k.poll.read = append([]byte(nil), read...)
 	}
-	p.joinSubscriber(k, q.Subscriber, q.Cursors)
+	p.feeds.joinSubscriber(k, q.Subscriber, q.Cursors)
 	k.writer.add(k)
 }
 
@@ -185,7 +185,7 @@ func (s *pollServer) readNext(k *parked) {
 		s.returnToServer(k, nil)
 		return
 	}
-	s.parker.joinResult(k, &next)
+	s.parker.feeds.joinResult(k, &next)
 	next.Release()
 	next.begin()
 	k.ended = next.Ended

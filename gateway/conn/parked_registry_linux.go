@@ -94,7 +94,7 @@ func (r *registry) removeSlots(p *parked) {
 	for i := range p.positions {
 		s := p.positions[i].shard
 		s.removeSlot(p.positions[i].slot, p.needsFeed())
-		r.parker.releaseFeed(s.feed)
+		r.parker.feeds.release(s.feed)
 	}
 }
 

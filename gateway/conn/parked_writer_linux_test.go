@@ -28,7 +28,8 @@ func newBench(t testing.TB, writers int, heartbeat time.Duration) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Parker{Portable: Portable{Heartbeat: heartbeat, counters: newCounters(writers)}, poller: poller, feeds: make(map[feedKey]*feed)}
+	p := &Parker{Portable: Portable{Heartbeat: heartbeat, counters: newCounters(writers)}, poller: poller}
+	p.feeds = newFeedTable(&p.Portable, writers)
 	for i := range writers {
 		w := newWriter(p, i)
 		w.flusher.maxDefer = 0 // each step does all there is to do
@@ -42,8 +43,8 @@ func newBench(t testing.TB, writers int, heartbeat time.Duration) *bench {
 				w.registry.close(w.registry.all[0])
 			}
 		}
-		if len(p.feeds) > 0 {
-			t.Errorf("%d feeds are left", len(p.feeds))
+		if len(p.feeds.byKey) > 0 {
+			t.Errorf("%d feeds are left", len(p.feeds.byKey))
 		}
 		if err := poller.close(); err != nil {
 			t.Error(err)
@@ -88,8 +89,8 @@ func (b *bench) park(p *parked, channels []string) *testConn {
 	cursors := pubsub.NewCursorSet(channels, subscriber.Start())
 	p.fd = int32(fds[0])
 	if p.poll != nil {
-		b.parker.joinSubscriber(p, subscriber, cursors)
-	} else if !b.parker.join(p, &Stream{Subscriber: subscriber, Cursors: cursors, Several: len(channels) > 1}) {
+		b.parker.feeds.joinSubscriber(p, subscriber, cursors)
+	} else if !b.parker.feeds.joinStream(p, &Stream{Subscriber: subscriber, Cursors: cursors, Several: len(channels) > 1}) {
 		b.t.Fatal("did not join")
 	}
 	p.writer.register(p)
@@ -110,7 +111,7 @@ func (s *testConn) hangUp() {
 func (b *bench) publish(channel, data string) {
 	b.t.Helper()
 	before := make(map[*feed]uint64)
-	for key, f := range b.parker.feeds {
+	for key, f := range b.parker.feeds.byKey {
 		if key.channel.Name() == channel {
 			before[f] = f.nextPosition()
 		}

@@ -90,9 +90,9 @@ func (s *server) close() {
 }
 
 func (s *server) feeds() int {
-	s.parker.mu.Lock()
-	defer s.parker.mu.Unlock()
-	return len(s.parker.feeds)
+	s.parker.feeds.mu.Lock()
+	defer s.parker.feeds.mu.Unlock()
+	return len(s.parker.feeds.byKey)
 }
 
 // waitParked waits until n streams and polls are parked and taken in.
@@ -100,9 +100,9 @@ func (s *server) waitParked(n int) {
 	s.t.Helper()
 	eventually(s.t, fmt.Sprint(n, " parked"), func() bool {
 		users := 0
-		s.parker.mu.Lock()
-		defer s.parker.mu.Unlock()
-		for _, f := range s.parker.feeds {
+		s.parker.feeds.mu.Lock()
+		defer s.parker.feeds.mu.Unlock()
+		for _, f := range s.parker.feeds.byKey {
 			f.mu.Lock()
 			for _, shard := range f.shards {
 				if shard != nil {

@@ -111,9 +111,9 @@ func TestStalledReadersEnd(t *testing.T) {
 
 // feedsEmpty reports whether only one feed is left, which keeps nothing.
 func (s *server) feedsEmpty() bool {
-	s.parker.mu.Lock()
-	defer s.parker.mu.Unlock()
-	for _, f := range s.parker.feeds {
+	s.parker.feeds.mu.Lock()
+	defer s.parker.feeds.mu.Unlock()
+	for _, f := range s.parker.feeds.byKey {
 		f.mu.Lock()
 		kept := f.blocked != 0 || len(f.buf) > 0
 		f.mu.Unlock()
@@ -121,5 +121,5 @@ func (s *server) feedsEmpty() bool {
 			return false
 		}
 	}
-	return len(s.parker.feeds) == 1
+	return len(s.parker.feeds.byKey) == 1
 }
