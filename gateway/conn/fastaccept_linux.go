@@ -139,30 +139,30 @@ func (a *fastAcceptor) parkStream(c *countedConn, next *FastResult) bool {
 func (a *fastAcceptor) parkPoll(c *countedConn, next *FastResult) bool {
 	defer next.Release()
 	p := a.parker
-	k := &parked{
+	q := &parked{
 		writer: p.nextWriter(), ended: next.Ended,
 		poll: &poll{header: p.pollHead, next: a.path.Poll, wait: next.Wait, waiting: true},
 	}
-	k.poll.setHeader(next.Header, p.pollHead)
-	k.setSession(&next.Session)
-	p.feeds.joinResult(k, next)
-	if !a.takeConn(k, c) {
+	q.poll.setHeader(next.Header, p.pollHead)
+	q.setSession(&next.Session)
+	p.feeds.joinResult(q, next)
+	if !a.takeConn(q, c) {
 		return false
 	}
 	next.begin()
-	k.writer.add(k)
+	q.writer.add(q)
 	return true
 }
 
 // takeConn makes c the connection of q, which has joined its feeds, or undoes the joins.
 func (a *fastAcceptor) takeConn(q *parked, c *countedConn) bool {
-	fd, owner, err := takeOver(c)
+	fd, counted, err := takeOver(c)
 	if err != nil {
 		a.parker.feeds.leave(q)
 		q.ended(FellBack)
 		return false
 	}
-	q.fd, q.counted = fd, owner
+	q.fd, q.counted = fd, counted
 	_ = c.Conn.Close() // q has its own descriptor
 	return true
 }

@@ -165,12 +165,12 @@ func (p *Parker) park(connection net.Conn, s *Stream) bool {
 	if !p.feeds.joinStream(q, s) {
 		return false
 	}
-	fd, owner, err := takeOver(connection)
+	fd, counted, err := takeOver(connection)
 	if err != nil {
 		p.feeds.leave(q)
 		return false
 	}
-	q.fd, q.counted = fd, owner
+	q.fd, q.counted = fd, counted
 	s.Subscriber.Close()
 	w.add(q)
 	return true

@@ -40,30 +40,30 @@ func parkablePoll(r *http.Request) bool { return parkable(r) && !r.Close && r.Co
 
 // parkPoll takes over the hijacked connection of a poll. If it cannot, it answers the
 // poll at once with no items.
-func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http.Header, q *Poll) {
-	defer q.Subscriber.Close()
+func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http.Header, held *Poll) {
+	defer held.Subscriber.Close()
 	defer connection.Close()
-	fd, owner, err := takeOver(connection)
-	if err == nil && owner == nil {
+	fd, counted, err := takeOver(connection)
+	if err == nil && counted == nil {
 		_ = unix.Close(int(fd)) // the connection could not return to a server
 	}
-	if err != nil || owner == nil {
-		b := appendAnswer(nil, pollHead(header)+connectionClose, httpDate(time.Now()), answer(q.Cursors, nil))
+	if err != nil || counted == nil {
+		b := appendAnswer(nil, pollHead(header)+connectionClose, httpDate(time.Now()), answer(held.Cursors, nil))
 		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_, _ = connection.Write(b) // without it the client polls again
-		q.Ended(Answered)
+		held.Ended(Answered)
 		return
 	}
-	k := &parked{
-		writer: p.nextWriter(), fd: fd, counted: owner, ended: q.Ended,
-		poll: &poll{header: unique.Make(pollHead(header)), next: q.NextPoll, wait: q.Wait, waiting: true},
+	q := &parked{
+		writer: p.nextWriter(), fd: fd, counted: counted, ended: held.Ended,
+		poll: &poll{header: unique.Make(pollHead(header)), next: held.NextPoll, wait: held.Wait, waiting: true},
 	}
-	k.setSession(&q.Session)
+	q.setSession(&held.Session)
 	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
-		k.poll.read = append([]byte(nil), read...)
+		q.poll.read = append([]byte(nil), read...)
 	}
-	p.feeds.joinSubscriber(k, q.Subscriber, q.Cursors)
-	k.writer.add(k)
+	p.feeds.joinSubscriber(q, held.Subscriber, held.Cursors)
+	q.writer.add(q)
 }
 
 // pollServer answers a writer's parked polls and reads the next poll on their
@@ -81,25 +81,25 @@ type pollServer struct {
 }
 
 // answerIfAny answers a poll with what has come, if anything has.
-func (s *pollServer) answerIfAny(k *parked) {
-	first := &k.positions[0]
+func (s *pollServer) answerIfAny(p *parked) {
+	first := &p.positions[0]
 	from := first.next
-	items, ok := k.takeItems(pollItems)
+	items, ok := p.takeItems(pollItems)
 	switch {
 	case !ok:
-		s.answerEmpty(k, Slow) // a position has left its tail: the next poll reads the log
+		s.answerEmpty(p, Slow) // a position has left its tail: the next poll reads the log
 	case len(items) == 0:
-	case len(k.positions) > 1:
-		s.answer(k, answer(k.unshared.cursors, items), items, Answered)
+	case len(p.positions) > 1:
+		s.answer(p, answer(p.unshared.cursors, items), items, Answered)
 	default:
-		body := first.shard.cachedAnswerFor(from, first.next, func() []byte { return answer(k.unshared.cursors, items) })
-		s.answer(k, body, items, Answered)
+		body := first.shard.cachedAnswerFor(from, first.next, func() []byte { return answer(p.unshared.cursors, items) })
+		s.answer(p, body, items, Answered)
 	}
 }
 
 // answerEmpty answers a poll with no items.
-func (s *pollServer) answerEmpty(k *parked, reason CloseReason) {
-	s.answer(k, answer(k.unshared.cursors, nil), nil, reason)
+func (s *pollServer) answerEmpty(p *parked, reason CloseReason) {
+	s.answer(p, answer(p.unshared.cursors, nil), nil, reason)
 }
 
 // cachedAnswer is the body of an answer with the items of one channel between two
@@ -119,34 +119,34 @@ func (s *shard) cachedAnswerFor(from, to uint64, encode func() []byte) []byte {
 
 // answer ends a poll with body, which has items, and reads the next request if
 // that has come already.
-func (s *pollServer) answer(k *parked, body []byte, items []pubsub.Delivery, reason CloseReason) {
-	b := appendAnswer(s.scratch[:0], k.poll.header.Value(), s.date(), body)
+func (s *pollServer) answer(p *parked, body []byte, items []pubsub.Delivery, reason CloseReason) {
+	b := appendAnswer(s.scratch[:0], p.poll.header.Value(), s.date(), body)
 	s.scratch.keep(b)
-	s.registry.setIdle(k)
-	k.ended(reason) // before the write, after which the client may poll again
-	n, err := k.write(b)
+	s.registry.setIdle(p)
+	p.ended(reason) // before the write, after which the client may poll again
+	n, err := p.write(b)
 	if err != nil {
-		s.registry.close(k)
+		s.registry.close(p)
 		return
 	}
 	s.counters.addMessages(OverPoll, messagesIn(items)) // what is left will be written too
 	s.parker.reportWritten(items)
 	if n < len(b) {
-		s.returnToServer(k, append([]byte(nil), b[n:]...))
+		s.returnToServer(p, append([]byte(nil), b[n:]...))
 		return
 	}
-	if k.readable || len(k.poll.read) > 0 {
-		s.readNext(k)
+	if p.readable || len(p.poll.read) > 0 {
+		s.readNext(p)
 	}
 }
 
 // close answers a poll with no items and closes its connection, so that a node that
 // drains need not wait for it.
-func (s *pollServer) close(k *parked, reason CloseReason) {
-	_, _ = k.write(appendAnswer(nil, k.poll.header.Value()+connectionClose, s.date(), answer(k.unshared.cursors, nil)))
-	k.discardInput()
-	k.reason, k.reasonSent = codeOf(reason), true
-	s.registry.close(k)
+func (s *pollServer) close(p *parked, reason CloseReason) {
+	_, _ = p.write(appendAnswer(nil, p.poll.header.Value()+connectionClose, s.date(), answer(p.unshared.cursors, nil)))
+	p.discardInput()
+	p.reason, p.reasonSent = codeOf(reason), true
+	s.registry.close(p)
 }
 
 // date is the current value of the Date header.
@@ -160,57 +160,57 @@ func (s *pollServer) date() string {
 // readNext reads what has come on an idle connection. The next poll, whole and
 // alone, waits right away or is answered. With anything else the connection returns
 // to the server.
-func (s *pollServer) readNext(k *parked) {
-	k.readable = false
-	n, err := unix.Read(int(k.fd), s.input[:])
+func (s *pollServer) readNext(p *parked) {
+	p.readable = false
+	n, err := unix.Read(int(p.fd), s.input[:])
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		n = 0
-		if len(k.poll.read) == 0 {
+		if len(p.poll.read) == 0 {
 			return
 		}
 	case err != nil || n == 0:
-		s.registry.close(k)
+		s.registry.close(p)
 		return
 	}
 	input := s.input[:n]
-	if len(k.poll.read) > 0 || n == len(s.input) {
-		k.poll.read = append(k.poll.read, input...)
-		s.returnToServer(k, nil)
+	if len(p.poll.read) > 0 || n == len(s.input) {
+		p.poll.read = append(p.poll.read, input...)
+		s.returnToServer(p, nil)
 		return
 	}
-	next, ok := k.parsePoll(input)
+	next, ok := p.parsePoll(input)
 	if !ok {
-		k.poll.read = append([]byte(nil), input...)
-		s.returnToServer(k, nil)
+		p.poll.read = append([]byte(nil), input...)
+		s.returnToServer(p, nil)
 		return
 	}
-	s.parker.feeds.joinResult(k, &next)
+	s.parker.feeds.joinResult(p, &next)
 	next.Release()
 	next.begin()
-	k.ended = next.Ended
-	k.poll.setHeader(next.Header, s.parker.pollHead)
-	k.setSession(&next.Session)
-	shards := s.registry.setWaiting(k, next.Wait) // the poller has it already
-	k.blocked = false
-	s.answerIfAny(k)
+	p.ended = next.Ended
+	p.poll.setHeader(next.Header, s.parker.pollHead)
+	p.setSession(&next.Session)
+	shards := s.registry.setWaiting(p, next.Wait) // the poller has it already
+	p.blocked = false
+	s.answerIfAny(p)
 	allJoined(shards)
 }
 
 // parsePoll admits the poll that input is, if it is one whole request and nothing
 // else.
-func (k *parked) parsePoll(input []byte) (next FastResult, ok bool) {
+func (p *parked) parsePoll(input []byte) (next FastResult, ok bool) {
 	r, ok := parsePlain(input)
-	if !ok || k.poll.next == nil {
+	if !ok || p.poll.next == nil {
 		return next, false
 	}
-	r.RemoteAddr = k.remoteAddr()
-	return k.poll.next(r)
+	r.RemoteAddr = p.remoteAddr()
+	return p.poll.next(r)
 }
 
 // remoteAddr is the client's address, as in http.Request.RemoteAddr.
-func (k *parked) remoteAddr() string {
-	address, err := unix.Getpeername(int(k.fd))
+func (p *parked) remoteAddr() string {
+	address, err := unix.Getpeername(int(p.fd))
 	if err != nil {
 		return ""
 	}
@@ -236,25 +236,25 @@ func (q *poll) setHeader(header http.Header, fastPath unique.Handle[string]) {
 
 // returnToServer hands the connection to the server, after the rest of an answer
 // has been written.
-func (s *pollServer) returnToServer(k *parked, rest []byte) {
-	s.registry.remove(k)
-	s.parker.poller.remove(k)
+func (s *pollServer) returnToServer(p *parked, rest []byte) {
+	s.registry.remove(p)
+	s.parker.poller.remove(p)
 	returning := &s.parker.returning
 	returning.enter() // it is open while writers run
 	go func() {
 		defer returning.leave()
-		connection, err := netConn(k, rest)
+		connection, err := netConn(p, rest)
 		if err != nil {
-			k.counted.release()
+			p.counted.release()
 			return
 		}
-		k.counted.listener.serveReturned(connection, k.counted, k.poll.read)
+		p.counted.listener.serveReturned(connection, p.counted, p.poll.read)
 	}()
 }
 
 // netConn makes a net.Conn of k's descriptor again and writes rest to it.
-func netConn(k *parked, rest []byte) (net.Conn, error) {
-	file := os.NewFile(uintptr(k.fd), "connection")
+func netConn(p *parked, rest []byte) (net.Conn, error) {
+	file := os.NewFile(uintptr(p.fd), "connection")
 	connection, err := net.FileConn(file)
 	file.Close()
 	if err != nil || len(rest) == 0 {
@@ -262,7 +262,7 @@ func netConn(k *parked, rest []byte) (net.Conn, error) {
 	}
 	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 	n, err := connection.Write(rest)
-	k.writer.counters.addBytes(OverPoll, n)
+	p.writer.counters.addBytes(OverPoll, n)
 	if err != nil {
 		connection.Close()
 		return nil, err

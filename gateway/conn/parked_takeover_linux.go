@@ -12,7 +12,7 @@ import (
 // takeOver returns a new descriptor of the connection, so that the connection itself
 // can be closed: without its net.Conn and entry in Go's poller a parked stream is
 // about 1 KiB smaller. The returned addressConns, if any, keeps counting it.
-func takeOver(connection net.Conn) (fd int32, o *addressConns, err error) {
+func takeOver(connection net.Conn) (fd int32, owner *addressConns, err error) {
 	c, isCounted := connection.(*countedConn)
 	if isCounted {
 		connection = c.Conn
@@ -24,12 +24,12 @@ func takeOver(connection net.Conn) (fd int32, o *addressConns, err error) {
 	// it on a quiet stream. It fails, without harm, for other than TCP.
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(writeTimeout.Milliseconds()))
 	if isCounted {
-		if o = c.detach(); o == nil {
+		if owner = c.detach(); owner == nil {
 			_ = unix.Close(int(fd))
 			return 0, nil, net.ErrClosed
 		}
 	}
-	return fd, o, nil
+	return fd, owner, nil
 }
 
 // duplicate returns a new descriptor of the connection.
