@@ -1,7 +1,7 @@
 // Package conn holds connections: it accepts them within limits, and writes to a
 // stream or long-poll what comes for its subscriber until either ends.
 //
-// It has three ways to hold a stream or poll, and what they share:
+// It has three parts:
 //
 //   - Parked (parked_*.go, Linux): a stream over plain HTTP/1.1 keeps no goroutine,
 //     timer or buffer, only an entry in a poller and a position in a feed. Parker is
@@ -10,10 +10,11 @@
 //     and over TLS and HTTP/2. Parker falls back to it.
 //   - Fast accept (fastaccept*.go): a new connection is parked without net/http, if
 //     its request can be admitted without waiting. Other requests go to the server.
-//   - Listener (listener*.go) counts and limits connections, closes idle ones to make
-//     room, and takes parked connections back for the server. Replays (replays.go)
-//     bounds how many clients read logs at a time. Stream, Poll and Session are what a
-//     caller hands in.
+//
+// They share Stream, Poll and Session, which callers hand in; Listener (listener*.go),
+// which limits connections, closes idle ones to make room, and returns parked ones to
+// the server; and Replays (replays.go), which limits how many clients read logs at a
+// time.
 //
 // A stream comes from gateway with Hold: its goroutine writes until the subscriber
 // has all of the log, and then parks the connection. A poll comes with HoldPoll, and

@@ -37,15 +37,15 @@ type FastResult struct {
 }
 
 // Release releases the channels.
-func (n *FastResult) Release() {
-	for _, c := range n.Channels {
+func (r *FastResult) Release() {
+	for _, c := range r.Channels {
 		c.Release()
 	}
 }
 
 // begin calls Began.
-func (n *FastResult) begin() {
-	if n.Began != nil {
-		n.Began()
+func (r *FastResult) begin() {
+	if r.Began != nil {
+		r.Began()
 	}
 }

@@ -103,9 +103,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		o, why := l.acquire(c)
+		o, refused := l.acquire(c)
 		if o == nil {
-			l.refuse(c, why)
+			l.refuse(c, refused)
 			continue
 		}
 		accepted := &countedConn{Conn: c, listener: l, owner: o}
