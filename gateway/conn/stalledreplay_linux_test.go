@@ -98,7 +98,11 @@ func (s *server) serveTLS() (url string) {
 	secure := httptest.NewUnstartedServer(s)
 	secure.EnableHTTP2 = true
 	secure.StartTLS()
-	s.t.Cleanup(secure.Close)
+	s.t.Cleanup(func() {
+		secure.Close()
+		// An HTTP/2 handler may return after its connection is closed.
+		eventually(s.t, "the handlers have returned", func() bool { return s.held.Load() == 0 })
+	})
 	return secure.URL
 }
 
