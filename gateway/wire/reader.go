@@ -1,6 +1,10 @@
 package wire
 
-import "io"
+import (
+	"bytes"
+	"fmt"
+	"io"
+)
 
 // Reader decodes an event stream. It is for one goroutine.
 type Reader struct {
@@ -44,4 +48,74 @@ func (r *Reader) Next() (Event, error) {
 		}
 	}
 	return Event{}, r.err
+}
+
+// MaxEventBytes bounds a line and an event's data, so that a stream that never
+// ends its line cannot take all memory. The largest message that Comet can be
+// set to take is 1 MiB, at most 6 MiB when all of it must be escaped.
+const MaxEventBytes = 8 << 20
+
+// lines cuts a stream at LF, CR or CRLF. It never waits for the byte after a
+// CR: a line is returned as soon as its end is there.
+type lines struct {
+	r       io.Reader
+	buf     []byte
+	rest    []byte // of buf: read, not yet returned
+	afterCR bool   // an LF at the start of rest belongs to the last line
+	err     error  // of r, due when rest has no complete line
+}
+
+// next returns a line without its end, valid until the next call. A line that
+// the stream ends in the middle of is dropped.
+func (l *lines) next() ([]byte, error) {
+	searched := 0
+	for {
+		if l.afterCR && len(l.rest) > 0 {
+			if l.rest[0] == '\n' {
+				l.rest = l.rest[1:]
+			}
+			l.afterCR = false
+		}
+		line, ended := l.rest, false
+		if i := indexLineEnd(l.rest[searched:]); i >= 0 {
+			line, ended = l.rest[:searched+i], true
+		}
+		if len(line) > MaxEventBytes {
+			return nil, malformed("line", fmt.Errorf("longer than %d bytes", MaxEventBytes))
+		}
+		if ended {
+			l.afterCR = l.rest[len(line)] == '\r'
+			l.rest = l.rest[len(line)+1:]
+			return line, nil
+		}
+		searched = len(line)
+		if l.err != nil {
+			return nil, l.err
+		}
+		l.fill()
+	}
+}
+
+func indexLineEnd(b []byte) int {
+	lf := bytes.IndexByte(b, '\n')
+	if lf >= 0 {
+		b = b[:lf]
+	}
+	if cr := bytes.IndexByte(b, '\r'); cr >= 0 {
+		return cr
+	}
+	return lf
+}
+
+// fill reads once and appends to rest.
+func (l *lines) fill() {
+	if len(l.rest) == 0 || cap(l.rest) == len(l.rest) {
+		if 2*len(l.rest) > len(l.buf) {
+			l.buf = make([]byte, 2*len(l.buf))
+		}
+		l.rest = l.buf[:copy(l.buf, l.rest)]
+	}
+	var n int
+	n, l.err = l.r.Read(l.rest[len(l.rest):cap(l.rest)])
+	l.rest = l.rest[:len(l.rest)+n]
 }
