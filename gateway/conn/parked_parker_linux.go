@@ -99,6 +99,18 @@ func (p *Parker) Close(ctx context.Context) error {
 	return err
 }
 
+// Stats returns the current numbers. It may be called after Close.
+func (p *Parker) Stats() Stats {
+	s := p.counters.stats()
+	for _, w := range p.writers {
+		for t := range s.Parked {
+			s.Parked[t] += w.registry.gauges.parked[t].Load()
+		}
+		s.IdlePolls += w.registry.gauges.idlePolls.Load()
+	}
+	return s
+}
+
 // parkable reports whether the connection of a request can be parked.
 func parkable(r *http.Request) bool { return r.TLS == nil && r.ProtoMajor == 1 && r.ProtoMinor == 1 }
 

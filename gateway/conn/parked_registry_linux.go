@@ -175,3 +175,26 @@ func (l *idleList) remove(p *parked) {
 	}
 	p.poll.older, p.poll.newer = nil, nil
 }
+
+// gauges are a writer's numbers of parked connections, by kind.
+type gauges struct {
+	parked    [Transports]atomic.Int64
+	idlePolls atomic.Int64
+}
+
+// add adds change to the gauge of p's current kind.
+func (g *gauges) add(p *parked, change int64) {
+	if p.poll != nil && !p.poll.waiting {
+		g.idlePolls.Add(change)
+		return
+	}
+	g.parked[p.transport()].Add(change)
+}
+
+// transport is how messages come to p's client.
+func (p *parked) transport() Transport {
+	if p.poll != nil {
+		return OverPoll
+	}
+	return TransportOf(p.format)
+}

@@ -11,7 +11,7 @@ import (
 // also an error: the cause of a held request's context.
 type CloseReason string
 
-// The reasons; docs/protocol.md lists those that clients see. See also Answered.
+// The reasons; docs/protocol.md lists those that clients see.
 const (
 	Gone         CloseReason = "gone"          // the client has gone, and does not see this
 	Shutdown     CloseReason = "shutdown"      // the node drains
@@ -20,6 +20,17 @@ const (
 	TokenExpired CloseReason = "token-expired" // the client needs a new one
 	Revoked      CloseReason = "revoked"       // the user's credential was revoked
 )
+
+// Reasons that no client sees.
+const (
+	Answered = CloseReason("answered") // the poll was
+	// FellBack is of a stream or poll that the fast path has admitted and could not
+	// park. It did not begin, and goes on to the server.
+	FellBack = CloseReason("fell-back")
+)
+
+// CloseReasons has every reason for which a stream or poll ends.
+var CloseReasons = []CloseReason{Gone, Answered, Shutdown, Slow, MaxAge, TokenExpired, Revoked}
 
 // reasonCode is a CloseReason in one byte; 0 is the empty one.
 type reasonCode uint8

@@ -31,17 +31,6 @@ func TransportOf(f wire.Format) Transport {
 	return OverSSE
 }
 
-// Reasons that no client sees.
-const (
-	Answered CloseReason = "answered" // the poll was
-	// FellBack is of a stream or poll that the fast path has admitted and could not
-	// park. It did not begin, and goes on to the server.
-	FellBack CloseReason = "fell-back"
-)
-
-// CloseReasons has every reason for which a stream or poll ends.
-var CloseReasons = []CloseReason{Gone, Answered, Shutdown, Slow, MaxAge, TokenExpired, Revoked}
-
 // Stats has the numbers of a Parker: of the moment, and since the start.
 type Stats struct {
 	Parked    [Transports]int64 // parked streams, and parked polls that wait
