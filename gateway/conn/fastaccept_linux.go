@@ -156,13 +156,13 @@ func (a *fastAcceptor) parkPoll(c *countedConn, next *FastResult) bool {
 
 // takeConn makes c the connection of q, which has joined its feeds, or undoes the joins.
 func (a *fastAcceptor) takeConn(q *parked, c *countedConn) bool {
-	fd, counted, err := takeOver(c)
+	fd, owner, err := takeOver(c)
 	if err != nil {
 		a.parker.feeds.leave(q)
 		q.ended(FellBack)
 		return false
 	}
-	q.fd, q.counted = fd, counted
+	q.fd, q.owner = fd, owner
 	_ = c.Conn.Close() // q has its own descriptor
 	return true
 }
@@ -172,8 +172,8 @@ func (a *fastAcceptor) takeConn(q *parked, c *countedConn) bool {
 func (p *Parker) abandon(q *parked) {
 	p.feeds.leave(q)
 	_ = unix.Close(int(q.fd)) // nothing can be done about an error
-	if q.counted != nil {
-		q.counted.release()
+	if q.owner != nil {
+		q.owner.release()
 	}
 	q.ended(Gone)
 }

@@ -192,7 +192,7 @@ func TestCloseIdlePolls(t *testing.T) {
 	var all []*testConn
 	for range 3 {
 		k := b.addPoll(w, "c")
-		k.counted = &l.unlimited
+		k.owner = &l.unlimited
 		w.polls.answerEmpty(k.parked, Answered)
 		all = append(all, k)
 		for range time.Second / w.clock.tick {

@@ -35,7 +35,7 @@ type parked struct {
 	single      [1]position   // positions of a stream of one channel
 	unshared    *unshared     // nil: a stream of one channel, which shares its encoding
 	poll        *poll         // nil: a stream
-	counted     *addressConns // counts the connection; nil: nothing does
+	owner       *addressConns // counts the connection; nil: nothing does
 	ended       func(CloseReason)
 }
 

@@ -177,12 +177,12 @@ func (p *Parker) park(connection net.Conn, s *Stream) bool {
 	if !p.feeds.joinStream(q, s) {
 		return false
 	}
-	fd, counted, err := takeOver(connection)
+	fd, owner, err := takeOver(connection)
 	if err != nil {
 		p.feeds.leave(q)
 		return false
 	}
-	q.fd, q.counted = fd, counted
+	q.fd, q.owner = fd, owner
 	s.Subscriber.Close()
 	w.add(q)
 	return true

@@ -43,11 +43,11 @@ func parkablePoll(r *http.Request) bool { return parkable(r) && !r.Close && r.Co
 func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http.Header, held *Poll) {
 	defer held.Subscriber.Close()
 	defer connection.Close()
-	fd, counted, err := takeOver(connection)
-	if err == nil && counted == nil {
+	fd, owner, err := takeOver(connection)
+	if err == nil && owner == nil {
 		_ = unix.Close(int(fd)) // the connection could not return to a server
 	}
-	if err != nil || counted == nil {
+	if err != nil || owner == nil {
 		b := appendAnswer(nil, pollHead(header)+connectionClose, httpDate(time.Now()), answer(held.Cursors, nil))
 		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_, _ = connection.Write(b) // without it the client polls again
@@ -55,7 +55,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 		return
 	}
 	q := &parked{
-		writer: p.nextWriter(), fd: fd, counted: counted, ended: held.Ended,
+		writer: p.nextWriter(), fd: fd, owner: owner, ended: held.Ended,
 		poll: &poll{header: unique.Make(pollHead(header)), next: held.NextPoll, wait: held.Wait, waiting: true},
 	}
 	q.setSession(&held.Session)
@@ -245,10 +245,10 @@ func (s *pollServer) returnToServer(p *parked, rest []byte) {
 		defer returning.leave()
 		connection, err := netConn(p, rest)
 		if err != nil {
-			p.counted.release()
+			p.owner.release()
 			return
 		}
-		p.counted.listener.serveReturned(connection, p.counted, p.poll.read)
+		p.owner.listener.serveReturned(connection, p.owner, p.poll.read)
 	}()
 }
 

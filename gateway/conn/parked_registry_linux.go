@@ -57,8 +57,8 @@ func (r *registry) close(p *parked) {
 	r.remove(p)
 	r.parker.poller.freeSlot(p)
 	_ = unix.Close(int(p.fd)) // nothing can be done about an error
-	if p.counted != nil {
-		p.counted.release()
+	if p.owner != nil {
+		p.owner.release()
 	}
 	if p.poll == nil || p.poll.waiting {
 		p.ended(p.closeReason())
@@ -135,8 +135,8 @@ func (r *registry) closeIdle(n int) {
 		if p.poll.idleUntil > r.schedule.after(idlePollTimeout-minIdlePoll) {
 			return
 		}
-		if p.counted != nil {
-			p.counted.listener.closed.Add(1)
+		if p.owner != nil {
+			p.owner.listener.closed.Add(1)
 		}
 		r.close(p)
 	}
