@@ -2,6 +2,7 @@ package conn
 
 import (
 	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"syscall"
@@ -61,26 +62,30 @@ func (a *fastAcceptor) accept(c *countedConn) bool {
 	}
 	defer a.parker.parking.leave()
 	input := a.input[:readAvailable(c.Conn, a.input[:])]
-	if r, ok := parsePlain(input); ok && len(input) < len(a.input) {
-		r.RemoteAddr = c.RemoteAddr().String()
-		if next, ok := a.path.Stream(r); ok {
-			if next.Trusted {
-				c.exempt()
-			}
-			if a.parkStream(c, &next) {
-				return true
-			}
-		} else if next, ok := a.path.Poll(r); ok {
-			if next.Trusted {
-				c.exempt()
-			}
-			if a.parkPoll(c, &next) {
-				return true
-			}
-		}
+	if r, ok := parsePlain(input); ok && len(input) < len(a.input) && a.park(c, r) {
+		return true
 	}
 	c.read.Reset(slices.Clone(input))
 	return false
+}
+
+// park parks c as what its request r asks for, if it is admitted.
+func (a *fastAcceptor) park(c *countedConn, r *http.Request) bool {
+	r.RemoteAddr = c.RemoteAddr().String()
+	next, stream := a.path.Stream(r)
+	if !stream {
+		var ok bool
+		if next, ok = a.path.Poll(r); !ok {
+			return false
+		}
+	}
+	if next.Trusted {
+		c.exempt()
+	}
+	if stream {
+		return a.parkStream(c, &next)
+	}
+	return a.parkPoll(c, &next)
 }
 
 // readAvailable does one non-blocking read. Errors surface at the next Read.

@@ -19,12 +19,9 @@ type schedule struct {
 // scheduled again then, which keeps the schedule small and follows the wall clock.
 const maxAhead = time.Minute
 
-// at is the first tick that begins no sooner than d after the writer was made.
-func (s *schedule) at(d time.Duration) uint32 { return uint32((d + s.tick - 1) / s.tick) }
-
 // after is the first tick that begins no sooner than d from now.
 func (s *schedule) after(d time.Duration) uint32 {
-	return max(s.now+1, s.at(s.elapsed()+max(0, d)))
+	return max(s.now+1, s.ticks(s.elapsed()+max(0, d)+s.tick-1))
 }
 
 // ticks is the number of whole ticks in d.
