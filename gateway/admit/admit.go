@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -330,5 +331,20 @@ func (c *Controller) untilClosed(ctx context.Context, caller *Caller) (context.C
 func (c *Controller) recoverFrom(what string) {
 	if p := recover(); p != nil {
 		c.options.Logger.Error("panic in a callback of a connection", "at", what, "panic", p, "stack", string(debug.Stack()))
+	}
+}
+
+// Opened and Closed are for pubsub.Options, to tell events of channels; of the
+// nodes' own channels they tell nothing.
+func Opened(events *hook.Events) func(channel string) { return besidesOwn(events.FirstSubscriber) }
+
+// Closed is Opened's counterpart.
+func Closed(events *hook.Events) func(channel string) { return besidesOwn(events.LastSubscriberLeft) }
+
+func besidesOwn(tell func(channel string)) func(channel string) {
+	return func(channel string) {
+		if !strings.HasPrefix(channel, pubsub.ControlPrefix) {
+			tell(channel)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 
 	"comet/gateway/auth"
 	"comet/gateway/conn"
+	"comet/gateway/hook"
 	"comet/gateway/limit"
 	"comet/gateway/trace"
 	"comet/pubsub"
@@ -134,4 +136,21 @@ func (caller *Caller) may(channel string, permitted func(channel string) error, 
 		return ErrReserved
 	}
 	return permitted(channel)
+}
+
+// AskHook returns nil if the application allows an action in the channels, or is
+// not asked. A denial on the fast path is ErrWouldWait, so that net/http reports
+// it.
+func (c *Controller) AskHook(ctx context.Context, caller *Caller, action hook.Action, channels ...string) error {
+	if c.options.Asker == nil || caller.Operator {
+		return nil
+	}
+	question := hook.Question{Action: action, User: caller.User, Key: caller.Key, Channels: channels, Address: caller.Client.Address}
+	if !caller.Fast {
+		return c.options.Asker.Allowed(ctx, question)
+	}
+	if allowed, known := c.options.Asker.AtOnce(question); !known || !allowed {
+		return ErrWouldWait
+	}
+	return nil
 }
