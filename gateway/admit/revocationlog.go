@@ -172,6 +172,7 @@ func (f *revocationFeed) restore(ctx context.Context, lost chan struct{}) {
 // restoreOnce publishes the revocations that this node remembers and the log
 // lacks, and returns their number.
 func (f *revocationFeed) restoreOnce(ctx context.Context) (n int, err error) {
+	remembered := f.revoked.All()    // before the log is read: a revocation applied meanwhile is not missing
 	logged := make(map[string]int64) // the newest AtMS by user
 	_, err = f.readLog(ctx, func(m *pubsub.Message, _ pubsub.ID) {
 		all, _ := revocationsIn(m) // apply reports what cannot be read
@@ -183,7 +184,7 @@ func (f *revocationFeed) restoreOnce(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	var missing []revocation
-	for _, r := range f.revoked.All() {
+	for _, r := range remembered {
 		if at := r.Before.UnixMilli(); at > logged[r.User] {
 			missing = append(missing, revocation{r.User, at})
 		}
