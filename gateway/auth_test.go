@@ -1,15 +1,33 @@
 package gateway_test
 
 import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"comet/gateway"
+	"comet/gateway/auth"
+	"comet/gateway/conn"
+	"comet/gateway/limit"
+	"comet/pubsub/membroker"
 )
 
 // credential is what a request shows, and what it hears.
@@ -274,4 +292,276 @@ func TestReservedChannels(t *testing.T) {
 			}
 		}
 	})
+}
+
+// access makes one node's options of who may do what, and nothing else.
+type access func() gateway.Options
+
+const (
+	secretText = "an-hmac-secret-of-thirty-two-bytes-and-more"
+	otherText  = "another-hmac-secret-that-no-node-was-told"
+	keyText    = "backend-key-0123456789abcdef0123456789abcdef"
+	readerText = "reader-key-0123456789abcdef0123456789abcdef0"
+	cookieName = "session"
+	pagesAt    = "https://app.example" // whose pages may use the cookie
+	leeway     = 5 * time.Second
+)
+
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+func publicPEM(t testing.TB) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(rsaKey().Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
+// guarded is nodes that take tokens, keys and a cookie, and let nobody else do
+// anything.
+func guarded(t testing.TB) access {
+	t.Helper()
+	public := filepath.Join(t.TempDir(), "public.pem")
+	if err := os.WriteFile(public, publicPEM(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := patterns([]string{"**"})
+	return func() gateway.Options {
+		tokens, err := auth.NewTokens(auth.TokenOptions{
+			Algorithms: []string{"HS256", "RS256"}, Secrets: [][]byte{[]byte(secretText)}, PublicKeyFiles: []string{public},
+			Issuer: "issuer", Audience: "comet", MaxAge: time.Hour, Leeway: leeway,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, err := auth.NewKeys(auth.KeyOptions{
+			Secrets: []string{"backend:" + keyText, "reader:" + readerText},
+			Permissions: map[string]auth.Permissions{
+				"backend": {Subscribe: all, Publish: all},
+				"reader":  {Subscribe: patterns([]string{"other"})},
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		revocations := auth.NewRevocations(time.Hour, 1000)
+		a, err := auth.New(auth.Options{Tokens: tokens, Keys: keys, Cookie: cookieName, Origins: []string{pagesAt}, Revocations: revocations})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return gateway.Options{Policy: gateway.Policy{Auth: a, Leeway: leeway, Credentials: true}, Revocations: revocations}
+	}
+}
+
+// claims are alice's, which let her do everything in channel c; more are put
+// over them, and a nil takes one away.
+func claims(more map[string]any) jwt.MapClaims {
+	all := jwt.MapClaims{
+		"sub": "alice", "iss": "issuer", "aud": "comet",
+		"iat": time.Now().Add(-time.Minute).Unix(), "exp": time.Now().Add(time.Hour).Unix(),
+		"comet": map[string]any{"subscribe": []string{"c", "d"}, "publish": []string{"c"}},
+	}
+	maps.Copy(all, more)
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
+	return all
+}
+
+// token is alice's, or whose more says.
+func token(t testing.TB, more map[string]any) string {
+	t.Helper()
+	return sign(t, jwt.SigningMethodHS256, []byte(secretText), claims(more))
+}
+
+func sign(t testing.TB, method jwt.SigningMethod, key any, c jwt.MapClaims) string {
+	t.Helper()
+	text, err := jwt.NewWithClaims(method, c).SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// bearer is the header for a token or key.
+func bearer(text string) []string { return []string{"Authorization", "Bearer " + text} }
+
+// Whatever stands where a credential could: only a right one lets in, nobody is
+// told any of it, and who is let in at the door is let in on the long way.
+func FuzzCredentials(f *testing.F) {
+	logs := membroker.New(membroker.Options{Size: 10, TTL: time.Hour, KeyWindow: time.Minute})
+	o := guarded(f)()
+	o.Hub, o.Node = newHub(f, logs.Node()), "n"
+	o.Revocations = nil // nobody is thrown out
+	g, err := gateway.New(o)
+	if err != nil {
+		f.Fatal(err)
+	}
+	right := token(f, map[string]any{"exp": nil})
+	for _, text := range []string{right, keyText, "Bearer " + right, "bearer  " + keyText, "Bearer backend:" + keyText, "Basic " + right, right + "=", "", "."} {
+		f.Add(text, "", "")
+		f.Add("", text, "")
+		f.Add("", "", text)
+		f.Add("Bearer "+right, "x=1&access_token="+text, cookieName+"="+text)
+		f.Add("", "access_token="+text+";access_token=%2", cookieName+"=")
+		f.Add("", "Access_Token="+text, "a=b; "+cookieName+"=\""+text+"\"")
+	}
+	f.Fuzz(func(t *testing.T, authorization, query, cookie string) {
+		text := fmt.Sprintf("GET /v1/poll?channel=c&wait=0&%s HTTP/1.1\r\nHost: h\r\n", query)
+		for name, value := range map[string]string{"Authorization": authorization, "Cookie": cookie} {
+			if value != "" {
+				text += name + ": " + value + "\r\n"
+			}
+		}
+		read := func() (*http.Request, error) {
+			return http.ReadRequest(bufio.NewReader(strings.NewReader(text + "\r\n")))
+		}
+		r, err := read()
+		if err != nil || r.URL.Path != "/v1/poll" || r.Method != http.MethodGet {
+			return
+		}
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, r)
+		all := authorization + query + cookie
+		switch {
+		case w.Code >= 500:
+			t.Fatalf("%q: %d %s", text, w.Code, w.Body)
+		case w.Code == http.StatusOK && !strings.Contains(all, keyText) && !strings.Contains(unescaped(r)+all, right):
+			t.Fatalf("%q is let in", text)
+		case strings.Contains(w.Body.String(), keyText) || strings.Contains(w.Body.String(), right[len(right)-20:]):
+			t.Fatalf("%q is told %s", text, w.Body)
+		}
+		again, err := read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.URL.RawQuery = strings.Replace(again.URL.RawQuery, "wait=0", "wait=1s", 1)
+		if next, ok := g.FastPath().Poll(again); ok {
+			next.Release()
+			next.Ended(conn.Shutdown)
+			if w.Code != http.StatusOK {
+				t.Fatalf("%q comes in at the door, but gets %d %s", text, w.Code, w.Body)
+			}
+		}
+	})
+}
+
+// unescaped is the tokens in r's query.
+func unescaped(r *http.Request) string { return strings.Join(r.URL.Query()["access_token"], " ") }
+
+// An address that is over its rate is refused before its token is verified, and
+// the fast path verifies none. A token that is known costs its address nothing if
+// its user is over the rate.
+func TestRateBeforeSignature(t *testing.T) {
+	t.Parallel()
+	var access *auth.Authenticator
+	c := overMemory(t, setup{access: func() gateway.Options {
+		o := guarded(t)()
+		access = o.Policy.Auth
+		o.Policy.Limiter = limit.New(limit.Options{
+			AddressRequests: limit.Rate{PerSecond: 0.001, Burst: 4}, UserRequests: limit.Rate{PerSecond: 0.001, Burst: 1},
+		})
+		return o
+	}})
+	verified := func(token string) bool {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		_, known, _ := access.Known(r)
+		return known
+	}
+	poll := func(token string, status int, limit string) {
+		t.Helper()
+		a := c.send(get("/v1/poll?channel=c&wait=10ms", bearer(token)...))
+		if a.status != status || limit != "" && !strings.Contains(a.body, limit) {
+			t.Errorf("got %d %s, want %d %s", a.status, a.body, status, limit)
+		}
+	}
+	alice, bob, carol := token(t, nil), token(t, map[string]any{"sub": "bob"}), token(t, map[string]any{"sub": "carol"})
+	poll(alice, http.StatusOK, "")
+	if !verified(alice) || c.nodes[0].atDoor.Load() > 0 {
+		t.Error("a token was verified on the fast path")
+	}
+	for range 5 {
+		poll(alice, http.StatusTooManyRequests, "limits.user_requests")
+	}
+	poll(bob, http.StatusOK, "")
+	poll("a.b.c", http.StatusUnauthorized, "")
+	poll("a.b.c", http.StatusUnauthorized, "")
+	for range 3 {
+		poll(carol, http.StatusTooManyRequests, "limits.address_requests")
+		if verified(carol) {
+			t.Fatal("the signature was verified before the rate was asked")
+		}
+	}
+}
+
+// BenchmarkRefused is the CPU that a refused request costs, from the header that
+// was read to the answer that is to be written.
+func BenchmarkRefused(b *testing.B) {
+	key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		b.Fatal(err)
+	}
+	public := filepath.Join(b.TempDir(), "public.pem")
+	if err := os.WriteFile(public, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	forger, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	bad := sign(b, jwt.SigningMethodES512, forger, claims(nil))
+	for name, test := range map[string]struct {
+		rate   float64 // requests per second of the address; 0: no limit
+		token  string
+		status int
+	}{
+		"over the rate, wrong ES512 signature": {0.001, bad, http.StatusTooManyRequests},
+		"wrong ES512 signature, again":         {0, bad, http.StatusUnauthorized},
+		"malformed":                            {0, "a.b.c", http.StatusUnauthorized},
+		"no credential":                        {0, "", http.StatusUnauthorized},
+	} {
+		b.Run(name, func(b *testing.B) {
+			tokens, err := auth.NewTokens(auth.TokenOptions{Algorithms: []string{"ES512"}, PublicKeyFiles: []string{public}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			a, err := auth.New(auth.Options{Tokens: tokens})
+			if err != nil {
+				b.Fatal(err)
+			}
+			hub := newHub(b, membroker.New(membroker.Options{Size: 5}).Node())
+			g, err := gateway.New(gateway.Options{Hub: hub, Node: "n", Policy: gateway.Policy{
+				Auth: a, Credentials: true, Limiter: limit.New(limit.Options{AddressRequests: limit.Rate{PerSecond: test.rate, Burst: 1}}),
+			}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			send := func() int {
+				w := httptest.NewRecorder()
+				r := httptest.NewRequest(http.MethodGet, "/v1/events?channel=c", nil)
+				if test.token != "" {
+					r.Header.Set("Authorization", "Bearer "+test.token)
+				}
+				g.ServeHTTP(w, r)
+				return w.Code
+			}
+			send() // takes the one request of the rate
+			b.ReportAllocs()
+			for b.Loop() {
+				if status := send(); status != test.status {
+					b.Fatal(status)
+				}
+			}
+		})
+	}
 }
