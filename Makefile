@@ -52,7 +52,7 @@ generate: go ## make comet.js again of gateway/web/cometjs/src
 RACE = -race -count=1 -p 2 -parallel 6
 TEST = CGO_ENABLED=1 go run ./internal/testrun $(RACE) -timeout 15m
 # Connections that are not parked have no fast path at the door.
-PORTABLE = $(RACE) -timeout 15m ./gateway -portable -skip 'TestDoor$$|AtDoor$$'
+PORTABLE = $(RACE) -timeout 15m ./gateway -portable -skip 'TestFastPath$$|OnFastPath$$'
 
 # The package that takes longest comes first.
 ALL = ./pubsub/redisbroker ./...

@@ -34,7 +34,7 @@ import (
 type credential struct {
 	header []string
 	query  string // to be appended to the request's
-	reads  want   // the answer to GET; zero: it is let in
+	reads  want   // the answer to GET; zero: it is accepted
 	writes want   // to POST
 }
 
@@ -47,7 +47,7 @@ func unauthorized(reason string) want {
 	return want{http.StatusUnauthorized, "credential-" + reason, ""}
 }
 
-// credentials are of every kind. The user mallory must have been thrown out.
+// credentials are of every kind. The user mallory must have been revoked.
 func credentials(t testing.TB) map[string]credential {
 	now := time.Now()
 	seconds := func(d time.Duration) int64 { return now.Add(d).Unix() }
@@ -114,7 +114,7 @@ func credentials(t testing.TB) map[string]credential {
 	}
 }
 
-// endpoint is a route with what it answers who is let in.
+// endpoint is a route with its answer to a client that is authenticated.
 type endpoint struct {
 	request
 	status int
@@ -153,7 +153,7 @@ func (e endpoint) want(c credential) want {
 // Every route meets every kind of credential.
 func TestCredentials(t *testing.T) {
 	overEach(t, present(t), func(t *testing.T, c *cluster) {
-		c.throwOut("mallory")
+		c.revoke("mallory")
 		for name, shown := range credentials(t) {
 			for route, e := range endpoints {
 				p := newPoller(t, c.next())
@@ -165,16 +165,16 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
-// The door answers as the long way does, to who comes with a new connection and
-// to a poll that was parked before.
-func TestCredentialsAtDoor(t *testing.T) {
+// The fast path answers as net/http does: on a new connection, and on one whose
+// poll was parked before.
+func TestCredentialsOnFastPath(t *testing.T) {
 	t.Parallel()
 	if *portableFlag {
-		t.Skip("without parking there is no door")
+		t.Skip("without parking there is no fast path")
 	}
 	c := overMemory(t, setup{access: guarded(t), heartbeat: time.Second}) // polls end soon after their time
 	n := c.nodes[0]
-	c.throwOut("mallory")
+	c.revoke("mallory")
 	right := bearer(token(t, nil))
 	c.openAt(n, "channel=c", right...).want("ready") // opens the channel
 	for name, shown := range credentials(t) {
@@ -182,15 +182,15 @@ func TestCredentialsAtDoor(t *testing.T) {
 			e := endpoints[route]
 			came := false
 			for range 2 { // the first time its token may be new to the node
-				before := n.atDoor.Load()
+				before := n.fastAccepts.Load()
 				p := newPoller(t, n)
 				p.bring(e.showing(shown))
-				wantAnswer(t, route+" at the door, "+name, p.whole(), e, e.want(shown), shown)
-				came = n.atDoor.Load() > before
+				wantAnswer(t, route+" on the fast path, "+name, p.whole(), e, e.want(shown), shown)
+				came = n.fastAccepts.Load() > before
 				p.Close()
 			}
 			if came != (e.want(shown).status == http.StatusOK) {
-				t.Errorf("%s, %s: came in at the door: %v", route, name, came)
+				t.Errorf("%s, %s: came by the fast path: %v", route, name, came)
 			}
 		}
 		e := endpoints["poll"]
@@ -229,8 +229,8 @@ func wantAnswer(t *testing.T, what string, a answer, e endpoint, w want, shown c
 	}
 }
 
-// throwOut throws a user out, and waits until every node knows it.
-func (c *cluster) throwOut(user string) {
+// revoke throws a user out, and waits until every node knows it.
+func (c *cluster) revoke(user string) {
 	c.t.Helper()
 	if err := c.nodes[0].gateway.Revoke(c.t.Context(), user); err != nil {
 		c.t.Fatal(err)
@@ -278,10 +278,10 @@ func (p *poller) whole() answer {
 	return answer{res.StatusCode, res.Header, string(body)}
 }
 
-// The channels of the nodes are for nobody, whatever they may do.
+// Reserved channels are refused to every client, whatever its permissions.
 func TestReservedChannels(t *testing.T) {
 	overEach(t, setup{access: guarded(t)}, func(t *testing.T, c *cluster) {
-		c.throwOut("mallory") // so that the channel has something
+		c.revoke("mallory") // so that the channel has something
 		for _, channel := range []string{"comet.revocations", "comet.x"} {
 			for _, r := range []request{
 				post(channelPath(channel), "1"), get(channelPath(channel)),
@@ -299,7 +299,7 @@ type access func() gateway.Options
 
 const (
 	secretText = "an-hmac-secret-of-thirty-two-bytes-and-more"
-	otherText  = "another-hmac-secret-that-no-node-was-told"
+	otherText  = "another-hmac-secret-that-no-node-knows"
 	keyText    = "backend-key-0123456789abcdef0123456789abcdef"
 	readerText = "reader-key-0123456789abcdef0123456789abcdef0"
 	cookieName = "session"
@@ -324,8 +324,8 @@ func publicPEM(t testing.TB) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
-// guarded is nodes that take tokens, keys and a cookie, and let nobody else do
-// anything.
+// guarded makes nodes that accept tokens, keys and a cookie. Other clients may do
+// nothing.
 func guarded(t testing.TB) access {
 	t.Helper()
 	public := filepath.Join(t.TempDir(), "public.pem")
@@ -391,13 +391,14 @@ func sign(t testing.TB, method jwt.SigningMethod, key any, c jwt.MapClaims) stri
 // bearer is the header for a token or key.
 func bearer(text string) []string { return []string{"Authorization", "Bearer " + text} }
 
-// Whatever stands where a credential could: only a right one lets in, nobody is
-// told any of it, and who is let in at the door is let in on the long way.
+// Any text may stand where a credential could: only a valid one is accepted, no
+// answer repeats it, and a client that the fast path accepts is accepted by
+// net/http.
 func FuzzCredentials(f *testing.F) {
 	logs := membroker.New(membroker.Options{Size: 10, TTL: time.Hour, KeyWindow: time.Minute})
 	o := guarded(f)()
 	o.Hub, o.Node = newHub(f, logs.Node()), "n"
-	o.Revocations = nil // nobody is thrown out
+	o.Revocations = nil // no user is revoked
 	g, err := gateway.New(o)
 	if err != nil {
 		f.Fatal(err)
@@ -432,9 +433,9 @@ func FuzzCredentials(f *testing.F) {
 		case w.Code >= 500:
 			t.Fatalf("%q: %d %s", text, w.Code, w.Body)
 		case w.Code == http.StatusOK && !strings.Contains(all, keyText) && !strings.Contains(unescaped(r)+all, right):
-			t.Fatalf("%q is let in", text)
+			t.Fatalf("%q is accepted", text)
 		case strings.Contains(w.Body.String(), keyText) || strings.Contains(w.Body.String(), right[len(right)-20:]):
-			t.Fatalf("%q is told %s", text, w.Body)
+			t.Fatalf("%q is answered %s", text, w.Body)
 		}
 		again, err := read()
 		if err != nil {
@@ -445,7 +446,7 @@ func FuzzCredentials(f *testing.F) {
 			next.Release()
 			next.Ended(conn.Shutdown)
 			if w.Code != http.StatusOK {
-				t.Fatalf("%q comes in at the door, but gets %d %s", text, w.Code, w.Body)
+				t.Fatalf("%q is accepted on the fast path, but gets %d %s", text, w.Code, w.Body)
 			}
 		}
 	})
@@ -483,7 +484,7 @@ func TestRateBeforeSignature(t *testing.T) {
 	}
 	alice, bob, carol := token(t, nil), token(t, map[string]any{"sub": "bob"}), token(t, map[string]any{"sub": "carol"})
 	poll(alice, http.StatusOK, "")
-	if !verified(alice) || c.nodes[0].atDoor.Load() > 0 {
+	if !verified(alice) || c.nodes[0].fastAccepts.Load() > 0 {
 		t.Error("a token was verified on the fast path")
 	}
 	for range 5 {

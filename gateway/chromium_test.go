@@ -8,7 +8,7 @@ import (
 	"comet/gateway/web/browsertest"
 )
 
-// Whatever somebody says stays text in the chat of a real browser.
+// Any message stays text in the chat of a real browser.
 func TestChatShowsText(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)

@@ -39,11 +39,11 @@ type setup struct {
 	sendBuffer int                                      // of a connection in a node's kernel, in bytes; 0: the system's
 	wrap       func(pubsub.Broker) pubsub.Broker        // of each node; nil: as it is
 	presence   *pubsub.PresenceOptions                  // nil: none
-	door       func(*node, conn.FastPath) conn.FastPath // of each node; nil: as it is
+	fastPath   func(*node, conn.FastPath) conn.FastPath // of each node; nil: as it is
 }
 
-// cluster is one node with the in-process broker, or two with a Redis, behind
-// real listeners. Requests go to its nodes in turn.
+// cluster is one node with the in-process broker, or two with a Redis, with real
+// listeners. Requests go to its nodes in turn.
 type cluster struct {
 	t     testing.TB
 	nodes []*node
@@ -55,21 +55,21 @@ type cluster struct {
 
 // node serves at url.
 type node struct {
-	hub      *pubsub.Hub
-	gateway  *gateway.Gateway
-	presence *pubsub.Presence // nil: none
-	listener *conn.Listener
-	url      string
-	atDoor   atomic.Int64 // let in there
+	hub         *pubsub.Hub
+	gateway     *gateway.Gateway
+	presence    *pubsub.Presence // nil: none
+	listener    *conn.Listener
+	url         string
+	fastAccepts atomic.Int64 // accepted on the fast path
 }
 
-// countingDoor is the node's door, with atDoor counting.
-func (n *node) countingDoor() conn.FastPath {
+// countingFastPath is the fast path of the node, with fastAccepts counting.
+func (n *node) countingFastPath() conn.FastPath {
 	d := n.gateway.FastPath()
 	counting := func(in conn.FastFunc) conn.FastFunc {
 		return func(r *http.Request) (next conn.FastResult, ok bool) {
 			if next, ok = in(r); ok {
-				n.atDoor.Add(1)
+				n.fastAccepts.Add(1)
 			}
 			return next, ok
 		}
@@ -166,13 +166,13 @@ func (portable) Close(context.Context) error { return nil }
 
 func (portable) EnableFastPath(*conn.Listener, conn.FastPath) {}
 
-// sendBuffer makes the kernel's buffer of each connection so many bytes.
+// sendBuffer sets the kernel's buffer of each connection.
 type sendBuffer struct {
 	net.Listener
 	bytes int // 0: the system's
 }
 
-// SyscallConn lets the door set its option.
+// SyscallConn lets the fast path set its option.
 func (l sendBuffer) SyscallConn() (syscall.RawConn, error) {
 	return l.Listener.(*net.TCPListener).SyscallConn()
 }
@@ -217,11 +217,11 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	}
 	listener := conn.ListenWith(sendBuffer{tcp, s.sendBuffer}, conn.ListenOptions{Limit: 10_000, Addresses: g.AddressLimit, Logger: logger})
 	n := &node{gateway: g, hub: hub, presence: presence, listener: listener, url: "http://" + listener.Addr().String()}
-	door := n.countingDoor()
-	if s.door != nil {
-		door = s.door(n, door)
+	fastPath := n.countingFastPath()
+	if s.fastPath != nil {
+		fastPath = s.fastPath(n, fastPath)
 	}
-	holder.EnableFastPath(listener, door)
+	holder.EnableFastPath(listener, fastPath)
 	server := &http.Server{Handler: g, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
 	listener.ConfigureServer(server)
 	served := make(chan error, 2)

@@ -16,13 +16,13 @@ import (
 	"comet/gateway/wire"
 )
 
-// edge is where whatever comes meets a node. Two neighbours, a stream and a
-// poller, have channel live open and must get all of it, whatever it is.
+// edge is a node that gets odd requests. Two neighbours, a stream and a poller,
+// have channel live open and must get all of its messages all the while.
 type edge struct {
 	*node
 	publisher   *poller
 	neighbours  []*neighbour
-	old, newest string // cursors in live: messages are behind old
+	old, newest string // cursors in live: there are messages after old
 	number      int    // of the newest message
 }
 
@@ -169,16 +169,16 @@ func (e *edge) settled() {
 type meeting uint8
 
 const (
-	first      meeting = iota // as its first
-	behindPoll                // in one write with a poll
+	first     meeting = iota // as its first
+	afterPoll                // in one write with a poll
 	whileParked
 	atRest // after a poll that was parked
-	behindStream
+	afterStream
 	meetings
 )
 
 func (m meeting) String() string {
-	return []string{"first", "behind a poll", "while parked", "at rest", "behind a stream"}[m]
+	return []string{"first", "after a poll", "while parked", "at rest", "after a stream"}[m]
 }
 
 // bring does on p what comes before the meeting, but for prefix, which is still
@@ -186,7 +186,7 @@ func (m meeting) String() string {
 func (e *edge) bring(p *poller, m meeting) (prefix string) {
 	p.t.Helper()
 	switch m {
-	case behindPoll:
+	case afterPoll:
 		return "GET " + pollLive(e.newest) + " HTTP/1.1\r\nHost: h\r\n\r\n"
 	case whileParked:
 		p.send(pollLive(e.newest), "")
@@ -194,7 +194,7 @@ func (e *edge) bring(p *poller, m meeting) (prefix string) {
 	case atRest:
 		p.send(pollLive(e.old), "")
 		p.answer()
-	case behindStream:
+	case afterStream:
 		p.send("/v1/events?channel=live", "")
 		waitFor(p.t, p.r, "comet.ready")
 	}
@@ -202,11 +202,11 @@ func (e *edge) bring(p *poller, m meeting) (prefix string) {
 }
 
 // answered ends the poll of the meeting, and checks that it was answered before
-// anything behind it.
+// the requests after it.
 func (e *edge) answered(p *poller, m meeting) {
 	p.t.Helper()
 	e.publish()
-	if m != behindPoll && m != whileParked {
+	if m != afterPoll && m != whileParked {
 		return
 	}
 	if a := p.answer(); len(a.Messages) != 1 || len(a.Gaps) > 0 || a.Cursor != e.newest {
@@ -235,8 +235,8 @@ func (e *edge) write(p *poller, text string, at ...int) {
 	}
 }
 
-// Whatever comes, in whatever pieces, to whatever connection, and however that
-// ends: the node goes on serving, its neighbours get everything exactly, and no
+// Any bytes come in any pieces on any kind of connection, which ends in any way:
+// the node goes on serving, its neighbours get everything exactly, and no
 // connection stays counted.
 func FuzzRequestEdge(f *testing.F) {
 	for _, name := range slices.Sorted(maps.Keys(odd)) {
@@ -281,7 +281,7 @@ func TestSplitPoll(t *testing.T) {
 	c := overMemory(t, setup{})
 	e := newEdge(t, c.nodes[0])
 	text := "GET " + pollLive(e.old) + " HTTP/1.1\r\nHost: h\r\nX-More: yes\r\n\r\n"
-	for _, m := range []meeting{first, behindPoll, whileParked, atRest} {
+	for _, m := range []meeting{first, afterPoll, whileParked, atRest} {
 		t.Run(m.String(), func(t *testing.T) {
 			e.lend(t)
 			p := newPoller(t, e.node)
@@ -312,8 +312,8 @@ var odd = map[string]struct {
 	"HEAD":                {"HEAD /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\n", []string{"HTTP/1.1 405"}},
 	"Expect":              {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n", ok},
 	"Expect with a body":  {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", ok},
-	"bytes behind it":     {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\nwhatever\r\n\r\n", ok},
-	"a request behind it": {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", ok},
+	"bytes after it":      {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\nwhatever\r\n\r\n", ok},
+	"a request after it":  {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", ok},
 	"absolute-form":       {"GET http://h/v1/events?channel=c HTTP/1.1\r\nHost: h\r\n\r\n", ok},
 	"many headers":        {"GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("X-Much: "+strings.Repeat("y", 1000)+"\r\n", 100) + "\r\n", ok},
 	"nonsense":            {"\x00\r\n\r\n", bad},
@@ -359,7 +359,7 @@ func TestOddClients(t *testing.T) {
 	t.Parallel()
 	c := overMemory(t, setup{heartbeat: 320 * time.Millisecond}) // polls end soon after their time
 	e := newEdge(t, c.nodes[0])
-	for m := range behindStream {
+	for m := range afterStream {
 		for name, test := range odd {
 			t.Run(m.String()+"/"+name, func(t *testing.T) {
 				e.lend(t)

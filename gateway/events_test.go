@@ -46,7 +46,7 @@ func TestEventsHeader(t *testing.T) {
 	})
 }
 
-// What a stream looks like, byte by byte.
+// A stream, byte by byte.
 func TestEventsText(t *testing.T) {
 	overEach(t, setup{}, func(t *testing.T, c *cluster) {
 		s := c.open("channel=c")
@@ -114,7 +114,7 @@ func TestEventsLines(t *testing.T) {
 			first := c.publish(channel, "1")
 			s.want("1")
 			if one := i == 0; one != (s.cursor == first) {
-				t.Errorf("%s: cursor %s behind %s", query, s.cursor, first)
+				t.Errorf("%s: cursor %s after %s", query, s.cursor, first)
 			}
 			c.publish(channel, "2")
 			resumed := c.open(query+"&cursor="+s.cursor, "Accept", asLines)
@@ -218,7 +218,7 @@ func TestEventsSeveral(t *testing.T) {
 	})
 }
 
-// Messages that are no longer kept are told of.
+// A gap reports messages that are no longer kept.
 func TestEventsGap(t *testing.T) {
 	overEach(t, setup{size: 10}, func(t *testing.T, c *cluster) {
 		ids := c.publishNumbers("c", 0, 299) // Redis trims in blocks
@@ -228,15 +228,15 @@ func TestEventsGap(t *testing.T) {
 		if gap == nil || gap.Reason != pubsub.Trimmed || gap.From.String() != ids[3] || s.cursor != gap.To.String() {
 			t.Fatalf("got %+v at %s", gap, s.cursor)
 		}
-		s.want(numbersBehind(ids, gap.To.String())...)
-		// Told once: whoever resumes at the gap's own cursor is not told again.
+		s.want(numbersAfter(ids, gap.To.String())...)
+		// It is reported once: a client that resumes at the gap's own cursor gets no other.
 		resumed := c.open("channel=c&cursor=" + gap.To.String())
-		resumed.want(append([]string{"ready"}, numbersBehind(ids, gap.To.String())...)...)
+		resumed.want(append([]string{"ready"}, numbersAfter(ids, gap.To.String())...)...)
 	})
 }
 
-// numbersBehind are the messages of publishNumbers behind the one named id.
-func numbersBehind(ids []string, id string) (numbers []string) {
+// numbersAfter are the messages of publishNumbers after the one named id.
+func numbersAfter(ids []string, id string) (numbers []string) {
 	found := false
 	for i := range ids {
 		if found {
@@ -274,7 +274,7 @@ type stream struct {
 	header http.Header
 	body   *bufio.Reader
 	events *wire.Reader
-	cursor string // behind the last event
+	cursor string // after the last event
 	leave  context.CancelFunc
 }
 
@@ -313,7 +313,7 @@ func (s *stream) next() wire.Event {
 	defer time.AfterFunc(patience, s.leave).Stop()
 	e, err := s.events.Next()
 	if err != nil {
-		s.t.Fatalf("stream behind %q: %v", s.cursor, err)
+		s.t.Fatalf("stream after %q: %v", s.cursor, err)
 	}
 	s.cursor = e.Cursor
 	return e
@@ -340,7 +340,7 @@ func (s *stream) wantEnd() {
 	}
 }
 
-// block waits for an event as its text, without the empty line behind it.
+// block waits for an event as its text, without the empty line after it.
 func (s *stream) block() string {
 	s.t.Helper()
 	defer time.AfterFunc(patience, s.leave).Stop()
@@ -348,7 +348,7 @@ func (s *stream) block() string {
 	for {
 		line, err := s.body.ReadString('\n')
 		if err != nil {
-			s.t.Fatalf("stream: %v behind %q", err, block.String()+line)
+			s.t.Fatalf("stream: %v after %q", err, block.String()+line)
 		}
 		if line == "\n" {
 			return block.String()
@@ -445,8 +445,8 @@ func (s *stream) ownCursors() map[string]string {
 	return decode[struct{ Cursors map[string]string }](s.t, data).Cursors
 }
 
-// Who comes with a cursor for each channel begins each where it says, and is
-// told each channel's own. #n is the ID of message n of the channel.
+// A client with a cursor for each channel begins each channel there, and gets each
+// channel's own cursor. #n is the ID of message n of the channel.
 func TestCursorsApart(t *testing.T) {
 	tests := []struct {
 		name, query string
@@ -474,7 +474,7 @@ func TestCursorsApart(t *testing.T) {
 			if len(own) != 2 {
 				t.Fatalf("%s: ready has cursors %v", test.name, own)
 			}
-			s.wantBehind(test.name, ids, test.first)
+			s.wantAfter(test.name, ids, test.first)
 			s.leave()
 
 			// Each own cursor resumes its channel alone, as does a poll's.
@@ -487,7 +487,7 @@ func TestCursorsApart(t *testing.T) {
 				}
 				alone := c.poll("channel=" + channel + "&wait=0&cursor=" + at)
 				if got := datas(alone.Messages); !slices.Equal(got, want) {
-					t.Errorf("%s: behind %s's own cursor is %q, want %q", test.name, channel, got, want)
+					t.Errorf("%s: after %s's own cursor is %q, want %q", test.name, channel, got, want)
 				}
 				if len(want) > 0 && polled[channel] != ids[channel][4] {
 					t.Errorf("%s: the poll's cursor of %s is %s, want %s", test.name, channel, polled[channel], ids[channel][4])
@@ -497,8 +497,8 @@ func TestCursorsApart(t *testing.T) {
 	})
 }
 
-// wantBehind waits for all messages from first on, of each channel in order.
-func (s *stream) wantBehind(name string, ids map[string][]string, first map[string]int) {
+// wantAfter waits for all messages of each channel in order, starting with first.
+func (s *stream) wantAfter(name string, ids map[string][]string, first map[string]int) {
 	s.t.Helper()
 	next := maps.Clone(first)
 	for next["a"] < len(ids["a"]) || next["b"] < len(ids["b"]) {
@@ -510,8 +510,8 @@ func (s *stream) wantBehind(name string, ids map[string][]string, first map[stri
 	}
 }
 
-// A gap of one channel tells the channel's own cursor behind it, on every way,
-// and whoever resumes there is not told again.
+// A gap of one channel has the channel's own cursor after it, over every
+// transport. A client that resumes there gets no other gap.
 func TestGapApart(t *testing.T) {
 	t.Parallel()
 	c := overMemory(t, setup{size: 100, tail: pubsub.TailLimits{Messages: 10}})
@@ -527,7 +527,7 @@ func TestGapApart(t *testing.T) {
 	again := c.open("channel=b&cursor=&channel=a&cursor=" + own["a"])
 	again.want("ready")
 	if e := again.next(); e.Kind != wire.KindMessage {
-		t.Errorf("resumed behind the gap: got %s", tell(e))
+		t.Errorf("resumed after the gap: got %s", tell(e))
 	}
 	p := c.poll(query + "&wait=0")
 	if len(p.Gaps) != 1 || len(p.Cursors) == 0 {
@@ -536,7 +536,7 @@ func TestGapApart(t *testing.T) {
 }
 
 // Streams and polls of the short way, which join open channels, tell the same.
-func TestApartAtTheDoor(t *testing.T) {
+func TestApartFastPath(t *testing.T) {
 	t.Parallel()
 	c := overMemory(t, setup{heartbeat: time.Second})
 	query := "channel=a&channel=b&cursor=&cursor="
@@ -553,13 +553,13 @@ func TestApartAtTheDoor(t *testing.T) {
 	if got := decode[map[string]string](t, string(p.Cursors)); got["a"] != want["a"] || got["b"] != id {
 		t.Errorf("the poll has %v, want b at %s", got, id)
 	}
-	// One cursor for all: nothing is told that was not asked for.
+	// One cursor for all: cursors that were not asked for are not sent.
 	if ready := c.open("channel=a&channel=b").block(); strings.Contains(ready, "cursors") {
 		t.Errorf("got %s", ready)
 	}
 }
 
-// What is refused for one channel of several names it.
+// A problem with one channel of several names it.
 func TestProblemsNameChannels(t *testing.T) {
 	t.Parallel()
 	c := overMemory(t, setup{gateway: anonymously([]string{"open/*"}, nil)})
@@ -620,9 +620,9 @@ func TestLastIsBounded(t *testing.T) {
 	})
 }
 
-// A client that does not read its stream holds up nobody. Once its place has
-// left the tail its stream ends with a goodbye, and from its cursor it gets the
-// rest on any node.
+// A client that does not read its stream delays no other. Once its place has left
+// the tail its stream ends with comet.bye, and from its cursor it gets the rest on
+// any node.
 func TestSlowReader(t *testing.T) {
 	s := setup{tail: pubsub.TailLimits{Messages: 8, Bytes: 1 << 20}, sendBuffer: 8 << 10}
 	overEach(t, s, func(t *testing.T, c *cluster) {
@@ -679,7 +679,7 @@ func openUnread(t *testing.T, n *node) *wire.Reader {
 	return events
 }
 
-// drain reads to the goodbye and returns which messages came, and the cursor.
+// drain reads to comet.bye and returns which messages came, and the cursor.
 func drain(t *testing.T, events *wire.Reader) (got []string, cursor string) {
 	t.Helper()
 	for {
@@ -692,7 +692,7 @@ func drain(t *testing.T, events *wire.Reader) (got []string, cursor string) {
 				t.Errorf("bye %s", e.Reason)
 			}
 			if _, err := events.Next(); !errors.Is(err, io.EOF) {
-				t.Errorf("behind bye: %v", err)
+				t.Errorf("after bye: %v", err)
 			}
 			return got, cursor
 		}

@@ -21,11 +21,11 @@ import (
 	"comet/pubsub"
 )
 
-// Who comes in at the door sees the same as who came the long way.
-func TestDoor(t *testing.T) {
+// Clients that the fast path accepts see the same as through net/http.
+func TestFastPath(t *testing.T) {
 	t.Parallel()
 	if *portableFlag {
-		t.Skip("without parking there is no door")
+		t.Skip("without parking there is no fast path")
 	}
 	for _, target := range []string{
 		"/v1/events?channel=c",
@@ -42,34 +42,34 @@ func TestDoor(t *testing.T) {
 			t.Parallel()
 			c := overMemory(t, setup{})
 			n := c.nodes[0]
-			first := knock(t, n, "/v1/events?channel=c&channel=d", "") // opens the channels
+			first := openRaw(t, n, "/v1/events?channel=c&channel=d", "") // opens the channels
 			target := strings.ReplaceAll(target, "{cursor}", c.publish("c", `"before"`))
 			first.await(t, "before")
-			long := knock(t, n, target, "X: a field twice\r\nX: is not for the door\r\n")
-			if atDoor := n.atDoor.Load(); atDoor != 0 {
-				t.Fatalf("%d came in at the door, want none yet", atDoor)
+			long := openRaw(t, n, target, "X: a field twice\r\nX: is not for the fast path\r\n")
+			if fastAccepts := n.fastAccepts.Load(); fastAccepts != 0 {
+				t.Fatalf("%d came by the fast path, want none yet", fastAccepts)
 			}
-			short := knock(t, n, target, "X: is for the door\r\n")
-			for late := time.Now().Add(patience); n.atDoor.Load() != 1; {
+			short := openRaw(t, n, target, "X: is for the fast path\r\n")
+			for late := time.Now().Add(patience); n.fastAccepts.Load() != 1; {
 				if time.Now().After(late) {
-					t.Fatalf("%d came in at the door, want 1", n.atDoor.Load())
+					t.Fatalf("%d came by the fast path, want 1", n.fastAccepts.Load())
 				}
 			}
 			c.publish("c", `"hello"`)
 			want, got := long.read(t), short.read(t)
 			if !reflect.DeepEqual(got, want) {
-				t.Errorf("at the door:\n%q\nthe long way:\n%q", got, want)
+				t.Errorf("on the fast path:\n%q\nthrough net/http:\n%q", got, want)
 			}
 		})
 	}
 }
 
-// What the door does not take goes the long way, and is answered there.
-func TestDoorRefuses(t *testing.T) {
+// net/http answers requests that the fast path does not accept.
+func TestFastPathRefuses(t *testing.T) {
 	t.Parallel()
 	c := overMemory(t, setup{})
 	n := c.nodes[0]
-	knock(t, n, "/v1/events?channel=c", "")
+	openRaw(t, n, "/v1/events?channel=c", "")
 	for target, status := range map[string]int{
 		"/v1/events":                                http.StatusBadRequest,
 		"/v1/events?channel=c&format=x":             http.StatusBadRequest,
@@ -81,42 +81,42 @@ func TestDoorRefuses(t *testing.T) {
 		"/v1/nothing":                               http.StatusNotFound,
 		"/v1/poll?channel=c&cursor=earliest&wait=0": http.StatusOK,
 	} {
-		before := n.atDoor.Load()
-		line, err := knock(t, n, target, "").r.ReadString('\n')
+		before := n.fastAccepts.Load()
+		line, err := openRaw(t, n, target, "").r.ReadString('\n')
 		if err != nil || !strings.Contains(line, fmt.Sprint(" ", status, " ")) {
 			t.Errorf("%s: %q, %v; want status %d", target, line, err, status)
 		}
-		if n.atDoor.Load() != before {
-			t.Errorf("%s came in at the door", target)
+		if n.fastAccepts.Load() != before {
+			t.Errorf("%s came by the fast path", target)
 		}
 	}
 }
 
-// Who resumes behind messages goes the long way, which then counts the request
-// alone.
-func TestDoorCountsOnce(t *testing.T) {
+// A client that resumes after old messages goes through net/http, which alone
+// counts the request.
+func TestFastPathCountsOnce(t *testing.T) {
 	t.Parallel()
 	limiter := limit.New(limit.Options{AddressRequests: limit.Rate{PerSecond: 0.001, Burst: 4}})
 	c := overMemory(t, setup{gateway: gateway.Options{Policy: gateway.Policy{Limiter: limiter}}})
 	n := c.nodes[0]
-	first := knock(t, n, "/v1/events?channel=c", "")
+	first := openRaw(t, n, "/v1/events?channel=c", "")
 	cursor := c.publish("c", `"one"`)
 	c.publish("c", `"two"`)
 	first.await(t, "two")
-	knock(t, n, "/v1/events?channel=c&cursor="+cursor, "").await(t, "two")
-	if n.atDoor.Load() != 0 {
-		t.Error("it came in at the door")
+	openRaw(t, n, "/v1/events?channel=c&cursor="+cursor, "").await(t, "two")
+	if n.fastAccepts.Load() != 0 {
+		t.Error("it came by the fast path")
 	}
 }
 
 // A request that comes in pieces is no less a request.
-func TestDoorInPieces(t *testing.T) {
+func TestFastPathInPieces(t *testing.T) {
 	t.Parallel()
 	c := overMemory(t, setup{})
 	n := c.nodes[0]
-	first := knock(t, n, "/v1/events?channel=c", "")
+	first := openRaw(t, n, "/v1/events?channel=c", "")
 	request := "GET /v1/events?channel=c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
-	var streams []*visitor
+	var streams []*rawConn
 	for cut := 1; cut < len(request); cut += 7 {
 		v := dial(t, n)
 		v.write(t, request[:cut])
@@ -132,13 +132,13 @@ func TestDoorInPieces(t *testing.T) {
 	}
 }
 
-// visitor is a connection by hand.
-type visitor struct {
+// rawConn is a connection by hand.
+type rawConn struct {
 	net.Conn
 	r *bufio.Reader
 }
 
-func dial(t *testing.T, n *node) *visitor {
+func dial(t *testing.T, n *node) *rawConn {
 	t.Helper()
 	c, err := net.Dial("tcp", n.listener.Addr().String())
 	if err != nil {
@@ -146,12 +146,12 @@ func dial(t *testing.T, n *node) *visitor {
 	}
 	t.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(patience))
-	return &visitor{c, bufio.NewReader(c)}
+	return &rawConn{c, bufio.NewReader(c)}
 }
 
-// knock asks for target; of a stream it waits for the beginning, of a poll
+// openRaw asks for target; of a stream it waits for the beginning, of a poll
 // until it is held.
-func knock(t *testing.T, n *node, target, header string) *visitor {
+func openRaw(t *testing.T, n *node, target, header string) *rawConn {
 	t.Helper()
 	v := dial(t, n)
 	held := n.gateway.Connections()
@@ -170,7 +170,7 @@ func knock(t *testing.T, n *node, target, header string) *visitor {
 	return v
 }
 
-func (v *visitor) write(t *testing.T, text string) {
+func (v *rawConn) write(t *testing.T, text string) {
 	t.Helper()
 	if _, err := io.WriteString(v, text); err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func (v *visitor) write(t *testing.T, text string) {
 }
 
 // await reads lines until one holds text.
-func (v *visitor) await(t *testing.T, text string) {
+func (v *rawConn) await(t *testing.T, text string) {
 	t.Helper()
 	for {
 		line, err := v.r.ReadString('\n')
@@ -192,7 +192,7 @@ func (v *visitor) await(t *testing.T, text string) {
 }
 
 // read is the answer's lines up to the message, without its date.
-func (v *visitor) read(t *testing.T) (lines []string) {
+func (v *rawConn) read(t *testing.T) (lines []string) {
 	t.Helper()
 	for {
 		line, err := v.r.ReadString('\n')
@@ -208,12 +208,12 @@ func (v *visitor) read(t *testing.T) (lines []string) {
 	}
 }
 
-// At the door pages of other origins are answered as on the long way, to each
+// On the fast path pages of other origins are answered as through net/http, to each
 // its own, also on a connection that polls again.
-func TestCORSAtDoor(t *testing.T) {
+func TestCORSOnFastPath(t *testing.T) {
 	t.Parallel()
 	if *portableFlag {
-		t.Skip("without parking there is no door")
+		t.Skip("without parking there is no fast path")
 	}
 	const page, other = "https://app.example", "https://other.example"
 	c := overMemory(t, setup{gateway: gateway.Options{Policy: gateway.Policy{Origins: []string{page, other}}}, heartbeat: time.Second})
@@ -231,18 +231,18 @@ func TestCORSAtDoor(t *testing.T) {
 		}
 		for _, target := range []string{"/v1/events?channel=c", "/v1/poll?channel=c&wait=1ms"} {
 			long, short := newPoller(t, n), newPoller(t, n)
-			long.bring(request{"GET", target, "", append(slices.Clone(header), "X", "twice", "X", "is not for the door")})
+			long.bring(request{"GET", target, "", append(slices.Clone(header), "X", "twice", "X", "is not for the fast path")})
 			want := long.whole().header
-			before := n.atDoor.Load()
+			before := n.fastAccepts.Load()
 			short.bring(request{"GET", target, "", header})
 			got := short.whole().header
-			if n.atDoor.Load() == before {
-				t.Errorf("%s from %q did not come in at the door", target, origin)
+			if n.fastAccepts.Load() == before {
+				t.Errorf("%s from %q did not come by the fast path", target, origin)
 			}
 			want.Del("Date")
 			got.Del("Date")
 			if !maps.EqualFunc(got, want, slices.Equal) || got.Get("Access-Control-Allow-Origin") != allow {
-				t.Errorf("%s from %q: at the door %v, the long way %v", target, origin, got, want)
+				t.Errorf("%s from %q: on the fast path %v, through net/http %v", target, origin, got, want)
 			}
 			long.Close()
 			short.Close()
@@ -284,15 +284,15 @@ func TestPanicReleases(t *testing.T) {
 	}
 }
 
-// A panic in what is told of streams and polls ends none of them, nor their count.
-func TestPanicBeside(t *testing.T) {
+// A panic in a callback of streams and polls ends none of them, nor their count.
+func TestPanicInCallback(t *testing.T) {
 	t.Parallel()
-	c := overMemory(t, setup{gateway: gateway.Options{Events: &hook.Events{}}}) // panics when it is told
+	c := overMemory(t, setup{gateway: gateway.Options{Events: &hook.Events{}}}) // panics when it is called
 	n := c.nodes[0]
-	first := knock(t, n, "/v1/events?channel=c", "")
-	second := knock(t, n, "/v1/events?channel=c", "") // by the fast path
+	first := openRaw(t, n, "/v1/events?channel=c", "")
+	second := openRaw(t, n, "/v1/events?channel=c", "") // by the fast path
 	c.publish("c", `"hello"`)
-	for _, v := range []*visitor{first, second} {
+	for _, v := range []*rawConn{first, second} {
 		v.await(t, `"data":"hello"`)
 		v.Close()
 	}
@@ -314,7 +314,7 @@ func TestFallbackPaysOnce(t *testing.T) {
 	moved := make(chan struct{}, 1)
 	c := overMemory(t, setup{
 		gateway: gateway.Options{Policy: gateway.Policy{Limiter: limit.New(limit.Options{AddressRequests: limit.Rate{PerSecond: 0.001, Burst: 2}})}},
-		door: func(n *node, d conn.FastPath) conn.FastPath {
+		fastPath: func(n *node, d conn.FastPath) conn.FastPath {
 			stream := d.Stream
 			d.Stream = func(r *http.Request) (next conn.FastResult, ok bool) {
 				if next, ok = stream(r); ok && moves.Swap(false) {
@@ -330,10 +330,10 @@ func TestFallbackPaysOnce(t *testing.T) {
 		},
 	})
 	n := c.nodes[0]
-	first := knock(t, n, "/v1/events?channel=c", "") // the first of two requests
+	first := openRaw(t, n, "/v1/events?channel=c", "") // the first of two requests
 	first.await(t, "comet.ready")
 	moves.Store(true)
-	second := knock(t, n, "/v1/events?channel=c", "")
+	second := openRaw(t, n, "/v1/events?channel=c", "")
 	line, err := second.r.ReadString('\n')
 	if err != nil || !strings.Contains(line, " 200 ") {
 		t.Errorf("answered %q, %v", line, err)

@@ -93,7 +93,7 @@ func TestHistoryBounds(t *testing.T) {
 	})
 }
 
-// A client that resumes from the log while all turns are taken waits, and is told
+// A client that resumes from the log while all turns are taken waits, and is asked
 // to come back; one that needs no log is not held up, and a turn is free again when
 // its client has all, or has gone.
 func TestReplaysTakeTurns(t *testing.T) {
@@ -111,7 +111,7 @@ func TestReplaysTakeTurns(t *testing.T) {
 			t.Fatal("no replay")
 		}
 	}
-	knock(t, n, "/v1/events?channel=c", "").await(t, "comet.ready") // needs no log
+	openRaw(t, n, "/v1/events?channel=c", "").await(t, "comet.ready") // needs no log
 	resumes := func() string {
 		v := dial(t, n)
 		v.write(t, "GET /v1/poll?channel=c&cursor=earliest&wait=0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")

@@ -225,7 +225,7 @@ func (b *cableBody) Read(p []byte) (int, error) {
 }
 
 // While Redis is away publishing says so and streams stay; when it is back
-// they go on. It comes back as another life of the primary, which is told.
+// they go on. It comes back with another epoch, which a gap reports.
 func TestRedisAway(t *testing.T) {
 	t.Parallel()
 	c := overRedis(t, setup{timeout: 5 * time.Second})
@@ -296,7 +296,7 @@ func TestRedisFrozen(t *testing.T) {
 	}
 }
 
-// A node that leaves says goodbye and lets nobody in; the others go on.
+// A node that leaves closes its streams and polls and accepts none; the others go on.
 func TestLeave(t *testing.T) {
 	overEach(t, setup{}, func(t *testing.T, c *cluster) {
 		leaving := c.nodes[0]

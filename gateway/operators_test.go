@@ -43,8 +43,8 @@ func wantKind(t *testing.T, r *wire.Reader, kind wire.Kind) wire.Event {
 	return e
 }
 
-// Operators may do everything where nobody else may do anything, and read the
-// nodes' own channels, but not write there.
+// Operators may do everything where other clients may do nothing. They may read
+// the nodes' own channels, but not write there.
 func TestOperators(t *testing.T) {
 	t.Parallel()
 	c := overMemory(t, setup{access: guarded(t)})
@@ -97,7 +97,7 @@ func TestOperators(t *testing.T) {
 	}
 }
 
-// What operators send is judged by the policy of the moment too.
+// Requests of operators are judged by the current policy too.
 func TestOperatorsGoByThePolicy(t *testing.T) {
 	t.Parallel()
 	c := overMemory(t, setup{})
@@ -120,7 +120,7 @@ func TestOperatorsGoByThePolicy(t *testing.T) {
 	}
 }
 
-// Who watches counts for nothing, and goes on watching a node that leaves.
+// Streams of operators are not counted, and go on while the node leaves.
 func TestOperatorsCountForNothing(t *testing.T) {
 	t.Parallel()
 	c := overMemory(t, setup{})

@@ -20,7 +20,7 @@ import (
 	"comet/pubsub/membroker"
 )
 
-// What is there is answered at once, wherever the poll goes.
+// A poll that finds messages is answered at once, at any node.
 func TestPollAtOnce(t *testing.T) {
 	overEach(t, setup{}, func(t *testing.T, c *cluster) {
 		ids := c.publishNumbers("c", 0, 4)
@@ -101,10 +101,10 @@ func TestPollGap(t *testing.T) {
 			next := c.poll("channel=c&cursor=" + p.Cursor)
 			p.Messages, p.Cursor = append(p.Messages, next.Messages...), next.Cursor
 			if len(next.Gaps) > 0 {
-				t.Errorf("told again: %+v", next.Gaps)
+				t.Errorf("reported again: %+v", next.Gaps)
 			}
 		}
-		if want := numbersBehind(ids, p.Gaps[0].To.String()); !slices.Equal(datas(p.Messages), want) {
+		if want := numbersAfter(ids, p.Gaps[0].To.String()); !slices.Equal(datas(p.Messages), want) {
 			t.Errorf("got %q, want %q", datas(p.Messages), want)
 		}
 	})
@@ -174,7 +174,7 @@ func TestPollAnswered(t *testing.T) {
 			}
 			want := p.Messages[0].ID // zero if ephemeral: nothing moved
 			if at := last(t, []string{"c"}, p.Cursor)[0]; at != want {
-				t.Errorf("cursor %s is behind %v, want %v", p.Cursor, at, want)
+				t.Errorf("cursor %s is after %v, want %v", p.Cursor, at, want)
 			}
 		})
 	}
@@ -320,7 +320,7 @@ func TestPollAgain(t *testing.T) {
 	})
 }
 
-// What a parked poll's connection sends next is checked as any request is.
+// The next request on the connection of a parked poll is checked as any other.
 func TestPollAgainIsChecked(t *testing.T) {
 	overEach(t, setup{gateway: anonymously([]string{"c"}, nil)}, func(t *testing.T, c *cluster) {
 		p := newPoller(t, c.nodes[0])
@@ -459,7 +459,7 @@ func (f *pollFollower) finish(ids []string) {
 	for _, g := range f.gaps {
 		from, to := slices.Index(all, g.From.String()), slices.Index(all, g.To.String())
 		if g.Reason != pubsub.Trimmed || g.Channel != "c" || from < next || to <= from {
-			f.t.Fatalf("gap %+v behind %q", *g, want)
+			f.t.Fatalf("gap %+v after %q", *g, want)
 		}
 		want = append(want, numbers(from)[next:]...)
 		next = to

@@ -28,7 +28,7 @@ func presentFor(t testing.TB, grace time.Duration) setup {
 	}}
 }
 
-// as is the header for a user, about whom info is.
+// as is the header for a user with info.
 func as(t testing.TB, user string, info any) []string {
 	t.Helper()
 	return bearer(token(t, map[string]any{"sub": user, "comet": map[string]any{"subscribe": []string{"c", "d"}, "info": info}}))
@@ -89,8 +89,8 @@ func (s *stream) wantWho(want ...string) {
 	}
 }
 
-// A user with streams at several nodes is there once; who has no user, and who
-// is in a channel without presence, is not.
+// A user with streams at several nodes is listed once. Anonymous clients are not
+// listed, and channels without presence list no user.
 func TestPresence(t *testing.T) {
 	overEach(t, present(t), func(t *testing.T, c *cluster) {
 		watcher := c.open(channels("c"), bearer(keyText)...)
@@ -116,7 +116,7 @@ func TestPresence(t *testing.T) {
 	})
 }
 
-// Who comes back soon, to whatever node, never left.
+// A user who comes back soon, to any node, has never left.
 func TestPresenceReconnects(t *testing.T) {
 	overEach(t, presentFor(t, longGrace), func(t *testing.T, c *cluster) {
 		watcher := c.open(channels("c"), bearer(keyText)...)
@@ -135,8 +135,8 @@ func TestPresenceReconnects(t *testing.T) {
 	})
 }
 
-// Long-polls one after the other are one presence, however they come; a poll
-// that does not wait is none.
+// Long-polls one after the other are one presence, on the fast path or not. A poll
+// that does not wait is not present.
 func TestPresenceOfPolls(t *testing.T) {
 	overEach(t, presentFor(t, longGrace), func(t *testing.T, c *cluster) {
 		watcher := c.open(channels("c"), bearer(keyText)...)

@@ -225,7 +225,7 @@ func TestProblemsOfPathsAndMethods(t *testing.T) {
 	})
 }
 
-// Who may do what is asked of every way in.
+// Permissions are checked by every endpoint.
 func TestProblemsOfAccess(t *testing.T) {
 	s := setup{gateway: anonymously([]string{"open/**", "news"}, []string{"open/*"})}
 	overEach(t, s, func(t *testing.T, c *cluster) {
@@ -266,7 +266,7 @@ func TestProblemsOfOtherOrigins(t *testing.T) {
 func TestOwnHost(t *testing.T) {
 	trusting := setup{gateway: gateway.Options{Policy: gateway.Policy{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}}
 	for _, test := range []struct {
-		name, origin, host, forwarded string // forwarded may have a port behind a bar
+		name, origin, host, forwarded string // forwarded may have a port after a bar
 		trusted, own                  bool
 	}{
 		{"as sent", "http://chat.test:8000", "chat.test:8000", "", false, true},
@@ -355,7 +355,7 @@ func TestProblemsOfConnections(t *testing.T) {
 	})
 }
 
-// docs/protocol.md lists every kind of problem and every reason of a goodbye.
+// docs/protocol.md lists every kind of problem and every reason of comet.bye.
 func TestDocsListAll(t *testing.T) {
 	t.Parallel()
 	read := func(name string) string {
@@ -376,7 +376,7 @@ func TestDocsListAll(t *testing.T) {
 			t.Errorf("%s: found only %q", file, found)
 		}
 		for _, name := range found {
-			if name[1] == "gone" { // the client went, and is told nothing
+			if name[1] == "gone" { // the client went, and nothing is sent
 				continue
 			}
 			if word := "`" + name[1] + "`"; !strings.Contains(docs, word) && !strings.Contains(docs, "`credential-"+name[1]+"`") {

@@ -15,7 +15,7 @@ import (
 	"comet/pubsub"
 )
 
-// What the body becomes depends on the Content-Type.
+// The Content-Type decides how the body becomes a message's data.
 func TestPublishBody(t *testing.T) {
 	tests := []struct{ name, contentType, body, data string }{
 		{"JSON", asJSON, `{"a": [1, "x"]}`, `{"a":[1,"x"]}`},
@@ -45,8 +45,7 @@ func TestPublishBody(t *testing.T) {
 	})
 }
 
-// A channel in the path is what is behind the percent signs, and slashes in
-// it may stay.
+// A channel in the path is percent-decoded; slashes in it may stay as they are.
 func TestPublishPath(t *testing.T) {
 	tests := []struct{ path, channel string }{
 		{"news", "news"},
@@ -121,7 +120,7 @@ func TestPublishEphemeral(t *testing.T) {
 }
 
 // The second try of a publish is answered like the first, whichever node it
-// goes to, and nobody gets the message twice.
+// goes to, and no client gets the message twice.
 func TestPublishIdempotent(t *testing.T) {
 	overEach(t, setup{}, func(t *testing.T, c *cluster) {
 		s := c.open("channel=c")
@@ -420,8 +419,8 @@ func TestRefusedBodyWithoutEnd(t *testing.T) {
 	}
 }
 
-// Who sends a body that never ends is gone in time, whether anybody wants the
-// body or not, and streams and polls of others are not.
+// A client that sends a body that never ends is disconnected in time, whether the
+// body is read or not, and streams and polls of others are not.
 func TestSlowBody(t *testing.T) {
 	t.Parallel()
 	c := overMemory(t, setup{access: guarded(t), limits: gateway.Limits{Body: 300 * time.Millisecond}, heartbeat: time.Second})

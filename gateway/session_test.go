@@ -58,7 +58,7 @@ func TestStreamEndsWithToken(t *testing.T) {
 		short := token(t, map[string]any{claim: end.Add(-time.Duration(i) * time.Hour).Unix()}) // auth.jwt.max_age is an hour
 		until := end
 		if claim == "exp" {
-			until = until.Add(leeway) // until then a new request would be let in
+			until = until.Add(leeway) // until then a new request would be accepted
 		}
 		ending, staying := map[string]*stream{}, map[string]*stream{}
 		for name, begin := range open {
@@ -152,8 +152,8 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// A node that starts later knows who was thrown out, also where the log does no
-// longer have all: then it refuses more, never less.
+// A node that starts later knows which users were revoked, also if the log is
+// trimmed: then it refuses more, never less.
 func TestRevokeBefore(t *testing.T) {
 	t.Parallel()
 	s := setup{access: guarded(t)}
@@ -161,7 +161,7 @@ func TestRevokeBefore(t *testing.T) {
 	logs := membroker.New(membroker.Options{Size: 5, TTL: time.Hour, KeyWindow: time.Minute})
 	c.join(s, logs.Node())
 	old, ahead := bearer(token(t, nil)), bearer(newToken(t))
-	c.throwOut("alice")
+	c.revoke("alice")
 	c.join(s, logs.Node())
 	for _, n := range c.nodes {
 		wantProblem(t, n.url, c.sendTo(n, get(publishTo, old...)), unauthorized("revoked"))
@@ -195,7 +195,7 @@ func TestRevocationLogIsRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.throwOut("last") // both nodes know all
+	c.revoke("last") // both nodes know all
 	messages := func() (n int) {
 		all, _ := c.redis.Do("XRANGE", c.revocationLog(), "-", "+").([]any)
 		return len(all)
@@ -207,7 +207,7 @@ func TestRevocationLogIsRestored(t *testing.T) {
 	c.redis.KillPubSub() // as a restart does: the nodes look at once
 	for late := time.Now().Add(patience); messages() == 0; {
 		if time.Now().After(late) {
-			t.Fatal("nobody restores the log")
+			t.Fatal("no node restores the log")
 		}
 	}
 	b, err := redisbroker.New(redisbroker.Options{Addresses: []string{c.redis.Addr()}, Timeout: patience, Size: 10_000, TTL: time.Hour, KeyWindow: time.Minute})
@@ -239,7 +239,7 @@ func TestStartingNodeAsksForRevocations(t *testing.T) {
 	t.Parallel()
 	s := setup{access: guarded(t)}
 	c := overRedis(t, s)
-	c.throwOut("alice")
+	c.revoke("alice")
 	c.redis.Do("FLUSHALL") // no connection breaks
 	b, err := redisbroker.New(redisbroker.Options{Addresses: []string{c.redis.Addr()}, Timeout: patience, Size: 10_000, TTL: time.Hour, KeyWindow: time.Minute})
 	if err != nil {
@@ -268,8 +268,8 @@ func (c *cluster) revocationLog() string {
 	return keys[0].(string)
 }
 
-// Until a node knows who was thrown out, it takes no token.
-func TestRevokeUnheard(t *testing.T) {
+// Until a node has loaded the revocation log, it accepts no token.
+func TestRevokeBeforeLoaded(t *testing.T) {
 	t.Parallel()
 	logs := membroker.New(membroker.Options{Size: 5, TTL: time.Hour, KeyWindow: time.Minute})
 	hub := newHub(t, logs.Node())
