@@ -197,7 +197,7 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	var presence *pubsub.Presence
 	if s.presence != nil {
 		presence = pubsub.NewPresence(b, *s.presence)
-		about.Opened, about.Closed = presence.Opened, presence.Closed
+		about.OnOpened, about.OnClosed = presence.ChannelOpened, presence.ChannelClosed
 	}
 	hub := pubsub.NewHub(b, about)
 	holder := newHolder(c.t, cmp.Or(s.heartbeat, time.Minute))

@@ -320,7 +320,7 @@ func TestFallbackPaysOnce(t *testing.T) {
 				if next, ok = stream(r); ok && moves.Swap(false) {
 					n.hub.Publish(t.Context(), []pubsub.Draft{{Channel: "c", Data: []byte("1")}})
 					for behind := []pubsub.Item(nil); len(behind) == 0; {
-						behind, _ = next.Channels[0].From(next.Positions[0], 1)
+						behind, _ = next.Channels[0].ItemsFrom(next.Positions[0], 1)
 					}
 					moved <- struct{}{}
 				}

@@ -45,12 +45,12 @@ func watchEvents(g *Gateway, w http.ResponseWriter, r *http.Request, rc *request
 	if err != nil {
 		return err
 	}
-	subscriber, err := g.options.Hub.Observe(r.Context(), s.Starts)
+	subscriber, err := g.options.Hub.SubscribeUncounted(r.Context(), s.Starts)
 	if err != nil {
 		return err
 	}
-	cursors := pubsub.NewCursorSet(s.Channels, subscriber.Start())
-	cursors.Apart = s.Apart
+	cursors := pubsub.NewCursorSet(s.Channels, subscriber.StartCursors())
+	cursors.PerChannel = s.PerChannel
 	conn.Portable{Heartbeat: g.options.Heartbeat}.Hold(w, r, &conn.Stream{
 		Subscriber: subscriber,
 		Cursors:    cursors,

@@ -21,7 +21,7 @@ func getPresence(g *Gateway, w http.ResponseWriter, r *http.Request, rc *request
 	if p.err != nil {
 		return p.err
 	}
-	if g.options.Presence == nil || !g.options.Presence.Has(channel) {
+	if g.options.Presence == nil || !g.options.Presence.Enabled(channel) {
 		return problem(noPresence, "Presence is disabled for this channel. Add a matching rule with `presence: true` under `channels`.")
 	}
 	page, err := g.options.Presence.Members(r.Context(), channel, after, limit)

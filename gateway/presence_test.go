@@ -24,7 +24,7 @@ const longGrace = 5 * time.Second
 // presentFor has users leave after a grace.
 func presentFor(t testing.TB, grace time.Duration) setup {
 	return setup{access: guarded(t), presence: &pubsub.PresenceOptions{
-		Has: func(channel string) bool { return channel == "c" }, Grace: grace,
+		Enabled: func(channel string) bool { return channel == "c" }, Grace: grace,
 	}}
 }
 
@@ -167,7 +167,7 @@ func TestPresencePages(t *testing.T) {
 		n := c.next()
 		for i := range total {
 			users = append(users, fmt.Sprintf("user/%04d", i))
-			if _, ok := n.presence.Enter("c", users[i], nil); !ok {
+			if _, ok := n.presence.Join("c", users[i], nil); !ok {
 				t.Fatal("no presence")
 			}
 		}

@@ -72,7 +72,7 @@ func parsePoll(r *http.Request, rc *requestContext) (*subscribeRequest, error) {
 func (s *subscribeRequest) parse(r *http.Request, p *parameters, rc *requestContext) error {
 	channels := slices.Clone(p.Values["channel"])
 	slices.Sort(channels)
-	s.Channels, s.Apart = slices.Compact(channels), p.apart("cursor")
+	s.Channels, s.PerChannel = slices.Compact(channels), p.apart("cursor")
 	if len(s.Channels) == 0 {
 		return problem(invalidChannel, "The parameter channel is missing: give one or several, as in ?channel=news&channel=chat/1.")
 	}
@@ -137,7 +137,7 @@ func (s *subscribeRequest) parseStarts(lastEventID string, p *parameters) (err e
 	if p.err != nil {
 		return p.err
 	}
-	if s.Apart && lastEventID == "" {
+	if s.PerChannel && lastEventID == "" {
 		return s.resumeEach(cursors)
 	}
 	if lastEventID == "" {

@@ -30,10 +30,10 @@ type Broker interface {
 	// queries for others in the same Read wait for its timeout.
 	Shard(channel string) any
 
-	// Hold takes in what this node says of the presence in channels, each once,
+	// UpdateLeases takes in what this node says of the presence in channels, each once,
 	// and tells their subscribers who thereby came or went. One that failed does
 	// not fail the others.
-	Hold(ctx context.Context, holdings []Holding) []Held
+	UpdateLeases(ctx context.Context, holdings []Lease) []LeaseResult
 
 	// Members is a page of who is in the channel: at most limit, which is 1 to
 	// MaxMembers, of those behind the user after; "": from the first.
@@ -60,16 +60,16 @@ type Broker interface {
 // must not call the broker's Publish, Read or Close.
 type Sink interface {
 	// Subscribed: from now on every message of channel reaches Received in
-	// the order of its log, until Lost or Unsubscribe. What was published
-	// before must be read. It is called anew after each Lost.
+	// the order of its log, until Disconnected or Unsubscribe. What was published
+	// before must be read. It is called anew after each Disconnected.
 	Subscribed(channel string)
 	// Received: a message of a subscribed channel, or one without Data that is
 	// only announced, because it is too large to be relayed: it is in the log.
 	// The sink keeps m.
 	Received(m *Message)
-	// Lost: any number of messages of these channels may have been missed since
+	// Disconnected: any number of messages of these channels may have been missed since
 	// a time at which they were carried whole, and none comes until Subscribed.
-	Lost(since time.Time, channels ...string)
+	Disconnected(since time.Time, channels ...string)
 }
 
 // Receipt is the outcome of one draft.
@@ -93,10 +93,10 @@ type Query struct {
 	// message and, with Backward, after the last.
 	Cursor   ID
 	Backward bool
-	// Gen is the generation that the reader was in last, which may be another
-	// than Cursor's, see Cursor: it is what Page.Lives is about. Zero: none.
-	Gen Generation
-	// Limit is 0 to MaxPage messages; 0 asks for End and Gen alone.
+	// Epoch is the epoch that the reader was in last, which may be another
+	// than Cursor's, see Cursor: it is what Page.Epochs is about. Zero: none.
+	Epoch Epoch
+	// Limit is 0 to MaxPage messages; 0 asks for End and Epoch alone.
 	Limit int
 	// Bytes is how many bytes of data the page may have, up to PageBytes; 0:
 	// PageBytes. The first message is returned whatever its size.
@@ -113,56 +113,56 @@ func (q *Query) MaxBytes() int {
 
 // Page answers a Query. Its parts were true at the same moment.
 type Page struct {
-	Gen      Generation // of the primary that answered; never 0
+	Epoch    Epoch      // of the primary that answered; never 0
 	End      ID         // the newest message's; zero: no log, or an empty one
 	Messages []*Message // an entry that is no message is Unreadable
 	// Now is the primary's clock in Unix ms, where End is zero.
 	Now uint64
-	// Since is the time since when nothing has removed all data at once, as FLUSHALL
-	// does, by the clock of a primary, and that one's generation. It is set where the log
+	// IntactSince is the time since when nothing has removed all data at once, as FLUSHALL
+	// does, by the clock of a primary, and that one's epoch. It is set where the log
 	// is empty, and for a query from its beginning; zero: not known.
-	Since ID
+	IntactSince ID
 	// TTL is how long the log is kept after its newest message, by the rule for the
 	// channel.
 	TTL time.Duration
-	// Past is the newest message of the log before, where End is zero and it is known,
-	// see EndKept.
-	Past ID
+	// PreviousEnd is the newest message of the log before, where End is zero and it is known,
+	// see EndTTL.
+	PreviousEnd ID
 	// More: the page ended at Query.Limit or Query.Bytes, so that the log may have
 	// more in its direction. With Limit 0 it is false.
 	More bool
-	// Lives is set if the page is of several generations, or of another than
-	// Query.Gen. What it says held when the page was read.
-	Lives Lives
-	Err   error // then nothing else is set
+	// Epochs is set if the page is of several epochs, or of another than
+	// Query.Epoch. What it says held when the page was read.
+	Epochs EpochHistory
+	Err    error // then nothing else is set
 }
 
 // EndCursor is the cursor at the end of the log; also an empty log has one.
 func (p *Page) EndCursor() Cursor {
 	if p.End.IsZero() {
-		return Cursor{ID: startAt(p.Now), Gen: p.Gen}
+		return Cursor{ID: startAt(p.Now), Epoch: p.Epoch}
 	}
-	return Cursor{ID: p.End, Gen: p.Gen}
+	return Cursor{ID: p.End, Epoch: p.Epoch}
 }
 
-// EndKept is how long a broker knows the ID of the newest message after it, of a
+// EndTTL is how long a broker knows the ID of the newest message after it, of a
 // log that is kept for ttl. Short-lived logs come and go while clients reconnect:
 // what is known of them for longer says what those clients missed. The next message
 // names it as its Prev.
-func EndKept(ttl time.Duration) time.Duration {
+func EndTTL(ttl time.Duration) time.Duration {
 	if ttl < 10*time.Minute {
 		return ttl + 2*time.Minute
 	}
 	return ttl
 }
 
-// sinceMS is p.Since by the clock of the primary of generation gen, or before, in
+// sinceMS is p.IntactSince by the clock of the primary of epoch epoch, or before, in
 // Unix ms.
-func (p *Page) sinceMS(gen Generation) uint64 {
-	if gen == p.Since.Gen {
-		return p.Since.MS
+func (p *Page) sinceMS(epoch Epoch) uint64 {
+	if epoch == p.IntactSince.Epoch {
+		return p.IntactSince.MS
 	}
-	return p.Since.MS - min(p.Since.MS, uint64(clockSkew.Milliseconds()))
+	return p.IntactSince.MS - min(p.IntactSince.MS, uint64(clockSkew.Milliseconds()))
 }
 
 // Size is the bytes of data that the page has.

@@ -113,10 +113,10 @@ func (c *Channel) tellWatchers(place uint64) {
 	}
 }
 
-// Attach finds where s begins in its channel's tail, and the cursor there, if
+// TryAcquire finds where s begins in its channel's tail, and the cursor there, if
 // the channel is open, ready, and its tail holds the place; it never waits. The
-// channel is the caller's to Release. Attached counts it.
-func (h *Hub) Attach(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
+// channel is the caller's to Release. CountResumes counts it.
+func (h *Hub) TryAcquire(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
 	h.mu.Lock()
 	c = h.open[s.Channel]
 	if c != nil {
@@ -143,17 +143,17 @@ func (h *Hub) Attach(s Start) (c *Channel, place uint64, at Cursor, ok bool) {
 	return c, place, at, true
 }
 
-// From returns the tail's items from place on, at most limit. ok is false if
+// ItemsFrom returns the tail's items from place on, at most limit. ok is false if
 // place has left the tail. The items must not be changed.
-func (c *Channel) From(place uint64, limit int) (items []Item, ok bool) {
+func (c *Channel) ItemsFrom(place uint64, limit int) (items []Item, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.from(place, limit)
 }
 
-// Share is one more hold on the channel, with a Release of its own. Only who
+// Retain is one more hold on the channel, with a Release of its own. Only who
 // holds it may share it.
-func (c *Channel) Share() {
+func (c *Channel) Retain() {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	c.users++

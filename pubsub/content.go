@@ -2,9 +2,9 @@ package pubsub
 
 import "unicode/utf8"
 
-// Unreadable stands for an entry of a log, at id, that is not a message: another
+// NewUnreadable stands for an entry of a log, at id, that is not a message: another
 // program wrote it, or a later version. See Page.Messages.
-func Unreadable(channel string, id ID) *Message {
+func NewUnreadable(channel string, id ID) *Message {
 	return &Message{Channel: channel, ID: id, Time: id.Time()}
 }
 
@@ -13,7 +13,7 @@ func Unreadable(channel string, id ID) *Message {
 func (m *Message) IsUnreadable() bool { return m.Type == "" }
 
 // IsSound reports whether a message that was read from a log or a relay is one
-// that Publish or Hold could have written: it cannot pass for an event of
+// that Publish or UpdateLeases could have written: it cannot pass for an event of
 // Comet's own, nor break the lines of a stream. One that is only announced has
 // no Data.
 func (m *Message) IsSound() bool {
@@ -25,7 +25,7 @@ func (m *Message) IsSound() bool {
 		return known && isCompactJSON(m.Data)
 	}
 	before := m.Prev.Compare(m.ID) < 0 || m.announced() // which may name itself
-	return m.ID.Gen != 0 && before && validateType(m.Type) == nil && (m.announced() || isCompactJSON(m.Data))
+	return m.ID.Epoch != 0 && before && validateType(m.Type) == nil && (m.announced() || isCompactJSON(m.Data))
 }
 
 // isCompactJSON reports whether data is what CompactJSON returns. It takes no

@@ -26,7 +26,7 @@ func FuzzIsCompactJSON(f *testing.F) {
 }
 
 func TestIsSound(t *testing.T) {
-	id, before, after := ID{MS: 5, Gen: 1}, ID{MS: 4, Gen: 1}, ID{MS: 6, Gen: 1}
+	id, before, after := ID{MS: 5, Epoch: 1}, ID{MS: 4, Epoch: 1}, ID{MS: 6, Epoch: 1}
 	sound := map[string]Message{
 		"kept":      {ID: id, Prev: before, Type: "message", Data: []byte(`{"a":"b"}`)},
 		"first":     {ID: id, Type: "a/b:c.d_e-f", Data: []byte(`1`), Trace: "00-a"},
@@ -50,7 +50,7 @@ func TestIsSound(t *testing.T) {
 		"no JSON":              {Type: "x", Data: []byte("garbage")},
 		"no data":              {Type: "x"},
 		"a trace with a break": {Type: "x", Data: []byte(`1`), Trace: "a\nb"},
-		"no generation":        {ID: ID{MS: 5}, Type: "x", Data: []byte(`1`)},
+		"no epoch":             {ID: ID{MS: 5}, Type: "x", Data: []byte(`1`)},
 		"before itself":        {ID: id, Prev: after, Type: "x", Data: []byte(`1`)},
 		"its own predecessor":  {ID: id, Prev: id, Type: "x", Data: []byte(`1`)},
 	}

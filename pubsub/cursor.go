@@ -11,26 +11,26 @@ import (
 )
 
 // Cursor is where a subscriber is in one channel's log: it has everything up
-// to and including ID, as the primary of generation Gen had it. Nearly always
-// Gen is the ID's own generation; it is a later one after a failover was told
+// to and including ID, as the primary of Epoch had it. Nearly always
+// Epoch is the ID's own epoch; it is a later one after a failover was told
 // and before the next message.
 //
-// A zero Gen says that no generation is known: then no failover is told.
+// A zero Epoch says that no epoch is known: then no failover is told.
 //
 // On an empty log ID is no message's: it says when the log was seen empty, see
-// Last. A zero ID with a Gen is such a cursor of an earlier version, which did
+// Last. A zero ID with an Epoch is such a cursor of an earlier version, which did
 // not say when. The zero Cursor stands before whatever the log begins with.
 type Cursor struct {
-	ID  ID
-	Gen Generation
+	ID    ID
+	Epoch Epoch
 }
 
 // ErrBadCursor is what every cursor that is malformed, or made for other
 // channels, comes down to.
 var ErrBadCursor = errors.New("not a cursor of these channels: use one that Comet gave out for exactly this set of channels, or `earliest`")
 
-// At is the cursor right behind the message id.
-func At(id ID) Cursor { return Cursor{ID: id, Gen: id.Gen} }
+// CursorAfter is the cursor right behind the message id.
+func CursorAfter(id ID) Cursor { return Cursor{ID: id, Epoch: id.Epoch} }
 
 // Last is the newest message that the subscriber has; zero on an empty log.
 func (c Cursor) Last() ID {
@@ -43,9 +43,9 @@ func (c Cursor) Last() ID {
 // before is the cursor in front of m.
 func before(m *Message) Cursor {
 	if m.Prev.IsZero() {
-		return Cursor{ID: startAt(m.ID.MS), Gen: m.ID.Gen}
+		return Cursor{ID: startAt(m.ID.MS), Epoch: m.ID.Epoch}
 	}
-	return Cursor{ID: m.Prev, Gen: m.ID.Gen}
+	return Cursor{ID: m.Prev, Epoch: m.ID.Epoch}
 }
 
 // ParseCursor reads what String writes.
@@ -56,24 +56,24 @@ func ParseCursor(s string) (Cursor, error) {
 		return Cursor{}, ErrBadCursor
 	}
 	if !marked {
-		return At(id), nil
+		return CursorAfter(id), nil
 	}
-	gen, err := ParseGeneration(told)
-	if err != nil || gen == 0 || gen == id.Gen {
+	epoch, err := ParseEpoch(told)
+	if err != nil || epoch == 0 || epoch == id.Epoch {
 		return Cursor{}, ErrBadCursor
 	}
-	return Cursor{ID: id, Gen: gen}, nil
+	return Cursor{ID: id, Epoch: epoch}, nil
 }
 
-// String is the ID, followed by `~<generation>` where that is not the ID's own.
+// String is the ID, followed by `~<epoch>` where that is not the ID's own.
 func (c Cursor) String() string { return string(c.Append(nil)) }
 
 // Append adds String to b.
 func (c Cursor) Append(b []byte) []byte {
 	b = c.ID.Append(b)
-	if c.Gen != c.ID.Gen {
+	if c.Epoch != c.ID.Epoch {
 		b = append(b, '~')
-		b = append(b, c.Gen.String()...)
+		b = append(b, c.Epoch.String()...)
 	}
 	return b
 }
@@ -83,9 +83,9 @@ func (c Cursor) Append(b []byte) []byte {
 type CursorSet struct {
 	channels []string // sorted, distinct
 	at       []Cursor // one a channel
-	// Apart says that the client came with a cursor for each channel, and so is
+	// PerChannel says that the client came with a cursor for each channel, and so is
 	// told of each channel's own too. With one channel there is no difference.
-	Apart bool
+	PerChannel bool
 }
 
 // NewCursorSet is the set for channels, which must be sorted and distinct; at
@@ -115,8 +115,8 @@ func (s *CursorSet) All() iter.Seq2[string, Cursor] {
 // for several base64url (RFC 4648 section 5, unpadded) of
 //
 //	3 bytes   fingerprint of the channels
-//	9 bytes   a channel, in sorted order: MS 42 bits, Counter 10, ID.Gen 20
-//	4 bytes   a channel whose Gen is not its ID's: index 1 byte, Gen 3 bytes
+//	9 bytes   a channel, in sorted order: MS 42 bits, Counter 10, ID.Epoch 20
+//	4 bytes   a channel whose Epoch is not its ID's: index 1 byte, Epoch 3 bytes
 //
 // all big-endian.
 func (s *CursorSet) String() string { return string(s.Append(nil)) }
@@ -130,12 +130,12 @@ func (s *CursorSet) Append(b []byte) []byte {
 	raw = appendUint24(raw, fingerprint(s.channels))
 	for _, c := range s.at {
 		raw = append(raw, byte(c.ID.MS>>34))
-		raw = binary.BigEndian.AppendUint64(raw, c.ID.MS<<(generationBits+counterBits)|c.ID.seq())
+		raw = binary.BigEndian.AppendUint64(raw, c.ID.MS<<(epochBits+counterBits)|c.ID.seq())
 	}
 	for i, c := range s.at {
-		if c.Gen != c.ID.Gen {
+		if c.Epoch != c.ID.Epoch {
 			raw = append(raw, byte(i))
-			raw = appendUint24(raw, uint32(c.Gen))
+			raw = appendUint24(raw, uint32(c.Epoch))
 		}
 	}
 	return base64.RawURLEncoding.AppendEncode(b, raw)
@@ -167,10 +167,10 @@ func ParseCursorSet(channels []string, s string) ([]Cursor, error) {
 	at := make([]Cursor, len(channels))
 	for i := range at {
 		low := binary.BigEndian.Uint64(raw[1:])
-		at[i] = At(ID{
-			MS:      uint64(raw[0])<<34 | low>>(generationBits+counterBits),
-			Counter: uint16(low>>generationBits) & MaxCounter,
-			Gen:     Generation(low) & MaxGeneration,
+		at[i] = CursorAfter(ID{
+			MS:      uint64(raw[0])<<34 | low>>(epochBits+counterBits),
+			Counter: uint16(low>>epochBits) & MaxCounter,
+			Epoch:   Epoch(low) & MaxEpoch,
 		})
 		raw = raw[packedLen:]
 	}
@@ -178,11 +178,11 @@ func ParseCursorSet(channels []string, s string) ([]Cursor, error) {
 		return nil, ErrBadCursor
 	}
 	for previous := -1; len(raw) > 0; raw = raw[markLen:] {
-		i, gen := int(raw[0]), Generation(uint24(raw[1:]))
-		if i <= previous || i >= len(at) || gen == 0 || gen > MaxGeneration || gen == at[i].Gen {
+		i, epoch := int(raw[0]), Epoch(uint24(raw[1:]))
+		if i <= previous || i >= len(at) || epoch == 0 || epoch > MaxEpoch || epoch == at[i].Epoch {
 			return nil, ErrBadCursor
 		}
-		at[i].Gen, previous = gen, i
+		at[i].Epoch, previous = epoch, i
 	}
 	return at, nil
 }

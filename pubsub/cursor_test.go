@@ -15,10 +15,10 @@ func TestParseCursor(t *testing.T) {
 		want Cursor
 	}{
 		{"0-0", Cursor{}},
-		{"5-3145771", At(ID{5, 3, 43})},
+		{"5-3145771", CursorAfter(ID{5, 3, 43})},
 		{"5-3145771~0002c", Cursor{ID{5, 3, 43}, 44}},
-		{"0-0~00001", Cursor{Gen: 1}},
-		{"5-3145771~fffff", Cursor{ID{5, 3, 43}, MaxGeneration}},
+		{"0-0~00001", Cursor{Epoch: 1}},
+		{"5-3145771~fffff", Cursor{ID{5, 3, 43}, MaxEpoch}},
 	} {
 		got, err := ParseCursor(c.text)
 		if err != nil || got != c.want {
@@ -32,8 +32,8 @@ func TestParseCursor(t *testing.T) {
 
 var badCursors = []string{
 	"", "~", "0", "earliest", "1-1~", "1-1~2", "1-1~000002", "1-1~0000g", "1-1~0000A",
-	"1-1~00001",       // its own generation needs no mark
-	"1-1~00000",       // no generation
+	"1-1~00001",       // its own epoch needs no mark
+	"1-1~00000",       // no epoch
 	"1-1~00002~00003", // two
 	"~00002", "01-1", " 1-1", "1-1 ",
 }
@@ -62,9 +62,9 @@ func someCursors(n int) ([]string, []Cursor) {
 	channels, at := make([]string, n), make([]Cursor, n)
 	for i := range n {
 		channels[i] = fmt.Sprintf("channel-%03d", i)
-		at[i] = At(ID{MaxMS - uint64(i), uint16(i), Generation(i + 1)})
+		at[i] = CursorAfter(ID{MaxMS - uint64(i), uint16(i), Epoch(i + 1)})
 		if i%3 == 1 {
-			at[i].Gen = MaxGeneration
+			at[i].Epoch = MaxEpoch
 		}
 	}
 	return channels, at
@@ -86,7 +86,7 @@ func TestCursorSetIsSmall(t *testing.T) {
 		channels, at := someCursors(n)
 		marks := 0
 		for _, c := range at {
-			if c.Gen != c.ID.Gen {
+			if c.Epoch != c.ID.Epoch {
 				marks++
 			}
 		}
@@ -139,9 +139,9 @@ func TestParseCursorSetRefuses(t *testing.T) {
 		{"of more channels", text, append(slices.Clone(channels), "d")},
 		{"of several for one", text, channels[:1]},
 		{"marks a channel that is not there", with(mark, 3, 0, 0, 9), channels},
-		{"marks no generation", with(mark, 1, 0, 0, 0), channels},
-		{"marks its own generation", with(mark, 1, 0, 0, 2), channels},
-		{"marks what is no generation", with(mark, 1, 0x10, 0, 0), channels},
+		{"marks no epoch", with(mark, 1, 0, 0, 0), channels},
+		{"marks its own epoch", with(mark, 1, 0, 0, 2), channels},
+		{"marks what is no epoch", with(mark, 1, 0x10, 0, 0), channels},
 		{"marks twice", with(mark, 1, 0, 0, 9, 1, 0, 0, 9), channels},
 		{"marks out of order", with(mark, 2, 0, 0, 9, 1, 0, 0, 9), channels},
 		{"half a mark", with(mark, 1, 0), channels},

@@ -13,27 +13,27 @@
 //   - Every message names the ID of the one before it (Message.Prev), so a hole
 //     shows at its first message.
 //
-//   - Every ID has in it the generation of the primary that took the message.
-//     Messages that a failover took back leave no hole; the new generation is
+//   - Every ID has in it the epoch of the primary that took the message.
+//     Messages that a failover took back leave no hole; the new epoch is
 //     what tells of them. A Cursor too says in whose log it is a place.
 //
 //   - A relayed message is appended if it plainly follows. For everything else
 //     the log is read, and only what is read is judged (follower.go):
 //
 //     the message read                 then
-//     follows                          append; if its generation is new, first a gap Failover
+//     follows                          append; if its epoch is new, first a gap Failover
 //     has no predecessor               gap Restarted, unless nothing can have been missed
 //     follows a newer one              gap Trimmed
 //     follows an older one             gap Rewound, from where the log forked on
-//     is not readable as a message     gap UnreadableEntry
+//     is not readable as a message     gap Unreadable
 //
 //     and at the end of the log: it is gone, gap Restarted; it ends earlier,
-//     gap Rewound; the primary's generation is new, gap Failover.
+//     gap Rewound; the primary's epoch is new, gap Failover.
 //
 //   - A lost relay makes every tail read its log again, as does a slow sweep.
 //
 // Who is in a channel is kept apart from its log: a Presence is one node's side
-// of it, see Holding for what nodes and brokers make of it.
+// of it, see Lease for what nodes and brokers make of it.
 //
 // model_test.go runs these rules through random schedules of such trouble.
 package pubsub

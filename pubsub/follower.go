@@ -33,30 +33,30 @@ type follower struct {
 	// vouches is for at, the start of an empty log: a subscriber at a start of a later
 	// time, in Unix ms, lacks nothing there. See is.
 	vouches uint64
-	had     memory // what was taken before the log went back, or on in another generation
+	had     memory // what was taken before the log went back, or on in another epoch
 }
 
 // fork is the search for the point up to which the log still is the one that
 // was followed, after a new primary took messages that stand before f.at.
 type fork struct {
-	primary Generation // in which the search began; in another one the log is another
+	primary Epoch // in which the search began; in another one the log is another
 
-	before ID         // walk on from here to older ones; zero: from the end
-	to     Cursor     // in front of the oldest message that is new for sure
-	run    Generation // messages of this generation next to each other at the newer end are new for sure
+	before ID     // walk on from here to older ones; zero: from the end
+	to     Cursor // in front of the oldest message that is new for sure
+	run    Epoch  // messages of this epoch next to each other at the newer end are new for sure
 	inRun  bool
-	behind Generation // of the message right behind the one walked to; 0: none
-	back   bool       // the log has again what was had
-	ahead  bool       // and f.at, in front of it
+	behind Epoch // of the message right behind the one walked to; 0: none
+	back   bool  // the log has again what was had
+	ahead  bool  // and f.at, in front of it
 }
 
 // query is what to read next; limit is 1 to MaxPage. From the start of an empty
 // log all of it is read, since another primary's clock may be behind.
 func (f *follower) query(limit int) Query {
 	if f.fork != nil {
-		return Query{Channel: f.channel, Cursor: f.fork.before, Backward: true, Gen: f.at.Gen, Limit: limit}
+		return Query{Channel: f.channel, Cursor: f.fork.before, Backward: true, Epoch: f.at.Epoch, Limit: limit}
 	}
-	return Query{Channel: f.channel, Cursor: f.at.Last(), Gen: f.at.Gen, Limit: limit}
+	return Query{Channel: f.channel, Cursor: f.at.Last(), Epoch: f.at.Epoch, Limit: limit}
 }
 
 // take judges the answer to query. unbroken says that nothing can have
@@ -69,11 +69,11 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 	}
 	for _, m := range p.Messages {
 		if f.had.has(m.ID) { // a primary of before is back: go on after the newest one that was taken
-			f.fork = &fork{primary: p.Gen, back: true, ahead: f.at.ID.isStart() || m.Prev == f.at.ID}
+			f.fork = &fork{primary: p.Epoch, back: true, ahead: f.at.ID.isStart() || m.Prev == f.at.ID}
 			return items, false
 		}
-		if m.IsUnreadable() { // then it says no generation, and the next one tells of a failover
-			items = append(items, f.gap(UnreadableEntry, Cursor{ID: m.ID, Gen: f.at.Gen}))
+		if m.IsUnreadable() { // then it says no epoch, and the next one tells of a failover
+			items = append(items, f.gap(Unreadable, Cursor{ID: m.ID, Epoch: f.at.Epoch}))
 			continue
 		}
 		switch {
@@ -82,11 +82,11 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 				items = append(items, f.gap(why, before(m)))
 			}
 		case m.Prev == f.at.ID:
-			if f.failedOver(m.ID.Gen, m.ID, p) {
+			if f.failedOver(m.ID.Epoch, m.ID, p) {
 				items = append(items, f.gap(Failover, before(m)))
 			}
 		case f.startsAfter(m.Prev), f.at == Cursor{} && sincePrev(m, -clockSkew) >= p.TTL:
-			if f.failedOver(m.ID.Gen, m.ID, p) {
+			if f.failedOver(m.ID.Epoch, m.ID, p) {
 				items = append(items, f.gap(Failover, before(m)))
 			}
 		case m.Prev.Compare(f.at.Last()) > 0:
@@ -96,7 +96,7 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 			}
 			items = append(items, f.gap(why, before(m)))
 		default:
-			f.fork = &fork{primary: p.Gen, before: m.ID, to: before(m), run: m.ID.Gen, inRun: true, behind: m.ID.Gen}
+			f.fork = &fork{primary: p.Epoch, before: m.ID, to: before(m), run: m.ID.Epoch, inRun: true, behind: m.ID.Epoch}
 			return items, false
 		}
 		items = append(items, f.follow(m))
@@ -107,19 +107,19 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 	case p.End.IsZero():
 		items = append(items, f.empty(p, unbroken)...)
 	case c < 0:
-		f.fork = &fork{primary: p.Gen, to: p.EndCursor(), run: p.Gen, inRun: true}
+		f.fork = &fork{primary: p.Epoch, to: p.EndCursor(), run: p.Epoch, inRun: true}
 		return items, false
-	case f.failedOver(p.Gen, ID{}, p):
+	case f.failedOver(p.Epoch, ID{}, p):
 		items = append(items, f.gap(Failover, p.EndCursor()))
 	}
-	f.at.Gen, f.seen = p.Gen, 0
+	f.at.Epoch, f.seen = p.Epoch, 0
 	return items, true
 }
 
 // first judges m, with which the log begins: it is why a gap goes before m, "" if
 // none does.
 func (f *follower) first(m *Message, p *Page, unbroken bool) Reason {
-	failedOver := f.failedOver(m.ID.Gen, m.ID, p)
+	failedOver := f.failedOver(m.ID.Epoch, m.ID, p)
 	switch {
 	case f.at == Cursor{}:
 		return ""
@@ -127,7 +127,7 @@ func (f *follower) first(m *Message, p *Page, unbroken bool) Reason {
 		if !unbroken || failedOver {
 			return Restarted
 		}
-	case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Gen, p):
+	case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Epoch, p):
 		return Restarted
 	case failedOver:
 		return Failover
@@ -137,7 +137,7 @@ func (f *follower) first(m *Message, p *Page, unbroken bool) Reason {
 
 // empty judges a page that found the log empty, and moves to its start.
 func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
-	expired, failedOver := !f.at.ID.isStart(), f.failedOver(p.Gen, ID{}, p)
+	expired, failedOver := !f.at.ID.isStart(), f.failedOver(p.Epoch, ID{}, p)
 	switch {
 	case f.at == Cursor{}:
 		f.begin(p)
@@ -156,8 +156,8 @@ func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
 		f.begin(p)
 		f.vouches = min(f.vouches, vouches)
 	}
-	if ahead := (ID{MS: p.Now, Counter: MaxCounter, Gen: p.Gen}); f.had.has(ahead) { // another program relayed it
-		f.had.forget(p.Gen)
+	if ahead := (ID{MS: p.Now, Counter: MaxCounter, Epoch: p.Epoch}); f.had.has(ahead) { // another program relayed it
+		f.had.forget(p.Epoch)
 	}
 	return items
 }
@@ -166,14 +166,14 @@ func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
 // before.
 func (f *follower) begin(p *Page) {
 	f.at = p.EndCursor()
-	f.vouches = p.Now - min(p.Now, uint64(EndKept(p.TTL).Milliseconds()))
-	if past := p.Past; !past.IsZero() {
-		if past.Gen != p.Gen {
+	f.vouches = p.Now - min(p.Now, uint64(EndTTL(p.TTL).Milliseconds()))
+	if past := p.PreviousEnd; !past.IsZero() {
+		if past.Epoch != p.Epoch {
 			past.MS += uint64(clockSkew.Milliseconds())
 		}
 		f.vouches = max(f.vouches, past.MS)
 	}
-	if since := p.sinceMS(p.Gen); since > 0 {
+	if since := p.sinceMS(p.Epoch); since > 0 {
 		f.vouches = max(f.vouches, since-1)
 	}
 	f.vouches = min(f.vouches, p.Now) // an ID may be ahead of the clock: the log is empty now
@@ -182,7 +182,7 @@ func (f *follower) begin(p *Page) {
 // doubt says that the log has had messages that it has no more. What was read
 // before does not say that it stayed empty.
 func (f *follower) doubt() {
-	if f.at.ID.isStart() && f.at.Gen != 0 {
+	if f.at.ID.isStart() && f.at.Epoch != 0 {
 		f.at.ID = ID{}
 	}
 }
@@ -191,7 +191,7 @@ func (f *follower) doubt() {
 // another primary took that one.
 func sincePrev(m *Message, skew time.Duration) time.Duration {
 	d := time.Duration(int64(m.ID.MS)-int64(m.Prev.MS)) * time.Millisecond
-	if m.ID.Gen != m.Prev.Gen {
+	if m.ID.Epoch != m.Prev.Epoch {
 		d += skew
 	}
 	return d
@@ -201,7 +201,7 @@ func sincePrev(m *Message, skew time.Duration) time.Duration {
 // the message id was taken: so id is no news, and what comes next follows.
 func (f *follower) startsAfter(id ID) bool {
 	seen := id.MS
-	if id.Gen != f.at.Gen {
+	if id.Epoch != f.at.Epoch {
 		seen += uint64(clockSkew.Milliseconds())
 	}
 	return f.at.ID.isStart() && !id.IsZero() && seen < f.at.ID.emptyAt()
@@ -211,44 +211,44 @@ func (f *follower) startsAfter(id ID) bool {
 // f.at.
 func (f *follower) missedNothing(p *Page) bool {
 	switch {
-	case f.at.ID.isStart() && p.Past.IsZero():
-		return f.stayedEmpty(p.Now, p.Gen, p)
+	case f.at.ID.isStart() && p.PreviousEnd.IsZero():
+		return f.stayedEmpty(p.Now, p.Epoch, p)
 	case f.at.ID.isStart():
-		return f.startsAfter(p.Past)
+		return f.startsAfter(p.PreviousEnd)
 	}
-	return p.Past == f.at.ID
+	return p.PreviousEnd == f.at.ID
 }
 
 // stayedEmpty reports whether the log had nothing from f.at, its start, until
-// nowMS, by the clock of the primary of generation gen that answered p: what it
+// nowMS, by the clock of the primary of epoch epoch that answered p: what it
 // took would still be known. A rule whose TTL was made longer meanwhile is taken for what it is now.
-func (f *follower) stayedEmpty(nowMS uint64, gen Generation, p *Page) bool {
-	since, kept := f.at.ID.emptyAt(), EndKept(p.TTL).Milliseconds()
-	if gen != f.at.Gen {
+func (f *follower) stayedEmpty(nowMS uint64, epoch Epoch, p *Page) bool {
+	since, kept := f.at.ID.emptyAt(), EndTTL(p.TTL).Milliseconds()
+	if epoch != f.at.Epoch {
 		kept -= clockSkew.Milliseconds()
 	}
-	return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Gen)) && int64(nowMS)-int64(since) < kept
+	return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Epoch)) && int64(nowMS)-int64(since) < kept
 }
 
 // is reports whether a subscriber at c, the start of an empty log, lacks nothing
 // at f.at: f has found the log empty early enough, and followed it since.
 func (f *follower) is(c Cursor) bool {
-	return f.at.ID.isStart() && c.Gen == f.at.Gen && c.ID.emptyAt() > f.vouches
+	return f.at.ID.isStart() && c.Epoch == f.at.Epoch && c.ID.emptyAt() > f.vouches
 }
 
-// failedOver reports whether gen, of the message until or of the page, is another
-// generation than the one followed, which may have taken messages that gen's
+// failedOver reports whether epoch, of the message until or of the page, is another
+// epoch than the one followed, which may have taken messages that epoch's
 // primary never had.
-func (f *follower) failedOver(gen Generation, until ID, p *Page) bool {
-	return f.at.Gen != 0 && f.at.Gen != gen && !p.Lives.clear(f.at.Gen, f.at.ID, f.seen, until)
+func (f *follower) failedOver(epoch Epoch, until ID, p *Page) bool {
+	return f.at.Epoch != 0 && f.at.Epoch != epoch && !p.Epochs.clear(f.at.Epoch, f.at.ID, f.seen, until)
 }
 
 // follow moves on to m, which follows without a gap.
 func (f *follower) follow(m *Message) Item {
-	if m.ID.Gen != f.at.ID.Gen {
+	if m.ID.Epoch != f.at.ID.Epoch {
 		f.had.add(f.at.ID)
 	}
-	f.at = At(m.ID)
+	f.at = CursorAfter(m.ID)
 	return Item{Message: m, After: f.at}
 }
 
@@ -256,7 +256,7 @@ func (f *follower) follow(m *Message) Item {
 func (f *follower) gap(why Reason, to Cursor) Item {
 	g := &Gap{Channel: f.channel, From: f.at.Last(), To: to.Last(), Reason: why}
 	if left := f.at.ID; left != to.ID {
-		if why == Trimmed { // what its generation took up to there will not come
+		if why == Trimmed { // what its epoch took up to there will not come
 			left.MS, left.Counter = to.ID.MS, to.ID.Counter
 		}
 		f.had.add(left)
@@ -268,32 +268,32 @@ func (f *follower) gap(why Reason, to Cursor) Item {
 // unreadable is the gap where the log cannot be read.
 func (f *follower) unreadable() Item {
 	at := f.at.Last()
-	return Item{Gap: &Gap{Channel: f.channel, From: at, To: at, Reason: UnreadableEntry}, After: f.at}
+	return Item{Gap: &Gap{Channel: f.channel, From: at, To: at, Reason: Unreadable}, After: f.at}
 }
 
 // walk takes a backward page and looks in it for the newest message that was had:
-// one of the generation that f.at belongs to or, where the log is back, one that is
+// one of the epoch that f.at belongs to or, where the log is back, one that is
 // remembered. Everything after it is new. If there is none, or one that was had
-// longer ago, only the newest generation's messages are new for
-// sure (generations have no order: any other may be an older one, and had);
+// longer ago, only the newest epoch's messages are new for
+// sure (epochs have no order: any other may be an older one, and had);
 // what lies before them the gap covers.
 func (f *follower) walk(p *Page) []Item {
 	k := f.fork
-	if p.Gen != k.primary {
+	if p.Epoch != k.primary {
 		f.fork = nil // judge the log as it is now
 		return nil
 	}
 	for _, m := range p.Messages {
 		switch had := f.had.has(m.ID); {
 		case f.took(m.ID), had && k.back:
-			return f.forkedAt(Cursor{ID: m.ID, Gen: k.behind}, p.Gen)
+			return f.forkedAt(Cursor{ID: m.ID, Epoch: k.behind}, p.Epoch)
 		case had:
-			return f.forkedAt(k.to, p.Gen)
+			return f.forkedAt(k.to, p.Epoch)
 		}
-		if k.inRun = k.inRun && (m.ID.Gen == k.run || f.had.knows(m.ID.Gen)); k.inRun {
+		if k.inRun = k.inRun && (m.ID.Epoch == k.run || f.had.knows(m.ID.Epoch)); k.inRun {
 			k.to = before(m)
 		}
-		k.behind, k.before = m.ID.Gen, m.ID
+		k.behind, k.before = m.ID.Epoch, m.ID
 	}
 	switch {
 	case p.More:
@@ -302,22 +302,22 @@ func (f *follower) walk(p *Page) []Item {
 		f.fork = nil
 		return nil
 	}
-	return f.forkedAt(k.to, p.Gen)
+	return f.forkedAt(k.to, p.Epoch)
 }
 
-// took reports whether the message id is f.at, or one that its generation took
+// took reports whether the message id is f.at, or one that its epoch took
 // before.
 func (f *follower) took(id ID) bool {
-	return id.Gen == f.at.ID.Gen && id.Gen != 0 && id.Compare(f.at.ID) <= 0
+	return id.Epoch == f.at.ID.Epoch && id.Epoch != 0 && id.Compare(f.at.ID) <= 0
 }
 
 // forkedAt ends the search: the log goes on behind to with a message of to's
-// generation, or ends there (0) under the primary's.
-func (f *follower) forkedAt(to Cursor, primary Generation) []Item {
+// epoch, or ends there (0) under the primary's.
+func (f *follower) forkedAt(to Cursor, primary Epoch) []Item {
 	ahead := f.fork.ahead
 	f.fork = nil
-	if to.Gen == 0 {
-		to.Gen = primary
+	if to.Epoch == 0 {
+		to.Epoch = primary
 	}
 	switch {
 	case to == f.at:
@@ -329,7 +329,7 @@ func (f *follower) forkedAt(to Cursor, primary Generation) []Item {
 	}
 	left := f.at.ID
 	gap := f.gap(Rewound, to)
-	if left.Gen == primary { // its own log does not have it: another program relayed it
+	if left.Epoch == primary { // its own log does not have it: another program relayed it
 		f.had.forget(primary)
 	}
 	return []Item{gap}

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Two generations, in whose order the IDs say nothing.
+// Two epochs, in whose order the IDs say nothing.
 const (
-	genA Generation = 0xb
-	genB Generation = 0xa
+	genA Epoch = 0xb
+	genB Epoch = 0xa
 )
 
-func idA(ms uint64) ID { return ID{MS: ms, Gen: genA} }
-func idB(ms uint64) ID { return ID{MS: ms, Gen: genB} }
+func idA(ms uint64) ID { return ID{MS: ms, Epoch: genA} }
+func idB(ms uint64) ID { return ID{MS: ms, Epoch: genB} }
 
 // chain is the messages ids, the first of which follows prev.
 func chain(prev ID, ids ...ID) []*Message {
@@ -26,9 +26,9 @@ func chain(prev ID, ids ...ID) []*Message {
 	return messages
 }
 
-// answer is what a log of messages, under a primary of generation gen, answers.
-func answer(q Query, gen Generation, log []*Message) *Page {
-	p := &Page{Gen: gen, Now: 1_000_000, TTL: 10 * time.Minute}
+// answer is what a log of messages, under a primary of epoch epoch, answers.
+func answer(q Query, epoch Epoch, log []*Message) *Page {
+	p := &Page{Epoch: epoch, Now: 1_000_000, TTL: 10 * time.Minute}
 	if len(log) > 0 {
 		p.End = log[len(log)-1].ID
 	}
@@ -50,7 +50,7 @@ func answer(q Query, gen Generation, log []*Message) *Page {
 }
 
 // words writes items down: a message is its ID, a gap its reason and ends, and
-// a place in another generation than its ID's has a ~.
+// a place in another epoch than its ID's has a ~.
 func words(items []Item) []string {
 	var list []string
 	for _, it := range items {
@@ -70,14 +70,14 @@ func words(items []Item) []string {
 // seen empty.
 func where(c Cursor) string {
 	if c.ID.isStart() {
-		return fmt.Sprintf("empty %d~%v", c.ID.emptyAt(), c.Gen)
+		return fmt.Sprintf("empty %d~%v", c.ID.emptyAt(), c.Epoch)
 	}
 	return c.String()
 }
 
 // What is known of a log that has expired says what its readers missed.
 func TestFollowerAfterExpiry(t *testing.T) {
-	ms := func(ms uint64) ID { return ID{MS: ms, Gen: genA} }
+	ms := func(ms uint64) ID { return ID{MS: ms, Epoch: genA} }
 	for _, c := range []struct {
 		name string
 		at   Cursor
@@ -85,25 +85,25 @@ func TestFollowerAfterExpiry(t *testing.T) {
 		log  []*Message
 		want []string
 	}{
-		{name: "it had the last message", at: At(ms(100_000)), past: ms(100_000), want: []string{"expired at empty 1000000~0000b"}},
-		{name: "it lacks the last message", at: At(ms(99_999)), past: ms(100_000), want: []string{"restarted 99999-11→0-0 at empty 1000000~0000b"}},
+		{name: "it had the last message", at: CursorAfter(ms(100_000)), past: ms(100_000), want: []string{"expired at empty 1000000~0000b"}},
+		{name: "it lacks the last message", at: CursorAfter(ms(99_999)), past: ms(100_000), want: []string{"restarted 99999-11→0-0 at empty 1000000~0000b"}},
 		{name: "it was empty afterwards, long ago", at: Cursor{startAt(100_001), genA}, past: ms(100_000)},
 		{name: "it was empty before", at: Cursor{startAt(100_000), genA}, past: ms(100_000), want: []string{"restarted 0-0→0-0 at empty 1000000~0000b"}},
 		{name: "the next message, it was empty afterwards", at: Cursor{startAt(100_001), genA}, log: chain(ms(100_000), ms(900_000)), want: []string{"900000-11"}},
-		{name: "the next message, it had the last one", at: At(ms(100_000)), log: chain(ms(100_000), ms(900_000)), want: []string{"900000-11"}},
+		{name: "the next message, it had the last one", at: CursorAfter(ms(100_000)), log: chain(ms(100_000), ms(900_000)), want: []string{"900000-11"}},
 		{
 			name: "the next message, it was empty before", at: Cursor{startAt(100_000), genA}, log: chain(ms(100_000), ms(900_000)),
 			want: []string{"restarted 0-0→100000-11 at 100000-11", "900000-11"},
 		},
 		{
-			name: "the next message, it lacks the last one", at: At(ms(99_999)), log: chain(ms(100_000), ms(900_000)),
+			name: "the next message, it lacks the last one", at: CursorAfter(ms(99_999)), log: chain(ms(100_000), ms(900_000)),
 			want: []string{"restarted 99999-11→100000-11 at 100000-11", "900000-11"},
 		},
 		{name: "the next message is its first", log: chain(ms(100_000), ms(900_000)), want: []string{"900000-11"}},
 	} {
 		f := follower{channel: "a", at: c.at}
 		p := answer(f.query(10), genA, c.log)
-		p.Past = c.past
+		p.PreviousEnd = c.past
 		if items, _ := f.take(p, false); !slices.Equal(words(items), c.want) {
 			t.Errorf("%s:\n got %q\nwant %q", c.name, words(items), c.want)
 		}
@@ -115,144 +115,144 @@ func TestFollower(t *testing.T) {
 		name     string
 		at       Cursor
 		unbroken bool
-		gen      Generation
+		epoch    Epoch
 		log      []*Message
 		want     []string
 	}{
 		{
-			name: "nothing new", at: At(idA(5)), gen: genA, log: chain(idA(4), idA(5)),
+			name: "nothing new", at: CursorAfter(idA(5)), epoch: genA, log: chain(idA(4), idA(5)),
 		},
 		{
-			name: "the next ones", at: At(idA(5)), gen: genA, log: chain(idA(4), idA(5), idA(6), idA(7)),
+			name: "the next ones", at: CursorAfter(idA(5)), epoch: genA, log: chain(idA(4), idA(5), idA(6), idA(7)),
 			want: []string{"6-11", "7-11"},
 		},
 		{
-			name: "the first ones", at: Cursor{startAt(5), genA}, gen: genA, log: chain(ID{}, idA(6), idA(7)),
+			name: "the first ones", at: Cursor{startAt(5), genA}, epoch: genA, log: chain(ID{}, idA(6), idA(7)),
 			want: []string{"6-11", "7-11"},
 		},
 		{
-			name: "its message trimmed, and nothing else", at: At(idA(5)), gen: genA, log: chain(idA(5), idA(6)),
+			name: "its message trimmed, and nothing else", at: CursorAfter(idA(5)), epoch: genA, log: chain(idA(5), idA(6)),
 			want: []string{"6-11"},
 		},
 		{
-			name: "trimmed", at: At(idA(5)), gen: genA, log: chain(idA(8), idA(9)),
+			name: "trimmed", at: CursorAfter(idA(5)), epoch: genA, log: chain(idA(8), idA(9)),
 			want: []string{"trimmed 5-11→8-11 at 8-11", "9-11"},
 		},
 		{
-			name: "trimmed before it began", at: Cursor{Gen: genA}, gen: genA, log: chain(idA(8), idA(9)),
+			name: "trimmed before it began", at: Cursor{Epoch: genA}, epoch: genA, log: chain(idA(8), idA(9)),
 			want: []string{"trimmed 0-0→8-11 at 8-11", "9-11"},
 		},
 		{
-			name: "wiped", at: At(idA(5)), gen: genA,
+			name: "wiped", at: CursorAfter(idA(5)), epoch: genA,
 			want: []string{"restarted 5-11→0-0 at empty 1000000~0000b"},
 		},
 		{
-			name: "wiped, and begun anew", at: At(idA(5)), gen: genA, log: chain(ID{}, idA(9)),
+			name: "wiped, and begun anew", at: CursorAfter(idA(5)), epoch: genA, log: chain(ID{}, idA(9)),
 			want: []string{"restarted 5-11→0-0 at empty 9~0000b", "9-11"},
 		},
 		{
-			name: "expired", at: At(idA(5)), unbroken: true, gen: genA,
+			name: "expired", at: CursorAfter(idA(5)), unbroken: true, epoch: genA,
 			want: []string{"expired at empty 1000000~0000b"},
 		},
 		{
-			name: "expired, and begun anew", at: At(idA(5)), unbroken: true, gen: genA, log: chain(ID{}, idA(9)),
+			name: "expired, and begun anew", at: CursorAfter(idA(5)), unbroken: true, epoch: genA, log: chain(ID{}, idA(9)),
 			want: []string{"9-11"},
 		},
 		{
-			name: "expired under a new primary", at: At(idA(5)), unbroken: true, gen: genB,
+			name: "expired under a new primary", at: CursorAfter(idA(5)), unbroken: true, epoch: genB,
 			want: []string{"restarted 5-11→0-0 at empty 1000000~0000a"},
 		},
 		{
-			name: "still empty", at: Cursor{startAt(400_001), genA}, gen: genA,
+			name: "still empty", at: Cursor{startAt(400_001), genA}, epoch: genA,
 		},
 		{
-			name: "empty for as long as a log is kept", at: Cursor{startAt(400_000), genA}, gen: genA,
+			name: "empty for as long as a log is kept", at: Cursor{startAt(400_000), genA}, epoch: genA,
 			want: []string{"restarted 0-0→0-0 at empty 1000000~0000b"},
 		},
 		{
-			name: "empty all the time, however long", at: Cursor{startAt(5), genA}, unbroken: true, gen: genA,
+			name: "empty all the time, however long", at: Cursor{startAt(5), genA}, unbroken: true, epoch: genA,
 		},
 		{
-			name: "empty until the first one", at: Cursor{startAt(5), genA}, gen: genA, log: chain(ID{}, idA(600_004)),
+			name: "empty until the first one", at: Cursor{startAt(5), genA}, epoch: genA, log: chain(ID{}, idA(600_004)),
 			want: []string{"600004-11"},
 		},
 		{
-			name: "a log of before the first one would be gone", at: Cursor{startAt(5), genA}, gen: genA, log: chain(ID{}, idA(600_005)),
+			name: "a log of before the first one would be gone", at: Cursor{startAt(5), genA}, epoch: genA, log: chain(ID{}, idA(600_005)),
 			want: []string{"restarted 0-0→0-0 at empty 600005~0000b", "600005-11"},
 		},
 		{
-			name: "the first one after a long time", at: Cursor{startAt(5), genA}, unbroken: true, gen: genA, log: chain(ID{}, idA(600_005)),
+			name: "the first one after a long time", at: Cursor{startAt(5), genA}, unbroken: true, epoch: genA, log: chain(ID{}, idA(600_005)),
 			want: []string{"600005-11"},
 		},
 		{
-			name: "empty, and nobody knows when", at: Cursor{Gen: genA}, gen: genA, log: chain(ID{}, idA(9)),
+			name: "empty, and nobody knows when", at: Cursor{Epoch: genA}, epoch: genA, log: chain(ID{}, idA(9)),
 			want: []string{"restarted 0-0→0-0 at empty 9~0000b", "9-11"},
 		},
 		{
-			name: "still empty, and nobody knows since when", at: Cursor{Gen: genA}, gen: genA,
+			name: "still empty, and nobody knows since when", at: Cursor{Epoch: genA}, epoch: genA,
 			want: []string{"restarted 0-0→0-0 at empty 1000000~0000b"},
 		},
 		{
-			name: "the very first ones", gen: genA, log: chain(ID{}, idA(9)),
+			name: "the very first ones", epoch: genA, log: chain(ID{}, idA(9)),
 			want: []string{"9-11"},
 		},
 		{
-			name: "the very first ones, and nothing is there", gen: genA,
+			name: "the very first ones, and nothing is there", epoch: genA,
 		},
 		{
-			name: "empty under a new primary", at: Cursor{startAt(999_999), genA}, gen: genB,
+			name: "empty under a new primary", at: Cursor{startAt(999_999), genA}, epoch: genB,
 			want: []string{"failover 0-0→0-0 at empty 1000000~0000a"},
 		},
 		{
-			name: "empty under a new primary whose clock is behind", at: Cursor{startAt(50), genA}, gen: genB, log: chain(ID{}, idB(40)),
+			name: "empty under a new primary whose clock is behind", at: Cursor{startAt(50), genA}, epoch: genB, log: chain(ID{}, idB(40)),
 			want: []string{"failover 0-0→0-0 at empty 40~0000a", "40-10"},
 		},
 		{
-			name: "empty for longer under a new primary", at: Cursor{startAt(401_000), genA}, gen: genB,
+			name: "empty for longer under a new primary", at: Cursor{startAt(401_000), genA}, epoch: genB,
 			want: []string{"restarted 0-0→0-0 at empty 1000000~0000a"},
 		},
 		{
-			name: "new primary, nothing new", at: At(idA(5)), unbroken: true, gen: genB, log: chain(idA(4), idA(5)),
+			name: "new primary, nothing new", at: CursorAfter(idA(5)), unbroken: true, epoch: genB, log: chain(idA(4), idA(5)),
 			want: []string{"failover 5-11→5-11 at 5-11~0000a"},
 		},
 		{
-			name: "new primary, told before", at: Cursor{idA(5), genB}, gen: genB, log: chain(idA(4), idA(5), idB(6)),
+			name: "new primary, told before", at: Cursor{idA(5), genB}, epoch: genB, log: chain(idA(4), idA(5), idB(6)),
 			want: []string{"6-10"},
 		},
 		{
-			name: "new primary, between the messages", at: At(idA(4)), gen: genB, log: chain(idA(4), idA(5), idB(6), idB(7)),
+			name: "new primary, between the messages", at: CursorAfter(idA(4)), epoch: genB, log: chain(idA(4), idA(5), idB(6), idB(7)),
 			want: []string{"5-11", "failover 5-11→5-11 at 5-11~0000a", "6-10", "7-10"},
 		},
 		{
-			name: "no generation known", at: Cursor{ID: idA(5)}, gen: genB, log: chain(idA(4), idA(5), idB(6)),
+			name: "no epoch known", at: Cursor{ID: idA(5)}, epoch: genB, log: chain(idA(4), idA(5), idB(6)),
 			want: []string{"6-10"},
 		},
 		{
-			name: "taken back", at: At(idA(5)), gen: genB, log: chain(idA(2), idA(3)),
+			name: "taken back", at: CursorAfter(idA(5)), epoch: genB, log: chain(idA(2), idA(3)),
 			want: []string{"rewound 5-11→3-11 at 3-11~0000a"},
 		},
 		{
-			name: "taken back, and gone on behind it", at: At(idA(5)), gen: genB, log: chain(idA(2), idA(3), idB(6), idB(7)),
+			name: "taken back, and gone on behind it", at: CursorAfter(idA(5)), epoch: genB, log: chain(idA(2), idA(3), idB(6), idB(7)),
 			want: []string{"rewound 5-11→3-11 at 3-11~0000a", "6-10", "7-10"},
 		},
 		{
-			name: "taken back, and gone on before it", at: At(idA(9)), gen: genB, log: chain(idA(2), idA(3), idB(6), idB(7)),
+			name: "taken back, and gone on before it", at: CursorAfter(idA(9)), epoch: genB, log: chain(idA(2), idA(3), idB(6), idB(7)),
 			want: []string{"rewound 9-11→3-11 at 3-11~0000a", "6-10", "7-10"},
 		},
 		{
-			name: "taken back, and gone on around it", at: At(idA(5)), gen: genB, log: chain(idA(2), idA(3), idB(4), idB(6)),
+			name: "taken back, and gone on around it", at: CursorAfter(idA(5)), epoch: genB, log: chain(idA(2), idA(3), idB(4), idB(6)),
 			want: []string{"rewound 5-11→3-11 at 3-11~0000a", "4-10", "6-10"},
 		},
 		{
-			name: "taken back, and trimmed", at: At(idA(9)), gen: genB, log: chain(idB(5), idB(6), idB(7)),
+			name: "taken back, and trimmed", at: CursorAfter(idA(9)), epoch: genB, log: chain(idB(5), idB(6), idB(7)),
 			want: []string{"rewound 9-11→5-10 at 5-10", "6-10", "7-10"},
 		},
 		{
-			name: "all taken back", at: At(idA(9)), gen: genB, log: chain(ID{}, idB(6)),
+			name: "all taken back", at: CursorAfter(idA(9)), epoch: genB, log: chain(ID{}, idB(6)),
 			want: []string{"restarted 9-11→0-0 at empty 6~0000a", "6-10"},
 		},
 		{
-			name: "taken back all that a primary took", at: At(ID{MS: 9, Gen: 0xc}), gen: genB, log: chain(idA(2), idA(3)),
+			name: "taken back all that a primary took", at: CursorAfter(ID{MS: 9, Epoch: 0xc}), epoch: genB, log: chain(idA(2), idA(3)),
 			want: []string{"rewound 9-12→3-11 at 3-11~0000a"},
 		},
 	} {
@@ -261,20 +261,20 @@ func TestFollower(t *testing.T) {
 			var got []string
 			for done := false; !done; {
 				var items []Item
-				items, done = f.take(answer(f.query(limit), c.gen, c.log), c.unbroken)
+				items, done = f.take(answer(f.query(limit), c.epoch, c.log), c.unbroken)
 				got = append(got, words(items)...)
 			}
 			if !slices.Equal(got, c.want) {
 				t.Errorf("%s, %d at a time:\n got %q\nwant %q", c.name, limit, got, c.want)
 			}
-			if f.at.Gen != c.gen || f.at.ID.IsZero() {
-				t.Errorf("%s, %d at a time: ends at %v, not in generation %v", c.name, limit, f.at, c.gen)
+			if f.at.Epoch != c.epoch || f.at.ID.IsZero() {
+				t.Errorf("%s, %d at a time: ends at %v, not in epoch %v", c.name, limit, f.at, c.epoch)
 			}
 		}
 	}
 }
 
-// An entry that is no message is a gap, which keeps the generation that was
+// An entry that is no message is a gap, which keeps the epoch that was
 // followed: the next message tells of a failover all the same.
 func TestFollowerUnreadable(t *testing.T) {
 	for _, c := range []struct {
@@ -285,9 +285,9 @@ func TestFollowerUnreadable(t *testing.T) {
 		{idB(3), []string{"unreadable 1-11→2-0 at 2-0~0000b", "failover 2-0→2-0 at 2-0~0000a", "3-10"}},
 	} {
 		log := chain(ID{}, idA(1), ID{MS: 2}, c.next)
-		log[1] = Unreadable("c", log[1].ID)
-		f := follower{channel: "c", at: At(idA(1))}
-		items, done := f.take(answer(f.query(10), c.next.Gen, log), true)
+		log[1] = NewUnreadable("c", log[1].ID)
+		f := follower{channel: "c", at: CursorAfter(idA(1))}
+		items, done := f.take(answer(f.query(10), c.next.Epoch, log), true)
 		if !done || !slices.Equal(words(items), c.want) {
 			t.Errorf("got %q, done %t, want %q", words(items), done, c.want)
 		}

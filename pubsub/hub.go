@@ -15,13 +15,13 @@ type Options struct {
 	Linger  time.Duration // how long a channel is kept after its last subscriber left; default 5s
 	Sweep   time.Duration // how often each channel is compared with its log; default 30s
 	Timeout time.Duration // the longest wait for a channel to open, and for one read; default 3s
-	// Opened and Closed are told of a channel that gets its first subscriber here,
+	// OnOpened and OnClosed are told of a channel that gets its first subscriber here,
 	// and of one whose last left Linger ago; in order, and without waiting.
-	Opened, Closed func(channel string)
-	// Relayed is told of each message with a Trace that arrives for subscribers
+	OnOpened, OnClosed func(channel string)
+	// OnRelayed is told of each message with a Trace that arrives for subscribers
 	// here, before any of them gets it. It must not wait, nor change the message.
-	Relayed func(*Message)
-	Logger  *slog.Logger // default: none
+	OnRelayed func(*Message)
+	Logger    *slog.Logger // default: none
 }
 
 func (o Options) withDefaults() Options {
@@ -36,13 +36,13 @@ func (o Options) withDefaults() Options {
 	if o.Tail == (TailLimits{}) {
 		o.Tail = TailLimits{Messages: 1000, Bytes: 1 << 20}
 	}
-	for _, told := range []*func(string){&o.Opened, &o.Closed} {
+	for _, told := range []*func(string){&o.OnOpened, &o.OnClosed} {
 		if *told == nil {
 			*told = func(string) {}
 		}
 	}
-	if o.Relayed == nil {
-		o.Relayed = func(*Message) {}
+	if o.OnRelayed == nil {
+		o.OnRelayed = func(*Message) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -149,7 +149,7 @@ func (h *Hub) Read(ctx context.Context, q Query) (Page, error) {
 
 // readLogs is Broker.Read, until ctx ends, the hub is closed, or
 // Options.Timeout is over.
-func (h *Hub) readLogs(ctx context.Context, queries []Query, who Reader) []Page {
+func (h *Hub) readLogs(ctx context.Context, queries []Query, who ReadPurpose) []Page {
 	h.counts.reads.Add(who, len(queries))
 	ctx, cancel := context.WithTimeout(ctx, h.options.Timeout)
 	defer cancel()
@@ -172,7 +172,7 @@ func (h *Hub) acquire(channel string) *Channel {
 		c = newChannel(channel, h)
 		h.open[channel] = c
 		h.broker.Subscribe(channel)
-		h.options.Opened(channel)
+		h.options.OnOpened(channel)
 	}
 	c.users++
 	return c
@@ -180,8 +180,8 @@ func (h *Hub) acquire(channel string) *Channel {
 
 // await waits until the tails of places are ready. at is the one that an error
 // is about.
-func (h *Hub) await(ctx context.Context, places []*place) (at int, err error) {
-	isReady := func(p *place) bool {
+func (h *Hub) await(ctx context.Context, places []*subscription) (at int, err error) {
+	isReady := func(p *subscription) bool {
 		select {
 		case <-p.tail.ready:
 			return true
@@ -189,7 +189,7 @@ func (h *Hub) await(ctx context.Context, places []*place) (at int, err error) {
 			return false
 		}
 	}
-	at = slices.IndexFunc(places, func(p *place) bool { return !isReady(p) })
+	at = slices.IndexFunc(places, func(p *subscription) bool { return !isReady(p) })
 	if at < 0 {
 		return 0, nil // as of most, which need no timer
 	}
@@ -250,7 +250,7 @@ func (h *Hub) letGo() {
 			delete(h.open, channel)
 			t.closed.Store(true)
 			h.broker.Unsubscribe(channel)
-			h.options.Closed(channel)
+			h.options.OnClosed(channel)
 		}
 	}
 }
@@ -293,7 +293,7 @@ func (s relaySink) Received(m *Message) {
 	}
 	m = s.h.timing.arrived(m)
 	if m.Trace != "" {
-		s.h.options.Relayed(m)
+		s.h.options.OnRelayed(m)
 	}
 	t.mu.Lock()
 	end, _ := t.end()
@@ -306,7 +306,7 @@ func (s relaySink) Received(m *Message) {
 	}
 }
 
-func (s relaySink) Lost(since time.Time, channels ...string) {
+func (s relaySink) Disconnected(since time.Time, channels ...string) {
 	s.h.options.Logger.Info("relay lost, subscribers stay and will be caught up", "channels", len(channels))
 	for _, channel := range channels {
 		if t := s.tail(channel); t != nil {

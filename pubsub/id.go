@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// Generation is one life of the primary that takes messages: 20 bits, never 0,
+// Epoch is one life of the primary that takes messages: 20 bits, never 0,
 // drawn anew when Redis starts, restarts or is promoted (from its
 // master_replid, https://redis.io/docs/latest/commands/info/). 0 means that no
-// generation is known. Generations have no order.
-type Generation uint32
+// epoch is known. Epochs have no order.
+type Epoch uint32
 
 // Sizes of the fields in an ID's sequence part. They make an ID fit 9 bytes,
 // so 12 characters of a several-channel cursor.
 const (
-	generationBits = 20
-	counterBits    = 10
-	msBits         = 42 // to the year 2109
+	epochBits   = 20
+	counterBits = 10
+	msBits      = 42 // to the year 2109
 
-	// MaxGeneration is the largest Generation.
-	MaxGeneration Generation = 1<<generationBits - 1
+	// MaxEpoch is the largest Epoch.
+	MaxEpoch Epoch = 1<<epochBits - 1
 	// MaxCounter is the largest Counter: 1024 messages per channel and
 	// millisecond; the next one takes the following millisecond.
 	MaxCounter = 1<<counterBits - 1
@@ -31,27 +31,27 @@ const (
 	MaxMS = 1<<msBits - 1
 )
 
-// ParseGeneration reads what String writes.
-func ParseGeneration(s string) (Generation, error) {
+// ParseEpoch reads what String writes.
+func ParseEpoch(s string) (Epoch, error) {
 	n, err := strconv.ParseUint(s, 16, 32)
 	if err != nil || len(s) != 5 || s != strings.ToLower(s) {
-		return 0, fmt.Errorf("generation %q is not five lower-case hexadecimal digits", s)
+		return 0, fmt.Errorf("epoch %q is not five lower-case hexadecimal digits", s)
 	}
-	return Generation(n), nil
+	return Epoch(n), nil
 }
 
 // String is five lower-case hexadecimal digits.
-func (g Generation) String() string { return fmt.Sprintf("%05x", uint32(g)) }
+func (g Epoch) String() string { return fmt.Sprintf("%05x", uint32(g)) }
 
 // ID names a message and orders it within its channel. It is a Redis stream ID
 // `<ms>-<seq>`: MS is the primary's clock in Unix milliseconds, and seq is
-// Counter<<20 | Gen. So two primaries never give the same ID to two messages,
+// Counter<<20 | Epoch. So two primaries never give the same ID to two messages,
 // even if the second one's clock is behind, and every ID says which life of
 // the primary took the message.
 type ID struct {
-	MS      uint64     // 0 to MaxMS
-	Counter uint16     // 0 to MaxCounter
-	Gen     Generation // who took it; 0 only in the zero ID and in foreign ones
+	MS      uint64 // 0 to MaxMS
+	Counter uint16 // 0 to MaxCounter
+	Epoch   Epoch  // who took it; 0 only in the zero ID and in foreign ones
 }
 
 // ErrBadID is what ParseID wraps.
@@ -65,13 +65,13 @@ func ParseID(s string) (ID, error) {
 	}
 	m, err1 := parseCanonical(ms)
 	q, err2 := parseCanonical(seq)
-	if err1 != nil || err2 != nil || m > MaxMS || q >= 1<<(generationBits+counterBits) {
+	if err1 != nil || err2 != nil || m > MaxMS || q >= 1<<(epochBits+counterBits) {
 		return ID{}, ErrBadID
 	}
 	return ID{
 		MS:      m,
-		Counter: uint16(q >> generationBits),
-		Gen:     Generation(q) & MaxGeneration,
+		Counter: uint16(q >> epochBits),
+		Epoch:   Epoch(q) & MaxEpoch,
 	}, nil
 }
 
@@ -95,7 +95,7 @@ func (id ID) Append(b []byte) []byte {
 	return strconv.AppendUint(b, id.seq(), 10)
 }
 
-func (id ID) seq() uint64 { return uint64(id.Counter)<<generationBits | uint64(id.Gen) }
+func (id ID) seq() uint64 { return uint64(id.Counter)<<epochBits | uint64(id.Epoch) }
 
 // Compare orders IDs as Redis does: by MS, then by seq.
 func (id ID) Compare(other ID) int {
@@ -109,7 +109,7 @@ func (id ID) Compare(other ID) int {
 func (id ID) IsZero() bool { return id == ID{} }
 
 // startAt is the place of a log that was empty at nowMS. It stands before every
-// message taken from then on, and is no message's: those have a Gen.
+// message taken from then on, and is no message's: those have an Epoch.
 func startAt(nowMS uint64) ID {
 	if nowMS == 0 {
 		return ID{}
@@ -119,7 +119,7 @@ func startAt(nowMS uint64) ID {
 
 // isStart reports whether id is the start of an empty log: of startAt, or the
 // zero ID, which does not say when.
-func (id ID) isStart() bool { return id.Gen == 0 && (id.Counter == MaxCounter || id.IsZero()) }
+func (id ID) isStart() bool { return id.Epoch == 0 && (id.Counter == MaxCounter || id.IsZero()) }
 
 // emptyAt is the time that startAt was given; 0: not known.
 func (id ID) emptyAt() uint64 {
@@ -132,15 +132,15 @@ func (id ID) emptyAt() uint64 {
 // Time is when the primary took the message, to the millisecond, in UTC.
 func (id ID) Time() time.Time { return time.UnixMilli(int64(id.MS)).UTC() }
 
-// NextID is the ID that a primary of generation gen gives to the message after
+// NextID is the ID that a primary of epoch epoch gives to the message after
 // last when its clock says nowMS: later than last even if the clock is not.
 // publish.lua in redisbroker is the same rule in Lua.
-func NextID(last ID, nowMS uint64, gen Generation) ID {
+func NextID(last ID, nowMS uint64, epoch Epoch) ID {
 	if nowMS > last.MS {
-		return ID{MS: nowMS, Gen: gen}
+		return ID{MS: nowMS, Epoch: epoch}
 	}
 	if last.Counter == MaxCounter {
-		return ID{MS: last.MS + 1, Gen: gen}
+		return ID{MS: last.MS + 1, Epoch: epoch}
 	}
-	return ID{MS: last.MS, Counter: last.Counter + 1, Gen: gen}
+	return ID{MS: last.MS, Counter: last.Counter + 1, Epoch: epoch}
 }

@@ -12,12 +12,12 @@ func TestParseID(t *testing.T) {
 		want ID
 	}{
 		{"0-0", ID{}},
-		{"1-1", ID{MS: 1, Gen: 1}},
-		{"0-1", ID{Gen: 1}},
-		{"1700000000000-1048575", ID{MS: 1700000000000, Gen: MaxGeneration}},
+		{"1-1", ID{MS: 1, Epoch: 1}},
+		{"0-1", ID{Epoch: 1}},
+		{"1700000000000-1048575", ID{MS: 1700000000000, Epoch: MaxEpoch}},
 		{"1700000000000-1048576", ID{MS: 1700000000000, Counter: 1}},
-		{"1700000000000-3145771", ID{MS: 1700000000000, Counter: 3, Gen: 43}},
-		{"4398046511103-1073741823", ID{MS: MaxMS, Counter: MaxCounter, Gen: MaxGeneration}},
+		{"1700000000000-3145771", ID{MS: 1700000000000, Counter: 3, Epoch: 43}},
+		{"4398046511103-1073741823", ID{MS: MaxMS, Counter: MaxCounter, Epoch: MaxEpoch}},
 	} {
 		got, err := ParseID(c.text)
 		if err != nil || got != c.want {
@@ -55,21 +55,21 @@ func FuzzParseID(f *testing.F) {
 		if id.String() != text {
 			t.Errorf("%q is read as %+v, which is written %q", text, id, id)
 		}
-		if id.MS > MaxMS || id.Counter > MaxCounter || id.Gen > MaxGeneration {
+		if id.MS > MaxMS || id.Counter > MaxCounter || id.Epoch > MaxEpoch {
 			t.Errorf("%q is read as %+v, out of range", text, id)
 		}
 	})
 }
 
-func TestParseGeneration(t *testing.T) {
-	for _, g := range []Generation{1, 0xabc, 0x12345, MaxGeneration} {
-		if got, err := ParseGeneration(g.String()); err != nil || got != g {
+func TestParseEpoch(t *testing.T) {
+	for _, g := range []Epoch{1, 0xabc, 0x12345, MaxEpoch} {
+		if got, err := ParseEpoch(g.String()); err != nil || got != g {
 			t.Errorf("%v came back as %v, %v", g, got, err)
 		}
 	}
 	for _, text := range []string{"", "1", "1234", "123456", "1234g", "+1234", "-1234", "0x123"} {
-		if g, err := ParseGeneration(text); err == nil {
-			t.Errorf("ParseGeneration(%q) = %v, want an error", text, g)
+		if g, err := ParseEpoch(text); err == nil {
+			t.Errorf("ParseEpoch(%q) = %v, want an error", text, g)
 		}
 	}
 }
@@ -77,8 +77,8 @@ func TestParseGeneration(t *testing.T) {
 // IDs are in the order in which Redis has them: by their two numbers.
 func TestCompareIDs(t *testing.T) {
 	ordered := []ID{
-		{}, {Gen: 1}, {Counter: 1}, {MS: 1}, {MS: 1, Gen: 7}, {MS: 1, Gen: 8},
-		{MS: 1, Counter: 1, Gen: 2}, {MS: 1, Counter: 2}, {MS: 2}, {MS: MaxMS, Counter: MaxCounter, Gen: MaxGeneration},
+		{}, {Epoch: 1}, {Counter: 1}, {MS: 1}, {MS: 1, Epoch: 7}, {MS: 1, Epoch: 8},
+		{MS: 1, Counter: 1, Epoch: 2}, {MS: 1, Counter: 2}, {MS: 2}, {MS: MaxMS, Counter: MaxCounter, Epoch: MaxEpoch},
 	}
 	for i, a := range ordered {
 		for j, b := range ordered {
@@ -90,36 +90,36 @@ func TestCompareIDs(t *testing.T) {
 }
 
 func TestNextID(t *testing.T) {
-	const gen = 9
+	const epoch = 9
 	for _, c := range []struct {
 		name string
 		last ID
 		now  uint64
 		want ID
 	}{
-		{"the first", ID{}, 100, ID{100, 0, gen}},
-		{"clock went on", ID{100, 5, gen}, 101, ID{101, 0, gen}},
-		{"same millisecond", ID{100, 5, gen}, 100, ID{100, 6, gen}},
-		{"clock went back", ID{100, 5, 77}, 90, ID{100, 6, gen}},
-		{"full millisecond", ID{100, MaxCounter, gen}, 100, ID{101, 0, gen}},
-		{"full millisecond, clock behind", ID{100, MaxCounter, 77}, 90, ID{101, 0, gen}},
-		{"no clock at all", ID{}, 0, ID{0, 1, gen}},
+		{"the first", ID{}, 100, ID{100, 0, epoch}},
+		{"clock went on", ID{100, 5, epoch}, 101, ID{101, 0, epoch}},
+		{"same millisecond", ID{100, 5, epoch}, 100, ID{100, 6, epoch}},
+		{"clock went back", ID{100, 5, 77}, 90, ID{100, 6, epoch}},
+		{"full millisecond", ID{100, MaxCounter, epoch}, 100, ID{101, 0, epoch}},
+		{"full millisecond, clock behind", ID{100, MaxCounter, 77}, 90, ID{101, 0, epoch}},
+		{"no clock at all", ID{}, 0, ID{0, 1, epoch}},
 	} {
-		if got := NextID(c.last, c.now, gen); got != c.want {
+		if got := NextID(c.last, c.now, epoch); got != c.want {
 			t.Errorf("%s: NextID(%v, %d) = %+v, want %+v", c.name, c.last, c.now, got, c.want)
 		}
 	}
 }
 
-// Whatever the clock does, IDs grow and say their generation.
+// Whatever the clock does, IDs grow and say their epoch.
 func FuzzNextID(f *testing.F) {
 	f.Add(uint64(100), uint16(MaxCounter), uint32(1), uint64(100), uint32(2))
 	f.Add(uint64(0), uint16(0), uint32(0), uint64(0), uint32(1))
-	f.Fuzz(func(t *testing.T, ms uint64, counter uint16, lastGen uint32, now uint64, gen uint32) {
-		last := ID{ms % MaxMS, counter & MaxCounter, Generation(lastGen) & MaxGeneration}
-		g := Generation(gen) & MaxGeneration
+	f.Fuzz(func(t *testing.T, ms uint64, counter uint16, lastGen uint32, now uint64, epoch uint32) {
+		last := ID{ms % MaxMS, counter & MaxCounter, Epoch(lastGen) & MaxEpoch}
+		g := Epoch(epoch) & MaxEpoch
 		id := NextID(last, now%MaxMS, g)
-		if id.Compare(last) <= 0 || id.Gen != g {
+		if id.Compare(last) <= 0 || id.Epoch != g {
 			t.Errorf("NextID(%v, %d, %v) = %v", last, now%MaxMS, g, id)
 		}
 		if got, err := ParseID(id.String()); err != nil || got != id {

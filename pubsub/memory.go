@@ -3,20 +3,20 @@ package pubsub
 import "slices"
 
 // memory is what a follower took before it left it: the newest message of each of
-// the last few generations. What a generation took is one line, so all of it up to
+// the last few epochs. What an epoch took is one line, so all of it up to
 // that message was taken, or a gap told that it would not come.
 type memory []ID
 
-// maxMemory is how many generations are remembered.
+// maxMemory is how many epochs are remembered.
 const maxMemory = 8
 
 // add notes that id was the newest one.
 func (m *memory) add(id ID) {
-	if id.Gen == 0 {
+	if id.Epoch == 0 {
 		return
 	}
 	for i, known := range *m {
-		if known.Gen == id.Gen {
+		if known.Epoch == id.Epoch {
 			if known.Compare(id) < 0 {
 				(*m)[i] = id
 			}
@@ -28,9 +28,9 @@ func (m *memory) add(id ID) {
 	}
 }
 
-// forget removes what a generation took.
-func (m *memory) forget(gen Generation) {
-	*m = slices.DeleteFunc(*m, func(known ID) bool { return known.Gen == gen })
+// forget removes what an epoch took.
+func (m *memory) forget(epoch Epoch) {
+	*m = slices.DeleteFunc(*m, func(known ID) bool { return known.Epoch == epoch })
 }
 
 // without is items in which those that were taken are silent.
@@ -49,10 +49,10 @@ func (m memory) without(items []Item) []Item {
 
 // has reports whether the message id was taken.
 func (m memory) has(id ID) bool {
-	return slices.ContainsFunc(m, func(known ID) bool { return known.Gen == id.Gen && id.Compare(known) <= 0 })
+	return slices.ContainsFunc(m, func(known ID) bool { return known.Epoch == id.Epoch && id.Compare(known) <= 0 })
 }
 
-// knows reports whether some of what a generation took was: what it has not is new.
-func (m memory) knows(gen Generation) bool {
-	return slices.ContainsFunc(m, func(known ID) bool { return known.Gen == gen })
+// knows reports whether some of what an epoch took was: what it has not is new.
+func (m memory) knows(epoch Epoch) bool {
+	return slices.ContainsFunc(m, func(known ID) bool { return known.Epoch == epoch })
 }

@@ -15,17 +15,17 @@ func TestMemory(t *testing.T) {
 	for id, want := range map[ID]bool{
 		idA(4): true, idA(5): true, idA(6): false,
 		idB(7): true, idB(8): false,
-		{MS: 1, Gen: 0xc}: false, {MS: 1}: false,
+		{MS: 1, Epoch: 0xc}: false, {MS: 1}: false,
 	} {
 		if m.has(id) != want {
 			t.Errorf("has %v: %t", id, !want)
 		}
 	}
-	for gen := range Generation(maxMemory) {
-		m.add(ID{MS: 9, Gen: 100 + gen})
+	for epoch := range Epoch(maxMemory) {
+		m.add(ID{MS: 9, Epoch: 100 + epoch})
 	}
-	if m.has(idA(1)) || m.has(idB(1)) || !m.has(ID{MS: 9, Gen: 100}) {
-		t.Errorf("after %d more generations: %v", maxMemory, m)
+	if m.has(idA(1)) || m.has(idB(1)) || !m.has(ID{MS: 9, Epoch: 100}) {
+		t.Errorf("after %d more epochs: %v", maxMemory, m)
 	}
 }
 
@@ -34,10 +34,10 @@ func TestMemory(t *testing.T) {
 func TestFollowerComesBack(t *testing.T) {
 	t.Parallel()
 	type log struct {
-		gen      Generation
+		epoch    Epoch
 		messages []*Message
 	}
-	const genC Generation = 0xc
+	const genC Epoch = 0xc
 	old := chain(idA(2), idA(3), idA(4), idA(5))
 	for name, c := range map[string]struct {
 		logs []log
@@ -57,12 +57,12 @@ func TestFollowerComesBack(t *testing.T) {
 		},
 	} {
 		for limit := 1; limit <= 4; limit++ {
-			f := follower{channel: "c", at: At(idA(3))}
+			f := follower{channel: "c", at: CursorAfter(idA(3))}
 			var got []string
 			for _, l := range c.logs {
 				for done := false; !done; {
 					var items []Item
-					items, done = f.take(answer(f.query(limit), l.gen, l.messages), false)
+					items, done = f.take(answer(f.query(limit), l.epoch, l.messages), false)
 					got = append(got, words(items)...)
 				}
 			}

@@ -35,15 +35,15 @@ type Message struct {
 	// Trace is the Draft's.
 	Trace string
 
-	began *time.Time // see Began
+	began *time.Time // see PublishStart
 }
 
 // Ephemeral reports whether the message was only relayed and never kept.
 func (m *Message) Ephemeral() bool { return m.ID.IsZero() }
 
-// Began is when this node began to publish the message, by its own clock; nil
+// PublishStart is when this node began to publish the message, by its own clock; nil
 // for all but a sample of those that it published itself, whose time is taken.
-func (m *Message) Began() *time.Time { return m.began }
+func (m *Message) PublishStart() *time.Time { return m.began }
 
 // announced reports whether the message is only in the log: see Sink.Received.
 func (m *Message) announced() bool { return !m.Ephemeral() && len(m.Data) == 0 }
@@ -63,18 +63,18 @@ const (
 	// Failover: another primary has taken over; messages that the old one
 	// acknowledged last may be missing.
 	Failover Reason = "failover"
-	// UnreadableEntry: To is an entry of the log that is no message. Another
+	// Unreadable: To is an entry of the log that is no message. Another
 	// program wrote it, or a later version. Where To is From, the log itself cannot
 	// be read: something else is in its place.
-	UnreadableEntry Reason = "unreadable"
+	Unreadable Reason = "unreadable"
 )
 
 // Reasons are all there are.
-var Reasons = []Reason{Trimmed, Restarted, Rewound, Failover, UnreadableEntry}
+var Reasons = []Reason{Trimmed, Restarted, Rewound, Failover, Unreadable}
 
 // Gap tells a subscriber that messages may be missing. It had everything up to
 // From; delivery goes on behind To. Whatever it lacks up to To will not come.
-// After Trimmed, Restarted and UnreadableEntry that lies between From and To, after Failover
+// After Trimmed, Restarted and Unreadable that lies between From and To, after Failover
 // (To equals From) and Rewound (To is usually older) it is whatever the old
 // primary took last. After Failover To is newer than From where a log is back that
 // had gone back before: what lies between came before, or will not come.

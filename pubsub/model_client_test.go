@@ -7,8 +7,8 @@ type client struct {
 	name    int
 	node    *node // nil: away
 	sub     *Subscriber
-	place   *place // of sub; nil until its beginning was found
-	entered bool   // the tail has opened
+	place   *subscription // of sub; nil until its beginning was found
+	entered bool          // the tail has opened
 	from    From
 	page    *Page // the answer to the read under way
 	idle    bool  // waits until it is woken
@@ -44,7 +44,7 @@ func (c *client) come(n *node, first int) {
 	}
 	c.here = make(map[ID]bool)
 	c.sub = &Subscriber{hub: n.hub, woken: make(chan struct{}, 1)}
-	c.sub.places = []*place{{tail: n.hub.acquire(modelChannel), replay: follower{channel: modelChannel}}}
+	c.sub.places = []*subscription{{tail: n.hub.acquire(modelChannel), replay: follower{channel: modelChannel}}}
 }
 
 // leave closes the subscription.
@@ -104,7 +104,7 @@ func (c *client) enter(failed bool) bool {
 		return true
 	}
 	c.place = p
-	c.start(c.sub.Start()[0])
+	c.start(c.sub.StartCursors()[0])
 	if held := p.held; len(held) > 0 && held[0].Gap != nil {
 		w.fail("client %d: begins with a gap %+v", c.name, *held[0].Gap)
 	}

@@ -50,9 +50,9 @@ func (w *world) order(id ID) int {
 }
 
 // covers is the order up to which whoever is at c has everything, or was told
-// that it will not come: a generation ends what earlier ones took.
+// that it will not come: an epoch ends what earlier ones took.
 func (w *world) covers(c Cursor) int {
-	if c.Gen == 0 {
+	if c.Epoch == 0 {
 		return w.order(c.ID)
 	}
 	order := w.starts[c]
@@ -61,13 +61,13 @@ func (w *world) covers(c Cursor) int {
 	} else if _, known := w.starts[c]; !known {
 		w.fail("the log was not empty at %d", c.ID.emptyAt())
 	}
-	return max(order, w.epochs[c.Gen].first-1)
+	return max(order, w.epochs[c.Epoch].first-1)
 }
 
 // start is where a subscription began.
 func (c *client) start(at Cursor) {
 	if c.started {
-		later := at.ID.isStart() && c.cursor.ID.isStart() && at.Gen == c.cursor.Gen && at.ID.emptyAt() > c.cursor.ID.emptyAt()
+		later := at.ID.isStart() && c.cursor.ID.isStart() && at.Epoch == c.cursor.Epoch && at.ID.emptyAt() > c.cursor.ID.emptyAt()
 		if at != c.cursor && !later {
 			c.world.fail("client %d: start at %v, not at its cursor %v", c.name, at, c.cursor)
 		}
@@ -103,10 +103,10 @@ func (c *client) got(it Item, d delivery) {
 	case it.Gap != nil:
 		c.gotGap(it, d)
 	case it.Message.Ephemeral():
-		if it.After.Last() != c.at.Last() || it.After.Gen != c.at.Gen && c.at.Gen != 0 {
+		if it.After.Last() != c.at.Last() || it.After.Epoch != c.at.Epoch && c.at.Epoch != 0 {
 			c.world.fail("client %d: an ephemeral message moves it from %v to %v", c.name, c.at, it.After)
 		}
-		if c.fresh && it.After.Gen != 0 { // nothing was there to be had
+		if c.fresh && it.After.Epoch != 0 { // nothing was there to be had
 			c.low, c.fresh = max(c.low, c.world.covers(it.After)), false
 		}
 	default:
@@ -124,7 +124,7 @@ func (c *client) gotMessage(it Item) {
 	m := w.byID[it.Message.ID]
 	w.tell("client %d: gets %s", c.name, w.name(it.Message.ID))
 	switch {
-	case m == nil || m.Message != it.Message || it.After != At(m.ID):
+	case m == nil || m.Message != it.Message || it.After != CursorAfter(m.ID):
 		w.fail("client %d: message %v After %v is not the one accepted", c.name, it.Message.ID, it.After)
 		return
 	case c.here[m.ID] && !m.overtaken:
@@ -146,7 +146,7 @@ func (c *client) gotMessage(it Item) {
 func (c *client) lacks(order int) bool {
 	w := c.world
 	for _, m := range w.accepted[c.low+1 : max(c.low+1, order)] {
-		if !m.overtaken && !(m.wiped && c.at.ID.isStart() && w.since.Gen != c.at.Gen) { // within what clocks differ
+		if !m.overtaken && !(m.wiped && c.at.ID.isStart() && w.since.Epoch != c.at.Epoch) { // within what clocks differ
 			w.fail("client %d: message %s is lost silently, up to order %d", c.name, w.name(m.ID), order)
 			return true
 		}
@@ -165,7 +165,7 @@ func (c *client) gotSilent(it Item, d delivery) {
 		return
 	}
 	w.tell("client %d: the log expired", c.name)
-	if !it.After.ID.isStart() || it.After.Gen != c.at.Gen {
+	if !it.After.ID.isStart() || it.After.Epoch != c.at.Epoch {
 		w.fail("client %d: a silent item After %v", c.name, it.After)
 	}
 	for _, lacks := range w.accepted[c.low+1:] {
@@ -187,7 +187,7 @@ func (c *client) gotGap(it Item, d delivery) {
 		w.fail("client %d: gap of channel %q", c.name, g.Channel)
 	case g.From != c.at.Last() || g.To != it.After.Last():
 		w.fail("client %d: gap from %s to %s, but it goes from %s to %s", c.name, w.name(g.From), w.name(g.To), w.name(c.at.ID), w.name(it.After.ID))
-	case c.told[told] && !w.overtaken(g.From) && !w.epochs[it.After.Gen].back:
+	case c.told[told] && !w.overtaken(g.From) && !w.epochs[it.After.Epoch].back:
 		w.fail("client %d: gap %s from %s to %s told again", c.name, g.Reason, w.name(g.From), w.name(g.To))
 	case w.mode == onlyLinks:
 		w.fail("client %d: gap %s from %s to %s, where only links broke", c.name, g.Reason, w.name(g.From), w.name(g.To))
@@ -218,16 +218,16 @@ func (w *world) lacks(low int) bool {
 
 // skips reports whether a gap leaves out a message that is in the log and must
 // be new to a client that has everything up to low. The message is, if it is of
-// the newest generation, or if there is one that the client had in front of it.
+// the newest epoch, or if there is one that the client had in front of it.
 // Whoever missed several failovers may be told of more than it lacks.
 func (w *world) skips(low int, it Item) bool {
-	if it.After.Gen != w.gen {
+	if it.After.Epoch != w.epoch {
 		return false // the log has changed since
 	}
 	had := false
 	for _, m := range w.kept() {
-		had = had || m.ID.Gen == it.Gap.From.Gen
-		if m.order > low && m.order <= w.order(it.Gap.To) && (had || m.ID.Gen == w.gen) {
+		had = had || m.ID.Epoch == it.Gap.From.Epoch
+		if m.order > low && m.order <= w.order(it.Gap.To) && (had || m.ID.Epoch == w.epoch) {
 			return true
 		}
 	}
@@ -237,8 +237,8 @@ func (w *world) skips(low int, it Item) bool {
 // mayHaveExpired reports whether something may have come and gone between two
 // starts of an empty log, or did.
 func (w *world) mayHaveExpired(from, to Cursor) bool {
-	kept := EndKept(modelTTL)
-	if from.Gen != to.Gen {
+	kept := EndTTL(modelTTL)
+	if from.Epoch != to.Epoch {
 		kept -= clockSkew
 	}
 	return w.wiped >= from.ID.emptyAt() || int64(to.ID.emptyAt())-int64(from.ID.emptyAt()) >= kept.Milliseconds() ||
@@ -246,18 +246,18 @@ func (w *world) mayHaveExpired(from, to Cursor) bool {
 }
 
 // justified reports whether what the gap it says has happened between at and
-// It.After. A client that came with 0-0 learns its generation silently, so any
+// It.After. A client that came with 0-0 learns its epoch silently, so any
 // is newer.
 func (w *world) justified(at Cursor, it Item) bool {
 	from, to := w.byID[at.Last()], w.byID[it.Gap.To]
-	newer := w.epochs[it.After.Gen].number > w.epochs[at.Gen].number || w.epochs[it.After.Gen].back && it.After.Gen != at.Gen
+	newer := w.epochs[it.After.Epoch].number > w.epochs[at.Epoch].number || w.epochs[it.After.Epoch].back && it.After.Epoch != at.Epoch
 	switch it.Gap.Reason {
 	case Trimmed:
 		// What came back stands where nothing says that the client's place is gone.
 		back := to != nil && to.returned && to.ID.Compare(at.Last()) > 0
 		return back || to != nil && to.trimmed && to.ID.Compare(at.Last()) > 0 && (from == nil || to.order > from.order)
 	case Restarted:
-		return (to == nil || to.cleared || to.trimmed && to.ID.Gen != it.After.Gen) && (from != nil && (from.life < w.life || from.returned) || from == nil && w.mayHaveExpired(at, it.After))
+		return (to == nil || to.cleared || to.trimmed && to.ID.Epoch != it.After.Epoch) && (from != nil && (from.life < w.life || from.returned) || from == nil && w.mayHaveExpired(at, it.After))
 	case Rewound:
 		return newer && to != nil && from != nil && (from.lost || from.cleared || from.returned)
 	case Failover:

@@ -5,20 +5,20 @@ var mutants = []struct {
 	name, file, old, new string
 }{
 	{
-		"no gap in front of a new generation", "follower.go",
-		"if f.failedOver(m.ID.Gen, m.ID, p) {\n\t\t\t\titems", "if false {\n\t\t\t\titems",
+		"no gap in front of a new epoch", "follower.go",
+		"if f.failedOver(m.ID.Epoch, m.ID, p) {\n\t\t\t\titems", "if false {\n\t\t\t\titems",
 	},
 	{
-		"no gap behind the last message of an old generation", "follower.go",
-		"case f.failedOver(p.Gen, ID{}, p):", "case false:",
+		"no gap behind the last message of an old epoch", "follower.go",
+		"case f.failedOver(p.Epoch, ID{}, p):", "case false:",
 	},
 	{
-		"the generation is not kept at the end of the log", "follower.go",
-		"\tf.at.Gen, f.seen = p.Gen, 0\n\treturn items, true", "\tf.seen = 0\n\treturn items, true",
+		"the epoch is not kept at the end of the log", "follower.go",
+		"\tf.at.Epoch, f.seen = p.Epoch, 0\n\treturn items, true", "\tf.seen = 0\n\treturn items, true",
 	},
 	{
 		"the gap behind is told before the end of the log", "follower.go",
-		"case c > 0:\n\t\treturn items, false", "case c > 0 && !f.failedOver(p.Gen, ID{}, p):\n\t\treturn items, false",
+		"case c > 0:\n\t\treturn items, false", "case c > 0 && !f.failedOver(p.Epoch, ID{}, p):\n\t\treturn items, false",
 	},
 	{
 		"no gap where the log begins anew", "follower.go",
@@ -29,7 +29,7 @@ var mutants = []struct {
 		"if !unbroken || failedOver {\n\t\t\treturn Restarted", "if true {\n\t\t\treturn Restarted",
 	},
 	{
-		"a log that begins anew in a new generation has no gap", "follower.go",
+		"a log that begins anew in a new epoch has no gap", "follower.go",
 		"if !unbroken || failedOver {\n\t\t\treturn Restarted", "if !unbroken {\n\t\t\treturn Restarted",
 	},
 	{
@@ -38,12 +38,12 @@ var mutants = []struct {
 	},
 	{
 		"no fork looked for between messages", "follower.go",
-		"f.fork = &fork{primary: p.Gen, before: m.ID, to: before(m), run: m.ID.Gen, inRun: true, behind: m.ID.Gen}\n\t\t\treturn items, false",
+		"f.fork = &fork{primary: p.Epoch, before: m.ID, to: before(m), run: m.ID.Epoch, inRun: true, behind: m.ID.Epoch}\n\t\t\treturn items, false",
 		"items = append(items, f.gap(Rewound, before(m)))",
 	},
 	{
 		"no fork looked for at the end", "follower.go",
-		"f.fork = &fork{primary: p.Gen, to: p.EndCursor(), run: p.Gen, inRun: true}\n\t\treturn items, false",
+		"f.fork = &fork{primary: p.Epoch, to: p.EndCursor(), run: p.Epoch, inRun: true}\n\t\treturn items, false",
 		"items = append(items, f.gap(Rewound, p.EndCursor()))",
 	},
 	{
@@ -59,16 +59,16 @@ var mutants = []struct {
 		"case expired && failedOver, !unbroken", "case expired, !unbroken",
 	},
 	{
-		"an empty log in a new generation has no gap", "follower.go",
+		"an empty log in a new epoch has no gap", "follower.go",
 		"case expired && failedOver, !unbroken", "case !unbroken",
 	},
 	{
-		"a fork's search does not know its own generation", "follower.go",
+		"a fork's search does not know its own epoch", "follower.go",
 		"case f.took(m.ID), had && k.back:", "case had && k.back:",
 	},
 	{
-		"a fork's search takes the cursor's generation for the message's", "follower.go",
-		"return id.Gen == f.at.ID.Gen &&", "return id.Gen == f.at.Gen &&",
+		"a fork's search takes the cursor's epoch for the message's", "follower.go",
+		"return id.Epoch == f.at.ID.Epoch &&", "return id.Epoch == f.at.Epoch &&",
 	},
 	{
 		"a fork's search ends at its first page", "follower.go",
@@ -76,31 +76,31 @@ var mutants = []struct {
 	},
 	{
 		"a fork's search never leaves the run of new messages", "follower.go",
-		"if k.inRun = k.inRun && (m.ID.Gen == k.run || f.had.knows(m.ID.Gen)); k.inRun {", "if k.inRun {",
+		"if k.inRun = k.inRun && (m.ID.Epoch == k.run || f.had.knows(m.ID.Epoch)); k.inRun {", "if k.inRun {",
 	},
 	{
 		"what an older primary took is new after a fork", "follower.go",
-		"to: p.EndCursor(), run: p.Gen, inRun: true}", "to: p.EndCursor(), run: p.End.Gen, inRun: true}",
+		"to: p.EndCursor(), run: p.Epoch, inRun: true}", "to: p.EndCursor(), run: p.End.Epoch, inRun: true}",
 	},
 	{
-		"a fork goes on in the primary's generation", "follower.go",
-		"return f.forkedAt(Cursor{ID: m.ID, Gen: k.behind}, p.Gen)", "return f.forkedAt(Cursor{ID: m.ID, Gen: p.Gen}, p.Gen)",
+		"a fork goes on in the primary's epoch", "follower.go",
+		"return f.forkedAt(Cursor{ID: m.ID, Epoch: k.behind}, p.Epoch)", "return f.forkedAt(Cursor{ID: m.ID, Epoch: p.Epoch}, p.Epoch)",
 	},
 	{
 		"a fork forgets what stands behind", "follower.go",
-		"k.behind, k.before = m.ID.Gen, m.ID", "k.before = m.ID",
+		"k.behind, k.before = m.ID.Epoch, m.ID", "k.before = m.ID",
 	},
 	{
 		"a fork without a common message is a rewind", "follower.go",
 		"case to.Last().IsZero():\n\t\treturn []Item{f.gap(Restarted, to)}\n", "",
 	},
 	{
-		"a message moves on without its generation", "follower.go",
-		"f.at = At(m.ID)", "f.at.ID = m.ID",
+		"a message moves on without its epoch", "follower.go",
+		"f.at = CursorAfter(m.ID)", "f.at.ID = m.ID",
 	},
 	{
-		"a live message's generation is not judged", "tail.go",
-		"case m.ID.Gen != at.Gen:\n\t\treturn surprising\n", "",
+		"a live message's epoch is not judged", "tail.go",
+		"case m.ID.Epoch != at.Epoch:\n\t\treturn surprising\n", "",
 	},
 	{
 		"stale live messages are not dropped", "tail.go",
@@ -108,7 +108,7 @@ var mutants = []struct {
 	},
 	{
 		"stale live messages are appended", "tail.go",
-		"case m.ID.Compare(at.Last()) <= 0:\n\t\tif t.passed(m.ID) {\n\t\t\treturn dropped\n\t\t}\n\t\treturn surprising", "case m.ID.Compare(at.Last()) <= 0:\n\t\tt.append(Item{Message: m, After: At(m.ID)})\n\t\treturn appended",
+		"case m.ID.Compare(at.Last()) <= 0:\n\t\tif t.passed(m.ID) {\n\t\t\treturn dropped\n\t\t}\n\t\treturn surprising", "case m.ID.Compare(at.Last()) <= 0:\n\t\tt.append(Item{Message: m, After: CursorAfter(m.ID)})\n\t\treturn appended",
 	},
 	{
 		"a newer live message is appended whatever it follows", "tail.go",
@@ -243,23 +243,23 @@ var mutants = []struct {
 		"t.lost(since)", "",
 	},
 	{
-		"a cursor loses its generation", "subscriber.go",
-		"p.replay.at = p.start\n\t\tp.unread", "p.replay.at = At(p.start.ID)\n\t\tp.unread",
+		"a cursor loses its epoch", "subscriber.go",
+		"p.replay.at = p.start\n\t\tp.unread", "p.replay.at = CursorAfter(p.start.ID)\n\t\tp.unread",
 	},
 	{
-		"earliest begins with an unknown generation", "place.go",
-		"p.start = before(page.Messages[0])", "p.start = At(page.Messages[0].Prev)",
+		"earliest begins with an unknown epoch", "subscription.go",
+		"p.start = before(page.Messages[0])", "p.start = CursorAfter(page.Messages[0].Prev)",
 	},
 	{
 		"last N comes newest first", "search.go",
 		"slices.Reverse(s.page.Messages)", "slices.Reverse(s.page.Messages[:0])",
 	},
 	{
-		"a slow subscriber goes on", "place.go",
+		"a slow subscriber goes on", "subscription.go",
 		"return nil, true, ErrSlow", "return nil, true, nil",
 	},
 	{
-		"a tail read does not move the place", "place.go",
+		"a tail read does not move the place", "subscription.go",
 		"p.next += uint64(len(items))", "",
 	},
 	{
@@ -268,11 +268,11 @@ var mutants = []struct {
 	},
 	{
 		"an empty log has always been empty", "follower.go",
-		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Gen)) && int64(nowMS)-int64(since) < kept", "return since != 1<<63",
+		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Epoch)) && int64(nowMS)-int64(since) < kept", "return since != 1<<63",
 	},
 	{
 		"an empty log may always have been another one", "follower.go",
-		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Gen)) && int64(nowMS)-int64(since) < kept", "return since == 1<<63",
+		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Epoch)) && int64(nowMS)-int64(since) < kept", "return since == 1<<63",
 	},
 	{
 		"the clocks of two primaries are the same", "follower.go",
@@ -280,7 +280,7 @@ var mutants = []struct {
 	},
 	{
 		"nothing expires before the first message", "follower.go",
-		"case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Gen, p):\n\t\treturn Restarted\n", "",
+		"case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Epoch, p):\n\t\treturn Restarted\n", "",
 	},
 	{
 		"nothing expires from an empty log", "follower.go",
@@ -292,11 +292,11 @@ var mutants = []struct {
 	},
 	{
 		"what was in a log that expired was had", "follower.go",
-		"return f.startsAfter(p.Past)", "return true",
+		"return f.startsAfter(p.PreviousEnd)", "return true",
 	},
 	{
 		"a log that expired had nothing newer", "follower.go",
-		"return p.Past == f.at.ID", "return true",
+		"return p.PreviousEnd == f.at.ID", "return true",
 	},
 	{
 		"the message after a log that expired always follows", "follower.go",
@@ -304,11 +304,11 @@ var mutants = []struct {
 	},
 	{
 		"the start of an empty log is read from its time", "follower.go",
-		"Cursor: f.at.Last(), Gen: f.at.Gen, Limit: limit", "Cursor: f.at.ID, Gen: f.at.Gen, Limit: limit",
+		"Cursor: f.at.Last(), Epoch: f.at.Epoch, Limit: limit", "Cursor: f.at.ID, Epoch: f.at.Epoch, Limit: limit",
 	},
 	{
 		"the start of an empty log does not move on", "follower.go",
-		"f.begin(p)\n\t\tf.vouches = min(f.vouches, vouches)", "f.at.Gen, f.vouches = p.Gen, vouches",
+		"f.begin(p)\n\t\tf.vouches = min(f.vouches, vouches)", "f.at.Epoch, f.vouches = p.Epoch, vouches",
 	},
 	{
 		"a tail that came to an empty log by a gap never vouches for it", "follower.go",
@@ -319,8 +319,8 @@ var mutants = []struct {
 		"&& c.ID.emptyAt() > f.vouches", "",
 	},
 	{
-		"a tail vouches for starts of other generations", "follower.go",
-		"f.at.ID.isStart() && c.Gen == f.at.Gen &&", "f.at.ID.isStart() &&",
+		"a tail vouches for starts of other epochs", "follower.go",
+		"f.at.ID.isStart() && c.Epoch == f.at.Epoch &&", "f.at.ID.isStart() &&",
 	},
 	{
 		"a broken tail is at every later start", "tail.go",
@@ -335,8 +335,8 @@ var mutants = []struct {
 		"f.had.add(left)", "_ = left",
 	},
 	{
-		"nothing is remembered of a generation that is left", "follower.go",
-		"if m.ID.Gen != f.at.ID.Gen {\n\t\tf.had.add(f.at.ID)\n\t}\n", "",
+		"nothing is remembered of an epoch that is left", "follower.go",
+		"if m.ID.Epoch != f.at.ID.Epoch {\n\t\tf.had.add(f.at.ID)\n\t}\n", "",
 	},
 	{
 		"what comes back is delivered again", "follower.go",
@@ -348,10 +348,10 @@ var mutants = []struct {
 	},
 	{
 		"a search goes on in another primary's log", "follower.go",
-		"if p.Gen != k.primary {", "if false {",
+		"if p.Epoch != k.primary {", "if false {",
 	},
 	{
-		"a subscriber forgets what it had when it joins the tail", "place.go",
+		"a subscriber forgets what it had when it joins the tail", "subscription.go",
 		"return p.replay.had.without(items), true, nil", "return items, true, nil",
 	},
 	{
@@ -360,14 +360,14 @@ var mutants = []struct {
 	},
 	{
 		"a wipe leaves no trace", "follower.go",
-		"since >= min(nowMS, p.sinceMS(f.at.Gen)) &&", "",
+		"since >= min(nowMS, p.sinceMS(f.at.Epoch)) &&", "",
 	},
 	{
 		"the newest messages are put together from two primaries' logs", "search.go",
-		"case p.Gen != s.page.Gen:", "case false:",
+		"case p.Epoch != s.page.Epoch:", "case false:",
 	},
 	{
-		"a subscriber joins its tail while it holds messages", "place.go",
+		"a subscriber joins its tail while it holds messages", "subscription.go",
 		"case p.joined || len(p.held) > 0:", "case p.joined:",
 	},
 }

@@ -133,7 +133,7 @@ func (n *node) lose() {
 	if n.link.up {
 		n.world.tell("node %d: link lost with %d in flight", n.name, len(n.link.flight))
 		n.link = link{}
-		relaySink{n.hub}.Lost(time.Now(), modelChannel)
+		relaySink{n.hub}.Disconnected(time.Now(), modelChannel)
 	}
 }
 

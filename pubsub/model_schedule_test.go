@@ -82,7 +82,7 @@ var kinds = []struct {
 		if w.quiet() {
 			rest := modelTTL * time.Duration(1+o.a%6) / 4
 			if o.b%8 == 0 {
-				rest += EndKept(modelTTL)
+				rest += EndTTL(modelTTL)
 			}
 			w.rest(uint64(rest.Milliseconds()))
 		}
@@ -277,7 +277,7 @@ func (w *world) complete() {
 func (w *world) atRest() {
 	for _, n := range w.nodes {
 		for _, t := range n.hub.open {
-			if t.state != live || !t.unbroken || len(t.pending) > 0 || t.follow.at != At(w.end()) {
+			if t.state != live || !t.unbroken || len(t.pending) > 0 || t.follow.at != CursorAfter(w.end()) {
 				w.fail("node %d: at %v in state %d with %d pending when all is over", n.name, t.follow.at, t.state, len(t.pending))
 			}
 		}

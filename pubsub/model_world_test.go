@@ -17,18 +17,18 @@ var modelData = []byte("1")
 const modelTTL = 10 * time.Second
 
 // world is one channel as the whole cluster has it: the log, its primary with
-// generation and clock, the nodes with their links, and the clients. Nothing
+// epoch and clock, the nodes with their links, and the clients. Nothing
 // in it runs by itself; a schedule's operations move it.
 type world struct {
 	setup
 	clock    uint64 // of the primary, in ms; may step back at a failover
-	gen      Generation
-	epochs   map[Generation]epoch
+	epoch    Epoch
+	epochs   map[Epoch]epoch
 	life     int         // counts how often the log began anew
 	log      []*accepted // of this life, what was trimmed included
 	trimmed  int         // log[:trimmed] is no longer kept
-	expired  ID          // the newest message of the log before, see Page.Past
-	since    ID          // see Page.Since; zero: nobody has looked since all was wiped
+	expired  ID          // the newest message of the log before, see Page.PreviousEnd
+	since    ID          // see Page.IntactSince; zero: nobody has looked since all was wiped
 	wiped    uint64      // when that was last
 	shelf    []shelved   // the logs of primaries that were replaced
 	back     bool        // one of them has come back
@@ -75,7 +75,7 @@ type shelved struct {
 	trimmed int
 }
 
-// epoch is the time of one generation.
+// epoch is the time of one epoch.
 type epoch struct {
 	number int
 	first  int  // the order of the first message accepted in it
@@ -85,7 +85,7 @@ type epoch struct {
 func newWorld(s setup) *world {
 	w := &world{
 		setup: s, clock: 100, life: 1,
-		epochs:   make(map[Generation]epoch),
+		epochs:   make(map[Epoch]epoch),
 		accepted: []*accepted{{Message: &Message{}}}, // before the first
 		byID:     make(map[ID]*accepted),
 		starts:   make(map[Cursor]int),
@@ -114,16 +114,16 @@ func (w *world) tell(format string, args ...any) {
 	}
 }
 
-// begin starts an epoch with a generation made from bits.
+// begin starts an epoch with an epoch made from bits.
 func (w *world) begin(bits uint64) {
 	for {
-		w.gen = Generation(bits) & MaxGeneration
-		if _, used := w.epochs[w.gen]; w.gen != 0 && !used {
+		w.epoch = Epoch(bits) & MaxEpoch
+		if _, used := w.epochs[w.epoch]; w.epoch != 0 && !used {
 			break
 		}
 		bits = bits*6364136223846793005 + 1442695040888963407
 	}
-	w.epochs[w.gen] = epoch{number: len(w.epochs) + 1, first: len(w.accepted)}
+	w.epochs[w.epoch] = epoch{number: len(w.epochs) + 1, first: len(w.accepted)}
 }
 
 func (w *world) kept() []*accepted { return w.log[w.trimmed:] }
@@ -142,14 +142,14 @@ func (w *world) publish() {
 		prev = w.past()
 	}
 	m := &accepted{
-		Message: &Message{Channel: modelChannel, Type: DefaultType, Data: modelData, ID: NextID(prev, w.clock, w.gen), Prev: prev},
+		Message: &Message{Channel: modelChannel, Type: DefaultType, Data: modelData, ID: NextID(prev, w.clock, w.epoch), Prev: prev},
 		order:   len(w.accepted), life: w.life,
 	}
 	if w.byID[m.ID] != nil || m.ID.Compare(prev) <= 0 {
 		w.fail("NextID(%v, %d) gave %v", prev, w.clock, m.ID)
 	}
 	if prev.IsZero() {
-		w.wasEmpty(Cursor{ID: startAt(m.ID.MS), Gen: w.gen})
+		w.wasEmpty(Cursor{ID: startAt(m.ID.MS), Epoch: w.epoch})
 	}
 	w.accepted = append(w.accepted, m)
 	w.byID[m.ID] = m
@@ -194,9 +194,9 @@ func (w *world) rest(ms uint64) {
 	}
 }
 
-// past is Page.Past of an empty log.
+// past is Page.PreviousEnd of an empty log.
 func (w *world) past() ID {
-	if w.clock >= w.expired.MS+uint64(EndKept(modelTTL).Milliseconds()) {
+	if w.clock >= w.expired.MS+uint64(EndTTL(modelTTL).Milliseconds()) {
 		return ID{}
 	}
 	return w.expired
@@ -260,9 +260,9 @@ func (w *world) comeBack(n int) (found bool) {
 	w.log, w.trimmed = s.log, s.trimmed
 	w.life++
 	for i, m := range w.log {
-		e := w.epochs[m.ID.Gen]
+		e := w.epochs[m.ID.Epoch]
 		e.back = true
-		w.epochs[m.ID.Gen] = e
+		w.epochs[m.ID.Epoch] = e
 		m.returned = m.returned || m.lost || m.cleared
 		m.lost, m.cleared, m.wiped, m.life = false, false, false, w.life
 		m.trimmed = m.trimmed || i < w.trimmed
@@ -291,19 +291,19 @@ func (w *world) lose(n int) {
 
 // answer is what the primary answers to q now.
 func (w *world) answer(q Query) *Page {
-	p := &Page{Gen: w.gen, End: w.end(), Now: w.clock, TTL: modelTTL}
+	p := &Page{Epoch: w.epoch, End: w.end(), Now: w.clock, TTL: modelTTL}
 	if p.End.IsZero() {
-		p.Past = w.past()
+		p.PreviousEnd = w.past()
 		w.wasEmpty(p.EndCursor())
 	}
 	kept := w.kept()
 	if p.End.IsZero() || q.Cursor.IsZero() && !q.Backward && q.Limit > 0 {
 		if w.since.IsZero() && len(kept) > 0 {
-			w.since = ID{MS: kept[0].ID.MS, Gen: kept[0].ID.Gen}
+			w.since = ID{MS: kept[0].ID.MS, Epoch: kept[0].ID.Epoch}
 		} else if w.since.IsZero() {
-			w.since = ID{MS: w.clock, Gen: w.gen}
+			w.since = ID{MS: w.clock, Epoch: w.epoch}
 		}
-		p.Since = w.since
+		p.IntactSince = w.since
 	}
 	if q.Backward {
 		for i := len(kept) - 1; i >= 0 && len(p.Messages) < q.Limit; i-- {
@@ -335,14 +335,14 @@ func (w *world) name(id ID) string {
 	case m == nil:
 		return "unknown " + id.String()
 	}
-	return fmt.Sprintf("#%d(%d.%d e%d)", m.order, id.MS, id.Counter, w.epochs[id.Gen].number)
+	return fmt.Sprintf("#%d(%d.%d e%d)", m.order, id.MS, id.Counter, w.epochs[id.Epoch].number)
 }
 
 func (w *world) cursorName(c Cursor) string {
-	if c == At(c.ID) {
+	if c == CursorAfter(c.ID) {
 		return w.name(c.ID)
 	}
-	return fmt.Sprintf("%s~e%d", w.name(c.ID), w.epochs[c.Gen].number)
+	return fmt.Sprintf("%s~e%d", w.name(c.ID), w.epochs[c.Epoch].number)
 }
 
 func (w *world) pageName(p *Page) string {
@@ -350,5 +350,5 @@ func (w *world) pageName(p *Page) string {
 	for i, m := range p.Messages {
 		names[i] = w.name(m.ID)
 	}
-	return fmt.Sprintf("[%s] of a log that ends at %s in e%d", strings.Join(names, " "), w.name(p.End), w.epochs[p.Gen].number)
+	return fmt.Sprintf("[%s] of a log that ends at %s in e%d", strings.Join(names, " "), w.name(p.End), w.epochs[p.Epoch].number)
 }

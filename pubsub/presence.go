@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// PresenceOptions of a Presence. The zero value of each field but Has means its
+// PresenceOptions of a Presence. The zero value of each field but Enabled means its
 // default.
 type PresenceOptions struct {
-	Has     func(channel string) bool // which channels have presence; asked by many at once; see Refresh
-	TTL     time.Duration             // within which the members of a node that died have left; default 30s
-	Grace   time.Duration             // how long a user may be without a connection and has not left; default 5s
-	Members int                       // kept a channel, who comes beyond is not there; default 100,000
-	Timeout time.Duration             // of one call of the broker; default 3s
-	Logger  *slog.Logger              // default: none
+	Enabled     func(channel string) bool // which channels have presence; asked by many at once; see DropDisabled
+	TTL         time.Duration             // within which the members of a node that died have left; default 30s
+	Grace       time.Duration             // how long a user may be without a connection and has not left; default 5s
+	MemberLimit int                       // kept a channel, who comes beyond is not there; default 100,000
+	Timeout     time.Duration             // of one call of the broker; default 3s
+	Logger      *slog.Logger              // default: none
 }
 
 func (o PresenceOptions) withDefaults() PresenceOptions {
@@ -29,8 +29,8 @@ func (o PresenceOptions) withDefaults() PresenceOptions {
 	set(&o.TTL, 30*time.Second)
 	set(&o.Grace, 5*time.Second)
 	set(&o.Timeout, 3*time.Second)
-	if o.Members == 0 {
-		o.Members = 100_000
+	if o.MemberLimit == 0 {
+		o.MemberLimit = 100_000
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -71,8 +71,8 @@ type departure struct {
 	at   time.Time
 }
 
-// Stay is one connection of a user in a channel. The zero value is none.
-type Stay struct{ user *occupant }
+// Membership is one connection of a user in a channel. The zero value is none.
+type Membership struct{ user *occupant }
 
 // NewPresence starts the presence of a node over b, which it does not close.
 // Close the presence first.
@@ -86,17 +86,17 @@ func NewPresence(b Broker, o PresenceOptions) *Presence {
 	return p
 }
 
-// Has reports whether the channel has presence.
-func (p *Presence) Has(channel string) bool { return p.options.Has(channel) }
+// Enabled reports whether the channel has presence.
+func (p *Presence) Enabled(channel string) bool { return p.options.Enabled(channel) }
 
-// Enter notes a connection of user in the channel; info is about the user, and
+// Join notes a connection of user in the channel; info is about the user, and
 // counts until they left. It never waits. ok is false if the channel has no
-// presence; else the stay must be ended with Leave, once.
-func (p *Presence) Enter(channel, user string, info json.RawMessage) (s Stay, ok bool) {
+// presence; else the membership must be ended with Leave, once.
+func (p *Presence) Join(channel, user string, info json.RawMessage) (s Membership, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.options.Has(channel) {
-		return Stay{}, false
+	if !p.options.Enabled(channel) {
+		return Membership{}, false
 	}
 	r := p.room(channel)
 	u := r.users[user]
@@ -110,12 +110,12 @@ func (p *Presence) Enter(channel, user string, info json.RawMessage) (s Stay, ok
 		u.going = false
 		p.change(u)
 	}
-	return Stay{u}, true
+	return Membership{u}, true
 }
 
-// Leave ends a stay. The user has left when they had none for Grace. It never
+// Leave ends a membership. The user has left when they had none for Grace. It never
 // waits.
-func (p *Presence) Leave(s Stay) {
+func (p *Presence) Leave(s Membership) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s.user.connections--; s.user.connections > 0 || p.closed {
@@ -128,18 +128,18 @@ func (p *Presence) Leave(s Stay) {
 	}
 }
 
-// Opened and Closed are to be told of what the hub's Options.Opened and Closed
+// ChannelOpened and ChannelClosed are to be told of what the hub's Options.OnOpened and OnClosed
 // are: a node sees to the end of others' leases where it has subscribers.
-func (p *Presence) Opened(channel string) {
+func (p *Presence) ChannelOpened(channel string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.options.Has(channel) {
+	if p.options.Enabled(channel) {
 		p.room(channel).open = true
 	}
 }
 
-// Closed is Opened's counterpart.
-func (p *Presence) Closed(channel string) {
+// ChannelClosed is ChannelOpened's counterpart.
+func (p *Presence) ChannelClosed(channel string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if r := p.rooms[channel]; r != nil {
@@ -160,16 +160,16 @@ func (p *Presence) Members(ctx context.Context, channel, after string, limit int
 	return p.broker.Members(ctx, channel, after, limit)
 }
 
-// Refresh is to be called when Has answers otherwise than before. Of a channel
+// DropDisabled is to be called when Enabled answers otherwise than before. Of a channel
 // that has no presence any more the broker is told nothing from now on: leases
 // that nobody renews are the end of it, and no leave is told. Of one that has
-// presence now, tell Opened if it is open; who is connected already does not
+// presence now, tell ChannelOpened if it is open; who is connected already does not
 // count.
-func (p *Presence) Refresh() {
+func (p *Presence) DropDisabled() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for channel, r := range p.rooms {
-		if !p.options.Has(channel) {
+		if !p.options.Enabled(channel) {
 			r.over = true
 			delete(p.rooms, channel)
 		}
@@ -231,11 +231,11 @@ func (p *Presence) wake() {
 
 // part tells the broker that this node goes.
 func (p *Presence) part() {
-	var last []Holding
+	var last []Lease
 	p.mu.Lock()
 	for _, r := range p.rooms {
 		if r.version > 0 {
-			last = append(last, r.lastHolding(&p.options))
+			last = append(last, r.lastLease(&p.options))
 		}
 	}
 	p.mu.Unlock()
@@ -244,7 +244,7 @@ func (p *Presence) part() {
 	for len(last) > 0 {
 		some := last[:min(len(last), MaxMembers)]
 		last = last[len(some):]
-		for _, answer := range p.broker.Hold(ctx, some) {
+		for _, answer := range p.broker.UpdateLeases(ctx, some) {
 			if answer.Err != nil { // the leases end by themselves
 				p.options.Logger.Warn("cannot tell the broker that this node goes; who was here has left later", "error", answer.Err)
 				return

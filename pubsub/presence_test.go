@@ -22,8 +22,8 @@ type told struct {
 	all []string
 }
 
-func (t *told) Subscribed(string)         {}
-func (t *told) Lost(time.Time, ...string) {}
+func (t *told) Subscribed(string)                 {}
+func (t *told) Disconnected(time.Time, ...string) {}
 
 func (t *told) Received(m *pubsub.Message) {
 	var member pubsub.Member
@@ -71,16 +71,16 @@ func newStage(t *testing.T) *stage {
 // node is a presence over a broker that wrap may make worse. The test closes it.
 func (s *stage) node(wrap func(pubsub.Broker) pubsub.Broker) *pubsub.Presence {
 	p := pubsub.NewPresence(wrap(s.cluster.Node()), pubsub.PresenceOptions{
-		Has: func(string) bool { return true }, Logger: s.logger,
+		Enabled: func(string) bool { return true }, Logger: s.logger,
 	})
-	p.Opened("c")
+	p.ChannelOpened("c")
 	return p
 }
 
 func plain(b pubsub.Broker) pubsub.Broker { return b }
 
-func (s *stage) enter(p *pubsub.Presence, user string) pubsub.Stay {
-	stay, ok := p.Enter("c", user, nil)
+func (s *stage) enter(p *pubsub.Presence, user string) pubsub.Membership {
+	stay, ok := p.Join("c", user, nil)
 	if !ok {
 		s.t.Fatal("no presence")
 	}
@@ -142,7 +142,7 @@ type cut struct {
 	calls []int // how many holdings each had
 }
 
-func (b *cut) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.Held {
+func (b *cut) UpdateLeases(ctx context.Context, holdings []pubsub.Lease) []pubsub.LeaseResult {
 	b.mu.Lock()
 	b.calls = append(b.calls, len(holdings))
 	off := b.off
@@ -150,11 +150,11 @@ func (b *cut) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.Held
 	if off {
 		return fail(holdings)
 	}
-	return b.Broker.Hold(ctx, holdings)
+	return b.Broker.UpdateLeases(ctx, holdings)
 }
 
-func fail(holdings []pubsub.Holding) []pubsub.Held {
-	answers := make([]pubsub.Held, len(holdings))
+func fail(holdings []pubsub.Lease) []pubsub.LeaseResult {
+	answers := make([]pubsub.LeaseResult, len(holdings))
 	for i := range answers {
 		answers[i].Err = pubsub.ErrUnavailable
 	}
@@ -280,7 +280,7 @@ func TestPresenceCost(t *testing.T) {
 			s.enter(p, fmt.Sprint("user-", i))
 		}
 		for i := range channels {
-			p.Enter(fmt.Sprint("channel-", i), "alice", nil)
+			p.Join(fmt.Sprint("channel-", i), "alice", nil)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()

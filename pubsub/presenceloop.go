@@ -85,7 +85,7 @@ func (p *Presence) tellAll(ctx context.Context) (ok bool) {
 			p.complain(nil)
 			return true
 		}
-		holdings := make([]Holding, len(batch))
+		holdings := make([]Lease, len(batch))
 		for i := range batch {
 			holdings[i] = batch[i].holding
 		}
@@ -106,10 +106,10 @@ func (p *Presence) complain(err error) {
 	p.warned = err != nil
 }
 
-func (p *Presence) hold(ctx context.Context, holdings []Holding) []Held {
+func (p *Presence) hold(ctx context.Context, holdings []Lease) []LeaseResult {
 	ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
 	defer cancel()
-	return p.broker.Hold(ctx, holdings)
+	return p.broker.UpdateLeases(ctx, holdings)
 }
 
 // take takes what is to be told next.
@@ -134,7 +134,7 @@ func (p *Presence) take() (batch []sent) {
 }
 
 // settle takes in the answers. The error is one of them.
-func (p *Presence) settle(batch []sent, answers []Held) (err error) {
+func (p *Presence) settle(batch []sent, answers []LeaseResult) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()

@@ -22,19 +22,19 @@ type unsteady struct {
 	steady *atomic.Bool
 }
 
-func (b *unsteady) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.Held {
+func (b *unsteady) UpdateLeases(ctx context.Context, holdings []pubsub.Lease) []pubsub.LeaseResult {
 	if b.steady.Load() {
-		return b.Broker.Hold(ctx, holdings)
+		return b.Broker.UpdateLeases(ctx, holdings)
 	}
 	time.Sleep(time.Duration(b.random.IntN(2000)) * time.Millisecond)
 	switch b.random.IntN(4) {
 	case 0:
 		return fail(holdings)
 	case 1:
-		b.Broker.Hold(ctx, holdings)
+		b.Broker.UpdateLeases(ctx, holdings)
 		return fail(holdings)
 	}
-	return b.Broker.Hold(ctx, holdings)
+	return b.Broker.UpdateLeases(ctx, holdings)
 }
 
 // Users come and go at three nodes whose broker fails now and then, before or
@@ -70,7 +70,7 @@ func testPresenceRandom(t *testing.T, seed uint64) {
 	type connection struct {
 		node int
 		user string
-		stay pubsub.Stay
+		stay pubsub.Membership
 	}
 	var open []connection
 	for range 300 {

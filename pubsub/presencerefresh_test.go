@@ -20,15 +20,15 @@ type switched struct {
 func (s *stage) switched() *switched {
 	p := &switched{broker: cut{Broker: s.cluster.Node()}}
 	p.has.Store(true)
-	p.Presence = pubsub.NewPresence(&p.broker, pubsub.PresenceOptions{Has: func(string) bool { return p.has.Load() }})
-	p.Opened("c")
+	p.Presence = pubsub.NewPresence(&p.broker, pubsub.PresenceOptions{Enabled: func(string) bool { return p.has.Load() }})
+	p.ChannelOpened("c")
 	return p
 }
 
 func (p *switched) set(has bool) {
 	p.has.Store(has)
-	p.Refresh()
-	p.Opened("c") // as of every open channel
+	p.DropDisabled()
+	p.ChannelOpened("c") // as of every open channel
 }
 
 // A channel that has no presence any more is told of no more: not of who goes,
@@ -55,7 +55,7 @@ func testRefreshOff(t *testing.T, away bool) {
 	p.broker.take()
 	p.broker.set(false)
 	p.Leave(alice)
-	if _, ok := p.Enter("c", "dave", nil); ok {
+	if _, ok := p.Join("c", "dave", nil); ok {
 		t.Error("somebody came in")
 	}
 	s.want(time.Hour, "")

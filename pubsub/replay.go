@@ -18,17 +18,17 @@ const replayMessages = 64
 // unread is the places whose log must be read before the subscription can begin,
 // as many as are read at a time.
 func (s *Subscriber) unread() []int {
-	return s.placesThat(func(p *place) bool { return p.unread })
+	return s.placesThat(func(p *subscription) bool { return p.unread })
 }
 
 // due is the places whose log must be read now for what comes next, as many as
 // are read at a time; failing ones or others. While messages are held there are
 // none, which bounds what a subscriber holds.
 func (s *Subscriber) due(now time.Time, failing bool) []int {
-	if slices.ContainsFunc(s.places, func(p *place) bool { return len(p.held) > 0 }) {
+	if slices.ContainsFunc(s.places, func(p *subscription) bool { return len(p.held) > 0 }) {
 		return nil
 	}
-	return s.placesThat(func(p *place) bool { return (p.retry != nil) == failing && p.due(now) })
+	return s.placesThat(func(p *subscription) bool { return (p.retry != nil) == failing && p.due(now) })
 }
 
 // readDue reads what is due. The error is ErrClosed; any other is retried.
@@ -48,12 +48,12 @@ func (s *Subscriber) readDue(ctx context.Context, failing bool) error {
 // that did not fail before.
 func (s *Subscriber) hasMore() bool {
 	now := time.Now()
-	return slices.ContainsFunc(s.places, func(p *place) bool {
+	return slices.ContainsFunc(s.places, func(p *subscription) bool {
 		return len(p.held) > 0 || p.isBehind() || p.retry == nil && p.due(now)
 	})
 }
 
-func (s *Subscriber) placesThat(are func(*place) bool) (places []int) {
+func (s *Subscriber) placesThat(are func(*subscription) bool) (places []int) {
 	for n := range s.places {
 		if i := (s.turn + n) % len(s.places); are(s.places[i]) {
 			places = append(places, i)

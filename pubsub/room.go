@@ -16,10 +16,10 @@ type room struct {
 	queued  bool        // in Presence.due
 	over    bool        // the channel has no presence any more: nothing is told of it
 
-	holder  HolderID
+	holder  LeaseOwner
 	version int64
-	epoch   int64 // the last one in which all of users were held
-	gen     Generation
+	created int64 // the last one in which all of users were held
+	epoch   Epoch
 	missing int       // users whom the subscribers know, and the broker does not any more
 	settled time.Time // since when the same broker has answered
 }
@@ -38,7 +38,7 @@ type occupant struct {
 	changed bool // in room.changed
 }
 
-func newHolder() HolderID { return HolderID(fmt.Sprintf("%016x", rand.Uint64())) }
+func newHolder() LeaseOwner { return LeaseOwner(fmt.Sprintf("%016x", rand.Uint64())) }
 
 func (r *room) change(u *occupant) {
 	if !u.changed {
@@ -47,21 +47,21 @@ func (r *room) change(u *occupant) {
 	}
 }
 
-// sent is a Holding with what it is about.
+// sent is a Lease with what it is about.
 type sent struct {
-	holding         Holding
+	holding         Lease
 	room            *room
 	entered, exited []*occupant
 }
 
 // holding is what the broker is to be told now, of at most so many users.
 func (r *room) holding(most int, o *PresenceOptions, now time.Time) sent {
-	s := sent{room: r, holding: Holding{
-		Channel: r.channel, Holder: r.holder, Version: r.version, Epoch: r.epoch,
-		Lease: o.lease(), Keep: o.Members,
+	s := sent{room: r, holding: Lease{
+		Channel: r.channel, Owner: r.holder, Version: r.version, Created: r.created,
+		TTL: o.lease(), MemberLimit: o.MemberLimit,
 	}}
 	if now.Sub(r.settled) >= o.settling() {
-		s.holding.Expire = MaxMembers
+		s.holding.ExpireLimit = MaxMembers
 	}
 	taken := 0
 	for ; taken < len(r.changed) && s.size() < most; taken++ {
@@ -71,7 +71,7 @@ func (r *room) holding(most int, o *PresenceOptions, now time.Time) sent {
 			s.holding.Leave = append(s.holding.Leave, u.user)
 		case !u.going && !u.held:
 			s.entered = append(s.entered, u)
-			s.holding.Enter = append(s.holding.Enter, Entry{Member{User: u.user, Info: u.info}, u.known})
+			s.holding.Join = append(s.holding.Join, LeaseMember{Member{User: u.user, Info: u.info}, u.known})
 		default:
 			u.changed = false
 			r.forget(u)
@@ -93,17 +93,17 @@ func (r *room) forget(u *occupant) {
 	}
 }
 
-// lastHolding is what the broker is told when the node goes.
-func (r *room) lastHolding(o *PresenceOptions) Holding {
-	return Holding{
-		Channel: r.channel, Holder: r.holder, Version: r.version, Epoch: r.epoch,
-		Lease: o.lease(), Keep: o.Members, Last: max(o.Grace, time.Millisecond),
+// lastLease is what the broker is told when the node goes.
+func (r *room) lastLease(o *PresenceOptions) Lease {
+	return Lease{
+		Channel: r.channel, Owner: r.holder, Version: r.version, Created: r.created,
+		TTL: o.lease(), MemberLimit: o.MemberLimit, FinalTTL: max(o.Grace, time.Millisecond),
 	}
 }
 
 // answered takes in what the broker said; again says that there is more to
 // tell it at once.
-func (r *room) answered(s *sent, answer *Held, now time.Time) (again bool) {
+func (r *room) answered(s *sent, answer *LeaseResult, now time.Time) (again bool) {
 	for _, u := range append(s.entered, s.exited...) {
 		u.changed = false
 	}
@@ -116,8 +116,8 @@ func (r *room) answered(s *sent, answer *Held, now time.Time) (again bool) {
 		r.begin()
 		return true
 	}
-	if answer.Gen != r.gen {
-		r.gen, r.settled = answer.Gen, now
+	if answer.Epoch != r.epoch {
+		r.epoch, r.settled = answer.Epoch, now
 	}
 	if s.holding.changes() {
 		r.version++
@@ -132,7 +132,7 @@ func (r *room) answered(s *sent, answer *Held, now time.Time) (again bool) {
 		u.held, u.known = false, false
 	}
 	if r.missing == 0 {
-		r.epoch = answer.Epoch
+		r.created = answer.Created
 	}
 	r.retry(s)
 	return answer.More || len(r.changed) > 0

@@ -55,13 +55,13 @@ func (s *search) take(p *Page) (found *Page, whole bool) {
 		first := *p
 		s.page = &first
 		s.page.Messages = nil
-	case p.Gen != s.page.Gen:
+	case p.Epoch != s.page.Epoch:
 		// Another primary: it may not have what was found in the first one's log.
 		s.bounds, s.page, s.oldest = s.whole, nil, nil
 		return nil, false
-	default: // what is older has the log's first message, and other generations, if any
-		if s.page.TTL = p.TTL; !p.Lives.isZero() {
-			s.page.Lives = p.Lives
+	default: // what is older has the log's first message, and other epochs, if any
+		if s.page.TTL = p.TTL; !p.Epochs.isZero() {
+			s.page.Epochs = p.Epochs
 		}
 	}
 	for _, m := range p.Messages {

@@ -12,7 +12,7 @@ type Outcome string
 // The outcomes of a publish.
 const (
 	Published      Outcome = "ok"        // ephemeral ones too
-	Repeated       Outcome = "duplicate" // its key was seen before
+	Duplicate      Outcome = "duplicate" // its key was seen before
 	Refused        Outcome = "refused"   // it was invalid, not allowed, or its key was another message's
 	Unavailable    Outcome = "unavailable"
 	OutcomeUnknown Outcome = "outcome-unknown"
@@ -22,7 +22,7 @@ func outcomeOf(r *Receipt) Outcome {
 	var invalid *InvalidError
 	switch {
 	case r.Err == nil && r.Duplicate:
-		return Repeated
+		return Duplicate
 	case r.Err == nil:
 		return Published
 	case errors.As(r.Err, &invalid), errors.Is(r.Err, ErrKeyReused):
@@ -33,48 +33,48 @@ func outcomeOf(r *Receipt) Outcome {
 	return Unavailable
 }
 
-// Cause is why an open channel was compared with its log, besides its opening.
-type Cause string
+// ResyncCause is why an open channel was compared with its log, besides its opening.
+type ResyncCause string
 
 // The causes of a resync.
 const (
-	ByRelay      Cause = "relay"      // the relay had lost the channel
-	ByMessage    Cause = "message"    // one came that does not follow
-	BySweep      Cause = "sweep"      // see Options.Sweep
-	BySubscriber Cause = "subscriber" // one had more of the log than the tail
+	ByRelay      ResyncCause = "relay"      // the relay had lost the channel
+	ByMessage    ResyncCause = "message"    // one came that does not follow
+	BySweep      ResyncCause = "sweep"      // see Options.Sweep
+	BySubscriber ResyncCause = "subscriber" // one had more of the log than the tail
 )
 
-// Source is where a subscriber's place was found that is not the end.
-type Source string
+// ResumeSource is where a subscriber's place was found that is not the end.
+type ResumeSource string
 
 // The sources of what a subscriber has missed.
 const (
-	FromTail Source = "tail"
-	FromLog  Source = "log"
+	FromTail ResumeSource = "tail"
+	FromLog  ResumeSource = "log"
 )
 
-// Reader is for whom a page of a log was read.
-type Reader string
+// ReadPurpose is for whom a page of a log was read.
+type ReadPurpose string
 
 // The readers of logs.
 const (
-	ForTail    Reader = "tail"
-	ForReplay  Reader = "replay" // of what a subscriber has missed
-	ForHistory Reader = "history"
+	ForTail    ReadPurpose = "tail"
+	ForReplay  ReadPurpose = "replay" // of what a subscriber has missed
+	ForHistory ReadPurpose = "history"
 )
 
 // counts is what a Hub counts.
 type counts struct {
 	publishes *measure.Counts[Outcome]
-	resyncs   *measure.Counts[Cause]
-	resumes   *measure.Counts[Source]
-	reads     *measure.Counts[Reader]
+	resyncs   *measure.Counts[ResyncCause]
+	resumes   *measure.Counts[ResumeSource]
+	reads     *measure.Counts[ReadPurpose]
 	gaps      *measure.Counts[Reason]
 }
 
 func newCounts() counts {
 	return counts{
-		publishes: measure.NewCounts(Published, Repeated, Refused, Unavailable, OutcomeUnknown),
+		publishes: measure.NewCounts(Published, Duplicate, Refused, Unavailable, OutcomeUnknown),
 		resyncs:   measure.NewCounts(ByRelay, ByMessage, BySweep, BySubscriber),
 		resumes:   measure.NewCounts(FromTail, FromLog),
 		reads:     measure.NewCounts(ForTail, ForReplay, ForHistory),
@@ -82,8 +82,8 @@ func newCounts() counts {
 	}
 }
 
-// Attached counts a subscriber that begins at places that Attach has found.
-func (h *Hub) Attached(starts []Start) {
+// CountResumes counts a subscriber that begins at places that TryAcquire has found.
+func (h *Hub) CountResumes(starts []Start) {
 	for _, s := range starts {
 		h.resumed(s.From, true)
 	}
@@ -118,11 +118,11 @@ type Stats struct {
 	TailBytes int // the same, as TailLimits counts them
 
 	Publishes map[Outcome]int64 // messages given to Publish
-	Resyncs   map[Cause]int64
+	Resyncs   map[ResyncCause]int64
 	// Resumes are the channels of subscribers that began behind a cursor, or
 	// with older messages, by where their place was found.
-	Resumes map[Source]int64
-	Reads   map[Reader]int64 // pages asked for
+	Resumes map[ResumeSource]int64
+	Reads   map[ReadPurpose]int64 // pages asked for
 	// Gaps are counted once for all who follow a tail, and once for each
 	// subscriber that finds one in the log while it resumes.
 	Gaps map[Reason]int64

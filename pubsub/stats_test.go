@@ -29,7 +29,7 @@ func TestStatsOfObservers(t *testing.T) {
 		}
 		starts := []pubsub.Start{{Channel: "c", From: pubsub.From{Earliest: true}}}
 		for want, begin := range []func() (*pubsub.Subscriber, error){
-			func() (*pubsub.Subscriber, error) { return hub.Observe(t.Context(), starts) },
+			func() (*pubsub.Subscriber, error) { return hub.SubscribeUncounted(t.Context(), starts) },
 			func() (*pubsub.Subscriber, error) { return hub.Subscribe(t.Context(), starts) },
 		} {
 			s, err := begin()

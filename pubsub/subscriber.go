@@ -39,8 +39,8 @@ type Delivery struct {
 // time.
 type Subscriber struct {
 	hub      *Hub
-	places   []*place
-	observes bool          // see Observe
+	places   []*subscription
+	observes bool          // see SubscribeUncounted
 	woken    chan struct{} // holds a token if a tail has grown since it was last looked at
 	turn     int           // the place to look at first, so that a busy channel does not starve others
 	pace     pace          // of reading the log
@@ -54,9 +54,9 @@ func (h *Hub) Subscribe(ctx context.Context, starts []Start) (*Subscriber, error
 	return h.subscribe(ctx, starts, &Subscriber{})
 }
 
-// Observe is Subscribe for who only looks: neither Busiest nor Stats counts it,
+// SubscribeUncounted is Subscribe for who only looks: neither Busiest nor Stats counts it,
 // but for what it reads.
-func (h *Hub) Observe(ctx context.Context, starts []Start) (*Subscriber, error) {
+func (h *Hub) SubscribeUncounted(ctx context.Context, starts []Start) (*Subscriber, error) {
 	return h.subscribe(ctx, starts, &Subscriber{observes: true})
 }
 
@@ -68,7 +68,7 @@ func (h *Hub) subscribe(ctx context.Context, starts []Start, s *Subscriber) (*Su
 	}
 	s.hub, s.woken, s.pace = h, make(chan struct{}, 1), newPace(len(starts), replayMessages)
 	for _, start := range starts {
-		p := &place{tail: h.acquire(start.Channel), replay: follower{channel: start.Channel}}
+		p := &subscription{tail: h.acquire(start.Channel), replay: follower{channel: start.Channel}}
 		if s.places = append(s.places, p); s.observes {
 			p.tail.observe(1)
 		}
@@ -106,7 +106,7 @@ func (s *Subscriber) begin(ctx context.Context, starts []Start) (at int, err err
 
 // enter watches the tail, which is open, and finds the first place if the tail
 // has it. If not, the place is unread.
-func (s *Subscriber) enter(p *place, from From) error {
+func (s *Subscriber) enter(p *subscription, from From) error {
 	p.tail.Watch(&p.watch, s)
 	p.tail.mu.Lock()
 	defer p.tail.mu.Unlock()
@@ -128,8 +128,8 @@ func (s *Subscriber) enter(p *place, from From) error {
 	return nil
 }
 
-// Start is where the subscriber begins, a cursor a channel.
-func (s *Subscriber) Start() []Cursor {
+// StartCursors is where the subscriber begins, a cursor a channel.
+func (s *Subscriber) StartCursors() []Cursor {
 	at := make([]Cursor, len(s.places))
 	for i, p := range s.places {
 		at[i] = p.start
@@ -137,20 +137,20 @@ func (s *Subscriber) Start() []Cursor {
 	return at
 }
 
-// Cut reports whether From.Last found fewer messages than it should and there are,
+// Truncated reports whether From.Last found fewer messages than it should and there are,
 // because of their size.
-func (s *Subscriber) Cut() bool {
-	return slices.ContainsFunc(s.places, func(p *place) bool { return p.cut })
+func (s *Subscriber) Truncated() bool {
+	return slices.ContainsFunc(s.places, func(p *subscription) bool { return p.cut })
 }
 
 // Channels is how many channels the subscriber has.
 func (s *Subscriber) Channels() int { return len(s.places) }
 
-// Place is where the subscriber is in the tail of its i-th channel; ok is false
+// TailOffset is where the subscriber is in the tail of its i-th channel; ok is false
 // while it still replays the log; what has reached its end joins here, not only
-// when there is something more. The channel stays the subscriber's: Share it
+// when there is something more. The channel stays the subscriber's: Retain it
 // to keep it.
-func (s *Subscriber) Place(i int) (c *Channel, next uint64, ok bool) {
+func (s *Subscriber) TailOffset(i int) (c *Channel, next uint64, ok bool) {
 	p := s.places[i]
 	if len(p.held) == 0 {
 		p.tail.mu.Lock()
@@ -264,7 +264,7 @@ func (s *Subscriber) Close() {
 	s.places = nil
 }
 
-func (s *Subscriber) leave(p *place) {
+func (s *Subscriber) leave(p *subscription) {
 	p.tail.Unwatch(&p.watch)
 	if s.observes {
 		p.tail.observe(-1)

@@ -75,7 +75,7 @@ func (s *syncer) kick() {
 }
 
 // refresh reads t's log unless a read is under way or to come anyway.
-func (s *syncer) refresh(t *Channel, why Cause) {
+func (s *syncer) refresh(t *Channel, why ResyncCause) {
 	t.mu.Lock()
 	stale := t.stale()
 	t.mu.Unlock()

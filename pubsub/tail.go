@@ -113,7 +113,7 @@ const (
 func (t *tail) judge(m *Message) verdict {
 	at := t.follow.at
 	switch {
-	case m.ID.Gen != at.Gen:
+	case m.ID.Epoch != at.Epoch:
 		return surprising
 	case m.ID.Compare(at.Last()) <= 0:
 		if t.passed(m.ID) {
@@ -175,7 +175,7 @@ func (t *tail) take(p *Page) (again bool) {
 	if t.opened {
 		var items []Item
 		gone := t.gone(p)
-		if slices.ContainsFunc(gone, func(m *Message) bool { return m.ID.Gen == p.Gen }) {
+		if slices.ContainsFunc(gone, func(m *Message) bool { return m.ID.Epoch == p.Epoch }) {
 			t.follow.doubt()
 		}
 		items, done = t.follow.take(p, t.unbroken && len(gone) == 0)
@@ -217,7 +217,7 @@ func (t *tail) gone(p *Page) (all []*Message) {
 		reach = p.Messages[n-1].ID
 	}
 	for _, m := range t.pending[:t.before] {
-		newer := m.ID.Compare(t.follow.at.ID) > 0 || t.follow.at.ID.isStart() && m.ID.Gen != t.follow.at.Gen
+		newer := m.ID.Compare(t.follow.at.ID) > 0 || t.follow.at.ID.isStart() && m.ID.Epoch != t.follow.at.Epoch
 		toCome := m.ID.Compare(reach) > 0 && m.ID.Compare(p.End) <= 0
 		if newer && !toCome && !slices.ContainsFunc(p.Messages, func(read *Message) bool { return read.ID == m.ID }) {
 			all = append(all, m)

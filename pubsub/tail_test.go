@@ -25,7 +25,7 @@ func openTailAt(t *testing.T, id ID, limits TailLimits) *tail {
 	tail := newTail("c", limits)
 	tail.subscribed()
 	tail.query(10)
-	if again := tail.take(&Page{Gen: genA, End: id}); again || tail.state != live {
+	if again := tail.take(&Page{Epoch: genA, End: id}); again || tail.state != live {
 		t.Fatalf("opening: again %t, state %d", again, tail.state)
 	}
 	return tail
@@ -55,8 +55,8 @@ func TestTailJudges(t *testing.T) {
 		{"an old one", chain(idA(2), idA(3))[0], false, false},
 		{"one behind a hole", chain(idA(6), idA(7))[0], false, true},
 		{"the first after an expiry", chain(ID{}, idA(7))[0], true, false},
-		{"the next, of another generation", chain(idA(5), idB(6))[0], false, true},
-		{"an old one of another generation", chain(idA(2), idB(3))[0], false, true},
+		{"the next, of another epoch", chain(idA(5), idB(6))[0], false, true},
+		{"an old one of another epoch", chain(idA(2), idB(3))[0], false, true},
 	} {
 		tail := openTailAt(t, idA(5), TailLimits{Messages: 10, Bytes: 1 << 20})
 		if grown, read := grows(tail, func() bool { return tail.received(c.message) }); grown != c.grown || read != c.read {
@@ -72,10 +72,10 @@ func TestTailEphemeral(t *testing.T) {
 	tail.received(ephemeral)
 	tail.received(chain(idA(5), idA(6))[0])
 	items, _ := tail.from(tail.first, 10)
-	if len(items) != 2 || items[0].Message != ephemeral || items[0].After != At(idA(5)) {
+	if len(items) != 2 || items[0].Message != ephemeral || items[0].After != CursorAfter(idA(5)) {
 		t.Fatalf("got %+v", items)
 	}
-	if place, _, ok := tail.locate(At(idA(5))); !ok || place != tail.first+1 {
+	if place, _, ok := tail.locate(CursorAfter(idA(5))); !ok || place != tail.first+1 {
 		t.Errorf("its cursor is at %d, %t, want behind the ephemeral message", place, ok)
 	}
 	unopened := newTail("c", TailLimits{Messages: 10, Bytes: 1 << 20})
@@ -113,10 +113,10 @@ func TestTailLimits(t *testing.T) {
 		if _, ok := tail.from(uint64(oldest)-1, 100); ok {
 			t.Errorf("%s: a place that has left the tail is still served", c.name)
 		}
-		if place, _, ok := tail.locate(At(ids[oldest-1])); !ok || place != uint64(oldest) {
+		if place, _, ok := tail.locate(CursorAfter(ids[oldest-1])); !ok || place != uint64(oldest) {
 			t.Errorf("%s: the cursor before the oldest item is at %d, %t, want %d", c.name, place, ok, oldest)
 		}
-		if place, _, ok := tail.locate(At(ids[oldest-2])); ok {
+		if place, _, ok := tail.locate(CursorAfter(ids[oldest-2])); ok {
 			t.Errorf("%s: a cursor that has left the tail is at %d", c.name, place)
 		}
 	}
@@ -149,10 +149,10 @@ func TestTailForgedAheadOfEmptyLog(t *testing.T) {
 	tail := newTail("c", TailLimits{Messages: 10, Bytes: 1 << 20})
 	tail.subscribed()
 	tail.take(answer(tail.query(10), genA, nil))
-	tail.received(chain(ID{}, ID{MS: 1_030_000, Gen: genA})[0])
+	tail.received(chain(ID{}, ID{MS: 1_030_000, Epoch: genA})[0])
 	tail.stale()
 	tail.take(answer(tail.query(10), genA, nil))
-	tail.received(chain(ID{}, ID{MS: 1_010_000, Gen: genA})[0])
+	tail.received(chain(ID{}, ID{MS: 1_010_000, Epoch: genA})[0])
 	items, _ := tail.from(tail.first, 10)
 	want := []string{"1030000-11", "expired at empty 1000000~0000b", "1010000-11"}
 	if !slices.Equal(words(items), want) {
@@ -167,10 +167,10 @@ func TestTailEmptyAfterIDAhead(t *testing.T) {
 	tail := newTail("c", TailLimits{Messages: 10, Bytes: 1 << 20})
 	tail.subscribed()
 	p := answer(tail.query(10), genA, nil)
-	p.Past = ID{MS: p.Now + 30_000, Gen: genA}
+	p.PreviousEnd = ID{MS: p.Now + 30_000, Epoch: genA}
 	tail.take(p)
 	for now, want := range map[uint64]bool{p.Now: false, p.Now + 1: true} {
-		if _, _, ok := tail.locate(Cursor{ID: startAt(now), Gen: genA}); ok != want {
+		if _, _, ok := tail.locate(Cursor{ID: startAt(now), Epoch: genA}); ok != want {
 			t.Errorf("seen empty at %d: located %t", now, ok)
 		}
 	}
@@ -194,7 +194,7 @@ func TestTailOverflow(t *testing.T) {
 	if grown, again := grows(tail, func() bool { return tail.take(answer(tail.query(10), genA, log)) }); !grown || again {
 		t.Errorf("second read: grown %t, again %t, want only grown", grown, again)
 	}
-	if _, at := tail.end(); at != At(idA(4)) || tail.state != live {
+	if _, at := tail.end(); at != CursorAfter(idA(4)) || tail.state != live {
 		t.Errorf("at %v in state %d", at, tail.state)
 	}
 }

@@ -18,10 +18,10 @@ func TestTiming(t *testing.T) {
 		arrives := func(channel, data string) (timed bool) {
 			m := &Message{Channel: channel, Type: "message", Data: []byte(data)}
 			got := all.arrived(m)
-			if m.Began() != nil {
+			if m.PublishStart() != nil {
 				t.Error("a message that others have was changed")
 			}
-			return got.Began() != nil
+			return got.PublishStart() != nil
 		}
 		if begin("closed", "1") != nil {
 			t.Error("follows what the relay does not carry here")

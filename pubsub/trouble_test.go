@@ -62,7 +62,7 @@ func (b *troubled) Relay(ctx context.Context, s pubsub.Sink) error {
 
 // breakRelay makes the hub read all channels again.
 func (b *troubled) breakRelay(channels ...string) {
-	b.sink.Lost(time.Now(), channels...)
+	b.sink.Disconnected(time.Now(), channels...)
 	for _, channel := range channels {
 		b.sink.Subscribed(channel)
 	}
@@ -146,7 +146,7 @@ func publishData(t *testing.T, hub *pubsub.Hub, channel string, data []byte) pub
 func wantGoesOn(t *testing.T, hub *pubsub.Hub, channel string) {
 	t.Helper()
 	began := time.Now()
-	first := pubsub.At(publishData(t, hub, channel, []byte("1")))
+	first := pubsub.CursorAfter(publishData(t, hub, channel, []byte("1")))
 	s := subscribe(t, hub, pubsub.Start{Channel: channel})
 	defer s.Close()
 	second := publishData(t, hub, channel, []byte("2"))
@@ -174,7 +174,7 @@ func TestShardHangs(t *testing.T) {
 			far = append(far, fmt.Sprint("far/", i))
 			defer subscribe(t, hub, pubsub.Start{Channel: far[i]}).Close()
 		}
-		cursor := pubsub.At(publishData(t, hub, "far/log", []byte("1")))
+		cursor := pubsub.CursorAfter(publishData(t, hub, "far/log", []byte("1")))
 		publishData(t, hub, "far/log", []byte("2"))
 		replaying := subscribe(t, hub, pubsub.Start{Channel: "far/log", From: pubsub.From{Cursor: &cursor}})
 		defer replaying.Close()
@@ -187,7 +187,7 @@ func TestShardHangs(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 			wantGoesOn(t, hub, fmt.Sprint("near/", i))
 			began := time.Now()
-			b.sink.Lost(time.Now(), "live")
+			b.sink.Disconnected(time.Now(), "live")
 			publishData(t, hub, "live", []byte("1"))
 			b.sink.Subscribed("live")
 			if items, err := live.Next(t.Context(), 10); err != nil || len(items) != 1 || time.Since(began) > 0 {
@@ -308,7 +308,7 @@ func wantGaps(t *testing.T, s *pubsub.Subscriber, want int) {
 			break
 		}
 		for _, it := range items {
-			if it.Gap != nil && it.Gap.Reason == pubsub.UnreadableEntry && it.Gap.From == it.Gap.To {
+			if it.Gap != nil && it.Gap.Reason == pubsub.Unreadable && it.Gap.From == it.Gap.To {
 				n++
 			}
 		}
@@ -332,7 +332,7 @@ func TestCatchUpSlowly(t *testing.T) {
 			names = append(names, fmt.Sprint("far/", i))
 			subs = append(subs, subscribe(t, hub, pubsub.Start{Channel: names[i]}))
 		}
-		b.sink.Lost(time.Now(), names...)
+		b.sink.Disconnected(time.Now(), names...)
 		for _, name := range names {
 			for range messages {
 				publishData(t, hub, name, large)
@@ -380,7 +380,7 @@ func TestReplayIsBounded(t *testing.T) {
 		var starts []pubsub.Start
 		for i := range 64 {
 			channel := fmt.Sprint("c", i)
-			cursor := pubsub.At(publishData(t, hub, channel, []byte("1")))
+			cursor := pubsub.CursorAfter(publishData(t, hub, channel, []byte("1")))
 			publishData(t, hub, channel, []byte("2"))
 			starts = append(starts, pubsub.Start{Channel: channel, From: pubsub.From{Cursor: &cursor}})
 		}

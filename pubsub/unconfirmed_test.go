@@ -18,7 +18,7 @@ func TestUnconfirmedTakeover(t *testing.T) {
 		b, hub := newTroubled(t)
 		stays := subscribe(t, hub, pubsub.Start{Channel: "far/a"})
 		defer stays.Close()
-		at := pubsub.At(publishData(t, hub, "far/a", []byte("1")))
+		at := pubsub.CursorAfter(publishData(t, hub, "far/a", []byte("1")))
 		if _, err := stays.Next(t.Context(), 10); err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestUnconfirmedTakeover(t *testing.T) {
 			if s, err := hub.Subscribe(t.Context(), []pubsub.Start{start}); !errors.Is(err, pubsub.ErrUnconfirmed) {
 				t.Errorf("subscribe %+v: %v, %v", start, s, err)
 			}
-			if _, _, _, ok := hub.Attach(start); ok {
+			if _, _, _, ok := hub.TryAcquire(start); ok {
 				t.Errorf("attached %+v", start)
 			}
 		}

@@ -228,7 +228,7 @@ func (a *Admission) subscribe() (err error) {
 	}
 	a.Replay.Progress()
 	a.Request = a.Request.WithContext(ctx)
-	a.Cursors = a.cursors(a.Subscriber.Start())
+	a.Cursors = a.cursors(a.Subscriber.StartCursors())
 	return nil
 }
 
@@ -239,7 +239,7 @@ func (a *Admission) subscribe() (err error) {
 func (a *Admission) attach() error {
 	at := make([]pubsub.Cursor, len(a.Starts))
 	for i, start := range a.Starts {
-		channel, position, cursor, ok := a.controller.options.Hub.Attach(start)
+		channel, position, cursor, ok := a.controller.options.Hub.TryAcquire(start)
 		if !ok {
 			return ErrWouldWait
 		}
@@ -247,7 +247,7 @@ func (a *Admission) attach() error {
 		a.Open, a.Positions = append(a.Open, channel), append(a.Positions, position)
 	}
 	if a.Transport != conn.OverPoll && len(at) == 1 {
-		if behind, ok := a.Open[0].From(a.Positions[0], 1); !ok || len(behind) > 0 {
+		if behind, ok := a.Open[0].ItemsFrom(a.Positions[0], 1); !ok || len(behind) > 0 {
 			return ErrWouldWait
 		}
 	}
@@ -269,7 +269,7 @@ func (a *Admission) Begin() {
 	c, t := a.controller, a.Transport
 	c.counts[t].connects.Add(1)
 	if a.caller.Fast {
-		c.options.Hub.Attached(a.Starts)
+		c.options.Hub.CountResumes(a.Starts)
 	}
 	a.begun = true
 	defer c.recoverFrom("began")

@@ -100,7 +100,7 @@ func (f *revocationFeed) applyGap(gap *pubsub.Gap, lost chan<- struct{}) {
 	switch gap.Reason {
 	case pubsub.Restarted, pubsub.Rewound, pubsub.Failover:
 		signal(lost)
-	case pubsub.UnreadableEntry: // of another program: no revocation
+	case pubsub.Unreadable: // of another program: no revocation
 	default:
 		f.applyTrimmed(gap.To)
 	}

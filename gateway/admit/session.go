@@ -18,17 +18,17 @@ import (
 
 // Subscription is what a stream or poll asks for.
 type Subscription struct {
-	Channels  []string // sorted and distinct
-	Starts    []pubsub.Start
-	Apart     bool // each channel has a cursor of its own, see pubsub.CursorSet
-	Transport conn.Transport
-	Present   bool // its user is listed as present while it is open
+	Channels   []string // sorted and distinct
+	Starts     []pubsub.Start
+	PerChannel bool // each channel has a cursor of its own, see pubsub.CursorSet
+	Transport  conn.Transport
+	Present    bool // its user is listed as present while it is open
 }
 
 // cursors are where the subscription is, beginning at the cursors of at.
 func (s *Subscription) cursors(at []pubsub.Cursor) *pubsub.CursorSet {
 	set := pubsub.NewCursorSet(s.Channels, at)
-	set.Apart = s.Apart
+	set.PerChannel = s.PerChannel
 	return set
 }
 
@@ -37,8 +37,8 @@ func (s *Subscription) cursors(at []pubsub.Cursor) *pubsub.CursorSet {
 // unless limits, presence or events apply.
 type Session struct {
 	of     *sessions
-	user   string      // empty if neither limits nor events need it
-	member pubsub.Stay // zero: in no channel's presence, or in several
+	user   string            // empty if neither limits nor events need it
+	member pubsub.Membership // zero: in no channel's presence, or in several
 	extra  *sessionExtra
 }
 
@@ -50,8 +50,8 @@ type sessionExtra struct {
 
 // sessionRare is what very few sessions need.
 type sessionRare struct {
-	members []pubsub.Stay // of several channels
-	log     *endLog       // nil unless the log level is debug
+	members []pubsub.Membership // of several channels
+	log     *endLog             // nil unless the log level is debug
 }
 
 // sessions is what all sessions of one transport have in common.
@@ -106,7 +106,7 @@ func (s *Session) joinPresence(a *Admission) {
 		return
 	}
 	for _, channel := range a.Channels {
-		member, ok := p.Enter(channel, caller.User, caller.Info)
+		member, ok := p.Join(channel, caller.User, caller.Info)
 		switch {
 		case !ok:
 		case len(a.Channels) == 1:
@@ -152,7 +152,7 @@ func (s *Session) leavePresence() {
 		return
 	}
 	defer s.of.controller.recoverFrom("presence")
-	if s.member != (pubsub.Stay{}) {
+	if s.member != (pubsub.Membership{}) {
 		p.Leave(s.member)
 	}
 	if s.extra != nil && s.extra.rare != nil {

@@ -69,7 +69,7 @@ func TestCloseEndsWithContext(t *testing.T) {
 		close(began)
 		<-release
 		stream := &Stream{
-			Subscriber: subscriber, Cursors: pubsub.NewCursorSet([]string{"c"}, subscriber.Start()), Format: wire.SSE,
+			Subscriber: subscriber, Cursors: pubsub.NewCursorSet([]string{"c"}, subscriber.StartCursors()), Format: wire.SSE,
 			Ended: func(b CloseReason) { why <- b },
 		}
 		if !s.parker.park(connection, stream) {

@@ -155,8 +155,8 @@ func (f *feed) dropWritten() {
 // no message is sampled.
 func sampleStartOf(items []pubsub.Item) *time.Time {
 	for i := range items {
-		if m := items[i].Message; m != nil && m.Began() != nil {
-			return m.Began()
+		if m := items[i].Message; m != nil && m.PublishStart() != nil {
+			return m.PublishStart()
 		}
 	}
 	return nil

@@ -25,7 +25,7 @@ func (t *feedTable) joinStream(q *parked, s *Stream) bool {
 		t.joinSubscriber(q, s.Subscriber, s.Cursors)
 		return true
 	}
-	channel, next, _ := s.Subscriber.Place(0)
+	channel, next, _ := s.Subscriber.TailOffset(0)
 	return t.joinFeed(q, channel, next)
 }
 
@@ -47,7 +47,7 @@ func (t *feedTable) joinFeed(q *parked, channel *pubsub.Channel, next uint64) bo
 func (t *feedTable) joinSubscriber(q *parked, s *pubsub.Subscriber, cursors *pubsub.CursorSet) {
 	q.unshared = &unshared{cursors: cursors}
 	for i := range s.Channels() {
-		channel, next, _ := s.Place(i)
+		channel, next, _ := s.TailOffset(i)
 		t.joinUnshared(q, channel, next)
 	}
 }
@@ -84,7 +84,7 @@ func (t *feedTable) joinResult(q *parked, next *FastResult) bool {
 // acquire finds or makes a feed; call release after use. Each use also holds
 // the channel, so that the hub knows the number of its subscribers.
 func (t *feedTable) acquire(key feedKey) *feed {
-	key.channel.Share()
+	key.channel.Retain()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f := t.byKey[key]

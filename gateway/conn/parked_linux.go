@@ -112,7 +112,7 @@ func (p *parked) takeItems(limit int) (all []pubsub.Delivery, ok bool) {
 	for n := range p.positions {
 		i := (p.unshared.first + n) % len(p.positions)
 		place := &p.positions[i]
-		items, ok := place.channel().From(place.next, max(1, limit-len(all)))
+		items, ok := place.channel().ItemsFrom(place.next, max(1, limit-len(all)))
 		if !ok {
 			return nil, false
 		}
@@ -142,7 +142,7 @@ func (p *parked) outrun() bool {
 		return p.single[0].shard.forgotten(p.single[0].next)
 	}
 	for i := range p.positions {
-		if _, ok := p.positions[i].channel().From(p.positions[i].next, 0); !ok {
+		if _, ok := p.positions[i].channel().ItemsFrom(p.positions[i].next, 0); !ok {
 			return true
 		}
 	}

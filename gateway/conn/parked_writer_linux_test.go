@@ -86,7 +86,7 @@ func (b *bench) park(p *parked, channels []string) *testConn {
 		b.t.Fatal(err)
 	}
 	defer subscriber.Close()
-	cursors := pubsub.NewCursorSet(channels, subscriber.Start())
+	cursors := pubsub.NewCursorSet(channels, subscriber.StartCursors())
 	p.fd = int32(fds[0])
 	if p.poll != nil {
 		b.parker.feeds.joinSubscriber(p, subscriber, cursors)

@@ -69,7 +69,7 @@ func answerWith(p wire.Poll, cursors *pubsub.CursorSet, items []pubsub.Delivery)
 // perChannelCursors encodes a cursor per channel for a client that sent one per channel;
 // nil for other clients.
 func perChannelCursors(cursors *pubsub.CursorSet) []byte {
-	if !cursors.Apart {
+	if !cursors.PerChannel {
 		return nil
 	}
 	return wire.AppendCursors(nil, cursors.All())

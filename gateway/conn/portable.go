@@ -81,7 +81,7 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 	}
 	defer shortenDeadlineAtEnd(ctx, out.SetWriteDeadline)()
 	pending, counters := receiptOf(items, since, &p), p.counters.next()
-	if q.write(w, answerWith(wire.Poll{More: q.Subscriber.Cut()}, q.Cursors, items), counters) {
+	if q.write(w, answerWith(wire.Poll{More: q.Subscriber.Truncated()}, q.Cursors, items), counters) {
 		pending.count(counters, OverPoll, &p)
 	}
 	return nil

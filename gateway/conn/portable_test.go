@@ -74,7 +74,7 @@ func (h *held) run(ctx context.Context, p Portable, format wire.Format) {
 	}
 	p.Hold(h.server, r, &Stream{
 		Subscriber: subscriber,
-		Cursors:    pubsub.NewCursorSet([]string{"c"}, subscriber.Start()),
+		Cursors:    pubsub.NewCursorSet([]string{"c"}, subscriber.StartCursors()),
 		Format:     format,
 		Node:       "n",
 		Ended:      func(CloseReason) {},
@@ -276,7 +276,7 @@ func TestPollBehind(t *testing.T) {
 		}
 		synctest.Wait()
 		w := httptest.NewRecorder()
-		cursors := pubsub.NewCursorSet([]string{"c"}, subscriber.Start())
+		cursors := pubsub.NewCursorSet([]string{"c"}, subscriber.StartCursors())
 		want := cursors.String()
 		err = Portable{}.HoldPoll(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), &Poll{
 			Subscriber: subscriber, Cursors: cursors, Wait: time.Minute, Ended: func(CloseReason) {},

@@ -154,7 +154,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.held.Add(1)
 	ended := func(CloseReason) { s.held.Add(-1) }
-	cursors := pubsub.NewCursorSet(names, subscriber.Start())
+	cursors := pubsub.NewCursorSet(names, subscriber.StartCursors())
 	r = r.WithContext(ctx)
 	if r.URL.Path == "/events" {
 		format := formats[query.Get("format")]
@@ -176,7 +176,7 @@ func (s *server) nextPoll(r *http.Request) (next FastResult, ok bool) {
 		return next, false
 	}
 	for i, name := range names {
-		c, place, _, ok := s.hub.Attach(pubsub.Start{Channel: name, From: pubsub.From{Cursor: &at[i]}})
+		c, place, _, ok := s.hub.TryAcquire(pubsub.Start{Channel: name, From: pubsub.From{Cursor: &at[i]}})
 		if !ok {
 			next.Release()
 			return next, false

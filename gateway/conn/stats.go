@@ -121,7 +121,7 @@ func receiptOf(items []pubsub.Delivery, since time.Time, p *Portable) (r receipt
 		if m == nil {
 			continue
 		}
-		if start := m.Began(); start != nil && start.After(since) {
+		if start := m.PublishStart(); start != nil && start.After(since) {
 			r.sampleStarts = append(r.sampleStarts, *start)
 		}
 		if p.Written != nil && m.Trace != "" {

@@ -51,7 +51,7 @@ const pumpItems = 256
 // parked reports that the connection is parked. If the stream ends, last is left to
 // write; otherwise it is nil.
 func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error, parked func() bool) (last []byte) {
-	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil), perChannelCursors(s.Cursors), s.Subscriber.Cut())
+	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil), perChannelCursors(s.Cursors), s.Subscriber.Truncated())
 	var pending receipt // for the items in b
 	since := time.Now()
 	for {
@@ -96,7 +96,7 @@ func (s *Stream) updateReplay() {
 // allLive reports whether a subscriber has all of the log, in all channels.
 func allLive(s *pubsub.Subscriber) bool {
 	for i := range s.Channels() {
-		if _, _, ok := s.Place(i); !ok {
+		if _, _, ok := s.TailOffset(i); !ok {
 			return false
 		}
 	}
@@ -134,7 +134,7 @@ func appendDelivery(b []byte, f wire.Format, it *pubsub.Delivery, cursors *pubsu
 	cursors.Set(it.Channel, it.After)
 	cursor = cursors.Append(scratch)
 	var channelCursor []byte
-	if cursors.Apart && it.Gap != nil {
+	if cursors.PerChannel && it.Gap != nil {
 		channelCursor = wire.AppendCursors(nil, func(yield func(string, pubsub.Cursor) bool) { yield(cursors.Cursor(it.Channel)) })
 	}
 	return appendItem(b, f, &it.Item, cursor, channelCursor, several), cursor

@@ -14,15 +14,15 @@ import (
 //	life 0   1a 2a
 //	life 1   11a 12a 13a | 21b 22b
 const (
-	genA pubsub.Generation = 0xa
-	genB pubsub.Generation = 0xb
+	genA pubsub.Epoch = 0xa
+	genB pubsub.Epoch = 0xb
 )
 
-func idOf(ms uint64, gen pubsub.Generation) pubsub.ID { return pubsub.ID{MS: ms, Gen: gen} }
+func idOf(ms uint64, gen pubsub.Epoch) pubsub.ID { return pubsub.ID{MS: ms, Epoch: gen} }
 
 func fakedTruth() *truth {
 	var lives [2][]entry
-	add := func(life int, gen pubsub.Generation, all ...uint64) {
+	add := func(life int, gen pubsub.Epoch, all ...uint64) {
 		for _, ms := range all {
 			e := entry{id: idOf(ms, gen), key: idOf(ms, gen).String()}
 			if n := len(lives[life]); n > 0 {
@@ -46,20 +46,20 @@ func fakedTruth() *truth {
 
 // Happenings.
 
-func at(ms uint64, gen pubsub.Generation) happening {
-	return happening{kind: started, after: pubsub.At(idOf(ms, gen))}
+func at(ms uint64, gen pubsub.Epoch) happening {
+	return happening{kind: started, after: pubsub.CursorAfter(idOf(ms, gen))}
 }
 
-func message(ms uint64, gen pubsub.Generation) happening {
+func message(ms uint64, gen pubsub.Epoch) happening {
 	id := idOf(ms, gen)
-	return happening{kind: got, id: id, key: id.String(), after: pubsub.At(id)}
+	return happening{kind: got, id: id, key: id.String(), after: pubsub.CursorAfter(id)}
 }
 
-func gapOf(why pubsub.Reason, from, to pubsub.ID, gen pubsub.Generation) happening {
+func gapOf(why pubsub.Reason, from, to pubsub.ID, gen pubsub.Epoch) happening {
 	return happening{
 		kind:  told,
 		gap:   pubsub.Gap{Channel: "news", From: from, To: to, Reason: why},
-		after: pubsub.Cursor{ID: to, Gen: gen},
+		after: pubsub.Cursor{ID: to, Epoch: gen},
 	}
 }
 
@@ -86,7 +86,7 @@ func TestJudgeNotices(t *testing.T) {
 		wrongAfter = rewoundFrom(15, idOf(13, genA))
 		b          = []happening{message(21, genB), message(22, genB)}
 	)
-	neverKept.id.Gen, neverKept.key = genA, message(11, genA).key
+	neverKept.id.Epoch, neverKept.key = genA, message(11, genA).key
 	neverKept.id.Counter = 7 // in the log's middle, and not in it
 	wrongAfter.after.ID = idOf(12, genA)
 	for _, test := range []struct {

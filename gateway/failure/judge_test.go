@@ -58,14 +58,14 @@ type judge struct {
 	// fresh: what comes next may begin any later life of the log; anywhere also
 	// in its middle.
 	fresh, anywhere bool
-	before          pubsub.Generation // that a gap told the end of; 0: none since the last message
+	before          pubsub.Epoch // that a gap told the end of; 0: none since the last message
 	had             map[pubsub.ID]bool
 	gaps            map[toldGap]bool
 }
 
 type toldGap struct {
 	from, to pubsub.ID
-	gen      pubsub.Generation
+	gen      pubsub.Epoch
 }
 
 func newJudge(t *truth) *judge {
@@ -126,7 +126,7 @@ func (j *judge) message(h happening) error {
 		return fmt.Errorf("nobody published it")
 	case j.had[h.id] && !(kept && j.truth.entries[i].overtaken && j.at.Last().IsZero()):
 		return fmt.Errorf("it comes again")
-	case j.before != 0 && j.before == h.id.Gen:
+	case j.before != 0 && j.before == h.id.Epoch:
 		return fmt.Errorf("the gap before it told of another generation, and there is none")
 	}
 	if err := j.generation(h.id); err != nil {
@@ -139,20 +139,20 @@ func (j *judge) message(h happening) error {
 		err = j.lostMessage(h.id)
 	}
 	j.had[h.id] = true
-	j.at, j.fresh, j.anywhere, j.before = pubsub.At(h.id), false, false, 0
+	j.at, j.fresh, j.anywhere, j.before = pubsub.CursorAfter(h.id), false, false, 0
 	return err
 }
 
 // generation applies rule 3 to a message.
 func (j *judge) generation(id pubsub.ID) error {
-	if j.at.Gen == 0 || j.at.Gen == id.Gen {
+	if j.at.Epoch == 0 || j.at.Epoch == id.Epoch {
 		return nil
 	}
 	if !j.truth.quiet {
 		return fmt.Errorf("it is of another generation than %v, and no gap was told", j.at)
 	}
 	for _, r := range j.truth.lost {
-		if r.id.Gen == j.at.Gen && r.id.Compare(j.at.Last()) > 0 && !j.had[r.id] && !j.truth.cameBack(id, r.id) {
+		if r.id.Epoch == j.at.Epoch && r.id.Compare(j.at.Last()) > 0 && !j.had[r.id] && !j.truth.cameBack(id, r.id) {
 			return fmt.Errorf("%v (%s) is lost, and no gap was told", r.id, r.key)
 		}
 	}
@@ -190,15 +190,15 @@ func (j *judge) silent(first, end int) error {
 // lostMessage moves to a message that a failover took back later.
 func (j *judge) lostMessage(id pubsub.ID) error {
 	t := j.truth
-	if t.outlived(id) || t.alive[id.Gen] {
+	if t.outlived(id) || t.alive[id.Epoch] {
 		return fmt.Errorf("it is not in the log, and its primary has not failed since")
 	}
-	if j.at.Gen == id.Gen && id.Compare(j.at.Last()) <= 0 {
+	if j.at.Epoch == id.Epoch && id.Compare(j.at.Last()) <= 0 {
 		return fmt.Errorf("it comes late: the client is at %v", j.at)
 	}
 	for _, r := range t.lost {
-		between := r.id.Gen == id.Gen && r.id.Compare(j.at.Last()) > 0 && r.id.Compare(id) < 0
-		if between && j.at.Gen == id.Gen && !j.had[r.id] {
+		between := r.id.Epoch == id.Epoch && r.id.Compare(j.at.Last()) > 0 && r.id.Compare(id) < 0
+		if between && j.at.Epoch == id.Epoch && !j.had[r.id] {
 			return fmt.Errorf("%v (%s), in front of it, is lost silently", r.id, r.key)
 		}
 	}
@@ -215,13 +215,13 @@ func (j *judge) lostMessage(id pubsub.ID) error {
 
 func (j *judge) gap(h happening) error {
 	g, t := h.gap, j.truth
-	key := toldGap{g.From, g.To, h.after.Gen}
+	key := toldGap{g.From, g.To, h.after.Epoch}
 	switch {
 	case !j.begun:
 		return fmt.Errorf("it begins with a gap")
 	case !j.anywhere && g.From != j.at.Last():
 		return fmt.Errorf("the gap begins at %v, but the client is at %v", g.From, j.at)
-	case j.gaps[key] && h.after.Gen != 0:
+	case j.gaps[key] && h.after.Epoch != 0:
 		return fmt.Errorf("the gap is told again")
 	case h.after.Last() != g.To:
 		return fmt.Errorf("the gap ends at %v, but the cursor says %v", g.To, h.after)
@@ -230,37 +230,37 @@ func (j *judge) gap(h happening) error {
 	var err error
 	switch g.Reason {
 	case pubsub.Failover:
-		err = j.failover(g, h.after.Gen)
+		err = j.failover(g, h.after.Epoch)
 	case pubsub.Restarted:
 		if !g.To.IsZero() || t.inLastLife(g.From) {
 			err = fmt.Errorf("the log has not begun anew behind %v", g.From)
 		}
 		j.fresh, j.anywhere = true, false
 	case pubsub.Rewound:
-		err = j.rewound(g, h.after.Gen)
+		err = j.rewound(g, h.after.Epoch)
 	default:
 		err = fmt.Errorf("nothing can be %s", g.Reason)
 	}
-	j.at = pubsub.Cursor{ID: g.To, Gen: h.after.Gen}
+	j.at = pubsub.Cursor{ID: g.To, Epoch: h.after.Epoch}
 	return err
 }
 
 // failover wants two generations, and that the first one has ended.
-func (j *judge) failover(g pubsub.Gap, gen pubsub.Generation) error {
+func (j *judge) failover(g pubsub.Gap, gen pubsub.Epoch) error {
 	switch {
 	case g.From != g.To:
 		return fmt.Errorf("it covers what comes behind %v", g.From)
-	case j.at.Gen != 0 && (j.at.Gen == gen || j.truth.alive[j.at.Gen]):
-		return fmt.Errorf("nothing is missing: the primary of generation %v has not failed", j.at.Gen)
+	case j.at.Epoch != 0 && (j.at.Epoch == gen || j.truth.alive[j.at.Epoch]):
+		return fmt.Errorf("nothing is missing: the primary of generation %v has not failed", j.at.Epoch)
 	}
-	j.before = j.at.Gen
+	j.before = j.at.Epoch
 	return nil
 }
 
 // rewound wants that the log does not have g.From any more, and that it goes on
 // behind the newest message that the client knows: all it may leave out is what
 // nobody can tell from what the client had.
-func (j *judge) rewound(g pubsub.Gap, gen pubsub.Generation) error {
+func (j *judge) rewound(g pubsub.Gap, gen pubsub.Epoch) error {
 	t := j.truth
 	to, kept := t.index[g.To]
 	if !kept {
@@ -273,10 +273,10 @@ func (j *judge) rewound(g pubsub.Gap, gen pubsub.Generation) error {
 		known := false
 		for i := t.lives[t.lifeOf(to)].first; i <= to; i++ {
 			e := t.entries[i]
-			if i > j.place && !j.fresh && !j.had[e.id] && (known || e.id.Gen == gen) {
+			if i > j.place && !j.fresh && !j.had[e.id] && (known || e.id.Epoch == gen) {
 				return fmt.Errorf("the gap is too wide: it covers %v (%s), which the log has", e.id, e.key)
 			}
-			known = known || e.id.Gen == g.From.Gen
+			known = known || e.id.Epoch == g.From.Epoch
 		}
 	}
 	j.place = to

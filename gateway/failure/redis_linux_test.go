@@ -239,7 +239,7 @@ func (b *backend) id(text any) pubsub.ID {
 }
 
 // generation is the one that messages have that a primary takes now.
-func (b *backend) generation(primary *redistest.Server) pubsub.Generation {
+func (b *backend) generation(primary *redistest.Server) pubsub.Epoch {
 	b.t.Helper()
 	text, _ := primary.Do("INFO", "replication").(string)
 	_, text, found := strings.Cut(text, "master_replid:")
@@ -247,5 +247,5 @@ func (b *backend) generation(primary *redistest.Server) pubsub.Generation {
 	if !found || err != nil {
 		b.t.Fatalf("INFO replication has no master_replid: %v", err)
 	}
-	return max(1, pubsub.Generation(gen))
+	return max(1, pubsub.Epoch(gen))
 }

@@ -206,7 +206,7 @@ func (s *subscriber) ready(e wire.Event, at []pubsub.Cursor) {
 // cursor is the same place.
 func (s *subscriber) moved(at []pubsub.Cursor) bool {
 	old, err := pubsub.ParseCursorSet(s.channels, s.cursor)
-	return err != nil || !slices.EqualFunc(old, at, func(a, b pubsub.Cursor) bool { return a.Last() == b.Last() && a.Gen == b.Gen })
+	return err != nil || !slices.EqualFunc(old, at, func(a, b pubsub.Cursor) bool { return a.Last() == b.Last() && a.Epoch == b.Epoch })
 }
 
 // place begins the channels of which nothing has come. A poll that is answered
@@ -242,7 +242,7 @@ func (s *subscriber) message(m *pubsub.Message, at []pubsub.Cursor) {
 		s.fail("message %v: %v", m.ID, err)
 	}
 	h := happening{kind: got, id: m.ID, key: data.Key, after: s.behind(m.Channel, m.ID, at)}
-	if at != nil && s.form != poll && h.after != pubsub.At(m.ID) {
+	if at != nil && s.form != poll && h.after != pubsub.CursorAfter(m.ID) {
 		s.fail("message %v of %s has the cursor %v", m.ID, m.Channel, h.after)
 	}
 	s.at[m.Channel] = m.ID

@@ -34,7 +34,7 @@ type truth struct {
 	sent    map[string]bool   // the keys that publishers used
 	// alive are the generations of the primaries at the end: such a primary has
 	// lived all the time, and lost nothing.
-	alive map[pubsub.Generation]bool
+	alive map[pubsub.Epoch]bool
 	// quiet: a generation may follow another with nothing lost between, and then
 	// nobody need be told: a channel moved between the primaries of a Redis
 	// Cluster, or a primary was demoted and promoted again.
@@ -50,7 +50,7 @@ func newTruth(channel string, lives [][]entry) *truth {
 		channel: channel,
 		index:   make(map[pubsub.ID]int),
 		sent:    make(map[string]bool),
-		alive:   make(map[pubsub.Generation]bool),
+		alive:   make(map[pubsub.Epoch]bool),
 	}
 	for _, entries := range lives {
 		first := len(t.entries)
@@ -94,7 +94,7 @@ func (t *truth) firstOfLife(i int) bool { return i == t.lives[t.lifeOf(i)].first
 // took before id, which was lost; -1: there is none.
 func (t *truth) fork(id pubsub.ID) int {
 	for i := len(t.entries) - 1; i >= 0; i-- {
-		if e := t.entries[i].id; e.Gen == id.Gen && e.Compare(id) < 0 {
+		if e := t.entries[i].id; e.Epoch == id.Epoch && e.Compare(id) < 0 {
 			return i
 		}
 	}
@@ -105,7 +105,7 @@ func (t *truth) fork(id pubsub.ID) int {
 // took a later message that is: then nothing can have taken id away.
 func (t *truth) outlived(id pubsub.ID) bool {
 	for _, e := range t.entries {
-		if e.id.Gen == id.Gen && e.id.Compare(id) > 0 {
+		if e.id.Epoch == id.Epoch && e.id.Compare(id) > 0 {
 			return true
 		}
 	}
@@ -120,7 +120,7 @@ func (t *truth) cameBack(id, lost pubsub.ID) bool {
 		return false
 	}
 	for _, e := range t.entries[first+1:] {
-		if e.id.Gen == lost.Gen && e.id.Compare(lost) < 0 {
+		if e.id.Epoch == lost.Epoch && e.id.Compare(lost) < 0 {
 			return true
 		}
 	}
@@ -147,7 +147,7 @@ func (t *truth) check() (wrong []string) {
 		}
 	}
 	for _, r := range t.lost {
-		if t.alive[r.id.Gen] || t.outlived(r.id) {
+		if t.alive[r.id.Epoch] || t.outlived(r.id) {
 			fail("%v with the key %s was acknowledged, its primary has not failed since, and the log does not have it", r.id, r.key)
 		}
 	}

@@ -65,7 +65,7 @@ func (s *subscriber) judge(truths map[string]*truth) (wrong []string) {
 
 // truths are what the logs took.
 func (r *round) truths() map[string]*truth {
-	alive := make(map[pubsub.Generation]bool)
+	alive := make(map[pubsub.Epoch]bool)
 	for _, p := range r.redis.primaries() {
 		alive[r.redis.generation(p)] = true
 	}

@@ -84,6 +84,6 @@ func (c *channelRules) presence(channel string) bool { return c.of(channel).Pres
 // setRules has the node go by r.
 func (n *node) setRules(r *ruling) {
 	n.rules.put(r)
-	n.presence.Refresh()
-	n.hub.EachOpen(n.presence.Opened)
+	n.presence.DropDisabled()
+	n.hub.EachOpen(n.presence.ChannelOpened)
 }

@@ -84,15 +84,15 @@ func newNode(name string, about build, s *config.Settings, rules *channelRules, 
 	}
 	options := pubsub.Options{Timeout: s.Redis.Timeout, Logger: logger}
 	if application.events != nil {
-		options.Opened, options.Closed = admit.Opened(application.events), admit.Closed(application.events)
+		options.OnOpened, options.OnClosed = admit.Opened(application.events), admit.Closed(application.events)
 	}
 	presence := pubsub.NewPresence(b, pubsub.PresenceOptions{
-		Has: rules.presence, TTL: s.Presence.TTL, Members: s.Presence.Members, Timeout: s.Redis.Timeout, Logger: logger,
+		Enabled: rules.presence, TTL: s.Presence.TTL, MemberLimit: s.Presence.Members, Timeout: s.Redis.Timeout, Logger: logger,
 	})
-	options.Opened, options.Closed = both(options.Opened, presence.Opened), both(options.Closed, presence.Closed)
+	options.OnOpened, options.OnClosed = both(options.OnOpened, presence.ChannelOpened), both(options.OnClosed, presence.ChannelClosed)
 	var tracer gateway.Tracer
 	if spans != nil {
-		tracer, options.Relayed, parker.Written = spans, spans.relay, spans.write
+		tracer, options.OnRelayed, parker.Written = spans, spans.relay, spans.write
 	}
 	hub := pubsub.NewHub(b, options)
 	g, err := gateway.New(gateway.Options{

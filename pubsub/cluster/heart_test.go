@@ -72,7 +72,7 @@ func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		a, b := w.join("a"), w.join("b")
-		s, err := a.hub.Observe(t.Context(), []pubsub.Start{{Channel: Channel}})
+		s, err := a.hub.SubscribeUncounted(t.Context(), []pubsub.Start{{Channel: Channel}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestChannels(t *testing.T) {
 		b.subscribe(t, "news", 3)
 		b.subscribe(t, "chat/1", 1)
 		b.subscribe(t, pubsub.ControlPrefix+"secret", 1)
-		if s, err := a.hub.Observe(t.Context(), []pubsub.Start{{Channel: "news"}, {Channel: "looked/at"}}); err != nil {
+		if s, err := a.hub.SubscribeUncounted(t.Context(), []pubsub.Start{{Channel: "news"}, {Channel: "looked/at"}}); err != nil {
 			t.Fatal(err)
 		} else {
 			defer s.Close()

@@ -54,7 +54,7 @@ func (l *channelLog) publish(d pubsub.Draft, c *Cluster) pubsub.Receipt {
 		}
 	}
 	m.Prev = l.newest
-	m.ID = pubsub.NextID(m.Prev, uint64(now.UnixMilli()), c.gen)
+	m.ID = pubsub.NextID(m.Prev, uint64(now.UnixMilli()), c.epoch)
 	m.Time = m.ID.Time()
 	l.messages = append(l.messages, m)
 	size, ttl := c.options.Retention(d.Channel)
@@ -62,7 +62,7 @@ func (l *channelLog) publish(d pubsub.Draft, c *Cluster) pubsub.Receipt {
 		clear(l.messages[:extra])
 		l.messages = l.messages[extra:] // the array goes at its next growth
 	}
-	l.newest, l.expires, l.known = m.ID, now.Add(ttl), now.Add(pubsub.EndKept(ttl))
+	l.newest, l.expires, l.known = m.ID, now.Add(ttl), now.Add(pubsub.EndTTL(ttl))
 	if d.Key != "" {
 		l.remember(agingKey{name, now.Add(c.options.KeyWindow)}, keyed{m.ID, sum})
 	}
@@ -85,10 +85,10 @@ func (l *channelLog) remember(k agingKey, first keyed) {
 }
 
 func (l *channelLog) read(q pubsub.Query, c *Cluster) pubsub.Page {
-	p := pubsub.Page{End: l.end(), Gen: c.gen, Now: uint64(time.Now().UnixMilli())}
+	p := pubsub.Page{End: l.end(), Epoch: c.epoch, Now: uint64(time.Now().UnixMilli())}
 	_, p.TTL = c.options.Retention(q.Channel)
 	if p.End.IsZero() {
-		p.Past = l.newest
+		p.PreviousEnd = l.newest
 	}
 	at, found := slices.BinarySearchFunc(l.messages, q.Cursor, func(m *pubsub.Message, id pubsub.ID) int {
 		return m.ID.Compare(id)

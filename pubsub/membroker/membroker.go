@@ -26,7 +26,7 @@ type Options struct {
 // Cluster is the logs that its nodes share.
 type Cluster struct {
 	options Options
-	gen     pubsub.Generation
+	epoch   pubsub.Epoch
 	board   board
 
 	mu      sync.Mutex
@@ -35,14 +35,14 @@ type Cluster struct {
 }
 
 // New makes a cluster without nodes and without messages. Each is a new
-// generation.
+// epoch.
 func New(o Options) *Cluster {
 	if o.Retention == nil {
 		o.Retention = func(string) (int, time.Duration) { return o.Size, o.TTL }
 	}
 	return &Cluster{
 		options: o,
-		gen:     1 + rand.N(pubsub.MaxGeneration),
+		epoch:   1 + rand.N(pubsub.MaxEpoch),
 		logs:    make(map[string]*channelLog),
 		tidyLen: 1024,
 	}

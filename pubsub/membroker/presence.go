@@ -14,7 +14,7 @@ import (
 type presence struct {
 	epoch   int64
 	expires time.Time
-	holders map[pubsub.HolderID]*holder
+	holders map[pubsub.LeaseOwner]*holder
 	members map[string]*member
 	sorted  []string // the users, or nil if they have changed since
 }
@@ -31,16 +31,16 @@ type member struct {
 	holders int
 }
 
-// Hold implements pubsub.Broker.
-func (b *Broker) Hold(_ context.Context, holdings []pubsub.Holding) []pubsub.Held {
-	answers := make([]pubsub.Held, len(holdings))
+// UpdateLeases implements pubsub.Broker.
+func (b *Broker) UpdateLeases(_ context.Context, holdings []pubsub.Lease) []pubsub.LeaseResult {
+	answers := make([]pubsub.LeaseResult, len(holdings))
 	for i := range holdings {
 		if b.isClosed() {
 			answers[i].Err = pubsub.ErrClosed
 			continue
 		}
 		l := b.cluster.locked(holdings[i].Channel)
-		answers[i] = l.hold(&holdings[i], b.cluster.gen)
+		answers[i] = l.hold(&holdings[i], b.cluster.epoch)
 		l.mu.Unlock()
 	}
 	return answers
@@ -59,15 +59,15 @@ func (b *Broker) Members(_ context.Context, channel, after string, limit int) (p
 	return l.presence.page(after, limit), nil
 }
 
-func (l *channelLog) hold(h *pubsub.Holding, gen pubsub.Generation) pubsub.Held {
+func (l *channelLog) hold(h *pubsub.Lease, epoch pubsub.Epoch) pubsub.LeaseResult {
 	now := time.Now()
 	if l.presence == nil {
-		l.presence = &presence{epoch: now.UnixMicro(), holders: make(map[pubsub.HolderID]*holder), members: make(map[string]*member)}
+		l.presence = &presence{epoch: now.UnixMicro(), holders: make(map[pubsub.LeaseOwner]*holder), members: make(map[string]*member)}
 	}
 	p := l.presence
-	p.expires = now.Add(h.Lease)
-	answer := pubsub.Held{Epoch: p.epoch, Gen: gen}
-	from := p.holders[h.Holder]
+	p.expires = now.Add(h.TTL)
+	answer := pubsub.LeaseResult{Created: p.epoch, Epoch: epoch}
+	from := p.holders[h.Owner]
 	if from == nil {
 		from = &holder{users: make(map[string]struct{})}
 	}
@@ -75,26 +75,26 @@ func (l *channelLog) hold(h *pubsub.Holding, gen pubsub.Generation) pubsub.Held 
 		answer.Lost = true
 		return answer
 	}
-	quiet := h.Epoch != 0 && h.Epoch != p.epoch
-	for i := range h.Enter {
-		l.enter(from, &h.Enter[i], h.Keep, quiet && h.Enter[i].Known, now)
+	quiet := h.Created != 0 && h.Created != p.epoch
+	for i := range h.Join {
+		l.enter(from, &h.Join[i], h.MemberLimit, quiet && h.Join[i].Known, now)
 	}
 	for _, user := range h.Leave {
 		l.exit(from, user)
 	}
-	if len(h.Enter)+len(h.Leave) > 0 {
+	if len(h.Join)+len(h.Leave) > 0 {
 		from.version++
-		p.holders[h.Holder] = from
+		p.holders[h.Owner] = from
 	}
-	from.expires = now.Add(h.Lease)
-	if h.Last > 0 {
-		from.expires = now.Add(h.Last)
+	from.expires = now.Add(h.TTL)
+	if h.FinalTTL > 0 {
+		from.expires = now.Add(h.FinalTTL)
 	}
-	answer.More = l.letGo(h.Expire, now)
+	answer.More = l.letGo(h.ExpireLimit, now)
 	return answer
 }
 
-func (l *channelLog) enter(from *holder, e *pubsub.Entry, keep int, quiet bool, now time.Time) {
+func (l *channelLog) enter(from *holder, e *pubsub.LeaseMember, keep int, quiet bool, now time.Time) {
 	p := l.presence
 	if _, has := from.users[e.User]; has {
 		return

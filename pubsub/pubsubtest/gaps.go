@@ -38,7 +38,7 @@ func testTrimmed(t *testing.T, newCluster New) {
 	a, b := node(t, c), node(t, c)
 	ids := publishNumbers(t, a, "c", 0, 999)
 	oldest := oldest(t, a, "c")
-	r := readFrom(t, b, "c", pubsub.At(ids[3]))
+	r := readFrom(t, b, "c", pubsub.CursorAfter(ids[3]))
 	items := r.message(number(999))
 	if len(gaps(items)) != 1 || items[0].Gap == nil {
 		t.Fatalf("got %s, want one gap, first", show(items))
@@ -49,7 +49,7 @@ func testTrimmed(t *testing.T, newCluster New) {
 	}
 	wantToldOnce(t, a, "c", items, number(999))
 	// Nothing was lost for who had exactly what was trimmed.
-	if items := readFrom(t, b, "c", pubsub.At(oldest.Prev)).message(number(999)); len(gaps(items)) > 0 {
+	if items := readFrom(t, b, "c", pubsub.CursorAfter(oldest.Prev)).message(number(999)); len(gaps(items)) > 0 {
 		t.Errorf("resuming right before the oldest kept: %s", show(items[:1]))
 	}
 }
@@ -59,7 +59,7 @@ func testExpired(t *testing.T, newCluster New) {
 	a, b := node(t, c), node(t, c)
 	ids := publishNumbers(t, a, "c", 0, 4)
 	awaitEmpty(t, a, "c")
-	r := readFrom(t, b, "c", pubsub.At(ids[2]))
+	r := readFrom(t, b, "c", pubsub.CursorAfter(ids[2]))
 	wantGap(t, r.gap(1), pubsub.Restarted, ids[2], pubsub.ID{})
 	publish(t, a, "c", number(5))
 	items := r.message(number(5))
@@ -84,7 +84,7 @@ func testExpiredFromEmpty(t *testing.T, newCluster New) {
 	start := make(map[string]pubsub.Cursor)
 	for _, channel := range []string{"brief", "long"} {
 		r := read(t, a, channel, pubsub.From{})
-		start[channel] = r.sub.Start()[0]
+		start[channel] = r.sub.StartCursors()[0]
 		r.leave()
 	}
 	gone := publish(t, b, "brief", number(0))
@@ -145,7 +145,7 @@ func testWiped(t *testing.T, newCluster New) {
 	ids := publishNumbers(t, a, "c", 0, 4)
 	live.message(number(4))
 	c.Wipe()
-	r := readFrom(t, b, "c", pubsub.At(ids[4]))
+	r := readFrom(t, b, "c", pubsub.CursorAfter(ids[4]))
 	wantGap(t, r.gap(1), pubsub.Restarted, ids[4], pubsub.ID{})
 	publishNumbers(t, b, "c", 5, 9)
 	wantNumbers(t, messagesOnly(r.message(number(9))), 5, 9, nil)

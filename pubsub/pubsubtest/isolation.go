@@ -126,7 +126,7 @@ func newNeighbours(t *testing.T, c *Cluster) *neighbours {
 	w.hub = hubOver(t, w.broker, pubsub.Options{})
 	publish(t, w.hub, badChannel, number(0)) // by now the broker knows its shards
 	w.log = w.name("log", false)
-	w.first = pubsub.At(publishNumbers(t, w.hub, w.log, 0, 9)[0])
+	w.first = pubsub.CursorAfter(publishNumbers(t, w.hub, w.log, 0, 9)[0])
 	w.live = read(t, w.hub, w.name("live", false), pubsub.From{})
 	return w
 }
@@ -206,7 +206,7 @@ func testCancelled(t *testing.T, newCluster New) {
 	b := c.Node()
 	hub := hubOver(t, b, pubsub.Options{})
 	ids := publishNumbers(t, hub, "c", 0, 99)
-	at := pubsub.At(ids[0])
+	at := pubsub.CursorAfter(ids[0])
 	replaying, err := hub.Subscribe(t.Context(), []pubsub.Start{{Channel: "c", From: pubsub.From{Cursor: &at}}})
 	if err != nil {
 		t.Fatal(err)

@@ -41,11 +41,11 @@ type mutable struct {
 
 var errDead = errors.New("the test has killed this node")
 
-func (b *mutable) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.Held {
+func (b *mutable) UpdateLeases(ctx context.Context, holdings []pubsub.Lease) []pubsub.LeaseResult {
 	if !b.dead.Load() {
-		return b.Broker.Hold(ctx, holdings)
+		return b.Broker.UpdateLeases(ctx, holdings)
 	}
-	answers := make([]pubsub.Held, len(holdings))
+	answers := make([]pubsub.LeaseResult, len(holdings))
 	for i := range answers {
 		answers[i].Err = errDead
 	}
@@ -56,21 +56,21 @@ func (b *mutable) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.
 func join(t *testing.T, c *Cluster, o pubsub.PresenceOptions) *place {
 	t.Helper()
 	p := &place{t: t, broker: &mutable{Broker: c.Node()}}
-	o.Has = func(string) bool { return true }
+	o.Enabled = func(string) bool { return true }
 	o.TTL, o.Grace = presenceTTL, cmp.Or(o.Grace, presenceGrace)
 	p.presence = pubsub.NewPresence(p.broker, o)
-	p.hub = hubOver(t, p.broker, pubsub.Options{Opened: p.presence.Opened, Closed: p.presence.Closed})
+	p.hub = hubOver(t, p.broker, pubsub.Options{OnOpened: p.presence.ChannelOpened, OnClosed: p.presence.ChannelClosed})
 	t.Cleanup(p.presence.Close) // before the hub's
 	return p
 }
 
-func (p *place) enter(user string) pubsub.Stay {
+func (p *place) enter(user string) pubsub.Membership {
 	p.t.Helper()
 	info, err := json.Marshal(map[string]string{"name": user})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	s, ok := p.presence.Enter("c", user, info)
+	s, ok := p.presence.Join("c", user, info)
 	if !ok {
 		p.t.Fatal("the channel has no presence")
 	}
@@ -259,7 +259,7 @@ func (p *place) awaitCount(n int) {
 // A channel keeps so many members, and room is given to who comes next.
 func testPresenceBounded(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
-	a := join(t, c, pubsub.PresenceOptions{Members: 2})
+	a := join(t, c, pubsub.PresenceOptions{MemberLimit: 2})
 	r := read(t, a.hub, "c", pubsub.From{})
 	alice := a.enter("alice")
 	a.await("alice")

@@ -57,7 +57,7 @@ func testPublishDuringSubscribe(t *testing.T, newCluster New) {
 		publisher.Wait()
 		last := publish(t, a, channel, number(100))
 		items := r.message(number(100))
-		start := r.sub.Start()[0].Last()
+		start := r.sub.StartCursors()[0].Last()
 		got := messages(items)
 		if got[0].Prev != start {
 			t.Fatalf("began at %s, but the first message follows %s", start, got[0].Prev)
@@ -204,7 +204,7 @@ func testEphemeral(t *testing.T, newCluster New) {
 	}
 	items := r.message([]byte(`"typing"`))
 	last := items[len(items)-1]
-	if !last.Message.Ephemeral() || last.Message.Type != "typing" || last.Message.Time.IsZero() || last.After != pubsub.At(ids[0]) {
+	if !last.Message.Ephemeral() || last.Message.Type != "typing" || last.Message.Time.IsZero() || last.After != pubsub.CursorAfter(ids[0]) {
 		t.Errorf("item %+v, message %+v", last, last.Message)
 	}
 	publish(t, a, "c", number(1))
@@ -254,7 +254,7 @@ func testRead(t *testing.T, newCluster New) {
 	} {
 		test.query.Channel = "c"
 		page, err := hub.Read(t.Context(), test.query)
-		if err != nil || page.Gen == 0 || page.End != ids[9] {
+		if err != nil || page.Epoch == 0 || page.End != ids[9] {
 			t.Errorf("%s: page %+v, error %v", test.name, page, err)
 		}
 		step := 1

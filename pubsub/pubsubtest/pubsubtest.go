@@ -87,7 +87,7 @@ func Run(t *testing.T, newCluster New) {
 		{"RelayCut", testRelayCut},
 		{"RestartEmpty", testRestartEmpty},
 		{"RestartWithData", testRestartWithData},
-		{"GenerationChanged", testGenerationChanged},
+		{"EpochChanged", testEpochChanged},
 		{"Away", testAway},
 		{"CloseAnytime", testCloseAnytime},
 		{"Cancelled", testCancelled},

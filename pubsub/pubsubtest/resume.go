@@ -47,7 +47,7 @@ func testResumeEverywhere(t *testing.T, newCluster New) {
 	publisher.Go(func() { publishNumbers(t, a, "c", 100, 299) })
 	readers := make([]*reader, 100)
 	for i := range readers {
-		readers[i] = readFrom(t, b, "c", pubsub.At(ids[i]))
+		readers[i] = readFrom(t, b, "c", pubsub.CursorAfter(ids[i]))
 	}
 	publisher.Wait()
 	for i, r := range readers {
@@ -60,7 +60,7 @@ func testResumeBeforeFirst(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	a, b := node(t, c), node(t, c)
 	r := read(t, a, "c", pubsub.From{})
-	start := r.sub.Start()[0]
+	start := r.sub.StartCursors()[0]
 	r.leave()
 	publishNumbers(t, a, "c", 0, 4)
 	wantNumbers(t, readFrom(t, b, "c", start).message(number(4)), 0, 4, nil)
@@ -113,7 +113,7 @@ func testStoppedReader(t *testing.T, newCluster New) {
 	if _, err := stopped.Next(ctx, 10); !errors.Is(err, pubsub.ErrSlow) {
 		t.Errorf("Next: %v, want ErrSlow", err)
 	}
-	wantNumbers(t, readFrom(t, hub, "c", stopped.Start()[0]).message(number(499)), 0, 499, nil)
+	wantNumbers(t, readFrom(t, hub, "c", stopped.StartCursors()[0]).message(number(499)), 0, 499, nil)
 }
 
 // One subscriber of several channels gets each in order, and its cursors

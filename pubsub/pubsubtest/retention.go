@@ -23,14 +23,14 @@ func testRetention(t *testing.T, newCluster New) {
 	much := publishNumbers(t, a, "much", 0, 499)
 	little := publishNumbers(t, a, "little", 0, 499)
 	brief := publishNumbers(t, a, "brief", 0, 4)
-	wantNumbers(t, readFrom(t, b, "much", pubsub.At(much[3])).message(number(499)), 4, 499, nil)
-	wantGap(t, readFrom(t, b, "little", pubsub.At(little[3])).gap(1), pubsub.Trimmed, little[3], oldest(t, b, "little").Prev)
+	wantNumbers(t, readFrom(t, b, "much", pubsub.CursorAfter(much[3])).message(number(499)), 4, 499, nil)
+	wantGap(t, readFrom(t, b, "little", pubsub.CursorAfter(little[3])).gap(1), pubsub.Trimmed, little[3], oldest(t, b, "little").Prev)
 	if first := oldest(t, b, "much"); first.ID != much[0] {
 		t.Errorf("the oldest kept is %s, want the first", first.Data)
 	}
 	awaitEmpty(t, a, "brief")
-	wantGap(t, readFrom(t, b, "brief", pubsub.At(brief[2])).gap(1), pubsub.Restarted, brief[2], pubsub.ID{})
-	wantNumbers(t, readFrom(t, a, "much", pubsub.At(much[3])).message(number(499)), 4, 499, nil)
+	wantGap(t, readFrom(t, b, "brief", pubsub.CursorAfter(brief[2])).gap(1), pubsub.Restarted, brief[2], pubsub.ID{})
+	wantNumbers(t, readFrom(t, a, "much", pubsub.CursorAfter(much[3])).message(number(499)), 4, 499, nil)
 }
 
 // What Retention says anew counts from the next publish on. Who is live misses
@@ -55,7 +55,7 @@ func testRetentionChanges(t *testing.T, newCluster New) {
 	}
 	publish(t, b, "c", number(500))
 	less := oldest(t, b, "c")
-	wantGap(t, readFrom(t, b, "c", pubsub.At(ids[3])).gap(1), pubsub.Trimmed, ids[3], less.Prev)
+	wantGap(t, readFrom(t, b, "c", pubsub.CursorAfter(ids[3])).gap(1), pubsub.Trimmed, ids[3], less.Prev)
 	now.Store(&retention{10_000, time.Hour})
 	publishNumbers(t, b, "c", 501, 799)
 	if first := oldest(t, b, "c"); first.ID != less.ID {

@@ -15,7 +15,7 @@ func testTrace(t *testing.T, newCluster New) {
 	var hubs []*pubsub.Hub
 	var readers []*reader
 	for _, told := range relayed {
-		hub := nodeWith(t, c, pubsub.Options{Relayed: func(m *pubsub.Message) { told <- m.Trace }})
+		hub := nodeWith(t, c, pubsub.Options{OnRelayed: func(m *pubsub.Message) { told <- m.Trace }})
 		hubs = append(hubs, hub)
 		readers = append(readers, read(t, hub, "c", pubsub.From{}))
 	}

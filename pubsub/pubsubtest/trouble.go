@@ -57,7 +57,7 @@ func testRestartEmpty(t *testing.T, newCluster New) {
 		wantToldOnce(t, b, "c", items, number(19))
 	}
 	// A node without a tail has only the log to serve from.
-	resumed := readFrom(t, node(t, c), "c", pubsub.At(ids[5])).message(number(19))
+	resumed := readFrom(t, node(t, c), "c", pubsub.CursorAfter(ids[5])).message(number(19))
 	wantNumbers(t, messagesOnly(resumed), 10, 19, nil)
 	wantGap(t, gaps(resumed)[0], pubsub.Restarted, ids[5], pubsub.ID{})
 }
@@ -76,7 +76,7 @@ func testRestartWithData(t *testing.T, newCluster New) {
 	c.Restart(false)
 	wantGap(t, live.gap(1), pubsub.Failover, ids[9], ids[9])
 	wantGap(t, quiet.gap(1), pubsub.Failover, pubsub.ID{}, pubsub.ID{})
-	resumed := readFrom(t, b, "c", pubsub.At(ids[5]))
+	resumed := readFrom(t, b, "c", pubsub.CursorAfter(ids[5]))
 	wantGap(t, resumed.gap(1), pubsub.Failover, ids[9], ids[9])
 	for i := 10; i < 20; i++ {
 		persist(t, a, "c", number(i))
@@ -97,9 +97,9 @@ func testRestartWithData(t *testing.T, newCluster New) {
 	wantToldOnce(t, b, "quiet", quiet.message(number(0)), number(0))
 }
 
-// Between two entries of the log the generation changed while nobody watched:
+// Between two entries of the log the epoch changed while nobody watched:
 // whoever passes that place is told.
-func testGenerationChanged(t *testing.T, newCluster New) {
+func testEpochChanged(t *testing.T, newCluster New) {
 	c := newCluster(t, alone)
 	need(t, c.Restart != nil, "restart")
 	a := node(t, c)
@@ -109,14 +109,14 @@ func testGenerationChanged(t *testing.T, newCluster New) {
 		ids = append(ids, persist(t, a, "c", number(i)))
 	}
 	b := node(t, c)
-	items := readFrom(t, b, "c", pubsub.At(ids[2])).message(number(9))
+	items := readFrom(t, b, "c", pubsub.CursorAfter(ids[2])).message(number(9))
 	wantNumbers(t, messagesOnly(items), 3, 9, ids)
 	if len(gaps(items)) != 1 || items[2].Gap == nil {
 		t.Fatalf("got %s, want one gap behind 4", show(items))
 	}
 	wantGap(t, items[2].Gap, pubsub.Failover, ids[4], ids[4])
 	wantToldOnce(t, b, "c", items, number(9))
-	if items := readFrom(t, b, "c", pubsub.At(ids[6])).message(number(9)); len(gaps(items)) > 0 {
+	if items := readFrom(t, b, "c", pubsub.CursorAfter(ids[6])).message(number(9)); len(gaps(items)) > 0 {
 		t.Errorf("told of a failover before the cursor: %s", show(items))
 	}
 }

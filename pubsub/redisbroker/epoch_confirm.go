@@ -28,7 +28,7 @@ const (
 // transition is what is confirmed: that readers may go from one generation to
 // another. It says nothing of a reader from a third one, which may be newer than
 // the confirmation.
-type transition struct{ from, to pubsub.Generation }
+type transition struct{ from, to pubsub.Epoch }
 
 // errMovedOn refuses a page whose primary has begun another generation since. It
 // says nothing of the takeover: the next page will be of that generation.
@@ -49,10 +49,10 @@ type confirmations struct {
 
 // waiting is a takeover that is refused, to readers from everywhere.
 type waiting struct {
-	to      pubsub.Generation // in which the primary answered last
-	since   time.Time         // of the first refusal
-	asked   time.Time         // of the newest refusal
-	wanted  time.Time         // when a reader last needed it
+	to      pubsub.Epoch // in which the primary answered last
+	since   time.Time    // of the first refusal
+	asked   time.Time    // of the newest refusal
+	wanted  time.Time    // when a reader last needed it
 	because error
 }
 
@@ -124,10 +124,10 @@ func (c *confirmations) longest() (p *primary, w waiting, age time.Duration) {
 
 // keep forgets primaries that are none any more, and those that no reader needs,
 // and returns in which generation each of the others answered.
-func (c *confirmations) keep(primaries []*primary) map[*primary]pubsub.Generation {
+func (c *confirmations) keep(primaries []*primary) map[*primary]pubsub.Epoch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make(map[*primary]pubsub.Generation)
+	all := make(map[*primary]pubsub.Epoch)
 	for p, w := range c.waiting {
 		if !slices.Contains(primaries, p) || time.Since(w.wanted) > wantedFor {
 			delete(c.waiting, p)
@@ -142,13 +142,13 @@ func (c *confirmations) keep(primaries []*primary) map[*primary]pubsub.Generatio
 // another generation could be led back into a log that was replaced. p is the
 // primary that answered. The error wraps pubsub.ErrUnconfirmed.
 func (b *Broker) believe(ctx context.Context, p *primary, q *pubsub.Query, page *pubsub.Page) error {
-	if q.Gen == 0 || q.Gen == page.Gen || !b.topology.moves() {
+	if q.Epoch == 0 || q.Epoch == page.Epoch || !b.topology.moves() {
 		return nil
 	}
-	if !b.sharded() && slices.Contains(page.Lives.Same, q.Gen) {
+	if !b.sharded() && slices.Contains(page.Epochs.Same, q.Epoch) {
 		return nil // the same life: it is what it was
 	}
-	if err := b.confirm(ctx, p, transition{q.Gen, page.Gen}); err != nil {
+	if err := b.confirm(ctx, p, transition{q.Epoch, page.Epoch}); err != nil {
 		return fmt.Errorf("%w: %s: %v", pubsub.ErrUnconfirmed, p.address, err)
 	}
 	return nil

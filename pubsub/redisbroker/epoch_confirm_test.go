@@ -21,7 +21,7 @@ func TestConfirmationIsOfATransition(t *testing.T) {
 		var c confirmations
 		p, no := &primary{}, errors.New("no")
 		recall := func(from, to int) (error, bool) {
-			x := transition{pubsub.Generation(from), pubsub.Generation(to)}
+			x := transition{pubsub.Epoch(from), pubsub.Epoch(to)}
 			return c.recall(x, p)
 		}
 		c.note(transition{1, 2}, p, time.Now(), nil)
@@ -70,7 +70,7 @@ type doubtful struct {
 
 func (d *doubtful) moves() bool { return true }
 
-func (d *doubtful) confirm(context.Context, *primary, pubsub.Generation) error {
+func (d *doubtful) confirm(context.Context, *primary, pubsub.Epoch) error {
 	d.asked++
 	time.Sleep(10 * time.Millisecond)
 	return d.err
@@ -84,8 +84,8 @@ func TestUnconfirmedIsVisible(t *testing.T) {
 		p := &primary{address: "redis.example:6379"}
 		d := &doubtful{single: single{p}, err: errors.New("nobody says so")}
 		b := &Broker{options: Options{Timeout: 3 * time.Second}, topology: d, ctx: t.Context(), logger: slog.New(slog.NewTextHandler(&log, nil))}
-		read := func(from pubsub.Generation) error {
-			return b.believe(t.Context(), p, &pubsub.Query{Gen: from}, &pubsub.Page{Gen: 2})
+		read := func(from pubsub.Epoch) error {
+			return b.believe(t.Context(), p, &pubsub.Query{Epoch: from}, &pubsub.Page{Epoch: 2})
 		}
 		var readers sync.WaitGroup
 		for range 100 {

@@ -19,7 +19,7 @@ import (
 // To ask for both in publish.lua would cost 9 µs each time.
 type lives struct {
 	mu    sync.Mutex
-	of    map[pubsub.Generation]life
+	of    map[pubsub.Epoch]life
 	known map[string]time.Time // since when, by what life.lua calls them
 }
 
@@ -29,7 +29,7 @@ type life struct{ process, before string } // run_id and master_replid2
 // failover.
 const maxLives = 256
 
-func (l *lives) knows(gen pubsub.Generation) bool {
+func (l *lives) knows(gen pubsub.Epoch) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, known := l.of[gen]
@@ -52,7 +52,7 @@ func (l *lives) knownSince(name string) time.Time {
 }
 
 // generationsOf is those of a life, by what life.lua calls it.
-func (l *lives) generationsOf(name string) (all []pubsub.Generation) {
+func (l *lives) generationsOf(name string) (all []pubsub.Epoch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for gen, life := range l.of {
@@ -64,17 +64,17 @@ func (l *lives) generationsOf(name string) (all []pubsub.Generation) {
 }
 
 // learn remembers whose generations some are, and returns all of the same life.
-func (l *lives) learn(some []pubsub.Generation, now life) (same []pubsub.Generation) {
+func (l *lives) learn(some []pubsub.Epoch, now life) (same []pubsub.Epoch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.of == nil || len(l.of) >= maxLives {
-		l.of = make(map[pubsub.Generation]life)
+		l.of = make(map[pubsub.Epoch]life)
 	}
 	for _, gen := range some {
 		l.of[gen] = now
 	}
 	// A process does not come back to an earlier life.
-	maps.DeleteFunc(l.of, func(_ pubsub.Generation, other life) bool {
+	maps.DeleteFunc(l.of, func(_ pubsub.Epoch, other life) bool {
 		return other.process == now.process && other != now
 	})
 	for other, of := range l.of {
@@ -89,7 +89,7 @@ func (l *lives) learn(some []pubsub.Generation, now life) (same []pubsub.Generat
 // node starts and no slot moves meanwhile.
 const lifeMemory = 90 * 24 * time.Hour
 
-// beginning is when a life began, see pubsub.Beginning.
+// beginning is when a life began, see pubsub.EpochStart.
 type beginning struct {
 	life      string // as life.lua calls it
 	at, known time.Time
@@ -97,8 +97,8 @@ type beginning struct {
 
 // primaryLives is what a primary says of its own life and earlier ones.
 type primaryLives struct {
-	same  []pubsub.Generation // of its life, as far as nodes saw them
-	whole []pubsub.Generation // of those that it took over with everything acknowledged
+	same  []pubsub.Epoch // of its life, as far as nodes saw them
+	whole []pubsub.Epoch // of those that it took over with everything acknowledged
 	began []beginning
 }
 
@@ -124,7 +124,7 @@ func (b *Broker) livesOf(ctx context.Context, p *primary) (l primaryLives, err e
 	}
 	const runIDLen = 40
 	if len(process) < runIDLen { // some providers hide it: each generation is a life of its own
-		some := []pubsub.Generation{pubsub.Generation(gen)}
+		some := []pubsub.Epoch{pubsub.Epoch(gen)}
 		l.same = b.lives.learn(some, life{process: fmt.Sprint(gen)})
 		return l, nil
 	}
@@ -136,12 +136,12 @@ func (b *Broker) livesOf(ctx context.Context, p *primary) (l primaryLives, err e
 }
 
 // generations reads a list of life.lua's.
-func generations(answer any) []pubsub.Generation {
+func generations(answer any) []pubsub.Epoch {
 	list, _ := answer.([]any)
-	all := make([]pubsub.Generation, len(list))
+	all := make([]pubsub.Epoch, len(list))
 	for i := range list {
 		gen, _ := list[i].(int64)
-		all[i] = pubsub.Generation(gen)
+		all[i] = pubsub.Epoch(gen)
 	}
 	return all
 }
@@ -171,15 +171,15 @@ func (b *Broker) livesKey(ctx context.Context, p *primary) []string {
 // query's reader or one of its messages. That may be a failover or not, which
 // Page.Lives tells.
 func isMixedLife(q *pubsub.Query, page *pubsub.Page) bool {
-	if q.Gen != 0 && q.Gen != page.Gen {
+	if q.Epoch != 0 && q.Epoch != page.Epoch {
 		return true
 	}
-	return slices.ContainsFunc(page.Messages, func(m *pubsub.Message) bool { return m.ID.Gen != page.Gen && !m.IsUnreadable() })
+	return slices.ContainsFunc(page.Messages, func(m *pubsub.Message) bool { return m.ID.Epoch != page.Epoch && !m.IsUnreadable() })
 }
 
 // livesSeenBy asks the primaries in the eyes of p. What cannot be found out is
 // left out, so that a loss is told rather than not.
-func (b *Broker) livesSeenBy(ctx context.Context, p *primary) (l pubsub.Lives) {
+func (b *Broker) livesSeenBy(ctx context.Context, p *primary) (l pubsub.EpochHistory) {
 	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/2) // the page is there, whoever hangs
 	defer cancel()
 	primaries := []*primary{p}
@@ -207,7 +207,7 @@ func (b *Broker) livesSeenBy(ctx context.Context, p *primary) (l pubsub.Lives) {
 	}
 	asked.Wait()
 	for _, one := range all { // now that each knows of all
-		l.Began = append(l.Began, pubsub.Beginning{At: one.at, Known: one.known, Of: b.lives.generationsOf(one.life)})
+		l.Starts = append(l.Starts, pubsub.EpochStart{At: one.at, Known: one.known, Epochs: b.lives.generationsOf(one.life)})
 	}
 	if len(l.Same) == 0 {
 		l.Others = nil // nobody knows how old p's own life is

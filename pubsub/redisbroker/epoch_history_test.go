@@ -207,9 +207,9 @@ func TestFirstReplica(t *testing.T) {
 	c.say("quiet")
 	c.flood("busy")
 	c.awaitMore(50)
-	before := c.log("busy").End.Gen
+	before := c.log("busy").End.Epoch
 	redistest.Replica(t, server)
-	await(t, "there is a new generation", func() bool { return c.log("busy").End.Gen != before })
+	await(t, "there is a new generation", func() bool { return c.log("busy").End.Epoch != before })
 	c.awaitMore(50)
 	c.say("quiet")
 	c.drain()

@@ -32,7 +32,7 @@ func newDuo(t *testing.T) *duo {
 	d.options.MinReplicas, d.options.Timeout = 1, 3*time.Second
 	d.crowd = newCrowd(t, d.options, d.options)
 	d.say("a")
-	d.kept = pubsub.At(d.log("a").End)
+	d.kept = pubsub.CursorAfter(d.log("a").End)
 	d.awaitLook()
 	return d
 }

@@ -1,4 +1,4 @@
--- Takes in one pubsub.Holding, and tells who thereby comes or goes, all or nothing.
+-- Takes in one pubsub.Lease, and tells who thereby comes or goes, all or nothing.
 -- KEYS[1]  holders, a hash: epoch to its number, and each holder (16 digits) to '<expiry in ms> <version>'
 -- KEYS[2]  members, a hash: user to '<how many holders> <since in ms> <Data of the message>'
 -- KEYS[3]  order, a sorted set of the same users, for pages

@@ -192,13 +192,13 @@ func TestHoldOnce(t *testing.T) {
 	t.Cleanup(func() { _ = b.Close() })
 	client := server.Client()
 	inLoop(t, func(ctx context.Context) { client.ScriptFlush(ctx) })
-	inLoop(t, func(ctx context.Context) { b.Hold(ctx, []pubsub.Holding{hold("other", "alice")}) })
+	inLoop(t, func(ctx context.Context) { b.UpdateLeases(ctx, []pubsub.Lease{hold("other", "alice")}) })
 	for i := range 20 {
-		holdings := make([]pubsub.Holding, 100)
+		holdings := make([]pubsub.Lease, 100)
 		for n := range holdings {
 			holdings[n] = hold(fmt.Sprintf("c%d/%d", i, n), "alice")
 		}
-		for n, held := range b.Hold(t.Context(), holdings) {
+		for n, held := range b.UpdateLeases(t.Context(), holdings) {
 			if held.Err != nil || held.Lost {
 				t.Fatalf("holding %d: %+v", n, held)
 			}

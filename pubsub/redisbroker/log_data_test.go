@@ -38,7 +38,7 @@ func TestFlushAll(t *testing.T) {
 			t.Errorf("%s: got %d of %d", l.name, n, c.acceptedSoFar()-2)
 		}
 	}
-	back := listenFrom(t, "who comes back", "quiet", pubsub.At(gone), 0, c.join(at(server.Addr())))
+	back := listenFrom(t, "who comes back", "quiet", pubsub.CursorAfter(gone), 0, c.join(at(server.Addr())))
 	back.awaitID(c.log("quiet").End)
 	back.judge(ids(c.log("quiet")), []pubsub.Reason{pubsub.Restarted})
 }
@@ -129,7 +129,7 @@ func TestEviction(t *testing.T) {
 		return server.Do("DBSIZE") == int64(0)
 	})
 	server.Do("CONFIG", "SET", "maxmemory", "0")
-	back := listenFrom(t, "who comes back", "a", pubsub.At(had), 0, c.nodes[0])
+	back := listenFrom(t, "who comes back", "a", pubsub.CursorAfter(had), 0, c.nodes[0])
 	c.say("a")
 	back.awaitID(c.log("a").End)
 	back.judge(ids(c.log("a")), []pubsub.Reason{pubsub.Restarted})

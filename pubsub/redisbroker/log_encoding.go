@@ -90,7 +90,7 @@ func decodeEntry(channel string, entry any) (m *pubsub.Message, err error) {
 		return nil, err
 	}
 	if m, err = decodeFields(channel, text, pair[1]); err != nil {
-		return pubsub.Unreadable(channel, id), fmt.Errorf("entry %s: %w", text, err)
+		return pubsub.NewUnreadable(channel, id), fmt.Errorf("entry %s: %w", text, err)
 	}
 	return m, nil
 }

@@ -110,7 +110,7 @@ func TestFlushedFromEmpty(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer sub.Close()
-		return sub.Start()[0]
+		return sub.StartCursors()[0]
 	}
 	publish := func() {
 		if r := b.Publish(t.Context(), []pubsub.Draft{{Channel: "c", Data: []byte("1")}})[0]; r.Err != nil {

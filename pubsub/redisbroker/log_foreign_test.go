@@ -54,7 +54,9 @@ var foreignEntries = map[string]func(own pubsub.ID) []any{
 	"of a large sequence": func(own pubsub.ID) []any { return []any{fmt.Sprintf("%d-99999999999", own.MS), "foo", "bar"} },
 }
 
-func next(id pubsub.ID) pubsub.ID { return pubsub.ID{MS: id.MS, Counter: id.Counter + 1, Gen: id.Gen} }
+func next(id pubsub.ID) pubsub.ID {
+	return pubsub.ID{MS: id.MS, Counter: id.Counter + 1, Epoch: id.Epoch}
+}
 
 // What another program appends to a log is a gap to everybody, once, and the
 // channel goes on after it.
@@ -73,7 +75,7 @@ func TestForeignEntry(t *testing.T) {
 				return r.ID
 			}
 			first := publish("1")
-			begin := pubsub.Cursor{ID: first, Gen: first.Gen}
+			begin := pubsub.Cursor{ID: first, Epoch: first.Epoch}
 			stays := listenFrom(t, "who stays", channel, begin, 0, c.nodes[0])
 			args := []any{"XADD", "comet:{" + channel + "}:log"}
 			for i, arg := range entry(first) {
@@ -87,7 +89,7 @@ func TestForeignEntry(t *testing.T) {
 			back := listenFrom(t, "who comes back", channel, begin, 1, c.nodes...)
 			for _, l := range []*listener{stays, back} {
 				l.awaitID(last)
-				if len(l.items) != 2 || l.items[0].Gap == nil || l.items[0].Gap.Reason != pubsub.UnreadableEntry || l.items[1].Message == nil {
+				if len(l.items) != 2 || l.items[0].Gap == nil || l.items[0].Gap.Reason != pubsub.Unreadable || l.items[1].Message == nil {
 					t.Errorf("%s got %s", l.name, brief(l.items))
 				}
 			}
@@ -135,11 +137,11 @@ func TestForeignEntryLast(t *testing.T) {
 	} {
 		c.say(channel, channel) // with and without a key
 		before := c.log(channel).End
-		stays := listenFrom(t, "who stays", channel, pubsub.At(before), 0, c.nodes[0])
+		stays := listenFrom(t, "who stays", channel, pubsub.CursorAfter(before), 0, c.nodes[0])
 		spoil("comet:{" + channel + "}:log")
 		c.say(channel, channel)
 		last := c.log(channel).End
-		back := listenFrom(t, "who comes back", channel, pubsub.At(before), 0, c.nodes[1])
+		back := listenFrom(t, "who comes back", channel, pubsub.CursorAfter(before), 0, c.nodes[1])
 		for _, l := range []*listener{stays, back} {
 			l.awaitID(last)
 			want := 2
@@ -182,12 +184,12 @@ func TestForeignRelay(t *testing.T) {
 	c.say("a")
 	first := c.log("a").End
 	l := listen(t, "who stays", "a", 0, hub)
-	future := fmt.Sprintf("4000000000000-%d", first.Gen)
+	future := fmt.Sprintf("4000000000000-%d", first.Epoch)
 	for _, payload := range []string{
 		"garbage", "", "\n", "- 1 comet.gap\n{}", "- 1 comet.bye\n{}", "- 1 comet.ready\n{}", "- 1 x\rid: 666\n1", "- 1 x\n1\n\nid: 666\n", "- 1 x\nno JSON",
 		"- -9223372036854775808 x\n1", "- 9223372036854775807 x\n1", "~ a\rb - 1 x\n1", "~ - 1 comet.gap\n{}",
 		future + " " + first.String() + " x\n1", future + " 0-0 x\n1", "! " + future + " 0-0",
-		fmt.Sprintf("%d-%d %v comet.gap\n{}", first.MS+1, first.Gen, first),
+		fmt.Sprintf("%d-%d %v comet.gap\n{}", first.MS+1, first.Epoch, first),
 	} {
 		for range 100 {
 			server.Do("PUBLISH", "comet:{a}:live", payload)
@@ -213,8 +215,8 @@ func TestForeignRelayAhead(t *testing.T) {
 	c := newCrowd(t, at(server.Addr()))
 	c.say("a")
 	first := c.log("a").End
-	l := listenFrom(t, "who stays", "a", pubsub.At(first), 0, c.nodes[0])
-	server.Do("PUBLISH", "comet:{a}:live", fmt.Sprintf("%d-%d %v x\n1", first.MS+30_000, first.Gen, first))
+	l := listenFrom(t, "who stays", "a", pubsub.CursorAfter(first), 0, c.nodes[0])
+	server.Do("PUBLISH", "comet:{a}:live", fmt.Sprintf("%d-%d %v x\n1", first.MS+30_000, first.Epoch, first))
 	l.until("what was relayed", func(items []pubsub.Item) bool { return len(items) == 1 })
 	c.say("a")
 	l.awaitID(c.log("a").End)

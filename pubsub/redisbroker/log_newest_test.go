@@ -98,8 +98,8 @@ func TestNewestOfNoLog(t *testing.T) {
 	for i, end := range []string{"x", "1-", "4398046511000-1048577", "99999999999999999999-1"} {
 		channel := fmt.Sprint("c", i)
 		server.Do("SET", "comet:{"+channel+"}:end", end)
-		if page := c.log(channel); !page.Past.IsZero() {
-			t.Errorf("%q: a log ended with %v", end, page.Past)
+		if page := c.log(channel); !page.PreviousEnd.IsZero() {
+			t.Errorf("%q: a log ended with %v", end, page.PreviousEnd)
 		}
 		id := publishData(t, c.nodes[0], channel, smallData)
 		if m := c.log(channel).Messages[0]; !m.Prev.IsZero() || id.Time().Year() > 2100 {

@@ -54,7 +54,7 @@ func (b *Broker) publishChunk(ctx context.Context, drafts []pubsub.Draft, receip
 		args := args
 		if asking {
 			args = slices.Clone(args)
-			args[argTTL], args[argEndKept] = args[argEndKept], 0
+			args[argTTL], args[argEndTTL] = args[argEndTTL], 0
 		}
 		cmd, wait = publishScript.inPipeline(ctx, p.client, keys, args,
 			around{asking: asking, replicas: b.options.MinReplicas, patience: b.waitFor()})
@@ -103,8 +103,8 @@ func (b *Broker) publishEphemeral(ctx context.Context, d *pubsub.Draft) pubsub.R
 // Indices in publish.lua's ARGV, which explains them. While its slot is being moved
 // the log itself is kept for as long as the ID of its newest message.
 const (
-	argTTL     = 2
-	argEndKept = 3
+	argTTL    = 2
+	argEndTTL = 3
 )
 
 // publishArgs are publish.lua's KEYS and ARGV for drafts of one channel.
@@ -113,7 +113,7 @@ func (b *Broker) publishArgs(drafts []pubsub.Draft) (keys []string, args []any) 
 	size, ttl := b.options.Retention(channel)
 	keys = []string{b.keys.log(channel)}
 	args = make([]any, 0, 7+4*len(drafts))
-	args = append(args, b.verb(), size, ttl.Milliseconds(), pubsub.EndKept(ttl).Milliseconds(), b.options.KeyWindow.Milliseconds(), b.options.Inline, b.keys.live(channel))
+	args = append(args, b.verb(), size, ttl.Milliseconds(), pubsub.EndTTL(ttl).Milliseconds(), b.options.KeyWindow.Milliseconds(), b.options.Inline, b.keys.live(channel))
 	for i := range drafts {
 		d := &drafts[i]
 		if d.Ephemeral {

@@ -72,14 +72,14 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 			cmd, by = b.readOne(ctx, &queries[i])
 		}
 		pages[i] = b.page(&queries[i], cmd)
-		if pages[i].Err == nil && (isMixedLife(&queries[i], &pages[i]) || !b.lives.knows(pages[i].Gen)) {
+		if pages[i].Err == nil && (isMixedLife(&queries[i], &pages[i]) || !b.lives.knows(pages[i].Epoch)) {
 			mixed[by] = append(mixed[by], i)
 		}
 	}
 	for by, at := range mixed {
 		lives := b.livesSeenBy(ctx, by)
 		for _, i := range at {
-			pages[i].Lives = lives
+			pages[i].Epochs = lives
 			if err := b.believe(ctx, by, &queries[i], &pages[i]); err != nil {
 				pages[i] = pubsub.Page{Err: err}
 			}
@@ -123,7 +123,7 @@ func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 		return pubsub.Page{Err: readError(err)}
 	}
 	if gen, ok := cmd.Val().(int64); ok {
-		return pubsub.Page{Gen: pubsub.Generation(gen), End: q.Cursor}
+		return pubsub.Page{Epoch: pubsub.Epoch(gen), End: q.Cursor}
 	}
 	answer, _ := cmd.Val().([]any)
 	if len(answer) != 4+3 {
@@ -136,14 +136,14 @@ func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", cmd.Val()))}
 	}
 	entries, _ := answer[2].([]any)
-	p := pubsub.Page{Gen: pubsub.Generation(gen), End: end, Messages: b.messages(q, entries)}
+	p := pubsub.Page{Epoch: pubsub.Epoch(gen), End: end, Messages: b.messages(q, entries)}
 	p.More = answer[3] == int64(1) && len(p.Messages) > 0
 	now, _ := answer[4].(int64)
 	since, _ := answer[5].(string)
 	past, _ := answer[6].(string)
 	p.Now = uint64(now)
-	p.Since, _ = pubsub.ParseID(since) // else it is not known
-	p.Past, _ = pubsub.ParseID(past)   // likewise
+	p.IntactSince, _ = pubsub.ParseID(since) // else it is not known
+	p.PreviousEnd, _ = pubsub.ParseID(past)  // likewise
 	_, p.TTL = b.options.Retention(q.Channel)
 	return p
 }
@@ -230,7 +230,7 @@ func (a *answers) wait(ctx context.Context) []pubsub.Page {
 	defer a.mu.Unlock()
 	a.over = true
 	for i := range a.pages {
-		if p := &a.pages[i]; p.Gen == 0 && p.Err == nil {
+		if p := &a.pages[i]; p.Epoch == 0 && p.Err == nil {
 			p.Err = readError(context.Cause(ctx))
 		}
 	}

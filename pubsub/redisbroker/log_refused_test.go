@@ -210,7 +210,7 @@ func TestHoldNotRelayed(t *testing.T) {
 	b := newBroker(t, withKept(at(server.Addr())))
 	t.Cleanup(func() { _ = b.Close() })
 	server.Do("ACL", "SETUSER", "default", "-publish")
-	held := b.Hold(t.Context(), []pubsub.Holding{hold("c", "alice")})[0]
+	held := b.UpdateLeases(t.Context(), []pubsub.Lease{hold("c", "alice")})[0]
 	server.Do("ACL", "SETUSER", "default", "+@all")
 	page, err := b.Members(t.Context(), "c", "", 10)
 	if held.Err != nil || err != nil || page.Count != 1 {

@@ -1,6 +1,6 @@
 -- end_key is the ID of the log's newest message if that is a large one, or if the
 -- log is kept for a short time: a string that expires with the log, or later, see
--- pubsub.EndKept. It is a hint: other programs, nodes of
+-- pubsub.EndTTL. It is a hint: other programs, nodes of
 -- earlier versions, eviction, or a slot on its way may make it wrong or missing.
 -- It is not one of KEYS, see the relay's pub/sub channel in publish.lua.
 local end_key = string.sub(KEYS[1], 1, -4) .. 'end'

@@ -14,9 +14,9 @@ import (
 	"comet/pubsub"
 )
 
-// Hold implements pubsub.Broker; all holdings go in one pipeline a primary.
-func (b *Broker) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.Held {
-	answers := make([]pubsub.Held, len(holdings))
+// UpdateLeases implements pubsub.Broker; all holdings go in one pipeline a primary.
+func (b *Broker) UpdateLeases(ctx context.Context, holdings []pubsub.Lease) []pubsub.LeaseResult {
+	answers := make([]pubsub.LeaseResult, len(holdings))
 	ctx, end, err := b.begin(ctx)
 	if err != nil {
 		for i := range answers {
@@ -38,7 +38,7 @@ func (b *Broker) Hold(ctx context.Context, holdings []pubsub.Holding) []pubsub.H
 const redirects = 16
 
 // holdGroup sends the holdings at the given indices, whose channels p has.
-func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Holding, at []int, answers []pubsub.Held) {
+func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Lease, at []int, answers []pubsub.LeaseResult) {
 	cmds := b.holdAll(ctx, p, holdings, at, false)
 	// Redis takes a pipeline in pieces, and another client may load the script or
 	// have it forgotten in between. So each answer speaks for itself alone. Their
@@ -78,7 +78,7 @@ func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Ho
 
 // holdAll sends the holdings at the given indices in one pipeline. With load the
 // script is loaded first.
-func (b *Broker) holdAll(ctx context.Context, p *primary, holdings []pubsub.Holding, at []int, load bool) []*redis.Cmd {
+func (b *Broker) holdAll(ctx context.Context, p *primary, holdings []pubsub.Lease, at []int, load bool) []*redis.Cmd {
 	pipe := p.client.Pipeline()
 	if load {
 		holdScript.loadIn(ctx, pipe)
@@ -93,12 +93,12 @@ func (b *Broker) holdAll(ctx context.Context, p *primary, holdings []pubsub.Hold
 }
 
 // holdArgs are hold.lua's KEYS and ARGV.
-func (b *Broker) holdArgs(h *pubsub.Holding) (keys []string, args []any) {
-	args = append(make([]any, 0, 10+3*len(h.Enter)+len(h.Leave)),
-		b.verb(), b.keys.live(h.Channel), string(h.Holder), h.Version, h.Epoch,
-		h.Lease.Milliseconds(), h.Last.Milliseconds(), h.Keep, h.Expire, len(h.Enter))
-	for i := range h.Enter {
-		e := &h.Enter[i]
+func (b *Broker) holdArgs(h *pubsub.Lease) (keys []string, args []any) {
+	args = append(make([]any, 0, 10+3*len(h.Join)+len(h.Leave)),
+		b.verb(), b.keys.live(h.Channel), string(h.Owner), h.Version, h.Created,
+		h.TTL.Milliseconds(), h.FinalTTL.Milliseconds(), h.MemberLimit, h.ExpireLimit, len(h.Join))
+	for i := range h.Join {
+		e := &h.Join[i]
 		known := 0
 		if e.Known {
 			known = 1
@@ -112,18 +112,18 @@ func (b *Broker) holdArgs(h *pubsub.Holding) (keys []string, args []any) {
 }
 
 // held reads the answer of hold.lua.
-func (b *Broker) held(cmd *redis.Cmd) pubsub.Held {
+func (b *Broker) held(cmd *redis.Cmd) pubsub.LeaseResult {
 	answer, err := cmd.Int64Slice()
 	if err != nil {
-		return pubsub.Held{Err: publishError(err)}
+		return pubsub.LeaseResult{Err: publishError(err)}
 	}
 	if len(answer) != 5 {
-		return pubsub.Held{Err: fmt.Errorf("%w: hold.lua answered %v", pubsub.ErrOutcomeUnknown, answer)}
+		return pubsub.LeaseResult{Err: fmt.Errorf("%w: hold.lua answered %v", pubsub.ErrOutcomeUnknown, answer)}
 	}
 	if answer[4] == 1 {
 		b.partly(ToPresent, "joins and leaves were not relayed", "")
 	}
-	return pubsub.Held{Epoch: answer[0], Gen: pubsub.Generation(answer[1]), Lost: answer[2] == 1, More: answer[3] == 1}
+	return pubsub.LeaseResult{Created: answer[0], Epoch: pubsub.Epoch(answer[1]), Lost: answer[2] == 1, More: answer[3] == 1}
 }
 
 // Members implements pubsub.Broker.

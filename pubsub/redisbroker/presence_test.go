@@ -35,9 +35,9 @@ func newParty(t *testing.T, o redisbroker.Options) *party {
 	for i := range p.nodes {
 		b := newBroker(t, o)
 		p.nodes[i] = pubsub.NewPresence(b, pubsub.PresenceOptions{
-			Has: func(string) bool { return true }, TTL: partyTTL, Grace: 200 * time.Millisecond, Timeout: time.Second,
+			Enabled: func(string) bool { return true }, TTL: partyTTL, Grace: 200 * time.Millisecond, Timeout: time.Second,
 		})
-		hub := pubsub.NewHub(b, pubsub.Options{Opened: p.nodes[i].Opened, Closed: p.nodes[i].Closed})
+		hub := pubsub.NewHub(b, pubsub.Options{OnOpened: p.nodes[i].ChannelOpened, OnClosed: p.nodes[i].ChannelClosed})
 		t.Cleanup(func() {
 			p.nodes[i].Close()
 			hub.Close()
@@ -86,8 +86,8 @@ func (p *party) heard() string {
 	return strings.Join(p.told, " ")
 }
 
-func (p *party) enter(node int, user string) pubsub.Stay {
-	s, _ := p.nodes[node].Enter("c", user, nil)
+func (p *party) enter(node int, user string) pubsub.Membership {
+	s, _ := p.nodes[node].Join("c", user, nil)
 	return s
 }
 

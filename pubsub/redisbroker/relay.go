@@ -211,7 +211,7 @@ func (r *relay) lose(since time.Time, channels ...string) {
 // tell tells the sink what was lost.
 func (r *relay) tell() {
 	if len(r.lost) > 0 {
-		r.sink.Lost(r.since, r.lost...)
+		r.sink.Disconnected(r.since, r.lost...)
 		r.lost = nil
 	}
 }

@@ -47,7 +47,7 @@ func begin(t *testing.T, name string, start pubsub.Start, visit int, hubs []*pub
 		}
 		return err == nil
 	})
-	l.start = sub.Start()[0]
+	l.start = sub.StartCursors()[0]
 	ctx, stop := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { l.run(ctx, sub, visit, hubs) })

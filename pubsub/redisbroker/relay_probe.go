@@ -35,10 +35,10 @@ type probe struct {
 	subscribed chan struct{} // closed when SUBSCRIBE is sent
 	confirmed  chan struct{} // closed by confirm
 	confirming sync.Once
-	echo       chan string       // what came; the newest is enough
-	number     uint64            // of the last one sent
-	gen        pubsub.Generation // of the primary; 0: not known yet
-	heardAt    time.Time         // of the last one that came back
+	echo       chan string  // what came; the newest is enough
+	number     uint64       // of the last one sent
+	gen        pubsub.Epoch // of the primary; 0: not known yet
+	heardAt    time.Time    // of the last one that came back
 }
 
 func newProbe(l *link) *probe {
@@ -117,7 +117,7 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 	}
 }
 
-func (p *probe) publish(ctx context.Context, timeout time.Duration, number string) (pubsub.Generation, error) {
+func (p *probe) publish(ctx context.Context, timeout time.Duration, number string) (pubsub.Epoch, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	args := []any{p.link.broker.verb(), p.channel, number}
@@ -134,7 +134,7 @@ func (p *probe) publish(ctx context.Context, timeout time.Duration, number strin
 		known := p.link.broker.topology.replicas(p.link.primary)
 		p.link.broker.looks.saw(sight{replid, offset, max(int(replicas), known)}, asked, need)
 	}
-	return pubsub.Generation(gen), nil
+	return pubsub.Epoch(gen), nil
 }
 
 // isReplica reports whether err is generation.lua's answer on a replica, or

@@ -14,7 +14,9 @@ type lostSink struct {
 	lost []string
 }
 
-func (s *lostSink) Lost(_ time.Time, channels ...string) { s.lost = append(s.lost, channels...) }
+func (s *lostSink) Disconnected(_ time.Time, channels ...string) {
+	s.lost = append(s.lost, channels...)
+}
 
 // A channel that its link has given back already, because the server took it
 // away, is told as lost all the same.

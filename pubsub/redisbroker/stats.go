@@ -21,7 +21,7 @@ const (
 	ToRead    Operation = "read"
 	ToRelay   Operation = "relay"    // a relay connection failed
 	ToProbe   Operation = "probe"    // a probe of one could not be published
-	ToPresent Operation = "presence" // see Hold and Members
+	ToPresent Operation = "presence" // see UpdateLeases and Members
 	ToBoard   Operation = "nodes"    // see pubsub.Board
 )
 

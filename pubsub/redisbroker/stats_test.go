@@ -32,7 +32,7 @@ func TestStats(t *testing.T) {
 	publish(b)
 	publish(b)
 	read()
-	b.Hold(t.Context(), []pubsub.Holding{hold("a"), hold("b")})
+	b.UpdateLeases(t.Context(), []pubsub.Lease{hold("a"), hold("b")})
 	all := b.Stats()
 	for o, kinds := range all.Errors {
 		for k, n := range kinds {
@@ -50,7 +50,7 @@ func TestStats(t *testing.T) {
 
 	server.Do("CONFIG", "SET", "maxmemory", "1")
 	publish(b)
-	b.Hold(t.Context(), []pubsub.Holding{hold("a", "alice"), hold("b", "bob")})
+	b.UpdateLeases(t.Context(), []pubsub.Lease{hold("a", "alice"), hold("b", "bob")})
 	if _, err := b.Announce(t.Context(), pubsub.NodeReport{Node: "a", Report: []byte("1")}, time.Second); err == nil {
 		t.Error("announced without memory")
 	}
@@ -83,10 +83,10 @@ func TestStats(t *testing.T) {
 }
 
 // hold is what a node says at first, of those who come.
-func hold(channel string, users ...string) pubsub.Holding {
-	h := pubsub.Holding{Channel: channel, Holder: "0123456789abcdef", Lease: time.Minute, Keep: 1}
+func hold(channel string, users ...string) pubsub.Lease {
+	h := pubsub.Lease{Channel: channel, Owner: "0123456789abcdef", TTL: time.Minute, MemberLimit: 1}
 	for _, user := range users {
-		h.Enter = append(h.Enter, pubsub.Entry{Member: pubsub.Member{User: user}})
+		h.Join = append(h.Join, pubsub.LeaseMember{Member: pubsub.Member{User: user}})
 	}
 	return h
 }

@@ -240,7 +240,7 @@ func (c *cluster) named(address string) *primary {
 // confirm asks the other primaries: most of all, p counted, must list p as a
 // healthy one. A takeover needs the votes of most, so one that was replaced
 // cannot have them; and one that is cut off from the others cannot deny them.
-func (c *cluster) confirm(ctx context.Context, p *primary, _ pubsub.Generation) error {
+func (c *cluster) confirm(ctx context.Context, p *primary, _ pubsub.Epoch) error {
 	views, err := c.rounds.do(ctx, true)
 	if err != nil {
 		return err

@@ -84,7 +84,7 @@ func TestClusterHalfMovedSlot(t *testing.T) {
 }
 
 // A slot that is half moved hides from a node that the primary does not know its
-// scripts: what is behind the first one is carried out all the same. (Holdings in
+// scripts: what is behind the first one is carried out all the same. (Leases in
 // the slot itself fail, because they name several keys, and soon.)
 func TestClusterHalfMovedUnknown(t *testing.T) {
 	t.Parallel()
@@ -97,7 +97,7 @@ func TestClusterHalfMovedUnknown(t *testing.T) {
 	moving, staying := channelAt(cluster, nodes[0], 0), channelAt(cluster, nodes[0], 1)
 	end := cluster.BeginMove(slotOf(cluster, moving), nodes[2])
 	began := time.Now()
-	if err := b.Hold(t.Context(), []pubsub.Holding{hold(moving), hold(staying)})[1].Err; err != nil {
+	if err := b.UpdateLeases(t.Context(), []pubsub.Lease{hold(moving), hold(staying)})[1].Err; err != nil {
 		t.Errorf("hold: %v", err)
 	}
 	if took := time.Since(began); took > options.Timeout*3/4 {
@@ -188,7 +188,7 @@ func TestClusterMovedAndLost(t *testing.T) {
 	c := newCrowd(t, reach(cluster))
 	lost, moved := channelAt(cluster, from, 0), channelAt(cluster, from, 1)
 	c.say(lost)
-	before := pubsub.At(c.log(lost).End)
+	before := pubsub.CursorAfter(c.log(lost).End)
 	cluster.MoveSlot(slotOf(cluster, lost), to)
 	to.KillLosing(func() { c.say(lost) }, replicaOf(t, cluster, to))
 	cluster.AwaitFailover(to)
@@ -201,7 +201,7 @@ func TestClusterMovedAndLost(t *testing.T) {
 	longAfter := time.Now().Add(1500 * time.Millisecond) // more than clocks may differ
 	await(t, "a message long after the failover", func() bool {
 		after.say(moved)
-		before = pubsub.At(after.log(moved).End)
+		before = pubsub.CursorAfter(after.log(moved).End)
 		return int64(before.ID.MS) > longAfter.UnixMilli()
 	})
 	cluster.MoveSlot(slotOf(cluster, moved), cluster.NodeFor("{"+lost+"}"))

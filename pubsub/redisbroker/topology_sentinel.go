@@ -220,7 +220,7 @@ func (s *sentinels) adopt(best *election, answers []*election) error {
 
 // confirm asks the Sentinels, and then the primary that they name, which must be
 // in generation gen.
-func (s *sentinels) confirm(ctx context.Context, p *primary, gen pubsub.Generation) error {
+func (s *sentinels) confirm(ctx context.Context, p *primary, gen pubsub.Epoch) error {
 	if _, err := s.rounds.do(ctx, true); err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func TestSentinelFailoverLosing(t *testing.T) {
 		lost = c.log("seen").End
 		// As publish.lua writes it, but for the relay.
 		prev := c.log("unseen").End
-		unseen := pubsub.NextID(prev, uint64(time.Now().UnixMilli()), prev.Gen)
+		unseen := pubsub.NextID(prev, uint64(time.Now().UnixMilli()), prev.Epoch)
 		old.Do("XADD", "comet:{unseen}:log", unseen.String(), "prev", prev.String(), "type", "message", "data", "1")
 	}, replica)
 	replica.SetClock(-5 * time.Second)
@@ -96,7 +96,7 @@ func TestSentinelFailoverLosingResume(t *testing.T) {
 	c.say("a", "a")
 	log := c.log("a")
 	for i, m := range lost.Messages {
-		l := listenFrom(t, "from "+m.ID.String(), "a", pubsub.At(m.ID), 0, c.nodes[i%2])
+		l := listenFrom(t, "from "+m.ID.String(), "a", pubsub.CursorAfter(m.ID), 0, c.nodes[i%2])
 		l.awaitID(log.End)
 		want := pubsub.Gap{Channel: "a", From: kept.End, To: kept.End, Reason: pubsub.Failover}
 		if i >= len(kept.Messages) {
@@ -159,7 +159,7 @@ func TestSentinelReplicaAway(t *testing.T) {
 	sentinel.AwaitPrimaryOther(old)
 	away.Restart()
 	c.awaitLook()
-	l := listenFrom(t, "a client that resumes", "a", pubsub.At(kept), 0, c.nodes[0])
+	l := listenFrom(t, "a client that resumes", "a", pubsub.CursorAfter(kept), 0, c.nodes[0])
 	c.say("a")
 	l.awaitID(c.log("a").End)
 	if reported := gaps(l.items); len(reported) != 1 || reported[0].Reason != pubsub.Failover {

@@ -161,7 +161,7 @@ func TestSentinelUnconfirmed(t *testing.T) {
 		err := c.brokers[0].Ready()
 		return err != nil && strings.Contains(err.Error(), "has not been confirmed")
 	})
-	page := c.brokers[0].Read(t.Context(), []pubsub.Query{{Channel: "a", Cursor: before, Gen: before.Gen, Limit: 1}})[0]
+	page := c.brokers[0].Read(t.Context(), []pubsub.Query{{Channel: "a", Cursor: before, Epoch: before.Epoch, Limit: 1}})[0]
 	if !errors.Is(page.Err, pubsub.ErrUnconfirmed) {
 		t.Errorf("read from the life before: %v, want ErrUnconfirmed", page.Err)
 	}

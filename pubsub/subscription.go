@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// place is where a subscriber is in one channel. Until it has joined the tail
+// subscription is where a subscriber is in one channel. Until it has joined the tail
 // it replays the log.
-type place struct {
+type subscription struct {
 	tail   *Channel
 	watch  Watch
 	start  Cursor
@@ -27,7 +27,7 @@ type place struct {
 
 // join makes p a place in its tail, which is locked, if the tail holds it. While
 // the log cannot be read, p finds that out for itself.
-func (p *place) join() (joined bool) {
+func (p *subscription) join() (joined bool) {
 	if !p.joined && !p.tail.noLog {
 		p.next, _, p.joined = p.tail.locate(p.replay.at)
 	}
@@ -35,7 +35,7 @@ func (p *place) join() (joined bool) {
 }
 
 // mustRead reports whether p needs its log for what comes next.
-func (p *place) mustRead() bool {
+func (p *subscription) mustRead() bool {
 	switch {
 	case p.search != nil:
 		return true
@@ -48,10 +48,10 @@ func (p *place) mustRead() bool {
 }
 
 // due reports whether p must read its log, and may.
-func (p *place) due(now time.Time) bool { return !now.Before(p.rest) && p.mustRead() }
+func (p *subscription) due(now time.Time) bool { return !now.Before(p.rest) && p.mustRead() }
 
 // later makes p wait before its log is read again.
-func (p *place) later() {
+func (p *subscription) later() {
 	if p.retry == nil {
 		p.retry = newBackoff()
 	}
@@ -59,7 +59,7 @@ func (p *place) later() {
 }
 
 // failed notes that p's log could not be read.
-func (p *place) failed(err error) {
+func (p *subscription) failed(err error) {
 	p.later()
 	if errors.Is(err, ErrUnreadable) && !p.unread && !p.unreadable {
 		p.unreadable = true
@@ -68,7 +68,7 @@ func (p *place) failed(err error) {
 }
 
 // query is what p has to read.
-func (p *place) query(messages int) Query {
+func (p *subscription) query(messages int) Query {
 	if p.search != nil {
 		return p.search.query(p.replay.channel, messages)
 	}
@@ -77,7 +77,7 @@ func (p *place) query(messages int) Query {
 
 // take judges a page that was read for p. Without keep it reads the page's
 // messages again later. done says that p has reached the end of the log.
-func (p *place) take(page *Page, keep bool) (done bool) {
+func (p *subscription) take(page *Page, keep bool) (done bool) {
 	p.unreadable = false
 	if p.search != nil {
 		found, whole := p.search.take(page)
@@ -96,12 +96,12 @@ func (p *place) take(page *Page, keep bool) (done bool) {
 }
 
 // beginAt makes p begin before the first message of page, or at the log's end.
-func (p *place) beginAt(page *Page) {
+func (p *subscription) beginAt(page *Page) {
 	p.start = page.EndCursor()
 	if len(page.Messages) > 0 {
 		p.start = before(page.Messages[0])
 		if page.Messages[0].IsUnreadable() {
-			p.start.Gen = page.Gen
+			p.start.Epoch = page.Epoch
 		}
 	}
 	p.replay.at = p.start
@@ -109,7 +109,7 @@ func (p *place) beginAt(page *Page) {
 
 // takeNext returns what was replayed, or what the tail has for p. ErrSlow: its
 // place has left the tail.
-func (p *place) takeNext(limit, bytes int) (items []Item, err error) {
+func (p *subscription) takeNext(limit, bytes int) (items []Item, err error) {
 	if len(p.held) > 0 {
 		items = cut(p.held, limit, bytes)
 		if p.held = p.held[len(items):]; len(p.held) == 0 {
@@ -126,7 +126,7 @@ func (p *place) takeNext(limit, bytes int) (items []Item, err error) {
 
 // live returns what the tail has for p, joining it if it can. ok is false if p
 // must be replayed from the log.
-func (p *place) live(limit, bytes int) (items []Item, ok bool, err error) {
+func (p *subscription) live(limit, bytes int) (items []Item, ok bool, err error) {
 	p.tail.mu.Lock()
 	defer p.tail.mu.Unlock()
 	if !p.join() {
@@ -142,7 +142,7 @@ func (p *place) live(limit, bytes int) (items []Item, ok bool, err error) {
 }
 
 // isBehind reports whether the tail has items for p, which has joined it.
-func (p *place) isBehind() bool {
+func (p *subscription) isBehind() bool {
 	if !p.joined {
 		return false
 	}

@@ -38,59 +38,59 @@ func (m *Member) Data() []byte {
 	return append(b, '}')
 }
 
-// Holding is what one node says of one channel's presence: who has come and
-// gone there, and that it is alive. A node says it to the broker under a
-// Holder, which is its own for this channel alone.
+// Lease is what one node says of one channel's presence: who has come and
+// gone there, and that it is alive. A node says it to the broker under an
+// Owner, which is its own for this channel alone.
 //
 // The broker keeps, for each holder, whom it holds until its lease is over, by
 // the broker's own clock, and how many holdings with changes it has had. A
 // member is there as long as any holder holds them. Whoever makes a member
-// come or go, by a Holding, makes the broker tell so, once, in the same step.
-type Holding struct {
+// come or go, by a Lease, makes the broker tell so, once, in the same step.
+type Lease struct {
 	Channel string
-	Holder  HolderID
+	Owner   LeaseOwner
 	// Version is how many holdings with changes the broker has answered for
-	// Holder. If the broker has seen another number it changes nothing, and
-	// answers Lost. 0 begins a new Holder.
+	// Owner. If the broker has seen another number it changes nothing, and
+	// answers Lost. 0 begins a new Owner.
 	Version int64
-	// Epoch is the presence's life that the node knows, 0 if none. Entries that
+	// Created is the presence's life that the node knows, 0 if none. Members of Join that
 	// are Known are told of only if they are missing in that same life.
-	Epoch int64
+	Created int64
 
-	Enter []Entry
+	Join  []LeaseMember
 	Leave []string // users
 
-	Lease time.Duration // how long Holder holds from now on, unless it says more
-	Last  time.Duration // unless 0, it will say no more, and holds just so long
-	// Keep bounds the members of the channel: who comes beyond it is not there.
-	Keep int
-	// Expire has the broker let go of holders whose lease is over: of at most so
+	TTL      time.Duration // how long Owner holds from now on, unless it says more
+	FinalTTL time.Duration // unless 0, it will say no more, and holds just so long
+	// MemberLimit bounds the members of the channel: who comes beyond it is not there.
+	MemberLimit int
+	// ExpireLimit has the broker let go of holders whose lease is over: of at most so
 	// many members, each of which counts as having left. 0: none.
-	Expire int
+	ExpireLimit int
 }
 
-// HolderID names a holder: 16 hexadecimal digits, drawn by chance.
-type HolderID string
+// LeaseOwner names a holder: 16 hexadecimal digits, drawn by chance.
+type LeaseOwner string
 
-// Entry is somebody who is in a channel at a holder.
-type Entry struct {
+// LeaseMember is somebody who is in a channel at a holder.
+type LeaseMember struct {
 	Member      // without Since
 	Known  bool // was there before, so that the subscribers know already
 }
 
-// Held answers a Holding.
-type Held struct {
-	// Epoch is the life of the channel's presence: another one if the broker has
+// LeaseResult answers a Lease.
+type LeaseResult struct {
+	// Created is the life of the channel's presence: another one if the broker has
 	// lost it in between, or let go of it as nobody held anything. Never 0.
-	Epoch int64
-	Gen   Generation // of the primary that answered
-	Lost  bool       // nothing was done: begin a new Holder, with everybody
-	More  bool       // more leases are over than Expire let go of
-	Err   error      // then nothing else is set, and it may have been done or not
+	Created int64
+	Epoch   Epoch // of the primary that answered
+	Lost    bool  // nothing was done: begin a new Owner, with everybody
+	More    bool  // more leases are over than ExpireLimit let go of
+	Err     error // then nothing else is set, and it may have been done or not
 }
 
 // changes reports whether h changes who is held.
-func (h *Holding) changes() bool { return len(h.Enter)+len(h.Leave) > 0 }
+func (h *Lease) changes() bool { return len(h.Join)+len(h.Leave) > 0 }
 
 // MemberPage is a part of who is in a channel, in the order of the users'
 // bytes.
@@ -100,5 +100,5 @@ type MemberPage struct {
 	More    bool // there are members behind the last one
 }
 
-// MaxMembers bounds the members of one MemberPage, and what one Holding changes.
+// MaxMembers bounds the members of one MemberPage, and what one Lease changes.
 const MaxMembers = 1000
