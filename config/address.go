@@ -9,7 +9,7 @@ import (
 	"unicode"
 )
 
-// listenAddress is host:port. Port 0 is any free one, for tests.
+// listenAddress is host:port. Port 0, for tests, is any free port.
 func listenAddress() kind[string] {
 	return stringKind("host:port", func(text string) error {
 		if _, _, ok := splitAddress(text); !ok {
@@ -23,7 +23,7 @@ func listenAddress() kind[string] {
 func listenAddressOrNone() kind[string] {
 	return stringKind("host:port, or empty", func(text string) error {
 		if _, _, ok := splitAddress(text); !ok && text != "" {
-			return errors.New("is not host:port: write for example 127.0.0.1:9090, or nothing to do without")
+			return errors.New("is not host:port: write for example 127.0.0.1:9090, or nothing for no listener")
 		}
 		return nil
 	})

@@ -9,18 +9,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ChannelRule is what some channels have.
+// ChannelRule sets history and presence for some channels.
 type ChannelRule struct {
 	Match    string  // a pattern, see ValidatePattern
-	History  History // instead of Settings.History; a part that is zero is as there
-	Presence bool    // it is kept, shown and told who is there
+	History  History // overrides Settings.History; zero fields do not
+	Presence bool    // whether the channels have presence
 }
 
-// rulesType is Setting.Type of a list of rules, which is YAML wherever it is
-// written.
+// rulesType is the Setting.Type of a list of rules. The list is YAML in the file, in
+// variables and in flags.
 const rulesType = "rules"
 
-// maxRules bounds what is asked for each publish and subscription.
+// maxRules bounds the patterns that each publish and subscription is compared with.
 const maxRules = 100
 
 func channelRules() kind[[]ChannelRule] {
@@ -34,7 +34,7 @@ func channelRules() kind[[]ChannelRule] {
 
 var errNotRules = errors.New(`must be a list of rules, as in [{match: "chat/**", presence: true}]`)
 
-// parseChannelRules reports every bad rule, by its place.
+// parseChannelRules reports every invalid rule by its place.
 func parseChannelRules(text string) ([]ChannelRule, error) {
 	var document yaml.Node
 	if yaml.Unmarshal([]byte(text), &document) != nil {
@@ -48,7 +48,7 @@ func parseChannelRules(text string) ([]ChannelRule, error) {
 	case list.Kind != yaml.SequenceNode:
 		return nil, errNotRules
 	case len(list.Content) > maxRules:
-		return nil, fmt.Errorf("has %d rules: %d are allowed, so write patterns that match more", len(list.Content), maxRules)
+		return nil, fmt.Errorf("has %d rules, of at most %d: use patterns that match more channels", len(list.Content), maxRules)
 	}
 	var rules []ChannelRule
 	var bad []string
@@ -101,16 +101,16 @@ func parseRuleHistory(node *yaml.Node, history *History) error {
 	})
 }
 
-// eachMember calls take with each member of a mapping, until one is wrong.
-// prefix goes before their names.
-func eachMember(mapping *yaml.Node, prefix string, take func(name string, value *yaml.Node) error) error {
+// eachMember calls read with each member of a mapping until one is invalid. Names
+// get the prefix.
+func eachMember(mapping *yaml.Node, prefix string, read func(name string, value *yaml.Node) error) error {
 	seen := make(map[string]bool)
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		name := prefix + mapping.Content[i].Value
 		if seen[name] {
 			return fmt.Errorf("has %s twice: remove one", name)
 		}
-		if err := take(name, resolve(mapping.Content[i+1])); err != nil {
+		if err := read(name, resolve(mapping.Content[i+1])); err != nil {
 			return err
 		}
 		seen[name] = true
@@ -128,19 +128,19 @@ func oneValue[T any](name string, node *yaml.Node, k kind[T], to *T) (err error)
 	return nil
 }
 
-// ruleMatch is a pattern that some channel of users may match.
+// ruleMatch is a pattern that a channel of users can match.
 func ruleMatch() kind[string] {
 	k := pattern()
 	k.parse = func(text string) (string, error) {
 		if strings.HasPrefix(text, "comet.") {
-			return "", errors.New("begins with comet., as the names of the nodes' own channels do, for which there are no rules: write another")
+			return "", errors.New("begins with comet., which is reserved for channels of the nodes: write another pattern")
 		}
 		return text, ValidatePattern(text)
 	}
 	return k
 }
 
-// formatChannelRules writes in one line what parseChannelRules reads.
+// formatChannelRules returns one line that parseChannelRules reads back.
 func formatChannelRules(rules []ChannelRule) string {
 	items := make([]string, len(rules))
 	for i, r := range rules {

@@ -32,7 +32,7 @@ var channelRuleTexts = []struct {
 	{`[{match: a, history: 10}]`, nil, "rule 1 must have size, ttl or both in its history"},
 	{`[{match: a, history: }]`, nil, "rule 1 must have size, ttl or both in its history"},
 	{`[{match: a, history: {}}]`, nil, "rule 1 must have size, ttl or both in its history"},
-	{`[{match: a, history: {size: 0}}]`, nil, "rule 1 has a history.size that is out of range: write 1 to 1000000 (what is not to be kept can be published as ephemeral)"},
+	{`[{match: a, history: {size: 0}}]`, nil, "rule 1 has a history.size that is out of range: write 1 to 1000000 (to keep no messages, publish them as ephemeral)"},
 	{`[{match: a, history: {size: 1000001}}]`, nil, "rule 1 has a history.size that is out of range: write 1 to 1000000"},
 	{`[{match: a, history: {size: [1]}}]`, nil, "rule 1 must have one value as its history.size"},
 	{`[{match: a, history: {size: 1, size: 2}}]`, nil, "rule 1 has history.size twice: remove one"},
@@ -44,7 +44,7 @@ var channelRuleTexts = []struct {
 	{`[{match: a, match: b}]`, nil, "rule 1 has match twice"},
 	{`[{match: [a]}, {match: "a{b"}]`, nil, "rule 1 must have one value as its match; rule 2 has a match that must not contain"},
 	{`[{match: a, presence: }]`, nil, "must have one value as its presence"},
-	{"[" + strings.Repeat("{match: a},", maxRules+1) + "]", nil, "101 rules: 100 are allowed"},
+	{"[" + strings.Repeat("{match: a},", maxRules+1) + "]", nil, "101 rules, of at most 100"},
 }
 
 func TestChannelRules(t *testing.T) {

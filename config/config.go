@@ -1,9 +1,8 @@
-// Package config turns the YAML file, the COMET_* variables and the flags into
-// one validated Settings, or into all the mistakes in them at once.
+// Package config reads the YAML file, the COMET_* variables and the flags into one
+// validated Settings, or reports all problems in them at once.
 //
-// The table in table.go is the only place that knows which settings exist:
-// defaults, flags, variable names, checks, suggestions, `comet config print`
-// and the README's table all come from it.
+// The table in table.go defines every setting. Defaults, flags, variable names,
+// checks, suggestions, `comet config print` and the README's table come from it.
 package config
 
 import (
@@ -14,23 +13,23 @@ import (
 	"github.com/spf13/viper"
 )
 
-// Source is where Load looks. Each later field wins over the ones before it,
-// and all of them over the defaults.
+// Source is the input of Load. A later field overrides an earlier one, and each
+// overrides the defaults.
 type Source struct {
 	File    string         // a YAML file's path; empty: none
 	Environ []string       // as os.Environ returns it; nil: none
 	Flags   *pflag.FlagSet // prepared by RegisterFlags and parsed; nil: none
 }
 
-// Loaded is a valid Settings that remembers where each value came from.
+// Loaded is a valid Settings with the origin of each value.
 type Loaded struct {
 	Settings
-	file    string            // that it was read from; empty: none
+	file    string            // the file of settings; empty: none
 	origins map[string]string // by key
 }
 
-// Load reads the settings from src. Its error is Problems: everything that is
-// wrong, in the order file, environment, then the settings as in Table.
+// Load reads the settings from src. Its error is Problems, in the order file,
+// environment, settings as in Table.
 func Load(src Source) (*Loaded, error) {
 	file, problems := readFile(src.File)
 	environ, unknown := readEnviron(src.Environ)
@@ -53,7 +52,8 @@ func Load(src Source) (*Loaded, error) {
 	return l.loaded, nil
 }
 
-// layer is what one source gives: a string or []string a key, and its origin.
+// layer holds the values of one source, a string or []string by key, and their
+// origins.
 type layer struct {
 	values  map[string]any
 	origins map[string]string
@@ -61,17 +61,16 @@ type layer struct {
 
 func newLayer() layer { return layer{values: map[string]any{}, origins: map[string]string{}} }
 
-// loader is one Load under way.
+// loader is the state of one Load.
 type loader struct {
 	loaded   *Loaded
 	problems Problems
-	failed   map[string]bool // keys without a valid value, on which no other check can stand
+	failed   map[string]bool // keys without a valid value, which other checks skip
 }
 
-// merge gives viper each source and notes whose value wins.
+// merge lets viper merge the sources and records the origin of each value.
 func (l *loader) merge(file, environ layer, flags *pflag.FlagSet) *viper.Viper {
-	// Our keys are whole names. With a delimiter that none of them contains,
-	// viper does not take them for paths.
+	// Keys are whole names: viper must not split them at dots.
 	v := viper.NewWithOptions(viper.KeyDelimiter("/"))
 	for _, s := range table {
 		l.loaded.origins[s.Key] = originDefault
@@ -80,7 +79,7 @@ func (l *loader) merge(file, environ layer, flags *pflag.FlagSet) *viper.Viper {
 		}
 	}
 	for _, from := range []layer{file, environ} {
-		_ = v.MergeConfigMap(from.values) // always nil in viper 1.21
+		_ = v.MergeConfigMap(from.values) // viper 1.21 always returns nil
 		maps.Copy(l.loaded.origins, from.origins)
 	}
 	if flags == nil {
@@ -88,28 +87,28 @@ func (l *loader) merge(file, environ layer, flags *pflag.FlagSet) *viper.Viper {
 	}
 	for _, s := range table {
 		if f := flags.Lookup(s.Flag); f != nil && f.Changed {
-			_ = v.BindPFlag(s.Key, f) // fails only without a flag
+			_ = v.BindPFlag(s.Key, f) // fails only for a nil flag
 			l.loaded.origins[s.Key] = "--" + s.Flag
 		}
 	}
 	return v
 }
 
-// set parses raw, nil for a setting that has no default and was not given.
+// set parses raw. It is nil for a setting that has no default and was not given.
 func (l *loader) set(s Setting, raw any) {
 	if raw == nil {
 		return
 	}
 	err := s.set(&l.loaded.Settings, raw)
 	switch {
-	case isPlaceholder(raw): // set all the same, so that no other setting is said to lack it
+	case isPlaceholder(raw): // the value is set, so that no other setting is reported to need it
 		l.fail(s, "", stillPlaceholder)
 	case err != nil:
 		l.fail(s, textOf(raw), err.Error())
 	}
 }
 
-// fail reports a setting that has no usable value.
+// fail reports a setting that has no valid value.
 func (l *loader) fail(s Setting, value, message string) {
 	l.failed[s.Key] = true
 	l.problems = append(l.problems, &Problem{
@@ -120,7 +119,7 @@ func (l *loader) fail(s Setting, value, message string) {
 	})
 }
 
-// nameNode fills in the one default that the table cannot know.
+// nameNode sets the default of node, the host name.
 func (l *loader) nameNode() {
 	const key = "node"
 	if l.loaded.Node != "" || l.failed[key] {
@@ -131,6 +130,6 @@ func (l *loader) nameNode() {
 		l.loaded.Node, err = nodeName().parse(host)
 	}
 	if err != nil || l.loaded.Node == "" {
-		l.fail(setting(key), host, "cannot be this host's name, which it is by default: set node")
+		l.fail(setting(key), host, "is the host name by default, which is not a valid name of a node: set node")
 	}
 }

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// minAdminToken is the least length of admin.token beyond loopback, in bytes.
+// minAdminToken is the minimum length of admin.token beyond loopback, in bytes.
 const minAdminToken = 32
 
-// checkContradictions reports settings that are valid each and wrong together.
-// A key that failed is not judged again.
+// checkContradictions reports settings that are valid alone and invalid together.
+// It skips keys that failed.
 func (l *loader) checkContradictions() {
 	if l.valid("http.listen", "auth.anonymous.subscribe", "auth.anonymous.publish") && l.loaded.Open() && !isLoopback(l.loaded.HTTP.Listen) {
-		l.contradict("http.listen", "lets other machines in while nothing says who may subscribe and publish: "+
-			"set auth.anonymous.subscribe and auth.anonymous.publish, as in [\"public/**\"], or [\"**\"] to let everyone in; "+
+		l.contradict("http.listen", "lets other machines connect, but no setting says who may subscribe and publish: "+
+			"set auth.anonymous.subscribe and auth.anonymous.publish, as in [\"public/**\"], or [\"**\"] for everyone; "+
 			"or auth.jwt.algorithms and a key for tokens, or auth.keys_file; or listen on 127.0.0.1")
 	}
 	if l.valid("admin.listen") && l.loaded.Admin.Listen != "" && l.loaded.Admin.Token.Reveal() == "" && !isLoopback(l.loaded.Admin.Listen) {
-		l.contradict("admin.listen", "lets other machines see everything and end the node: set admin.token, or listen on 127.0.0.1")
+		l.contradict("admin.listen", "lets other machines see all data and stop the node: set admin.token, or listen on 127.0.0.1")
 	}
 	if token := l.loaded.Admin.Token.Reveal(); l.valid("admin.listen", "admin.token") && token != "" && len(token) < minAdminToken && l.loaded.Admin.Listen != "" && !isLoopback(l.loaded.Admin.Listen) {
-		l.contradict("admin.token", fmt.Sprintf("can be guessed: beyond loopback it must have at least %d characters, as `openssl rand -hex 32` makes them", minAdminToken))
+		l.contradict("admin.token", fmt.Sprintf("is too short for a listener beyond loopback: write at least %d characters, as from `openssl rand -hex 32`", minAdminToken))
 	}
 	l.checkAuth()
 	if l.valid("redis.addresses") && len(l.loaded.Redis.Addresses) == 0 {
@@ -33,12 +33,12 @@ func (l *loader) checkContradictions() {
 	l.checkRedisTLS()
 }
 
-// checkAuth reports what is of no use, or missing.
+// checkAuth reports settings that need each other or exclude each other.
 func (l *loader) checkAuth() {
 	j := &l.loaded.Auth.JWT
 	hasKey := j.Secret.Reveal() != "" || j.SecretFile != "" || len(j.PublicKeys) > 0 || j.JWKSURL != ""
 	if l.valid("auth.jwt.algorithms", "auth.jwt.jwks_url") && hasKey != (len(j.Algorithms) > 0) {
-		l.contradict("auth.jwt.algorithms", "and the keys to check tokens with go together: set it with auth.jwt.secret_file, auth.jwt.public_keys or auth.jwt.jwks_url, or none of them")
+		l.contradict("auth.jwt.algorithms", "and a key for tokens go together: set it with auth.jwt.secret_file, auth.jwt.public_keys or auth.jwt.jwks_url, or none of them")
 	}
 	if j.Secret.Reveal() != "" && j.SecretFile != "" {
 		l.contradict("auth.jwt.secret_file", "contradicts auth.jwt.secret: set only one of them")
@@ -58,8 +58,8 @@ func (l *loader) checkAuth() {
 	}
 }
 
-// checkNoRedis reports what is set for a Redis that there is not. A default
-// that was written down is not a contradiction: `config print` does so.
+// checkNoRedis reports settings of Redis without redis.addresses. A value that is
+// the default is allowed, as `config print` writes it.
 func (l *loader) checkNoRedis() {
 	if l.loaded.Redis.Required {
 		l.contradict("redis.required", "is true, and redis.addresses is empty: name a Redis there as host:port, or set this to false for a node with a broker of its own, whose messages no other node gets")
@@ -67,7 +67,7 @@ func (l *loader) checkNoRedis() {
 	}
 	for _, s := range table {
 		if strings.HasPrefix(s.Key, "redis.") && l.valid(s.Key) && s.text(&l.loaded.Settings) != s.Default {
-			l.contradict(s.Key, "is of no use without redis.addresses: set that, or remove this for the in-process broker")
+			l.contradict(s.Key, "has no effect without redis.addresses: set redis.addresses, or remove this setting to use the in-process broker")
 		}
 	}
 }
@@ -78,17 +78,17 @@ func (l *loader) checkRedisAddresses() {
 		return
 	}
 	if slices.ContainsFunc(r.Addresses, isSocket) && (len(r.Addresses) > 1 || r.Master != "") {
-		l.contradict("redis.addresses", "has a Unix socket, which must be the only address and goes with no redis.master")
+		l.contradict("redis.addresses", "has a Unix socket, which must be the only address and excludes redis.master")
 	}
 	isCluster := r.Cluster || len(r.Addresses) > 1 && r.Master == ""
 	if isCluster && r.DB != 0 {
-		l.contradict("redis.db", "goes with one address or with redis.master: redis.cluster, or several addresses, is a Redis Cluster, which has only database 0")
+		l.contradict("redis.db", "must be 0 for a Redis Cluster, which redis.cluster or several addresses without redis.master mean")
 	}
 	if r.Cluster && r.Master != "" {
 		l.contradict("redis.cluster", "contradicts redis.master: a Redis Cluster needs no Sentinels")
 	}
 	if r.Master == "" && (r.SentinelUsername != "" || r.SentinelPassword.Reveal() != "") {
-		l.contradict("redis.sentinel_password", "is of no use without redis.master: set that, or remove this and redis.sentinel_username")
+		l.contradict("redis.sentinel_password", "has no effect without redis.master: set redis.master, or remove redis.sentinel_username and redis.sentinel_password")
 	}
 }
 
@@ -110,7 +110,7 @@ func (l *loader) checkRedisTLS() {
 		return
 	}
 	t := &l.loaded.Redis.TLS
-	const needsTLS = "is of no use without TLS: set redis.tls.enabled to true, or remove this"
+	const needsTLS = "has no effect without TLS: set redis.tls.enabled to true, or remove this setting"
 	if t.CA != "" && !t.Enabled {
 		l.contradict("redis.tls.ca", needsTLS)
 	}

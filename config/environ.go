@@ -8,13 +8,13 @@ import (
 
 const envPrefix = "COMET_"
 
-// Kubernetes gives each pod such variables for a Service named comet or
-// comet-redis (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+// serviceLink matches the variables that Kubernetes sets in each pod for a Service
+// named comet or comet-redis (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
 var serviceLink = regexp.MustCompile(`^COMET_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 
-// readEnviron takes the COMET_* variables. An empty one counts where a setting
-// may be empty, as an empty flag does; elsewhere, as for a duration, it is as if
-// not set, which is usual where a template fills them in.
+// readEnviron reads the COMET_* variables. An empty variable is a value for a
+// setting that may be empty. For other settings, such as durations, it counts as
+// not set: templates often leave variables empty.
 func readEnviron(environ []string) (layer, Problems) {
 	vars := map[string]string{}
 	for _, entry := range environ {

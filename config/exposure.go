@@ -8,13 +8,13 @@ import (
 
 // Exposure is a file with a secret that every user of the machine can read.
 type Exposure struct {
-	Key  string // the setting that names the file, or that has its secret there
+	Key  string // the setting that names the file, or a secret in the file of settings
 	Path string
 }
 
-// Exposures looks at the permissions of the files that hold secrets: those that
-// settings name, and the file of settings itself if it has some. A file that
-// cannot be looked at is none, nor is any on Windows, which has other permissions.
+// Exposures checks the permissions of the files that hold secrets: files that
+// settings name, and the file of settings if it holds secrets. It skips files that
+// it cannot stat. On Windows, which has other permissions, it returns nothing.
 func (l *Loaded) Exposures() (found []Exposure) {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -35,8 +35,8 @@ func (l *Loaded) Exposures() (found []Exposure) {
 	return found
 }
 
-// secretInFile is the first setting that is a secret and came from the file of
-// settings; empty: none.
+// secretInFile returns the first secret setting that came from the file of
+// settings, or "".
 func (l *Loaded) secretInFile() string {
 	for _, s := range table {
 		if s.Secret && l.file != "" && strings.HasPrefix(l.origins[s.Key], l.file+":") {

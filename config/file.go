@@ -14,9 +14,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// fileLayer is what the file gives. We walk the YAML nodes ourselves because
-// viper forgets the line numbers, and because a value must stay as written: a
-// password 0123 is no octal number.
+// fileLayer holds the values of the file. The YAML nodes are walked here, not by
+// viper, to keep line numbers and to keep values as written: a password 0123 is not
+// an octal number.
 type fileLayer struct {
 	layer
 	path     string
@@ -39,7 +39,7 @@ func readFile(path string) (*fileLayer, Problems) {
 	return f, f.problems
 }
 
-// cause is an error of package os without the path, which the Problem has.
+// cause returns an error of package os without the path, which the Problem has.
 func cause(err error) error {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err
@@ -73,7 +73,7 @@ func (f *fileLayer) parse(content []byte) {
 	f.walk("", root)
 }
 
-// walk takes the settings in a mapping whose keys begin with group.
+// walk reads the settings of a mapping. Their keys begin with group.
 func (f *fileLayer) walk(group string, mapping *yaml.Node) {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		name, value := mapping.Content[i], mapping.Content[i+1]
@@ -81,23 +81,23 @@ func (f *fileLayer) walk(group string, mapping *yaml.Node) {
 		member, isGroup := groupMember(key)
 		switch {
 		case isKey(key):
-			f.take(key, name.Line, resolve(value))
+			f.read(key, name.Line, resolve(value))
 		case isGroup && isNull(value):
-			// All of its settings are commented out.
+			// All settings of the group are commented out.
 		case isGroup && resolve(value).Kind == yaml.MappingNode:
 			f.walk(key+".", resolve(value))
 		case isGroup:
 			f.report(name.Line, key, "is a group of settings: write them under it, as in "+member)
 		case value.Kind == yaml.MappingNode && len(value.Content) > 0:
-			f.walk(key+".", value) // names each unknown key in full, for a better suggestion
+			f.walk(key+".", value) // reports each unknown key in full, for a better suggestion
 		default:
 			f.report(name.Line, key, "is not a setting; "+suggest(key, func(s Setting) string { return s.Key }))
 		}
 	}
 }
 
-// take notes the value of a known key.
-func (f *fileLayer) take(key string, line int, value *yaml.Node) {
+// read records the value of a known key.
+func (f *fileLayer) read(key string, line int, value *yaml.Node) {
 	if isNull(value) {
 		return
 	}
@@ -108,21 +108,21 @@ func (f *fileLayer) take(key string, line int, value *yaml.Node) {
 	}
 	f.origins[key] = f.source(line)
 	if setting(key).Type == rulesType && value.Kind != yaml.ScalarNode {
-		f.takeRules(key, line, value)
+		f.readRules(key, line, value)
 		return
 	}
 	switch value.Kind {
 	case yaml.ScalarNode:
 		f.values[key] = value.Value
 	case yaml.SequenceNode:
-		f.takeList(key, line, value)
+		f.readList(key, line, value)
 	default:
 		f.failed[key] = true
 		f.report(line, key, "must be a value, not a group")
 	}
 }
 
-func (f *fileLayer) takeList(key string, line int, list *yaml.Node) {
+func (f *fileLayer) readList(key string, line int, list *yaml.Node) {
 	items := make([]string, len(list.Content))
 	for i, item := range list.Content {
 		item = resolve(item)
@@ -136,8 +136,8 @@ func (f *fileLayer) takeList(key string, line int, list *yaml.Node) {
 	f.values[key] = items
 }
 
-// takeRules takes rules as the text that they would be in a variable.
-func (f *fileLayer) takeRules(key string, line int, rules *yaml.Node) {
+// readRules records rules as text, as a variable holds them.
+func (f *fileLayer) readRules(key string, line int, rules *yaml.Node) {
 	text, err := yaml.Marshal(rules)
 	if err != nil {
 		f.failed[key] = true
@@ -147,7 +147,7 @@ func (f *fileLayer) takeRules(key string, line int, rules *yaml.Node) {
 	f.values[key] = string(text)
 }
 
-// report never quotes a value: an unknown key may be a secret's, misspelt.
+// report never quotes a value: an unknown key may be a misspelt secret.
 func (f *fileLayer) report(line int, key, message string) {
 	f.problems = append(f.problems, &Problem{Key: key, Source: f.source(line), Message: message})
 }
@@ -170,8 +170,8 @@ func isNull(n *yaml.Node) bool { return resolve(n).ShortTag() == "!!null" }
 
 var yamlError = regexp.MustCompile("^yaml: (?:line ([0-9]+): )?((?:unknown anchor|.*))")
 
-// explainYAML takes apart an error of the yaml package. It drops an anchor's
-// name, which may be a password that begins with * and lacks its quotes.
+// explainYAML splits an error of the yaml package. It drops the name of an anchor,
+// which may be a password that begins with * and is not quoted.
 func explainYAML(err error) (line int, message string) {
 	parts := yamlError.FindStringSubmatch(err.Error())
 	if parts == nil {

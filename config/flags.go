@@ -6,15 +6,15 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// RegisterFlags adds a flag for each setting to fs. They take any text: Load
-// checks it together with everything else. A list's flag may be repeated.
+// RegisterFlags adds a flag for each setting to fs. Flags accept any text, which
+// Load checks. The flag of a list may be repeated.
 func RegisterFlags(fs *pflag.FlagSet) {
 	for _, s := range table {
 		usage := s.Help
 		if s.Allowed != "" && s.Type != "bool" {
 			usage += " (" + s.Allowed + ")"
 		}
-		usage = strings.ReplaceAll(usage, "`", "") // pflag would take it for the value's name
+		usage = strings.ReplaceAll(usage, "`", "") // pflag takes backquotes for the name of the value
 		flag := fs.VarPF(&flagValue{text: s.Default, typ: s.Type}, s.Flag, "", usage)
 		if s.Type == "bool" {
 			flag.NoOptDefVal = "true"
@@ -29,7 +29,7 @@ type flagValue struct {
 	given bool
 }
 
-// String is the text as given, which viper reads.
+// String returns the text as given. viper reads it.
 func (v *flagValue) String() string { return v.text }
 
 func (v *flagValue) Set(text string) error {
@@ -40,9 +40,9 @@ func (v *flagValue) Set(text string) error {
 	return nil
 }
 
-// Type is the word that pflag shows for the value in the help. For a boolean
-// it is pflag's other boolean type, which has none: at "bool" viper would turn
-// a wrong text into false.
+// Type returns the word that the help shows for the value. For a boolean it is
+// "boolfunc", which the help does not show: for "bool", viper turns an invalid text
+// into false.
 func (v *flagValue) Type() string {
 	if v.typ == "bool" {
 		return "boolfunc"

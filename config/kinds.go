@@ -31,7 +31,7 @@ func duration(low, high time.Duration) kind[time.Duration] {
 	}
 }
 
-// formatDuration leaves out what time.Duration adds: 24h instead of 24h0m0s.
+// formatDuration returns 24h where time.Duration.String returns 24h0m0s.
 func formatDuration(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
@@ -61,24 +61,24 @@ func number(low, high int) kind[int] {
 	}
 }
 
-// historySize is of History.Size, in messages.
+// historySize is the kind of History.Size, in messages.
 func historySize() kind[int] {
 	k := number(1, 1_000_000)
 	parse := k.parse
 	k.parse = func(text string) (int, error) {
 		n, err := parse(text)
 		if err != nil && text == "0" {
-			return 0, fmt.Errorf("%w (what is not to be kept can be published as ephemeral)", err)
+			return 0, fmt.Errorf("%w (to keep no messages, publish them as ephemeral)", err)
 		}
 		return n, err
 	}
 	return k
 }
 
-// historyTTL is of History.TTL.
+// historyTTL is the kind of History.TTL.
 func historyTTL() kind[time.Duration] { return duration(time.Second, 8760*time.Hour) }
 
-// ratio is a part of all: 0 is none, 1 all.
+// ratio is a share, from 0 to 1.
 func ratio() kind[float64] {
 	return kind[float64]{
 		name:    "ratio",
@@ -86,7 +86,7 @@ func ratio() kind[float64] {
 		parse: func(text string) (float64, error) {
 			f, err := strconv.ParseFloat(text, 64)
 			if err != nil || !(f >= 0 && f <= 1) { // NaN is neither
-				return 0, errors.New("is not a part of all: write 0 to 1, as in 0.01")
+				return 0, errors.New("is not a share: write a number from 0 to 1, as in 0.01")
 			}
 			return f, nil
 		},
@@ -135,7 +135,7 @@ func boolean() kind[bool] {
 	}
 }
 
-// stringKind is a string that must pass check.
+// stringKind is a string for which check returns nil.
 func stringKind(allowed string, check func(string) error) kind[string] {
 	return kind[string]{
 		name:    "string",
@@ -177,8 +177,8 @@ func prefix() kind[string] {
 	})
 }
 
-// nodeName allows ASCII only, because the name goes into HTTP headers too.
-// Empty stands for the host name.
+// nodeName allows only ASCII, as the name is sent in HTTP headers. Empty stands for
+// the host name.
 func nodeName() kind[string] {
 	const allowed = "1 to 64 printable ASCII characters without spaces"
 	return stringKind(allowed, func(text string) error {
@@ -205,7 +205,7 @@ func keyRule() kind[string] {
 	})
 }
 
-// keysURL keeps a password out of what `config print` shows.
+// keysURL is a URL without a password, as `config print` shows it.
 func keysURL() kind[string] {
 	return stringKind("", func(text string) error {
 		u, err := url.Parse(text)
@@ -213,22 +213,22 @@ func keysURL() kind[string] {
 			return errors.New("is not a URL: write one as https://login.example/keys.json")
 		}
 		if u.User != nil {
-			return errors.New("must have no user and password: public keys need none")
+			return errors.New("must have no user or password: public keys need neither")
 		}
 		return nil
 	})
 }
 
-// tracingURL keeps a password out of what `config print` shows. Collectors take
-// theirs from a header.
+// tracingURL is a URL without a password, as `config print` shows it. Collectors
+// expect credentials in a header.
 func tracingURL() kind[string] {
 	return stringKind("", func(text string) error {
 		u, err := url.Parse(text)
 		if err != nil || text != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-			return errors.New("is not a URL: write one as http://127.0.0.1:4318, or with the path of the collector for traces")
+			return errors.New("is not a URL: write one as http://127.0.0.1:4318, or with the path for traces of the collector")
 		}
 		if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return errors.New("must have no user, password or query: write a header for it into the variable OTEL_EXPORTER_OTLP_HEADERS")
+			return errors.New("must have no user, password or query: set a header in the variable OTEL_EXPORTER_OTLP_HEADERS")
 		}
 		return nil
 	})

@@ -373,7 +373,7 @@ func TestOpen(t *testing.T) {
 	}
 	empty := mustLoad(t, Source{File: writeFile(t, "c", "http: {listen: \":80\"}\nauth: {anonymous: {subscribe: []}}")})
 	if empty.Open() {
-		t.Error("an empty list lets nobody in, yet it is open")
+		t.Error("an empty list permits nothing, but the settings are open")
 	}
 }
 

@@ -15,7 +15,7 @@ type Value struct {
 	Origin string // "default", a file with its line, a variable, or a flag with its dashes
 }
 
-// Values is every effective setting, in the order of Table.
+// Values returns every effective setting in the order of Table.
 func (l *Loaded) Values() []Value {
 	values := make([]Value, len(table))
 	for i, s := range table {
@@ -24,19 +24,19 @@ func (l *Loaded) Values() []Value {
 	return values
 }
 
-// WriteYAML writes every effective setting and, in a comment, its origin. The
-// text is a valid file of the same meaning, except for secrets: they are
-// masked and commented out, as are lists that are not set.
+// WriteYAML writes every effective setting and, in a comment, its origin. Load reads
+// the text back, except for secrets, which are masked and commented out. Lists that
+// are not set are commented out too.
 func (l *Loaded) WriteYAML(w io.Writer) error {
 	var b strings.Builder
-	var open []string // the groups that the last line was in
+	var open []string // the groups of the last line
 	for _, s := range table {
 		path := strings.Split(s.Key, ".")
 		groups, name := path[:len(path)-1], path[len(path)-1]
 		for depth, group := range groups {
 			if depth >= len(open) || open[depth] != group {
 				fmt.Fprintf(&b, "%s%s:\n", indent(depth), group)
-				open = nil // whatever was below another group
+				open = nil // the groups in it are other ones
 			}
 		}
 		open = groups

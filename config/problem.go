@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Problem is one mistake in the settings.
+// Problem is one error in the settings.
 type Problem struct {
-	Key     string // the setting, or the unknown name; empty: the file as a whole
+	Key     string // the setting, or the unknown name; empty: the whole file
 	Value   string // as given, masked if it is or may hold a secret; empty for unknown names
 	Source  string // a file with its line, a variable, a flag, "environment" or "default"
-	Message string // what is wrong and how to mend it
+	Message string // the error and how to fix it
 }
 
-// Error is one line.
+// Error returns one line.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	b.WriteString(p.Source + ": ")
@@ -28,10 +28,10 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
-// Problems is every mistake in the settings, the error of Load.
+// Problems is all errors in the settings. Load returns it.
 type Problems []*Problem
 
-// Error is one problem a line.
+// Error returns one line per problem.
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {

@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// reloadable is what a running node takes anew, a key or a whole group each. All
-// else is built into listeners, connections and logs that would have to be made
-// again.
+// reloadable is the keys and groups that a running node reloads. All others are
+// built into listeners, connections and logs.
 var reloadable = []string{
 	"http.max_age",
 	"http.cors",
@@ -26,29 +25,28 @@ var reloadable = []string{
 	"log.level",
 }
 
-// fixed is what of those groups is not.
+// fixed is the keys in groups of reloadable that need a restart.
 var fixed = []string{
-	"auth.jwt.max_age", // for so long nodes remember who was thrown out
-	"limits.header",    // the HTTP server's own
+	"auth.jwt.max_age", // nodes keep revocations as long
+	"limits.header",    // belongs to the HTTP server
 	"limits.replay_memory",
 }
 
-// Reloads reports whether a running node takes the setting anew.
+// Reloads reports whether a running node reloads the setting.
 func (s Setting) Reloads() bool {
 	return !slices.Contains(fixed, s.Key) &&
 		slices.ContainsFunc(reloadable, func(key string) bool { return s.Key == key || strings.HasPrefix(s.Key, key+".") })
 }
 
-// Change is a setting that is not what it was.
+// Change is a setting with another value.
 type Change struct {
 	Key      string
 	From, To string // as in a variable; secrets masked
 	Taken    bool   // false: it needs a restart
 }
 
-// Reload is what a node that runs with l runs with once it has taken of next
-// what it can, and every setting that differs, in the order of Table. The error
-// is Problems: the two are wrong together.
+// Reload returns l with the settings of next that reload, and every setting that
+// differs in the order of Table. The error is Problems: the result is not valid.
 func (l *Loaded) Reload(next *Loaded) (*Loaded, []Change, error) {
 	both := &loader{loaded: &Loaded{Settings: l.Settings, file: l.file, origins: map[string]string{}}, failed: map[string]bool{}}
 	var changes []Change
@@ -63,20 +61,20 @@ func (l *Loaded) Reload(next *Loaded) (*Loaded, []Change, error) {
 			changes = append(changes, Change{Key: s.Key, From: s.text(&l.Settings), To: s.text(&next.Settings), Taken: s.Reloads()})
 		}
 	}
-	// Each is right by itself. But who takes a node off the network and opens it
-	// to everyone must not have it open there until the restart.
+	// Both are valid alone. But next may open the node to everyone because it also
+	// takes it off the network, which needs a restart.
 	both.checkContradictions()
 	if len(both.problems) > 0 {
 		for _, p := range both.problems {
-			p.Message += " (until the node is restarted, it keeps what needs a restart)"
+			p.Message += " (until it is restarted, the node keeps the settings that need a restart)"
 		}
 		return nil, nil, both.problems
 	}
 	return both.loaded, changes, nil
 }
 
-// ReloadTable is the table of docs/operations.md of what a running node takes
-// anew.
+// ReloadTable returns the table of docs/operations.md with the settings that a
+// running node reloads.
 func ReloadTable() string {
 	var b strings.Builder
 	b.WriteString("| setting | for |\n|---|---|\n")
@@ -88,7 +86,7 @@ func ReloadTable() string {
 	return b.String()
 }
 
-// takesEffect says for whom a setting that reloads is another.
+// takesEffect returns what a reloaded setting applies to.
 func takesEffect(key string) string {
 	group, _, _ := strings.Cut(key, ".")
 	switch {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Every setting can be compared and taken over.
+// Every setting can be compared and copied.
 func TestTake(t *testing.T) {
 	for key, text := range sample(t) {
 		s := setting(key)
@@ -21,7 +21,7 @@ func TestTake(t *testing.T) {
 			t.Errorf("%s: %s is the same as the default", key, text)
 		}
 		if s.take(&old, &other); !s.same(&old, &other) {
-			t.Errorf("%s: was not taken", key)
+			t.Errorf("%s: was not copied", key)
 		}
 	}
 }

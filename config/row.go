@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// kind is how values of one type are written and which are allowed. Errors of
-// parse say what is wrong and how to mend it, and never quote the value, which
-// may hold a secret.
+// kind parses and formats the values of one type. Errors of parse say what is wrong
+// and how to fix it. They never quote the value, which may hold a secret.
 type kind[T any] struct {
 	name    string // Setting.Type
 	allowed string // Setting.Allowed
@@ -18,7 +17,7 @@ type kind[T any] struct {
 	format  func(T) string // parse reads it back, except for a Secret
 }
 
-// row is a setting with one value.
+// row returns a setting with one value.
 func row[T any](key, def, help string, k kind[T], field func(*Settings) *T) Setting {
 	s := named(key, k.name, k.allowed, def, help)
 	var zero T
@@ -54,8 +53,8 @@ func row[T any](key, def, help string, k kind[T], field func(*Settings) *T) Sett
 	return s
 }
 
-// list is a setting with any number of values, comma-separated in variables
-// and flags. Its default is nil, which is not the same as an empty list.
+// list returns a setting with any number of values, comma-separated in variables
+// and flags. Its default is nil, which differs from an empty list.
 func list(key, help string, item kind[string], field func(*Settings) *[]string) Setting {
 	s := named(key, "list", item.allowed, "", help)
 	s.set = func(to *Settings, raw any) error {
@@ -101,7 +100,7 @@ func named(key, typ, allowed, def, help string) Setting {
 	}
 }
 
-// mayBeEmpty reports whether empty is a value of the setting.
+// mayBeEmpty reports whether "" is a valid value of the setting.
 func (s Setting) mayBeEmpty() bool { return s.set(new(Settings), "") == nil }
 
 func splitList(text string) []string {
@@ -115,7 +114,7 @@ func splitList(text string) []string {
 	return items
 }
 
-// parseItems reports every bad item, by its place.
+// parseItems reports every invalid item by its place.
 func parseItems(k kind[string], items []string) ([]string, error) {
 	parsed := make([]string, len(items))
 	var bad []string
@@ -132,8 +131,8 @@ func parseItems(k kind[string], items []string) ([]string, error) {
 	return parsed, nil
 }
 
-// shown is value as an error may quote it. Passwords also hide in URLs and
-// before an @, whatever the setting, and a rule with a mistake may be the key.
+// shown returns value as an error may quote it. URLs and texts with an @ may hold a
+// password in any setting, and an invalid rule of keys may be the key itself.
 func (s Setting) shown(value string) string {
 	if value != "" && (s.Secret || s.Key == keyRules || strings.Contains(value, "@") || strings.Contains(value, "://")) {
 		return mask
@@ -141,7 +140,7 @@ func (s Setting) shown(value string) string {
 	return value
 }
 
-// textOf is a string or []string in one line.
+// textOf returns a string or []string as one line.
 func textOf(raw any) string {
 	if items, ok := raw.([]string); ok {
 		return strings.Join(items, ",")

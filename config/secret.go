@@ -8,13 +8,13 @@ import (
 
 const mask = "******"
 
-// Secret is a text that no formatting, logging or marshalling gives away. The
-// zero value is an empty one.
+// Secret is a text that formatting, logging and marshalling mask. The zero value is
+// empty.
 type Secret struct {
-	text *string // a pointer, because %p prints fields without asking Format
+	text *string // a pointer, as %p prints fields without calling Format
 }
 
-// NewSecret is a Secret that holds text.
+// NewSecret returns a Secret of text.
 func NewSecret(text string) Secret {
 	if text == "" {
 		return Secret{}
@@ -22,7 +22,7 @@ func NewSecret(text string) Secret {
 	return Secret{&text}
 }
 
-// Reveal is the text itself.
+// Reveal returns the text.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -30,7 +30,7 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-// String is a mask, or empty for an empty Secret.
+// String returns a mask, or "" for an empty Secret.
 func (s Secret) String() string {
 	if s.text == nil {
 		return ""
@@ -41,8 +41,8 @@ func (s Secret) String() string {
 // Format writes String for every verb, %#v and %d included.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
-// LogValue is String.
+// LogValue implements slog.LogValuer with String.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// MarshalText is String; encoding/json and YAML use it.
+// MarshalText returns String, for encoding/json and YAML.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -12,8 +12,8 @@ import (
 	"comet/internal/textfile"
 )
 
-// Settings is every setting of a node. What each means, its range and its
-// default are in table.go.
+// Settings is every setting of a node. See table.go for meanings, ranges and
+// defaults.
 type Settings struct {
 	HTTP     HTTP
 	Admin    Admin
@@ -37,15 +37,15 @@ type HTTP struct {
 	MaxAge    time.Duration // of a stream; 0: none
 	CORS      CORS
 	TLS       TLS
-	// TrustedProxies are addresses or prefixes (CIDR) of proxies whose word on
-	// who the client is counts.
+	// TrustedProxies are addresses or prefixes (CIDR) of proxies that may name the
+	// client.
 	TrustedProxies  []string
-	ForwardedHeader string // that they name the client in: X-Forwarded-For or Forwarded
+	ForwardedHeader string // in which proxies name the client: X-Forwarded-For or Forwarded
 }
 
-// CORS says which other sites' pages may call.
+// CORS lists the other origins whose pages may call.
 type CORS struct {
-	Origins []string // scheme://host each, or just *
+	Origins []string // scheme://host each, or only *
 }
 
 // TLS is PEM files; both empty: no TLS.
@@ -57,16 +57,16 @@ type TLS struct {
 // Admin is the listener for operators.
 type Admin struct {
 	Listen string // host:port; empty: none
-	Token  Secret // wanted as Authorization: Bearer from everyone; empty: from nobody
+	Token  Secret // required bearer token; empty: not required
 }
 
-// Redis is how to reach Redis. Without Addresses all of it is meaningless.
+// Redis is the connection to Redis. Without Addresses it has no effect.
 type Redis struct {
 	Required     bool     // refuse to start without Addresses
 	Addresses    []string // host:port each, or one absolute path of a Unix socket; empty: the in-process broker
 	Master       string
 	Username     string
-	Password     Secret // use Settings.RedisPassword, which knows PasswordFile too
+	Password     Secret // use Settings.RedisPassword, which also reads PasswordFile
 	PasswordFile string
 	DB           int
 	TLS          RedisTLS
@@ -81,48 +81,48 @@ type Redis struct {
 	Inline           ByteSize
 }
 
-// RedisTLS is made into a tls.Config by Settings.RedisTLS.
+// RedisTLS is the TLS settings for Redis; see Settings.RedisTLS.
 type RedisTLS struct {
 	Enabled    bool
-	CA         string // path of a PEM file; empty: the system's
+	CA         string // path of a PEM file; empty: the authorities of the system
 	Cert, Key  string // paths of PEM files; empty: no client certificate
 	ServerName string // empty: the host of the address
 }
 
-// History is what is kept of each channel, unless a ChannelRule says otherwise.
+// History bounds the messages kept per channel. A ChannelRule overrides it.
 type History struct {
 	Size int // messages
 	TTL  time.Duration
 }
 
-// Presence is how it is kept who is in a channel, where a ChannelRule says so.
+// Presence applies to channels for which a ChannelRule enables presence.
 type Presence struct {
-	TTL     time.Duration // within which the members of a node that died have left
-	Members int           // kept a channel
+	TTL     time.Duration // after which members of a crashed node are removed
+	Members int           // listed per channel at most
 }
 
-// Auth says who may do what; see Settings.Open.
+// Auth is authentication and permissions; see Settings.Open.
 type Auth struct {
 	Anonymous Anonymous
 	Keys      Secret   // name:secret each, comma-separated
-	KeysFile  string   // name:secret a line
-	KeyRules  []string // name:verb:pattern each; a key without any may do everything
+	KeysFile  string   // one name:secret per line
+	KeyRules  []string // name:verb:pattern each; a key without a rule may do everything
 	JWT       JWT
 	// RevocationsFile keeps revocations of a node without Redis. AutoFile: the
-	// node chooses a place. Empty: none.
+	// node chooses the path. Empty: no file.
 	RevocationsFile string
 	Cookie          Cookie
 	Hook            AuthHook
 }
 
-// Anonymous has the channel patterns that are open to everyone. Nil is not
-// the same as empty: see Settings.Open.
+// Anonymous holds the channel patterns that are open to everyone. Nil differs from
+// empty: see Settings.Open.
 type Anonymous struct {
 	Subscribe []string
 	Publish   []string
 }
 
-// JWT says which tokens are taken; without Algorithms none are.
+// JWT is the verification of tokens. Without Algorithms no token is accepted.
 type JWT struct {
 	Algorithms  []string
 	Secret      Secret
@@ -142,11 +142,11 @@ const AutoFile = "auto"
 
 // Hook is a URL that the node calls; see package gateway/hook.
 type Hook struct {
-	URL        string // empty: none
-	SecretFile string // what calls are signed with
+	URL        string // empty: no calls
+	SecretFile string // of the secret that signs calls
 }
 
-// AuthHook is asked who may do what.
+// AuthHook decides who may subscribe and publish.
 type AuthHook struct {
 	Hook
 	Timeout time.Duration
@@ -154,15 +154,15 @@ type AuthHook struct {
 
 // Cookie is a cookie that may hold a token.
 type Cookie struct {
-	Name    string   // empty: none
-	Origins []string // whose pages may change something with it
+	Name    string   // empty: no cookie
+	Origins []string // whose pages may publish with the cookie
 }
 
-// Limits are the bounds of what clients may ask for.
+// Limits bound the requests of clients.
 type Limits struct {
 	Message      ByteSize
 	Batch        int // messages
-	Channels     int // a subscription
+	Channels     int // per subscription
 	Wait         time.Duration
 	Connections  int // 0: no limit, as for all below
 	Header       ByteSize
@@ -170,41 +170,41 @@ type Limits struct {
 
 	AddressConnections int
 	UserConnections    int
-	AddressRequests    int // a second, as all below
+	AddressRequests    int // per second, as all below
 	UserRequests       int
 	AddressPublishes   int
 	UserPublishes      int
 }
 
-// Drain is how the node leaves.
+// Drain is the shutdown of the node.
 type Drain struct {
-	Delay  time.Duration // before it stops accepting
-	Spread time.Duration // over which it says goodbye
+	Delay  time.Duration // before the node stops accepting connections
+	Spread time.Duration // over which streams are closed
 }
 
-// Log is how the node logs.
+// Log is the output of the log.
 type Log struct {
 	Level  slog.Level
 	Format string // text or json
 }
 
-// Tracing is where spans go.
+// Tracing is the export of spans.
 type Tracing struct {
-	Endpoint string  // URL of OTLP over HTTP; empty: there are none
+	Endpoint string  // URL of OTLP over HTTP; empty: no spans
 	Sample   float64 // of the traces that begin here, 0 to 1
 }
 
-// Open reports whether nobody has said who may subscribe and publish, so that
-// everyone may. Load allows it on loopback only. If just one of the two lists
-// is set, the other one lets nobody in.
+// Open reports whether no setting says who may subscribe and publish, so that
+// everyone may. Load allows this only on loopback. If only one of the two anonymous
+// lists is set, the other one permits nothing.
 func (s *Settings) Open() bool {
 	a := &s.Auth
 	return a.Anonymous.Subscribe == nil && a.Anonymous.Publish == nil &&
 		a.Keys.Reveal() == "" && a.KeysFile == "" && len(a.JWT.Algorithms) == 0
 }
 
-// RedisPassword is redis.password or the content of redis.password_file,
-// without its last newline. The file is read at each call, so that a rotated
+// RedisPassword returns redis.password, or the content of redis.password_file
+// without its last newline. It reads the file at each call, so that a rotated
 // password is found.
 func (s *Settings) RedisPassword() (string, error) {
 	if s.Redis.PasswordFile == "" {
@@ -217,7 +217,7 @@ func (s *Settings) RedisPassword() (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
 }
 
-// RedisTLS is nil unless redis.tls.enabled. It reads the file redis.tls.ca.
+// RedisTLS returns nil unless redis.tls.enabled. It reads the file redis.tls.ca.
 func (s *Settings) RedisTLS() (*tls.Config, error) {
 	if !s.Redis.TLS.Enabled {
 		return nil, nil
@@ -238,7 +238,7 @@ func (s *Settings) RedisTLS() (*tls.Config, error) {
 	return c, nil
 }
 
-// roots reads CA. nil: the system's.
+// roots reads CA. It returns nil, for the authorities of the system, without one.
 func (t *RedisTLS) roots() (*x509.CertPool, error) {
 	if t.CA == "" {
 		return nil, nil
@@ -268,4 +268,4 @@ func (t *RedisTLS) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, e
 	return &pair, err
 }
 
-var errNoCertificate = errors.New("has no PEM certificate in it")
+var errNoCertificate = errors.New("has no PEM certificate")

@@ -2,13 +2,13 @@ package config
 
 import "strings"
 
-// suggest says which setting the unknown key, or variable without COMET_, was
-// probably meant to be, as nameOf calls it.
+// suggest returns a hint with the setting that is most like unknown, which is a key
+// or a variable without COMET_. nameOf returns the name to show.
 func suggest(unknown string, nameOf func(Setting) string) string {
 	unknown = normalize(unknown)
-	best, distance := "", len(unknown)/2+1 // one further away is not what was meant
+	best, distance := "", len(unknown)/2+1 // a setting further away is no suggestion
 	for _, s := range table {
-		// The last part alone is for a setting written outside its group.
+		// The last part alone matches a setting written outside its group.
 		last := s.Key[strings.LastIndexByte(s.Key, '.')+1:]
 		d := min(remoteness(unknown, normalize(s.Key)), remoteness(unknown, normalize(last))+1)
 		if d < distance {
@@ -16,17 +16,17 @@ func suggest(unknown string, nameOf func(Setting) string) string {
 		}
 	}
 	if best == "" {
-		return "`comet config print` shows those that are"
+		return "`comet config print` shows all settings"
 	}
 	return "did you mean " + best + "?"
 }
 
-// normalize makes keys and variables alike.
+// normalize maps keys and variables to the same form.
 func normalize(name string) string {
 	return strings.ReplaceAll(strings.ToLower(name), ".", "_")
 }
 
-// remoteness is the edit distance, but little for an abbreviation.
+// remoteness is the edit distance, at most 1 for an abbreviation.
 func remoteness(unknown, known string) int {
 	if strings.HasPrefix(known, unknown) {
 		return min(1, len(known)-len(unknown))
@@ -34,9 +34,9 @@ func remoteness(unknown, known string) int {
 	return editDistance(unknown, known)
 }
 
-// editDistance is Levenshtein's: how many bytes to insert, delete or replace.
+// editDistance is the Levenshtein distance in bytes.
 func editDistance(a, b string) int {
-	distances := make([]int, len(b)+1) // from the beginning of a so far to each beginning of b
+	distances := make([]int, len(b)+1) // from the prefix of a to each prefix of b
 	for j := range distances {
 		distances[j] = j
 	}

@@ -14,212 +14,212 @@ type Setting struct {
 	Env     string // COMET_HTTP_LISTEN
 	Flag    string // http-listen, without the dashes before it
 	Type    string // bool, duration, list, number, ratio, rules, size or string
-	Allowed string // the range in words; may be empty
-	Default string // as one would write it; empty: not set
+	Allowed string // the range, in words; may be empty
+	Default string // as in a variable; empty: not set
 	Help    string
-	Secret  bool // never shown
+	Secret  bool // masked wherever it is shown
 
 	set  func(*Settings, any) error // from a string or []string; keeps the old value on error
-	text func(*Settings) string     // as one would write it in a variable, secrets masked
-	yaml func(*Settings) string     // as one would write it in the file; empty: a list that is not set
+	text func(*Settings) string     // as in a variable, secrets masked
+	yaml func(*Settings) string     // as in the file; empty: a list that is not set
 	same func(a, b *Settings) bool  // whether both have the same value
 	take func(to, from *Settings)   // copies the value
 }
 
-// Table is every setting, keys of one group together.
+// Table returns every setting. Keys of one group follow each other.
 func Table() []Setting { return slices.Clone(table) }
 
 const keyRules = "auth.key_rules"
 
 var table = []Setting{
-	row("http.listen", "127.0.0.1:8080", "where clients connect; without a host, on every interface",
+	row("http.listen", "127.0.0.1:8080", "address of the HTTP listener for clients; without a host, it listens on every interface",
 		listenAddress(), func(s *Settings) *string { return &s.HTTP.Listen }),
-	row("http.heartbeat", "25s", "how often a silent stream gets a comment that keeps proxies from closing it",
+	row("http.heartbeat", "25s", "interval of the comment sent on a silent stream, which keeps proxies from closing it",
 		duration(time.Second, 10*time.Minute), func(s *Settings) *time.Duration { return &s.HTTP.Heartbeat }),
 
-	row("http.max_age", "0s", "how long a stream lives, up to a tenth more or less, so that streams even out after nodes were added; 0s for ever",
+	row("http.max_age", "0s", "longest duration of a stream, varied by up to a tenth, so that streams spread over nodes added later; 0s: no limit",
 		duration(0, 720*time.Hour), func(s *Settings) *time.Duration { return &s.HTTP.MaxAge }),
-	list("http.cors.origins", "sites whose pages may call this node from a browser; `*` for all, without cookies",
+	list("http.cors.origins", "origins whose pages may call this node from a browser; `*`: every origin, without cookies",
 		freeText(), func(s *Settings) *[]string { return &s.HTTP.CORS.Origins }),
-	row("http.tls.cert", "", "PEM file of the certificate chain, for HTTPS and HTTP/2; read again when it changes",
+	row("http.tls.cert", "", "PEM file of the certificate chain for HTTPS and HTTP/2; read again when it changes",
 		freeText(), func(s *Settings) *string { return &s.HTTP.TLS.Cert }),
-	row("http.tls.key", "", "PEM file of its private key",
+	row("http.tls.key", "", "PEM file of the private key of http.tls.cert",
 		freeText(), func(s *Settings) *string { return &s.HTTP.TLS.Key }),
-	list("http.trusted_proxies", "proxies whose http.forwarded_header is taken for the client's address, and X-Forwarded-Host for the host that the browser asked",
+	list("http.trusted_proxies", "proxies whose http.forwarded_header and X-Forwarded-Host are trusted, for the client's address and the requested host",
 		addressPrefix(), func(s *Settings) *[]string { return &s.HTTP.TrustedProxies }),
-	row("http.forwarded_header", "X-Forwarded-For", "header in which http.trusted_proxies name the client; the other one is ignored, as clients can send it",
+	row("http.forwarded_header", "X-Forwarded-For", "header in which http.trusted_proxies name the client; the other header is ignored, as clients can send it",
 		oneOf("X-Forwarded-For", "Forwarded"), func(s *Settings) *string { return &s.HTTP.ForwardedHeader }),
 
-	row("admin.listen", "127.0.0.1:9090", "where operators look: health, metrics; never expose it; empty turns it off",
+	row("admin.listen", "127.0.0.1:9090", "address of the listener for operators: health, metrics, dashboard; do not expose it; empty: no listener",
 		listenAddressOrNone(), func(s *Settings) *string { return &s.Admin.Listen }),
 
-	row("admin.token", "", "what operators send as Authorization: Bearer; to listen beyond loopback it must be set, with at least 32 characters",
+	row("admin.token", "", "bearer token that operators must send; required to listen beyond loopback, with at least 32 characters",
 		secret(), func(s *Settings) *Secret { return &s.Admin.Token }),
 
-	list("redis.addresses", "Redis: one address, some of the Sentinels (they name the others), or some nodes of a Redis Cluster; none for the in-process broker",
+	list("redis.addresses", "Redis: one address, some of the Sentinels, or some nodes of a Redis Cluster; empty: the in-process broker",
 		redisAddress(), func(s *Settings) *[]string { return &s.Redis.Addresses }),
-	row("redis.required", "false", "refuse to start without redis.addresses; for clusters, where a node with a broker of its own must not look healthy",
+	row("redis.required", "false", "whether to refuse to start without redis.addresses; for clusters, where a node with an in-process broker must not look healthy",
 		boolean(), func(s *Settings) *bool { return &s.Redis.Required }),
-	row("redis.master", "", "name of the primary at the Sentinels; makes redis.addresses the Sentinels",
+	row("redis.master", "", "name of the primary that the Sentinels monitor; redis.addresses are then the Sentinels",
 		freeText(), func(s *Settings) *string { return &s.Redis.Master }),
-	row("redis.sentinel_username", "", "ACL user at the Sentinels",
+	row("redis.sentinel_username", "", "ACL user for the Sentinels",
 		freeText(), func(s *Settings) *string { return &s.Redis.SentinelUsername }),
-	row("redis.sentinel_password", "", "password of the Sentinels",
+	row("redis.sentinel_password", "", "password for the Sentinels",
 		secret(), func(s *Settings) *Secret { return &s.Redis.SentinelPassword }),
-	row("redis.cluster", "false", "redis.addresses is a Redis Cluster; several addresses without redis.master are one anyway",
+	row("redis.cluster", "false", "whether redis.addresses is a Redis Cluster; implied by several addresses without redis.master",
 		boolean(), func(s *Settings) *bool { return &s.Redis.Cluster }),
-	row("redis.username", "", "ACL user",
+	row("redis.username", "", "ACL user for Redis",
 		freeText(), func(s *Settings) *string { return &s.Redis.Username }),
-	row("redis.password", "", "password; a flag is visible to other users of the host, prefer redis.password_file",
+	row("redis.password", "", "password for Redis; other users of the host can see flags: prefer redis.password_file",
 		secret(), func(s *Settings) *Secret { return &s.Redis.Password }),
-	row("redis.password_file", "", "file that holds the password; read anew for each connection, so that it may be changed",
+	row("redis.password_file", "", "file with the password for Redis; read for each connection, so that the password can be rotated",
 		freeText(), func(s *Settings) *string { return &s.Redis.PasswordFile }),
-	row("redis.db", "0", "database number, which keeps clusters with one redis.prefix apart; Redis Cluster has only 0",
+	row("redis.db", "0", "database number, which separates clusters with the same redis.prefix; Redis Cluster has only 0",
 		number(0, 15), func(s *Settings) *int { return &s.Redis.DB }),
-	row("redis.tls.enabled", "false", "connect with TLS",
+	row("redis.tls.enabled", "false", "whether to connect to Redis with TLS",
 		boolean(), func(s *Settings) *bool { return &s.Redis.TLS.Enabled }),
-	row("redis.tls.ca", "", "PEM file of the certificate authorities to trust instead of the system's",
+	row("redis.tls.ca", "", "PEM file of the certificate authorities for Redis, instead of the system's",
 		freeText(), func(s *Settings) *string { return &s.Redis.TLS.CA }),
-	row("redis.tls.cert", "", "PEM file of the node's own certificate for a Redis that asks for one (tls-auth-clients); read for each connection",
+	row("redis.tls.cert", "", "PEM file of the client certificate for a Redis that requires one (tls-auth-clients); read for each connection",
 		freeText(), func(s *Settings) *string { return &s.Redis.TLS.Cert }),
 	row("redis.tls.key", "", "PEM file of the private key of redis.tls.cert",
 		freeText(), func(s *Settings) *string { return &s.Redis.TLS.Key }),
-	row("redis.tls.server_name", "", "name that the certificate must have, if it is not the host of the address",
+	row("redis.tls.server_name", "", "name in the certificate of Redis, if it is not the host of the address",
 		freeText(), func(s *Settings) *string { return &s.Redis.TLS.ServerName }),
-	row("redis.prefix", "comet", "what every key and relay channel in Redis begins with; nodes of one cluster share it",
+	row("redis.prefix", "comet", "prefix of every key and relay channel in Redis; the same on all nodes of a cluster",
 		prefix(), func(s *Settings) *string { return &s.Redis.Prefix }),
-	row("redis.timeout", "3s", "the longest wait for an answer of Redis",
+	row("redis.timeout", "3s", "timeout of a command in Redis",
 		duration(100*time.Millisecond, time.Minute), func(s *Settings) *time.Duration { return &s.Redis.Timeout }),
-	row("redis.min_replicas", "0", "how many replicas must have a message before its publish is acknowledged; with exactly that many, a takeover by one of them loses nothing acknowledged",
+	row("redis.min_replicas", "0", "replicas that must have a message before its publish is acknowledged; a Redis with exactly that many loses no acknowledged message in a failover",
 		number(0, 10), func(s *Settings) *int { return &s.Redis.MinReplicas }),
-	row("redis.relays", "1", "relay connections of this node, if one is too slow; Redis Cluster has one a primary",
+	row("redis.relays", "1", "relay connections of this node, if one is too slow; Redis Cluster has one per primary",
 		number(1, 64), func(s *Settings) *int { return &s.Redis.Relays }),
-	row("redis.inline", "16KiB", "a larger message is not relayed to the nodes but read by each that has subscribers",
+	row("redis.inline", "16KiB", "largest message relayed in full; each node with subscribers reads a larger one from the log",
 		size(1, 1<<20), func(s *Settings) *ByteSize { return &s.Redis.Inline }),
 
-	row("history.size", "1000", "messages kept a channel, about",
+	row("history.size", "1000", "messages kept per channel, approximately",
 		historySize(), func(s *Settings) *int { return &s.History.Size }),
-	row("history.ttl", "24h", "how long a channel is kept after its last message",
+	row("history.ttl", "24h", "how long the history of a channel is kept after its last message",
 		historyTTL(), func(s *Settings) *time.Duration { return &s.History.TTL }),
 
-	row("channels", "[]", "rules for channels, as in `[{match: \"chat/**\", history: {size: 100, ttl: 1h}, presence: true}]`; the first that matches counts (docs/operations.md#rules-for-channels)",
+	row("channels", "[]", "rules for channels, as in `[{match: \"chat/**\", history: {size: 100, ttl: 1h}, presence: true}]`; the first match counts (docs/operations.md#rules-for-channels)",
 		channelRules(), func(s *Settings) *[]ChannelRule { return &s.Channels }),
-	row("presence.ttl", "30s", "within which the users of a node that died have left",
+	row("presence.ttl", "30s", "how long the users of a crashed node stay listed in presence",
 		duration(5*time.Second, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Presence.TTL }),
-	row("presence.members", "100000", "users kept a channel; who comes beyond is not listed",
+	row("presence.members", "100000", "maximum members listed per channel",
 		number(1, 1_000_000), func(s *Settings) *int { return &s.Presence.Members }),
 
-	list("auth.anonymous.subscribe", "channels that everyone may read; if nothing of auth is set, everyone may do everything, on loopback only",
+	list("auth.anonymous.subscribe", "channels that everyone may read; with no setting under auth, everyone may do everything, on loopback only",
 		pattern(), func(s *Settings) *[]string { return &s.Auth.Anonymous.Subscribe }),
 	list("auth.anonymous.publish", "channels that everyone may publish to",
 		pattern(), func(s *Settings) *[]string { return &s.Auth.Anonymous.Publish }),
 
-	row("auth.keys", "", "keys of back ends, name:secret each, comma-separated; a name may be there twice while its secret is replaced; prefer auth.keys_file",
+	row("auth.keys", "", "API keys of back ends, as name:secret, comma-separated; a name may appear twice while its secret is rotated; prefer auth.keys_file",
 		secret(), func(s *Settings) *Secret { return &s.Auth.Keys }),
-	row("auth.keys_file", "", "file of keys, name:secret a line",
+	row("auth.keys_file", "", "file of API keys, one name:secret per line",
 		freeText(), func(s *Settings) *string { return &s.Auth.KeysFile }),
-	list(keyRules, "what a key may do, as backend:publish:chat/**; one without a rule may do everything",
+	list(keyRules, "permissions of API keys, as in backend:publish:chat/**; a key without a rule may do everything",
 		keyRule(), func(s *Settings) *[]string { return &s.Auth.KeyRules }),
-	list("auth.jwt.algorithms", "how tokens may be signed; none: no tokens are taken",
+	list("auth.jwt.algorithms", "accepted signature algorithms of tokens; empty: tokens are not accepted",
 		oneOf("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
 		func(s *Settings) *[]string { return &s.Auth.JWT.Algorithms }),
-	row("auth.jwt.secret", "", "secret of HS algorithms, 32 bytes at least; prefer auth.jwt.secret_file",
+	row("auth.jwt.secret", "", "secret for the HS algorithms, at least 32 bytes; prefer auth.jwt.secret_file",
 		secret(), func(s *Settings) *Secret { return &s.Auth.JWT.Secret }),
-	row("auth.jwt.secret_file", "", "file of such secrets, a line each; several while one is replaced",
+	row("auth.jwt.secret_file", "", "file of secrets for the HS algorithms, one per line; several while a secret is rotated",
 		freeText(), func(s *Settings) *string { return &s.Auth.JWT.SecretFile }),
-	list("auth.jwt.public_keys", "PEM files of the public keys of all other algorithms",
+	list("auth.jwt.public_keys", "PEM files of the public keys for all algorithms but HS",
 		freeText(), func(s *Settings) *[]string { return &s.Auth.JWT.PublicKeys }),
-	row("auth.jwt.jwks_url", "", "where such keys are published (JWKS); https, or http on loopback",
+	row("auth.jwt.jwks_url", "", "URL of a JWK set with public keys for tokens; https, or http on loopback",
 		keysURL(), func(s *Settings) *string { return &s.Auth.JWT.JWKSURL }),
-	row("auth.jwt.jwks_refresh", "15m", "how often they are fetched",
+	row("auth.jwt.jwks_refresh", "15m", "interval between fetches of auth.jwt.jwks_url",
 		duration(time.Second, 24*time.Hour), func(s *Settings) *time.Duration { return &s.Auth.JWT.JWKSRefresh }),
-	row("auth.jwt.issuer", "", "what iss must be; empty: anything",
+	row("auth.jwt.issuer", "", "required claim iss of a token; empty: any",
 		freeText(), func(s *Settings) *string { return &s.Auth.JWT.Issuer }),
-	row("auth.jwt.audience", "", "what aud must have; empty: anything",
+	row("auth.jwt.audience", "", "required claim aud of a token; empty: any",
 		freeText(), func(s *Settings) *string { return &s.Auth.JWT.Audience }),
-	row("auth.jwt.max_age", "24h", "how long after its iat, which it must have, a token is accepted; revocations are remembered as long",
+	row("auth.jwt.max_age", "24h", "how long after its claim iat, which is required, a token is accepted; revocations are kept as long",
 		duration(time.Second, 8760*time.Hour), func(s *Settings) *time.Duration { return &s.Auth.JWT.MaxAge }),
 	row("auth.jwt.leeway", "10s", "largest difference between the clocks of nodes and token issuers; a revocation also refuses tokens issued within this time after it",
 		duration(0, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Auth.JWT.Leeway }),
-	row("auth.jwt.grace", "0s", "how long a stream outlives its token",
+	row("auth.jwt.grace", "0s", "how long a stream stays open after its token expires",
 		duration(0, 24*time.Hour), func(s *Settings) *time.Duration { return &s.Auth.JWT.Grace }),
 	row("auth.revocations_file", "auto", "file that keeps revocations across restarts of a node without Redis; auto: in $STATE_DIRECTORY, $XDG_STATE_HOME/comet or ~/.local/state/comet; empty: in memory only",
 		freeText(), func(s *Settings) *string { return &s.Auth.RevocationsFile }),
-	row("auth.cookie.name", "", "cookie that may hold the token",
+	row("auth.cookie.name", "", "name of the cookie that may hold a token",
 		freeText(), func(s *Settings) *string { return &s.Auth.Cookie.Name }),
-	list("auth.cookie.origins", "sites, besides the node's own, whose pages may publish with the cookie",
+	list("auth.cookie.origins", "origins, besides the node's own, whose pages may publish with the cookie",
 		freeText(), func(s *Settings) *[]string { return &s.Auth.Cookie.Origins }),
 
-	row("auth.hook.url", "", "asked, besides the rules above, who may subscribe and publish (docs/hooks.md); https, or http on loopback",
+	row("auth.hook.url", "", "URL of the application, which must also allow each subscribe and publish (docs/hooks.md); https, or http on loopback",
 		freeText(), func(s *Settings) *string { return &s.Auth.Hook.URL }),
-	row("auth.hook.secret_file", "", "file that is the secret which questions are signed with, 32 bytes at least",
+	row("auth.hook.secret_file", "", "file of the secret that signs requests to auth.hook.url, at least 32 bytes",
 		freeText(), func(s *Settings) *string { return &s.Auth.Hook.SecretFile }),
-	row("auth.hook.timeout", "1s", "the longest wait for its answer; none is a no",
+	row("auth.hook.timeout", "1s", "hook timeout; no answer in time means \"denied\"",
 		duration(10*time.Millisecond, time.Minute), func(s *Settings) *time.Duration { return &s.Auth.Hook.Timeout }),
 
-	row("limits.message", "64KiB", "the largest body of a message; some clients read 64 KiB of an event at most, all that is around the message included (docs/clients.md)",
+	row("limits.message", "64KiB", "largest body of a message; some clients read at most 64 KiB of an event, including what surrounds the message (docs/clients.md)",
 		size(1, 1<<20), func(s *Settings) *ByteSize { return &s.Limits.Message }),
-	row("limits.batch", "1000", "messages in one POST /v1/publish",
+	row("limits.batch", "1000", "maximum messages in one POST /v1/publish",
 		number(1, 10_000), func(s *Settings) *int { return &s.Limits.Batch }),
-	row("limits.channels", "64", "channels in one subscription",
+	row("limits.channels", "64", "maximum channels per subscription",
 		number(1, 256), func(s *Settings) *int { return &s.Limits.Channels }),
-	row("limits.wait", "55s", "the longest long-poll",
+	row("limits.wait", "55s", "longest wait of a long poll",
 		duration(0, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Limits.Wait }),
-	row("limits.connections", "0", "streams and waiting polls on this node; 0 for no limit",
+	row("limits.connections", "0", "maximum streams and waiting polls on this node; 0: no limit",
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.Connections }),
-	row("limits.replay_memory", "64MiB", "what clients that read the log may hold together, 256KiB each; more of them wait for up to 5s or are refused",
+	row("limits.replay_memory", "64MiB", "memory of all clients that read the log, 256KiB each; further clients wait up to 5s or are refused",
 		size(1<<20, 64<<30), func(s *Settings) *ByteSize { return &s.Limits.ReplayMemory }),
-	row("limits.header", "16KiB", "the header of a request, with its URL",
+	row("limits.header", "16KiB", "largest header of a request, including its URL",
 		size(4<<10, 1<<20), func(s *Settings) *ByteSize { return &s.Limits.Header }),
-	row("limits.address_connections", "0", "streams and waiting polls of one address (IPv6: /64), and as many connections besides; 0: no limit, as for the other limits per address or user",
+	row("limits.address_connections", "0", "maximum streams and waiting polls per address (IPv6: per /64), and as many other connections; 0: no limit",
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.AddressConnections }),
-	row("limits.user_connections", "0", "streams and waiting polls of one user",
+	row("limits.user_connections", "0", "maximum streams and waiting polls per user; 0: no limit",
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.UserConnections }),
-	row("limits.address_requests", "0", "requests a second of one address",
+	row("limits.address_requests", "0", "requests per second and address; 0: no limit",
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.AddressRequests }),
-	row("limits.user_requests", "0", "requests a second of one user",
+	row("limits.user_requests", "0", "requests per second and user; 0: no limit",
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.UserRequests }),
-	row("limits.address_publishes", "0", "messages published a second from one address",
+	row("limits.address_publishes", "0", "messages published per second and address; 0: no limit",
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.AddressPublishes }),
-	row("limits.user_publishes", "0", "messages published a second by one user",
+	row("limits.user_publishes", "0", "messages published per second and user; 0: no limit",
 		number(0, 10_000_000), func(s *Settings) *int { return &s.Limits.UserPublishes }),
 
-	row("drain.delay", "5s", "from SIGTERM, when the node stops being ready, until it stops accepting: as long as load balancers take to notice",
+	row("drain.delay", "5s", "time from SIGTERM, when the node reports not ready, until it stops accepting connections; as long as load balancers take to notice",
 		duration(0, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Drain.Delay }),
-	row("drain.spread", "20s", "how long the node takes to say goodbye to its streams, evenly, so that they do not come back together",
+	row("drain.spread", "20s", "time over which the node closes its streams, evenly, so that clients do not reconnect all at once",
 		duration(0, time.Hour), func(s *Settings) *time.Duration { return &s.Drain.Spread }),
 
-	row("events.url", "", "told of first and last subscribers of channels, of connects and disconnects (docs/hooks.md); https, or http on loopback",
+	row("events.url", "", "URL that receives events: first and last subscribers of channels, connects and disconnects (docs/hooks.md); https, or http on loopback",
 		freeText(), func(s *Settings) *string { return &s.Events.URL }),
-	row("events.secret_file", "", "file that is the secret which they are signed with, 32 bytes at least",
+	row("events.secret_file", "", "file of the secret that signs requests to events.url, at least 32 bytes",
 		freeText(), func(s *Settings) *string { return &s.Events.SecretFile }),
 
-	row("log.level", "info", "what is logged: this level and above",
+	row("log.level", "info", "lowest level that is logged",
 		logLevel(), func(s *Settings) *slog.Level { return &s.Log.Level }),
-	row("log.format", "text", "how a log line is written",
+	row("log.format", "text", "format of log lines",
 		oneOf("text", "json"), func(s *Settings) *string { return &s.Log.Format }),
 
-	row("tracing.endpoint", "", "where spans of publishes go, OTLP over HTTP, as http://127.0.0.1:4318; empty: there are none",
+	row("tracing.endpoint", "", "OTLP/HTTP endpoint for the spans of publishes, as in http://127.0.0.1:4318; empty: no tracing",
 		tracingURL(), func(s *Settings) *string { return &s.Tracing.Endpoint }),
-	row("tracing.sample", "1", "how many of the traces that begin here are kept; of others who began them decides",
+	row("tracing.sample", "1", "share of traces to keep, of those that begin on this node",
 		ratio(), func(s *Settings) *float64 { return &s.Tracing.Sample }),
 
-	row("node", "", "name of this node, in answers and on the chat page; the host name if not set",
+	row("node", "", "name of this node, in answers and on the chat page; empty: the host name",
 		nodeName(), func(s *Settings) *string { return &s.Node }),
 }
 
-// setting is the row of a key that is known to exist.
+// setting returns the setting of a key that exists.
 func setting(key string) Setting {
 	i := slices.IndexFunc(table, func(s Setting) bool { return s.Key == key })
 	return table[i]
 }
 
-// isKey reports whether there is a setting of that name.
+// isKey reports whether a setting has that key.
 func isKey(key string) bool {
 	return slices.ContainsFunc(table, func(s Setting) bool { return s.Key == key })
 }
 
-// groupMember is the first setting of a group, as redis.addresses is of redis.
+// groupMember returns the first key of a group, as redis.addresses of redis.
 func groupMember(group string) (key string, ok bool) {
 	i := slices.IndexFunc(table, func(s Setting) bool { return strings.HasPrefix(s.Key, group+".") })
 	if i < 0 {
@@ -228,10 +228,10 @@ func groupMember(group string) (key string, ok bool) {
 	return table[i].Key, true
 }
 
-// MarkdownTable is the settings table of the README.
+// MarkdownTable returns the settings table of the README.
 func MarkdownTable() string {
 	var b strings.Builder
-	b.WriteString("| setting | default | allowed | what it is |\n|---|---|---|---|\n")
+	b.WriteString("| setting | default | allowed | description |\n|---|---|---|---|\n")
 	for _, s := range table {
 		def := ""
 		if s.Default != "" {

@@ -52,7 +52,7 @@ func TestMarkdownTable(t *testing.T) {
 			t.Errorf("not 4 cells: %s", line)
 		}
 	}
-	want := "| `http.heartbeat` | `25s` | 1s to 10m | how often a silent stream gets a comment that keeps proxies from closing it |"
+	want := "| `http.heartbeat` | `25s` | 1s to 10m | interval of the comment sent on a silent stream, which keeps proxies from closing it |"
 	if !slices.Contains(lines, want) {
 		t.Errorf("no line %s in\n%s", want, strings.Join(lines, "\n"))
 	}

@@ -107,7 +107,6 @@ var ledger = []string{
 	"bench/report",
 	"client",
 	"cmd/comet",
-	"config",
 	"docs",
 	"docs/monitoring",
 	"docs/recipes",
