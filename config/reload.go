@@ -54,7 +54,7 @@ func (l *Loaded) Reload(next *Loaded) (*Loaded, []Change, error) {
 		from := l
 		if s.Reloads() {
 			from = next
-			s.take(&both.loaded.Settings, &next.Settings)
+			s.copy(&both.loaded.Settings, &next.Settings)
 		}
 		both.loaded.origins[s.Key] = from.origins[s.Key]
 		if !s.same(&l.Settings, &next.Settings) {

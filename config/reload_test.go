@@ -7,7 +7,7 @@ import (
 )
 
 // Every setting can be compared and copied.
-func TestTake(t *testing.T) {
+func TestCopy(t *testing.T) {
 	for key, text := range sample(t) {
 		s := setting(key)
 		old, other := mustLoad(t, Source{}).Settings, mustLoad(t, Source{}).Settings
@@ -20,7 +20,7 @@ func TestTake(t *testing.T) {
 		if s.same(&old, &other) {
 			t.Errorf("%s: %s is the same as the default", key, text)
 		}
-		if s.take(&old, &other); !s.same(&old, &other) {
+		if s.copy(&old, &other); !s.same(&old, &other) {
 			t.Errorf("%s: was not copied", key)
 		}
 	}

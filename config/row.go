@@ -43,7 +43,7 @@ func row[T any](key, def, help string, k kind[T], field func(*Settings) *T) Sett
 		}
 		return k.format(*field(a)) == k.format(*field(b)) // which parse reads back
 	}
-	s.take = func(to, from *Settings) { *field(to) = *field(from) }
+	s.copy = func(to, from *Settings) { *field(to) = *field(from) }
 	s.yaml = func(from *Settings) string {
 		if quote {
 			return strconv.Quote(s.text(from))
@@ -73,7 +73,7 @@ func list(key, help string, item kind[string], field func(*Settings) *[]string) 
 		x, y := *field(a), *field(b)
 		return (x == nil) == (y == nil) && slices.Equal(x, y)
 	}
-	s.take = func(to, from *Settings) { *field(to) = slices.Clone(*field(from)) }
+	s.copy = func(to, from *Settings) { *field(to) = slices.Clone(*field(from)) }
 	s.yaml = func(from *Settings) string {
 		items := *field(from)
 		if items == nil {

@@ -23,7 +23,7 @@ type Setting struct {
 	text func(*Settings) string     // as in a variable, secrets masked
 	yaml func(*Settings) string     // as in the file; empty: a list that is not set
 	same func(a, b *Settings) bool  // whether both have the same value
-	take func(to, from *Settings)   // copies the value
+	copy func(to, from *Settings)
 }
 
 // Table returns every setting. Keys of one group follow each other.
