@@ -112,7 +112,7 @@ func (l *Limiter) Change(o Options) *Limiter {
 // Request takes one request from c's rates, or is an *Exceeded. Ask last: what
 // was taken is not given back if the request is then handled another way.
 func (l *Limiter) Request(c Client) error {
-	return take(c, 1, l.userRequests, UserRequests, l.addressRequests, AddressRequests)
+	return allowN(c, 1, l.userRequests, UserRequests, l.addressRequests, AddressRequests)
 }
 
 // RequestOfAddress and RequestOfUser are the two halves of Request, for a
@@ -126,7 +126,7 @@ func (l *Limiter) RequestOfUser(c Client) error {
 	if c.Trusted || c.User == "" {
 		return nil
 	}
-	if wait, ok := l.userRequests.Take(c.User, 1); !ok {
+	if wait, ok := l.userRequests.AllowN(c.User, 1); !ok {
 		return &Exceeded{UserRequests, wait}
 	}
 	return nil
@@ -134,21 +134,21 @@ func (l *Limiter) RequestOfUser(c Client) error {
 
 // Publish takes n messages from c's rates, or is an *Exceeded.
 func (l *Limiter) Publish(c Client, n int) error {
-	return take(c, n, l.userPublishes, UserPublishes, l.addressPublishes, AddressPublishes)
+	return allowN(c, n, l.userPublishes, UserPublishes, l.addressPublishes, AddressPublishes)
 }
 
-// take asks for the user first, so that what one is refused costs the others at
+// allowN asks for the user first, so that what one is refused costs the others at
 // the same address nothing.
-func take(c Client, n int, users *Rates[string], user Limit, addresses *Rates[netip.Addr], address Limit) error {
+func allowN(c Client, n int, users *Rates[string], user Limit, addresses *Rates[netip.Addr], address Limit) error {
 	if c.Trusted {
 		return nil
 	}
 	if c.User != "" {
-		if wait, ok := users.Take(c.User, n); !ok {
+		if wait, ok := users.AllowN(c.User, n); !ok {
 			return &Exceeded{user, wait}
 		}
 	}
-	if wait, ok := addresses.Take(c.Address, n); !ok {
+	if wait, ok := addresses.AllowN(c.Address, n); !ok {
 		return &Exceeded{address, wait}
 	}
 	return nil

@@ -18,7 +18,7 @@ type Rate struct {
 const DefaultKeys = 100_000
 
 // Rates has a token bucket for each key. It may be used concurrently. Its one
-// lock is enough: a Take takes 170 ns, a third of it the clock, or 220 ns while
+// lock is enough: an AllowN takes 170 ns, a third of it the clock, or 220 ns while
 // a second core does nothing else (BenchmarkRates on 2 noisy cores); a request
 // takes a hundred times that.
 type Rates[K comparable] struct {
@@ -70,10 +70,10 @@ func (r *Rates[K]) withRate(rate Rate, keys int) *Rates[K] {
 	return n
 }
 
-// Take takes n from key's bucket. If ok is false it took nothing, and wait says
+// AllowN takes n from key's bucket. If ok is false it took nothing, and wait says
 // when there will be enough, if nobody else takes of it. More than a burst
 // needs a full bucket, and leaves a debt: the average stays.
-func (r *Rates[K]) Take(key K, n int) (wait time.Duration, ok bool) {
+func (r *Rates[K]) AllowN(key K, n int) (wait time.Duration, ok bool) {
 	if r.limit <= 0 {
 		return 0, true
 	}

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// wantTake takes, and compares the wait; ok is wanted when there is none.
-func wantTake(t *testing.T, r *Rates[string], key string, n int, wait time.Duration) {
+// wantAllow takes, and compares the wait; ok is wanted when there is none.
+func wantAllow(t *testing.T, r *Rates[string], key string, n int, wait time.Duration) {
 	t.Helper()
-	got, ok := r.Take(key, n)
+	got, ok := r.AllowN(key, n)
 	if diff := (got - wait).Abs(); ok != (wait == 0) || diff > time.Microsecond {
 		t.Errorf("%d for %s: got %v, %v, want a wait of %v", n, key, got, ok, wait)
 	}
@@ -23,21 +23,21 @@ func TestRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRates[string](Rate{PerSecond: 10, Burst: 3}, 0)
 		for range 3 {
-			wantTake(t, r, "alice", 1, 0)
+			wantAllow(t, r, "alice", 1, 0)
 		}
 		for range 5 { // to be refused costs nothing
-			wantTake(t, r, "alice", 1, 100*time.Millisecond)
-			wantTake(t, r, "alice", 2, 200*time.Millisecond)
+			wantAllow(t, r, "alice", 1, 100*time.Millisecond)
+			wantAllow(t, r, "alice", 2, 200*time.Millisecond)
 		}
-		wantTake(t, r, "bob", 3, 0)
+		wantAllow(t, r, "bob", 3, 0)
 		time.Sleep(50 * time.Millisecond)
-		wantTake(t, r, "alice", 1, 50*time.Millisecond)
+		wantAllow(t, r, "alice", 1, 50*time.Millisecond)
 		time.Sleep(50 * time.Millisecond)
-		wantTake(t, r, "alice", 1, 0)
+		wantAllow(t, r, "alice", 1, 0)
 		time.Sleep(time.Hour)
-		wantTake(t, r, "alice", 0, 0)
-		wantTake(t, r, "alice", 3, 0)
-		wantTake(t, r, "alice", 1, 100*time.Millisecond)
+		wantAllow(t, r, "alice", 0, 0)
+		wantAllow(t, r, "alice", 3, 0)
+		wantAllow(t, r, "alice", 1, 100*time.Millisecond)
 	})
 }
 
@@ -45,14 +45,14 @@ func TestRates(t *testing.T) {
 func TestRatesDebt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRates[string](Rate{PerSecond: 10, Burst: 3}, 0)
-		wantTake(t, r, "alice", 1, 0)
-		wantTake(t, r, "alice", 50, 100*time.Millisecond) // needs a full bucket
+		wantAllow(t, r, "alice", 1, 0)
+		wantAllow(t, r, "alice", 50, 100*time.Millisecond) // needs a full bucket
 		time.Sleep(100 * time.Millisecond)
-		wantTake(t, r, "alice", 50, 0)
-		wantTake(t, r, "alice", 1, 4800*time.Millisecond)
+		wantAllow(t, r, "alice", 50, 0)
+		wantAllow(t, r, "alice", 1, 4800*time.Millisecond)
 		time.Sleep(4800 * time.Millisecond)
-		wantTake(t, r, "alice", 1, 0)
-		wantTake(t, r, "alice", 1, 100*time.Millisecond)
+		wantAllow(t, r, "alice", 1, 0)
+		wantAllow(t, r, "alice", 1, 100*time.Millisecond)
 	})
 }
 
@@ -69,7 +69,7 @@ func TestRatesBurst(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r, got := NewRates[string](tt.rate, 0), 0
 			for ok := true; ok; got++ {
-				_, ok = r.Take("alice", 1)
+				_, ok = r.AllowN("alice", 1)
 			}
 			if got--; got != tt.want {
 				t.Errorf("%+v: %d at once, want %d", tt.rate, got, tt.want)
@@ -81,7 +81,7 @@ func TestRatesBurst(t *testing.T) {
 func TestRatesNoLimit(t *testing.T) {
 	r := NewRates[string](Rate{}, 0)
 	for n := range 1000 {
-		wantTake(t, r, fmt.Sprint(n), n, 0)
+		wantAllow(t, r, fmt.Sprint(n), n, 0)
 	}
 	if len(r.buckets) != 0 {
 		t.Errorf("%d keys without a limit", len(r.buckets))
@@ -93,16 +93,16 @@ func TestRatesForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRates[string](Rate{PerSecond: 1, Burst: 1}, 100)
 		for n := range 100 {
-			wantTake(t, r, fmt.Sprint("old ", n), 1, 0)
+			wantAllow(t, r, fmt.Sprint("old ", n), 1, 0)
 		}
 		time.Sleep(time.Second)
 		for n := range 50 {
-			wantTake(t, r, fmt.Sprint("new ", n), 1, 0)
+			wantAllow(t, r, fmt.Sprint("new ", n), 1, 0)
 		}
 		if len(r.buckets) != 50 || r.Pardons() != 0 {
 			t.Errorf("%d keys and %d pardons, want the 50 new ones", len(r.buckets), r.Pardons())
 		}
-		wantTake(t, r, "new 0", 1, time.Second)
+		wantAllow(t, r, "new 0", 1, time.Second)
 	})
 }
 
@@ -112,16 +112,16 @@ func TestRatesPardons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const keys = 10
 		r := NewRates[string](Rate{PerSecond: 1, Burst: 1}, keys)
-		wantTake(t, r, "flood", 1, 0)
+		wantAllow(t, r, "flood", 1, 0)
 		for n := range 100 {
-			wantTake(t, r, fmt.Sprint("other ", n), 1, 0)
-			wantTake(t, r, "flood", 1, time.Second)
+			wantAllow(t, r, fmt.Sprint("other ", n), 1, 0)
+			wantAllow(t, r, "flood", 1, time.Second)
 		}
 		if len(r.buckets) != keys || r.Pardons() != 101-keys {
 			t.Errorf("%d keys and %d pardons", len(r.buckets), r.Pardons())
 		}
-		wantTake(t, r, "other 99", 1, time.Second)
-		wantTake(t, r, "other 0", 1, 0)
+		wantAllow(t, r, "other 99", 1, time.Second)
+		wantAllow(t, r, "other 0", 1, 0)
 	})
 }
 
@@ -136,7 +136,7 @@ func TestRatesTogether(t *testing.T) {
 		for range 8 {
 			all.Go(func() {
 				for n := range 1000 {
-					if _, ok := r.Take(n%4, 1); ok {
+					if _, ok := r.AllowN(n%4, 1); ok {
 						mu.Lock()
 						taken[n%4]++
 						mu.Unlock()
@@ -184,7 +184,7 @@ func TestRatesMemory(t *testing.T) {
 	got := bytesFor(DefaultKeys, func() any {
 		r := NewRates[netip.Addr](Rate{PerSecond: 1}, 0)
 		for n := range 2 * DefaultKeys {
-			r.Take(addressOf(n), 1)
+			r.AllowN(addressOf(n), 1)
 		}
 		return r
 	})
@@ -201,7 +201,7 @@ func BenchmarkRates(b *testing.B) {
 			r := NewRates[netip.Addr](ample, 0)
 			b.ReportAllocs()
 			for n := 0; b.Loop(); n++ {
-				r.Take(addressOf(n%keys), 1)
+				r.AllowN(addressOf(n%keys), 1)
 			}
 		})
 	}
@@ -209,21 +209,21 @@ func BenchmarkRates(b *testing.B) {
 		r := NewRates[netip.Addr](Rate{PerSecond: 1e-3}, 0)
 		b.ReportAllocs()
 		for b.Loop() {
-			r.Take(addressOf(0), 1)
+			r.AllowN(addressOf(0), 1)
 		}
 	})
 	b.Run("new", func(b *testing.B) { // and another one forgotten
 		r := NewRates[netip.Addr](Rate{PerSecond: 1e-3}, 10_000)
 		b.ReportAllocs()
 		for n := 0; b.Loop(); n++ {
-			r.Take(addressOf(n), 1)
+			r.AllowN(addressOf(n), 1)
 		}
 	})
 	b.Run("parallel", func(b *testing.B) {
 		r := NewRates[netip.Addr](ample, 0)
 		b.RunParallel(func(pb *testing.PB) {
 			for n := 0; pb.Next(); n++ {
-				r.Take(addressOf(n%10_000), 1)
+				r.AllowN(addressOf(n%10_000), 1)
 			}
 		})
 	})

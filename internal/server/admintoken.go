@@ -41,7 +41,7 @@ func withToken(token string, logger *slog.Logger, h http.Handler) http.Handler {
 		}
 		if shown != "" { // a browser asks without one first
 			address := limit.Address(r, limit.Proxies{})
-			if wait, ok := guesses.Take(address, 1); !ok {
+			if wait, ok := guesses.AllowN(address, 1); !ok {
 				if warnings.Allow() {
 					logger.WarnContext(r.Context(), "many wrong tokens at the admin listener", "address", address)
 				}
