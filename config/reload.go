@@ -42,7 +42,7 @@ func (s Setting) Reloads() bool {
 type Change struct {
 	Key      string
 	From, To string // as in a variable; secrets masked
-	Taken    bool   // false: it needs a restart
+	Applied  bool   // false: it needs a restart
 }
 
 // Reload returns l with the settings of next that reload, and every setting that
@@ -58,7 +58,7 @@ func (l *Loaded) Reload(next *Loaded) (*Loaded, []Change, error) {
 		}
 		both.loaded.origins[s.Key] = from.origins[s.Key]
 		if !s.same(&l.Settings, &next.Settings) {
-			changes = append(changes, Change{Key: s.Key, From: s.text(&l.Settings), To: s.text(&next.Settings), Taken: s.Reloads()})
+			changes = append(changes, Change{Key: s.Key, From: s.text(&l.Settings), To: s.text(&next.Settings), Applied: s.Reloads()})
 		}
 	}
 	// Both are valid alone. But next may open the node to everyone because it also

@@ -73,7 +73,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("%s is from %s", v.Key, v.Origin)
 		}
 	}
-	if _, changes, err := both.Reload(next); err != nil || len(changes) != 2 || changes[0].Taken || changes[1].Taken {
+	if _, changes, err := both.Reload(next); err != nil || len(changes) != 2 || changes[0].Applied || changes[1].Applied {
 		t.Errorf("again: %+v, %v; want just what needs a restart", changes, err)
 	}
 }

@@ -188,14 +188,14 @@ func (r *reloader) changedFiles(content digests, changes []config.Change) []stri
 func tokensChanged(changes []config.Change, files []string) bool {
 	const group = "auth.jwt."
 	return slices.ContainsFunc(files, func(key string) bool { return strings.HasPrefix(key, group) }) ||
-		slices.ContainsFunc(changes, func(c config.Change) bool { return c.Taken && strings.HasPrefix(c.Key, group) })
+		slices.ContainsFunc(changes, func(c config.Change) bool { return c.Applied && strings.HasPrefix(c.Key, group) })
 }
 
 // tell logs what has changed, a line each.
 func (r *reloader) tell(why string, changes []config.Change, files []string) {
 	restart := 0
 	for _, c := range changes {
-		if !c.Taken {
+		if !c.Applied {
 			restart++
 			r.logger.Warn("setting changed, and needs a restart", "setting", c.Key)
 			continue
