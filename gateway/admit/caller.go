@@ -149,7 +149,7 @@ func (c *Controller) AskHook(ctx context.Context, caller *Caller, action hook.Ac
 	if !caller.Fast {
 		return c.options.Asker.Allowed(ctx, question)
 	}
-	if allowed, known := c.options.Asker.AtOnce(question); !known || !allowed {
+	if allowed, known := c.options.Asker.Cached(question); !known || !allowed {
 		return ErrWouldWait
 	}
 	return nil

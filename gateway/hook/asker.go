@@ -56,7 +56,7 @@ func NewAsker(o AskerOptions) (*Asker, error) {
 		options: o,
 		caller:  newCaller(o.Endpoint, o.Concurrency, o.Timeout),
 		slots:   make(chan struct{}, o.Concurrency),
-		lanes:   &lanes{width: max(1, o.Concurrency/4), byWho: make(map[who]*lane)},
+		lanes:   &lanes{width: max(1, o.Concurrency/4), byAsker: make(map[identity]*lane)},
 		breaker: &breaker{limit: o.Failures, pause: o.Pause},
 		cache:   newCache(o.Remembered),
 
@@ -101,9 +101,9 @@ func (a *Asker) Allowed(ctx context.Context, q Question) error {
 	return nil
 }
 
-// AtOnce is for who must not wait: known says whether remembered answers decide
+// Cached is for who must not wait: known says whether remembered answers decide
 // q, and answer is how. If it is no, Allowed tells why.
-func (a *Asker) AtOnce(q Question) (answer, known bool) {
+func (a *Asker) Cached(q Question) (answer, known bool) {
 	if len(q.Channels) == 0 {
 		return false, false
 	}
@@ -122,7 +122,7 @@ func (a *Asker) AtOnce(q Question) (answer, known bool) {
 func (a *Asker) ask(ctx context.Context, q *Question) (answer, error) {
 	limited, cancel := context.WithTimeout(ctx, a.options.Timeout)
 	defer cancel()
-	leave, ok := a.takeSlot(limited, q)
+	leave, ok := a.acquireSlot(limited, q)
 	if !ok {
 		if ctx.Err() != nil {
 			return answer{}, context.Cause(ctx)
@@ -131,7 +131,7 @@ func (a *Asker) ask(ctx context.Context, q *Question) (answer, error) {
 		return answer{}, &Unavailable{Err: errBusy}
 	}
 	defer leave()
-	pass, wait, ok := a.breaker.enter(q.who())
+	pass, wait, ok := a.breaker.allow(q.identity())
 	if !ok {
 		a.skipped.Add(1)
 		return answer{}, &Unavailable{Wait: wait, Err: errResting}
@@ -143,13 +143,13 @@ func (a *Asker) ask(ctx context.Context, q *Question) (answer, error) {
 		a.succeeded(ctx, pass)
 		return got, nil
 	case ctx.Err() != nil:
-		a.breaker.left(pass)
+		a.breaker.discarded(pass)
 		return answer{}, context.Cause(ctx)
 	case limited.Err() != nil && time.Since(began) < a.options.Timeout/2:
 		// It had waited so long for its turn that a URL in good health could
 		// not have answered in time either. What had its turn at once tells more.
 		a.skipped.Add(1)
-		a.breaker.left(pass)
+		a.breaker.discarded(pass)
 		return answer{}, &Unavailable{Err: errBusy}
 	case limited.Err() != nil:
 		err = fmt.Errorf("none came within %v", a.options.Timeout)
@@ -158,10 +158,10 @@ func (a *Asker) ask(ctx context.Context, q *Question) (answer, error) {
 	return answer{}, &Unavailable{Err: err}
 }
 
-// takeSlot waits for a slot of the asker and one of all, or for the end of ctx.
+// acquireSlot waits for a slot of the asker and one of all, or for the end of ctx.
 // If ok, leave must be called.
-func (a *Asker) takeSlot(ctx context.Context, q *Question) (leave func(), ok bool) {
-	leaveLane, ok := a.lanes.enter(ctx, q.who())
+func (a *Asker) acquireSlot(ctx context.Context, q *Question) (leave func(), ok bool) {
+	leaveLane, ok := a.lanes.acquire(ctx, q.identity())
 	if !ok {
 		return nil, false
 	}

@@ -65,7 +65,7 @@ func TestAnswers(t *testing.T) {
 			return reply(200, fmt.Sprintf(`{"allow":%v,"reason":"You are banned.","for":10}`, !strings.Contains(string(body), "mallory")))
 		})
 		alice, mallory := *asks("alice", "a"), *asks("mallory", "a")
-		if _, known := a.AtOnce(alice); known {
+		if _, known := a.Cached(alice); known {
 			t.Error("known before it was asked")
 		}
 		for range 3 {
@@ -78,24 +78,24 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		}
-		if answer, known := a.AtOnce(alice); !answer || !known {
+		if answer, known := a.Cached(alice); !answer || !known {
 			t.Errorf("alice: %v, %v", answer, known)
 		}
-		if answer, known := a.AtOnce(mallory); answer || !known {
+		if answer, known := a.Cached(mallory); answer || !known {
 			t.Errorf("mallory: %v, %v", answer, known)
 		}
 		// Only what is not known is asked.
 		if err := a.Allowed(t.Context(), *asks("alice", "a", "b", "c")); err != nil {
 			t.Error(err)
 		}
-		if answer, known := a.AtOnce(*asks("alice", "c", "b")); !answer || !known {
+		if answer, known := a.Cached(*asks("alice", "c", "b")); !answer || !known {
 			t.Errorf("several: %v, %v", answer, known)
 		}
 		if len(asked) != 3 || !strings.Contains(asked[2], `"channels":["b","c"]`) {
 			t.Errorf("asked %q", asked)
 		}
 		time.Sleep(10 * time.Second)
-		if _, known := a.AtOnce(alice); known {
+		if _, known := a.Cached(alice); known {
 			t.Error("known after its time")
 		}
 		if s := a.Stats(); s != (AskerStats{Allowed: 2, Denied: 1, Cached: 6}) {
@@ -112,7 +112,7 @@ func TestDeniedSeveral(t *testing.T) {
 	if want := "You may not subscribe to these 2 channels together: the application says no (auth.hook.url)."; err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
-	if _, known := a.AtOnce(*asks("alice", "a")); known {
+	if _, known := a.Cached(*asks("alice", "a")); known {
 		t.Error("one of them counts as denied")
 	}
 }
@@ -120,7 +120,7 @@ func TestDeniedSeveral(t *testing.T) {
 func TestNoChannel(t *testing.T) {
 	a := newAsker(t, AskerOptions{}, yes)
 	wantUnavailable(t, a.Allowed(t.Context(), *asks("alice")))
-	if answer, known := a.AtOnce(*asks("alice")); answer || known {
+	if answer, known := a.Cached(*asks("alice")); answer || known {
 		t.Error("nothing is allowed")
 	}
 }

@@ -8,7 +8,7 @@ import (
 // askerID is on whose behalf a question is asked. A key speaks for many, so each
 // of its questions counts as an asker of its own, by its number n.
 type askerID struct {
-	who
+	identity
 	n uint64
 }
 
@@ -38,12 +38,12 @@ type ticket struct {
 	era   int64
 }
 
-// enter asks to ask. If ok, succeeded, failed or left must be called with the
+// allow asks to ask. If ok, succeeded, hasFailed or discarded must be called with the
 // ticket; else wait is how long no question of this asker will be let through.
-func (b *breaker) enter(asker who) (t ticket, wait time.Duration, ok bool) {
+func (b *breaker) allow(asker identity) (t ticket, wait time.Duration, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t.asker.who = asker
+	t.asker.identity = asker
 	if asker.key != "" {
 		b.keys++
 		t.asker.n = b.keys
@@ -106,8 +106,8 @@ func (b *breaker) hasFailed(t ticket) (opened bool) {
 	return opened
 }
 
-// left is for a question that ended without a result.
-func (b *breaker) left(t ticket) {
+// discarded is for a question that ended without a result.
+func (b *breaker) discarded(t ticket) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if t.era == b.era && !b.until.IsZero() {

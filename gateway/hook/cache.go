@@ -8,9 +8,9 @@ import (
 
 // cacheKey is the subject of an answer.
 type cacheKey struct {
-	action  Action
-	who     who
-	channel string
+	action   Action
+	identity identity
+	channel  string
 }
 
 // remembered is an answer about one channel. It never changes.
@@ -38,7 +38,7 @@ func newCache(size int) *cache {
 func (c *cache) find(q *Question) (unknown []string, denied *Denied) {
 	now := time.Now()
 	for _, channel := range q.Channels {
-		r, ok := c.answers.Get(cacheKey{q.Action, q.who(), channel})
+		r, ok := c.answers.Get(cacheKey{q.Action, q.identity(), channel})
 		switch {
 		case !ok || !now.Before(r.until):
 			unknown = append(unknown, channel)
@@ -57,6 +57,6 @@ func (c *cache) put(q *Question, a answer) {
 	}
 	r := remembered{a.allow, a.reason, time.Now().Add(a.lifetime)}
 	for _, channel := range q.Channels {
-		c.answers.Add(cacheKey{q.Action, q.who(), channel}, r)
+		c.answers.Add(cacheKey{q.Action, q.identity(), channel}, r)
 	}
 }

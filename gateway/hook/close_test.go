@@ -33,7 +33,7 @@ func TestCloseHasDeadline(t *testing.T) {
 					t.Errorf("took %v", took)
 				}
 				e.FirstSubscriber("late")
-				if s := e.Stats(); s.Dropped != 151 || s.Told+s.Waiting != 0 {
+				if s := e.Stats(); s.Dropped != 151 || s.Delivered+s.Waiting != 0 {
 					t.Errorf("got %+v", s)
 				}
 			})

@@ -37,7 +37,7 @@ func (e *Events) run() {
 // next waits for a batch; nil: there will be none.
 func (e *Events) next() []Event {
 	for e.end.Err() == nil {
-		batch, wait := e.queue.take()
+		batch, wait := e.queue.next()
 		if batch != nil || wait == 0 {
 			return batch
 		}

@@ -106,15 +106,15 @@ func (e *Events) Close(ctx context.Context) error {
 // EventsStats is what an Events counts, since the start. Each event that was
 // reported is in one of the first three.
 type EventsStats struct {
-	Told     int64 // taken by the application
-	Dropped  int64 // lost: no room, refused, or too late
-	Waiting  int64 // now
-	Failures int64 // requests, each of which may have been repeated
+	Delivered int64 // taken by the application
+	Dropped   int64 // lost: no room, refused, or too late
+	Waiting   int64 // now
+	Failures  int64 // requests, each of which may have been repeated
 }
 
 // Stats may be called at any time.
 func (e *Events) Stats() EventsStats {
 	s := EventsStats{Failures: e.failures.Load()}
-	s.Told, s.Dropped, s.Waiting = e.queue.stats()
+	s.Delivered, s.Dropped, s.Waiting = e.queue.stats()
 	return s
 }

@@ -118,7 +118,7 @@ func TestBatches(t *testing.T) {
 		if all, _ = r.batches(); len(all) != 4 || len(all[3]) != 50 || all[3][49].Channel != "249" {
 			t.Errorf("%d batches, want 4", len(all))
 		}
-		if s := e.Stats(); s != (EventsStats{Told: 252}) {
+		if s := e.Stats(); s != (EventsStats{Delivered: 252}) {
 			t.Errorf("got %+v", s)
 		}
 		mustClose(t, e)
@@ -138,7 +138,7 @@ func TestRetries(t *testing.T) {
 		e.FirstSubscriber("b")
 		time.Sleep(10 * time.Minute)
 		all, when := r.batches()
-		if s := e.Stats(); s != (EventsStats{Told: 2, Failures: 8}) || len(all) != 10 {
+		if s := e.Stats(); s != (EventsStats{Delivered: 2, Failures: 8}) || len(all) != 10 {
 			t.Fatalf("got %+v", s)
 		}
 		first := all[0][0].ID
@@ -177,7 +177,7 @@ func TestRefused(t *testing.T) {
 		if len(all) != 4 || len(all[3]) != 2 || all[3][0].Kind != Dropped || all[3][0].Count != 3 || all[3][1].Channel != "d" {
 			t.Errorf("got %+v", all)
 		}
-		if s := e.Stats(); s != (EventsStats{Told: 1, Dropped: 3, Failures: 3}) {
+		if s := e.Stats(); s != (EventsStats{Delivered: 1, Dropped: 3, Failures: 3}) {
 			t.Errorf("got %+v", s)
 		}
 		mustClose(t, e)
@@ -227,7 +227,7 @@ func TestOverflow(t *testing.T) {
 				seen[event.ID] = true
 			}
 		}
-		if s := e.Stats(); len(seen) != 202 || s.Told != 201 || s.Dropped != 800 || s.Waiting != 0 {
+		if s := e.Stats(); len(seen) != 202 || s.Delivered != 201 || s.Dropped != 800 || s.Waiting != 0 {
 			t.Errorf("%d events, %+v", len(seen), s)
 		}
 	})
@@ -262,7 +262,7 @@ func TestReportConcurrently(t *testing.T) {
 			told++
 		}
 	}
-	if s := e.Stats(); s.Told != told || s.Told+s.Dropped != 4000 || s.Waiting != 0 || told < 251 {
+	if s := e.Stats(); s.Delivered != told || s.Delivered+s.Dropped != 4000 || s.Waiting != 0 || told < 251 {
 		t.Errorf("%d told, %+v", told, s)
 	}
 }

@@ -10,8 +10,8 @@ import (
 type lanes struct {
 	width int
 
-	mu    sync.Mutex
-	byWho map[who]*lane
+	mu      sync.Mutex
+	byAsker map[identity]*lane
 }
 
 // lane exists while a question of its asker is under way, or waits.
@@ -20,17 +20,17 @@ type lane struct {
 	questions int
 }
 
-// enter waits for a slot of the asker, or for the end of ctx. If ok, leave must
+// acquire waits for a slot of the asker, or for the end of ctx. If ok, leave must
 // be called. Keys have no lane: they speak for many.
-func (l *lanes) enter(ctx context.Context, asker who) (leave func(), ok bool) {
+func (l *lanes) acquire(ctx context.Context, asker identity) (leave func(), ok bool) {
 	if asker.key != "" {
 		return func() {}, true
 	}
 	l.mu.Lock()
-	one := l.byWho[asker]
+	one := l.byAsker[asker]
 	if one == nil {
 		one = &lane{slots: make(chan struct{}, l.width)}
-		l.byWho[asker] = one
+		l.byAsker[asker] = one
 	}
 	one.questions++
 	l.mu.Unlock()
@@ -46,10 +46,10 @@ func (l *lanes) enter(ctx context.Context, asker who) (leave func(), ok bool) {
 	}
 }
 
-func (l *lanes) release(asker who, one *lane) {
+func (l *lanes) release(asker identity, one *lane) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if one.questions--; one.questions == 0 {
-		delete(l.byWho, asker)
+		delete(l.byAsker, asker)
 	}
 }

@@ -23,19 +23,19 @@ type Question struct {
 	Address  netip.Addr // of the client
 }
 
-// who is whom an answer is remembered for: the user, else the key, else the
+// identity is whom an answer is remembered for: the user, else the key, else the
 // address. A user may come from many addresses, but of somebody unknown the
 // address is all that the application can judge by.
-type who struct {
+type identity struct {
 	user, key string
 	address   netip.Addr
 }
 
-func (q *Question) who() who {
+func (q *Question) identity() identity {
 	if q.User == "" && q.Key == "" {
-		return who{address: q.Address}
+		return identity{address: q.Address}
 	}
-	return who{user: q.User, key: q.Key}
+	return identity{user: q.User, key: q.Key}
 }
 
 // body is the question as it is sent. One channel is in channel, several are in

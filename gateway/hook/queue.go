@@ -21,7 +21,7 @@ type queue struct {
 	node  string
 	run   string // of this process; begins every ID
 	limit int
-	wake  chan struct{} // has one item if take may give more than it did
+	wake  chan struct{} // has one item if next may give more than it did
 
 	mu      sync.Mutex
 	closed  bool
@@ -49,14 +49,14 @@ func (q *queue) put(e Event) {
 		q.events = q.events[1:]
 		q.lose(1)
 	}
-	q.events = append(q.events, q.stamp(e))
+	q.events = append(q.events, q.label(e))
 	if n := len(q.events); n == 1 || n == maxBatch {
 		q.wakeUp()
 	}
 }
 
-// stamp needs mu.
-func (q *queue) stamp(e Event) Event {
+// label needs mu.
+func (q *queue) label(e Event) Event {
 	q.number++
 	e.ID = q.run + "-" + strconv.FormatInt(q.number, 10)
 	e.Time = time.Now().UTC().Truncate(time.Millisecond)
@@ -77,10 +77,10 @@ func (q *queue) wakeUp() {
 	}
 }
 
-// take is the next batch, to settle; nil: none for so long, unless woken, or,
+// next is the next batch, to settle; nil: none for so long, unless woken, or,
 // if wait is 0, never more: closed and empty. After close everything is due. A
 // batch begins by telling what was lost before it.
-func (q *queue) take() (batch []Event, wait time.Duration) {
+func (q *queue) next() (batch []Event, wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.events) == 0 {
@@ -95,7 +95,7 @@ func (q *queue) take() (batch []Event, wait time.Duration) {
 		return nil, wait
 	}
 	if q.untold > 0 {
-		batch = append(batch, q.stamp(Event{Kind: Dropped, Count: q.untold}))
+		batch = append(batch, q.label(Event{Kind: Dropped, Count: q.untold}))
 		q.untold = 0
 	}
 	n := min(len(q.events), maxBatch-len(batch))
@@ -107,7 +107,7 @@ func (q *queue) take() (batch []Event, wait time.Duration) {
 	return batch, 0
 }
 
-// settle ends what take began: the batch was told, or never will be.
+// settle ends what next began: the batch was told, or never will be.
 func (q *queue) settle(batch []Event, told bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -108,7 +108,7 @@ func TestAskerInTrouble(t *testing.T) {
 				t.Errorf("got %+v", s)
 			}
 			wantSilent(t, log.String())
-			if _, known := asker.AtOnce(*asks("alice", "a")); known {
+			if _, known := asker.Cached(*asks("alice", "a")); known {
 				t.Error("something was remembered")
 			}
 		})
@@ -143,7 +143,7 @@ func TestNobodyListens(t *testing.T) {
 	if err := events.Close(ended(t)); err == nil || !strings.Contains(err.Error(), "1 events") {
 		t.Errorf("got %v", err)
 	}
-	if s := events.Stats(); s.Dropped != 1 || s.Told+s.Waiting != 0 || s.Failures == 0 {
+	if s := events.Stats(); s.Dropped != 1 || s.Delivered+s.Waiting != 0 || s.Failures == 0 {
 		t.Errorf("got %+v", s)
 	}
 	wantSilent(t, log.String())
@@ -197,7 +197,7 @@ func TestEventsInTrouble(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			s := events.Stats()
-			if s.Told+s.Dropped != 1 || s.Waiting != 0 || (s.Told == 1) != taken[name] || s.Dropped == 1 && s.Failures == 0 {
+			if s.Delivered+s.Dropped != 1 || s.Waiting != 0 || (s.Delivered == 1) != taken[name] || s.Dropped == 1 && s.Failures == 0 {
 				t.Errorf("got %+v", s)
 			}
 			wantSilent(t, log.String())
@@ -223,7 +223,7 @@ func TestAskConcurrently(t *testing.T) {
 				if err := asker.Allowed(t.Context(), q); err != nil {
 					t.Error(err)
 				}
-				if answer, known := asker.AtOnce(q); !answer || !known {
+				if answer, known := asker.Cached(q); !answer || !known {
 					t.Errorf("%v, %v", answer, known)
 				}
 			}
