@@ -11,32 +11,32 @@ import (
 
 // Bounds of an answer.
 const (
-	// MaxFor is the longest that an answer is remembered, whatever it says.
+	// MaxFor is the longest time that an answer is remembered.
 	MaxFor = time.Hour
 	// maxReason is in bytes.
 	maxReason = 256
 )
 
-// answer is what the application says.
+// answer is the decision of the application.
 type answer struct {
 	allow    bool
 	reason   string        // why not; may be empty
-	lifetime time.Duration // how long it may be remembered; 0: not at all
+	lifetime time.Duration // how long to remember the answer; 0: not at all
 }
 
 // parseAnswer reads
 //
 //	{"allow": true or false, "reason": "…", "for": seconds}
 //
-// of which allow is needed; other members are ignored. A reason that is too
-// long or has control characters is left out: the answer is clear without it.
+// Only allow is required, and other members are ignored. A reason that is too long
+// or has control characters is dropped.
 //
-// Names are looked up as they are written: encoding/json alone would also take
-// "Allow", which may be somebody else's.
+// Names are case-sensitive, unlike in encoding/json: "Allow" may belong to another
+// protocol.
 func parseAnswer(text []byte) (answer, error) {
 	var all map[string]json.RawMessage
 	if json.Unmarshal(text, &all) != nil {
-		return answer{}, errors.New(`the answer is no JSON object: answer as in {"allow": true}`)
+		return answer{}, errors.New(`the answer is not a JSON object: answer as in {"allow": true}`)
 	}
 	var allow *bool
 	if json.Unmarshal(orNull(all["allow"]), &allow) != nil || allow == nil {

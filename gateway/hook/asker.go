@@ -11,35 +11,35 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// AskerOptions is whom to ask, and how. Zero values mean the default, but for
-// the endpoint, which is needed.
+// AskerOptions are the options of an Asker. The endpoint is required. Other zero
+// values mean the default.
 type AskerOptions struct {
 	Endpoint
-	Node        string        // this node's name
+	Node        string        // name of this node
 	Timeout     time.Duration // from question to answer; default 1s
-	Concurrency int           // questions at a time, a quarter of them of one user or address; more wait, within the timeout; default 64
-	Remembered  int           // answers at most; about 28 MiB at the longest names; default 32768
-	Failures    int           // of different users, addresses or questions of keys in a row, after which nothing is asked for a while; default 5
-	Pause       time.Duration // how long that is; default 5s
-	Logger      *slog.Logger  // default: none
+	Concurrency int           // maximum questions at a time, a quarter of them for one user or address; others wait, within the timeout; default 64
+	Remembered  int           // maximum answers in memory, about 28 MiB with the longest names; default 32768
+	Failures    int           // consecutive failures, of different users, addresses or questions of keys, that open the breaker; default 5
+	Pause       time.Duration // how long the breaker stays open; default 5s
+	Logger      *slog.Logger  // default: no log
 }
 
-// Asker asks the application whether somebody may do something. Its methods may
-// be called concurrently.
+// Asker asks the application whether a client may subscribe or publish. Its methods
+// may be called concurrently.
 type Asker struct {
 	options AskerOptions
 	caller  *caller
-	slots   chan struct{} // has one item per question under way
+	slots   chan struct{} // holds one item per question in flight
 	lanes   *lanes
 	breaker *breaker
 	cache   *cache
 
-	refusals                                 *rate.Limiter // of warnings about answers of 4xx
+	refusals                                 *rate.Limiter // limits warnings about 4xx answers
 	allowed, denied, cached, failed, skipped atomic.Int64
 }
 
-// NewAsker makes an Asker. Its error names everything that is wrong, but no
-// secret. It starts nothing; Close it in the end.
+// NewAsker makes an Asker. Its error names every invalid option, but no secret. It
+// starts no goroutine. Close closes its connections.
 func NewAsker(o AskerOptions) (*Asker, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -71,9 +71,9 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// Allowed is nil only if the application, now or in an answer that still
-// counts, says yes to every channel of q. Else it is a *Denied, an
-// *Unavailable, or the cause of ctx's end. It waits for the timeout at most.
+// Allowed returns nil only if the application allows every channel of q, now or in
+// a cached answer. Otherwise it returns a *Denied, an *Unavailable, or the cause of
+// the end of ctx. It blocks for the timeout at most.
 func (a *Asker) Allowed(ctx context.Context, q Question) error {
 	if len(q.Channels) == 0 {
 		return &Unavailable{Err: errNoChannel}
@@ -101,8 +101,8 @@ func (a *Asker) Allowed(ctx context.Context, q Question) error {
 	return nil
 }
 
-// Cached is for who must not wait: known says whether remembered answers decide
-// q, and answer is how. If it is no, Allowed tells why.
+// Cached is Allowed for callers that must not block. known reports whether cached
+// answers decide q, and answer is the decision. Allowed returns why q is denied.
 func (a *Asker) Cached(q Question) (answer, known bool) {
 	if len(q.Channels) == 0 {
 		return false, false
@@ -114,11 +114,11 @@ func (a *Asker) Cached(q Question) (answer, known bool) {
 	if len(unknown) > 0 {
 		return false, false
 	}
-	a.cached.Add(1) // a no counts when Allowed tells it
+	a.cached.Add(1) // a denial is counted in Allowed
 	return true, true
 }
 
-// ask asks the URL, if it may be asked now.
+// ask asks the application, unless it is busy or the breaker is open.
 func (a *Asker) ask(ctx context.Context, q *Question) (answer, error) {
 	limited, cancel := context.WithTimeout(ctx, a.options.Timeout)
 	defer cancel()
@@ -146,20 +146,20 @@ func (a *Asker) ask(ctx context.Context, q *Question) (answer, error) {
 		a.breaker.discarded(pass)
 		return answer{}, context.Cause(ctx)
 	case limited.Err() != nil && time.Since(began) < a.options.Timeout/2:
-		// It had waited so long for its turn that a URL in good health could
-		// not have answered in time either. What had its turn at once tells more.
+		// Most of the timeout passed before the question was sent, so a healthy
+		// application could not answer in time either: this is not a failure.
 		a.skipped.Add(1)
 		a.breaker.discarded(pass)
 		return answer{}, &Unavailable{Err: errBusy}
 	case limited.Err() != nil:
-		err = fmt.Errorf("none came within %v", a.options.Timeout)
+		err = fmt.Errorf("no answer within %v", a.options.Timeout)
 	}
 	a.hasFailed(ctx, pass, err)
 	return answer{}, &Unavailable{Err: err}
 }
 
-// acquireSlot waits for a slot of the asker and one of all, or for the end of ctx.
-// If ok, leave must be called.
+// acquireSlot waits for a slot of the client and a slot of the Asker, or for the end
+// of ctx. If ok, leave must be called.
 func (a *Asker) acquireSlot(ctx context.Context, q *Question) (leave func(), ok bool) {
 	leaveLane, ok := a.lanes.acquire(ctx, q.identity())
 	if !ok {
@@ -177,8 +177,8 @@ func (a *Asker) acquireSlot(ctx context.Context, q *Question) (leave func(), ok 
 	}
 }
 
-// post asks once. A good body with any 2xx is an answer, and so is a 4xx with any
-// body: no. But 408 and 429 say that there is none yet.
+// post asks once. A 2xx with a valid body is an answer. A 4xx with any body is a
+// denial, except for 408 and 429, which are failures.
 func (a *Asker) post(ctx context.Context, q *Question) (answer, error) {
 	status, text, err := a.caller.post(ctx, q.body(a.options.Node))
 	switch {
@@ -187,19 +187,19 @@ func (a *Asker) post(ctx context.Context, q *Question) (answer, error) {
 	case err != nil:
 		return answer{}, err
 	case len(text) > maxAnswer:
-		return answer{}, fmt.Errorf("it has more than %d bytes", maxAnswer)
+		return answer{}, fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
 	case status >= 200 && status < 300:
 		return parseAnswer(text)
 	}
-	return answer{}, fmt.Errorf("its status is %d, not 2xx", status)
+	return answer{}, fmt.Errorf("the answer has status %d, not 2xx", status)
 }
 
-// refused is the answer that a status of 4xx is, with the reason that the body
-// may have. It is never remembered: often it means a mistake, as a wrong URL or
-// secret, so the log tells of it now and then.
+// refused returns the denial that a status of 4xx means, with the reason in the body
+// if there is one. It is not cached, and is logged now and then: often the cause is
+// a wrong URL or secret.
 func (a *Asker) refused(ctx context.Context, status int, text []byte) answer {
 	if a.refusals.Allow() {
-		a.options.Logger.WarnContext(ctx, "hook answers with a client error; it counts as no", "setting", "auth.hook.url", "status", status)
+		a.options.Logger.WarnContext(ctx, "hook answered with a client error; treated as denied", "setting", "auth.hook.url", "status", status)
 	}
 	got, err := parseAnswer(text)
 	if err != nil || got.allow {
@@ -210,30 +210,29 @@ func (a *Asker) refused(ctx context.Context, status int, text []byte) answer {
 
 func (a *Asker) succeeded(ctx context.Context, pass ticket) {
 	if a.breaker.succeeded(pass) {
-		a.options.Logger.InfoContext(ctx, "hook answers again", "setting", "auth.hook.url")
+		a.options.Logger.InfoContext(ctx, "hook recovered", "setting", "auth.hook.url")
 	}
 }
 
 func (a *Asker) hasFailed(ctx context.Context, pass ticket, err error) {
 	a.failed.Add(1)
 	if a.breaker.hasFailed(pass) {
-		a.options.Logger.WarnContext(ctx, "hook fails; it is not asked for a while", "setting", "auth.hook.url",
+		a.options.Logger.WarnContext(ctx, "hook failed; breaker opened", "setting", "auth.hook.url",
 			"failures", a.options.Failures, "pause", a.options.Pause, "error", err)
 	}
 }
 
-// Close lets go of idle connections. Questions that are under way end by
-// themselves.
+// Close closes idle connections. Questions in flight go on.
 func (a *Asker) Close() { a.caller.close() }
 
-// AskerStats is what an Asker counts, since the start.
+// AskerStats are counters of an Asker since its start.
 type AskerStats struct {
-	Allowed int64 // by an answer of the URL
-	Denied  int64 // by an answer of the URL
-	Cached  int64 // decided by remembered answers
-	Failed  int64 // asked, and no answer that could be used came in time
-	Skipped int64 // not asked, or too late: too many at a time, or left alone
-	Open    bool  // now: it fails and is left alone
+	Allowed int64 // by an answer of the application
+	Denied  int64 // by an answer of the application
+	Cached  int64 // decided by cached answers
+	Failed  int64 // asked, without a valid answer in time
+	Skipped int64 // not asked, or too late: too many questions, or an open breaker
+	Open    bool  // whether the breaker is open now
 }
 
 // Stats may be called at any time.

@@ -109,7 +109,7 @@ func TestDeniedSeveral(t *testing.T) {
 		return reply(200, `{"allow":false,"for":10}`)
 	})
 	err := a.Allowed(t.Context(), *asks("alice", "a", "b"))
-	if want := "You may not subscribe to these 2 channels together: the application says no (auth.hook.url)."; err == nil || err.Error() != want {
+	if want := "You may not subscribe to these 2 channels together: the application denied it (auth.hook.url)."; err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
 	if _, known := a.Cached(*asks("alice", "a")); known {
@@ -133,7 +133,7 @@ func TestDeadline(t *testing.T) {
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("took %v", took)
 		}
-		// Who goes gets their own reason, and says nothing about the URL.
+		// A client that disconnects gets its own error, and is no failure of the hook.
 		gone := errors.New("gone")
 		for range 10 {
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -180,17 +180,17 @@ func TestLeftAlone(t *testing.T) {
 			}
 		}
 		if a.Stats().Open {
-			t.Error("still left alone")
+			t.Error("the breaker is still open")
 		}
 		text := log.String()
 		wantSilent(t, text)
-		if strings.Count(text, "\n") != 2 || !strings.Contains(text, "hook fails") || !strings.Contains(text, "hook answers again") {
+		if strings.Count(text, "\n") != 2 || !strings.Contains(text, "hook failed") || !strings.Contains(text, "hook recovered") {
 			t.Errorf("the log is\n%s", text)
 		}
 	})
 }
 
-// What is remembered counts while the application is away.
+// Cached answers count while the application is down.
 func TestRememberedWhileAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool
@@ -278,7 +278,7 @@ func TestClientErrorIsNo(t *testing.T) {
 	}
 }
 
-// What is no answer yet is no answer, whatever it says.
+// A status that is no answer is a failure, even with a valid body.
 func TestStatusWithoutAnswer(t *testing.T) {
 	for _, status := range []int{100, 204, 302, 304, 408, 429, 500, 503} {
 		body := `{"allow":true}`

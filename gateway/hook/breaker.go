@@ -5,41 +5,42 @@ import (
 	"time"
 )
 
-// askerID is on whose behalf a question is asked. A key speaks for many, so each
-// of its questions counts as an asker of its own, by its number n.
+// askerID is the client of a question. A key asks for many clients, so each of its
+// questions counts as a client of its own, with the number n.
 type askerID struct {
 	identity
 	n uint64
 }
 
-// breaker is a circuit breaker. It opens after the questions of several askers
-// failed in a row: one asker whose questions all fail must not stop the others.
-// After a pause some askers probe. A success closes the breaker, and failures of
-// as many askers begin another pause.
+// breaker is a circuit breaker. It opens after the questions of several clients
+// failed in a row: a client whose questions all fail must not stop the others.
+// After a pause some clients probe. A success closes the breaker, and failures of as
+// many clients begin another pause.
 //
-// sony/gobreaker does not fit: it counts failures whoever caused them, one failed
-// probe opens it again, and it does not report for how long it is open.
+// sony/gobreaker does not fit: it counts failures without their client, one failed
+// probe opens it again, and it does not report how long it stays open.
 type breaker struct {
-	limit int           // askers whose questions fail in a row
-	pause time.Duration // from the last of the failures
+	limit int           // clients whose questions fail in a row
+	pause time.Duration // since the last failure
 
 	mu     sync.Mutex
 	keys   uint64               // questions of keys so far
-	era    int64                // grows at every change: results from before say nothing
-	failed map[askerID]struct{} // closed: in a row; open: that probe in this round
-	probes int                  // of this round, under way
-	until  time.Time            // of the pause; zero: closed
-	round  time.Time            // when this round of probes began; zero: none
+	era    int64                // grows at every change; results of earlier eras are ignored
+	failed map[askerID]struct{} // closed: failed in a row; open: probing in this round
+	probes int                  // of this round, in flight
+	until  time.Time            // end of the pause; zero: closed
+	round  time.Time            // when this round of probes began; zero: no round
 }
 
-// ticket is one question's pass through the breaker.
+// ticket is a question that the breaker allowed.
 type ticket struct {
 	asker askerID
 	era   int64
 }
 
-// allow asks to ask. If ok, succeeded, hasFailed or discarded must be called with the
-// ticket; else wait is how long no question of this asker will be let through.
+// allow reports whether a question may be sent. If ok, succeeded, hasFailed or
+// discarded must be called with the ticket. Otherwise wait is how long questions of
+// this client will be rejected.
 func (b *breaker) allow(asker identity) (t ticket, wait time.Duration, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -69,7 +70,7 @@ func (b *breaker) allow(asker identity) (t ticket, wait time.Duration, ok bool) 
 	return t, 0, true
 }
 
-// succeeded reports whether it closed the breaker.
+// succeeded records a success and reports whether it closed the breaker.
 func (b *breaker) succeeded(t ticket) (closed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,7 +86,7 @@ func (b *breaker) succeeded(t ticket) (closed bool) {
 	return true
 }
 
-// hasFailed reports whether it opened the breaker.
+// hasFailed records a failure and reports whether it opened the breaker.
 func (b *breaker) hasFailed(t ticket) (opened bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -106,7 +107,7 @@ func (b *breaker) hasFailed(t ticket) (opened bool) {
 	return opened
 }
 
-// discarded is for a question that ended without a result.
+// discarded records that a question ended without a result.
 func (b *breaker) discarded(t ticket) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -116,14 +117,14 @@ func (b *breaker) discarded(t ticket) {
 	}
 }
 
-// change begins another era; it needs mu.
+// change begins another era. The caller holds mu.
 func (b *breaker) change() {
 	b.era++
 	clear(b.failed)
 	b.probes, b.round = 0, time.Time{}
 }
 
-// add needs mu.
+// add requires mu.
 func (b *breaker) add(asker askerID) {
 	if b.failed == nil {
 		b.failed = make(map[askerID]struct{})

@@ -115,7 +115,7 @@ func TestBreakerKey(t *testing.T) {
 	}
 }
 
-// What began before the breaker opened or closed must change nothing.
+// Results of questions from before the breaker opened or closed change nothing.
 func TestBreakerLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker()

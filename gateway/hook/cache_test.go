@@ -55,7 +55,7 @@ func TestCacheKeepsApart(t *testing.T) {
 	publish.Action, key.Key, stranger.Address = Publish, "alice", netip.MustParseAddr("192.0.2.2")
 	for name, q := range map[string]*Question{
 		"another user": asks("bob", "a"), "another channel": asks("alice", "b"), "another action": publish,
-		"a key of the same name": key, "nobody, at another address": stranger,
+		"a key of the same name": key, "anonymous, at another address": stranger,
 	} {
 		if known(c, q) {
 			t.Errorf("known for %s", name)

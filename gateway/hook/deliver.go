@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// Waits between tries: doubling, each between half of that and all, so that
-// nodes whose tries failed together do not come back together.
+// Pauses between retries double. Each is between half and all of that, so that nodes
+// do not retry at the same time.
 const (
 	firstPause   = 500 * time.Millisecond
 	longestPause = 30 * time.Second
 )
 
-// errRefused says that the application will never take this batch.
-var errRefused = errors.New("the batch is refused")
+// errRefused means that the application will never accept this batch.
+var errRefused = errors.New("batch refused")
 
-// run tells what is in the queue, until it is closed and empty or time is up.
+// run delivers the queue until it is closed and empty, or until the end of e.end.
 func (e *Events) run() {
 	defer close(e.done)
-	failing := false // the log has it
+	failing := false // as logged
 	for {
 		batch := e.next()
 		if batch == nil {
@@ -34,7 +34,7 @@ func (e *Events) run() {
 	e.abandoned = e.queue.abandon()
 }
 
-// next waits for a batch; nil: there will be none.
+// next waits for a batch. It returns nil at the end.
 func (e *Events) next() []Event {
 	for e.end.Err() == nil {
 		batch, wait := e.queue.next()
@@ -51,8 +51,8 @@ func (e *Events) next() []Event {
 	return nil
 }
 
-// deliver tells batch until the application takes or refuses it. When time is
-// up it stays in hand.
+// deliver posts batch until the application accepts or refuses it. At the end of
+// e.end it leaves the batch unsettled.
 func (e *Events) deliver(batch []Event, failing bool) (stillFailing bool) {
 	body, err := json.Marshal(batch)
 	if err != nil {
@@ -73,7 +73,7 @@ func (e *Events) deliver(batch []Event, failing bool) (stillFailing bool) {
 		select {
 		case <-timer.C:
 		case <-e.end.Done():
-		case <-closing: // there is little time left: begin with short waits again
+		case <-closing: // little time is left: start with short pauses again
 			closing, pause = nil, firstPause/2
 		}
 		timer.Stop()
@@ -92,27 +92,27 @@ func (e *Events) try(body []byte) error {
 		}
 		return err
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		// About the body itself, so that it would never be taken. Anything else
-		// may be mended on the other side.
+		// The body itself is invalid, so a retry cannot help. Other failures may
+		// be fixed in the application.
 		return fmt.Errorf("%w: the answer has status %d", errRefused, status)
 	}
 	if status < 200 || status > 299 {
 		return fmt.Errorf("the answer has status %d", status)
 	}
-	return nil // whatever is wrong with the rest of the answer
+	return nil // the body of the answer does not matter
 }
 
-// note counts and logs. Of an outage only its begin and its end are logged.
+// note counts failures, and logs the beginning and the end of an outage.
 func (e *Events) note(err error, failing bool) (stillFailing bool) {
 	if err != nil {
 		e.failures.Add(1)
 	}
-	told, dropped, waiting := e.queue.stats()
+	delivered, dropped, waiting := e.queue.stats()
 	switch {
 	case err != nil && !failing:
-		e.options.Logger.Warn("events are not taken", "setting", "events.url", "waiting", waiting, "error", err)
+		e.options.Logger.Warn("event delivery failed; retrying", "setting", "events.url", "waiting", waiting, "error", err)
 	case err == nil && failing:
-		e.options.Logger.Info("events are taken again", "setting", "events.url", "waiting", waiting, "told", told, "dropped", dropped)
+		e.options.Logger.Info("event delivery recovered", "setting", "events.url", "waiting", waiting, "delivered", delivered, "dropped", dropped)
 	}
 	return err != nil
 }

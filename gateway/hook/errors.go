@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// Denied says that the application said no.
+// Denied is the error of a question that the application denied.
 type Denied struct {
 	Action   Action
-	Channels []string // that were asked for together
+	Channels []string // of one question
 	Reason   string   // by the application, for the client; may be empty
 }
 
-// Error is a sentence for the one who may not.
+// Error returns a sentence for the client.
 func (d *Denied) Error() string {
 	reason := strings.TrimSuffix(d.Reason, ".")
 	if reason == "" {
-		reason = "the application says no (auth.hook.url)"
+		reason = "the application denied it (auth.hook.url)"
 	}
 	if len(d.Channels) == 1 {
 		return fmt.Sprintf("You may not %s to channel %q: %s.", d.Action, d.Channels[0], reason)
@@ -26,10 +26,11 @@ func (d *Denied) Error() string {
 	return fmt.Sprintf("You may not %s to these %d channels together: %s.", d.Action, len(d.Channels), reason)
 }
 
-// Unavailable says that there is no answer, and so nobody is let in: a 503.
+// Unavailable is the error of a question without an answer. The request is refused
+// with 503.
 type Unavailable struct {
-	Wait time.Duration // until it is worth another try; 0: nobody knows
-	Err  error         // why, for the log: has neither URL nor secret
+	Wait time.Duration // until a retry can succeed; 0: unknown
+	Err  error         // the cause, for the log, without URL and secret
 }
 
 func (u *Unavailable) Error() string {
@@ -39,9 +40,9 @@ func (u *Unavailable) Error() string {
 // Unwrap implements errors.Unwrap.
 func (u *Unavailable) Unwrap() error { return u.Err }
 
-// Why nothing was asked.
+// Reasons not to ask.
 var (
-	errBusy      = errors.New("too many questions are waiting for their answers")
-	errResting   = errors.New("it failed too often in a row, so it is left alone for a while")
+	errBusy      = errors.New("too many questions wait for an answer")
+	errResting   = errors.New("the breaker is open after too many failures in a row")
 	errNoChannel = errors.New("the question has no channel")
 )

@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// EventsOptions is whom to tell, and how. Zero values mean the default, but for
-// the endpoint, which is needed.
+// EventsOptions are the options of Events. The endpoint is required. Other zero
+// values mean the default.
 type EventsOptions struct {
 	Endpoint
-	Node    string        // this node's name
+	Node    string        // name of this node
 	Timeout time.Duration // of one request; default 5s
-	Queue   int           // events that wait at most, at least 100; about 20 MiB; default 65536
-	Logger  *slog.Logger  // default: none
+	Queue   int           // maximum waiting events, about 20 MiB; at least 100; default 65536
+	Logger  *slog.Logger  // default: no log
 }
 
-// Events tells the application who comes and goes, in batches and in order. An
-// event is told again until the application has taken it, or until newer ones
-// need its room. Its methods may be called concurrently; none but Close waits.
+// Events posts events to the application, in batches and in order. It retries until
+// the application accepts a batch, or until newer events need the place in the
+// queue. Its methods may be called concurrently, and only Close blocks.
 type Events struct {
 	options EventsOptions
 	caller  *caller
@@ -30,16 +30,16 @@ type Events struct {
 
 	closeOnce sync.Once
 	closing   chan struct{}   // closed by Close
-	end       context.Context // of the time for telling
+	end       context.Context // ends delivery
 	giveUp    context.CancelFunc
 	done      chan struct{} // closed at the end of run
-	abandoned int64         // by run; to be read after done
+	abandoned int64         // written by run; read after done
 
 	failures atomic.Int64
 }
 
-// NewEvents makes an Events and begins to tell. Its error names everything that
-// is wrong, but no secret. Close it in the end.
+// NewEvents makes an Events and starts delivery, which Close ends. Its error names
+// every invalid option, but no secret.
 func NewEvents(o EventsOptions) (*Events, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -61,32 +61,30 @@ func NewEvents(o EventsOptions) (*Events, error) {
 	return e, nil
 }
 
-// FirstSubscriber tells that a channel that had no subscriber on this node has
-// one.
+// FirstSubscriber reports the first subscriber of a channel on this node.
 func (e *Events) FirstSubscriber(channel string) {
 	e.queue.put(Event{Kind: FirstSubscriber, Channel: channel})
 }
 
-// LastSubscriberLeft tells that a channel has no subscriber on this node any
-// more.
+// LastSubscriberLeft reports that a channel has no subscriber on this node any more.
 func (e *Events) LastSubscriberLeft(channel string) {
 	e.queue.put(Event{Kind: LastSubscriberLeft, Channel: channel})
 }
 
-// Connected tells that a user ("": nobody that is known) is there, by a
-// transport in one word, such as sse.
+// Connected reports a connection of a user, "" for an anonymous client. transport is
+// one word, such as sse.
 func (e *Events) Connected(user, transport string) {
 	e.queue.put(Event{Kind: Connected, User: user, Transport: transport})
 }
 
-// Disconnected tells the end of what Connected told; reason is one word, such
-// as a conn.Bye.
+// Disconnected reports the end of a connection. reason is one word, such as a
+// conn.CloseReason.
 func (e *Events) Disconnected(user, transport, reason string) {
 	e.queue.put(Event{Kind: Disconnected, User: user, Transport: transport, Reason: reason})
 }
 
-// Close tells what is left, until ctx ends, and waits for the end of that. The
-// error says how many events were lost by it. What is reported later is lost.
+// Close delivers the remaining events until ctx ends. Its error says how many events
+// were lost. Events that are reported later are lost.
 func (e *Events) Close(ctx context.Context) error {
 	e.closeOnce.Do(func() {
 		e.queue.close()
@@ -98,18 +96,18 @@ func (e *Events) Close(ctx context.Context) error {
 	e.giveUp()
 	e.caller.close()
 	if e.abandoned > 0 {
-		return fmt.Errorf("%d events were not told to events.url before the time was up", e.abandoned)
+		return fmt.Errorf("%d events were not delivered to events.url in time", e.abandoned)
 	}
 	return nil
 }
 
-// EventsStats is what an Events counts, since the start. Each event that was
-// reported is in one of the first three.
+// EventsStats are counters of Events since its start. Each reported event is in one
+// of the first three.
 type EventsStats struct {
-	Delivered int64 // taken by the application
-	Dropped   int64 // lost: no room, refused, or too late
+	Delivered int64 // accepted by the application
+	Dropped   int64 // lost: queue full, refused, or too late
 	Waiting   int64 // now
-	Failures  int64 // requests, each of which may have been repeated
+	Failures  int64 // failed requests, including retries
 }
 
 // Stats may be called at any time.

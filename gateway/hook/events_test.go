@@ -48,7 +48,7 @@ func (r *receiver) batches() ([][]Event, []time.Time) {
 	return slices.Clone(r.all), slices.Clone(r.when)
 }
 
-// newEvents makes one that tells a.
+// newEvents makes Events that post to a.
 func newEvents(t testing.TB, o EventsOptions, a application) *Events {
 	t.Helper()
 	o.Endpoint, o.Node = endpoint, "n1"
@@ -123,7 +123,7 @@ func TestBatches(t *testing.T) {
 		}
 		mustClose(t, e)
 		if all, _ = r.batches(); len(all) != 4 {
-			t.Errorf("Close told more: %v", all[4:])
+			t.Errorf("Close delivered more: %v", all[4:])
 		}
 	})
 }
@@ -144,7 +144,7 @@ func TestRetries(t *testing.T) {
 		first := all[0][0].ID
 		for i := 1; i < 9; i++ {
 			if len(all[i]) != 1 || all[i][0].ID != first {
-				t.Errorf("told %v again as %v", all[0], all[i])
+				t.Errorf("%v is repeated as %v", all[0], all[i])
 			}
 			nominal := min(firstPause<<(i-1), longestPause)
 			if pause := when[i].Sub(when[i-1]); pause < nominal/2 || pause > nominal {
@@ -152,19 +152,19 @@ func TestRetries(t *testing.T) {
 			}
 		}
 		if all[9][0].Channel != "b" || all[9][0].ID == first {
-			t.Errorf("then told %v", all[9])
+			t.Errorf("then %v", all[9])
 		}
 		mustClose(t, e)
 		text := log.String()
 		wantSilent(t, text)
-		if strings.Count(text, "\n") != 2 || !strings.Contains(text, "events are not taken") || !strings.Contains(text, "events are taken again") {
+		if strings.Count(text, "\n") != 2 || !strings.Contains(text, "event delivery failed") || !strings.Contains(text, "event delivery recovered") {
 			t.Errorf("the log is\n%s", text)
 		}
 	})
 }
 
-// What the application calls bad must not keep the rest back, and is said to be
-// lost.
+// A batch that the application refuses is lost, is reported as lost, and does not
+// hold up the next ones.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{t: t, status: []int{400, 413, 422}}
@@ -184,7 +184,7 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// The oldest are lost, and nobody who reports waits.
+// The oldest events are lost, and reporting never blocks.
 func TestOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{t: t}
@@ -263,6 +263,6 @@ func TestReportConcurrently(t *testing.T) {
 		}
 	}
 	if s := e.Stats(); s.Delivered != told || s.Delivered+s.Dropped != 4000 || s.Waiting != 0 || told < 251 {
-		t.Errorf("%d told, %+v", told, s)
+		t.Errorf("%d delivered, %+v", told, s)
 	}
 }

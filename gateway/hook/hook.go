@@ -1,7 +1,7 @@
-// Package hook lets the application behind a node take part: it is asked who
-// may subscribe and publish (Asker), and told who comes and goes (Events).
-// Both are signed requests to a URL of its own. docs/hooks.md describes them
-// for the application.
+// Package hook calls webhooks of the application. An Asker asks it who may subscribe
+// and publish, and Events sends it connects, disconnects and first and last
+// subscribers. Requests are signed; the application checks them with Verify.
+// docs/hooks.md describes them for the application.
 package hook
 
 import (
@@ -17,28 +17,29 @@ import (
 	"time"
 )
 
-// minSecret is the bytes of SHA-256: a shorter secret would be the weakest part.
+// minSecret is the size of SHA-256 in bytes. A shorter secret is weaker than the
+// hash.
 const minSecret = 32
 
-// maxAnswer bounds the header and the body of an answer, in bytes each.
+// maxAnswer bounds the header and the body of an answer, each in bytes.
 const maxAnswer = 16 << 10
 
 // Endpoint is a URL of the application.
 type Endpoint struct {
 	URL    string // https, or http on loopback; redirects are not followed
-	Secret []byte // signs what is sent there; 32 bytes at least
+	Secret []byte // signs requests; at least 32 bytes
 }
 
-// check is an error that names everything that is wrong, and shows none of it.
+// check returns an error that names every invalid field and shows no value.
 func (e *Endpoint) check() error {
 	var errs []error
 	u, err := url.Parse(e.URL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && !isLocal(u) {
-		// Whoever can change an answer on its way can let anybody in.
+		// A man in the middle could allow everything.
 		errs = append(errs, errors.New("the URL must be https://…, or http:// on loopback"))
 	}
 	if len(e.Secret) < minSecret {
-		errs = append(errs, fmt.Errorf("the secret must have %d bytes at least, as `openssl rand -hex 32` makes them", minSecret))
+		errs = append(errs, fmt.Errorf("the secret must have at least %d bytes, as from `openssl rand -hex 32`", minSecret))
 	}
 	return errors.Join(errs...)
 }
@@ -54,8 +55,8 @@ type caller struct {
 	client *http.Client
 }
 
-// newCaller makes one that keeps so many connections for the next posts, and
-// tries for as long as timeout to make one.
+// newCaller makes a caller that keeps up to connections idle ones. timeout bounds
+// each dial and handshake.
 func newCaller(e Endpoint, connections int, timeout time.Duration) *caller {
 	return &caller{e, &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -71,13 +72,13 @@ func newCaller(e Endpoint, connections int, timeout time.Duration) *caller {
 	}}
 }
 
-// post sends body, signed, and reads the answer, maxAnswer+1 bytes at most. A
-// status without an answer comes with an error too; 0: not even a status came.
-// No error has the URL, which may hold a password.
+// post sends body, signed, and reads at most maxAnswer+1 bytes of the answer. status
+// is 0 without an answer. After a status, err is an error of reading the body.
+// Errors do not contain the URL, which may hold a password.
 func (c *caller) post(ctx context.Context, body []byte) (status int, answer []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
 	if err != nil {
-		return 0, nil, errors.New("the URL is none")
+		return 0, nil, errors.New("invalid URL")
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "comet")
@@ -94,5 +95,5 @@ func (c *caller) post(ctx context.Context, body []byte) (status int, answer []by
 	return response.StatusCode, answer, err
 }
 
-// close lets go of the connections that are kept. The caller works on.
+// close closes idle connections. The caller can still be used.
 func (c *caller) close() { c.client.CloseIdleConnections() }

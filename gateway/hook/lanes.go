@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// lanes bound how many questions of one asker are under way, so that the slow
-// questions of one leave room for those of the others.
+// lanes bound the questions of one client in flight, so that slow questions of one
+// client leave slots for others.
 type lanes struct {
 	width int
 
@@ -14,14 +14,14 @@ type lanes struct {
 	byAsker map[identity]*lane
 }
 
-// lane exists while a question of its asker is under way, or waits.
+// lane exists while a question of its client is in flight or waits.
 type lane struct {
 	slots     chan struct{}
 	questions int
 }
 
-// acquire waits for a slot of the asker, or for the end of ctx. If ok, leave must
-// be called. Keys have no lane: they speak for many.
+// acquire waits for a slot of the client, or for the end of ctx. If ok, leave must be
+// called. Keys have no lane, as they ask for many clients.
 func (l *lanes) acquire(ctx context.Context, asker identity) (leave func(), ok bool) {
 	if asker.key != "" {
 		return func() {}, true

@@ -28,7 +28,7 @@ func at(serverURL string) Endpoint {
 	return Endpoint{URL: strings.Replace(serverURL, "http://", "http://hook:"+passwordText+"@", 1), Secret: []byte(secretText)}
 }
 
-// wantSilent looks for what nobody may see.
+// wantSilent fails if a text contains a secret.
 func wantSilent(t testing.TB, texts ...string) {
 	t.Helper()
 	for _, text := range texts {

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// Action is what somebody wants to do.
+// Action is what a client asks to do.
 type Action string
 
 // Every action.
@@ -14,18 +14,18 @@ const (
 	Publish   Action = "publish"
 )
 
-// Question is whether somebody may do something.
+// Question asks whether a client may do something.
 type Question struct {
 	Action   Action
 	User     string     // "": no token
-	Key      string     // name of a back end's key; "": none
-	Channels []string   // at least one; all or nothing
+	Key      string     // name of an API key; "": no key
+	Channels []string   // at least one; all are allowed, or none
 	Address  netip.Addr // of the client
 }
 
-// identity is whom an answer is remembered for: the user, else the key, else the
-// address. A user may come from many addresses, but of somebody unknown the
-// address is all that the application can judge by.
+// identity is the client that an answer is cached for: the user, else the key, else
+// the address. A user may have many addresses. Of an anonymous client, the
+// application knows only the address.
 type identity struct {
 	user, key string
 	address   netip.Addr
@@ -38,9 +38,9 @@ func (q *Question) identity() identity {
 	return identity{user: q.User, key: q.Key}
 }
 
-// body is the question as it is sent. One channel is in channel, several are in
-// channels and then channel is absent, so that who looks only there does not
-// answer for the rest.
+// body returns the question as JSON. One channel is in channel. Several are in
+// channels, and channel is absent, so that an application that reads only channel
+// does not answer for the others.
 func (q *Question) body(node string) []byte {
 	sent := struct {
 		Action   Action     `json:"action"`
@@ -58,7 +58,7 @@ func (q *Question) body(node string) []byte {
 	}
 	body, err := json.Marshal(sent)
 	if err != nil {
-		panic(err) // only our own types come here
+		panic(err) // the struct above can always be marshalled
 	}
 	return body
 }

@@ -10,25 +10,25 @@ import (
 // Bounds of a batch.
 const (
 	maxBatch = 100         // events
-	maxDelay = time.Second // of the first of them
+	maxDelay = time.Second // of the oldest event
 )
 
-// forever is a wait that ends by being woken.
+// forever is a wait that only wake ends.
 const forever = time.Duration(math.MaxInt64)
 
-// queue has the events that are still to be told. Many put, one takes.
+// queue holds the events to deliver. Many goroutines put, one calls next and settle.
 type queue struct {
 	node  string
-	run   string // of this process; begins every ID
+	run   string // of this process; the prefix of every ID
 	limit int
-	wake  chan struct{} // has one item if next may give more than it did
+	wake  chan struct{} // holds one item if next may return more
 
 	mu      sync.Mutex
 	closed  bool
 	number  int64   // of the newest ID
 	events  []Event // oldest first
-	inHand  int64   // taken, and neither told nor lost yet
-	untold  int64   // lost, and no batch that was told said so
+	inHand  int64   // returned by next, not settled yet
+	untold  int64   // lost, without an event Dropped that was delivered
 	told    int64
 	dropped int64
 }
@@ -37,7 +37,7 @@ func newQueue(node, run string, limit int) *queue {
 	return &queue{node: node, run: run, limit: max(limit, maxBatch), wake: make(chan struct{}, 1)}
 }
 
-// put adds e; the oldest one goes if there is no room.
+// put adds e. If the queue is full, the oldest event is lost.
 func (q *queue) put(e Event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -55,7 +55,7 @@ func (q *queue) put(e Event) {
 	}
 }
 
-// label needs mu.
+// label sets ID, time and node of an event. The caller holds mu.
 func (q *queue) label(e Event) Event {
 	q.number++
 	e.ID = q.run + "-" + strconv.FormatInt(q.number, 10)
@@ -64,7 +64,7 @@ func (q *queue) label(e Event) Event {
 	return e
 }
 
-// lose needs mu.
+// lose counts lost events. The caller holds mu.
 func (q *queue) lose(n int64) {
 	q.untold += n
 	q.dropped += n
@@ -73,13 +73,13 @@ func (q *queue) lose(n int64) {
 func (q *queue) wakeUp() {
 	select {
 	case q.wake <- struct{}{}:
-	default: // it is awake already
+	default: // a wake-up is pending
 	}
 }
 
-// next is the next batch, to settle; nil: none for so long, unless woken, or,
-// if wait is 0, never more: closed and empty. After close everything is due. A
-// batch begins by telling what was lost before it.
+// next returns the next batch, which settle must end. Without one, it returns how
+// long to wait for it or for wake; 0: the queue is closed and empty. After close
+// every event is due. A batch begins with an event Dropped if events were lost.
 func (q *queue) next() (batch []Event, wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -89,7 +89,7 @@ func (q *queue) next() (batch []Event, wait time.Duration) {
 		}
 		return nil, forever
 	}
-	// The clock may have been set: then too early is better than never.
+	// After a change of the clock, a batch is early rather than late.
 	wait = maxDelay - min(maxDelay, time.Since(q.events[0].Time).Abs())
 	if wait > 0 && len(q.events) < maxBatch && !q.closed {
 		return nil, wait
@@ -101,13 +101,13 @@ func (q *queue) next() (batch []Event, wait time.Duration) {
 	n := min(len(q.events), maxBatch-len(batch))
 	batch = append(batch, q.events[:n]...)
 	if q.events = q.events[n:]; len(q.events) == 0 {
-		q.events = nil // it may have been a long queue
+		q.events = nil // free the memory of a long queue
 	}
 	q.inHand = int64(n)
 	return batch, 0
 }
 
-// settle ends what next began: the batch was told, or never will be.
+// settle records whether the batch of next was delivered or is lost.
 func (q *queue) settle(batch []Event, told bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -122,7 +122,7 @@ func (q *queue) settle(batch []Event, told bool) {
 	q.inHand = 0
 }
 
-// close makes the rest due. What is put later is lost.
+// close makes every event due. Events that are put later are lost.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -130,7 +130,7 @@ func (q *queue) close() {
 	q.wakeUp()
 }
 
-// abandon loses everything that is left, and says how much that was.
+// abandon drops all remaining events and returns their number.
 func (q *queue) abandon() int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -30,7 +30,7 @@ func TestVerify(t *testing.T) {
 		{"a later time on an old signature", secretText, strings.Replace(right, "t=1795332004", "t=1795332005", 1), `{"a":1}`, now, false},
 		{"the time with a sign", secretText, strings.Replace(right, "t=", "t=+", 1), `{"a":1}`, now, false},
 		{"no time", secretText, right[strings.Index(right, ",")+1:], `{"a":1}`, now, false},
-		{"more behind it", secretText, right + ",v1=" + strings.Repeat("0", 64), `{"a":1}`, now, false},
+		{"more after it", secretText, right + ",v1=" + strings.Repeat("0", 64), `{"a":1}`, now, false},
 		{"digits in upper case", secretText, strings.ToUpper(right), `{"a":1}`, now, false},
 		{"the greatest time", secretText, sign(secret, body, time.Unix(1<<63-1, 0)), `{"a":1}`, now, false},
 		{"the least time", secretText, sign(secret, body, time.Unix(-1<<63, 0)), `{"a":1}`, now, false},
@@ -48,7 +48,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// What passes is what sign writes, and nothing else.
+// Verify accepts what sign returns, and nothing else.
 func FuzzVerify(f *testing.F) {
 	now := time.Unix(1795332004, 0)
 	f.Add(sign([]byte(secretText), []byte("[]"), now), []byte("[]"))

@@ -205,7 +205,7 @@ func TestEventsInTrouble(t *testing.T) {
 	}
 }
 
-// Many ask over real connections, of which no more are kept than are used.
+// Many questions at a time over real connections.
 func TestAskConcurrently(t *testing.T) {
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"allow":true,"for":3600}`))

@@ -114,7 +114,6 @@ var ledger = []string{
 	"gateway/auth",
 	"gateway/clienttest",
 	"gateway/failure",
-	"gateway/hook",
 	"gateway/limit",
 	"gateway/nodes",
 	"gateway/trace",
