@@ -23,14 +23,14 @@ type queue struct {
 	limit int
 	wake  chan struct{} // holds one item if next may return more
 
-	mu      sync.Mutex
-	closed  bool
-	number  int64   // of the newest ID
-	events  []Event // oldest first
-	inHand  int64   // returned by next, not settled yet
-	untold  int64   // lost, without an event Dropped that was delivered
-	told    int64
-	dropped int64
+	mu         sync.Mutex
+	closed     bool
+	number     int64   // of the newest ID
+	events     []Event // oldest first
+	inFlight   int64   // returned by next, not settled yet
+	unreported int64   // lost, without an event Dropped that was delivered
+	delivered  int64
+	dropped    int64
 }
 
 func newQueue(node, run string, limit int) *queue {
@@ -66,7 +66,7 @@ func (q *queue) label(e Event) Event {
 
 // lose counts lost events. The caller holds mu.
 func (q *queue) lose(n int64) {
-	q.untold += n
+	q.unreported += n
 	q.dropped += n
 }
 
@@ -94,32 +94,32 @@ func (q *queue) next() (batch []Event, wait time.Duration) {
 	if wait > 0 && len(q.events) < maxBatch && !q.closed {
 		return nil, wait
 	}
-	if q.untold > 0 {
-		batch = append(batch, q.label(Event{Kind: Dropped, Count: q.untold}))
-		q.untold = 0
+	if q.unreported > 0 {
+		batch = append(batch, q.label(Event{Kind: Dropped, Count: q.unreported}))
+		q.unreported = 0
 	}
 	n := min(len(q.events), maxBatch-len(batch))
 	batch = append(batch, q.events[:n]...)
 	if q.events = q.events[n:]; len(q.events) == 0 {
 		q.events = nil // free the memory of a long queue
 	}
-	q.inHand = int64(n)
+	q.inFlight = int64(n)
 	return batch, 0
 }
 
 // settle records whether the batch of next was delivered or is lost.
-func (q *queue) settle(batch []Event, told bool) {
+func (q *queue) settle(batch []Event, delivered bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if told {
-		q.told += q.inHand
+	if delivered {
+		q.delivered += q.inFlight
 	} else {
-		q.lose(q.inHand)
+		q.lose(q.inFlight)
 		if batch[0].Kind == Dropped {
-			q.untold += batch[0].Count
+			q.unreported += batch[0].Count
 		}
 	}
-	q.inHand = 0
+	q.inFlight = 0
 }
 
 // close makes every event due. Events that are put later are lost.
@@ -134,14 +134,14 @@ func (q *queue) close() {
 func (q *queue) abandon() int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := int64(len(q.events)) + q.inHand
+	n := int64(len(q.events)) + q.inFlight
 	q.lose(n)
-	q.events, q.inHand = nil, 0
+	q.events, q.inFlight = nil, 0
 	return n
 }
 
-func (q *queue) stats() (told, dropped, waiting int64) {
+func (q *queue) stats() (delivered, dropped, waiting int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.told, q.dropped, int64(len(q.events)) + q.inHand
+	return q.delivered, q.dropped, int64(len(q.events)) + q.inFlight
 }
