@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// algorithms is every algorithm that may be listed, as RFC 7518 section 3.1
-// and RFC 8037 name them. `none` will never be one.
+// algorithms are the supported algorithms, named as in RFC 7518 section 3.1 and
+// RFC 8037. `none` must never be one of them.
 var algorithms = []string{
 	"HS256", "HS384", "HS512",
 	"RS256", "RS384", "RS512",
@@ -19,18 +19,18 @@ var algorithms = []string{
 	"EdDSA",
 }
 
-// Algorithms is every algorithm that a token may be signed with.
+// Algorithms returns the supported signature algorithms.
 func Algorithms() []string { return slices.Clone(algorithms) }
 
-// verifier is one key that tokens are checked with.
+// verifier is a key that verifies tokens.
 type verifier struct {
-	id        string // kid in a JWK set; "": for tokens of any
-	algorithm string // alg in a JWK set; "": every one of its kind
+	id        string // kid in a JWK set; "": for tokens with any kid
+	algorithm string // alg in a JWK set; "": every algorithm of its kind
 	key       any    // []byte, *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 }
 
-// fits reports whether the key is of algorithm's kind. It is what keeps a
-// public key, which everybody knows, from being taken for an HMAC secret.
+// fits reports whether the key is of algorithm's kind. A public key must never be
+// used as an HMAC secret.
 func (v *verifier) fits(algorithm string) bool {
 	if v.algorithm != "" && v.algorithm != algorithm {
 		return false
@@ -50,7 +50,7 @@ func (v *verifier) fits(algorithm string) bool {
 
 func isHMAC(algorithm string) bool { return strings.HasPrefix(algorithm, "HS") }
 
-// curveAlgorithm is the one algorithm of a curve; "": none.
+// curveAlgorithm returns the algorithm of a curve, or "".
 func curveAlgorithm(curve elliptic.Curve) string {
 	switch curve {
 	case elliptic.P256():
@@ -63,7 +63,7 @@ func curveAlgorithm(curve elliptic.Curve) string {
 	return ""
 }
 
-// kind is the key in words.
+// kind describes the key in words.
 func (v *verifier) kind() string {
 	switch v.key.(type) {
 	case []byte:
@@ -76,7 +76,7 @@ func (v *verifier) kind() string {
 	return "public key for Ed25519"
 }
 
-// algorithms is what the key fits.
+// algorithms returns the algorithms of the key.
 func (v *verifier) algorithms() []string {
 	return slices.DeleteFunc(Algorithms(), func(a string) bool { return !v.fits(a) })
 }

@@ -1,6 +1,6 @@
-// Package auth says who sent a request and what they may do: tokens (JWT) of
-// users, keys of back ends, and what is open to everyone. It only reads
-// requests; the gateway answers them. docs/security.md describes it for users.
+// Package auth authenticates requests and holds permissions: tokens (JWT) of users,
+// API keys of back ends, and anonymous access. It only reads requests; the gateway
+// answers them. docs/security.md describes it for users.
 package auth
 
 import (
@@ -11,20 +11,20 @@ import (
 	"strings"
 )
 
-// Options of an Authenticator. The zero value lets nobody in.
+// Options of an Authenticator. The zero value refuses every request.
 type Options struct {
-	Tokens    *Tokens     // nil: none are taken
-	Keys      *Keys       // nil: none are taken
-	Anonymous Permissions // of who shows no credential
+	Tokens    *Tokens     // nil: no tokens are accepted
+	Keys      *Keys       // nil: no keys are accepted
+	Anonymous Permissions // of requests without a credential
 
-	// Cookie is the name of the cookie that may hold a token; "": none. As a
-	// browser sends it whoever asks, such a request counts only from the own
-	// host or from one of Origins (exact, as https://example.org), unless its
-	// method is GET, HEAD or OPTIONS.
+	// Cookie is the name of the cookie that may hold a token; "": no cookie.
+	// Browsers send cookies with requests of any site. So methods other than GET,
+	// HEAD and OPTIONS are accepted only from the request's own host and from
+	// Origins (exact, as https://example.org).
 	Cookie  string
 	Origins []string
 
-	// Revocations is asked for every token of every request. Nil: nothing is
+	// Revocations is checked for every token of every request. Nil: nothing is
 	// revoked.
 	Revocations *Revocations
 }
@@ -36,15 +36,15 @@ type Authenticator struct {
 	anonymous *Principal
 }
 
-// New makes an Authenticator. Its error names each wrong option.
+// New makes an Authenticator. Its error names each invalid option.
 func New(o Options) (*Authenticator, error) {
 	var errs []error
 	if o.Cookie != "" && (&http.Cookie{Name: o.Cookie, Value: "x"}).Valid() != nil {
-		errs = append(errs, fmt.Errorf("the name of the cookie, %q, is none: write letters, digits, - and _, as in __Host-token", o.Cookie))
+		errs = append(errs, fmt.Errorf("invalid cookie name %q: write letters, digits, - and _, as in __Host-token", o.Cookie))
 	}
 	for _, origin := range o.Origins {
 		if !isOrigin(origin) {
-			errs = append(errs, fmt.Errorf("%q is no origin: write scheme and host, as in https://example.org", origin))
+			errs = append(errs, fmt.Errorf("invalid origin %q: write scheme and host, as in https://example.org", origin))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -58,13 +58,12 @@ func isOrigin(text string) bool {
 	return err == nil && u.Host != "" && text == u.Scheme+"://"+u.Host && text == strings.ToLower(text)
 }
 
-// Authenticate returns who sent r: by its token, by its key, or anonymous. The
-// error is an *Error, or ErrKeysUnavailable. While the keys of the JWKS URL are
-// fetched again for a token that names an unknown one, it waits some seconds at
-// most, or until r's context ends. Where neither tokens nor keys are accepted,
-// everyone is anonymous, whatever they show.
+// Authenticate returns the principal of r: a user, a key, or anonymous. The error is
+// an *Error or ErrKeysUnavailable. If a token names an unknown key of the JWKS URL,
+// it waits a few seconds at most for a fetch, or until r's context ends. Without
+// Tokens and Keys every request is anonymous, even with a credential.
 //
-// Many requests share a Principal: it must not be changed.
+// Requests share Principals, which must not be changed.
 func (a *Authenticator) Authenticate(r *http.Request) (*Principal, error) {
 	p, token, err := a.identify(r)
 	if err != nil || token == "" {
@@ -73,8 +72,8 @@ func (a *Authenticator) Authenticate(r *http.Request) (*Principal, error) {
 	return a.unlessRevoked(a.options.Tokens.Verify(r.Context(), token))
 }
 
-// Known is Authenticate without its cost: it verifies no signature and never
-// waits. known is false for a token whose signature was not verified lately; then
+// Known is Authenticate from the cache: it verifies no signature and never blocks.
+// known is false for a token whose signature was not verified lately. Then
 // Authenticate decides.
 func (a *Authenticator) Known(r *http.Request) (p *Principal, known bool, err error) {
 	p, token, err := a.identify(r)
@@ -86,22 +85,22 @@ func (a *Authenticator) Known(r *http.Request) (p *Principal, known bool, err er
 	return p, known, err
 }
 
-// identify returns who sent r, if that needs no token, or the token.
+// identify returns the principal of r, or its token if it has one.
 func (a *Authenticator) identify(r *http.Request) (p *Principal, token string, err error) {
 	if a.options.Tokens == nil && a.options.Keys == nil && !a.anonymous.hasNothing() {
-		return a.anonymous, "", nil // what may be in the header is for another program, as a proxy
+		return a.anonymous, "", nil // a credential may be for another program, such as a proxy
 	}
 	c, err := a.credentialOf(r)
 	switch {
 	case err != nil:
 		return nil, "", err
 	case c.from == nowhere && a.anonymous.hasNothing():
-		return nil, "", refuse(Missing, "Nobody may do anything here without a credential: send a token or a key in the header Authorization, as Bearer and the token.")
+		return nil, "", refuse(Missing, "A credential is required: send a token or a key in the header Authorization, as Bearer and the token.")
 	case c.from == nowhere:
 		return a.anonymous, "", nil
 	}
-	// Only a program can send the header, and only programs have keys. In a URL
-	// or a cookie a key would live too long in too many places.
+	// Keys count only in the header: URLs and cookies are kept too long in too many
+	// places.
 	if c.from == header {
 		if p := a.options.Keys.find(c.text); p != nil {
 			return p, "", nil
@@ -109,9 +108,9 @@ func (a *Authenticator) identify(r *http.Request) (p *Principal, token string, e
 	}
 	switch {
 	case a.options.Tokens == nil:
-		return nil, "", refuse(UnknownKey, "This key is not one of the keys of this node (auth.keys): send one that is, in the header Authorization, as Bearer and the key.")
+		return nil, "", refuse(UnknownKey, "Unknown key: send one of the keys of this node (auth.keys) in the header Authorization, as Bearer and the key.")
 	case c.from == header && a.options.Keys != nil && !looksLikeToken(c.text):
-		return nil, "", refuse(UnknownKey, "What the header Authorization has is neither a token nor one of the keys of this node (auth.keys): send one that is.")
+		return nil, "", refuse(UnknownKey, "The credential in the header Authorization is neither a token nor one of the keys of this node (auth.keys).")
 	}
 	return nil, c.text, nil
 }
@@ -126,8 +125,8 @@ func (a *Authenticator) unlessRevoked(p *Principal, err error) (*Principal, erro
 	return p, nil
 }
 
-// CookieOrigins is Options.Origins.
+// CookieOrigins returns Options.Origins.
 func (a *Authenticator) CookieOrigins() []string { return a.options.Origins }
 
-// looksLikeToken tells a broken token from a key that is not known.
+// looksLikeToken distinguishes a malformed token from an unknown key.
 func looksLikeToken(text string) bool { return strings.Count(text, ".") == 2 }

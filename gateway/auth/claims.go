@@ -13,22 +13,22 @@ import (
 	"comet/pubsub"
 )
 
-// maxUser bounds sub, in bytes: it is kept for each connection.
+// maxUser bounds sub in bytes. Each connection keeps it.
 const maxUser = 255
 
-// Claims is what a token says that matters here. As JSON:
+// Claims are the claims of a token that Comet uses. As JSON:
 //
 //	{"sub": "alice", "iss": "…", "aud": "…" or ["…"], "exp": 1, "nbf": 1, "iat": 1,
 //	 "comet": {"subscribe": ["chat/**"], "publish": […], "presence": […], "history": […], "info": {…}}}
 //
-// Times are seconds since 1970, whole or not. Each may be absent, but sub.
-// Other claims are ignored, but not within comet: there a misspelt one would
-// change what somebody may do.
+// Times are seconds since 1970, with or without a fraction. Only sub is required.
+// Other claims are ignored. Other members of comet are errors: a misspelt one would
+// change permissions.
 type Claims struct {
 	Subject   string
 	Issuer    string
 	Audience  []string
-	IssuedAt  time.Time // zero: absent, as are the other times
+	IssuedAt  time.Time // zero: absent, as for the other times
 	NotBefore time.Time
 	Expires   time.Time
 	Permissions
@@ -37,12 +37,12 @@ type Claims struct {
 
 // UnmarshalJSON implements json.Unmarshaler. Its error is an *Error.
 //
-// Names are looked up as they are written: encoding/json alone would also take
-// "Sub" for sub, and an issuer may let users choose other claims.
+// Names are case-sensitive, unlike in encoding/json: an issuer may let users choose
+// a claim "Sub".
 func (c *Claims) UnmarshalJSON(text []byte) error {
 	var all map[string]json.RawMessage
 	if json.Unmarshal(text, &all) != nil {
-		return refuse(Malformed, "The claims of the token are no JSON object: get one from a library for JWT, or from `comet token create`.")
+		return refuse(Malformed, "The claims of the token are not a JSON object: create tokens with a JWT library or with `comet token create`.")
 	}
 	d := decoder{}
 	d.text(all, "sub", &c.Subject)
@@ -55,7 +55,7 @@ func (c *Claims) UnmarshalJSON(text []byte) error {
 	return d.result()
 }
 
-// MarshalJSON implements json.Marshaler. Parts of seconds are left out.
+// MarshalJSON implements json.Marshaler. It truncates times to seconds.
 func (c *Claims) MarshalJSON() ([]byte, error) {
 	all := map[string]any{"sub": c.Subject}
 	if c.Issuer != "" {
@@ -86,7 +86,7 @@ func (c *Claims) MarshalJSON() ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// list is one of the lists of patterns in Permissions.
+// list is a list of patterns in Permissions.
 type list struct {
 	verb     Verb
 	patterns *Patterns
@@ -96,12 +96,12 @@ func (p *Permissions) lists() []list {
 	return []list{{Subscribe, &p.Subscribe}, {Publish, &p.Publish}, {Presence, &p.Presence}, {History, &p.History}}
 }
 
-// decoder takes claims one by one and keeps the first mistake.
+// decoder decodes claims one by one and keeps the first error.
 type decoder struct{ err *Error }
 
 func (d *decoder) result() error {
 	if d.err == nil {
-		return nil // not a nil *Error, which would be an error
+		return nil // a nil *Error is a non-nil error
 	}
 	return d.err
 }
@@ -112,7 +112,7 @@ func (d *decoder) fail(claim, must string) {
 	}
 }
 
-// decode reads a claim, if it is there. Its JSON null is a mistake.
+// decode reads a claim, if it is present. null is an error.
 func (d *decoder) decode(all map[string]json.RawMessage, claim string, into any, must string) (ok bool) {
 	raw, has := all[claim]
 	if !has {
@@ -138,7 +138,7 @@ func (d *decoder) audience(all map[string]json.RawMessage, into *[]string) {
 	d.decode(all, "aud", into, "must be a string or a list of strings")
 }
 
-// latest is the end of the year 9999: beyond it times cannot be written.
+// latest is the end of the year 9999, the last one that can be formatted.
 var latest = float64(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Unix())
 
 func (d *decoder) time(all map[string]json.RawMessage, claim string, into *time.Time) {
@@ -167,11 +167,11 @@ func (d *decoder) comet(all map[string]json.RawMessage, c *Claims) {
 	d.info(comet, c)
 	delete(comet, "info")
 	if len(comet) > 0 {
-		d.fail("comet", "has a member that means nothing: only subscribe, publish, presence, history and info do")
+		d.fail("comet", "has an unknown member: only subscribe, publish, presence, history and info are allowed")
 	}
 }
 
-// info reads what others are shown of the user: without line ends, which would
+// info reads the public information about the user, without line breaks: they would
 // end a line of a stream.
 func (d *decoder) info(comet map[string]json.RawMessage, c *Claims) {
 	raw, has := comet["info"]
@@ -188,7 +188,7 @@ func (d *decoder) info(comet map[string]json.RawMessage, c *Claims) {
 
 func (d *decoder) patterns(comet map[string]json.RawMessage, list list) {
 	claim := "comet." + string(list.verb)
-	var texts []*string // a null in the list would be an empty string else
+	var texts []*string // to detect null, which is an empty string otherwise
 	const must = "must be a list of strings, each a channel or a pattern, as in [\"chat/**\"]"
 	raw, has := comet[string(list.verb)]
 	if !has {
@@ -202,14 +202,14 @@ func (d *decoder) patterns(comet map[string]json.RawMessage, list list) {
 	for i, text := range texts {
 		p, err := ParsePattern(*text)
 		if err != nil {
-			d.fail(claim, fmt.Sprintf("has a mistake: item %d %v", i+1, err))
+			d.fail(claim, fmt.Sprintf("is invalid: item %d %v", i+1, err))
 		}
 		patterns[i] = p
 	}
 	*list.patterns = patterns
 }
 
-// check judges what does not depend on settings or time.
+// check validates what does not depend on settings or time.
 func (c *Claims) check() error {
 	switch {
 	case c.Subject == "":

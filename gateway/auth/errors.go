@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// Reason is why a credential was refused. It is stable, and may be a label.
+// Reason is why a credential was refused. It is stable, and may be used as a label.
 type Reason string
 
-// Every reason. Most are for 401; what else fits is said.
+// Reasons. The status is 401 unless stated.
 const (
-	Missing        Reason = "missing"         // a credential is needed
-	Malformed      Reason = "malformed"       // not even a token, or claims that mean nothing
-	WrongAlgorithm Reason = "wrong-algorithm" // not in the list, or no key of its kind
-	BadSignature   Reason = "bad-signature"   // by none of the keys
-	UnknownKey     Reason = "unknown-key"     // of a back end
+	Missing        Reason = "missing"         // a credential is required
+	Malformed      Reason = "malformed"       // not a token, or invalid claims
+	WrongAlgorithm Reason = "wrong-algorithm" // not accepted, or no key of its kind
+	BadSignature   Reason = "bad-signature"   // not made by any of the keys
+	UnknownKey     Reason = "unknown-key"     // not one of the API keys
 	Expired        Reason = "expired"
 	NotYetValid    Reason = "not-yet-valid"
 	WrongIssuer    Reason = "wrong-issuer"
 	WrongAudience  Reason = "wrong-audience"
 	Revoked        Reason = "revoked"
 	Several        Reason = "several"      // more than one credential; 400
-	WrongOrigin    Reason = "wrong-origin" // a cookie that another site may have made the browser send; 403
+	WrongOrigin    Reason = "wrong-origin" // a cookie in a request that another site may have caused; 403
 )
 
-// Error is why a request's credential was refused.
+// Error says why a credential was refused.
 type Error struct {
 	Reason Reason
-	Detail string // sentences that say how to mend it; never any part of the credential
-	// Wait is how long it takes until the same token, or one of the same user
-	// that is issued then, is accepted. 0: asking again does not help.
+	Detail string // sentences that say how to fix it; never any part of the credential
+	// Wait is the time until this token, or a new token of the same user, is
+	// accepted. 0: a retry does not help.
 	Wait time.Duration
 }
 
@@ -40,34 +40,34 @@ func refuse(reason Reason, format string, args ...any) *Error {
 	return &Error{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-// refuseFor is refuse for what time alone changes.
+// refuseFor is refuse with a wait, for refusals that end by themselves.
 func refuseFor(wait time.Duration, reason Reason, format string, args ...any) *Error {
 	e := refuse(reason, format, args...)
 	e.Wait = max(wait, 0)
 	return e
 }
 
-// ErrRevoked says that a token's user was revoked after it was issued.
+// ErrRevoked means that the user was revoked after the token was issued.
 var ErrRevoked = refuse(Revoked, "The token was revoked after it was issued: get a new one.")
 
-// ErrKeysUnavailable says that a token cannot be judged, as the JWKS URL has
-// not given any keys yet. It may be valid: a 503.
-var ErrKeysUnavailable = errors.New("the keys of auth.jwt.jwks_url have not been loaded yet, so no token can be checked: try again soon; the log says what is wrong if it stays so")
+// ErrKeysUnavailable means that a token cannot be verified, as no keys were fetched
+// from the JWKS URL yet. The token may be valid, so the status is 503.
+var ErrKeysUnavailable = errors.New("the keys of auth.jwt.jwks_url have not been loaded yet, so tokens cannot be verified: try again later, and see the log of the node for the cause")
 
-// DeniedError says that somebody lacks a permission.
+// DeniedError is the error of a principal without a permission.
 type DeniedError struct {
 	Verb       Verb
 	Channel    string
-	Credential Credential // what did not give it; None: a 401 may be right, as a credential could
-	Lacking    string     // the claim, key or setting that does not name the channel, in words
+	Credential Credential // of the principal; None: 401 may fit, as a credential may help
+	Lacking    string     // the claim, key or setting that does not include the channel, in words
 }
 
-// Error is a sentence for the one who lacks it.
+// Error returns a sentence for the client.
 func (e *DeniedError) Error() string {
-	return fmt.Sprintf("You may not %s channel %q: %s does not name it.", e.Verb.phrase(), e.Channel, e.Lacking)
+	return fmt.Sprintf("You may not %s channel %q: %s does not include it.", e.Verb.phrase(), e.Channel, e.Lacking)
 }
 
-// Verb is what a permission is for; claims and settings have the same names.
+// Verb is the action of a permission. Claims and settings have the same names.
 type Verb string
 
 // Every verb.
@@ -78,7 +78,7 @@ const (
 	History   Verb = "history"
 )
 
-// phrase is the verb in a sentence, before its channel.
+// phrase returns the verb as it stands before a channel in a sentence.
 func (v Verb) phrase() string {
 	switch v {
 	case Presence:

@@ -71,7 +71,7 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
-// What was stripped has no token that would be taken, and all other parameters.
+// A stripped query has no token that would be accepted, and all other parameters.
 func FuzzStripQuery(f *testing.F) {
 	for _, test := range stripTests {
 		f.Add(test.raw)

@@ -156,7 +156,7 @@ func TestJWKSOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// What was good stays so, whatever comes from the URL.
+	// Valid keys stay, whatever the URL returns.
 	for _, answer := range []string{"", "{}", "nonsense", `{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`, strings.Repeat(" ", maxKeySet+1)} {
 		if answer == "" {
 			i.answer.Store(nil)
@@ -235,7 +235,7 @@ func TestJWKSSkippedIsLogged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if strings.Count(log.String(), "skipped") != 1 || !strings.Contains(log.String(), "kid=short reason=\"an RSA key needs 2048 bits at least\"") {
+	if strings.Count(log.String(), "skipped") != 1 || !strings.Contains(log.String(), "kid=short reason=\"an RSA key needs at least 2048 bits\"") {
 		t.Errorf("the log is\n%s", log.String())
 	}
 }
@@ -277,7 +277,7 @@ func TestRedirectFromHTTPS(t *testing.T) {
 	}
 }
 
-// What cannot be reached must not get its URL, with a password, into the log.
+// Errors of an unreachable URL do not contain the URL, which may have a password.
 func TestJWKSErrorHasNoURL(t *testing.T) {
 	away := httptest.NewServer(http.NotFoundHandler())
 	away.Close()

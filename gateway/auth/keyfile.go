@@ -14,20 +14,20 @@ import (
 	"comet/internal/textfile"
 )
 
-// Least sizes. A secret of a token can be guessed at leisure by everyone who
-// has one (RFC 7518 section 3.2 asks for the 32 bytes of SHA-256, section 3.3
-// for the RSA bits).
+// Minimum sizes, from RFC 7518 sections 3.2 and 3.3. Everyone with a token can
+// attack its secret offline.
 const (
 	minSecret  = 32 // bytes
 	minRSABits = 2048
 )
 
 var (
-	errShortSecret = fmt.Errorf("is too short: an HMAC secret needs %d bytes at least, as `openssl rand -base64 48` makes them", minSecret)
-	errPEMSecret   = errors.New("is a key in PEM, but an HMAC secret is random bytes: set it as a public key, or make a secret with `openssl rand -base64 48`")
+	errShortSecret = fmt.Errorf("is too short: write at least %d bytes for an HMAC secret, as from `openssl rand -base64 48`", minSecret)
+	errPEMSecret   = errors.New("is a PEM key, but an HMAC secret is random bytes: set it as a public key, or create a secret with `openssl rand -base64 48`")
 )
 
-// checkSecret is nil, or what is wrong with an HMAC secret.
+// checkSecret returns what is wrong with an HMAC secret. Its error follows the name of
+// the secret.
 func checkSecret(secret []byte) error {
 	switch {
 	case bytes.Contains(secret, []byte("-----BEGIN ")):
@@ -38,8 +38,8 @@ func checkSecret(secret []byte) error {
 	return nil
 }
 
-// ReadSecrets reads HMAC secrets, a line each, at least one: several while one
-// is replaced. Empty lines are left out.
+// ReadSecrets reads HMAC secrets from a file, one per line and at least one. There are
+// several while a secret is rotated. Empty lines are skipped.
 func ReadSecrets(path string) (secrets [][]byte, err error) {
 	text, err := textfile.Read(path)
 	if err != nil {
@@ -60,12 +60,12 @@ func ReadSecrets(path string) (secrets [][]byte, err error) {
 		secrets = append(secrets, line)
 	}
 	if len(secrets) == 0 {
-		return nil, fmt.Errorf("%s is empty: write a secret there, as `openssl rand -base64 48` makes them", path)
+		return nil, fmt.Errorf("%s is empty: write a secret to it, as from `openssl rand -base64 48`", path)
 	}
 	return secrets, nil
 }
 
-// readPublicKeys reads a PEM file of one or more public keys or certificates.
+// readPublicKeys reads one or more public keys or certificates from a PEM file.
 func readPublicKeys(path string) ([]*verifier, error) {
 	text, err := textfile.Read(path)
 	if err != nil {
@@ -87,7 +87,7 @@ func readPublicKeys(path string) ([]*verifier, error) {
 		found = append(found, &verifier{key: key})
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%s has no PEM public key: it must have lines as -----BEGIN PUBLIC KEY-----", path)
+		return nil, fmt.Errorf("%s has no PEM public key: it needs a line -----BEGIN PUBLIC KEY-----", path)
 	}
 	return found, nil
 }
@@ -104,22 +104,22 @@ func parsePublicKey(block *pem.Block) (key any, err error) {
 			key = certificate.PublicKey
 		}
 	case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY":
-		return nil, errors.New("it has a private key, which a node must not have: give it the public one, as `openssl pkey -in private.pem -pubout` prints it")
+		return nil, errors.New("it has a private key, which a node must not have: write the public key, as from `openssl pkey -in private.pem -pubout`")
 	default:
-		return nil, errors.New("it has a PEM block that is no public key: it must have lines as -----BEGIN PUBLIC KEY-----")
+		return nil, errors.New("it has a PEM block that is not a public key: it needs a line -----BEGIN PUBLIC KEY-----")
 	}
 	if err != nil {
-		return nil, errors.New("its public key cannot be read: make it anew with `openssl pkey -in private.pem -pubout`")
+		return nil, errors.New("its public key cannot be parsed: create it again with `openssl pkey -in private.pem -pubout`")
 	}
 	return key, nil
 }
 
-// checkPublicKey is nil if some algorithm can use the key.
+// checkPublicKey returns nil if an algorithm can use the key.
 func checkPublicKey(key any) error {
 	switch key := key.(type) {
 	case *rsa.PublicKey:
 		if key.N.BitLen() < minRSABits {
-			return fmt.Errorf("an RSA key needs %d bits at least", minRSABits)
+			return fmt.Errorf("an RSA key needs at least %d bits", minRSABits)
 		}
 		return nil
 	case *ecdsa.PublicKey:
@@ -133,7 +133,7 @@ func checkPublicKey(key any) error {
 	return errors.New("it is not for RSA, ECDSA or Ed25519")
 }
 
-// ReadPrivateKey reads the first private key of a PEM file, to sign with.
+// ReadPrivateKey reads the first private key of a PEM file, for Sign.
 func ReadPrivateKey(path string) (crypto.Signer, error) {
 	text, err := textfile.Read(path)
 	if err != nil {
@@ -142,7 +142,7 @@ func ReadPrivateKey(path string) (crypto.Signer, error) {
 	for {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
-			return nil, fmt.Errorf("%s has no PEM private key that is not encrypted: it must have lines as -----BEGIN PRIVATE KEY-----", path)
+			return nil, fmt.Errorf("%s has no unencrypted PEM private key: it needs a line -----BEGIN PRIVATE KEY-----", path)
 		}
 		if key, ok := parsePrivateKey(block); ok {
 			if err := checkPublicKey(key.Public()); err != nil {

@@ -43,8 +43,8 @@ func TestPublicKeyFiles(t *testing.T) {
 		{"a comment\n" + pkcs1 + certificate, 2, ""},
 		{publicPEM(t, &p224.PublicKey), 0, "its elliptic curve is not P-256, P-384 or P-521"},
 		{pkcs1 + privatePEM(t, rsaKey), 0, "it has a private key"},
-		{der(t, "CERTIFICATE REQUEST")(nil, nil), 0, "a PEM block that is no public key"},
-		{der(t, "CERTIFICATE")(nil, nil), 0, "its public key cannot be read"},
+		{der(t, "CERTIFICATE REQUEST")(nil, nil), 0, "a PEM block that is not a public key"},
+		{der(t, "CERTIFICATE")(nil, nil), 0, "its public key cannot be parsed"},
 		{"", 0, "has no PEM public key"},
 	} {
 		found, err := readPublicKeys(writeFile(t, test.text))
@@ -89,7 +89,7 @@ func TestReadSecrets(t *testing.T) {
 		"":                                  "is empty",
 		"\n\r\n":                            "is empty",
 		secretText + "\n" + secretText[:31]: "line 2, is too short",
-		publicPEM(t, pairs()["ed"].private.Public()): "is a key in PEM",
+		publicPEM(t, pairs()["ed"].private.Public()): "is a PEM key",
 	} {
 		_, err := ReadSecrets(writeFile(t, text))
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -13,35 +13,33 @@ import (
 	"comet/internal/textfile"
 )
 
-// Bounds of keys. A key goes into a header as it is (RFC 6750 section 2.1).
+// Syntax of keys. A key is sent in a header as it is (RFC 6750 section 2.1).
 var (
 	keyName   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	keySecret = regexp.MustCompile(`^[A-Za-z0-9._~+/-]{32,512}=*$`)
 )
 
-// KeyOptions is the keys of back ends.
+// KeyOptions are the API keys of back ends.
 type KeyOptions struct {
-	// Secrets has name:secret each. A name may be there several times: while a
-	// secret is replaced, both are valid. Names have 1 to 64 letters, digits,
-	// dots, dashes and underscores; secrets 32 characters at least.
+	// Secrets are name:secret each. A name may appear several times: both secrets
+	// are valid while one is rotated. Names have 1 to 64 letters, digits, dots,
+	// dashes and underscores, secrets at least 32 characters.
 	Secrets []string
-	// Permissions is by name. Every name must be in both.
+	// Permissions are by name. Every name must be in both.
 	Permissions map[string]Permissions
 }
 
-// Keys knows the keys of back ends. It never changes.
+// Keys holds API keys. It never changes.
 type Keys struct{ keys []hashedKey }
 
-// hashedKey has no secret. A plain SHA-256 is right for what is random and
-// longer than anyone can guess, however fast they are; a slow hash, made for
-// passwords, would only let strangers keep this node busy.
+// hashedKey holds the hash of a key. SHA-256 is enough for long random keys. A slow
+// hash, as for passwords, would only let strangers keep this node busy.
 type hashedKey struct {
 	hash      [sha256.Size]byte
 	principal *Principal
 }
 
-// NewKeys reads the keys. Its error names everything that is wrong, but no
-// secret.
+// NewKeys parses the keys. Its error names everything that is invalid, but no secret.
 func NewKeys(o KeyOptions) (*Keys, error) {
 	k := &Keys{}
 	var errs []error
@@ -55,7 +53,7 @@ func NewKeys(o KeyOptions) (*Keys, error) {
 		}
 		permissions, ok := o.Permissions[name]
 		if !ok {
-			errs = append(errs, fmt.Errorf("key %q may do nothing: give it permissions, as in subscribe: [\"**\"]", name))
+			errs = append(errs, fmt.Errorf("key %q has no permissions: add some, as in subscribe: [\"**\"]", name))
 			continue
 		}
 		delete(unused, name)
@@ -64,9 +62,9 @@ func NewKeys(o KeyOptions) (*Keys, error) {
 		}
 		k.keys = append(k.keys, hashedKey{sha256.Sum256([]byte(secret)), principals[name]})
 	}
-	if len(errs) == 0 { // else a name may be what somebody took from a malformed key: its secret
+	if len(errs) == 0 { // otherwise a name may be the secret of a malformed key
 		for _, name := range slices.Sorted(maps.Keys(unused)) {
-			errs = append(errs, fmt.Errorf("key %q has permissions and no secret: add %s:… to the keys, or remove them", name, name))
+			errs = append(errs, fmt.Errorf("key %q has permissions but no secret: add %s:… to the keys, or remove the permissions", name, name))
 		}
 	}
 	errs = append(errs, k.twice()...)
@@ -76,8 +74,8 @@ func NewKeys(o KeyOptions) (*Keys, error) {
 	return k, nil
 }
 
-// KeyName is the name of a name:secret. Its error, without any part of the
-// text, reads behind the name of what was parsed.
+// KeyName returns the name of a name:secret. Its error follows the name of the parsed
+// value, and holds no part of it.
 func KeyName(text string) (string, error) {
 	name, _, err := splitKey(text)
 	return name, err
@@ -89,26 +87,26 @@ func splitKey(text string) (name, secret string, err error) {
 	case !ok || !keyName.MatchString(name):
 		return "", "", errors.New("must be name:secret, the name of letters, digits, dots, dashes and underscores")
 	case !keySecret.MatchString(secret):
-		return "", "", fmt.Errorf("(%q) must have a secret of 32 to 512 letters, digits or any of . _ ~ + / -, as `openssl rand -hex 32` makes them", name)
+		return "", "", fmt.Errorf("(%q) must have a secret of 32 to 512 letters, digits or any of . _ ~ + / -, as from `openssl rand -hex 32`", name)
 	}
 	return name, secret, nil
 }
 
-// twice reports a secret that two names have.
+// twice reports secrets that two names share.
 func (k *Keys) twice() (errs []error) {
 	names := map[[sha256.Size]byte]string{}
 	for _, key := range k.keys {
 		name := key.principal.Key
 		if other, has := names[key.hash]; has && other != name {
-			errs = append(errs, fmt.Errorf("keys %q and %q have the same secret: make another for one of them", other, name))
+			errs = append(errs, fmt.Errorf("keys %q and %q have the same secret: create another one for one of them", other, name))
 		}
 		names[key.hash] = name
 	}
 	return errs
 }
 
-// ReadKeys reads a file of keys, name:secret a line. Empty lines, and those
-// that begin with #, are left out. The keys themselves are judged by NewKeys.
+// ReadKeys reads keys from a file, one name:secret per line. Empty lines and lines
+// that begin with # are skipped. NewKeys validates the keys.
 func ReadKeys(path string) ([]string, error) {
 	text, err := textfile.Read(path)
 	if err != nil {
@@ -123,8 +121,8 @@ func ReadKeys(path string) ([]string, error) {
 	return keys, nil
 }
 
-// find is whose the secret is; nil: nobody's, or there are no keys. It takes as
-// long whatever the secret is.
+// find returns the principal of a secret, or nil. Its time does not depend on the
+// secret.
 func (k *Keys) find(secret string) *Principal {
 	if k == nil {
 		return nil

@@ -33,8 +33,8 @@ func TestWrongKeys(t *testing.T) {
 		"key 1 must be name:secret, the name":     {Secrets: []string{"a b:" + secretText}},
 		`key 1 ("a") must have a secret of 32`:    {Secrets: []string{"a:" + keyText[:31]}},
 		`key 1 ("a") must have a secret of 32 to`: {Secrets: []string{"a:" + keyText + " x"}},
-		`key "c" may do nothing`:                  {Secrets: []string{"c:" + keyText}},
-		`key "d" has permissions and no secret`:   {Secrets: []string{"a:" + keyText}, Permissions: map[string]Permissions{"a": {}, "d": {}}},
+		`key "c" has no permissions`:              {Secrets: []string{"c:" + keyText}},
+		`key "d" has permissions but no secret`:   {Secrets: []string{"a:" + keyText}, Permissions: map[string]Permissions{"a": {}, "d": {}}},
 		`keys "a" and "d" have the same secret`:   {Secrets: []string{"a:" + keyText, "d:" + keyText}, Permissions: map[string]Permissions{"a": {}, "d": {}}},
 	} {
 		if o.Permissions == nil {
@@ -49,8 +49,7 @@ func TestWrongKeys(t *testing.T) {
 	}
 }
 
-// Who takes permissions by what stands before the colon has the secret there if
-// there is no colon.
+// Without a colon, the name of a permission may be the secret.
 func TestMalformedKeyIsNotShown(t *testing.T) {
 	_, err := NewKeys(KeyOptions{Secrets: []string{keyText}, Permissions: map[string]Permissions{keyText: {}}})
 	if err == nil {

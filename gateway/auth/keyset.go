@@ -10,14 +10,14 @@ import (
 	"comet/internal/textfile"
 )
 
-// keySet is the keys that the URL gave at one time. It never changes, and is
-// replaced only if what the URL gives has changed.
+// keySet holds the keys of one answer of the URL. It never changes, and is replaced
+// only when the answer changes.
 type keySet struct {
 	text      []byte
 	verifiers []*verifier
 }
 
-// all returns the keys; none if s is nil.
+// all returns the keys. s may be nil.
 func (s *keySet) all() []*verifier {
 	if s == nil {
 		return nil
@@ -25,20 +25,20 @@ func (s *keySet) all() []*verifier {
 	return s.verifiers
 }
 
-// skippedKey is a key of a set that no token can be verified with.
+// skippedKey is a key of a set that cannot verify tokens.
 type skippedKey struct {
 	id       string // its kid, cut to maxLoggedID; may be empty
 	reason   string
-	expected bool // it is meant for something else: nothing is wrong with it
+	expected bool // the key is valid, for another use
 }
 
 // maxLoggedID bounds a kid in a log line, in bytes.
 const maxLoggedID = 100
 
-var errNoKeySet = errors.New("the answer is no JWK set: JSON as {\"keys\": […]}")
+var errNoKeySet = errors.New("the answer is not a JWK set: JSON as {\"keys\": […]}")
 
-// parseKeySet takes the public keys for signatures of a JWK set (RFC 7517). The
-// others are skipped, each with a reason. An error says that none is left.
+// parseKeySet returns the public keys for signatures of a JWK set (RFC 7517). It skips
+// the others, each with a reason. It is an error if no key is found.
 func parseKeySet(text []byte) (found []*verifier, skipped []skippedKey, err error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -55,7 +55,7 @@ func parseKeySet(text []byte) (found []*verifier, skipped []skippedKey, err erro
 		found = append(found, v)
 	}
 	if len(found) == 0 {
-		return nil, skipped, errors.New("the answer has no public key for signatures that can be used: RSA of 2048 bits, P-256, P-384, P-521 or Ed25519")
+		return nil, skipped, errors.New("the answer has no usable public key for signatures: RSA of 2048 bits, P-256, P-384, P-521 or Ed25519")
 	}
 	return found, skipped, nil
 }
@@ -64,7 +64,7 @@ func parseKeySet(text []byte) (found []*verifier, skipped []skippedKey, err erro
 func parseKey(raw json.RawMessage) (*verifier, *skippedKey) {
 	var all map[string]json.RawMessage
 	if json.Unmarshal(raw, &all) != nil || all == nil {
-		return nil, &skippedKey{reason: "it is no JSON object"}
+		return nil, &skippedKey{reason: "it is not a JSON object"}
 	}
 	text := func(member string) (value string) {
 		_ = json.Unmarshal(all[member], &value) // absent, or not a string: empty
@@ -80,7 +80,7 @@ func parseKey(raw json.RawMessage) (*verifier, *skippedKey) {
 	case kind != "RSA" && kind != "EC" && kind != "OKP" || kind == "OKP" && text("crv") != "Ed25519":
 		return skip("its kind is not RSA, EC or Ed25519", true)
 	case all["d"] != nil:
-		return skip("it has its private part, which everyone can read: replace the key", false)
+		return skip("it is private, and everyone can read it: replace the key", false)
 	case all["alg"] != nil && text("alg") == "":
 		return skip("its alg is not a string", false)
 	}
@@ -90,7 +90,7 @@ func parseKey(raw json.RawMessage) (*verifier, *skippedKey) {
 	material := jwkset.JWKMarshal{KTY: jwkset.KTY(kind), CRV: jwkset.CRV(text("crv")), N: plain("n"), E: plain("e"), X: plain("x"), Y: plain("y")}
 	k, err := jwkset.NewJWKFromMarshal(material, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{SkipAll: true})
 	if err != nil {
-		return skip("it cannot be read: "+err.Error(), false)
+		return skip("it cannot be parsed: "+err.Error(), false)
 	}
 	if err := checkPublicKey(k.Key()); err != nil {
 		return skip(err.Error(), false)
@@ -98,6 +98,6 @@ func parseKey(raw json.RawMessage) (*verifier, *skippedKey) {
 	return &verifier{id: id, algorithm: text("alg"), key: k.Key()}, nil
 }
 
-// plainBase64 makes base64 with padding, or of the other alphabet, what RFC 7515
-// asks for: some issuers write it so.
+// plainBase64 converts base64 with padding or of the standard alphabet, which some
+// issuers send, to the form of RFC 7515.
 var plainBase64 = strings.NewReplacer("=", "", "+", "-", "/", "_")

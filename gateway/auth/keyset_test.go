@@ -114,16 +114,16 @@ func TestBadKeysAreSkipped(t *testing.T) {
 		key    any
 		reason string
 	}{
-		"text":             {"text", "no JSON object"},
-		"null":             {nil, "no JSON object"},
+		"text":             {"text", "not a JSON object"},
+		"null":             {nil, "not a JSON object"},
 		"another kind":     {map[string]any{"kty": "AKP", "alg": "ML-DSA-44"}, "its kind"},
-		"another curve":    {map[string]any{"kty": "EC", "crv": "secp256k1", "x": "AAAA", "y": "AAAA"}, "cannot be read"},
+		"another curve":    {map[string]any{"kty": "EC", "crv": "secp256k1", "x": "AAAA", "y": "AAAA"}, "cannot be parsed"},
 		"for agreement":    {map[string]any{"kty": "OKP", "crv": "X25519", "x": "AAAA"}, "its kind"},
-		"private":          {jwk(t, pairs()["rsa"], map[string]any{"d": "AQAB"}), "private part"},
+		"private":          {jwk(t, pairs()["rsa"], map[string]any{"d": "AQAB"}), "it is private"},
 		"alg is a number":  {jwk(t, pairs()["rsa"], map[string]any{"alg": 5}), "alg"},
-		"without n":        {map[string]any{"kty": "RSA", "kid": strings.Repeat("k", 1000), "e": "AQAB"}, "cannot be read"},
+		"without n":        {map[string]any{"kty": "RSA", "kid": strings.Repeat("k", 1000), "e": "AQAB"}, "cannot be parsed"},
 		"short":            {map[string]any{"kty": "RSA", "n": "AQAB", "e": "AQAB"}, "2048 bits"},
-		"not on the curve": {jwk(t, pairs()["p256"], map[string]any{"x": base64.RawURLEncoding.EncodeToString(make([]byte, 32))}), "cannot be read"},
+		"not on the curve": {jwk(t, pairs()["p256"], map[string]any{"x": base64.RawURLEncoding.EncodeToString(make([]byte, 32))}), "cannot be parsed"},
 	} {
 		text, err := json.Marshal(map[string]any{"keys": []any{test.key, good}})
 		if err != nil {

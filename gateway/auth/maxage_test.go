@@ -47,7 +47,7 @@ func TestMaxAge(t *testing.T) {
 	})
 }
 
-// What nobody knows is refused.
+// RevokeAll refuses tokens that were issued before its time.
 func TestRevokeAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRevocations(time.Hour, 10)

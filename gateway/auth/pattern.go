@@ -8,20 +8,19 @@ import (
 	"unicode/utf8"
 )
 
-// maxPattern is as long as a channel's name, in bytes: a longer pattern has
-// parts that match nothing.
+// maxPattern is the maximum length of the name of a channel, in bytes.
 const maxPattern = 255
 
-// Pattern names channels. Patterns and channels are cut at slashes; `**` alone
-// between slashes is any number of segments, none too, and `*` is any text
-// within one. The zero value is no pattern: use ParsePattern.
+// Pattern matches names of channels. Slashes separate segments. `**` alone in a
+// segment matches any number of segments, also zero, and `*` matches any text within
+// one. The zero value matches nothing: use ParsePattern.
 type Pattern struct {
 	text     string
 	segments []string
 }
 
-// ParsePattern reads a pattern of 1 to 255 bytes. Its error reads behind the
-// name of what was parsed.
+// ParsePattern parses a pattern of 1 to 255 bytes. Its error follows the name of the
+// parsed value.
 func ParsePattern(text string) (Pattern, error) {
 	switch {
 	case text == "":
@@ -42,7 +41,7 @@ func ParsePattern(text string) (Pattern, error) {
 	return p, nil
 }
 
-// String is what was parsed.
+// String returns the text of the pattern.
 func (p Pattern) String() string { return p.text }
 
 // Match reports whether the pattern matches the whole channel.
@@ -50,11 +49,11 @@ func (p Pattern) Match(channel string) bool {
 	return matchSegments(p.segments, strings.Split(channel, "/"))
 }
 
-// Patterns is a list of which any may match.
+// Patterns matches if one of its patterns matches.
 type Patterns []Pattern
 
-// ParsePatterns reads each text. The result is nil only if texts is: see
-// Permissions.History.
+// ParsePatterns parses each text. The result is nil only if texts is nil: see
+// Permissions.
 func ParsePatterns(texts []string) (Patterns, error) {
 	if texts == nil {
 		return nil, nil
@@ -74,15 +73,15 @@ func ParsePatterns(texts []string) (Patterns, error) {
 	return ps, nil
 }
 
-// Match reports whether one of them matches the whole channel.
+// Match reports whether a pattern matches the whole channel.
 func (ps Patterns) Match(channel string) bool { return ps.First(channel) >= 0 }
 
-// First is the index of the first that matches the whole channel, or -1.
+// First returns the index of the first pattern that matches the whole channel, or -1.
 func (ps Patterns) First(channel string) int {
 	if len(ps) == 0 {
 		return -1
 	}
-	var few [8]string // most channels have no more segments: nothing is allocated
+	var few [8]string // enough for most channels, without an allocation
 	segments := few[:0]
 	for segment := range strings.SplitSeq(channel, "/") {
 		segments = append(segments, segment)
@@ -95,7 +94,7 @@ func (ps Patterns) First(channel string) int {
 	return -1
 }
 
-// Strings is the texts of all.
+// Strings returns the texts of the patterns.
 func (ps Patterns) Strings() []string {
 	if ps == nil {
 		return nil
@@ -107,8 +106,8 @@ func (ps Patterns) Strings() []string {
 	return texts
 }
 
-// matchSegments goes back to the newest ** only: what an older one could take
-// on top, that one can take too.
+// matchSegments backtracks only to the last **: it can match whatever an earlier one
+// could match in addition.
 func matchSegments(pattern, channel []string) bool {
 	p, c := 0, 0
 	star, from := -1, 0
@@ -132,7 +131,7 @@ func matchSegments(pattern, channel []string) bool {
 	return p > 0 && p == len(pattern)
 }
 
-// matchText matches one segment with `*` in it, in time linear in each part.
+// matchText matches one segment, which may have `*`.
 func matchText(pattern, text string) bool {
 	first, rest, wild := strings.Cut(pattern, "*")
 	if !wild {

@@ -69,7 +69,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// What was not parsed matches nothing.
+// The zero Pattern matches nothing.
 func TestZeroPattern(t *testing.T) {
 	for _, channel := range []string{"", "a", "a/b"} {
 		if (Pattern{}).Match(channel) || (Patterns{}).Match(channel) || (Patterns)(nil).Match(channel) {

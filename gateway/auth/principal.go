@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Permissions says which channels somebody may do what with. Nil and empty let
-// nobody do anything, but for a nil Presence and a nil History: then who may
-// subscribe may also see who is there, and read what was there before.
+// Permissions are the channels that a principal may subscribe to, publish to, and so
+// on. Nil and empty permit nothing, with one exception: with a nil Presence or
+// History, Subscribe applies.
 type Permissions struct {
 	Subscribe Patterns
 	Publish   Patterns
@@ -20,23 +20,23 @@ func (p *Permissions) hasNothing() bool {
 	return len(p.Subscribe)+len(p.Publish)+len(p.Presence)+len(p.History) == 0
 }
 
-// Principal is somebody and what they may do. Anonymous ones have neither User
-// nor Key.
+// Principal is a client and its permissions. An anonymous one has neither User nor
+// Key.
 type Principal struct {
 	Permissions
 	User string          // sub of the token
 	Key  string          // name of the key
-	Info json.RawMessage // JSON from the token, about the user; nil: nothing
+	Info json.RawMessage // JSON from the token about the user; nil: absent
 
-	IssuedAt time.Time // zero: the token does not say
+	IssuedAt time.Time // zero: not in the token
 	Expires  time.Time // exp of the token; zero: never
-	// Ends is when a stream must end: some grace after Expires, or after the
-	// greatest age of a token, and not before a new request would be refused.
+	// Ends is when a stream must end: a grace period after Expires or after the
+	// maximum age of the token, and not before a new request would be refused.
 	// Zero: never.
 	Ends time.Time
 }
 
-// Credential is what they showed.
+// Credential returns the kind of credential of p.
 func (p *Principal) Credential() Credential {
 	switch {
 	case p.User != "":
@@ -47,17 +47,17 @@ func (p *Principal) Credential() Credential {
 	return None
 }
 
-// MaySubscribe is nil, or a *DeniedError.
+// MaySubscribe returns nil or a *DeniedError.
 func (p *Principal) MaySubscribe(channel string) error {
 	return p.may(Subscribe, p.Subscribe, Subscribe, channel)
 }
 
-// MayPublish is nil, or a *DeniedError.
+// MayPublish returns nil or a *DeniedError.
 func (p *Principal) MayPublish(channel string) error {
 	return p.may(Publish, p.Publish, Publish, channel)
 }
 
-// MaySeePresence is nil, or a *DeniedError.
+// MaySeePresence returns nil or a *DeniedError.
 func (p *Principal) MaySeePresence(channel string) error {
 	if p.Presence == nil {
 		return p.may(Presence, p.Subscribe, Subscribe, channel)
@@ -65,7 +65,7 @@ func (p *Principal) MaySeePresence(channel string) error {
 	return p.may(Presence, p.Presence, Presence, channel)
 }
 
-// MayReadHistory is nil, or a *DeniedError.
+// MayReadHistory returns nil or a *DeniedError.
 func (p *Principal) MayReadHistory(channel string) error {
 	if p.History == nil {
 		return p.may(History, p.Subscribe, Subscribe, channel)
@@ -73,7 +73,7 @@ func (p *Principal) MayReadHistory(channel string) error {
 	return p.may(History, p.History, History, channel)
 }
 
-// may judges verb by patterns, which are what list names.
+// may checks verb by patterns, which are those of list.
 func (p *Principal) may(verb Verb, patterns Patterns, list Verb, channel string) error {
 	if patterns.Match(channel) {
 		return nil
@@ -81,13 +81,13 @@ func (p *Principal) may(verb Verb, patterns Patterns, list Verb, channel string)
 	return &DeniedError{Verb: verb, Channel: channel, Credential: p.Credential(), Lacking: p.nameOf(list)}
 }
 
-// nameOf says where list is found.
+// nameOf returns where list is defined, in words.
 func (p *Principal) nameOf(list Verb) string {
 	switch p.Credential() {
 	case Token:
 		return fmt.Sprintf("the claim comet.%s of your token", list)
 	case Key:
-		return fmt.Sprintf("what the key %q may %s", p.Key, list)
+		return fmt.Sprintf("the permission %s of the key %q", list, p.Key)
 	}
 	return fmt.Sprintf("the setting auth.anonymous.%s", list)
 }

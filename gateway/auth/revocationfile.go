@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// RevocationFile keeps revocations across restarts of a node that has no log
-// which outlives it. It has one JSON object a line:
+// RevocationFile keeps revocations across restarts of a node without Redis. It has
+// one JSON object per line:
 //
 //	{"user": "alice", "before_ms": 1795340000000}
 //
-// before_ms is Unix time; without a user it is for every user. Append may be
-// called concurrently. One process at a time may use the file.
+// before_ms is Unix time. A line without a user applies to every user. Append may be
+// called concurrently. Only one process may use the file.
 type RevocationFile struct {
 	path string
-	kept *Revocations // what is in the file; a node learns it a moment later
+	kept *Revocations // the content of the file, which may be ahead of the node
 
 	mu    sync.Mutex
-	lines int // appended since the file was written whole
+	lines int // appended since the last rewrite
 }
 
 // revocationLine is a line of the file.
@@ -33,10 +33,10 @@ type revocationLine struct {
 	BeforeMS int64  `json:"before_ms"`
 }
 
-// OpenRevocationFile reads the file at path into r and writes it again without
-// what is no longer needed. It makes its folder, and there is a file only while
-// there are revocations. Lines that cannot be read, as the last one after a crash of the machine,
-// are left out. Nothing stays open.
+// OpenRevocationFile reads the file at path into r and rewrites it without expired
+// revocations. It creates the folder. The file exists only while there are
+// revocations. Lines that cannot be parsed, such as the last one after a crash of the
+// machine, are dropped. The file does not stay open.
 func OpenRevocationFile(path string, r *Revocations) (*RevocationFile, error) {
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -61,8 +61,8 @@ func OpenRevocationFile(path string, r *Revocations) (*RevocationFile, error) {
 	return f, nil
 }
 
-// rewriteAfter is how many lines are appended before the file is written again
-// without those that are no longer needed.
+// rewriteAfter is how many lines are appended before the file is rewritten without
+// expired ones.
 const rewriteAfter = 10_000
 
 // Append returns once the revocation is on disk.
@@ -87,12 +87,13 @@ func (f *RevocationFile) Append(r Revocation) error {
 	err = errors.Join(err, file.Sync(), file.Close())
 	f.lines++
 	if err != nil {
-		f.lines = rewriteAfter // it may end within a line
+		f.lines = rewriteAfter // rewrite it: its last line may be incomplete
 	}
 	return err
 }
 
-// rewrite replaces the file by what must be kept; without any there is none. It needs mu, or to be alone.
+// rewrite replaces the file with the revocations to keep, and removes it if there are
+// none. The caller holds mu, or is the only one.
 func (f *RevocationFile) rewrite() error {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -112,7 +113,7 @@ func (f *RevocationFile) rewrite() error {
 		return errors.Join(fmt.Errorf("write %s: %w", f.path, err), os.Remove(next.Name()))
 	case text.Len() > 0:
 		err = os.Rename(next.Name(), f.path)
-	default: // that it can be written is known now
+	default: // the temporary file has shown that the folder is writable
 		err = os.Remove(next.Name())
 		if gone := os.Remove(f.path); !errors.Is(gone, fs.ErrNotExist) {
 			err = errors.Join(err, gone)

@@ -7,33 +7,32 @@ import (
 	"time"
 )
 
-// Revocations remembers which users were revoked, and before which time their
-// tokens must have been issued to be refused. Its methods may be called
-// concurrently. A nil *Revocations revokes nothing.
+// Revocations holds the time of revocation by user: tokens that were issued before it
+// are refused. Its methods may be called concurrently. A nil *Revocations revokes
+// nothing.
 //
-// It never forgets a revocation early. If there are more than it may hold, the
-// oldest one turns into a floor, before which no token of any user is accepted,
-// until that is as old as life: then some users need a new token, but no revoked
-// token is accepted again.
+// It never forgets a revocation early. Beyond its limit, the oldest one becomes a
+// floor, before which no token of any user is accepted, until it is as old as life.
+// Then some users need a new token, but no revoked token is accepted again.
 type Revocations struct {
 	life  time.Duration
 	limit int
 
 	mu    sync.Mutex
 	users map[string]time.Time
-	order []string // of users, as they were revoked
+	order []string // users, the first revoked first
 	floor time.Time
 }
 
-// Revocation says that tokens issued before a time are refused.
+// Revocation refuses tokens that were issued before a time.
 type Revocation struct {
 	User   string // empty: of every user
 	Before time.Time
 }
 
-// NewRevocations makes one of at most limit users. life must be as long as the
-// longest life of a token (TokenOptions.MaxAge): one that lives longer is valid
-// again after it.
+// NewRevocations makes Revocations of at most limit users. life must be at least the
+// maximum age of a token (TokenOptions.MaxAge). A token that lives longer would be
+// valid again after it.
 func NewRevocations(life time.Duration, limit int) *Revocations {
 	return &Revocations{life: life, limit: limit, users: map[string]time.Time{}}
 }
@@ -46,9 +45,8 @@ func Cutoff(now time.Time, leeway time.Duration) time.Time {
 	return time.UnixMilli(now.Add(leeway).UnixMilli() + 1)
 }
 
-// Revoke refuses the tokens of user that were issued before a time, and reports
-// whether that was news. An earlier time than the one known, and one older than
-// life, are not.
+// Revoke refuses the tokens of user that were issued before a time. It reports whether
+// that changed anything: a time before the known one or older than life does not.
 func (r *Revocations) Revoke(user string, before time.Time) (news bool) {
 	now := time.Now()
 	r.mu.Lock()
@@ -72,9 +70,8 @@ func (r *Revocations) Revoke(user string, before time.Time) (news bool) {
 	return true
 }
 
-// RevokeAll refuses the tokens of every user that were issued before a time, for
-// when it is not known who was revoked until then. It reports whether that was
-// news, as Revoke does.
+// RevokeAll refuses the tokens of every user that were issued before a time, for when
+// earlier revocations are unknown. It reports whether that changed anything.
 func (r *Revocations) RevokeAll(before time.Time) (news bool) {
 	now := time.Now()
 	r.mu.Lock()
@@ -94,10 +91,9 @@ func (r *Revocations) add(one Revocation) {
 	r.Revoke(one.User, one.Before)
 }
 
-// Check is nil, or an *Error of the reason Revoked for a token of user that was
-// issued at issuedAt; zero: the token does not say when. Its Wait is how long
-// new tokens of the user are refused too, because they could have been issued
-// before the revocation.
+// Check returns nil, or an *Error of reason Revoked, for a token of user that was
+// issued at issuedAt; zero: unknown. Its Wait is how long new tokens of the user are
+// refused too, because they could have been issued before the revocation.
 func (r *Revocations) Check(user string, issuedAt time.Time) error {
 	if r == nil {
 		return nil
@@ -120,7 +116,7 @@ func (r *Revocations) Check(user string, issuedAt time.Time) error {
 	}
 }
 
-// All returns what is remembered, the oldest first.
+// All returns the revocations, the oldest first.
 func (r *Revocations) All() []Revocation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,7 +131,7 @@ func (r *Revocations) All() []Revocation {
 	return all
 }
 
-// forget needs mu.
+// forget drops revocations as old as life. The caller holds mu.
 func (r *Revocations) forget(now time.Time) {
 	for len(r.order) > 0 && now.Sub(r.users[r.order[0]]) >= r.life {
 		r.dropFirst()
@@ -145,7 +141,7 @@ func (r *Revocations) forget(now time.Time) {
 	}
 }
 
-// dropFirst needs mu.
+// dropFirst requires mu.
 func (r *Revocations) dropFirst() {
 	delete(r.users, r.order[0])
 	r.order = r.order[1:]

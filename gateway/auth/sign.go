@@ -12,8 +12,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Sign makes a token. Key is an HMAC secret ([]byte) or what ReadPrivateKey
-// returns; algorithm "" is the usual one for such a key.
+// Sign makes a token. key is an HMAC secret ([]byte) or a result of ReadPrivateKey.
+// With the algorithm "" it uses the usual one for the key.
 func Sign(c *Claims, algorithm string, key any) (string, error) {
 	if err := c.check(); err != nil {
 		return "", err
@@ -34,12 +34,12 @@ func Sign(c *Claims, algorithm string, key any) (string, error) {
 	}
 	method := jwt.GetSigningMethod(algorithm)
 	if method == nil || !public.fits(algorithm) {
-		return "", fmt.Errorf("the algorithm %q does not go with the key: it must be one of %s", algorithm, strings.Join(public.algorithms(), ", "))
+		return "", fmt.Errorf("the algorithm %q does not fit the key: it must be one of %s", algorithm, strings.Join(public.algorithms(), ", "))
 	}
 	return jwt.NewWithClaims(method, &envelope{Claims: c}).SignedString(key)
 }
 
-// usualAlgorithm is the algorithm for who has no other wish.
+// usualAlgorithm returns the default algorithm for a key.
 func usualAlgorithm(key any) string {
 	switch key := key.(type) {
 	case []byte:
@@ -54,8 +54,8 @@ func usualAlgorithm(key any) string {
 	return ""
 }
 
-// Peek is the header and the claims of a token, whoever signed it, for people:
-// nothing may be allowed by them. Its error is an *Error.
+// Peek returns the header and the claims of a token without verifying it, for display
+// only. Its error is an *Error.
 func Peek(token string) (header map[string]any, claims *Claims, err error) {
 	claims = &Claims{}
 	parsed, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(token, &envelope{Claims: claims})

@@ -8,27 +8,26 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// errNotFetched says that none of the keys fits, but one that is still to be
-// fetched may.
+// errNotFetched means that no key fits, but a key that is not fetched yet may.
 var errNotFetched = errors.New("the token's key may not have been fetched yet")
 
-var errNoToken = refuse(Malformed, "This is no token: it must be three parts of base64url without padding, separated by dots, the first of which names an algorithm.")
+var errNoToken = refuse(Malformed, "The credential is not a token: a token is three parts of base64url without padding, separated by dots, and its header names an algorithm.")
 
-// envelope is Claims as the library takes them: it gets none to judge, as only
-// TokenOptions.Judge tells why.
+// envelope passes Claims to the library. The library validates no claims:
+// TokenOptions.Judge does, with reasons.
 type envelope struct {
 	*Claims
 	jwt.RegisteredClaims // always empty
 }
 
-// parse is the claims of a token that is signed by one of the fixed keys or of
-// set. Its error is an *Error, or errNotFetched.
+// parse returns the claims of a token signed by a fixed key or a key of set. Its error
+// is an *Error or errNotFetched.
 func (t *Tokens) parse(token string, set *keySet) (*Claims, error) {
 	claims := &Claims{}
 	parsed, err := t.parser.ParseWithClaims(token, &envelope{Claims: claims}, func(token *jwt.Token) (any, error) {
 		if _, has := token.Header["crit"]; has {
-			// RFC 7515 section 4.1.11: we understand none of what it may name.
-			return nil, refuse(Malformed, "The header of the token has crit, which asks for extensions that this node does not have: get one without.")
+			// RFC 7515 section 4.1.11: no extension is supported.
+			return nil, refuse(Malformed, "The header of the token has crit, which requires extensions that this node does not support: get a token without crit.")
 		}
 		return t.keysFor(token, set), nil
 	})
@@ -41,7 +40,7 @@ func (t *Tokens) parse(token string, set *keySet) (*Claims, error) {
 	return nil, t.explain(parsed, set, err)
 }
 
-// keysFor is the keys that token's signature may be by.
+// keysFor returns the keys that may have signed token.
 func (t *Tokens) keysFor(token *jwt.Token, set *keySet) (found jwt.VerificationKeySet) {
 	id, _ := token.Header["kid"].(string)
 	for _, v := range append(slices.Clip(t.fixed), set.all()...) {
@@ -52,8 +51,8 @@ func (t *Tokens) keysFor(token *jwt.Token, set *keySet) (found jwt.VerificationK
 	return found
 }
 
-// explain makes a parser's error one that is safe to tell: the parser's own may
-// have parts of the token.
+// explain replaces an error of the parser, which may contain parts of the token, with
+// one for the client.
 func (t *Tokens) explain(parsed *jwt.Token, set *keySet, err error) error {
 	var algorithm string
 	if parsed != nil {
@@ -64,16 +63,16 @@ func (t *Tokens) explain(parsed *jwt.Token, set *keySet, err error) error {
 		return errNoToken
 	case !slices.Contains(t.options.Algorithms, algorithm):
 		if !slices.Contains(algorithms, algorithm) {
-			algorithm = "none that is ever taken"
+			algorithm = "not supported"
 		}
-		return refuse(WrongAlgorithm, "The algorithm of the token is %s, and this node takes %s (auth.jwt.algorithms): get a token signed so, or add the algorithm there.",
+		return refuse(WrongAlgorithm, "The algorithm of the token is %s, and this node accepts %s (auth.jwt.algorithms): get a token with one of these, or add the algorithm to the setting.",
 			algorithm, strings.Join(t.options.Algorithms, ", "))
 	case t.mayBeFetched(parsed, set):
 		return errNotFetched
 	case len(t.keysFor(parsed, set).Keys) == 0:
-		return refuse(WrongAlgorithm, "This node has no key for %s that could be the token's: give it one (auth.jwt), or get a token signed with another algorithm.", algorithm)
+		return refuse(WrongAlgorithm, "This node has no key for the algorithm %s that fits the token: add one (auth.jwt), or get a token with another algorithm.", algorithm)
 	}
-	return refuse(BadSignature, "The signature of the token is by none of the keys of this node (auth.jwt): see that its issuer and the node have the same.")
+	return refuse(BadSignature, "The signature of the token does not match any key of this node (auth.jwt): check that the issuer and the node use the same key.")
 }
 
 // mayBeFetched reports whether token's key may be at the URL but not in set.

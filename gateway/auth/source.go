@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// source is where a credential was found.
+// source is where a request has its credential.
 type source int
 
 const (
@@ -17,13 +17,13 @@ const (
 	query
 )
 
-// credential is a token or key as it came.
+// credential is a token or key as received.
 type credential struct {
 	text string
 	from source
 }
 
-// credentialOf is the one credential of r, if it has any.
+// credentialOf returns the credential of r, if it has one.
 func (a *Authenticator) credentialOf(r *http.Request) (credential, error) {
 	var found credential
 	n := 0
@@ -37,7 +37,7 @@ func (a *Authenticator) credentialOf(r *http.Request) (credential, error) {
 	for _, value := range queryTokens(r.URL.RawQuery) {
 		text, err := url.QueryUnescape(value)
 		if err != nil || text == "" {
-			return credential{}, refuse(Malformed, "The parameter access_token is empty, or not percent-encoded as it must be: write the token there, or leave it out.")
+			return credential{}, refuse(Malformed, "The parameter access_token is empty or not percent-encoded: set it to the token, or omit it.")
 		}
 		found, n = credential{text, query}, n+1
 	}
@@ -46,15 +46,15 @@ func (a *Authenticator) credentialOf(r *http.Request) (credential, error) {
 	}
 	switch {
 	case n > 1:
-		return credential{}, refuse(Several, "The request has %d credentials, and it is not clear which one counts: send one, in the header Authorization, in the cookie, or in the parameter access_token.", n)
+		return credential{}, refuse(Several, "The request has %d credentials: send only one, in the header Authorization, in the cookie, or in the parameter access_token.", n)
 	case found.from == cookie && !a.mayUseCookie(r):
-		return credential{}, refuse(WrongOrigin, "A token in a cookie counts for %s only if the header Origin has this host or one of auth.cookie.origins (Origin: %q, Host: %q): add it there, have a proxy pass Host as the browser sent it, or send the token in the header Authorization.",
+		return credential{}, refuse(WrongOrigin, "A token in a cookie is accepted for %s only if the header Origin has this host or is one of auth.cookie.origins (Origin: %q, Host: %q): add the origin to the setting, let the proxy forward Host as the browser sent it, or send the token in the header Authorization.",
 			methodName(r.Method), r.Header.Get("Origin"), r.Host)
 	}
 	return found, nil
 }
 
-// bearer is the credential in a header Authorization (RFC 6750 section 2.1).
+// bearer returns the credential in a header Authorization (RFC 6750 section 2.1).
 func bearer(value string) (string, error) {
 	scheme, text, _ := strings.Cut(value, " ")
 	text = strings.TrimSpace(text)
@@ -64,7 +64,8 @@ func bearer(value string) (string, error) {
 	return text, nil
 }
 
-// cookies is the tokens in cookies. Logging out may leave an empty one behind.
+// cookies returns the tokens in cookies. It skips empty ones, which a logout may
+// leave.
 func (a *Authenticator) cookies(r *http.Request) []string {
 	if a.options.Cookie == "" || r.Header["Cookie"] == nil {
 		return nil
@@ -78,10 +79,9 @@ func (a *Authenticator) cookies(r *http.Request) []string {
 	return texts
 }
 
-// mayUseCookie reports whether r can only have come from a page that we trust.
-// A page of another site cannot read what GET gets it, but what another method
-// changes would be changed. Behind a proxy nobody knows the scheme, so only the
-// host of the origin is compared with ours.
+// mayUseCookie reports whether r must be from a trusted page. A page of another site
+// cannot read the answer of a GET, but other methods change something. Behind a
+// proxy the scheme is unknown, so only the host of the origin is compared.
 func (a *Authenticator) mayUseCookie(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
@@ -96,7 +96,7 @@ func (a *Authenticator) mayUseCookie(r *http.Request) bool {
 		err == nil && isOrigin(origins[0]) && strings.EqualFold(u.Host, r.Host)
 }
 
-// methodName is m, unless a client made it up.
+// methodName returns m if it is a known method.
 func methodName(m string) string {
 	if slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, m) {
 		return m

@@ -8,7 +8,7 @@ import (
 
 const tokenParameter = "access_token"
 
-// queryTokens is the value of each access_token in a raw query, still encoded.
+// queryTokens returns the values of access_token in a raw query, still encoded.
 func queryTokens(raw string) []string {
 	if raw == "" {
 		return nil
@@ -23,9 +23,8 @@ func queryTokens(raw string) []string {
 	return values
 }
 
-// StripToken is u without any access_token, for logs, errors and whatever else
-// outlives the request; u itself if there is none. Beware of Request.RequestURI
-// and of the header Referer, which may have it too.
+// StripToken returns u without access_token, for logs and errors, or u itself if it
+// has none. Request.RequestURI and the header Referer may hold a token too.
 func StripToken(u *url.URL) *url.URL {
 	stripped := StripQuery(u.RawQuery)
 	if stripped == u.RawQuery {
@@ -36,15 +35,14 @@ func StripToken(u *url.URL) *url.URL {
 	return &clean
 }
 
-// StripQuery is a raw query without any access_token. The rest stays as it is,
-// malformed or not.
+// StripQuery returns a raw query without access_token. The rest is unchanged, even if
+// it is malformed.
 func StripQuery(raw string) string {
 	return strings.Join(slices.DeleteFunc(strings.Split(raw, "&"), mayBeToken), "&")
 }
 
-// mayBeToken reports whether a pair of a query has a token, or had one if its
-// sender had written it well: in other case, wrongly encoded, or behind a
-// semicolon, at which some clients cut.
+// mayBeToken reports whether a pair of a query may have a token: also in other case,
+// wrongly encoded, or after a semicolon, which some clients use as a separator.
 func mayBeToken(pair string) bool {
 	name, _, _ := strings.Cut(pair, "=")
 	if strings.Contains(pair, ";") {

@@ -12,24 +12,24 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// maxToken bounds a token, in bytes, before anything is done with it.
+// maxToken bounds a token, in bytes. A longer one is not parsed.
 const maxToken = 16 << 10
 
-// TokenOptions is which tokens are taken.
+// TokenOptions are the options of Tokens.
 type TokenOptions struct {
-	Algorithms     []string      // of Algorithms; at least one
-	Secrets        [][]byte      // for HS256, HS384 and HS512; 32 bytes at least; any may have signed
-	PublicKeyFiles []string      // PEM, for all other algorithms; any key may have signed
-	JWKSURL        string        // https, or http on loopback; has keys like PublicKeyFiles; needs Run
-	JWKSRefresh    time.Duration // how often they are fetched; default 15m
+	Algorithms     []string      // accepted, of Algorithms(); at least one
+	Secrets        [][]byte      // for HS256, HS384 and HS512; at least 32 bytes each
+	PublicKeyFiles []string      // PEM, for all other algorithms
+	JWKSURL        string        // of more public keys; https, or http on loopback; needs Run
+	JWKSRefresh    time.Duration // interval of fetches; default 15m
 
-	Issuer   string        // iss must be this; "": anything
-	Audience string        // aud must have this; "": anything
-	MaxAge   time.Duration // how long after iat, which they must have, tokens are taken; 0: for ever, with or without
-	Leeway   time.Duration // how far clocks may differ; default 0
-	Grace    time.Duration // how long a stream outlives exp; default 0
+	Issuer   string        // required iss; "": any
+	Audience string        // required in aud; "": any
+	MaxAge   time.Duration // maximum age after iat, which is then required; 0: no maximum
+	Leeway   time.Duration // maximum difference of clocks; default 0
+	Grace    time.Duration // how long a stream stays open after exp; default 0
 
-	Logger *slog.Logger // of trouble with the JWKS URL; default: none
+	Logger *slog.Logger // for problems with the JWKS URL; default: no log
 }
 
 // Tokens verifies tokens. Its methods may be called concurrently.
@@ -42,13 +42,13 @@ type Tokens struct {
 	accepted, refused *cache
 }
 
-// NewTokens reads the files. Its error names everything that is wrong.
+// NewTokens reads the files. Its error names everything that is invalid.
 func NewTokens(o TokenOptions) (*Tokens, error) {
 	t := &Tokens{
 		options:  o,
 		accepted: newCache(acceptedSize),
 		refused:  newCache(refusedSize),
-		// The claims are judged by TokenOptions.Judge, which tells why.
+		// TokenOptions.Judge validates the claims, with reasons.
 		parser: jwt.NewParser(jwt.WithValidMethods(o.Algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation()),
 	}
 	var errs []error
@@ -83,16 +83,15 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 	return t, nil
 }
 
-// checkAlgorithms reports algorithms without a key and keys without an
-// algorithm: either means that somebody's tokens are not taken.
+// checkAlgorithms reports algorithms without a key and keys without an algorithm.
 func (t *Tokens) checkAlgorithms() (errs []error) {
 	if len(t.options.Algorithms) == 0 {
-		errs = append(errs, errors.New("no algorithm is listed: write those that your tokens are signed with, as in [\"HS256\"]"))
+		errs = append(errs, errors.New("no algorithm is set: list the algorithms of your tokens, as in [\"HS256\"]"))
 	}
 	for _, algorithm := range t.options.Algorithms {
 		switch {
 		case !slices.Contains(algorithms, algorithm):
-			errs = append(errs, fmt.Errorf("there is no algorithm %q: write some of %s", algorithm, strings.Join(algorithms, ", ")))
+			errs = append(errs, fmt.Errorf("unknown algorithm %q: use some of %s", algorithm, strings.Join(algorithms, ", ")))
 		case isHMAC(algorithm) && !t.hasFor(algorithm):
 			errs = append(errs, fmt.Errorf("the algorithm %s needs a secret", algorithm))
 		case t.fetched == nil && !t.hasFor(algorithm):
@@ -101,7 +100,7 @@ func (t *Tokens) checkAlgorithms() (errs []error) {
 	}
 	for _, v := range t.fixed {
 		if len(errs) == 0 && !slices.ContainsFunc(t.options.Algorithms, v.fits) {
-			errs = append(errs, fmt.Errorf("a %s is of no use with the algorithms %s: list one of its kind too, or remove it", v.kind(), strings.Join(t.options.Algorithms, ", ")))
+			errs = append(errs, fmt.Errorf("a %s has no effect with the algorithms %s: add an algorithm of its kind, or remove it", v.kind(), strings.Join(t.options.Algorithms, ", ")))
 		}
 	}
 	return errs
@@ -111,16 +110,16 @@ func (t *Tokens) hasFor(algorithm string) bool {
 	return slices.ContainsFunc(t.fixed, func(v *verifier) bool { return v.fits(algorithm) })
 }
 
-// Run fetches the keys of the JWKS URL until ctx ends. Without a URL it returns
-// at once. It must not run twice.
+// Run fetches the keys of the JWKS URL until ctx ends. Without a URL it returns at
+// once. It must be called only once.
 func (t *Tokens) Run(ctx context.Context) {
 	if t.fetched != nil {
 		t.fetched.run(ctx)
 	}
 }
 
-// Verify returns whose the token is. Errors, waiting and sharing are as in
-// Authenticator.Authenticate, but nothing is known of revocation.
+// Verify returns the principal of a token. Errors, blocking and sharing are as in
+// Authenticator.Authenticate. It does not check revocations.
 func (t *Tokens) Verify(ctx context.Context, token string) (*Principal, error) {
 	if p, known, err := t.Known(token); known {
 		return p, err
@@ -137,9 +136,9 @@ func (t *Tokens) Verify(ctx context.Context, token string) (*Principal, error) {
 	case errors.Is(err, errNotFetched) && set == nil:
 		return nil, ErrKeysUnavailable
 	case errors.Is(err, errNotFetched):
-		// It is not remembered: no signature was verified, and its key may be
-		// published at any time.
-		return nil, refuse(BadSignature, "The token names a key (kid) that its issuer does not publish at auth.jwt.jwks_url: get a new token.")
+		// Not cached: no signature was verified, and the key may be published at
+		// any time.
+		return nil, refuse(BadSignature, "The key of the token (kid) is not published at auth.jwt.jwks_url: get a new token.")
 	}
 	if err == nil {
 		err = t.options.Judge(claims)
@@ -153,15 +152,15 @@ func (t *Tokens) Verify(ctx context.Context, token string) (*Principal, error) {
 	return p, nil
 }
 
-// Known is Verify for a token that was verified lately; it verifies no signature
-// and never waits. Else known is false.
+// Known is Verify from the cache: it verifies no signature and never blocks. known is
+// false for a token that is not cached.
 func (t *Tokens) Known(token string) (p *Principal, known bool, err error) {
 	if len(token) > maxToken {
-		return nil, true, refuse(Malformed, "The token is too long: it may have %d bytes.", maxToken)
+		return nil, true, refuse(Malformed, "The token is longer than %d bytes.", maxToken)
 	}
 	hash, set := hashOf(token), t.fetched.current()
 	if v := t.accepted.get(hash, set); v != nil {
-		// All else that was judged before the token came into the cache stays so.
+		// Other results of Judge do not change after the token was cached.
 		if err := t.options.judgeEnd(v.principal.IssuedAt, v.principal.Expires, time.Now()); err != nil {
 			return nil, true, err
 		}
@@ -173,15 +172,15 @@ func (t *Tokens) Known(token string) (p *Principal, known bool, err error) {
 	return nil, false, nil
 }
 
-// rememberRefusal remembers err, unless time alone changes it soon.
+// rememberRefusal caches err, unless it ends by itself soon.
 func (t *Tokens) rememberRefusal(token string, set *keySet, err error) {
 	if refusal, ok := errors.AsType[*Error](err); ok && refusal.Reason != NotYetValid {
 		t.refused.put(hashOf(token), &verdict{refusal: refusal, until: time.Now().Add(refusedFor), set: set})
 	}
 }
 
-// Judge is why a token of these claims would be refused although its signature
-// is good: an *Error, or nil.
+// Judge returns an *Error if a token with these claims is refused although its
+// signature is valid, or nil.
 func (o *TokenOptions) Judge(c *Claims) error {
 	now := time.Now()
 	if err := c.check(); err != nil {
@@ -189,28 +188,28 @@ func (o *TokenOptions) Judge(c *Claims) error {
 	}
 	switch {
 	case now.Add(o.Leeway).Before(c.NotBefore):
-		return refuseFor(c.NotBefore.Sub(now), NotYetValid, "The token is valid from %s on: wait, or see that the clocks agree (auth.jwt.leeway).", c.NotBefore.UTC().Format(time.RFC3339))
+		return refuseFor(c.NotBefore.Sub(now), NotYetValid, "The token is not valid before %s: wait, or check the clocks (auth.jwt.leeway).", c.NotBefore.UTC().Format(time.RFC3339))
 	case now.Add(o.Leeway).Before(c.IssuedAt):
-		// It would escape every revocation until then.
-		return refuseFor(c.IssuedAt.Sub(now), NotYetValid, "The token says that it will be issued at %s: see that the clocks agree (auth.jwt.leeway).", c.IssuedAt.UTC().Format(time.RFC3339))
+		// Revocations before that time would not apply to it.
+		return refuseFor(c.IssuedAt.Sub(now), NotYetValid, "The claim iat of the token is in the future, %s: check the clocks (auth.jwt.leeway).", c.IssuedAt.UTC().Format(time.RFC3339))
 	case o.Issuer != "" && c.Issuer != o.Issuer:
-		return refuse(WrongIssuer, "The claim iss of the token must be %q (auth.jwt.issuer): get one from there.", o.Issuer)
+		return refuse(WrongIssuer, "The claim iss of the token must be %q (auth.jwt.issuer): get a token from that issuer.", o.Issuer)
 	case o.Audience != "" && !slices.Contains(c.Audience, o.Audience):
-		return refuse(WrongAudience, "The claim aud of the token must have %q (auth.jwt.audience): get one that is meant for this node.", o.Audience)
+		return refuse(WrongAudience, "The claim aud of the token must include %q (auth.jwt.audience): get a token for that audience.", o.Audience)
 	}
 	return o.judgeEnd(c.IssuedAt, c.Expires, now)
 }
 
-// judgeEnd judges what changes while a token is in use. There is no leeway for
-// MaxAge: a revocation must be remembered as long.
+// judgeEnd checks what changes while a token is in use. MaxAge has no leeway, as
+// revocations are kept as long.
 func (o *TokenOptions) judgeEnd(issued, expires, now time.Time) error {
 	switch {
 	case !expires.IsZero() && !now.Before(expires.Add(o.Leeway)):
 		return refuse(Expired, "The token expired at %s: get a new one.", expires.UTC().Format(time.RFC3339))
 	case o.MaxAge > 0 && issued.IsZero():
-		return refuse(Malformed, "The token has no claim iat: it must say when it was issued, as tokens are taken for %v after that (auth.jwt.max_age).", o.MaxAge)
+		return refuse(Malformed, "The token has no claim iat, which is required as tokens are accepted for %v after it (auth.jwt.max_age).", o.MaxAge)
 	case o.MaxAge > 0 && !now.Before(issued.Add(o.MaxAge)):
-		return refuse(Expired, "The token was issued at %s, and is taken for %v after that (auth.jwt.max_age): get a new one.", issued.UTC().Format(time.RFC3339), o.MaxAge)
+		return refuse(Expired, "The token was issued at %s and is accepted for %v (auth.jwt.max_age): get a new one.", issued.UTC().Format(time.RFC3339), o.MaxAge)
 	}
 	return nil
 }

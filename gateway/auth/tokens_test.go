@@ -59,7 +59,7 @@ func TestConfusion(t *testing.T) {
 		_, err := tokens.Verify(t.Context(), token)
 		wantReason(t, err, WrongAlgorithm, token)
 	}
-	if _, err := NewTokens(TokenOptions{Algorithms: []string{"HS256"}, Secrets: [][]byte{[]byte(pemText)}}); err == nil || !strings.Contains(err.Error(), "is a key in PEM") {
+	if _, err := NewTokens(TokenOptions{Algorithms: []string{"HS256"}, Secrets: [][]byte{[]byte(pemText)}}); err == nil || !strings.Contains(err.Error(), "is a PEM key") {
 		t.Errorf("a public key as a secret: %v", err)
 	}
 }
@@ -113,17 +113,17 @@ func TestWrongTokenOptions(t *testing.T) {
 	secret := [][]byte{[]byte(secretText)}
 	public := pairs()["rsa"].file(t)
 	for want, o := range map[string]TokenOptions{
-		"no algorithm is listed":                {Secrets: secret},
-		`there is no algorithm "none"`:          {Algorithms: []string{"none"}, Secrets: secret},
-		`there is no algorithm "hs256"`:         {Algorithms: []string{"hs256"}, Secrets: secret},
+		"no algorithm is set":                   {Secrets: secret},
+		`unknown algorithm "none"`:              {Algorithms: []string{"none"}, Secrets: secret},
+		`unknown algorithm "hs256"`:             {Algorithms: []string{"hs256"}, Secrets: secret},
 		"HS256 needs a secret":                  {Algorithms: []string{"HS256"}, JWKSURL: "https://x/"},
 		"ES256 needs a public key":              {Algorithms: []string{"ES256", "RS256"}, PublicKeyFiles: []string{public}},
-		"a secret is of no use":                 {Algorithms: []string{"RS256"}, Secrets: secret, PublicKeyFiles: []string{public}},
+		"a secret has no effect":                {Algorithms: []string{"RS256"}, Secrets: secret, PublicKeyFiles: []string{public}},
 		"secret 2 is too short":                 {Algorithms: []string{"HS256"}, Secrets: [][]byte{[]byte(secretText), []byte(secretText[:31])}},
 		"it has a private key":                  {Algorithms: []string{"RS256"}, PublicKeyFiles: []string{writeFile(t, privatePEM(t, pairs()["rsa"].private))}},
 		"has no PEM public key":                 {Algorithms: []string{"RS256"}, PublicKeyFiles: []string{writeFile(t, "x")}},
-		"its public key cannot be read":         {Algorithms: []string{"RS256"}, PublicKeyFiles: []string{writeFile(t, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")}},
-		"an RSA key needs 2048 bits":            {Algorithms: []string{"RS256"}, PublicKeyFiles: []string{writeFile(t, publicPEM(t, &small.PublicKey))}},
+		"its public key cannot be parsed":       {Algorithms: []string{"RS256"}, PublicKeyFiles: []string{writeFile(t, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")}},
+		"an RSA key needs at least 2048 bits":   {Algorithms: []string{"RS256"}, PublicKeyFiles: []string{writeFile(t, publicPEM(t, &small.PublicKey))}},
 		"must not be negative":                  {Algorithms: []string{"HS256"}, Secrets: secret, Leeway: -1},
 		"no such file":                          {Algorithms: []string{"RS256"}, PublicKeyFiles: []string{"gone"}},
 		"the JWKS URL must be https://":         {Algorithms: []string{"RS256"}, JWKSURL: "http://keys.example/"},

@@ -111,7 +111,6 @@ var ledger = []string{
 	"docs/monitoring",
 	"docs/recipes",
 	"gateway",
-	"gateway/auth",
 	"gateway/clienttest",
 	"gateway/failure",
 	"gateway/limit",
