@@ -7,27 +7,27 @@ import (
 	"strings"
 )
 
-// Proxies are what stands between clients and a node.
+// Proxies are the proxies between clients and a node.
 type Proxies struct {
 	Trusted []netip.Prefix
-	// Forwarded: they name the client in Forwarded (RFC 7239), and not in
+	// Forwarded selects the header Forwarded (RFC 7239) instead of
 	// X-Forwarded-For.
 	Forwarded bool
 }
 
-// Address is the address that r's client counts as. For IPv6 it is that of its
-// /64, which is the least that a customer gets (RFC 6177), so that no client has
-// 2^64 of them. It is the zero Addr if the connection has none, as a Unix
-// socket's, which counts as one client.
+// Address returns the address that limits count for r. For IPv6 it is the address of
+// the /64, the smallest network of a customer (RFC 6177): otherwise a client would
+// have 2^64 addresses. It is the zero Addr for a connection without an address, such
+// as of a Unix socket: all of these count as one client.
 //
-// The client is where the connection is from. If that is a trusted proxy, the
-// client is the one that the proxy names in its header: of the addresses there,
-// which each proxy adds to at the right, the rightmost that is not trusted too, or
-// the leftmost if all are. What is further left the client may have invented, as
-// the whole of the other header, which is not looked at: proxies let that pass.
+// The client is the remote address of the connection, unless that is a trusted
+// proxy. Then the client is in the header of the proxy. Each proxy appends an
+// address, so the client is the rightmost one that is not trusted, or the leftmost
+// one if all are trusted. A client can forge the addresses further left, and the
+// other header, which is ignored.
 //
-// Where the header cannot be read, or says that the client is unknown, the proxy's
-// own address counts.
+// If the header cannot be parsed, or says that the client is unknown, the address of
+// the proxy counts.
 func Address(r *http.Request, by Proxies) netip.Addr {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -54,9 +54,9 @@ func FromProxy(r *http.Request, trusted []netip.Prefix) bool {
 	return err == nil && contains(trusted, from.Addr().Unmap().WithZone(""))
 }
 
-// Direct is the address that a new connection counts for, before anything was
-// read from it. ok is false for one from a proxy in trusted, which carries the
-// requests of many.
+// Direct returns the address that limits count for a new connection, before its first
+// request. ok is false for a proxy in trusted, which forwards requests of many
+// clients.
 func Direct(remote netip.Addr, trusted []netip.Prefix) (address netip.Addr, ok bool) {
 	remote = remote.Unmap().WithZone("")
 	if contains(trusted, remote) {
@@ -65,9 +65,8 @@ func Direct(remote netip.Addr, trusted []netip.Prefix) (address netip.Addr, ok b
 	return network(remote), true
 }
 
-// clientOf looks for the client in the lines of a field, which nodes cuts. A
-// line is cut by itself, so that a quote which the client left open ends with
-// its line.
+// clientOf finds the client in the lines of a header field. nodes splits one line:
+// lines are split separately, so that an open quote of the client ends with its line.
 func clientOf(lines []string, nodes func(line string) ([]string, bool), trusted []netip.Prefix) (client netip.Addr, ok bool) {
 	for _, line := range slices.Backward(lines) {
 		list, whole := nodes(line)
@@ -83,7 +82,7 @@ func clientOf(lines []string, nodes func(line string) ([]string, bool), trusted 
 	return client, client.IsValid()
 }
 
-// listedNodes cuts a line of X-Forwarded-For.
+// listedNodes splits a line of X-Forwarded-For.
 func listedNodes(line string) (nodes []string, ok bool) {
 	for node := range strings.SplitSeq(line, ",") {
 		if node = strings.Trim(node, " \t"); node != "" { // RFC 9110 section 5.6.1.2
@@ -93,8 +92,8 @@ func listedNodes(line string) (nodes []string, ok bool) {
 	return nodes, true
 }
 
-// parseNode reads an address, for IPv6 in brackets or not, with a port or not.
-// It is no other node that RFC 7239 section 6 has, `unknown` or a secret name.
+// parseNode parses an address, with or without brackets and port. ok is false for the
+// other nodes of RFC 7239 section 6, `unknown` and obfuscated names.
 func parseNode(node string) (netip.Addr, bool) {
 	if strings.HasSuffix(node, "]") {
 		node += ":0"
@@ -114,10 +113,10 @@ func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// clientBits is how much of an IPv6 address tells clients apart.
+// clientBits is the length of the prefix that identifies an IPv6 client.
 const clientBits = 64
 
-// network is what addr counts as.
+// network returns the address that limits count for addr.
 func network(addr netip.Addr) netip.Addr {
 	if addr.Is4() {
 		return addr

@@ -144,8 +144,7 @@ func TestAddressForwarded(t *testing.T) {
 	}
 }
 
-// The header that the proxies do not write is the client's own invention: it gets
-// nobody another address, and hides none.
+// A client can forge the header that the proxies do not write, so it is ignored.
 func TestAddressOtherHeader(t *testing.T) {
 	for _, other := range []string{"198.51.100.1", "for=198.51.100.1", `for="[2001:db8:1:2::1]"`, "for", "x", ""} {
 		for name, r := range map[string]*http.Request{
@@ -162,8 +161,8 @@ func TestAddressOtherHeader(t *testing.T) {
 	}
 }
 
-// FuzzAddress has a client that sends what it likes, and a proxy that adds the
-// client's address behind it. Nobody may count as anyone else.
+// FuzzAddress has a client that sends any header, and a proxy that appends the
+// client's address. The client must not count as another one.
 func FuzzAddress(f *testing.F) {
 	for _, list := range [][]lines{xForwardedFors, forwardeds} {
 		for _, tt := range list {

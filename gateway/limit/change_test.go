@@ -8,13 +8,13 @@ import (
 // change is a test's step: another limit, or what a client does under it.
 type change struct {
 	limit   int // of connections, of each user
-	connect int // so many more connections
+	connect int // number of new connections
 	refused bool
-	leave   int // so many of the oldest end
+	leave   int // number of connections that end, the oldest first
 }
 
-// Limits of connections change while there are some: those that were counted go
-// on counting, and nobody is counted out who was not counted in.
+// Limits of connections change while some are open: counted connections stay counted,
+// and only those are uncounted at their end.
 func TestChangeConnections(t *testing.T) {
 	t.Parallel()
 	for name, changes := range map[string][]change{
@@ -45,7 +45,7 @@ func TestChangeConnections(t *testing.T) {
 				}
 				if step.refused {
 					if l.Connect(c) == nil {
-						t.Fatalf("step %d: one more was let in", i)
+						t.Fatalf("step %d: one more was accepted", i)
 					}
 				}
 			}
@@ -59,7 +59,7 @@ func TestChangeConnections(t *testing.T) {
 	}
 }
 
-// A rate that changes begins anew, one that stays goes on.
+// A changed rate begins with full buckets, an unchanged one goes on.
 func TestChangeRates(t *testing.T) {
 	t.Parallel()
 	slow := Rate{PerSecond: 0.001, Burst: 1}
@@ -74,7 +74,7 @@ func TestChangeRates(t *testing.T) {
 	l.Count(l.Request(c))
 	l = l.Change(Options{UserRequests: slow, UserPublishes: Rate{PerSecond: 0.001, Burst: 2}})
 	if l.Request(c) == nil {
-		t.Error("a rate that stayed began anew")
+		t.Error("an unchanged rate was reset")
 	}
 	for range 2 {
 		if err := l.Publish(c, 1); err != nil {
@@ -82,7 +82,7 @@ func TestChangeRates(t *testing.T) {
 		}
 	}
 	if l.Publish(c, 1) == nil {
-		t.Error("the new rate is none")
+		t.Error("the new rate has no effect")
 	}
 	if n := l.Stats().Refused[UserRequests]; n != 1 {
 		t.Errorf("%d were refused, want 1", n)

@@ -3,20 +3,20 @@ package limit
 import "net/netip"
 
 // Connections counts the streams and polls of each client. It is the part of a
-// Limiter that every one of them needs until its end.
+// Limiter that they need until they end.
 type Connections struct {
 	addresses *Counts[netip.Addr]
 	users     *Counts[string]
 }
 
-// Counts reports whether Connect counts anything, so that Disconnect matters.
+// Counts reports whether Connect counts anything, so that Disconnect is needed.
 func (l *Connections) Counts() bool { return l.addresses.limit > 0 || l.users.limit > 0 }
 
-// Address is how many streams and polls an address may have; 0: any number.
+// Address returns the maximum streams and polls per address; 0: no limit.
 func (l *Connections) Address() int { return l.addresses.limit }
 
-// Connect counts a stream or poll of c, or is an *Exceeded. Once it is over,
-// and not sooner, Disconnect must be called with the same c.
+// Connect counts a stream or poll of c, or returns an *Exceeded. At its end
+// Disconnect must be called with the same c.
 func (l *Connections) Connect(c Client) error {
 	if c.Trusted {
 		return nil
@@ -31,7 +31,7 @@ func (l *Connections) Connect(c Client) error {
 	return nil
 }
 
-// Disconnect ends what one Connect counted.
+// Disconnect undoes one Connect.
 func (l *Connections) Disconnect(c Client) {
 	if c.Trusted {
 		return

@@ -11,21 +11,19 @@ import (
 	"github.com/rs/cors"
 )
 
-// corsAge is how many seconds a browser may remember what it may send; no
-// browser takes more than it likes, and Chromium takes this much. What it may
-// read is in every answer.
+// corsAge is how many seconds a browser may cache the answer to a preflight. It is the
+// maximum of Chromium; browsers with a lower maximum use theirs.
 const corsAge = 7200
 
-// CORS makes what lets pages of other origins call, as browsers ask for it: an
-// origin is exactly `scheme://host` or `scheme://host:port`. It must come
-// before anything that judges a method, because it answers preflights itself.
+// CORS returns middleware that lets pages of other origins call. An origin is exactly
+// `scheme://host` or `scheme://host:port`, as browsers send it. The middleware must
+// come before anything that checks methods, as it answers preflights.
 //
-// Pages of a listed origin may send credentials. The list may be just `*`, for
-// any origin: then none may, so cookies are never sent, but a token that the
-// page itself has is. With no origins at all, no page of another origin gets
-// to read an answer.
+// Pages of a listed origin may send credentials. The list `*` means any origin,
+// without credentials: browsers send no cookies, but a page can send a token that it
+// has. Without origins, pages of other origins cannot read answers.
 //
-// Its error has all mistakes and names the setting, http.cors.origins.
+// Its error lists every invalid origin and names the setting, http.cors.origins.
 func CORS(origins []string) (func(http.Handler) http.Handler, error) {
 	if len(origins) == 0 {
 		return func(next http.Handler) http.Handler { return next }, nil
@@ -51,13 +49,13 @@ func CORS(origins []string) (func(http.Handler) http.Handler, error) {
 	}
 	listed := slices.Clone(origins)
 	options.AllowCredentials = true
-	options.AllowOriginFunc = func(origin string) bool { return slices.Contains(listed, origin) } // the library's own list ignores case
+	options.AllowOriginFunc = func(origin string) bool { return slices.Contains(listed, origin) } // the list of the library ignores case
 	return handlerOf(options), nil
 }
 
-// tracingFields are what libraries that trace pages add to each request: W3C
-// Trace Context and Baggage; Sentry, B3, Datadog, Elastic, New Relic, Jaeger, AWS
-// X-Ray, Google Cloud and Application Insights.
+// tracingFields are the header fields that tracing libraries in pages add to each
+// request: W3C Trace Context and Baggage, Sentry, B3, Datadog, Elastic, New Relic,
+// Jaeger, AWS X-Ray, Google Cloud and Application Insights.
 var tracingFields = []string{
 	"Traceparent", "Tracestate", "Baggage",
 	"Sentry-Trace",
@@ -80,9 +78,10 @@ func handlerOf(options cors.Options) func(http.Handler) http.Handler {
 	}
 }
 
-// withSortedFields is r with the fields that a preflight asks for in lower case,
-// sorted and each once, as browsers send them (https://fetch.spec.whatwg.org/#cors-unsafe-request-header-names)
-// and rs/cors wants them. Other clients, and proxies, write them otherwise.
+// withSortedFields returns r with the fields of Access-Control-Request-Headers in
+// lower case, sorted and without duplicates. rs/cors requires that, and browsers send
+// them so (https://fetch.spec.whatwg.org/#cors-unsafe-request-header-names). Other
+// clients and proxies may not.
 func withSortedFields(r *http.Request) *http.Request {
 	const name = "Access-Control-Request-Headers"
 	fields := strings.FieldsFunc(strings.ToLower(strings.Join(r.Header[name], ",")), func(c rune) bool { return c == ',' || c == ' ' || c == '\t' })
@@ -96,32 +95,32 @@ func withSortedFields(r *http.Request) *http.Request {
 	return &changed
 }
 
-// checkOrigin reports what is wrong with an origin that no browser would send.
+// checkOrigin returns an error for an origin that no browser sends.
 func checkOrigin(origin string) error {
 	if origin == "*" {
-		return errors.New("must be alone: it is every origin, and forbids credentials, which a list allows; remove it or all others")
+		return errors.New("must be alone: it means every origin, without credentials; remove it or all others")
 	}
 	if strings.Contains(origin, "*") {
-		return errors.New("has a *, which must be alone: write out each origin")
+		return errors.New("has a *, which must be alone: list each origin")
 	}
 	if origin == "null" {
-		return errors.New("is sent by every sandboxed page and local file, whoever made it: remove it, and serve the page from an origin of its own")
+		return errors.New("is sent by every sandboxed page and local file: remove it, and serve the page from an origin of its own")
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.User != nil {
-		return errors.New("is not an origin: write its scheme and host, as in https://example.com, and its port if it has one of its own")
+		return errors.New("is not an origin: write scheme and host, as in https://example.com, and the port if it is not the default")
 	}
 	if !isASCII(u.Hostname()) {
-		return errors.New("must have its host in the form that browsers send, which begins with xn--")
+		return errors.New("has a host that is not ASCII: write it as browsers send it, beginning with xn--")
 	}
 	if as := sent(u); as != origin {
-		return fmt.Errorf("is not what a browser sends, which would never match: write %s", as)
+		return fmt.Errorf("never matches, as browsers send another form: write %s", as)
 	}
 	return nil
 }
 
-// sent is how a browser writes the origin of u: in lower case, without a path,
-// and without the port that is its scheme's.
+// sent returns the origin of u as browsers send it: in lower case, without a path and
+// without a default port.
 func sent(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	usual := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
@@ -132,10 +131,10 @@ func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > '~' })
 }
 
-// CORSHeader gives just the fields that middleware, from CORS, adds to the
-// answer of a GET, for answers that are written without a handler. The map is
-// the caller's to add to, its values are not to be changed. It is empty if no
-// origins are set, and else differs from one Origin in r to the next.
+// CORSHeader returns a function with the header fields that middleware, from CORS,
+// adds to the answer of a GET. It is for answers that are written without a handler.
+// The caller may add to the map, but must not change its values. The map is empty if
+// no origins are set, and otherwise depends on the Origin of r.
 func CORSHeader(middleware func(http.Handler) http.Handler) func(r *http.Request) http.Header {
 	h := middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	return func(r *http.Request) http.Header {
@@ -145,7 +144,7 @@ func CORSHeader(middleware func(http.Handler) http.Handler) func(r *http.Request
 	}
 }
 
-// headerOnly is an http.ResponseWriter whose body goes nowhere.
+// headerOnly is an http.ResponseWriter that discards the body.
 type headerOnly http.Header
 
 func (h headerOnly) Header() http.Header         { return http.Header(h) }

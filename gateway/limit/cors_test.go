@@ -16,8 +16,8 @@ const (
 	other = "https://evil.example.com"
 )
 
-// answerOf is what a page of origin gets from a handler behind CORS that
-// answers 200 itself and has a Vary of its own.
+// answerOf returns what a page of origin gets from a handler, wrapped by CORS, that
+// answers 200 and sets a Vary.
 func answerOf(t *testing.T, origins []string, method, origin string, header map[string]string) *http.Response {
 	t.Helper()
 	middleware, err := CORS(origins)
@@ -187,8 +187,8 @@ func TestCORSPreflightFields(t *testing.T) {
 	}
 }
 
-// TestCORSNoPreflight: an OPTIONS that is none, and without origins any, is for
-// the handler.
+// TestCORSNoPreflight: the handler answers an OPTIONS that is not a preflight and,
+// without origins, every OPTIONS.
 func TestCORSNoPreflight(t *testing.T) {
 	if answer := answerOf(t, []string{site}, http.MethodOptions, site, nil); answer.StatusCode != http.StatusOK {
 		t.Errorf("a plain OPTIONS got %s", answer.Status)
@@ -263,7 +263,7 @@ func TestCORSOrigins(t *testing.T) {
 	}
 }
 
-// FuzzCORSOrigin: what can be listed lets in that very origin, and is one.
+// FuzzCORSOrigin: a valid item is an origin, and permits only that origin.
 func FuzzCORSOrigin(f *testing.F) {
 	for _, origin := range origins {
 		f.Add(origin)
@@ -282,10 +282,10 @@ func FuzzCORSOrigin(f *testing.F) {
 		}
 		header := CORSHeader(middleware)
 		if got := header(requestFrom(http.MethodGet, origin, nil)).Get("Access-Control-Allow-Origin"); got != origin {
-			t.Errorf("%q is not let in: %q", origin, got)
+			t.Errorf("%q is not permitted: %q", origin, got)
 		}
 		if got := granted(header(requestFrom(http.MethodGet, origin+"x", nil))); len(got) > 0 {
-			t.Errorf("%q lets in another: %v", origin, got)
+			t.Errorf("%q permits another: %v", origin, got)
 		}
 	})
 }

@@ -2,28 +2,28 @@ package limit
 
 import "sync"
 
-// Counts counts what each key has at a time. It may be used concurrently. A key
-// that has something takes at most 90 bytes (TestCountsMemory), others nothing.
+// Counts counts what each key holds at a time. It may be used concurrently. A key that
+// holds something takes at most 90 bytes (TestCountsMemory), others nothing.
 type Counts[K comparable] struct {
 	limit int
 	*held[K]
 }
 
-// held is what has been counted, for every Counts that goes on with it.
+// held holds the counts. Counts with different limits share it.
 type held[K comparable] struct {
 	mu    sync.Mutex
 	byKey map[K]int32 // none is 0
 }
 
-// NewCounts makes a Counts that allows limit of each key; 0: any number, which
-// it does not count.
+// NewCounts makes Counts that allow limit per key. With 0 they neither limit nor
+// count.
 func NewCounts[K comparable](limit int) *Counts[K] {
 	return &Counts[K]{limit, &held[K]{byKey: make(map[K]int32)}}
 }
 
-// withLimit is a Counts with another limit that goes on with what c has
-// counted. Who has more than the limit keeps it, and gets no more. What a Counts
-// without limit let in was not counted, and is not.
+// withLimit returns Counts with another limit that share the counts of c. Keys over
+// the limit keep what they hold, and get no more. If c has no limit, nothing was
+// counted and the counts begin at zero.
 func (c *Counts[K]) withLimit(limit int) *Counts[K] {
 	if c.limit <= 0 || limit <= 0 {
 		return NewCounts[K](limit)
@@ -31,11 +31,11 @@ func (c *Counts[K]) withLimit(limit int) *Counts[K] {
 	return &Counts[K]{limit, c.held}
 }
 
-// Acquire counts one more of key, if there may be one more. Each that was
-// counted needs one Release.
+// Acquire counts one more for key, unless the limit is reached. Each success needs one
+// Release.
 //
-// It gives no function to release with, because a caller with several Counts
-// would keep one of each, and needs only one for all.
+// It returns no release function, as a caller with several Counts would have to keep
+// one for each.
 func (c *Counts[K]) Acquire(key K) bool {
 	if c.limit <= 0 {
 		return true
@@ -50,7 +50,7 @@ func (c *Counts[K]) Acquire(key K) bool {
 	return true
 }
 
-// Release counts one less of key.
+// Release counts one less for key.
 func (c *Counts[K]) Release(key K) {
 	if c.limit <= 0 {
 		return

@@ -92,9 +92,9 @@ func TestCountsMemory(t *testing.T) {
 		}
 		return c
 	})
-	t.Logf("%.0f bytes a stream", got)
+	t.Logf("%.0f bytes per stream", got)
 	if got > 100 {
-		t.Errorf("%.0f bytes a stream, want at most 100", got)
+		t.Errorf("%.0f bytes per stream, want at most 100", got)
 	}
 }
 

@@ -2,9 +2,8 @@ package limit
 
 import "strings"
 
-// forwardedNodes is the `for` of each element in a line of Forwarded, empty
-// where an element has none; ok is false if the line is not as RFC 7239 section
-// 4 has it.
+// forwardedNodes returns the `for` of each element in a line of Forwarded, or "" for
+// an element without one. ok is false if the line does not follow RFC 7239 section 4.
 func forwardedNodes(line string) (nodes []string, ok bool) {
 	s := scanner{line}
 	for {
@@ -23,11 +22,11 @@ func forwardedNodes(line string) (nodes []string, ok bool) {
 	}
 }
 
-// scanner reads what rest begins with.
+// scanner reads from the beginning of rest.
 type scanner struct{ rest string }
 
-// element reads pairs between semicolons, with no or one `for`. It is empty
-// without pairs.
+// element reads pairs separated by semicolons, with at most one `for`. empty reports
+// that there are no pairs.
 func (s *scanner) element() (node string, empty, ok bool) {
 	empty = true
 	named := false

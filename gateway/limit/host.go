@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// Rebound reports whether r may come from a page whose own name leads to this
-// machine (DNS rebinding): a browser sees it at the origin of a listener on
-// loopback at port, so that it may read and publish what is open on this machine.
-// Such a request names a host that is neither localhost nor an IP address, nor
-// the host of one of origins, and the listener's port, as browsers name the port
-// that they connect to. One that comes through a proxy names the proxy's. If
-// origins is "*" alone, nothing is gained by it: every page may do as much.
+// Rebound reports whether r may be from a page whose host name resolves to this
+// machine (DNS rebinding). To the browser, such a page has the same origin as a
+// listener on loopback at port, so it could read and publish whatever is open on this
+// machine. The Host of such a request has the listener's port, and is neither
+// localhost, an IP address nor the host of one of origins. A request through a proxy
+// has the port of the proxy. If origins is "*" alone, every page may do the same, and
+// Rebound returns false.
 func Rebound(r *http.Request, port uint16, origins []string) bool {
 	host, at, err := net.SplitHostPort(r.Host)
 	if err != nil {
@@ -31,9 +31,8 @@ func Rebound(r *http.Request, port uint16, origins []string) bool {
 	})
 }
 
-// IsLocalName reports whether a host, without its port, is a name that no other
-// machine's owner can have: localhost, a name below it (RFC 6761 section 6.3),
-// or an IP address.
+// IsLocalName reports whether a host, without its port, cannot belong to a domain of
+// somebody else: localhost, a name below it (RFC 6761 section 6.3), or an IP address.
 func IsLocalName(host string) bool {
 	name := strings.ToLower(strings.TrimSuffix(host, "."))
 	if name == "localhost" || strings.HasSuffix(name, ".localhost") {

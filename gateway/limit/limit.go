@@ -1,6 +1,6 @@
-// Package limit keeps one client from harming the rest: who a request counts
-// for, how much it may do in a second and how much at a time, and which other
-// sites' pages may call. All of it is per node.
+// Package limit keeps one client from harming others. It finds the client of a
+// request, limits its rates and its connections, and limits which origins may call
+// (CORS). All limits are per node.
 package limit
 
 import (
@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Limit is a limit that a client can meet.
+// Limit is a kind of limit.
 type Limit int
 
-// Every limit, by what is counted and for whom.
+// Kinds of limits, by client and by what is counted.
 const (
 	AddressConnections Limit = iota
 	UserConnections
@@ -22,10 +22,10 @@ const (
 	UserRequests
 	AddressPublishes
 	UserPublishes
-	Limits // how many there are
+	Limits // their number
 )
 
-// String is a metric's label value.
+// String returns the value of a metric label.
 func (l Limit) String() string {
 	return [Limits]string{
 		"address-connections", "user-connections",
@@ -36,26 +36,26 @@ func (l Limit) String() string {
 
 // Options of a Limiter. The zero value limits nothing.
 type Options struct {
-	AddressConnections int // open at a time; 0: no limit
-	UserConnections    int // open at a time; 0: no limit
+	AddressConnections int // at a time; 0: no limit
+	UserConnections    int // at a time; 0: no limit
 	AddressRequests    Rate
 	UserRequests       Rate
 	AddressPublishes   Rate // of messages
 	UserPublishes      Rate // of messages
-	Keys               int  // as for NewRates, of each rate
+	Keys               int  // of each rate, see NewRates
 }
 
-// Client is who a request counts for.
+// Client is the client that limits count for.
 type Client struct {
 	Address netip.Addr // as Address returns it
-	User    string     // empty: anonymous, for whom only the address counts
-	Trusted bool       // nothing counts
+	User    string     // empty: anonymous, only the address counts
+	Trusted bool       // exempt from limits
 }
 
-// Exceeded is the error of a client that has met a limit.
+// Exceeded is the error of a client over a limit.
 type Exceeded struct {
 	Limit Limit
-	Wait  time.Duration // until it is worth another try; 0: nobody knows
+	Wait  time.Duration // until a retry can succeed; 0: unknown
 }
 
 func (e *Exceeded) Error() string {
@@ -65,8 +65,8 @@ func (e *Exceeded) Error() string {
 	return fmt.Sprintf("over the limit %v for another %v", e.Limit, e.Wait)
 }
 
-// Limiter has every limit of a node. It may be used concurrently, and its
-// limits never change: Change makes another.
+// Limiter holds the limits of a node. It may be used concurrently. Its limits never
+// change: Change makes another Limiter.
 type Limiter struct {
 	*Connections
 	addressRequests  *Rates[netip.Addr]
@@ -92,9 +92,9 @@ func New(o Options) *Limiter {
 	}
 }
 
-// Change makes a Limiter with other limits that goes on with what l has counted:
-// the connections that are open, the rates that stay, and the Stats. A rate that
-// changes begins anew for everyone. What l has let in must Disconnect from l.
+// Change makes a Limiter with other limits that shares open connections, unchanged
+// rates and Stats with l. A changed rate begins with full buckets. Connections that l
+// counted must Disconnect from l.
 func (l *Limiter) Change(o Options) *Limiter {
 	return &Limiter{
 		Connections: &Connections{
@@ -109,19 +109,19 @@ func (l *Limiter) Change(o Options) *Limiter {
 	}
 }
 
-// Request takes one request from c's rates, or is an *Exceeded. Ask last: what
-// was taken is not given back if the request is then handled another way.
+// Request takes one request from the rates of c, or returns an *Exceeded. Call it
+// last: the request is not given back if it is refused for another reason.
 func (l *Limiter) Request(c Client) error {
 	return allowN(c, 1, l.userRequests, UserRequests, l.addressRequests, AddressRequests)
 }
 
-// RequestOfAddress and RequestOfUser are the two halves of Request, for a
-// request whose user is found out only at a cost.
+// RequestOfAddress and RequestOfUser are the halves of Request, for callers that find
+// the user only at a cost.
 func (l *Limiter) RequestOfAddress(c Client) error {
 	return l.Request(Client{Address: c.Address, Trusted: c.Trusted})
 }
 
-// RequestOfUser is the half that RequestOfAddress leaves.
+// RequestOfUser is the other half of RequestOfAddress.
 func (l *Limiter) RequestOfUser(c Client) error {
 	if c.Trusted || c.User == "" {
 		return nil
@@ -132,13 +132,13 @@ func (l *Limiter) RequestOfUser(c Client) error {
 	return nil
 }
 
-// Publish takes n messages from c's rates, or is an *Exceeded.
+// Publish takes n messages from the rates of c, or returns an *Exceeded.
 func (l *Limiter) Publish(c Client, n int) error {
 	return allowN(c, n, l.userPublishes, UserPublishes, l.addressPublishes, AddressPublishes)
 }
 
-// allowN asks for the user first, so that what one is refused costs the others at
-// the same address nothing.
+// allowN takes from the user first: a user over the limit must not cost others at the
+// same address.
 func allowN(c Client, n int, users *Rates[string], user Limit, addresses *Rates[netip.Addr], address Limit) error {
 	if c.Trusted {
 		return nil
@@ -154,19 +154,18 @@ func allowN(c Client, n int, users *Rates[string], user Limit, addresses *Rates[
 	return nil
 }
 
-// Count counts err if it is, or wraps, an *Exceeded. Call it where the client
-// is told: who is refused at the door asks again on the long way, and must
-// count once.
+// Count counts err if it is or wraps an *Exceeded. Call it where the error is sent:
+// a refusal on the fast path is repeated through net/http, and must count once.
 func (l *Limiter) Count(err error) {
 	if e, ok := errors.AsType[*Exceeded](err); ok {
 		l.refused[e.Limit].Add(1)
 	}
 }
 
-// Stats is what a Limiter counts, since the start.
+// Stats are counters of a Limiter since its start.
 type Stats struct {
-	Refused [Limits]int64 // by Limit, as told to Count
-	Pardons int64         // rates forgotten before their time, see NewRates; many: raise Options.Keys
+	Refused [Limits]int64 // by Limit, as passed to Count
+	Pardons int64         // buckets evicted before they were full, see NewRates; many: raise Options.Keys
 }
 
 // Stats may be called at any time.

@@ -25,13 +25,13 @@ func wantLimit(t *testing.T, what string, err error, want Limit, wait time.Durat
 	}
 }
 
-// clients are two of one address, one of them at another too, and one nobody.
+// Two users at one address, one of them also at another, and an anonymous client.
 var (
 	home      = netip.MustParseAddr("203.0.113.9")
 	alice     = Client{Address: home, User: "alice"}
 	bob       = Client{Address: home, User: "bob"}
 	aliceAway = Client{Address: netip.MustParseAddr("198.51.100.1"), User: "alice"}
-	nobody    = Client{Address: home}
+	anonymous = Client{Address: home}
 )
 
 func TestConnect(t *testing.T) {
@@ -42,11 +42,11 @@ func TestConnect(t *testing.T) {
 		wantLimit(t, "alice's third", l.Connect(alice), UserConnections, 0)
 	}
 	wantLimit(t, "bob", l.Connect(bob), Limits, 0)
-	wantLimit(t, "nobody", l.Connect(nobody), Limits, 0)
-	wantLimit(t, "the fourth there", l.Connect(nobody), AddressConnections, 0)
-	l.Disconnect(nobody)
-	wantLimit(t, "nobody again", l.Connect(nobody), Limits, 0)
-	for _, c := range []Client{alice, aliceAway, bob, nobody} {
+	wantLimit(t, "anonymous", l.Connect(anonymous), Limits, 0)
+	wantLimit(t, "the fourth there", l.Connect(anonymous), AddressConnections, 0)
+	l.Disconnect(anonymous)
+	wantLimit(t, "anonymous again", l.Connect(anonymous), Limits, 0)
+	for _, c := range []Client{alice, aliceAway, bob, anonymous} {
 		l.Disconnect(c)
 	}
 	if len(l.addresses.byKey)+len(l.users.byKey) != 0 {
@@ -54,7 +54,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// Who is trusted is never counted, and takes nothing from others.
+// A trusted client is never counted, and takes nothing from others.
 func TestTrusted(t *testing.T) {
 	l := New(Options{AddressConnections: 1, UserConnections: 1, AddressRequests: Rate{PerSecond: 1}, UserRequests: Rate{PerSecond: 1},
 		AddressPublishes: Rate{PerSecond: 1}, UserPublishes: Rate{PerSecond: 1}})
@@ -83,8 +83,8 @@ func TestRequest(t *testing.T) {
 		for range 2 {
 			wantLimit(t, "bob", l.Request(bob), Limits, 0)
 		}
-		wantLimit(t, "nobody", l.Request(nobody), Limits, 0)
-		wantLimit(t, "nobody's second", l.Request(nobody), AddressRequests, 200*time.Millisecond)
+		wantLimit(t, "anonymous", l.Request(anonymous), Limits, 0)
+		wantLimit(t, "anonymous's second", l.Request(anonymous), AddressRequests, 200*time.Millisecond)
 	})
 }
 
@@ -113,7 +113,7 @@ func TestStats(t *testing.T) {
 	_ = l.Connect(alice)
 	err := l.Connect(alice)
 	if s := l.Stats(); s != (Stats{}) {
-		t.Errorf("%+v, though nobody was told", s)
+		t.Errorf("%+v before Count", s)
 	}
 	l.Count(err)
 	l.Count(fmt.Errorf("subscribe: %w", err))

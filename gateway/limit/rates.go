@@ -7,20 +7,20 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Rate is how often something may happen.
+// Rate is a rate limit.
 type Rate struct {
 	PerSecond float64 // on average; 0: no limit
-	Burst     int     // at once; 0: what a second brings, at least 1
+	Burst     int     // at once; 0: as much as per second, at least 1
 }
 
-// DefaultKeys is how many keys a Rates remembers unless told. Each takes about
-// 250 bytes (TestRatesMemory).
+// DefaultKeys is the default number of keys that Rates remember. Each takes about 250
+// bytes (TestRatesMemory).
 const DefaultKeys = 100_000
 
-// Rates has a token bucket for each key. It may be used concurrently. Its one
-// lock is enough: an AllowN takes 170 ns, a third of it the clock, or 220 ns while
-// a second core does nothing else (BenchmarkRates on 2 noisy cores); a request
-// takes a hundred times that.
+// Rates holds a token bucket per key. It may be used concurrently. One lock is enough:
+// AllowN takes 170 ns, a third of it for the clock, or 220 ns if a second core does
+// nothing else (BenchmarkRates on 2 noisy cores). A request takes a hundred times
+// that.
 type Rates[K comparable] struct {
 	limit rate.Limit
 	burst int
@@ -28,24 +28,23 @@ type Rates[K comparable] struct {
 
 	mu      sync.Mutex // guards all below
 	buckets map[K]*bucket[K]
-	ends    bucket[K] // of the ring of buckets: its newer is the oldest, its older the newest
+	ends    bucket[K] // of the ring of buckets: ends.newer is the oldest, ends.older the newest
 	pardons int64
 }
 
-// bucket is in a ring, by when it was last asked.
+// bucket is an element of a ring, ordered by last use.
 type bucket[K comparable] struct {
 	key          K
 	limiter      *rate.Limiter
 	older, newer *bucket[K]
 }
 
-// NewRates makes a Rates that remembers at most so many keys; 0: DefaultKeys.
+// NewRates makes Rates that remember at most keys keys; 0: DefaultKeys.
 //
-// A bucket that is full again says nothing, and is forgotten as others come. If
-// too many are not full, a new key takes the place of the one that was not
-// asked for longest, which is thereby pardoned what it had used. So who has
-// more keys than that can do no more than with a bucket for each, and nobody is
-// refused for what others do.
+// A full bucket holds no information, and is evicted as others come. If too many are
+// not full, a new key evicts the bucket that was not used for longest, whose key is
+// thereby pardoned. So a client with more keys than that can do no more than with a
+// bucket for each, and no client is refused because of others.
 func NewRates[K comparable](r Rate, keys int) *Rates[K] {
 	if keys <= 0 {
 		keys = DefaultKeys
@@ -59,8 +58,8 @@ func NewRates[K comparable](r Rate, keys int) *Rates[K] {
 	return rates
 }
 
-// withRate is r itself if that is its rate already, and else one with new
-// buckets that goes on counting pardons.
+// withRate returns r if it has that rate, or Rates with new buckets that go on counting
+// pardons.
 func (r *Rates[K]) withRate(rate Rate, keys int) *Rates[K] {
 	n := NewRates[K](rate, keys)
 	if n.limit == r.limit && n.burst == r.burst && n.keys == r.keys {
@@ -70,16 +69,16 @@ func (r *Rates[K]) withRate(rate Rate, keys int) *Rates[K] {
 	return n
 }
 
-// AllowN takes n from key's bucket. If ok is false it took nothing, and wait says
-// when there will be enough, if nobody else takes of it. More than a burst
-// needs a full bucket, and leaves a debt: the average stays.
+// AllowN takes n from key's bucket. If ok is false it takes nothing, and wait is the
+// time until n are available, unless others take them. More than a burst needs a full
+// bucket and leaves a debt, so that the average stays.
 func (r *Rates[K]) AllowN(key K, n int) (wait time.Duration, ok bool) {
 	if r.limit <= 0 {
 		return 0, true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now() // in the lock: a limiter that sees the time go back fills twice
+	now := time.Now() // under the lock: a limiter whose time goes back fills twice
 	limiter := r.use(key, now).limiter
 	first := min(n, r.burst)
 	if !limiter.AllowN(now, first) {
@@ -93,14 +92,14 @@ func (r *Rates[K]) AllowN(key K, n int) (wait time.Duration, ok bool) {
 	return 0, true
 }
 
-// Pardons is how many keys were forgotten though their bucket was not full.
+// Pardons returns how many buckets were evicted before they were full.
 func (r *Rates[K]) Pardons() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.pardons
 }
 
-// use finds or makes key's bucket, now the newest.
+// use returns key's bucket, which becomes the newest. It makes one if needed.
 func (r *Rates[K]) use(key K, now time.Time) *bucket[K] {
 	b := r.buckets[key]
 	if b == nil {
@@ -115,8 +114,8 @@ func (r *Rates[K]) use(key K, now time.Time) *bucket[K] {
 	return b
 }
 
-// makeRoom is for one more key. It forgets up to two that are full, so that
-// after a crowd there are fewer with every new one.
+// makeRoom makes room for one key. It evicts up to two full buckets, so that their
+// number shrinks after a peak.
 func (r *Rates[K]) makeRoom(now time.Time) {
 	for range 2 {
 		oldest := r.ends.newer
@@ -138,7 +137,7 @@ func (r *Rates[K]) forget(b *bucket[K]) {
 
 func (b *bucket[K]) unlink() { b.older.newer, b.newer.older = b.newer, b.older }
 
-// RetryAfter is wait in whole seconds, rounded up, and at least 1.
+// RetryAfter returns wait in whole seconds, rounded up and at least 1.
 func RetryAfter(wait time.Duration) int {
 	return int(max(1, (wait+time.Second-1)/time.Second))
 }

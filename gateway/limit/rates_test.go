@@ -41,7 +41,7 @@ func TestRates(t *testing.T) {
 	})
 }
 
-// TestRatesDebt: more than a burst is let in whole, and paid for.
+// TestRatesDebt: more than a burst is taken at once and leaves a debt.
 func TestRatesDebt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRates[string](Rate{PerSecond: 10, Burst: 3}, 0)
@@ -125,7 +125,7 @@ func TestRatesPardons(t *testing.T) {
 	})
 }
 
-// TestRatesTogether: nobody gets more than the burst, whoever else asks.
+// TestRatesTogether: concurrent callers get no more than the burst.
 func TestRatesTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const burst = 100
@@ -188,9 +188,9 @@ func TestRatesMemory(t *testing.T) {
 		}
 		return r
 	})
-	t.Logf("%.0f bytes a key", got)
+	t.Logf("%.0f bytes per key", got)
 	if got > 400 {
-		t.Errorf("%.0f bytes a key, want at most 400", got)
+		t.Errorf("%.0f bytes per key, want at most 400", got)
 	}
 }
 

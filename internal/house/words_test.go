@@ -113,7 +113,6 @@ var ledger = []string{
 	"gateway",
 	"gateway/clienttest",
 	"gateway/failure",
-	"gateway/limit",
 	"gateway/nodes",
 	"gateway/trace",
 	"gateway/web",
