@@ -11,7 +11,7 @@ import (
 
 // ChannelRule sets history and presence for some channels.
 type ChannelRule struct {
-	Match    string  // a pattern, see ValidatePattern
+	Match    string  // a pattern, see package chanpattern
 	History  History // overrides Settings.History; zero fields do not
 	Presence bool    // whether the channels have presence
 }
@@ -135,7 +135,7 @@ func ruleMatch() kind[string] {
 		if strings.HasPrefix(text, "comet.") {
 			return "", errors.New("begins with comet., which is reserved for channels of the nodes: write another pattern")
 		}
-		return text, ValidatePattern(text)
+		return text, checkPattern(text)
 	}
 	return k
 }

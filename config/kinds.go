@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"comet/internal/chanpattern"
 )
 
 func duration(low, high time.Duration) kind[time.Duration] {
@@ -190,7 +192,12 @@ func nodeName() kind[string] {
 }
 
 func pattern() kind[string] {
-	return stringKind("channel patterns: `*` within one segment, `**` any segments", ValidatePattern)
+	return stringKind("channel patterns: `*` within one segment, `**` any segments", checkPattern)
+}
+
+func checkPattern(text string) error {
+	_, err := chanpattern.Segments(text)
+	return err
 }
 
 // keyRule is name:verb:pattern.
@@ -201,7 +208,7 @@ func keyRule() kind[string] {
 		if len(parts) < 3 || parts[0] == "" || !slices.Contains([]string{"subscribe", "publish", "presence", "history"}, parts[1]) {
 			return errors.New("must be " + allowed)
 		}
-		return ValidatePattern(parts[2])
+		return checkPattern(parts[2])
 	})
 }
 

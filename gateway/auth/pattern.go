@@ -4,12 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-)
 
-// maxPattern is the maximum length of the name of a channel, in bytes.
-const maxPattern = 255
+	"comet/internal/chanpattern"
+)
 
 // Pattern matches names of channels. Slashes separate segments. `**` alone in a
 // segment matches any number of segments, also zero, and `*` matches any text within
@@ -22,23 +19,11 @@ type Pattern struct {
 // ParsePattern parses a pattern of 1 to 255 bytes. Its error follows the name of the
 // parsed value.
 func ParsePattern(text string) (Pattern, error) {
-	switch {
-	case text == "":
-		return Pattern{}, errors.New("is empty: write a channel or a pattern, as in public/**")
-	case len(text) > maxPattern:
-		return Pattern{}, errors.New("is too long: a pattern has at most 255 bytes, as a channel has")
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
-		return Pattern{}, errors.New("must be UTF-8 without control characters")
-	case strings.ContainsAny(text, "{}"):
-		return Pattern{}, errors.New("must not contain { or }, which no channel contains")
+	segments, err := chanpattern.Segments(text)
+	if err != nil {
+		return Pattern{}, err
 	}
-	p := Pattern{text: text, segments: strings.Split(text, "/")}
-	for _, segment := range p.segments {
-		if segment != "**" && strings.Contains(segment, "**") {
-			return Pattern{}, errors.New("must have ** alone between slashes, as in public/** or chat/**/log")
-		}
-	}
-	return p, nil
+	return Pattern{text: text, segments: segments}, nil
 }
 
 // String returns the text of the pattern.

@@ -1,4 +1,4 @@
-package config
+package chanpattern
 
 import (
 	"strings"
@@ -12,25 +12,25 @@ var (
 	notPatterns = []string{"", "a**", "**a", "***", "a/b**/c", "{a}", "a}", "a\nb", "a\x7f", "\xff", strings.Repeat("a", 256)}
 )
 
-func TestValidatePattern(t *testing.T) {
+func TestSegments(t *testing.T) {
 	for _, p := range patterns {
-		if err := ValidatePattern(p); err != nil {
+		if _, err := Segments(p); err != nil {
 			t.Errorf("%q: %v", p, err)
 		}
 	}
 	for _, p := range notPatterns {
-		if err := ValidatePattern(p); err == nil {
+		if _, err := Segments(p); err == nil {
 			t.Errorf("%q is valid", p)
 		}
 	}
 }
 
-func FuzzValidatePattern(f *testing.F) {
+func FuzzSegments(f *testing.F) {
 	for _, p := range append(patterns, notPatterns...) {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, p string) {
-		err := ValidatePattern(p)
+		_, err := Segments(p)
 		channel := pubsub.ValidateChannel(p)
 		if err == nil && channel != nil {
 			t.Fatalf("%q is a pattern, but no channel may be called so: %v", p, channel)
@@ -38,7 +38,7 @@ func FuzzValidatePattern(f *testing.F) {
 		if err != nil && channel == nil && !strings.Contains(p, "**") {
 			t.Fatalf("%q is a channel's name without **, but no pattern: %v", p, err)
 		}
-		if err == nil && ValidatePattern("**/"+p) != nil && len(p) <= maxPattern-3 {
+		if _, below := Segments("**/" + p); err == nil && below != nil && len(p) <= maxBytes-3 {
 			t.Fatalf("%q is a pattern, but not below **", p)
 		}
 	})
