@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+)
 
 // suggest returns a hint with the setting that is most like unknown, which is a key
 // or a variable without COMET_. nameOf returns the name to show.
@@ -31,26 +35,5 @@ func remoteness(unknown, known string) int {
 	if strings.HasPrefix(known, unknown) {
 		return min(1, len(known)-len(unknown))
 	}
-	return editDistance(unknown, known)
-}
-
-// editDistance is the Levenshtein distance in bytes.
-func editDistance(a, b string) int {
-	distances := make([]int, len(b)+1) // from the prefix of a to each prefix of b
-	for j := range distances {
-		distances[j] = j
-	}
-	for i := range len(a) {
-		diagonal := distances[0]
-		distances[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = distances[j+1]
-			distances[j+1] = min(replaced, diagonal+1, distances[j]+1)
-		}
-	}
-	return distances[len(b)]
+	return levenshtein.ComputeDistance(unknown, known)
 }
