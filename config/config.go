@@ -6,7 +6,6 @@
 package config
 
 import (
-	"maps"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -40,9 +39,9 @@ func Load(src Source) (*Loaded, error) {
 		problems: problems,
 		failed:   file.failed,
 	}
-	v := l.merge(file.layer, environ, src.Flags)
+	v := merge(file.values, environ, src.Flags)
 	for _, s := range table {
-		l.set(s, v.Get(s.Key))
+		l.set(s, v.Get(s.Key).(given))
 	}
 	l.nameNode()
 	l.checkContradictions()
@@ -52,14 +51,11 @@ func Load(src Source) (*Loaded, error) {
 	return l.loaded, nil
 }
 
-// layer holds the values of one source, a string or []string by key, and their
-// origins.
-type layer struct {
-	values  map[string]any
-	origins map[string]string
+// given is a value that one source has for a setting.
+type given struct {
+	raw    any // string or []string
+	origin string
 }
-
-func newLayer() layer { return layer{values: map[string]any{}, origins: map[string]string{}} }
 
 // loader is the state of one Load.
 type loader struct {
@@ -68,37 +64,32 @@ type loader struct {
 	failed   map[string]bool // keys without a valid value, which other checks skip
 }
 
-// merge lets viper merge the sources and records the origin of each value.
-func (l *loader) merge(file, environ layer, flags *pflag.FlagSet) *viper.Viper {
+// merge lets viper find the given value of each setting: that of a flag, else of the
+// environment, else of the file, else the default.
+func merge(file, environ map[string]any, flags *pflag.FlagSet) *viper.Viper {
 	// Keys are whole names: viper must not split them at dots.
 	v := viper.NewWithOptions(viper.KeyDelimiter("/"))
 	for _, s := range table {
-		l.loaded.origins[s.Key] = originDefault
-		if s.Default != "" {
-			v.SetDefault(s.Key, s.Default)
+		v.SetDefault(s.Key, given{s.Default, originDefault})
+		if flags == nil {
+			continue
 		}
-	}
-	for _, from := range []layer{file, environ} {
-		_ = v.MergeConfigMap(from.values) // viper 1.21 always returns nil
-		maps.Copy(l.loaded.origins, from.origins)
-	}
-	if flags == nil {
-		return v
-	}
-	for _, s := range table {
 		if f := flags.Lookup(s.Flag); f != nil && f.Changed {
-			_ = v.BindPFlag(s.Key, f) // fails only for a nil flag
-			l.loaded.origins[s.Key] = "--" + s.Flag
+			v.Set(s.Key, given{f.Value.String(), "--" + s.Flag})
 		}
 	}
+	_ = v.MergeConfigMap(file) // viper 1.21 always returns nil
+	_ = v.MergeConfigMap(environ)
 	return v
 }
 
-// set parses raw. It is nil for a setting that has no default and was not given.
-func (l *loader) set(s Setting, raw any) {
-	if raw == nil {
+// set parses a given value.
+func (l *loader) set(s Setting, value given) {
+	l.loaded.origins[s.Key] = value.origin
+	if value.origin == originDefault && s.Default == "" {
 		return
 	}
+	raw := value.raw
 	err := s.set(&l.loaded.Settings, raw)
 	switch {
 	case isPlaceholder(raw): // the value is set, so that no other setting is reported to need it

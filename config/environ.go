@@ -15,7 +15,7 @@ var serviceLink = regexp.MustCompile(`^COMET_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.
 // readEnviron reads the COMET_* variables. An empty variable is a value for a
 // setting that may be empty. For other settings, such as durations, it counts as
 // not set: templates often leave variables empty.
-func readEnviron(environ []string) (layer, Problems) {
+func readEnviron(environ []string) (map[string]any, Problems) {
 	vars := map[string]string{}
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
@@ -23,10 +23,10 @@ func readEnviron(environ []string) (layer, Problems) {
 	}
 	_, inKubernetes := vars["KUBERNETES_SERVICE_HOST"]
 
-	env := newLayer()
+	env := map[string]any{}
 	for _, s := range table {
 		if value, isSet := vars[s.Env]; isSet && (value != "" || s.mayBeEmpty()) {
-			env.values[s.Key], env.origins[s.Key] = value, s.Env
+			env[s.Key] = given{value, s.Env}
 		}
 		delete(vars, s.Env)
 	}

@@ -18,7 +18,7 @@ import (
 // viper, to keep line numbers and to keep values as written: a password 0123 is not
 // an octal number.
 type fileLayer struct {
-	layer
+	values   map[string]any // given, by key
 	path     string
 	problems Problems
 	failed   map[string]bool
@@ -26,7 +26,7 @@ type fileLayer struct {
 
 // readFile reads the YAML file at path, if any.
 func readFile(path string) (*fileLayer, Problems) {
-	f := &fileLayer{layer: newLayer(), path: path, failed: map[string]bool{}}
+	f := &fileLayer{values: map[string]any{}, path: path, failed: map[string]bool{}}
 	if path == "" {
 		return f, nil
 	}
@@ -101,19 +101,18 @@ func (f *fileLayer) read(key string, line int, value *yaml.Node) {
 	if isNull(value) {
 		return
 	}
-	if first, twice := f.origins[key]; twice {
+	if first, twice := f.values[key].(given); twice {
 		f.failed[key] = true
-		f.report(line, key, "is set twice, first in "+first+": remove one")
+		f.report(line, key, "is set twice, first in "+first.origin+": remove one")
 		return
 	}
-	f.origins[key] = f.source(line)
 	if setting(key).Type == rulesType && value.Kind != yaml.ScalarNode {
 		f.readRules(key, line, value)
 		return
 	}
 	switch value.Kind {
 	case yaml.ScalarNode:
-		f.values[key] = value.Value
+		f.values[key] = given{value.Value, f.source(line)}
 	case yaml.SequenceNode:
 		f.readList(key, line, value)
 	default:
@@ -133,7 +132,7 @@ func (f *fileLayer) readList(key string, line int, list *yaml.Node) {
 		}
 		items[i] = item.Value
 	}
-	f.values[key] = items
+	f.values[key] = given{items, f.source(line)}
 }
 
 // readRules records rules as text, as a variable holds them.
@@ -144,7 +143,7 @@ func (f *fileLayer) readRules(key string, line int, rules *yaml.Node) {
 		f.report(line, key, "cannot be read as rules")
 		return
 	}
-	f.values[key] = string(text)
+	f.values[key] = given{string(text), f.source(line)}
 }
 
 // report never quotes a value: an unknown key may be a misspelt secret.

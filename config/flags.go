@@ -29,7 +29,7 @@ type flagValue struct {
 	given bool
 }
 
-// String returns the text as given. viper reads it.
+// String returns the text as given.
 func (v *flagValue) String() string { return v.text }
 
 func (v *flagValue) Set(text string) error {
@@ -40,12 +40,5 @@ func (v *flagValue) Set(text string) error {
 	return nil
 }
 
-// Type returns the word that the help shows for the value. For a boolean it is
-// "boolfunc", which the help does not show: for "bool", viper turns an invalid text
-// into false.
-func (v *flagValue) Type() string {
-	if v.typ == "bool" {
-		return "boolfunc"
-	}
-	return v.typ
-}
+// Type returns the word that the help shows for the value.
+func (v *flagValue) Type() string { return v.typ }

@@ -308,8 +308,8 @@ func TestEmptyVariable(t *testing.T) {
 	for _, s := range Table() {
 		want := slices.Contains([]string{"string", "list", "rules"}, s.Type) && !slices.Contains(needsText, s.Key)
 		environ, unknown := readEnviron([]string{s.Env + "="})
-		value, counts := environ.values[s.Key]
-		if counts != want || counts && value != "" || unknown != nil {
+		value, counts := environ[s.Key].(given)
+		if counts != want || counts && value.raw != "" || unknown != nil {
 			t.Errorf("%s: counts: %v, as %q, %v; want %v", s.Env, counts, value, unknown, want)
 		}
 	}
