@@ -25,7 +25,7 @@ type countedConn struct {
 	framing framing
 }
 
-// closing is a value of counted.idle.
+// closing is a value of countedConn.idle.
 const closing = -1
 
 // Read implements net.Conn.

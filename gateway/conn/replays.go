@@ -69,7 +69,7 @@ type Replay struct {
 	turn    chan struct{} // closed when the client gets it
 	cancel  context.CancelCauseFunc
 
-	// Guarded by all.mu.
+	// Guarded by replays.mu.
 	turns    int
 	progress time.Time // the last one
 	ending   bool      // it was cancelled to make room
