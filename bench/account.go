@@ -1,7 +1,7 @@
 package bench
 
 // obey does what the coordinator orders.
-func (s *swarm) obey() {
+func (s *eventLoop) obey() {
 	for {
 		select {
 		case o := <-s.orders:
@@ -13,7 +13,7 @@ func (s *swarm) obey() {
 	}
 }
 
-func (s *swarm) follow(o *order) {
+func (s *eventLoop) follow(o *order) {
 	switch {
 	case o.Arrive:
 		s.gate = s.clock.now()
@@ -34,7 +34,7 @@ func (s *swarm) follow(o *order) {
 	}
 }
 
-func (s *swarm) reply(r reply) {
+func (s *eventLoop) reply(r reply) {
 	select {
 	case s.replies <- r:
 	case <-s.ended:
@@ -43,7 +43,7 @@ func (s *swarm) reply(r reply) {
 
 // begin makes sure that nobody who is not in yet misses the first messages:
 // they ask again, for the oldest, or are left out of the account.
-func (s *swarm) begin(at instant) {
+func (s *eventLoop) begin(at instant) {
 	s.began = at
 	now := s.clock.now()
 	for i := range s.subscribers {
@@ -59,7 +59,7 @@ func (s *swarm) begin(at instant) {
 }
 
 // count adds an error.
-func (s *swarm) count(kind string) {
+func (s *eventLoop) count(kind string) {
 	if s.counts.Errors == nil {
 		s.counts.Errors = make(map[string]int64)
 	}
@@ -67,7 +67,7 @@ func (s *swarm) count(kind string) {
 }
 
 // tell reports before it is asked when the coordinator waits for it.
-func (s *swarm) tell() {
+func (s *eventLoop) tell() {
 	arrived := s.arrived == len(s.subscribers)
 	complete := s.finished && s.outstanding == 0
 	if arrived == s.told.arrived && complete == s.told.complete {
@@ -78,7 +78,7 @@ func (s *swarm) tell() {
 }
 
 // report is what was seen since the last one.
-func (s *swarm) report() *report {
+func (s *eventLoop) report() *report {
 	r := s.counts
 	s.counts = report{}
 	r.latency, r.resume = s.latency.take(), s.resume.take()
@@ -98,7 +98,7 @@ func (s *swarm) report() *report {
 func (sub *subscriber) accounted() bool { return sub.was && !sub.late }
 
 // finish finds out what is missing.
-func (s *swarm) finish(t *totals) {
+func (s *eventLoop) finish(t *totals) {
 	s.totals, s.finished = t, true
 	s.exempt = make(map[exempt]bool, len(t.Exempt))
 	for _, e := range t.Exempt {
@@ -110,7 +110,7 @@ func (s *swarm) finish(t *totals) {
 
 // each calls f with every subscriber that is accounted for, and how many
 // messages it lacks.
-func (s *swarm) each(f func(sub *subscriber, missing int64)) {
+func (s *eventLoop) each(f func(sub *subscriber, missing int64)) {
 	issued := s.issuedTo()
 	exempt := make(map[uint32][]exempt)
 	for _, e := range s.totals.Exempt {
@@ -121,9 +121,9 @@ func (s *swarm) each(f func(sub *subscriber, missing int64)) {
 		if !sub.accounted() {
 			continue
 		}
-		missing := sub.ledger.missing(issued[sub.channel])
+		missing := sub.messages.missing(issued[sub.channel])
 		for _, e := range exempt[uint32(sub.channel)] {
-			if !sub.ledger.has(e.Publisher, e.Sequence) {
+			if !sub.messages.has(e.Publisher, e.Sequence) {
 				missing--
 			}
 		}
@@ -132,7 +132,7 @@ func (s *swarm) each(f func(sub *subscriber, missing int64)) {
 }
 
 // issuedTo is how many messages each channel has of each publisher.
-func (s *swarm) issuedTo() [][]uint32 {
+func (s *eventLoop) issuedTo() [][]uint32 {
 	all := make([]uint32, s.turns.channels*s.turns.publishers)
 	issued := make([][]uint32, s.turns.channels)
 	for c := range issued {
@@ -147,11 +147,11 @@ func (s *swarm) issuedTo() [][]uint32 {
 	return issued
 }
 
-// final is what the ledgers say in the end.
-func (s *swarm) final() *final {
+// final is what the trackers have at the end.
+func (s *eventLoop) final() *final {
 	f := &final{Gaps: s.gaps}
 	for i := range s.subscribers {
-		l := &s.subscribers[i].ledger
+		l := &s.subscribers[i].messages
 		f.Received += l.got
 		f.Repeated += int64(l.repeated)
 		f.OutOfOrder += int64(l.outOfOrder)
@@ -163,7 +163,7 @@ func (s *swarm) final() *final {
 	seen := make(map[channelOrder]bool)
 	s.each(func(sub *subscriber, missing int64) {
 		f.Lost += missing
-		o := channelOrder{int(sub.channel), sub.ledger.got, sub.ledger.order}
+		o := channelOrder{int(sub.channel), sub.messages.got, sub.messages.order}
 		if missing == 0 && o.Messages > 0 && !seen[o] {
 			seen[o] = true
 			f.Orders = append(f.Orders, o)

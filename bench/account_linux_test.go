@@ -58,7 +58,7 @@ func TestRunAccountsForEveryMessage(t *testing.T) {
 		}, Trouble{OutOfOrder: 1, Orders: 1}},
 		{"a message of another run", 1, func(subscriber, index int, message string) []string {
 			if subscriber == 1 && index == 0 {
-				return []string{string((&stamp{}).append(nil, MinSize)), message}
+				return []string{string((&payloadHeader{}).append(nil, MinSize)), message}
 			}
 			return []string{message}
 		}, Trouble{Unknown: 1}},

@@ -141,11 +141,11 @@ func pipe(c net.Conn, in io.Reader, worker io.ReadWriteCloser) {
 	copying.Wait()
 }
 
-// DialAgents are the places at agents' addresses, host:port each. They are
+// DialAgents are the hosts at agents' addresses, host:port each. They are
 // dialled when a worker is started there.
-func DialAgents(addresses []string, token string) (places []Place) {
+func DialAgents(addresses []string, token string) (hosts []WorkerHost) {
 	for _, address := range addresses {
-		places = append(places, Place{Name: "agent " + address, Start: func(ctx context.Context) (io.ReadWriteCloser, error) {
+		hosts = append(hosts, WorkerHost{Name: "agent " + address, Start: func(ctx context.Context) (io.ReadWriteCloser, error) {
 			c, err := dialAgent(ctx, address, token)
 			if err != nil {
 				return nil, fmt.Errorf("agent %s: %w", address, err)
@@ -153,7 +153,7 @@ func DialAgents(addresses []string, token string) (places []Place) {
 			return c, nil
 		}})
 	}
-	return places
+	return hosts
 }
 
 func dialAgent(ctx context.Context, address, token string) (_ net.Conn, err error) {

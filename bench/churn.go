@@ -22,7 +22,7 @@ func (c *churn) next() (at instant, ok bool) {
 }
 
 // runChurn disconnects who is to be by now, and has them resume at once.
-func (s *swarm) runChurn(now instant) {
+func (s *eventLoop) runChurn(now instant) {
 	if s.share.Plan.Churn == 0 || s.began == 0 || s.finished {
 		return
 	}
@@ -34,7 +34,7 @@ func (s *swarm) runChurn(now instant) {
 }
 
 // chooseLeavers makes the seed's choice for the next second.
-func (s *swarm) chooseLeavers() {
+func (s *eventLoop) chooseLeavers() {
 	start := s.began.after(time.Duration(s.churn.second) * time.Second)
 	s.churn.leavers = s.churn.leavers[:0]
 	for i := range s.subscribers {
@@ -49,7 +49,7 @@ func (s *swarm) chooseLeavers() {
 }
 
 // leave disconnects who is to leave by then and is in.
-func (s *swarm) leave(then, now instant) {
+func (s *eventLoop) leave(then, now instant) {
 	for {
 		at, ok := s.churn.next()
 		if !ok || at > then {

@@ -106,7 +106,7 @@ const (
 
 // deliver publishes a message, again and again where that is safe, until its
 // fate is decided or patience is over.
-func (p *publisher) deliver(ctx context.Context, m *stamp, key string, size int) (f fate) {
+func (p *publisher) deliver(ctx context.Context, m *payloadHeader, key string, size int) (f fate) {
 	data := string(m.append(nil, size))
 	end := time.Now().Add(2 * p.plan.Patience)
 	f.verdict = failed // as long as no attempt can have come through
@@ -138,7 +138,7 @@ func (p *publisher) deliver(ctx context.Context, m *stamp, key string, size int)
 	}
 }
 
-func (p *publisher) jitter(d time.Duration, m *stamp) time.Duration {
+func (p *publisher) jitter(d time.Duration, m *payloadHeader) time.Duration {
 	chance := choice(p.plan.Seed, aboutBackoff, uint64(p.number), uint64(m.sequence))
 	return time.Duration((0.5 + shareOf(chance)) * float64(d))
 }

@@ -19,14 +19,14 @@ type used struct {
 func (c *coordinator) look() used {
 	u := used{reading: c.meter.read(c.ctx), at: c.clock.now()}
 	own := true // this process is not a worker's too
-	c.crew.processes(func(m *member) {
+	c.workers.processes(func(m *remoteWorker) {
 		u.generator += m.latest.CPU
 		own = own && m.hello.Process != processID
 	})
 	if own {
 		u.generator += processCPU()
 	}
-	for _, m := range c.crew.members {
+	for _, m := range c.workers.members {
 		u.loops = append(u.loops, m.latest.LoopCPU)
 	}
 	u.idle, _ = machineIdle()
@@ -98,7 +98,7 @@ func (c *coordinator) conclude() {
 	r.Publish = c.publishing.result()
 	r.Trouble = c.trouble()
 	d := &r.Delivery
-	for _, m := range c.crew.members {
+	for _, m := range c.workers.members {
 		d.Received += m.final.Received
 	}
 	d.Expected = d.Received + r.Trouble.Lost
@@ -126,7 +126,7 @@ func (c *coordinator) trouble() (t Trouble) {
 	}
 	orders := make(map[group]uint64)
 	differing := make(map[int]bool) // channels
-	for _, m := range c.crew.members {
+	for _, m := range c.workers.members {
 		f := m.final
 		t.Lost += f.Lost
 		t.Repeated += f.Repeated

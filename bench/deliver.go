@@ -11,7 +11,7 @@ func (c *coordinator) deliver() error {
 	before := c.look()
 	c.tally.lag = 0
 	began := c.clock.now()
-	c.crew.send(order{Began: began})
+	c.workers.send(order{Began: began})
 	published := make(chan struct{})
 	go func() {
 		defer close(published)
@@ -57,10 +57,10 @@ func closed(c <-chan struct{}) bool {
 
 // awaitDeliveries returns when everything has come, or nothing did for long.
 func (c *coordinator) awaitDeliveries() error {
-	c.crew.send(order{Finish: &totals{Issued: c.publishing.issued, Exempt: c.publishing.exempt}})
+	c.workers.send(order{Finish: &totals{Issued: c.publishing.issued, Exempt: c.publishing.exempt}})
 	quietSince := c.clock.now()
 	complete := func() bool {
-		return c.crew.all(func(m *member) bool { return m.latest.Finished && m.latest.Missing == 0 })
+		return c.workers.all(func(m *remoteWorker) bool { return m.latest.Finished && m.latest.Missing == 0 })
 	}
 	for {
 		err := c.await(func() bool { return complete() || c.clock.now().since(quietSince) > c.plan.Patience })
@@ -79,7 +79,7 @@ func (c *coordinator) awaitDeliveries() error {
 }
 
 func (c *coordinator) lastDelivery() (last instant) {
-	for _, m := range c.crew.members {
+	for _, m := range c.workers.members {
 		last = max(last, m.latest.LastDelivery)
 	}
 	return last

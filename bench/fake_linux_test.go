@@ -106,10 +106,10 @@ func (f *fake) publish(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.channel(r)
-	if strings.Contains(string(body), stampMark) {
+	if strings.Contains(string(body), payloadMark) {
 		index := 0
 		for _, m := range c.log {
-			if strings.Contains(m, stampMark) {
+			if strings.Contains(m, payloadMark) {
 				index++
 			}
 		}

@@ -30,7 +30,7 @@ const (
 
 // conduct leads through the phases, once everything is prepared.
 func (c *coordinator) conduct() error {
-	c.crew.start(c.ctx)
+	c.workers.start(c.ctx)
 	c.ticker = time.NewTicker(time.Second)
 	c.timeline.began = c.clock.now()
 	for _, phase := range []struct {
@@ -58,7 +58,7 @@ func (c *coordinator) await(over func() bool) error {
 	defer tick.Stop()
 	for !over() {
 		select {
-		case s := <-c.crew.replies:
+		case s := <-c.workers.replies:
 			if err := c.take(s); err != nil {
 				return err
 			}
@@ -82,9 +82,9 @@ func (c *coordinator) take(s signed) error {
 	case s.err != nil && s.from.final != nil:
 		return nil // it has ended as it should
 	case s.err != nil:
-		return fmt.Errorf("%s: a worker ended in the middle of the run: %w", s.from.place, s.err)
+		return fmt.Errorf("%s: a worker ended in the middle of the run: %w", s.from.host, s.err)
 	case s.Failed != "":
-		return fmt.Errorf("%s: a worker failed: %s", s.from.place, s.Failed)
+		return fmt.Errorf("%s: a worker failed: %s", s.from.host, s.Failed)
 	case s.Final != nil:
 		s.from.final = s.Final
 	case s.Report != nil:
@@ -93,7 +93,7 @@ func (c *coordinator) take(s signed) error {
 	return nil
 }
 
-func (c *coordinator) takeReport(m *member, r *report) error {
+func (c *coordinator) takeReport(m *remoteWorker, r *report) error {
 	if r.Memory == 0 {
 		r.Memory = m.latest.Memory
 	}
@@ -102,7 +102,7 @@ func (c *coordinator) takeReport(m *member, r *report) error {
 		m.answered = r.Tick
 	}
 	if err := c.tally.add(r); err != nil {
-		return fmt.Errorf("%s: %w", m.place, err)
+		return fmt.Errorf("%s: %w", m.host, err)
 	}
 	if c.timeline.open && c.answered() {
 		c.closeSecond()
@@ -112,19 +112,19 @@ func (c *coordinator) takeReport(m *member, r *report) error {
 
 // answered reports whether all workers have answered the last tick.
 func (c *coordinator) answered() bool {
-	return c.crew.all(func(m *member) bool { return m.answered >= c.timeline.ticks })
+	return c.workers.all(func(m *remoteWorker) bool { return m.answered >= c.timeline.ticks })
 }
 
 // sync has every worker report, so that its gauges are of now.
 func (c *coordinator) sync(memory bool) error {
 	c.timeline.ticks++
-	c.crew.send(order{Tick: &tick{Number: c.timeline.ticks, Memory: memory}})
+	c.workers.send(order{Tick: &tick{Number: c.timeline.ticks, Memory: memory}})
 	began := c.clock.now()
 	return c.await(func() bool { return c.answered() || c.clock.now().since(began) > replyTime })
 }
 
 func (c *coordinator) arrived() int {
-	return sum(c.crew, func(m *member) int { return m.latest.Arrived })
+	return sum(c.workers, func(m *remoteWorker) int { return m.latest.Arrived })
 }
 
 // arrive lets the subscribers in and measures what that costs.
@@ -132,7 +132,7 @@ func (c *coordinator) arrive() error {
 	before := c.meter.readExactly(c.ctx)
 	c.tally.memory, c.timeline.charged = before.server.memory, before
 	began := c.clock.now()
-	c.crew.send(order{Arrive: true})
+	c.workers.send(order{Arrive: true})
 	patience := arrivalPatience * c.plan.Patience
 	arrived, last := 0, began.after(c.plan.Ramp)
 	err := c.await(func() bool {
@@ -153,7 +153,7 @@ func (c *coordinator) arrive() error {
 	if arrived == 0 && !c.result.Interrupted {
 		return fmt.Errorf("no subscriber got in within %v: %s", patience, describe(c.tally.errors))
 	}
-	for _, m := range c.crew.members {
+	for _, m := range c.workers.members {
 		a.Seconds = max(a.Seconds, m.latest.LastArrival.since(began).Seconds())
 	}
 	if a.Seconds > 0 {
@@ -197,7 +197,7 @@ func (c *coordinator) settle() error {
 		c.result.Cost.IdleKiB = float64(grown) / 1024 / subscribers
 	}
 	var own int64
-	c.crew.processes(func(m *member) { own += max(0, m.latest.Memory-m.hello.Memory) })
+	c.workers.processes(func(m *remoteWorker) { own += max(0, m.latest.Memory-m.hello.Memory) })
 	c.result.Cost.GeneratorKiB = float64(own) / 1024 / subscribers
 	return nil
 }
@@ -212,17 +212,17 @@ func (c *coordinator) finish() error {
 		return err
 	}
 	c.closeSecond() // the last one may be shorter
-	c.crew.send(order{Stop: true})
+	c.workers.send(order{Stop: true})
 	began = c.clock.now()
 	err := c.await(func() bool {
-		return c.crew.all(func(m *member) bool { return m.final != nil }) || c.clock.now().since(began) > replyTime
+		return c.workers.all(func(m *remoteWorker) bool { return m.final != nil }) || c.clock.now().since(began) > replyTime
 	})
 	if err != nil {
 		return err
 	}
-	for _, m := range c.crew.members {
+	for _, m := range c.workers.members {
 		if m.final == nil {
-			return fmt.Errorf("%s: a worker does not answer", m.place)
+			return fmt.Errorf("%s: a worker does not answer", m.host)
 		}
 	}
 	return nil

@@ -17,11 +17,11 @@ import (
 // program again with the arguments args (default: bench worker), which must
 // call ServeWorker with its standard input and output. None outlives this
 // process.
-func LocalProcesses(args ...string) Place {
+func LocalProcesses(args ...string) WorkerHost {
 	if len(args) == 0 {
 		args = []string{"bench", "worker"}
 	}
-	return Place{Name: "this machine", Start: func(context.Context) (io.ReadWriteCloser, error) {
+	return WorkerHost{Name: "this machine", Start: func(context.Context) (io.ReadWriteCloser, error) {
 		self, err := os.Executable()
 		if err != nil {
 			return nil, fmt.Errorf("find this program: %w", err)

@@ -85,7 +85,7 @@ func (p *publishing) publishAll(ctx context.Context, number int) {
 		if p.over(i, due) || !p.await(ctx, due) {
 			return
 		}
-		m := stamp{p.run, uint32(p.turns.channel(i)), uint32(number), uint32(p.turns.sequence(i)), due}
+		m := payloadHeader{p.run, uint32(p.turns.channel(i)), uint32(number), uint32(p.turns.sequence(i)), due}
 		fate := to.deliver(ctx, &m, p.key(i), p.plan.Size)
 		p.enter(&m, fate, turn)
 		if to.gaveUp && p.late() {
@@ -131,7 +131,7 @@ const (
 )
 
 // enter notes what became of a publisher's message.
-func (p *publishing) enter(m *stamp, f fate, turn int) {
+func (p *publishing) enter(m *payloadHeader, f fate, turn int) {
 	now := p.clock.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -4,7 +4,7 @@
 // message's delivery to every subscriber is accounted for, with its latency,
 // and what it cost the server in CPU and memory.
 //
-// Run is the coordinator: it starts the workers at its places, publishes, and
+// Run is the coordinator: it starts the workers at its hosts, publishes, and
 // merges what they report. The servers are spoken to over plain HTTP/1.1; a
 // preset of Target says how. Workers need Linux (epoll); the package compiles
 // everywhere.
@@ -26,7 +26,7 @@ var ErrInterrupted = errors.New("interrupted")
 
 // Options of a Run that make no difference to its results.
 type Options struct {
-	Places   []Place      // where workers run; default: LocalProcesses
+	Hosts    []WorkerHost // where workers run; default: LocalProcesses
 	Progress func(Second) // called once a second, on Run's goroutine
 	Logger   *slog.Logger // default: none
 	Version  string       // of the tool, for the result
@@ -44,8 +44,8 @@ func Run(ctx context.Context, plan Plan, options Options) (*Result, error) {
 	if err := plan.Validate(); err != nil {
 		return nil, fmt.Errorf("load test: %w", err)
 	}
-	if len(options.Places) == 0 {
-		options.Places = []Place{LocalProcesses()}
+	if len(options.Hosts) == 0 {
+		options.Hosts = []WorkerHost{LocalProcesses()}
 	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
@@ -73,7 +73,7 @@ type coordinator struct {
 
 	nodes      []node // of subscribers
 	client     *client
-	crew       *crew
+	workers    *workers
 	meter      *meter
 	publishing *publishing
 	ticker     *time.Ticker
@@ -90,7 +90,7 @@ func newCoordinator(ctx context.Context, plan Plan, options Options) *coordinato
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // it does not fail
 	c.run = binary.NativeEndian.Uint32(random[:])
-	c.crew = newCrew(c.clock)
+	c.workers = newWorkers(c.clock)
 	c.tally = newTally()
 	c.result = Result{Plan: plan, Began: time.Now(), Version: options.Version}
 	return c
@@ -133,7 +133,7 @@ func (c *coordinator) assemble() (err error) {
 			return err
 		}
 	}
-	c.result.Workers = len(c.crew.members)
+	c.result.Workers = len(c.workers.members)
 	c.options.Logger.InfoContext(c.ctx, "ready", "workers", c.result.Workers, "run", fmt.Sprintf("%08x", c.run))
 	return nil
 }
@@ -141,7 +141,7 @@ func (c *coordinator) assemble() (err error) {
 // close ends all workers and waits for them.
 func (c *coordinator) close() {
 	c.cancel()
-	c.crew.dismiss()
+	c.workers.stop()
 	if c.client != nil {
 		c.client.close()
 	}

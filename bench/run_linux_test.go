@@ -20,7 +20,7 @@ import (
 
 // inTest are options whose workers are goroutines of the test.
 func inTest() Options {
-	return Options{Places: []Place{InProcess()}, Version: "test"}
+	return Options{Hosts: []WorkerHost{InProcess()}, Version: "test"}
 }
 
 // cluster is a broker and nodes over it.

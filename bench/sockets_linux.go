@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockets are the connections of a swarm, waited for by epoll. All methods but
+// sockets are the connections of an event loop, waited for by epoll. All methods but
 // wake belong to one goroutine.
 type sockets struct {
 	source netip.Addr // where connections to loopback come from; zero: anywhere

@@ -15,7 +15,7 @@ const (
 	// workerLeast is how many make it worth while to have another worker, as long
 	// as there are cores.
 	workerLeast = 5_000
-	// workersMost bounds the processes of a place.
+	// workersMost bounds the processes of a host.
 	workersMost = 64
 	// arrivingMost is how many subscribers may be on their way in at a time: it
 	// keeps the server busy and its accept queue from overflowing.
@@ -40,9 +40,9 @@ func newSpread(subscribers int, nodes []node) spread {
 	return s
 }
 
-// workers is how many workers a place needs for so many subscribers. The error
+// workers is how many workers a host needs for so many subscribers. The error
 // says what to do.
-func (s *spread) workers(p *Place, h *hello, subscribers int) (int, error) {
+func (s *spread) workers(p *WorkerHost, h *hello, subscribers int) (int, error) {
 	each := h.Descriptors - spareDescriptors
 	if s.bound {
 		each = min(each, s.reach(h))
@@ -89,18 +89,18 @@ func portion(total, n, i int) (first, count int) {
 	return first, total*(i+1)/n - first
 }
 
-// staff hires workers at every place and gives each its share.
+// staff starts workers on every host and gives each its share.
 func (c *coordinator) staff() error {
 	s := newSpread(c.plan.Subscribers, c.nodes)
-	places := c.options.Places
-	if len(places) == 0 {
-		return errors.New("no place for workers")
+	hosts := c.options.Hosts
+	if len(hosts) == 0 {
+		return errors.New("no host for workers")
 	}
-	places = places[:min(len(places), c.plan.Subscribers)]
-	for i := range places {
-		p := &places[i]
-		first, count := portion(c.plan.Subscribers, len(places), i)
-		m, err := c.crew.hire(c.ctx, p)
+	hosts = hosts[:min(len(hosts), c.plan.Subscribers)]
+	for i := range hosts {
+		p := &hosts[i]
+		first, count := portion(c.plan.Subscribers, len(hosts), i)
+		m, err := c.workers.add(c.ctx, p)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (c *coordinator) staff() error {
 		}
 		for k := range n {
 			if k > 0 {
-				if m, err = c.crew.hire(c.ctx, p); err != nil {
+				if m, err = c.workers.add(c.ctx, p); err != nil {
 					return err
 				}
 			}
@@ -118,10 +118,10 @@ func (c *coordinator) staff() error {
 			m.share = share{First: first + at, Count: size}
 		}
 	}
-	for _, m := range c.crew.members {
+	for _, m := range c.workers.members {
 		c.fill(&m.share, m.number, s.bound)
 		if err := m.lines.send(order{Share: &m.share}); err != nil {
-			return fmt.Errorf("%s: %w", m.place, err)
+			return fmt.Errorf("%s: %w", m.host, err)
 		}
 	}
 	return nil
@@ -131,7 +131,7 @@ func (c *coordinator) staff() error {
 func (c *coordinator) fill(s *share, worker int, bound bool) {
 	s.Plan, s.Token, s.Headers = c.plan, c.plan.Target.Token, c.plan.Target.Headers
 	s.Run, s.Nodes = c.run, c.nodes
-	s.Arriving = max(8, arrivingMost/len(c.crew.members))
+	s.Arriving = max(8, arrivingMost/len(c.workers.members))
 	if bound {
 		s.Source = source(worker)
 	}

@@ -38,7 +38,7 @@ func TestSpread(t *testing.T) {
 		{"too many in this process", loopback, 20_000, hello{Descriptors: 20_000, Ports: 28_232, Cores: 2}, true, 0, "or use worker processes"},
 	} {
 		s := newSpread(test.subscribers, test.nodes)
-		n, err := s.workers(&Place{Name: "here", Single: test.single}, &test.hello, test.subscribers)
+		n, err := s.workers(&WorkerHost{Name: "here", Single: test.single}, &test.hello, test.subscribers)
 		if n != test.want || (err != nil) != (test.err != "") || err != nil && !contains(err, test.err) {
 			t.Errorf("%s: %d, %v; want %d, %q", test.name, n, err, test.want, test.err)
 		}

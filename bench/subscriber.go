@@ -3,7 +3,7 @@ package bench
 import "time"
 
 // subscriber is one client: at most one connection, where it resumes, and what
-// came. It belongs to the goroutine of its swarm. There are thousands: while
+// came. It belongs to the goroutine of its event loop. There are thousands: while
 // nothing comes it has no buffers.
 type subscriber struct {
 	fd         int32 // -1: not connected
@@ -30,7 +30,7 @@ type subscriber struct {
 	text     []byte // of the body: what is not complete
 	answer   []byte // of an incomplete answer to a poll: the head
 	response responseReader
-	ledger   ledger
+	messages tracker
 }
 
 // state is what a subscriber waits for.
@@ -58,7 +58,7 @@ const (
 )
 
 // setTimer gives the subscriber something to do then.
-func (s *swarm) setTimer(i int32, at instant) {
+func (s *eventLoop) setTimer(i int32, at instant) {
 	sub := &s.subscribers[i]
 	sub.timer = at
 	if sub.queued == 0 || at < sub.queued {
@@ -68,7 +68,7 @@ func (s *swarm) setTimer(i int32, at instant) {
 }
 
 // fire does what is to be done by now.
-func (s *swarm) fire(now instant) {
+func (s *eventLoop) fire(now instant) {
 	for {
 		at, ok := s.timers.first()
 		if !ok || at > now {
@@ -92,7 +92,7 @@ func (s *swarm) fire(now instant) {
 }
 
 // due is called when a subscriber's timer is.
-func (s *swarm) due(i int32, now instant) {
+func (s *eventLoop) due(i int32, now instant) {
 	switch s.subscribers[i].state {
 	case stateAway:
 		if s.pending >= 4*s.share.Arriving {
@@ -108,7 +108,7 @@ func (s *swarm) due(i int32, now instant) {
 }
 
 // connect begins a connection.
-func (s *swarm) connect(i int32, now instant) {
+func (s *eventLoop) connect(i int32, now instant) {
 	sub := &s.subscribers[i]
 	sub.state = stateConnecting
 	sub.pending = true
@@ -126,7 +126,7 @@ func (s *swarm) connect(i int32, now instant) {
 }
 
 // ask sends the next request.
-func (s *swarm) ask(i int32, now instant) {
+func (s *eventLoop) ask(i int32, now instant) {
 	sub := &s.subscribers[i]
 	wait := sub.polls && s.share.Plan.Transport != ShortPoll && s.waits(sub)
 	s.request = s.appendRequest(s.request[:0], sub, wait)
@@ -157,12 +157,12 @@ func (s *swarm) ask(i int32, now instant) {
 
 // waits reports whether the next long-poll may wait for a message: not if it
 // has to tell first that the subscriber is in.
-func (s *swarm) waits(sub *subscriber) bool {
+func (s *eventLoop) waits(sub *subscriber) bool {
 	return !s.traits.atOnce || sub.in && len(sub.cursor) > 0
 }
 
 // enter notes that a subscriber is in.
-func (s *swarm) enter(sub *subscriber, now instant) {
+func (s *eventLoop) enter(sub *subscriber, now instant) {
 	if sub.in {
 		return
 	}
@@ -187,7 +187,7 @@ func (s *swarm) enter(sub *subscriber, now instant) {
 }
 
 // settle takes a subscriber off those on their way in.
-func (s *swarm) settle(sub *subscriber) {
+func (s *eventLoop) settle(sub *subscriber) {
 	if sub.pending {
 		sub.pending = false
 		s.pending--
@@ -195,7 +195,7 @@ func (s *swarm) settle(sub *subscriber) {
 }
 
 // hangUp ends the subscriber's connection, if it has one.
-func (s *swarm) hangUp(sub *subscriber, now instant) {
+func (s *eventLoop) hangUp(sub *subscriber, now instant) {
 	if sub.fd >= 0 {
 		s.sockets.hangUp(sub.fd)
 		sub.fd = -1
@@ -213,13 +213,13 @@ func (s *swarm) hangUp(sub *subscriber, now instant) {
 
 // lose ends a connection that failed, and has another one made in a while, at
 // another node.
-func (s *swarm) lose(i int32, kind string, now instant) {
+func (s *eventLoop) lose(i int32, kind string, now instant) {
 	s.count(kind)
 	s.reconnect(i, s.backoff(i), now)
 }
 
 // reconnect has a subscriber come back at another node.
-func (s *swarm) reconnect(i int32, in time.Duration, now instant) {
+func (s *eventLoop) reconnect(i int32, in time.Duration, now instant) {
 	sub := &s.subscribers[i]
 	s.hangUp(sub, now)
 	sub.attempts++
@@ -228,7 +228,7 @@ func (s *swarm) reconnect(i int32, in time.Duration, now instant) {
 }
 
 // backoff is how long a subscriber waits after a failure.
-func (s *swarm) backoff(i int32) time.Duration {
+func (s *eventLoop) backoff(i int32) time.Duration {
 	sub := &s.subscribers[i]
 	least := backoffLeast
 	if sub.retry > 0 {
@@ -240,7 +240,7 @@ func (s *swarm) backoff(i int32) time.Duration {
 }
 
 // nextNode is another node than the subscriber's, if there is one.
-func (s *swarm) nextNode(i int32) int32 {
+func (s *eventLoop) nextNode(i int32) int32 {
 	sub := &s.subscribers[i]
 	n := uint64(len(s.share.Nodes))
 	if n == 1 {

@@ -23,7 +23,7 @@ func (c *coordinator) second() {
 	}
 	c.timeline.ticks++
 	c.timeline.open, c.timeline.asked = true, c.clock.now()
-	c.crew.send(order{Tick: &tick{Number: c.timeline.ticks}})
+	c.workers.send(order{Tick: &tick{Number: c.timeline.ticks}})
 }
 
 // closeSecond adds what was seen since the one before.
@@ -36,8 +36,8 @@ func (c *coordinator) closeSecond() {
 	s := c.tally.takeSecond()
 	s.At = now.since(t.began).Seconds()
 	s.Phase = t.phase
-	s.Connected = sum(c.crew, func(m *member) int { return m.latest.Connected })
-	s.Missing = sum(c.crew, func(m *member) int64 { return m.latest.Missing })
+	s.Connected = sum(c.workers, func(m *remoteWorker) int { return m.latest.Connected })
+	s.Missing = sum(c.workers, func(m *remoteWorker) int64 { return m.latest.Missing })
 	acked, errors := c.publishing.soFar()
 	s.Published, t.acked = acked-t.acked, acked
 	s.Errors, t.errors = s.Errors+errors-t.errors, errors

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The most of a plan that a stamp has digits for, and that memory has room for.
+// The most of a plan that a payload header has digits for, and that memory has room for.
 const (
 	maxSubscribers = 10_000_000
 	maxPublishers  = 4096

@@ -84,15 +84,15 @@ func greeting() *hello {
 	}
 }
 
-// work runs the swarm between two goroutines that read and write.
+// work runs the event loop between two goroutines that read and write.
 func (w *worker) work(ctx context.Context, cancel context.CancelCauseFunc, share *share) error {
-	swarm, err := newSwarm(share, w.clock, w.orders, w.replies)
+	loop, err := newEventLoop(share, w.clock, w.orders, w.replies)
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, swarm.sockets.wake)()
+	defer context.AfterFunc(ctx, loop.sockets.wake)()
 	w.busy.Go(func() {
-		if err := w.read(ctx, swarm); err != nil {
+		if err := w.read(ctx, loop); err != nil {
 			cancel(err)
 		}
 	})
@@ -103,14 +103,14 @@ func (w *worker) work(ctx context.Context, cancel context.CancelCauseFunc, share
 			cancel(err)
 		}
 	})
-	err = swarm.run(ctx)
+	err = loop.run(ctx)
 	close(over)
 	writing.Wait()
 	return err
 }
 
-// read hands orders to the swarm, until the last one.
-func (w *worker) read(ctx context.Context, s *swarm) error {
+// read hands orders to the event loop, until the last one.
+func (w *worker) read(ctx context.Context, s *eventLoop) error {
 	for {
 		o, err := w.lines.receive()
 		if errors.Is(err, io.EOF) {

@@ -37,10 +37,10 @@ func startAgent(t *testing.T, token string) (address string) {
 func TestRunWithProcesses(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		places  []Place
+		hosts   []WorkerHost
 		workers int
 	}{
-		{"processes", []Place{LocalProcesses()}, 1},
+		{"processes", []WorkerHost{LocalProcesses()}, 1},
 		{"agents", DialAgents([]string{startAgent(t, "secret"), startAgent(t, "secret")}, "secret"), 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestRunWithProcesses(t *testing.T) {
 				Target:      Target{Nodes: startCluster(t, 2).urls, Token: "unused", Headers: []string{"X-A: b"}},
 				Subscribers: 50, Channels: 3, Publishers: 2, Rate: 100, Duration: 1500 * time.Millisecond, Churn: 0.1,
 			}
-			r := mustRun(t, plan, Options{Places: test.places})
+			r := mustRun(t, plan, Options{Hosts: test.hosts})
 			if !r.Trouble.None() || r.Delivery.Received != r.Delivery.Expected || r.Workers != test.workers || r.Arrival.Subscribers != 50 {
 				t.Errorf("%d workers, %+v, %d deliveries of %d, %+v", r.Workers, r.Arrival, r.Delivery.Received, r.Delivery.Expected, r.Trouble)
 			}
@@ -70,7 +70,7 @@ func TestAgentRefuses(t *testing.T) {
 		{"127.0.0.1:1", "secret", "agent 127.0.0.1:1: dial tcp"},
 		{strings.TrimPrefix(plan.Target.Nodes[0], "http://"), "secret", "does not answer as an agent does"},
 	} {
-		_, err := Run(t.Context(), plan, Options{Places: DialAgents([]string{test.address}, test.token)})
+		_, err := Run(t.Context(), plan, Options{Hosts: DialAgents([]string{test.address}, test.token)})
 		if !contains(err, test.want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s, %q: error %v, want %q", test.address, test.token, err, test.want)
 		}
@@ -99,9 +99,9 @@ func TestAgentStaysOnLoopback(t *testing.T) {
 	}
 }
 
-// brokenPlace has a worker that does what speak says.
-func brokenPlace(speak func(rw io.ReadWriter)) Place {
-	return Place{Name: "there", Start: func(context.Context) (io.ReadWriteCloser, error) {
+// brokenHost has a worker that does what speak says.
+func brokenHost(speak func(rw io.ReadWriter)) WorkerHost {
+	return WorkerHost{Name: "there", Start: func(context.Context) (io.ReadWriteCloser, error) {
 		ours, theirs := net.Pipe()
 		w := &inProcess{Conn: ours}
 		w.running.Go(func() {
@@ -128,27 +128,27 @@ func TestBrokenWorkers(t *testing.T) {
 	t.Parallel()
 	plan := Plan{Target: Target{Preset: "nchan", Nodes: []string{startFake(t, nil)}}, Subscribers: 1}
 	for _, test := range []struct {
-		name  string
-		place Place
-		want  string
+		name string
+		host WorkerHost
+		want string
 	}{
-		{"it goes at once", brokenPlace(func(io.ReadWriter) {}), "there: the worker ended before it said hello"},
-		{"it speaks something else", brokenPlace(func(rw io.ReadWriter) { io.WriteString(rw, "hello\n") }), "there: read a line of JSON"},
-		{"it is of another version", brokenPlace(func(rw io.ReadWriter) { io.WriteString(rw, `{"hello":{"protocol":99}}`) }), "there: the worker speaks version 99"},
-		{"it fails", brokenPlace(func(rw io.ReadWriter) { io.WriteString(rw, `{"failed":"no epoll"}`) }), "there: no epoll"},
-		{"it goes in the middle", brokenPlace(greeted(func(_ io.ReadWriter, orders *json.Decoder) {
+		{"it goes at once", brokenHost(func(io.ReadWriter) {}), "there: the worker ended before it said hello"},
+		{"it speaks something else", brokenHost(func(rw io.ReadWriter) { io.WriteString(rw, "hello\n") }), "there: read a line of JSON"},
+		{"it is of another version", brokenHost(func(rw io.ReadWriter) { io.WriteString(rw, `{"hello":{"protocol":99}}`) }), "there: the worker speaks version 99"},
+		{"it fails", brokenHost(func(rw io.ReadWriter) { io.WriteString(rw, `{"failed":"no epoll"}`) }), "there: no epoll"},
+		{"it goes in the middle", brokenHost(greeted(func(_ io.ReadWriter, orders *json.Decoder) {
 			var o order
 			_ = orders.Decode(&o)
 		})), "there: a worker ended in the middle of the run"},
-		{"it fails in the middle", brokenPlace(greeted(func(rw io.ReadWriter, orders *json.Decoder) {
+		{"it fails in the middle", brokenHost(greeted(func(rw io.ReadWriter, orders *json.Decoder) {
 			io.WriteString(rw, `{"failed":"too hot"}`)
 		})), "there: a worker failed: too hot"},
-		{"its histogram is none", brokenPlace(greeted(func(rw io.ReadWriter, orders *json.Decoder) {
+		{"its histogram is none", brokenHost(greeted(func(rw io.ReadWriter, orders *json.Decoder) {
 			io.WriteString(rw, `{"report":{"latency":"?"}}`)
 			_, _ = io.Copy(io.Discard, orders.Buffered())
 		})), "there: "},
 	} {
-		if _, err := Run(t.Context(), plan, Options{Places: []Place{test.place}}); !contains(err, test.want) {
+		if _, err := Run(t.Context(), plan, Options{Hosts: []WorkerHost{test.host}}); !contains(err, test.want) {
 			t.Errorf("%s: error %v, want %q", test.name, err, test.want)
 		}
 	}

@@ -67,7 +67,7 @@ func measureOne(ctx context.Context, l *lab, s scenario, name string, quick bool
 	plan.Target = bench.Target{Nodes: []string{"http://" + server.address.String()}, Preset: server.preset}
 	plan.Channel = "comparison"
 	plan.ServerPIDs, plan.StorePIDs = []int{server.process.pid()}, []int{l.redis.pid()}
-	result, err := bench.Run(ctx, plan, bench.Options{Places: []bench.Place{bench.InProcess()}})
+	result, err := bench.Run(ctx, plan, bench.Options{Hosts: []bench.WorkerHost{bench.InProcess()}})
 	if ctx.Err() != nil {
 		return nil, errInterrupted
 	}

@@ -1,5 +1,5 @@
 // Draws the charts of a report: each <figure data-chart> in the page, from the
-// result that the page holds as JSON. Field names are those of loadtest.Result.
+// result that the page holds as JSON. Field names are those of bench.Result.
 'use strict';
 (() => {
   const result = JSON.parse(document.getElementById('result').textContent);

@@ -38,7 +38,7 @@ Linux.`,
 // runLoad is bench.Run with a progress display on the error output. When the
 // context of cmd ends, by Ctrl-C, the test ends early with the results so far;
 // another Ctrl-C ends the process.
-func runLoad(cmd *cobra.Command, p bench.Plan, places []bench.Place) (*bench.Result, error) {
+func runLoad(cmd *cobra.Command, p bench.Plan, hosts []bench.WorkerHost) (*bench.Result, error) {
 	errOut := cmd.ErrOrStderr()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(cmd.Context()))
 	defer cancel(nil)
@@ -49,7 +49,7 @@ func runLoad(cmd *cobra.Command, p bench.Plan, places []bench.Place) (*bench.Res
 	progress := newProgress(errOut, &p)
 	defer progress.end()
 	result, err := bench.Run(ctx, p, bench.Options{
-		Places:   places,
+		Hosts:    hosts,
 		Progress: progress.show,
 		Version:  version + revision(),
 	})

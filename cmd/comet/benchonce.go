@@ -48,11 +48,11 @@ func (c *counted) Close() error {
 // agentPause is between two calls to an agent that is not there yet.
 const agentPause = 500 * time.Millisecond
 
-// awaitAgents is places that are called again, for so long, while nothing
+// awaitAgents is hosts that are called again, for so long, while nothing
 // listens there: agents and the load test may be started together. 0 is once.
-func awaitAgents(places []bench.Place, wait time.Duration) []bench.Place {
-	for i, p := range places {
-		places[i].Start = func(ctx context.Context) (io.ReadWriteCloser, error) {
+func awaitAgents(hosts []bench.WorkerHost, wait time.Duration) []bench.WorkerHost {
+	for i, p := range hosts {
+		hosts[i].Start = func(ctx context.Context) (io.ReadWriteCloser, error) {
 			late := time.After(wait)
 			for {
 				stream, err := p.Start(ctx)
@@ -69,5 +69,5 @@ func awaitAgents(places []bench.Place, wait time.Duration) []bench.Place {
 			}
 		}
 	}
-	return places
+	return hosts
 }

@@ -175,7 +175,7 @@ func (b *balanced) load(t *testing.T, transport bench.Transport) *bench.Result {
 		Subscribers: 1000, Channels: 20, Transport: transport,
 		Rate: 20, Duration: 6 * time.Second, Publishers: 4, Patience: time.Minute,
 	}, bench.Options{
-		Places: []bench.Place{bench.InProcess()},
+		Hosts: []bench.WorkerHost{bench.InProcess()},
 		Progress: func(s bench.Second) {
 			if s.Deliveries > 0 {
 				delivering++
@@ -201,7 +201,7 @@ func BenchmarkProxies(b *testing.B) {
 			for b.Loop() {
 				r, err := bench.Run(b.Context(), bench.Plan{
 					Target: bench.Target{Nodes: []string{balanced.url}}, Subscribers: 1, Rate: 10, Messages: 20,
-				}, bench.Options{Places: []bench.Place{bench.InProcess()}})
+				}, bench.Options{Hosts: []bench.WorkerHost{bench.InProcess()}})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -60,7 +60,7 @@ func TestRollingRestart(t *testing.T) {
 // exactly runs a load, of which nothing may be lost or repeated.
 func (b *balanced) exactly(t *testing.T, p bench.Plan, r rolling, progress func(bench.Second)) {
 	p.Target, p.Duration, p.Patience = bench.Target{Nodes: []string{b.url}}, r.duration, time.Minute
-	result, err := bench.Run(t.Context(), p, bench.Options{Places: []bench.Place{bench.InProcess()}, Progress: progress})
+	result, err := bench.Run(t.Context(), p, bench.Options{Hosts: []bench.WorkerHost{bench.InProcess()}, Progress: progress})
 	if err != nil {
 		t.Error(err)
 		return

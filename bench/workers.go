@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// crew is the workers of a run, as the coordinator sees them.
-type crew struct {
+// workers is the workers of a run, as the coordinator sees them.
+type workers struct {
 	clock   clock
-	members []*member
+	members []*remoteWorker
 	replies chan signed    // from all; never closed
-	reading sync.WaitGroup // a goroutine a member
+	reading sync.WaitGroup // two goroutines per worker
 }
 
-// member is one worker.
-type member struct {
-	place  string
+// remoteWorker is one worker.
+type remoteWorker struct {
+	host   string
 	stream io.ReadWriteCloser
 	lines  *lines[order, reply]
 	hello  hello
@@ -35,7 +35,7 @@ type member struct {
 
 // signed is a reply, or the error that ended a worker's stream.
 type signed struct {
-	from *member
+	from *remoteWorker
 	reply
 	err error
 }
@@ -43,28 +43,28 @@ type signed struct {
 // replyTime is how long a worker may take to answer.
 const replyTime = 15 * time.Second
 
-func newCrew(c clock) *crew { return &crew{clock: c, replies: make(chan signed)} }
+func newWorkers(c clock) *workers { return &workers{clock: c, replies: make(chan signed)} }
 
-// hire starts a worker and waits for its hello.
-func (c *crew) hire(ctx context.Context, p *Place) (*member, error) {
+// add starts a worker and waits for its hello.
+func (c *workers) add(ctx context.Context, p *WorkerHost) (*remoteWorker, error) {
 	stream, err := p.Start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m := &member{place: p.Name, stream: stream, lines: newLines[order, reply](stream), number: len(c.members)}
+	m := &remoteWorker{host: p.Name, stream: stream, lines: newLines[order, reply](stream), number: len(c.members)}
 	timer := time.AfterFunc(replyTime, func() { stream.Close() })
 	defer timer.Stop()
 	stop := context.AfterFunc(ctx, func() { stream.Close() })
 	defer stop()
-	if err := c.meet(m); err != nil {
+	if err := c.handshake(m); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", p.Name, err), stream.Close())
 	}
 	c.members = append(c.members, m)
 	return m, nil
 }
 
-// meet answers what the worker asks until it says hello.
-func (c *crew) meet(m *member) error {
+// handshake answers what the worker asks until it says hello.
+func (c *workers) handshake(m *remoteWorker) error {
 	for {
 		r, err := m.lines.receive()
 		switch {
@@ -88,9 +88,9 @@ func (c *crew) meet(m *member) error {
 	}
 }
 
-// start begins the exchange with every member: from now on its replies come
+// start begins the exchange with every worker: its replies now come
 // over c.replies, until ctx ends.
-func (c *crew) start(ctx context.Context) {
+func (c *workers) start(ctx context.Context) {
 	for _, m := range c.members {
 		var life context.Context
 		life, m.gone = context.WithCancel(ctx)
@@ -100,7 +100,7 @@ func (c *crew) start(ctx context.Context) {
 	}
 }
 
-func (c *crew) read(ctx context.Context, m *member) {
+func (c *workers) read(ctx context.Context, m *remoteWorker) {
 	for {
 		r, err := m.lines.receive()
 		select {
@@ -114,7 +114,7 @@ func (c *crew) read(ctx context.Context, m *member) {
 	}
 }
 
-func (c *crew) write(ctx context.Context, m *member) {
+func (c *workers) write(ctx context.Context, m *remoteWorker) {
 	for {
 		select {
 		case o := <-m.out:
@@ -127,9 +127,9 @@ func (c *crew) write(ctx context.Context, m *member) {
 	}
 }
 
-// send gives every member the order. A member that takes none any more is
+// send gives every worker the order. A worker that takes no more orders is
 // found out by what it does not answer.
-func (c *crew) send(o order) {
+func (c *workers) send(o order) {
 	for _, m := range c.members {
 		select {
 		case m.out <- o:
@@ -138,8 +138,8 @@ func (c *crew) send(o order) {
 	}
 }
 
-// dismiss ends all workers and waits for them.
-func (c *crew) dismiss() {
+// stop ends all workers and waits for them.
+func (c *workers) stop() {
 	var closing sync.WaitGroup
 	for _, m := range c.members {
 		if m.gone != nil {
@@ -151,8 +151,8 @@ func (c *crew) dismiss() {
 	c.reading.Wait()
 }
 
-// all reports whether something is true of every member.
-func (c *crew) all(is func(*member) bool) bool {
+// all reports whether something is true of every worker.
+func (c *workers) all(is func(*remoteWorker) bool) bool {
 	for _, m := range c.members {
 		if !is(m) {
 			return false
@@ -161,16 +161,16 @@ func (c *crew) all(is func(*member) bool) bool {
 	return true
 }
 
-// sum adds up a number of every member.
-func sum[T int | int64 | time.Duration](c *crew, of func(*member) T) (total T) {
+// sum adds up a number of every worker.
+func sum[T int | int64 | time.Duration](c *workers, of func(*remoteWorker) T) (total T) {
 	for _, m := range c.members {
 		total += of(m)
 	}
 	return total
 }
 
-// processes calls f with one member of each process.
-func (c *crew) processes(f func(*member)) {
+// processes calls f with one worker of each process.
+func (c *workers) processes(f func(*remoteWorker)) {
 	seen := make(map[string]bool)
 	for _, m := range c.members {
 		if !seen[m.hello.Process] {

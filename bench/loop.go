@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// swarm is a worker's share of the subscribers, served by one goroutine: run's.
-type swarm struct {
+// eventLoop is a worker's share of the subscribers, served by one goroutine: run's.
+type eventLoop struct {
 	// Fixed.
 	share    *share
 	dialect  dialect
@@ -28,7 +28,7 @@ type swarm struct {
 	subscribers []subscriber
 	timers      timers
 	churn       churn
-	visit       visit
+	sink        responseSink
 	request     []byte
 
 	opened      int     // that have begun to arrive
@@ -58,17 +58,17 @@ type received struct {
 	at instant
 }
 
-// newSwarm returns an error only if the system or the share is no good. Orders
+// newEventLoop returns an error only if the system or the share is no good. Orders
 // come over orders, which has to be followed by a sockets.wake.
-func newSwarm(share *share, c clock, orders chan received, replies chan<- reply) (*swarm, error) {
+func newEventLoop(share *share, c clock, orders chan received, replies chan<- reply) (*eventLoop, error) {
 	plan := &share.Plan
-	s := &swarm{
+	s := &eventLoop{
 		share: share, dialect: plan.Target.dialect(), clock: c, turns: plan.turns(),
 		orders: orders, replies: replies, sequence: 1<<32 - 1,
 		subscribers: make([]subscriber, share.Count),
 		latency:     newHistogram(), resume: newHistogram(),
 	}
-	s.visit.swarm = s
+	s.sink.eventLoop = s
 	s.traits = s.dialect.traits()
 	if total, ok := plan.total(); ok {
 		s.sequence = uint32(s.turns.sequence(total)) + 1
@@ -82,7 +82,7 @@ func newSwarm(share *share, c clock, orders chan received, replies chan<- reply)
 	next := make([]uint32, share.Count*plan.Publishers)
 	for i := range s.subscribers {
 		s.subscribers[i] = s.newSubscriber(i)
-		s.subscribers[i].ledger.next, next = next[:plan.Publishers:plan.Publishers], next[plan.Publishers:]
+		s.subscribers[i].messages.next, next = next[:plan.Publishers:plan.Publishers], next[plan.Publishers:]
 	}
 	var source netip.Addr
 	if share.Source != "" {
@@ -101,9 +101,9 @@ func channelName(start string, run uint32, channel int) string {
 }
 
 // global is the number that subscriber i has among all of the run.
-func (s *swarm) global(i int32) uint64 { return uint64(s.share.First) + uint64(i) }
+func (s *eventLoop) global(i int32) uint64 { return uint64(s.share.First) + uint64(i) }
 
-func (s *swarm) newSubscriber(i int) subscriber {
+func (s *eventLoop) newSubscriber(i int) subscriber {
 	plan := &s.share.Plan
 	global := s.global(int32(i))
 	polls := plan.Transport == LongPoll || plan.Transport == ShortPoll
@@ -117,7 +117,7 @@ func (s *swarm) newSubscriber(i int) subscriber {
 }
 
 // appendRequest adds a subscriber's request.
-func (s *swarm) appendRequest(b []byte, sub *subscriber, wait bool) []byte {
+func (s *eventLoop) appendRequest(b []byte, sub *subscriber, wait bool) []byte {
 	seek := seek{
 		channel: s.names[sub.channel], cursor: sub.cursor, earliest: s.began != 0,
 		poll: sub.polls, wait: wait,
@@ -140,7 +140,7 @@ const patrol = 100 * time.Millisecond
 // run follows the coordinator's orders and reads what comes, until it is told
 // to stop or ctx ends; then it closes every connection. It has a thread to
 // itself, so that its CPU can be told.
-func (s *swarm) run(ctx context.Context) error {
+func (s *eventLoop) run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer s.close()
@@ -161,7 +161,7 @@ func (s *swarm) run(ctx context.Context) error {
 }
 
 // step does what time brings; began is when this round of the loop did.
-func (s *swarm) step(began instant) {
+func (s *eventLoop) step(began instant) {
 	now := s.clock.now()
 	s.fire(now)
 	s.admit(now)
@@ -171,7 +171,7 @@ func (s *swarm) step(began instant) {
 }
 
 // pause is how long run may wait for something to come.
-func (s *swarm) pause() time.Duration {
+func (s *eventLoop) pause() time.Duration {
 	now := s.clock.now()
 	next := now.after(patrol)
 	if at, ok := s.timers.first(); ok {
@@ -187,7 +187,7 @@ func (s *swarm) pause() time.Duration {
 }
 
 // nextArrival is when the next subscriber may begin to arrive.
-func (s *swarm) nextArrival() (at instant, ok bool) {
+func (s *eventLoop) nextArrival() (at instant, ok bool) {
 	if s.gate == 0 || s.opened == len(s.subscribers) || s.pending >= s.share.Arriving {
 		return 0, false
 	}
@@ -196,7 +196,7 @@ func (s *swarm) nextArrival() (at instant, ok bool) {
 }
 
 // admit lets subscribers begin to arrive.
-func (s *swarm) admit(now instant) {
+func (s *eventLoop) admit(now instant) {
 	for {
 		at, ok := s.nextArrival()
 		if !ok || at > now {
@@ -209,7 +209,7 @@ func (s *swarm) admit(now instant) {
 }
 
 // attend does what there is to do for a connection.
-func (s *swarm) attend(r readiness, now instant) {
+func (s *eventLoop) attend(r readiness, now instant) {
 	sub := &s.subscribers[r.index]
 	if sub.generation != r.generation || sub.fd < 0 {
 		return // it was about a connection before
@@ -226,12 +226,12 @@ func (s *swarm) attend(r readiness, now instant) {
 }
 
 // delivered enters a delivery.
-func (s *swarm) delivered(sub *subscriber, m *stamp, at instant) {
+func (s *eventLoop) delivered(sub *subscriber, m *payloadHeader, at instant) {
 	if m.run != s.share.Run || m.channel != uint32(sub.channel) || m.publisher >= uint32(s.turns.publishers) || m.sequence >= s.sequence {
-		sub.ledger.unknown++
+		sub.messages.unknown++
 		return
 	}
-	first, missing := sub.ledger.enter(m.publisher, m.sequence)
+	first, missing := sub.messages.record(m.publisher, m.sequence)
 	s.holes += missing
 	if !first {
 		return
@@ -245,7 +245,7 @@ func (s *swarm) delivered(sub *subscriber, m *stamp, at instant) {
 }
 
 // close closes every connection.
-func (s *swarm) close() {
+func (s *eventLoop) close() {
 	for i := range s.subscribers {
 		if sub := &s.subscribers[i]; sub.fd >= 0 {
 			s.sockets.hangUp(sub.fd)

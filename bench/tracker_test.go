@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestLedger(t *testing.T) {
+func TestTracker(t *testing.T) {
 	const messages = 70
 	for _, test := range []struct {
 		name                         string
@@ -22,10 +22,10 @@ func TestLedger(t *testing.T) {
 		{"the ends of a hole", []uint32{9, 0, 8}, 3, messages - 3, 0, 2, 7},
 		{"beyond the end", []uint32{messages + 5}, 1, messages, 0, 0, messages + 5},
 	} {
-		l := ledger{next: make([]uint32, 1)}
+		l := tracker{next: make([]uint32, 1)}
 		holes := int64(0)
 		for _, sequence := range test.came {
-			_, missing := l.enter(0, sequence)
+			_, missing := l.record(0, sequence)
 			holes += missing
 		}
 		missing := l.missing([]uint32{messages})
@@ -36,7 +36,7 @@ func TestLedger(t *testing.T) {
 	}
 }
 
-// naive is a ledger that remembers everything.
+// naive is a tracker that remembers everything.
 type naive struct {
 	seen                 map[[2]uint32]bool
 	newest               map[uint32]uint32 // and one more
@@ -71,16 +71,16 @@ func (n *naive) inHoles() (holes int64) {
 	return holes
 }
 
-func TestLedgerAgainstNaive(t *testing.T) {
+func TestTrackerAgainstNaive(t *testing.T) {
 	const publishers, messages = 3, 30
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		l := ledger{next: make([]uint32, publishers)}
+		l := tracker{next: make([]uint32, publishers)}
 		n := naive{seen: make(map[[2]uint32]bool), newest: make(map[uint32]uint32)}
 		holes := int64(0)
 		for range random.IntN(200) {
 			publisher, sequence := random.Uint32N(publishers), random.Uint32N(messages)
-			first, missing := l.enter(publisher, sequence)
+			first, missing := l.record(publisher, sequence)
 			holes += missing
 			if first != n.enter(publisher, sequence) {
 				t.Fatalf("seed %d: first %v of %d, %d", seed, first, publisher, sequence)
@@ -96,11 +96,11 @@ func TestLedgerAgainstNaive(t *testing.T) {
 	}
 }
 
-func TestLedgerOrder(t *testing.T) {
+func TestTrackerOrder(t *testing.T) {
 	order := func(came ...[2]uint32) uint64 {
-		l := ledger{next: make([]uint32, 2)}
+		l := tracker{next: make([]uint32, 2)}
 		for _, m := range came {
-			l.enter(m[0], m[1])
+			l.record(m[0], m[1])
 		}
 		return l.order
 	}
@@ -113,11 +113,11 @@ func TestLedgerOrder(t *testing.T) {
 	}
 }
 
-func TestLedgerAllocatesNothing(t *testing.T) {
-	l := ledger{next: make([]uint32, 1)}
+func TestTrackerAllocatesNothing(t *testing.T) {
+	l := tracker{next: make([]uint32, 1)}
 	sequence := uint32(0)
 	if n := testing.AllocsPerRun(1000, func() {
-		l.enter(0, sequence)
+		l.record(0, sequence)
 		sequence++
 	}); n != 0 {
 		t.Errorf("%v allocations a message", n)

@@ -11,18 +11,18 @@ import (
 // the worker, and returns when it is gone.
 type Start func(ctx context.Context) (io.ReadWriteCloser, error)
 
-// Place is where workers run.
-type Place struct {
+// WorkerHost is where workers run.
+type WorkerHost struct {
 	Name  string // for messages, as "this machine"
 	Start Start
-	// Single places have room for one worker: it shares its process.
+	// Single hosts have room for one worker: it shares its process.
 	Single bool
 }
 
-// InProcess is a place within this process: for few subscribers, and where no
+// InProcess is a host within this process: for few subscribers, and where no
 // other process may be started.
-func InProcess() Place {
-	return Place{Name: "this process", Single: true, Start: func(ctx context.Context) (io.ReadWriteCloser, error) {
+func InProcess() WorkerHost {
+	return WorkerHost{Name: "this process", Single: true, Start: func(ctx context.Context) (io.ReadWriteCloser, error) {
 		ours, theirs := net.Pipe()
 		w := &inProcess{Conn: ours}
 		w.running.Go(func() { _ = ServeWorker(ctx, theirs) }) // it has said why, or was closed

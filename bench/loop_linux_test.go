@@ -7,12 +7,12 @@ import (
 	"unsafe"
 )
 
-// newTestSwarm is a swarm without connections, all of whose subscribers are in.
-func newTestSwarm(t testing.TB, plan Plan, subscribers int) *swarm {
+// newTestLoop is an event loop without connections, all of whose subscribers are in.
+func newTestLoop(t testing.TB, plan Plan, subscribers int) *eventLoop {
 	plan.Subscribers = subscribers
 	plan = plan.complete()
 	share := &share{Plan: plan, Run: 7, Nodes: make([]node, 2), Count: subscribers, Arriving: 8}
-	s, err := newSwarm(share, newClock(), make(chan received, 1), make(chan reply, 1))
+	s, err := newEventLoop(share, newClock(), make(chan received, 1), make(chan reply, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,25 +25,25 @@ func newTestSwarm(t testing.TB, plan Plan, subscribers int) *swarm {
 }
 
 // feed has subscriber 0 read b.
-func feed(s *swarm, b []byte) error {
-	s.visit.sub, s.visit.index, s.visit.at = &s.subscribers[0], 0, s.clock.now()
-	s.visit.text = append(s.visit.text[:0], s.subscribers[0].text...)
-	err := s.subscribers[0].response.feed(b, &s.visit)
-	s.subscribers[0].text = kept(s.subscribers[0].text, s.visit.text)
+func feed(s *eventLoop, b []byte) error {
+	s.sink.sub, s.sink.index, s.sink.at = &s.subscribers[0], 0, s.clock.now()
+	s.sink.text = append(s.sink.text[:0], s.subscribers[0].text...)
+	err := s.subscribers[0].response.feed(b, &s.sink)
+	s.subscribers[0].text = kept(s.subscribers[0].text, s.sink.text)
 	return err
 }
 
 func chunk(event string) []byte { return fmt.Appendf(nil, "%x\r\n%s\r\n", len(event), event) }
 
 func messageEvent(sequence uint32, id string) string {
-	m := stamp{run: 7, sequence: sequence}
+	m := payloadHeader{run: 7, sequence: sequence}
 	return fmt.Sprintf("id: %s\ndata: {\"id\":\"%s\",\"channel\":\"c\",\"data\":\"%s\"}\n\n", id, id, m.append(nil, 100))
 }
 
 const streamHead = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 func TestDeliveryAllocatesNothing(t *testing.T) {
-	s := newTestSwarm(t, Plan{}, 1)
+	s := newTestLoop(t, Plan{}, 1)
 	if err := feed(s, []byte(streamHead)); err != nil {
 		t.Fatal(err)
 	}
@@ -52,14 +52,14 @@ func TestDeliveryAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := testing.AllocsPerRun(1000, func() {
-		s.subscribers[0].ledger.next[0] = 0
+		s.subscribers[0].messages.next[0] = 0
 		if err := feed(s, read); err != nil {
 			t.Error(err)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations a delivery", n)
 	}
-	if got := s.subscribers[0].ledger.got; got < 1000 {
+	if got := s.subscribers[0].messages.got; got < 1000 {
 		t.Errorf("%d deliveries", got)
 	}
 }
@@ -67,7 +67,7 @@ func TestDeliveryAllocatesNothing(t *testing.T) {
 // Of an event that is not complete nothing counts, neither its message nor its
 // cursor; and an idle subscriber has no buffers.
 func TestOnlyCompleteEventsCount(t *testing.T) {
-	s := newTestSwarm(t, Plan{Messages: 2}, 1)
+	s := newTestLoop(t, Plan{Messages: 2}, 1)
 	sub := &s.subscribers[0]
 	first, second := messageEvent(0, "1-0"), messageEvent(1, "2-0")
 	whole := streamHead + string(chunk(first)) + string(chunk(second))
@@ -82,8 +82,8 @@ func TestOnlyCompleteEventsCount(t *testing.T) {
 		if at >= len(whole)-3 {
 			want++
 		}
-		if cursor := string(sub.cursor); sub.ledger.got != want || cursor != []string{"", "1-0", "2-0"}[want] {
-			t.Fatalf("after %d bytes: %d messages, cursor %q; want %d", at+1, sub.ledger.got, cursor, want)
+		if cursor := string(sub.cursor); sub.messages.got != want || cursor != []string{"", "1-0", "2-0"}[want] {
+			t.Fatalf("after %d bytes: %d messages, cursor %q; want %d", at+1, sub.messages.got, cursor, want)
 		}
 	}
 	if sub.text != nil || sub.response.rest != nil {
@@ -92,7 +92,7 @@ func TestOnlyCompleteEventsCount(t *testing.T) {
 }
 
 func TestControlEvents(t *testing.T) {
-	s := newTestSwarm(t, Plan{}, 1)
+	s := newTestLoop(t, Plan{}, 1)
 	if err := feed(s, []byte(streamHead+string(chunk("id: 5-0\nevent: comet.gap\ndata: {}\n\n: \n\n")))); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestControlEvents(t *testing.T) {
 // The seed alone chooses who leaves and when, however many workers there are.
 func TestChurnIsTheSeeds(t *testing.T) {
 	leavers := func(first, count int) (all map[uint64]instant) {
-		s := newTestSwarm(t, Plan{Churn: 0.2, Seed: 5}, count)
+		s := newTestLoop(t, Plan{Churn: 0.2, Seed: 5}, count)
 		s.share.First = first
 		s.began = 1_000_000_000_000
 		s.churn.second = 3
@@ -132,7 +132,7 @@ func TestChurnIsTheSeeds(t *testing.T) {
 }
 
 // An idle subscriber is to take 4 KiB at most, sockets not counted; this is
-// what its struct and ledger take of it.
+// what its struct and tracker take of it.
 func TestSubscriberIsSmall(t *testing.T) {
 	if size := unsafe.Sizeof(subscriber{}); size > 320 {
 		t.Errorf("a subscriber has %d bytes", size)
@@ -141,14 +141,14 @@ func TestSubscriberIsSmall(t *testing.T) {
 
 // BenchmarkDelivery is one delivery, but for the system calls.
 func BenchmarkDelivery(b *testing.B) {
-	s := newTestSwarm(b, Plan{}, 1)
+	s := newTestLoop(b, Plan{}, 1)
 	if err := feed(s, []byte(streamHead)); err != nil {
 		b.Fatal(err)
 	}
 	read := chunk(messageEvent(0, "1795332004162-680290"))
 	b.ReportAllocs()
 	for b.Loop() {
-		s.subscribers[0].ledger.next[0] = 0
+		s.subscribers[0].messages.next[0] = 0
 		if err := feed(s, read); err != nil {
 			b.Fatal(err)
 		}

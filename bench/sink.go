@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// visit is a read from one subscriber's connection: the sink of its response.
+// responseSink is a read from one subscriber's connection: the sink of its response.
 // There is one for all, so that a read allocates nothing.
-type visit struct {
-	*swarm
+type responseSink struct {
+	*eventLoop
 	sub   *subscriber
 	index int32
 	at    instant // when the read had returned
@@ -31,13 +31,13 @@ var (
 )
 
 // read takes what has come for a subscriber.
-func (s *swarm) read(i int32) {
+func (s *eventLoop) read(i int32) {
 	sub := &s.subscribers[i]
 	b, err := s.sockets.read(sub.fd)
 	if errors.Is(err, errAgain) {
 		return
 	}
-	v := &s.visit
+	v := &s.sink
 	v.sub, v.index, v.at, v.close = sub, i, s.clock.now(), false
 	if err != nil {
 		s.lapse(i, kindOf(err), v.at)
@@ -68,7 +68,7 @@ func kept(old, b []byte) []byte {
 
 // lapse is called when the server has ended the connection. Between two short
 // polls it may.
-func (s *swarm) lapse(i int32, kind string, now instant) {
+func (s *eventLoop) lapse(i int32, kind string, now instant) {
 	sub := &s.subscribers[i]
 	if sub.state == statePaused {
 		next := sub.timer
@@ -81,7 +81,7 @@ func (s *swarm) lapse(i int32, kind string, now instant) {
 }
 
 // fail is called when what came was no good.
-func (s *swarm) fail(i int32, err error, now instant) {
+func (s *eventLoop) fail(i int32, err error, now instant) {
 	var lost lostError
 	switch {
 	case errors.Is(err, errBye):
@@ -94,7 +94,7 @@ func (s *swarm) fail(i int32, err error, now instant) {
 }
 
 // head implements sink.
-func (v *visit) head(b []byte) error {
+func (v *responseSink) head(b []byte) error {
 	status, err := statusOf(b)
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (v *visit) head(b []byte) error {
 }
 
 // body implements sink: it takes the events that are complete.
-func (v *visit) body(b []byte) error {
+func (v *responseSink) body(b []byte) error {
 	if v.sub.polls {
 		v.text = append(v.text, b...)
 		return nil
@@ -136,7 +136,7 @@ func (v *visit) body(b []byte) error {
 // events takes the events of b and returns how many bytes they have. The
 // cursor is that of the last one that is complete: what comes after it is sent
 // again to who resumes.
-func (v *visit) events(b []byte) (n int, err error) {
+func (v *responseSink) events(b []byte) (n int, err error) {
 	var last event
 	for err == nil {
 		e, length := nextEvent(b[n:])
@@ -166,7 +166,7 @@ func (v *visit) events(b []byte) (n int, err error) {
 }
 
 // end implements sink: a poll polls again. A stream should have no end.
-func (v *visit) end() error {
+func (v *responseSink) end() error {
 	if !v.sub.polls {
 		return lostError(kindClosed)
 	}
@@ -186,7 +186,7 @@ func (v *visit) end() error {
 }
 
 // pollAgain goes on after an answer.
-func (v *visit) pollAgain() {
+func (v *responseSink) pollAgain() {
 	sub, i := v.sub, v.index
 	if v.traits.atOnce {
 		v.enter(sub, v.at) // the answer said where it is: nothing can be missed
@@ -212,7 +212,7 @@ func (v *visit) pollAgain() {
 // nextPoll is when a subscriber polls next: an interval after it did, however
 // long the answer took. The first pause is any part of one, so that those who
 // arrived together do not stay together.
-func (v *visit) nextPoll(sub *subscriber, i int32) instant {
+func (v *responseSink) nextPoll(sub *subscriber, i int32) instant {
 	interval := v.share.Plan.Interval
 	if sub.paced {
 		return max(v.at, sub.asked.after(interval))
@@ -223,9 +223,9 @@ func (v *visit) nextPoll(sub *subscriber, i int32) instant {
 }
 
 // take enters the messages of text.
-func (v *visit) take(text []byte) {
+func (v *responseSink) take(text []byte) {
 	for {
-		s, rest, ok := nextStamp(text)
+		s, rest, ok := nextPayloadHeader(text)
 		if !ok {
 			return
 		}

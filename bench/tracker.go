@@ -2,9 +2,9 @@ package bench
 
 import "slices"
 
-// ledger is what came of each message at one subscriber. For each publisher of
+// tracker records which messages came to one subscriber. For each publisher of
 // its channel it knows the number to come next, and the holes below it.
-type ledger struct {
+type tracker struct {
 	next  []uint32 // by publisher
 	holes []hole   // below next; nil as long as everything comes in order
 	got   int64    // distinct messages
@@ -18,9 +18,9 @@ type ledger struct {
 // hole is messages from..to-1 of a publisher, which did not come yet.
 type hole struct{ publisher, from, to uint32 }
 
-// enter records a delivery. It reports whether it is the message's first, and
+// record records a delivery. It reports whether it is the message's first, and
 // by how many the messages in holes have grown.
-func (l *ledger) enter(publisher, sequence uint32) (first bool, missing int64) {
+func (l *tracker) record(publisher, sequence uint32) (first bool, missing int64) {
 	next := &l.next[publisher]
 	switch {
 	case sequence >= *next:
@@ -42,7 +42,7 @@ func (l *ledger) enter(publisher, sequence uint32) (first bool, missing int64) {
 }
 
 // fill takes a message out of its hole, if it is in one.
-func (l *ledger) fill(publisher, sequence uint32) bool {
+func (l *tracker) fill(publisher, sequence uint32) bool {
 	i := l.holeOf(publisher, sequence)
 	if i < 0 {
 		return false
@@ -63,19 +63,19 @@ func (l *ledger) fill(publisher, sequence uint32) bool {
 }
 
 // holeOf is the index of the hole that the message is in, or -1.
-func (l *ledger) holeOf(publisher, sequence uint32) int {
+func (l *tracker) holeOf(publisher, sequence uint32) int {
 	return slices.IndexFunc(l.holes, func(h hole) bool {
 		return h.publisher == publisher && h.from <= sequence && sequence < h.to
 	})
 }
 
-func (l *ledger) has(publisher, sequence uint32) bool {
+func (l *tracker) has(publisher, sequence uint32) bool {
 	return sequence < l.next[publisher] && l.holeOf(publisher, sequence) < 0
 }
 
 // missing is how many did not come of the first totals[i] messages of each
 // publisher i.
-func (l *ledger) missing(totals []uint32) (n int64) {
+func (l *tracker) missing(totals []uint32) (n int64) {
 	for publisher, total := range totals {
 		if next := l.next[publisher]; next < total {
 			n += int64(total - next)
