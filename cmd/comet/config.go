@@ -22,8 +22,8 @@ func newConfig() *cobra.Command {
 func newConfigPrint() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "print",
-		Short: "Print the settings that result, and where each came from",
-		Long: `Print every setting as it results from defaults, file, variables and flags, and
+		Short: "Print the effective settings and where each came from",
+		Long: `Print the value of every setting after defaults, file, variables and flags, and
 where it came from. Secrets are masked; the rest can be used as a file.`,
 		Example: `  comet config print
   COMET_REDIS_ADDRESSES=127.0.0.1:6379 comet config print --config comet.yaml`,
@@ -51,7 +51,7 @@ func newConfigCheck() *cobra.Command {
 			if _, err := loadSettings(cmd); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "The settings are in order.")
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "The settings are valid.")
 			return err
 		},
 	}

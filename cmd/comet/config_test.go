@@ -52,7 +52,7 @@ func TestConfigCheck(t *testing.T) {
 	t.Parallel()
 	fine := runToEnd(t, "config", "check", "--config", servertest.NewFile(t, "node: n\n"))
 	fine.wantExit(exitOK)
-	fine.wantOut("The settings are in order.\n")
+	fine.wantOut("The settings are valid.\n")
 	wrong := setup{environ: []string{"COMET_NODES=n"}}.runToEnd(t, "config", "check", "--redis-db", "-1")
 	wrong.wantExit(exitFailure)
 	wrong.wantOut("")

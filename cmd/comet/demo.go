@@ -31,7 +31,7 @@ func newDemo() *cobra.Command {
 		Short: "Run three nodes and a chat, to see a message cross nodes",
 		Long: `Run three nodes in one process behind a small load balancer that sends each
 request to the next node, without sticky sessions. The chat page shows which
-node each participant is on; whoever says a name gets a token for it. Nothing
+node each participant is on; anyone who enters a name gets a token for it. Nothing
 else is needed; with --redis the nodes share a Redis instead of this process's
 memory.`,
 		Example: `  comet demo
@@ -193,7 +193,7 @@ func newFront(at net.Addr, nodes []*server.Node, desk *demoDesk, logger *slog.Lo
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if limit.Rebound(r, f.port, nil) {
-		http.Error(w, "open the demo as localhost, or by its IP address", http.StatusMisdirectedRequest)
+		http.Error(w, "Open the demo as localhost or by its IP address.", http.StatusMisdirectedRequest)
 		return
 	}
 	if r.URL.Path == demoTokenPath {

@@ -79,8 +79,8 @@ func (d *demoDesk) give(w http.ResponseWriter, name string) {
 	claims := &auth.Claims{Subject: name, IssuedAt: now, Expires: now.Add(d.ttl), Permissions: permissions}
 	token, signing := auth.Sign(claims, "HS256", d.secret)
 	if err := errors.Join(err, signing); err != nil {
-		d.logger.Error("no token for the chat", "error", err)
-		d.refuse(w, http.StatusInternalServerError, "No token could be made.")
+		d.logger.Error("token creation failed", "error", err)
+		d.refuse(w, http.StatusInternalServerError, "The token could not be created. Try again.")
 		return
 	}
 	_ = json.NewEncoder(w).Encode(map[string]string{"token": token})

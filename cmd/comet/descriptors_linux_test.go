@@ -38,7 +38,7 @@ func TestIdleFlood(t *testing.T) {
 			p := setup{descriptors: test.descriptors}.start(t, args...)
 			served := p.awaitErr(`msg=serving .*url=http://(\S+) admin=(\S+)`)
 			url, admin := served[1], served[2]
-			p.awaitErr("limits.connections is more than the descriptor limit allows")
+			p.awaitErr("limits.connections exceeds the descriptor limit")
 			var all []net.Conn
 			for range test.descriptors + 20 {
 				c := dialFrom(t, "127.0.0.9", url)

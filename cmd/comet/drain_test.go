@@ -30,7 +30,7 @@ func TestDrain(t *testing.T) {
 			}
 			events, _ := servertest.OpenStream(t, url+"/v1/events?channel=news")
 			begin(t, node, admin)
-			node.awaitErr("msg=leaving")
+			node.awaitErr("msg=\"drain started\"")
 			r := servertest.Get(t, admin+"/readyz")
 			if body := servertest.Body(t, r); r.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "draining") {
 				t.Errorf("while it leaves: %s, %s", r.Status, body)
@@ -42,7 +42,7 @@ func TestDrain(t *testing.T) {
 				t.Errorf("it said %+v instead of goodbye", e)
 			}
 			node.wantExit(exitOK)
-			node.awaitErr("left=0")
+			node.awaitErr("remaining=0")
 		})
 	}
 }
@@ -53,7 +53,7 @@ func TestDrainCutShort(t *testing.T) {
 	node, url, _ := startNodeWithAdmin(t, "--drain-delay", "10m")
 	servertest.OpenStream(t, url+"/v1/events?channel=news")
 	node.signal(syscall.SIGTERM)
-	node.awaitErr("msg=leaving")
+	node.awaitErr("msg=\"drain started\"")
 	node.signal(syscall.SIGTERM)
 	if code := node.wait(); code == exitOK {
 		t.Error("it ended as if all was well")

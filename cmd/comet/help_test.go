@@ -97,10 +97,10 @@ func commandsIn(line string) (commands [][]string) {
 func TestUsageMistakes(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"sevre":                             `there is no command "sevre"; did you mean serve?`,
+		"sevre":                             `unknown command "sevre"; did you mean serve?`,
 		"pub":                               `did you mean publish?`,
-		"nonsense":                          `there is no command "nonsense"`,
-		"config prnt":                       `there is no command "prnt"; did you mean print?`,
+		"nonsense":                          `unknown command "nonsense"`,
+		"config prnt":                       `unknown command "prnt"; did you mean print?`,
 		"completion tcsh":                   `"tcsh"`,
 		"completion":                        `accepts 1 arg`,
 		"version 2":                         `"2"`,
@@ -110,9 +110,9 @@ func TestUsageMistakes(t *testing.T) {
 		"publish news --key k":              `--key is for one message`,
 		"subscribe":                         `requires at least 1 arg`,
 		"subscribe news --last many":        `"many"`,
-		"subscribe news --last -1":          `--last and --count are numbers of messages`,
-		"subscribe news --count -1":         `--last and --count are numbers of messages`,
-		"subscribe n --last 1 --cursor 1-1": `--cursor and --last both say where to begin`,
+		"subscribe news --last -1":          `--last and --count must be 0 or more`,
+		"subscribe news --count -1":         `--last and --count must be 0 or more`,
+		"subscribe n --last 1 --cursor 1-1": `--cursor and --last exclude each other`,
 	} {
 		code, out, errOut := runHere(t, strings.Fields(line)...)
 		if code != exitUsage || out != "" {

@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return exitInterrupted
 	case errors.As(err, &problems):
-		fmt.Fprintf(errOut, "comet: the configuration has mistakes:\n%v\n", problems)
+		fmt.Fprintf(errOut, "comet: invalid configuration:\n%v\n", problems)
 		return exitFailure
 	case errors.As(err, &usage):
 		fmt.Fprintf(errOut, "comet: %v\nSee '%s --help'.\n", err, command.CommandPath())
@@ -101,9 +101,9 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	cmd.SuggestionsMinimumDistance = 2
 	near := cmd.SuggestionsFor(args[0])
 	if len(near) == 0 {
-		return &usageError{fmt.Errorf("there is no command %q", args[0])}
+		return &usageError{fmt.Errorf("unknown command %q", args[0])}
 	}
-	return &usageError{fmt.Errorf("there is no command %q; did you mean %s?", args[0], strings.Join(near, " or "))}
+	return &usageError{fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(near, " or "))}
 }
 
 // arguments makes cobra's complaint about arguments a usageError.

@@ -33,7 +33,7 @@ func newPublish() *cobra.Command {
 		Use:   "publish CHANNEL [TEXT]",
 		Short: "Publish a message, or each line of standard input",
 		Long: `Publish TEXT to CHANNEL or, without TEXT, each line of standard input. Prints the
-ID of each message once it is accepted. Trouble is retried with an idempotency
+ID of each message once it is accepted. Failures are retried with an idempotency
 key, so that a message is published once.`,
 		Example: `  comet publish chat/lobby 'Hello!'
   comet publish prices '{"eur": 1.09}' --json --type price
@@ -51,7 +51,7 @@ key, so that a message is published once.`,
 	cmd.Flags().StringVar(&o.kind, "type", "", "type of the message, the event name in a browser (default message)")
 	cmd.Flags().StringVar(&o.key, "key", "", "idempotency key: the same key again publishes nothing (default: a random one)")
 	cmd.Flags().BoolVar(&o.json, "json", false, "the text is JSON, not a string")
-	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "reach who is there now, and keep nothing")
+	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "send only to current subscribers and keep nothing")
 	return cmd
 }
 

@@ -63,7 +63,7 @@ func TestRevocationsFileThatCannotBe(t *testing.T) {
 	t.Parallel()
 	file := servertest.NewFile(t, "")
 	setup{environ: []string{"STATE_DIRECTORY=" + file}}.start(t, append([]string{"serve", "--http-listen", "127.0.0.1:65431", "--admin-listen", ""}, servertest.GuardedFlags(t)...)...).
-		awaitErr(`level=WARN msg="revocations are kept in memory only; a restart forgets them"`)
+		awaitErr(`level=WARN msg="revocations are in memory only; a restart loses them"`)
 	p := setup{}.start(t, append([]string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", "", "--auth-revocations-file", filepath.Join(file, "x")}, servertest.GuardedFlags(t)...)...)
 	if code := p.wait(); code == exitOK {
 		t.Error("a node started without the file that is set")

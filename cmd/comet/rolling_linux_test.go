@@ -46,7 +46,7 @@ func TestRollingRestart(t *testing.T) {
 	for i := range b.nodes {
 		b.nodes[i].signal(syscall.SIGTERM)
 		b.nodes[i].wantExit(exitOK)
-		b.nodes[i].awaitErr("left=0")
+		b.nodes[i].awaitErr("remaining=0")
 		b.start(t, i)
 		awaitAnswer(t, "http://"+b.admin[i]+"/readyz")
 		awaitAnswerOf(t, b.url+"/v1/poll?channel=x&wait=0s", fmt.Sprint("n", i+1)) // the load balancer knows

@@ -20,8 +20,8 @@ func newServe() *cobra.Command {
 of them reaches the subscribers of all. Without a Redis address the node is
 alone and keeps its messages in memory.
 
-Every setting can come from a flag, a variable, or the file: flags win over
-variables, variables over the file. 'comet config print' shows what results.`,
+Every setting can come from a flag, a variable, or the file: flags override
+variables, and variables override the file. 'comet config print' shows the result.`,
 		Example: `  comet serve
   comet serve --redis 127.0.0.1:6379 --http-listen 127.0.0.1:8081
   COMET_REDIS_ADDRESSES=127.0.0.1:6379 comet serve --config comet.yaml`,

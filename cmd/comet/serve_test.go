@@ -31,7 +31,7 @@ func TestServeLeaves(t *testing.T) {
 			if _, err := events.Next(); !errors.Is(err, io.EOF) {
 				t.Errorf("after the goodbye: %v", err)
 			}
-			node.awaitErr(`msg=left node=alone`)
+			node.awaitErr(`msg="node stopped" node=alone`)
 		})
 	}
 }
@@ -96,7 +96,7 @@ func TestServeRedisAway(t *testing.T) {
 	server := redistest.Start(t)
 	server.Stop()
 	node, url := startNode(t, "--redis", server.Addr())
-	node.awaitErr(`level=WARN msg="redis cannot be used yet`)
+	node.awaitErr(`level=WARN msg="redis unavailable at start`)
 	response := servertest.Send(t, http.MethodPost, url+"/v1/channels/news/messages")
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
 		t.Errorf("a publish without Redis: %s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
@@ -118,7 +118,7 @@ func TestServeAtReplica(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("REPLICAOF", "127.0.0.1", "1")
 	node, url, admin := startNodeWithAdmin(t, "--redis", server.Addr())
-	node.awaitErr(`level=WARN msg="redis cannot be used yet.*it is a replica`)
+	node.awaitErr(`level=WARN msg="redis unavailable at start.*it is a replica`)
 	awaitReadyz(t, admin, http.StatusServiceUnavailable, "it is a replica; waiting for the primary")
 	server.Do("REPLICAOF", "NO", "ONE")
 	awaitReadyz(t, admin, http.StatusOK, `"ready":true`)

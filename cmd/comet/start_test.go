@@ -15,7 +15,7 @@ func TestStartFails(t *testing.T) {
 	server := redistest.Start(t, redistest.Password("right"))
 	taken := listenAnywhere(t)
 	directory := t.TempDir()
-	const mistakes = `^comet: the configuration has mistakes:\n`
+	const mistakes = `^comet: invalid configuration:\n`
 	for name, test := range map[string]struct {
 		args  []string
 		file  string // for --config, if not empty

@@ -35,9 +35,9 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the nodes of a cluster and its busiest channels",
-		Long: `Show how every node of a cluster is, and its busiest channels, as any one of the
-nodes tells it at its admin listener. Where that wants admin.token, give it with
---token-file or ` + adminTokenVariable + `.`,
+		Long: `Show how every node of a cluster is, and its busiest channels, as
+reported by the admin listener of any node. If the node has an admin.token, give it
+with --token-file or ` + adminTokenVariable + `.`,
 		Example: `  comet status
   comet status --admin http://10.0.0.7:9090 --token-file admin.token
   comet status --json | jq '.nodes[].connections.streams'
@@ -48,15 +48,15 @@ nodes tells it at its admin listener. Where that wants admin.token, give it with
 	f := cmd.Flags()
 	f.StringVar(&o.admin, "admin", "http://127.0.0.1:9090", "address of a node's admin listener")
 	f.StringVar(&o.tokenFile, "token-file", "", "file that holds admin.token (also "+adminTokenVariable+")")
-	f.StringVar(&o.prefix, "prefix", "", "only channels that begin so")
-	f.IntVar(&o.limit, "limit", 10, "how many channels, 1 to 1000")
-	f.BoolVar(&o.json, "json", false, "print one JSON object with nodes and channels, as the node tells them")
+	f.StringVar(&o.prefix, "prefix", "", "only channels with this prefix")
+	f.IntVar(&o.limit, "limit", 10, "number of channels, 1 to 1000")
+	f.BoolVar(&o.json, "json", false, "print one JSON object with nodes and channels, as the node reports them")
 	_ = cmd.MarkFlagFilename("token-file") // fails only for an unknown flag
 	return cmd
 }
 
-// told is what a node tells of its cluster.
-type told struct {
+// clusterStatus is what a node reports about its cluster.
+type clusterStatus struct {
 	cluster.All
 	Channels cluster.Channels `json:"channels"`
 }
@@ -68,7 +68,7 @@ const statusTimeout = 15 * time.Second
 func status(cmd *cobra.Command, o *statusOptions) error {
 	base, err := url.Parse(o.admin)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return &usageError{fmt.Errorf("--admin: %q is no address: write it as http://127.0.0.1:9090", o.admin)}
+		return &usageError{fmt.Errorf("--admin: invalid address %q: write it as http://127.0.0.1:9090", o.admin)}
 	}
 	if o.limit < 1 || o.limit > 1000 {
 		return &usageError{errors.New("--limit must be a number from 1 to 1000")}
@@ -79,7 +79,7 @@ func status(cmd *cobra.Command, o *statusOptions) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), statusTimeout)
 	defer cancel()
-	var t told
+	var t clusterStatus
 	if err := askAdmin(ctx, base.JoinPath("v1/nodes"), token, &t.All); err != nil {
 		return err
 	}
@@ -130,18 +130,18 @@ func askAdmin(ctx context.Context, at *url.URL, token string, answer any) error 
 	case err != nil:
 		return fmt.Errorf("%s: %w", where, err)
 	case response.StatusCode == http.StatusUnauthorized:
-		return fmt.Errorf("%s: the node wants its admin.token: give it with --token-file or %s", where, adminTokenVariable)
+		return fmt.Errorf("%s: admin.token is required: give it with --token-file or %s", where, adminTokenVariable)
 	case response.StatusCode != http.StatusOK:
 		return fmt.Errorf("%s: %s: %.200s", where, response.Status, strings.TrimSpace(string(body)))
 	}
 	if err := json.Unmarshal(body, answer); err != nil {
-		return fmt.Errorf("%s: this is not what an admin listener answers: %w", where, err)
+		return fmt.Errorf("%s: not an answer of an admin listener: %w", where, err)
 	}
 	return nil
 }
 
 // writeStatus writes two tables.
-func writeStatus(out io.Writer, t *told) error {
+func writeStatus(out io.Writer, t *clusterStatus) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tSTATE\tSUBSCRIBERS\tDELIVERIES/S\tCPU\tMEMORY\tRELAY\tUP\tVERSION\tURL")
 	for _, raw := range t.Nodes {

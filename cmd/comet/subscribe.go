@@ -23,11 +23,11 @@ func newSubscribe() *cobra.Command {
 	var o subscribeOptions
 	cmd := &cobra.Command{
 		Use:   "subscribe CHANNEL...",
-		Short: "Print what is published, as it comes",
-		Long: `Print the messages of one or more channels as they come, a line each, with control
-characters escaped (\n, \x1b); --json prints data as it is. A broken connection is
-made again and goes on where it stopped; where messages may be missing all the
-same, standard error says so.`,
+		Short: "Print messages as they are published",
+		Long: `Print the messages of one or more channels as they are published, one per line, with
+control characters escaped (\n, \x1b); --json prints data as it is. A broken
+connection is opened again and resumes where it stopped. If messages may be missing,
+standard error says so.`,
 		Example: `  comet subscribe chat/lobby
   comet subscribe chat/lobby --last 10 --json
   comet subscribe prices news --poll
@@ -35,19 +35,19 @@ same, standard error says so.`,
 		Args: arguments(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.last < 0 || o.count < 0 {
-				return &usageError{errors.New("--last and --count are numbers of messages: 0 or more")}
+				return &usageError{errors.New("--last and --count must be 0 or more")}
 			}
 			if o.cursor != "" && o.last > 0 {
-				return &usageError{errors.New("--cursor and --last both say where to begin: give one")}
+				return &usageError{errors.New("--cursor and --last exclude each other: give one")}
 			}
 			return subscribe(cmd, args, &o)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	addURL(cmd, &o.urls)
-	cmd.Flags().StringVar(&o.cursor, "cursor", "", "begin behind this cursor, or with the oldest message kept: earliest")
-	cmd.Flags().IntVar(&o.last, "last", 0, "begin with the newest so many messages")
-	cmd.Flags().IntVar(&o.count, "count", 0, "end after so many messages (default: never)")
+	cmd.Flags().StringVar(&o.cursor, "cursor", "", "begin after this cursor; earliest is the oldest message kept")
+	cmd.Flags().IntVar(&o.last, "last", 0, "begin with this number of the newest messages")
+	cmd.Flags().IntVar(&o.count, "count", 0, "end after this number of messages (default: never)")
 	cmd.Flags().BoolVar(&o.poll, "poll", false, "use long-polls instead of a stream")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print each message, and each gap, as a JSON object")
 	return cmd

@@ -10,15 +10,15 @@ import (
 	"comet/gateway/auth"
 )
 
-// secretVariable has the secret of tokens, for who has no file.
+// secretVariable holds the secret of tokens where there is no file.
 const secretVariable = "COMET_AUTH_JWT_SECRET"
 
 func newToken() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Make and inspect tokens",
-		Long: `Tokens (JWT) say who a user is and what they may do. Usually the server that
-users log in to makes them; these commands are for trying out and looking into.`,
+		Long: `A token (JWT) names a user and what the user may do. Usually the server that users
+log in to makes tokens; these commands are for tests and for debugging.`,
 		Example: `  comet token create --sub alice --subscribe 'chat/**' --ttl 1h
   comet token create --sub alice | comet token inspect -`,
 		Args: knownCommand,

@@ -33,14 +33,14 @@ func TestToken(t *testing.T) {
 		code int
 		want string
 	}{
-		{nil, exitOK, "would be taken if its signature is good, which was not checked"},
-		{[]string{"--secret-file", secret}, exitOK, "The token would be taken.\n"},
-		{[]string{"--secret-file", secret, "--iss", "login", "--aud", "comet", "--alg", "HS256,HS512"}, exitOK, "The token would be taken.\n"},
-		{[]string{"--secret-file", servertest.NewFile(t, "another-"+tokenSecret), "--secret-file", secret}, exitOK, "The token would be taken.\n"},
-		{[]string{"--secret-file", servertest.NewFile(t, "another-"+tokenSecret)}, exitFailure, "would be refused: bad-signature: "},
-		{[]string{"--secret-file", secret, "--alg", "HS512"}, exitFailure, "would be refused: wrong-algorithm: "},
-		{[]string{"--secret-file", secret, "--iss", "other"}, exitFailure, "would be refused: wrong-issuer: "},
-		{[]string{"--aud", "other"}, exitFailure, "would be refused: wrong-audience: "},
+		{nil, exitOK, "is valid if its signature is. The signature was not checked"},
+		{[]string{"--secret-file", secret}, exitOK, "The token is valid.\n"},
+		{[]string{"--secret-file", secret, "--iss", "login", "--aud", "comet", "--alg", "HS256,HS512"}, exitOK, "The token is valid.\n"},
+		{[]string{"--secret-file", servertest.NewFile(t, "another-"+tokenSecret), "--secret-file", secret}, exitOK, "The token is valid.\n"},
+		{[]string{"--secret-file", servertest.NewFile(t, "another-"+tokenSecret)}, exitFailure, "invalid token: bad-signature: "},
+		{[]string{"--secret-file", secret, "--alg", "HS512"}, exitFailure, "invalid token: wrong-algorithm: "},
+		{[]string{"--secret-file", secret, "--iss", "other"}, exitFailure, "invalid token: wrong-issuer: "},
+		{[]string{"--aud", "other"}, exitFailure, "invalid token: wrong-audience: "},
 		{[]string{"--secret-file", "gone"}, exitFailure, "--secret-file: "},
 		{[]string{"--jwks-url", "http://keys.example/", "--alg", "RS256"}, exitFailure, "the JWKS URL must be https://"},
 	} {
@@ -80,7 +80,7 @@ func TestTokenExpired(t *testing.T) {
 	}
 	for _, args := range [][]string{nil, {"--secret-file", servertest.NewFile(t, tokenSecret)}} {
 		code, out, errOut := runHere(t, append([]string{"token", "inspect", token}, args...)...)
-		if code != exitFailure || !strings.Contains(out, " ago\nsubscribe") || !strings.Contains(errOut, "would be refused: expired: ") {
+		if code != exitFailure || !strings.Contains(out, " ago\nsubscribe") || !strings.Contains(errOut, "invalid token: expired: ") {
 			t.Errorf("%v: exit code %d, output\n%s%s", args, code, out, errOut)
 		}
 	}
@@ -94,10 +94,10 @@ func TestTokenVariable(t *testing.T) {
 	made.wantExit(exitOK)
 	seen := setup{environ: environ, in: strings.NewReader(made.out.String())}.runToEnd(t, "token", "inspect", "-")
 	seen.wantExit(exitOK)
-	seen.awaitOut(`The token would be taken\.`)
+	seen.awaitOut(`The token is valid\.`)
 	none := setup{in: strings.NewReader("")}.runToEnd(t, "token", "inspect", "-")
 	none.wantExit(exitFailure)
-	none.wantErrOut(1, `there is no token in standard input`)
+	none.wantErrOut(1, `no token on standard input`)
 }
 
 // TestTokenKey signs with a private key and verifies with the public one, from
@@ -130,7 +130,7 @@ func TestTokenKey(t *testing.T) {
 	} {
 		p := runToEnd(t, append([]string{"token", "inspect", token}, args...)...)
 		p.wantExit(exitOK)
-		p.awaitOut(`The token would be taken\.`)
+		p.awaitOut(`The token is valid\.`)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestTokenMistakes(t *testing.T) {
 		{[]string{"create", "--sub", "a", "--ttl", "0s", "--secret-file", secret}, exitUsage, "--ttl must be a second at least"},
 		{[]string{"create", "--sub", "a", "--info", "{", "--secret-file", secret}, exitUsage, "--info must be JSON"},
 		{[]string{"create", "--sub", "a", "--publish", "a", "--publish", "b**", "--secret-file", secret}, exitUsage, "--publish: item 2 must have **"},
-		{[]string{"create", "--sub", "a", "--secret-file", secret, "--key-file", secret}, exitUsage, "both sign: give one"},
+		{[]string{"create", "--sub", "a", "--secret-file", secret, "--key-file", secret}, exitUsage, "exclude each other: give one"},
 		{[]string{"create", "--sub", "a", "--secret-file", secret, "--alg", "RS256"}, exitFailure, "it must be one of HS256, HS384, HS512"},
 		{[]string{"create", "--sub", "a", "--secret-file", secret, "--alg", "none"}, exitFailure, "it must be one of HS256"},
 		{[]string{"create", "--sub", "a", "--secret-file", servertest.NewFile(t, "short")}, exitFailure, "write at least 32 bytes"},
@@ -155,7 +155,7 @@ func TestTokenMistakes(t *testing.T) {
 		{[]string{"create", "--sub", "a", "--key-file", filepath.Join(t.TempDir(), "gone")}, exitFailure, "--key-file: "},
 		{[]string{"inspect"}, exitUsage, "accepts 1 arg"},
 		{[]string{"inspect", "a.b.c", "--leeway", "-1s"}, exitUsage, "--leeway must not be negative"},
-		{[]string{"inspect", "a.b.c"}, exitFailure, "would be refused: malformed: "},
+		{[]string{"inspect", "a.b.c"}, exitFailure, "invalid token: malformed: "},
 	} {
 		code, out, errOut := runHere(t, append([]string{"token"}, test.args...)...)
 		if code != test.code || out != "" || !strings.HasPrefix(errOut, "comet: ") || !strings.Contains(errOut, test.want) {

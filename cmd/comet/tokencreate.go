@@ -33,7 +33,7 @@ func newTokenCreate() *cobra.Command {
 --secret-file or ` + secretVariable + `, or with the private key in --key-file.
 
 Patterns name channels: * is any text between slashes, ** any number of segments.
-Without --history, who may subscribe may also read the history.`,
+Without --history, the patterns of --subscribe allow reading history too.`,
 		Example: `  comet token create --sub alice --subscribe 'chat/**' --ttl 1h
   comet token create --sub bob --publish news --publish 'chat/*' --secret-file secret
   comet token create --sub eve --key-file private.pem --iss https://login.example --aud comet --info '{"name": "Eve"}'`,
@@ -86,10 +86,10 @@ func (o *tokenCreateOptions) claims() (*auth.Claims, error) {
 	c := &auth.Claims{Subject: o.user, Issuer: o.issuer, Audience: o.audience, IssuedAt: now, Expires: now.Add(o.ttl)}
 	var errs []error
 	if o.secretFile != "" && o.keyFile != "" {
-		errs = append(errs, errors.New("--secret-file and --key-file both sign: give one"))
+		errs = append(errs, errors.New("--secret-file and --key-file exclude each other: give one"))
 	}
 	if o.user == "" {
-		errs = append(errs, errors.New("--sub is missing: say whose token it is"))
+		errs = append(errs, errors.New("--sub is missing: name the user"))
 	}
 	if o.ttl < time.Second {
 		errs = append(errs, errors.New("--ttl must be a second at least, as in 1h"))

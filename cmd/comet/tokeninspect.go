@@ -45,10 +45,10 @@ was checked.`,
 	f.StringArrayVar(&o.secretFiles, "secret-file", nil, "file with HMAC secrets, a line each; may be given several times (or "+secretVariable+")")
 	f.StringArrayVar(&o.tokens.PublicKeyFiles, "public-key-file", nil, "PEM file with public keys; may be given several times")
 	f.StringVar(&o.tokens.JWKSURL, "jwks-url", "", "URL of a JWK set")
-	f.StringSliceVar(&o.tokens.Algorithms, "alg", nil, "algorithms that are taken (default with a secret: HS256)")
+	f.StringSliceVar(&o.tokens.Algorithms, "alg", nil, "accepted algorithms (default with a secret: HS256)")
 	f.StringVar(&o.tokens.Issuer, "iss", "", "the issuer that the token must have")
 	f.StringVar(&o.tokens.Audience, "aud", "", "the audience that the token must have")
-	f.DurationVar(&o.tokens.MaxAge, "max-age", 0, "how long after iat the token is taken (default: for ever)")
+	f.DurationVar(&o.tokens.MaxAge, "max-age", 0, "how long after iat the token is valid (default: no limit)")
 	f.DurationVar(&o.tokens.Leeway, "leeway", 10*time.Second, "how far clocks may differ (auth.jwt.leeway)")
 	return cmd
 }
@@ -66,7 +66,7 @@ func inspectToken(cmd *cobra.Command, token string, o *tokenInspectOptions) erro
 	}
 	header, claims, err := auth.Peek(token)
 	if err != nil {
-		return fmt.Errorf("the token would be refused: %w", err)
+		return fmt.Errorf("invalid token: %w", err)
 	}
 	if err := writeClaims(cmd.OutOrStdout(), header, claims); err != nil {
 		return err
@@ -75,13 +75,13 @@ func inspectToken(cmd *cobra.Command, token string, o *tokenInspectOptions) erro
 	var refused *auth.Error
 	switch {
 	case errors.As(err, &refused):
-		return fmt.Errorf("the token would be refused: %w", err)
+		return fmt.Errorf("invalid token: %w", err)
 	case err != nil:
 		return err
 	case checked:
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), "\nThe token would be taken.")
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "\nThe token is valid.")
 	default:
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), "\nThe token would be taken if its signature is good, which was not checked: give --secret-file, --public-key-file or --jwks-url.")
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "\nThe token is valid if its signature is. The signature was not checked: give --secret-file, --public-key-file or --jwks-url.")
 	}
 	return err
 }
@@ -98,7 +98,7 @@ func readToken(cmd *cobra.Command, argument string) (string, error) {
 	case err != nil:
 		return "", err
 	case !more:
-		return "", errors.New("there is no token in standard input")
+		return "", errors.New("no token on standard input")
 	}
 	return strings.TrimSpace(lines.Text()), nil
 }

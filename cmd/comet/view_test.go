@@ -124,7 +124,7 @@ func TestStatus(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, table)
 		}
 	}
-	var object told
+	var object clusterStatus
 	if err := json.Unmarshal([]byte(awaitStatus("--json", "--prefix", "s", "--limit", "1")), &object); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestStatus(t *testing.T) {
 	}
 	for want, args := range map[string][]string{
 		"--token-file":              {"--admin", admin},
-		"--admin: .* no address":    {"--admin", "nonsense"},
+		"--admin: invalid address":  {"--admin", "nonsense"},
 		"--limit must be":           {"--limit", "0"},
 		"404 Not Found":             {"--admin", url},
 		"refused.*give it with --a": {"--admin", "http://127.0.0.1:1"},

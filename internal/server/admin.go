@@ -63,8 +63,8 @@ func (n *node) revoke() http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), revokeTimeout)
 		defer cancel()
 		if err := n.gateway.Revoke(ctx, r.PathValue("user")); err != nil {
-			n.logger.ErrorContext(ctx, "could not throw a user out", "error", err)
-			http.Error(w, "the other nodes could not be told: try again", http.StatusServiceUnavailable)
+			n.logger.ErrorContext(ctx, "revocation failed", "error", err)
+			http.Error(w, "The revocation could not be written. Try again.", http.StatusServiceUnavailable)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
@@ -166,7 +166,7 @@ func (a *admin) serve(routes []adminRoute, token string, logger *slog.Logger) {
 	go func() {
 		defer close(a.ended)
 		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("the admin listener failed; the node goes on without", "error", err)
+			logger.Error("admin listener failed; continuing without it", "error", err)
 		}
 	}()
 }
@@ -176,7 +176,7 @@ const (
 	adminBody    = 64 << 10         // bytes of a request's body
 	adminTimeout = 30 * time.Second // for a body to arrive, and for an answer to be read
 
-	adminFull = "The admin listener has as many connections as it may have: close some, or try again later."
+	adminFull = "The admin listener has reached its connection limit. Close a connection or try again later."
 )
 
 // bounded limits what a client can take of the admin listener: bytes of a body,

@@ -43,15 +43,15 @@ func withToken(token string, logger *slog.Logger, h http.Handler) http.Handler {
 			address := limit.Address(r, limit.Proxies{})
 			if wait, ok := guesses.AllowN(address, 1); !ok {
 				if warnings.Allow() {
-					logger.WarnContext(r.Context(), "many wrong tokens at the admin listener", "address", address)
+					logger.WarnContext(r.Context(), "admin token guesses throttled", "address", address)
 				}
 				w.Header().Set("Retry-After", strconv.Itoa(limit.RetryAfter(wait)))
-				http.Error(w, "too many wrong tokens: try again later", http.StatusTooManyRequests)
+				http.Error(w, "Too many requests with a wrong token. Try again later.", http.StatusTooManyRequests)
 				return
 			}
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="comet admin"`)
-		http.Error(w, "send admin.token as Authorization: Bearer", http.StatusUnauthorized)
+		http.Error(w, "Send admin.token as Authorization: Bearer TOKEN.", http.StatusUnauthorized)
 	})
 }
 
@@ -66,11 +66,11 @@ func fromHere(h http.Handler) http.Handler {
 			host = name
 		}
 		if !limit.IsLocalName(host) {
-			http.Error(w, "without admin.token this is only for clients that call it localhost, or by its IP address", http.StatusMisdirectedRequest)
+			http.Error(w, "Without admin.token the host must be localhost or an IP address. Set admin.token to allow other names.", http.StatusMisdirectedRequest)
 			return
 		}
 		if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "none" && site != "same-origin" {
-			http.Error(w, "without admin.token this is not for pages of other sites", http.StatusForbidden)
+			http.Error(w, "Without admin.token requests from pages of other sites are refused.", http.StatusForbidden)
 			return
 		}
 		h.ServeHTTP(w, r)

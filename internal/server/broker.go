@@ -71,7 +71,7 @@ func newRedisBroker(ctx context.Context, s *config.Settings, rules *channelRules
 	case errors.As(err, &refused):
 		return nil, errors.Join(fmt.Errorf("redis at %s cannot be used: %w", where, err), b.Close())
 	case err != nil:
-		logger.Warn("redis cannot be used yet; retrying, and answering 503 until it can", "addresses", where, "error", err)
+		logger.Warn("redis unavailable at start; retrying", "addresses", where, "error", err)
 	}
 	return b, nil
 }

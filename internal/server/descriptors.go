@@ -49,7 +49,7 @@ func adminConnections() int { return ownDescriptors().admin }
 // warnOfDescriptors warns if limits.connections cannot be reached.
 func warnOfDescriptors(s *config.Settings, logger *slog.Logger) {
 	if most := connectionLimit(1); s.Limits.Connections > most {
-		logger.Warn("limits.connections is more than the descriptor limit allows: raise it, see ulimit -n",
+		logger.Warn("limits.connections exceeds the descriptor limit; raise it with ulimit -n",
 			"limits.connections", s.Limits.Connections, "connections", most, "descriptors", conn.DescriptorLimit())
 	}
 }

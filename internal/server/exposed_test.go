@@ -26,7 +26,7 @@ func TestExposedSecrets(t *testing.T) {
 	settings := servertest.NewFile(t, fmt.Sprintf("auth: {keys_file: %s}\n", mine))
 	p, _ := startNode(t, "--config", settings)
 	servertest.WriteFile(t, settings, fmt.Appendf(nil, "auth: {keys_file: %s}\n", open))
-	p.awaitLog(`level=WARN msg="every user of this machine can read a file with a secret; .*" .*setting=auth.keys_file file=` + open)
+	p.awaitLog(`level=WARN msg="secret file is readable by every user; .*" .*setting=auth.keys_file file=` + open)
 	if text := p.log.String(); strings.Contains(text, "file="+mine) || strings.Contains(text, servertest.BackendKey) {
 		t.Errorf("it says\n%s", text)
 	}

@@ -209,7 +209,7 @@ func (n *node) run(ctx context.Context) error {
 	case e := <-closed:
 		err = errors.Join(err, e)
 	case <-closing.Done():
-		n.logger.Warn("node did not close in time; ending anyway", "timeout", closeTimeout)
+		n.logger.Warn("node did not close in time; exiting anyway", "timeout", closeTimeout)
 	}
 	return errors.Join(failed, err)
 }
@@ -236,17 +236,17 @@ func (n *node) accept() error {
 // streams and polls, evenly, and waits for their ends.
 func (n *node) leave(ctx context.Context, drain config.Drain) error {
 	n.leaving.Store(new(time.Now()))
-	n.logger.Info("leaving", "connections", n.listener.Open(), "delay", drain.Delay, "spread", drain.Spread)
+	n.logger.Info("drain started", "connections", n.listener.Open(), "delay", drain.Delay, "spread", drain.Spread)
 	time.Sleep(drain.Delay) // a second signal ends the process
 	ctx, cancel := context.WithTimeout(ctx, drain.Spread+leaveTimeout)
 	defer cancel()
 	n.gateway.Drain(drain.Spread)
 	err := n.server.Shutdown(ctx)
-	left := n.parker.WaitDrained(ctx)
+	remaining := n.parker.WaitDrained(ctx)
 	if err != nil {
-		err = fmt.Errorf("%s: clients did not leave in time: %w", n.name, errors.Join(err, n.server.Close()))
+		err = fmt.Errorf("%s: connections not drained in time: %w", n.name, errors.Join(err, n.server.Close()))
 	}
-	n.logger.Info("drain finished", "left", left)
+	n.logger.Info("drain finished", "remaining", remaining)
 	return err
 }
 

@@ -42,7 +42,7 @@ func newReloader(load func() (*config.Loaded, error), file string, running *conf
 	r.seen = r.taken
 	var err error
 	if r.watch, err = newWatch(n.logger); err != nil {
-		r.logger.Warn("cannot watch the files of settings; send SIGHUP after a change", "error", err)
+		r.logger.Warn("cannot watch configuration files; send SIGHUP after a change", "error", err)
 		return r
 	}
 	r.watch.set(slices.Collect(maps.Keys(r.files())))
@@ -129,7 +129,7 @@ func (r *reloader) reload(why string) {
 	r.seen = digestsOf(r.files())
 	if err := r.take(why); err != nil {
 		for _, mistake := range mistakesOf(err) {
-			r.logger.Error("the settings are wrong, and stay as they were", "reason", why, "error", mistake)
+			r.logger.Error("config reload failed; keeping the current settings", "reason", why, "error", mistake)
 		}
 	}
 }
@@ -197,13 +197,13 @@ func (r *reloader) tell(why string, changes []config.Change, files []string) {
 	for _, c := range changes {
 		if !c.Applied {
 			restart++
-			r.logger.Warn("setting changed, and needs a restart", "setting", c.Key)
+			r.logger.Warn("setting changed; restart required", "setting", c.Key)
 			continue
 		}
 		r.logger.Info("setting changed", "setting", c.Key, "from", c.From, "to", c.To)
 	}
 	for _, key := range files {
-		r.logger.Info("file of a setting changed", "setting", key)
+		r.logger.Info("setting file changed", "setting", key)
 	}
-	r.logger.Info("read the settings anew", "reason", why, "changed", len(changes)-restart+len(files), "restart", restart)
+	r.logger.Info("config reload finished", "reason", why, "changed", len(changes)-restart+len(files), "restart", restart)
 }

@@ -49,10 +49,10 @@ http: {cors: {origins: ["https://a.example"]}, heartbeat: 20s}
 log: {level: debug}
 drain: {delay: 1s}
 `)
-	node.awaitLog(`level=WARN msg="setting changed, and needs a restart" node=\S+ setting=http.heartbeat\n`)
+	node.awaitLog(`level=WARN msg="setting changed; restart required" node=\S+ setting=http.heartbeat\n`)
 	node.awaitLog(`level=INFO msg="setting changed" node=\S+ setting=http.cors.origins from="" to=https://a.example\n`)
 	node.awaitLog(`level=INFO msg="setting changed" node=\S+ setting=limits.message from=1KiB to=100B\n`)
-	node.awaitLog(`level=INFO msg="read the settings anew" node=\S+ reason="a file changed" changed=2 restart=1\n`)
+	node.awaitLog(`level=INFO msg="config reload finished" node=\S+ reason="a file changed" changed=2 restart=1\n`)
 	wantStatus(t, "limit lowered", url, 500, http.StatusRequestEntityTooLarge)
 	for _, path := range []string{"/v1/events?channel=news", "/v1/poll?channel=news&wait=0"} {
 		r := servertest.Ask(t, http.MethodGet, url+path, "", "Origin", "https://a.example")
@@ -62,8 +62,8 @@ drain: {delay: 1s}
 	}
 
 	files.Swap("limits: {message: 1GiB}\nlimit: {message: 1KiB}\n")
-	node.awaitLog(`level=ERROR msg="the settings are wrong, and stay as they were" .*limits.message`)
-	node.awaitLog(`level=ERROR msg="the settings are wrong, and stay as they were" .*did you mean limits.message`)
+	node.awaitLog(`level=ERROR msg="config reload failed; keeping the current settings" .*limits.message`)
+	node.awaitLog(`level=ERROR msg="config reload failed; keeping the current settings" .*did you mean limits.message`)
 	wantStatus(t, "a file with mistakes", url, 500, http.StatusRequestEntityTooLarge)
 
 	// A flag wins over the file, and an operator over both until they change.
@@ -114,8 +114,8 @@ func TestReloadHangup(t *testing.T) {
 	}
 	node.Reload("SIGHUP")
 	node.awaitLog(`msg="setting changed" node=\S+ setting=log.level from=info to=debug\n`)
-	node.awaitLog(`msg="file of a setting changed" node=\S+ setting=auth.keys_file\n`)
-	node.awaitLog(`msg="read the settings anew" node=\S+ reason=SIGHUP changed=2 restart=0\n`)
+	node.awaitLog(`msg="setting file changed" node=\S+ setting=auth.keys_file\n`)
+	node.awaitLog(`msg="config reload finished" node=\S+ reason=SIGHUP changed=2 restart=0\n`)
 	wantStatus(t, "revoked", url, 1, http.StatusUnauthorized, servertest.Bearer(servertest.BackendKey)...)
 	wantStatus(t, "the other key", url, 1, http.StatusCreated, servertest.Bearer(servertest.JWTSecret)...)
 	node.awaitLog(`level=DEBUG msg="request refused" .*problem=credential-unknown-key .*trace_id=[0-9a-f]{32}`)
@@ -133,7 +133,7 @@ func TestReloadHangup(t *testing.T) {
 		t.Fatal(err)
 	}
 	node.Reload("SIGHUP")
-	node.awaitLog(`level=ERROR msg="the settings are wrong, and stay as they were" .*cannot be read`)
+	node.awaitLog(`level=ERROR msg="config reload failed; keeping the current settings" .*cannot be read`)
 	wantStatus(t, "without a file", url, 1, http.StatusCreated, servertest.Bearer(servertest.JWTSecret)...)
 	node.wantLeave()
 }
@@ -153,10 +153,10 @@ func TestReloadTokens(t *testing.T) {
 		}
 	}
 	replace(servertest.JWTSecret + "\n")
-	node.awaitLog(`msg="file of a setting changed" node=\S+ setting=auth.jwt.secret_file\n.*changed=1 restart=0\n`)
+	node.awaitLog(`msg="setting file changed" node=\S+ setting=auth.jwt.secret_file\n.*changed=1 restart=0\n`)
 	wantStatus(t, "after", url, 1, http.StatusCreated, token...)
 	replace("short\n")
-	node.awaitLog(`level=ERROR msg="the settings are wrong, and stay as they were" .*auth.jwt.secret_file: .*too short`)
+	node.awaitLog(`level=ERROR msg="config reload failed; keeping the current settings" .*auth.jwt.secret_file: .*too short`)
 	wantStatus(t, "a bad file", url, 1, http.StatusCreated, token...)
 	node.wantLeave()
 }

@@ -42,7 +42,7 @@ func openRevocations(s *config.Settings, r *auth.Revocations, logger *slog.Logge
 		f, err = auth.OpenRevocationFile(path, r)
 	}
 	if err != nil {
-		logger.Warn("revocations are kept in memory only; a restart forgets them", "setting", "auth.revocations_file", "error", err)
+		logger.Warn("revocations are in memory only; a restart loses them", "setting", "auth.revocations_file", "error", err)
 		return nil, nil
 	}
 	return f, nil
@@ -62,7 +62,7 @@ func autoRevocationsFile(listen string) (string, error) {
 		if !filepath.IsAbs(state) {
 			home, err := os.UserHomeDir()
 			if err != nil {
-				return "", errors.New("there is neither $STATE_DIRECTORY nor $XDG_STATE_HOME nor a home folder")
+				return "", errors.New("no folder for state: set STATE_DIRECTORY, XDG_STATE_HOME or HOME")
 			}
 			state = filepath.Join(home, ".local", "state")
 		}

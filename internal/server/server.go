@@ -54,7 +54,7 @@ type Node struct {
 }
 
 // openWarning is for who has not said who may do what.
-const openWarning = "anyone on this machine may publish and subscribe; set auth to say who may do what"
+const openWarning = "authentication is off: every client on this machine may publish and subscribe; set auth to restrict them"
 
 // NewMemory returns what keeps the messages of several nodes of one process that
 // have no Redis. Give each of them a Node of it as Options.Broker.
@@ -166,7 +166,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.node.run(ctx); err != nil {
 		return err
 	}
-	n.options.Logger.Info("left", "node", n.Name())
+	n.options.Logger.Info("node stopped", "node", n.Name())
 	return nil
 }
 
@@ -180,7 +180,7 @@ func (b build) String() string { return b.version + b.revision }
 func warnExposed(s *config.Loaded, known []config.Exposure, logger *slog.Logger) {
 	for _, e := range s.Exposures() {
 		if !slices.Contains(known, e) {
-			logger.Warn("every user of this machine can read a file with a secret; chmod it to 600 or 640", "setting", e.Key, "file", e.Path)
+			logger.Warn("secret file is readable by every user; chmod it to 600 or 640", "setting", e.Key, "file", e.Path)
 		}
 	}
 }

@@ -75,11 +75,11 @@ func (f *tlsFiles) reload() {
 	case err == nil:
 		f.failure = ""
 		if changed {
-			f.logger.Info("took the new certificate", "cert", f.cert)
+			f.logger.Info("certificate reloaded", "cert", f.cert)
 		}
 	case err.Error() != f.failure:
 		f.failure = err.Error()
-		f.logger.Warn("the changed certificate cannot be used; the one before stays", "error", err)
+		f.logger.Warn("certificate reload failed; keeping the current certificate", "error", err)
 	}
 }
 

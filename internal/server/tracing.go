@@ -75,7 +75,7 @@ func newTracing(s *config.Tracing, node, version string, logger *slog.Logger) (*
 func logTrouble(logger *slog.Logger) {
 	seldom := rate.Sometimes{Interval: time.Minute}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		seldom.Do(func() { logger.Warn("spans are lost", "setting", "tracing.endpoint", "error", err) })
+		seldom.Do(func() { logger.Warn("spans lost", "setting", "tracing.endpoint", "error", err) })
 	}))
 }
 

@@ -220,10 +220,10 @@ func TestTracingAway(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "100")
 	node, url := startNode(t, "--tracing-endpoint", gone.URL)
 	wantStatus(t, "without a collector", url, 1, http.StatusCreated)
-	node.awaitLog(`level=WARN msg="spans are lost" node=\S+ setting=tracing.endpoint`)
+	node.awaitLog(`level=WARN msg="spans lost" node=\S+ setting=tracing.endpoint`)
 	wantStatus(t, "without a collector", url, 1, http.StatusCreated)
 	node.wantLeave()
-	if n := strings.Count(node.log.String(), "spans are lost"); n != 1 {
+	if n := strings.Count(node.log.String(), "spans lost"); n != 1 {
 		t.Errorf("told %d times", n)
 	}
 }

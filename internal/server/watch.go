@@ -58,7 +58,7 @@ func (w *watch) set(files []string) {
 			continue
 		}
 		if err := w.watcher.Add(folder); err != nil {
-			w.logger.Warn("cannot watch the folder of settings; send SIGHUP after a change", "folder", folder, "error", err)
+			w.logger.Warn("cannot watch configuration folder; send SIGHUP after a change", "folder", folder, "error", err)
 			continue
 		}
 		w.folders[folder] = true
@@ -80,7 +80,7 @@ func (w *watch) run(ctx context.Context, changed chan<- struct{}) {
 			}
 			settled.Reset(min(watchSettle, max(0, watchPatience-now.Sub(since))))
 		case err := <-w.watcher.Errors:
-			w.logger.Warn("changes of settings may have been missed; send SIGHUP after a change", "error", err)
+			w.logger.Warn("configuration file changes may have been missed; send SIGHUP after a change", "error", err)
 		case <-settled.C:
 			since = time.Time{}
 			select {
