@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	_ "comet/gateway" // of which the nodes are made: a change there is one here
+	_ "comet/gateway" // the nodes are made of it: a change there must run these tests
 	"comet/internal/testenv"
 	"comet/pubsub/redistest"
 )

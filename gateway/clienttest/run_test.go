@@ -80,7 +80,7 @@ func (r *run) list() []string {
 	return slices.Clone(r.got)
 }
 
-// letIn lets in a client that was kept out from the beginning.
+// letIn opens the door for a client that was kept out since the beginning.
 func (r *run) letIn() error {
 	d := r.door
 	if err := d.await("an attempt", func() bool { return d.mode == passes || d.refused > 0 }); err != nil {

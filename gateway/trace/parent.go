@@ -7,14 +7,14 @@ import "encoding/hex"
 //	<version> - <trace> - <parent> - <flags>
 //
 // of 2, 32, 16 and 2 lower-case hexadecimal digits. A version above 00 may have
-// more behind it, after another dash; ff is none (section 3.2 of the
+// more after it, after another dash; ff is not a version (section 3.2 of the
 // specification).
 const (
 	parentLength = 55
 	sampledFlag  = 1
 )
 
-// Parse reads a traceparent. ok is false for what is none.
+// Parse reads a traceparent. ok is false if text is not one.
 func Parse(text string) (p Parent, ok bool) {
 	if len(text) < parentLength || text[2] != '-' || text[35] != '-' || text[52] != '-' {
 		return Parent{}, false

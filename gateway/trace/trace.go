@@ -18,10 +18,10 @@ type ID [16]byte
 // String is 32 lower-case hexadecimal digits.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
-// SpanID names one step of a trace. Zero is none.
+// SpanID names one step of a trace. Zero means no step.
 type SpanID [8]byte
 
-// Parent is a step of a trace as others are told of it, in the header
+// Parent is a step of a trace as it is sent to others, in the header
 // traceparent and in relayed messages.
 type Parent struct {
 	Trace   ID

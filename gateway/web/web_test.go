@@ -192,7 +192,7 @@ func withoutComments(text []byte) []byte {
 	return regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAll(text, nil)
 }
 
-// What people say is shown as text: nothing in a script makes HTML of a string.
+// Messages are shown as text: nothing in a script makes HTML of a string.
 func TestScriptsMakeNoHTML(t *testing.T) {
 	for _, p := range pages() {
 		for _, path := range p.scripts {

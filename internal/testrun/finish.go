@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What is printed of failures: first most of their output, last a summary that
+// The printed part of failures: first most of their output, last a summary that
 // is seen without scrolling.
 const (
 	outputLines  = 100 // of a failure

@@ -112,7 +112,7 @@ func follow(r *report, events <-chan event) {
 	}
 }
 
-// decode sends the events in out; a line that is none is output of go itself.
+// decode sends the events in out; a line that is not one is output of go itself.
 func decode(out io.Reader, events chan<- event) {
 	for lines := bufio.NewReader(out); ; {
 		line, err := lines.ReadBytes('\n')

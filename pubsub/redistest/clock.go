@@ -19,7 +19,7 @@ import (
 //go:embed testdata/clock.c
 var clockShim string
 
-// Clock makes the server's clock wrong by offset, behind if negative, and lets
+// Clock makes the server's clock wrong by offset, slow if negative, and lets
 // Server.SetClock change that. Servers that have it from one option have a
 // clock each. It is for Linux and needs a C compiler; without, the test is
 // skipped.
@@ -28,7 +28,7 @@ func Clock(offset time.Duration) Option {
 }
 
 // SetClock makes the clock of a server with the option Clock wrong by offset
-// from now on: steps forth and back.
+// after this: steps forth and back.
 func (s *Server) SetClock(offset time.Duration) {
 	s.t.Helper()
 	if s.clock == nil {

@@ -24,7 +24,7 @@ func (c *Cluster) BeginMove(slot int, to *Server) (end func()) {
 	return func() {
 		c.t.Helper()
 		c.moveKeys(slot, from, to)
-		// The new owner first: were it the other way round, nobody had the slot.
+		// The new owner first: the other way round, no node would have the slot.
 		owners := append([]*Server{to, from}, c.layout().primaries()...)
 		for _, node := range owners {
 			node.Do("CLUSTER", "SETSLOT", slot, "NODE", c.ids[to])

@@ -90,7 +90,7 @@ func (s *Server) commandLine() []string {
 
 func (s *Server) configPath() string { return filepath.Join(s.dir, "redis.conf") }
 
-// chooseAddr gives the server an address that nobody listens on.
+// chooseAddr gives the server an address without a listener.
 func (s *Server) chooseAddr() {
 	s.t.Helper()
 	if !s.tcp {
@@ -111,7 +111,7 @@ func (s *Server) chooseAddr() {
 }
 
 // listenAnywhere takes a port below those that systems give to outgoing
-// connections (from 32768 or 49152 on): one of these could take the port of a
+// connections (32768 or 49152 and above): one of these could take the port of a
 // server that is down and has to come back to it.
 func (s *Server) listenAnywhere() net.Listener {
 	s.t.Helper()

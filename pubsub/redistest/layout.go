@@ -21,7 +21,7 @@ func (a slotRange) equal(b slotRange) bool {
 	return a.first == b.first && a.last == b.last && a.primary == b.primary && slices.Equal(a.replicas, b.replicas)
 }
 
-// owner is the primary that has the slot; nil: nobody has it.
+// owner is the primary that has the slot; nil: no node has it.
 func (l layout) owner(slot int) *Server {
 	for _, r := range l {
 		if r.first <= slot && slot <= r.last {

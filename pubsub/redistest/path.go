@@ -69,7 +69,7 @@ const (
 	queueSize = 64
 )
 
-// carry carries one direction. The end of from is carried as well, behind
+// carry carries one direction. The end of from is carried as well, after
 // everything else, and ends the path.
 func (w *path) carry(ways *sync.WaitGroup, from, to net.Conn) {
 	queue := make(chan chunk, queueSize)

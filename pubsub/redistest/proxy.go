@@ -77,12 +77,12 @@ func (p *Proxy) Cut() {
 	default:
 		return // it is cut
 	}
-	// Before the cleanups of what the test made since: they may want to say
-	// goodbye to the server.
+	// Before the cleanups of what the test made since: they may want to
+	// close their connections to the server.
 	p.t.Cleanup(p.Heal)
 }
 
-// Heal ends what Cut began. What was sent meanwhile arrives, as TCP would
+// Heal ends what Cut began. Bytes sent meanwhile arrive, as TCP would
 // repeat it. Without a Cut it does nothing.
 func (p *Proxy) Heal() {
 	p.mu.Lock()

@@ -89,7 +89,7 @@ func TestProxyCut(t *testing.T) {
 	}
 }
 
-// TestProxyCutEnd ends the server during a cut: nobody hears of it.
+// TestProxyCutEnd ends the server during a cut: no client notices.
 func TestProxyCutEnd(t *testing.T) {
 	t.Parallel()
 	server := Start(t)
@@ -171,7 +171,7 @@ func TestProxyBounded(t *testing.T) {
 	}
 }
 
-// TestProxyReplica cuts a replica off, and nobody else.
+// TestProxyReplica cuts off a replica alone.
 func TestProxyReplica(t *testing.T) {
 	t.Parallel()
 	primary := Start(t, TCP)

@@ -12,7 +12,7 @@
 // with the test's process too, however that ends.
 //
 // Where redis-server is missing, Start skips or fails the test as package testenv
-// decides. What a test started is used by its own goroutine alone, unless a method
+// decides. A test uses what it started in its own goroutine alone, unless a method
 // says otherwise.
 package redistest
 

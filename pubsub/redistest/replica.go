@@ -85,8 +85,8 @@ func (s *Server) offset() (int64, error) {
 }
 
 // KillLosing kills the server, a primary, so that none of replicas, which must
-// be all of its replicas, has anything of what write did to it. What was there
-// before write they have. Afterwards they run, and look for their primary.
+// be all of its replicas, has anything of what write did to it. They have what was there
+// before write. Afterwards they run, and look for their primary.
 func (s *Server) KillLosing(write func(), replicas ...*Server) {
 	s.t.Helper()
 	for _, r := range replicas {

@@ -78,7 +78,7 @@ func startSentinel(t testing.TB, primary *Server) *Server {
 	return s
 }
 
-// complete says whom watcher does not know yet.
+// complete reports the servers that watcher does not know yet.
 func (s *Sentinel) complete(watcher *Server) error {
 	const format = "name=" + sentinelName + ",status=ok,address=%s,slaves=%d,sentinels=%d"
 	want := fmt.Sprintf(format, s.servers[0].addr, len(s.servers)-1, sentinels)
@@ -97,7 +97,7 @@ func (s *Sentinel) Master() string { return sentinelName }
 // Servers are the first primary, then its replicas, whatever became of them.
 func (s *Sentinel) Servers() []*Server { return s.servers }
 
-// Sentinels are the processes at Addresses, of which two must run for a
+// Sentinels are the processes at Addresses. Two of them must run for a
 // failover.
 func (s *Sentinel) Sentinels() []*Server { return s.sentinels }
 

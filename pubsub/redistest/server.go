@@ -74,7 +74,7 @@ func (s *Server) Freeze() {
 	}
 	s.frozen = true
 	// Before the cleanups of what the test made since Start: they may want to
-	// say goodbye to the server.
+	// close their connections to the server.
 	s.t.Cleanup(s.Thaw)
 }
 

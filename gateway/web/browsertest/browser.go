@@ -25,7 +25,7 @@ type Browser struct {
 	*process
 	target  string
 	session string
-	// What the page did since it was opened, by method of the protocol.
+	// Events of the page since it was opened, by method of the protocol.
 	Events map[string][]json.RawMessage
 }
 

@@ -3,7 +3,7 @@
 export interface Options {
   /**
    * Shown as `Authorization: Bearer`. A function is called when a token is first needed, and again whenever the last one was
-   * refused or has expired; `undefined` is nobody. While it fails it is called again, ever more slowly.
+   * refused or has expired; `undefined` means anonymous. While it fails it is called again, ever more slowly.
    */
   token?: string | (() => string | undefined | Promise<string | undefined>);
   /** `auto` (default): a stream, and long-polls for a while where a proxy keeps streams back. */
@@ -20,9 +20,9 @@ export interface Options {
 }
 
 export interface SubscribeOptions {
-  /** Where to go on: the `cursor` of an earlier subscription, or `earliest`, or the cursor of the only channel. Else: from now on. */
+  /** Where to begin: the `cursor` of an earlier subscription, or `earliest`, or the cursor of the only channel. Default: with the next message. */
   cursor?: Cursor | string;
-  /** Begin with the newest so many messages, 1 to 1000, in channels without a cursor. */
+  /** Begin with this number of the newest messages, 1 to 1000, in channels without a cursor. */
   last?: number;
 }
 
@@ -69,12 +69,12 @@ export interface Events {
   gap: Gap;
   /** Connected, again too: whatever is published from now on comes. */
   ready: { node: string; transport: 'sse' | 'poll' };
-  /** The server closes the stream; it is made anew. */
+  /** The server closes the stream; it is opened again. */
   bye: { reason: string };
   state: State;
   /** It is over: asking again cannot help. */
   error: Error;
-  /** Who comes and goes, where the server tells. */
+  /** Users that come and go, in channels with presence. */
   join: Message<{ user: string; info?: unknown }>;
   leave: Message<{ user: string; info?: unknown }>;
 }
@@ -91,7 +91,7 @@ export interface Subscription extends AsyncIterable<Message> {
   close(): void;
 }
 
-/** What the server refused. */
+/** A refusal of the server. */
 export class CometError extends Error {
   readonly status: number;
   /** As `urn:comet:problem:forbidden`. */
@@ -106,7 +106,7 @@ export class Comet {
   constructor(url?: string, options?: Options);
   subscribe(channels: string | string[], options?: SubscribeOptions): Subscription;
   /**
-   * Publishes once, after what was published to the channel before. What can be tried again is, for 4 minutes from when it could
+   * Publishes once, after what was published to the channel before. Failures that a repetition can help are tried again for 4 minutes from when it could
    * first have been sent; while the browser is offline it waits. Rejects at once if 1,000 messages wait. An ephemeral message
    * is tried once.
    */

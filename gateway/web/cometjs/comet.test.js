@@ -74,7 +74,7 @@ for (const transport of ['sse', 'poll']) {
     const comet = new Comet(url, { transport });
     t.after(() => comet.close());
 
-    await t.test('from now on, in a loop', async () => {
+    await t.test('the next messages, in a loop', async () => {
       const channel = newChannel(), subscription = comet.subscribe(channel);
       await comet.publish(channel, 'before');
       const { transport: by } = await next(subscription, 'ready');
@@ -135,7 +135,7 @@ for (const transport of ['sse', 'poll']) {
   });
 }
 
-test('what cannot be mended ends it', needsNodes, async (t) => {
+test('a final error ends it', needsNodes, async (t) => {
   const comet = new Comet(url);
   t.after(() => comet.close());
   await assert.rejects(take(comet.subscribe('private/1'), 1), (error) => error instanceof CometError && error.status === 401 && /private\/1/.test(error.message));
@@ -266,7 +266,7 @@ test('tokens', needsNodes, async (t) => {
     await comet.publish(channel, 1);
     assert.deepEqual(await one, [1]);
   });
-  await t.test('are asked for anew at a 401', async () => {
+  await t.test('are asked for again at a 401', async () => {
     let asked = 0;
     const comet = new Comet(url, { token: async () => (asked++ ? tokenOf('bob') : 'a.bad.token') });
     const channel = newChannel('private');
@@ -358,18 +358,18 @@ test('silence is a dead connection', needsNodes, async (t) => {
   assert.deepEqual(states.slice(0, 4), ['open', 'connecting', 'open', 'connecting']);
 });
 
-test('a gap is told', needsNodes, async (t) => {
+test('a gap is reported', needsNodes, async (t) => {
   const comet = new Comet(url), channels = [newChannel(), newChannel()];
   t.after(() => comet.close());
   const { id } = await comet.publish(channels[0], 0);
-  // Behind a message that this log never had, of a later time, the log has gone back.
+  // After a message that this log never had, of a later time, the log has gone back.
   const ahead = id.replace(/^\d+/, (ms) => +ms + 3_600_000);
   const subscription = comet.subscribe(channels, { cursor: { [channels[0]]: ahead } });
   const gap = await next(subscription, 'gap');
   assert.equal(gap.channel, channels[0]);
   assert.equal(gap.reason, 'rewound');
   const again = comet.subscribe(channels[0], { cursor: subscription.cursor });
-  again.on('gap', () => assert.fail('it was told'));
+  again.on('gap', () => assert.fail('it was reported'));
   const one = take(again, 1);
   await next(again, 'ready');
   await comet.publish(channels[0], 1);

@@ -26,7 +26,7 @@ type front struct {
 
 	mu      sync.Mutex    // guards what a script changes, and starts and ends of nodes
 	buffers bool          // answers are kept until they are whole
-	cuts    int           // so many answers to a POST are lost
+	cuts    int           // number of answers to a POST that are lost
 	posts   int           // seen
 	drop    chan struct{} // closed to break all streams
 	takes   int           // bytes of a URL at most; 0: any

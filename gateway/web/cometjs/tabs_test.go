@@ -121,13 +121,13 @@ func (w *tabs) publish(channel string, first, last int) {
 	}
 }
 
-// wantStreams waits until so many streams are open.
+// wantStreams waits until want streams are open.
 func (w *tabs) wantStreams(want int) {
 	w.t.Helper()
 	w.await(func(open, _ int) bool { return open == want }, "streams", want)
 }
 
-// wantChannels waits until the newest stream has so many channels.
+// wantChannels waits until the newest stream has want channels.
 func (w *tabs) wantChannels(want int) {
 	w.t.Helper()
 	w.await(func(_, channels int) bool { return channels == want }, "channels", want)
@@ -225,7 +225,7 @@ func TestManyClientsShare(t *testing.T) {
 	w.wantStreams(2)
 }
 
-// Users never share, unlike tokens of one user; nor do tabs that are told not to.
+// Users never share, unlike tokens of one user; nor do tabs with share: false.
 func TestUsersDoNotShare(t *testing.T) {
 	t.Parallel()
 	w := newTabs(t)

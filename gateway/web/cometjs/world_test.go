@@ -22,7 +22,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/goleak"
 
-	_ "comet/gateway" // of which the nodes are made: a change there is one here
+	_ "comet/gateway" // the nodes are made of it: a change there must run these tests
 	"comet/internal/testenv"
 	"comet/pubsub/redistest"
 )
@@ -58,7 +58,7 @@ const patience = testenv.Patience
 // secret signs the tokens of the tests.
 const secret = "the secret that the tests of comet.js sign with"
 
-// world is two nodes behind a front.
+// world is two nodes with a front as their load balancer.
 type world struct {
 	t      *testing.T
 	binary string
@@ -110,7 +110,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// freeAddress is one that nobody listens on.
+// freeAddress returns an address without a listener.
 func freeAddress(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -158,7 +158,7 @@ func (w *world) kill(n *node) {
 	}
 }
 
-// leave ends a node as an operator does, so that it says goodbye.
+// leave ends a node as an operator does, so that it drains.
 func (w *world) leave(n *node) {
 	if n.command != nil {
 		_ = n.command.Process.Signal(os.Interrupt)

@@ -9,7 +9,7 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 /** The CSS variable of a node's colour. */
 export const series = (n) => `series-${(n % COLOURS) + 1}`;
 
-/** What each chart shows of a report; stacked, where the sum means something. */
+/** The value of a report in each chart; stacked, where the sum means something. */
 const shown = {
   streams: { of: (r) => r.connections.streams, stacked: true },
   deliveries: { of: (r) => r.deliveries.per_second, stacked: true },
@@ -95,7 +95,7 @@ const LEAST = 60; // seconds that are shown however little there is
 /** From when to when: all there is, and not the time before. */
 const extent = (times) => [Math.min(times[0], times.at(-1) - LEAST), times.at(-1)];
 
-/** Where the axis has its text: at most so many as have room. */
+/** The places of the axis's text: at most as many as have room. */
 function marks(from, to, width) {
   const room = Math.max(2, Math.floor(width / 90));
   const step = [10, 15, 30, 60, 120].find((s) => (to - from) / s <= room) ?? 150;

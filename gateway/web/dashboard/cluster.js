@@ -1,4 +1,4 @@
-// What the nodes say, now and in the last minutes.
+// The reports of the nodes, now and in the last minutes.
 
 export const WINDOW = 300; // seconds that charts show
 

@@ -58,7 +58,7 @@ function heed(kind, value) {
   showSoon();
 }
 
-/** Who has gone meanwhile is not heard of any more. */
+/** Removes nodes that have gone meanwhile. */
 async function back() {
   try {
     cluster.reset(await ask('/v1/nodes'));
@@ -171,7 +171,7 @@ function showChannels({ channels, found, complete }) {
   }));
   for (const item of items.values()) item.remove();
   const more = found > channels.length ? `${number(found)} channels with subscribers` : plural(found, 'channel');
-  put($('channels-note'), complete ? more : `at least ${more}: nodes tell of their busiest ones`);
+  put($('channels-note'), complete ? more : `at least ${more}: nodes report their busiest ones`);
 }
 
 function newChannel(name) {

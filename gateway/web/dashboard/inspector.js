@@ -63,7 +63,7 @@ function message({ id, type, data, time }) {
   return element;
 }
 
-/** Who is there, again and again, unless the channel has no presence. */
+/** Shows the users of the channel, again and again, unless it has no presence. */
 async function look() {
   const asked = channel;
   try {

@@ -40,7 +40,7 @@ export async function ask(path, options) {
 }
 
 /**
- * Follows channel until close(); after each loss it goes on behind the last
+ * Follows channel until close(); after each loss it resumes after the last
  * event. on(kind, value, time) is called for each message, with kind 'message',
  * and for Comet's own events; lost() at every loss. */
 export class Stream {

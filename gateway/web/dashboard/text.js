@@ -13,7 +13,7 @@ const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumSignif
 /** 1,234; – for none. */
 export const number = (x) => x == null ? '–' : Number.isInteger(x) || Math.abs(x) >= 100 ? whole.format(x) : fine(x);
 
-/** What is measured, with as many places as change nothing in its width while it is small. */
+/** A measured value, with as many places as change nothing in its width while it is small. */
 export const fine = (x) => x == null ? '–' : x < 10 ? two.format(x) : x < 100 ? one.format(x) : whole.format(x);
 
 /** 12K, for where there is little room. */

@@ -1,4 +1,4 @@
-// What the server refused.
+// Refusals of the server.
 
 /** A problem document as an error, and as `wait` the ms after which the server wants to be asked again. */
 export class CometError extends Error {
@@ -8,5 +8,5 @@ export class CometError extends Error {
 /** Whether it may be the URL's length: 400 is HAProxy's word for that, and has a type if it is the server's. */
 export const isTooLong = ({ status, type }) => status === 414 || status === 431 || status === 400 && !type;
 
-/** Whether asking again cannot help: no Retry-After says so. What has no status never reached the server. */
+/** Whether a repetition cannot help: no Retry-After says so. An error without a status never reached the server. */
 export const isFinal = ({ status, wait }) => status >= 400 && status < 500 && status !== 408 && status !== 429 && !wait;

@@ -1,5 +1,5 @@
-// What connections bring. An item is for one channel: [channel, name, data,
-// the cursor behind it, where the channel began]. Its names are those of the
+// Items are what connections bring, each for one channel: [channel, name, data,
+// the cursor after it, where the channel began]. Its names are those of the
 // events of a subscription, and:
 //   at    the channel is now at this cursor, with nothing to tell
 //   lost  the connection broke
@@ -13,7 +13,7 @@ export const nameOf = (type) => /^comet\.(.*)|/.exec(type)[1] ?? 'message';
 /** The bytes that a channel adds to that query, with a cursor as long as they get. */
 export const sizeOf = (channel) => 72 + `${new URLSearchParams({ c: channel })}`.length;
 
-/** The query for channels, each from where it is: a cursor, or a number for so many of the last messages. */
+/** The query for channels, each from where it is: a cursor, or a number of the last messages. */
 export function searchOf(at) {
   const search = new URLSearchParams();
   for (const [channel, start] of at) {

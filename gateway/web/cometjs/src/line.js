@@ -1,4 +1,4 @@
-// A connection: made, watched, and made anew for as long as it has channels.
+// A connection: opened, watched, and opened again for as long as it has channels.
 
 import { isFinal, isTooLong } from './error.js';
 import { sizeOf, toAll } from './items.js';
@@ -114,7 +114,7 @@ export class Line {
     this.#timer = setTimeout(() => this.#control.abort(LATE), ms);
   }
 
-  /** Hands on what is still wanted, and gives what a goodbye asks for. */
+  /** Hands on what is still wanted, and does what comet.bye asks for. */
   #bring(items, signal) {
     signal.throwIfAborted(); // the channels are others now
     let asked;
@@ -129,7 +129,7 @@ export class Line {
     return asked;
   }
 
-  /** All lines have half of this one's URL from now on. */
+  /** After this, all lines have half of this one's URL. */
   #split() {
     this.#server.room = this.#bytes() / 2;
     const all = [...this.at];

@@ -15,7 +15,7 @@ export class Lines {
 
   knows(tab) { return this.#wants.has(tab); }
 
-  /** What a tab wants from now on. It is arranged for after `delay` ms, for others that say so now too. */
+  /** Sets what a tab wants. It takes effect after `delay` ms, together with the wishes of other tabs. */
   want(tab, channels, delay) {
     this.#wants.set(tab, channels);
     if (globalThis.document?.hidden) this.#arrange(); // where timers may sleep for a second

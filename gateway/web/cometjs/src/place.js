@@ -1,7 +1,7 @@
 // Where a subscription is in a channel.
 //
 // The lines of all tabs are elsewhere when a subscription comes, or after they
-// were made anew. It joins them where they have been at its own cursor. No
+// were opened again. It joins them where they have been at its own cursor. No
 // clock, no comparison of IDs: the same cursor is the same place.
 
 const LIMIT = 1000; // items of the lines that are kept
@@ -10,34 +10,34 @@ const LIMIT = 1000; // items of the lines that are kept
 const spotOf = (cursor) => `${cursor}`.replace(/^\d+-1072693248~/, '');
 
 export class Place {
-  met = false; // the lines have told where they are, and are connected
+  met = false; // the lines have announced their cursor, and are connected
   joined = false; // what they bring comes next here
   #judged; // the server has said where it is: what the program gave may be too old
-  #past; // what they have brought since they told, if we have not joined
+  #past; // what they have brought since then, if we have not joined
 
   constructor(channel, seen, last) {
     this.channel = channel;
-    this.seen = seen; // the cursor behind what was handed over
-    this.at = seen || last || ''; // and behind what came; or where to begin
+    this.seen = seen; // the cursor after what was handed over
+    this.at = seen || last || ''; // and after what came; or where to begin
   }
 
   /** The lines are at a cursor, which they reached from `start` if they began there. */
   meet(cursor, start) {
     this.met = true;
     this.joined = false;
-    // They began where we wanted to, or we want what comes from now on.
+    // They began where we wanted to, or we want what comes next.
     if (this.#is(start) || this.#is(cursor) || !this.at && start === undefined) this.begin(cursor);
     this.#past = [[this.channel, 'at', 0, cursor || start]];
   }
 
-  /** The cursor of where it begins, if the server told. */
+  /** The cursor of where it begins, if the server said. */
   begin(cursor) {
     this.#judged = true;
     this.at = cursor || this.at;
     this.seen ||= cursor;
   }
 
-  /** What the lines brought, for when we join; where they told no place before, it is not for us. */
+  /** Keeps what the lines brought, for when we join. If they announced no cursor before, it is not for us. */
   keep(item) {
     if (this.#past?.push(item) > LIMIT) this.#past.shift();
   }

@@ -7,7 +7,7 @@ import { PATIENCE } from './time.js';
 
 /**
  * The items of channels, each from where it is in `at`, until the server ends it.
- * `expect(ms)` is called for how long silence is no bad sign from now on.
+ * `expect(ms)` is called with the time for which silence is no bad sign.
  */
 export async function* stream(server, at, expect, signal) {
   const starts = [...at], read = eventReader();

@@ -59,7 +59,7 @@ export class Subscription extends EventTarget {
     this.#more?.();
   }
 
-  /** Ends it with an error, which is shown where nobody listens. */
+  /** Ends it with an error, which is logged if there is no listener. */
   fail(error) {
     this.#error = error;
     this.close();
@@ -70,7 +70,7 @@ export class Subscription extends EventTarget {
   /** Adds its channels, and where they would begin. */
   wants(want) { for (const { channel, at } of this.#places.values()) want.set(channel, want.get(channel) || at); }
 
-  /** What the lines of all tabs bring, of any channel. */
+  /** Takes what the lines of all tabs bring, of any channel. */
   take(items) {
     let met;
     for (const item of items) {
@@ -162,7 +162,7 @@ export class Subscription extends EventTarget {
     for (const p of this.#places.values()) p.leave();
   }
 
-  /** Hands an item over: from here on the cursor is behind it. */
+  /** Hands an item over, and moves the cursor after it. */
   #fire(place, name, data, cursor) {
     if (cursor) place.seen = cursor;
     if (name !== 'at') this.#emit(name, data);

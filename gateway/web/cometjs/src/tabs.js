@@ -31,7 +31,7 @@ export class Tabs {
     const over = new Promise((resolve) => signal.addEventListener('abort', resolve));
     this.#bus = new BroadcastChannel(name);
     this.#bus.onmessage = ({ data }) => this.#hear(data);
-    await new Promise((held) => locks.request(this.#tab, () => { held(); return over; })); // whoever gets it knows that we are gone
+    await new Promise((held) => locks.request(this.#tab, () => { held(); return over; })); // another tab that gets it knows that we are gone
     locks.request(name, { signal }, () => { this.#lead(); return over; }).catch(() => {}); // closed
     this.want();
   }
@@ -39,7 +39,7 @@ export class Tabs {
   /** The name that tabs have in common if they share, else undefined. */
   async #name() {
     const { server: { url, token, options: { share, credentials } } } = this, { location, navigator } = globalThis;
-    // Nobody here can tell whose a cookie is.
+    // A page cannot read the user of a cookie.
     const user = share === true ? credentials === 'omit' && userOf(await token.get()) : share;
     if (user !== false && location && navigator.locks) return `comet ${url} ${user}`;
   }
@@ -74,14 +74,14 @@ export class Tabs {
 
   take(items) { this.#post({ items }); }
 
-  /** What is wrong with a channel is so for all; what is wrong with our token may not be: the next tab tries its own. */
+  /** A refused channel is refused for all; a refused token may be ours alone: the next tab tries its own. */
   refused(error, channels) {
     if (error.channels) return this.take(channels.map((channel) => [channel, 'error', { ...error }]));
     for (const s of this.#subscriptions) s.fail(error);
     this.#over();
   }
 
-  /** Tells all tabs, of which this is one. */
+  /** Sends to all tabs, this one too. */
   #post(message) {
     message.tab = this.#tab;
     this.#bus?.postMessage(message);

@@ -4,8 +4,8 @@
 export const PATIENCE = 5000;
 
 /**
- * The ms to wait after so many failures, at least what the server asked for.
- * Full jitter: who failed together shall not return together.
+ * The ms to wait after a number of failures, at least what the server asked for.
+ * Full jitter: clients that failed together do not return together.
  */
 export const backoff = (failures, asked = 0) =>
   Math.max(asked * (1 + Math.random() / 4), Math.random() * Math.min(30_000, 1000 * 2 ** failures));
@@ -18,7 +18,7 @@ export const wake = () => sleepers.forEach((fn) => fn());
 for (const event of ['online', 'offline', 'pageshow']) globalThis.addEventListener?.(event, wake);
 globalThis.document?.addEventListener('visibilitychange', wake);
 
-/** Ends after so many ms, or when everyone is woken. */
+/** Ends after ms, or when everyone is woken. */
 export async function pause(ms) {
   let timer, end;
   await new Promise((resolve) => {

@@ -8,7 +8,7 @@ export class Token {
   /** The source is a text, or a function that gives one, or a promise of one. */
   constructor(source) { this.#source = source; }
 
-  /** The token; another one, if there is, for one that was refused. Who asks together gets the same. */
+  /** The token; another one, if there is, for one that was refused. Callers at the same time get the same. */
   async get(refused) {
     const known = this.#known ??= this.#ask();
     if (refused && await known === refused && this.#known === known) this.#known = this.#ask();
@@ -28,7 +28,7 @@ export class Token {
   }
 }
 
-/** Whom a token is for, and for what; another token of the same user says the same. */
+/** The user of a token, and the permissions; another token of the same user says the same. */
 export function userOf(token = '') {
   try {
     const { iss, sub, comet } = JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')));

@@ -1,4 +1,4 @@
-// What the page says of its connection: the line below the title, and a banner
+// The state of the connection on the page: the line below the title, and a banner
 // when it is away for longer than a moment.
 import { badge } from './messages.js';
 import { $, put } from './text.js';

@@ -14,7 +14,7 @@ import { Typing } from './typing.js';
 const PAGE = 50; // messages read at once
 const NAME = 40; // characters of one that is believed
 
-/** Fires `change` when something about it is to be shown anew, `added` when its log has grown, and `state`. */
+/** Fires `change` when something about it is to be shown again, `added` when its log has grown, and `state`. */
 export class Conversation extends EventTarget {
   unread = 0;
   motd = null; // { id, text }
@@ -27,7 +27,7 @@ export class Conversation extends EventTarget {
     Object.assign(this, { channel, title, partner });
     this.#session = session;
     const { comet, me } = session;
-    // What was there before somebody first came is not unread, but what a stranger wrote to them is.
+    // Messages from before the first visit are not unread, except direct ones.
     this.#mark = recall('localStorage', `read.${me}.${channel}`) || (partner ? '0-0' : `${Date.now()}-0`);
     this.log = new Log(session, title);
     this.presence = new Presence((options) => comet.presence(channel, options), () => this.#fire('change'));
@@ -116,7 +116,7 @@ export class Conversation extends EventTarget {
     if (type === 'seen') this.seen.heard(name, data);
   }
 
-  /** Tells something that nobody keeps; late it would be wrong, so only while connected: else it is false. */
+  /** Publishes an ephemeral message. Late it would be wrong, so only while connected; else it returns false. */
   #signal(type, data) {
     if (this.state !== 'open') return false;
     this.#session.comet.publish(this.channel, { name: this.#session.me, ...data }, { type, ephemeral: true }).catch(() => {});

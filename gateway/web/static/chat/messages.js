@@ -1,8 +1,8 @@
-// How messages look. Whatever somebody says stays text; links are elements made
+// How messages look. All that people write stays text; links are elements made
 // of an address that the browser itself understood as http or https.
 import { $, avatar, colour, make } from './text.js';
 
-/** What a message says, whoever published it and in whatever form. */
+/** The text of a message, of any publisher and in any form. */
 export function read(data) {
   if (typeof data === 'string') return { text: data };
   const said = Object.fromEntries(Object.entries(data ?? {}).filter(([, value]) => typeof value === 'string'));
@@ -24,7 +24,7 @@ export function bubble(said, { id = '', time }, { own, node }) {
   return element;
 }
 
-/** What the shell or an operator says to all. */
+/** A notice to all, from the shell or an operator. */
 export function notice(said, { id, time }) {
   const element = make('article', 'message notice');
   const text = Object.assign(make('p', 'text'), { dir: 'auto' });
@@ -49,7 +49,7 @@ function stamp(element, date) {
   return Object.assign(element, { dateTime: date.toISOString(), title: date.toLocaleString(), textContent: text });
 }
 
-/** Text and links. What ends a sentence ends no address. */
+/** Text and links. A link does not include the punctuation after it. */
 export function linked(text) {
   return text.split(/(\bhttps?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/i).map((part, i) => i % 2 ? link(part) : part);
 }
@@ -59,7 +59,7 @@ function link(address) {
   return Object.assign(make('a', '', address), { href: address, target: '_blank', rel: 'noopener noreferrer nofollow' });
 }
 
-/** Who has seen a message: their initials, at most 4. */
+/** Shows the readers of a message: their initials, at most 4. */
 export function showSeen(element, names) {
   const place = element.querySelector('.seen');
   if (!place) return;

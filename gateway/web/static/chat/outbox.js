@@ -1,4 +1,4 @@
-// What was said and has not arrived. It outlives a reload: each message waits in
+// Messages that have not been published yet. They outlive a reload: each waits in
 // localStorage, under its idempotency key, so that whichever tab sends it again
 // publishes it once.
 import { forget, recall, remember } from './text.js';
@@ -24,7 +24,7 @@ export class Outbox {
 
   drop(key) { forget('localStorage', this.#prefix + key); }
 
-  /** What an earlier page left in channel, oldest first; stale: it may have been published long ago. */
+  /** Messages that an earlier page left in channel, oldest first; stale: it may have been published long ago. */
   left(channel) {
     const found = [];
     for (const name of this.#names()) {

@@ -1,4 +1,4 @@
-// Who is in a channel, on whichever nodes: read, and kept by joins and leaves.
+// The users in a channel, on all nodes: read, and updated by joins and leaves.
 const MOST = 200; // shown; the rest is counted
 
 export class Presence {
@@ -12,7 +12,7 @@ export class Presence {
     this.#changed = changed;
   }
 
-  /** Looks who is there. What is told meanwhile counts: it may be newer. */
+  /** Reads the list of users. Joins and leaves that come meanwhile count: they may be newer. */
   async refresh() {
     const since = this.#since = [];
     try {

@@ -37,7 +37,7 @@ export class Rooms extends EventTarget {
   get directs() { return [...this.all.values()].filter(({ partner }) => partner); }
   get unread() { return [...this.all.values()].reduce((sum, { unread }) => sum + unread, 0); }
 
-  /** Why nobody can go to a room called so from here, or ''. */
+  /** Why a room of this name cannot be opened from here, or ''. */
   problem(name) {
     const full = this.all.size >= MOST && !this.all.has(`chat/${name}`);
     return full ? `You are in ${MOST} conversations: leave one first.` : roomProblem(name);

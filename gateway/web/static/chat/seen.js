@@ -1,5 +1,5 @@
-// How far others have read. It is told by ephemeral messages, so that histories
-// stay clean; whoever comes asks for it once, and those who are there tell again.
+// How far others have read. Ephemeral messages carry it, so that histories
+// stay clean; a user who comes asks for it once, and those who are there answer.
 import { showSeen } from './messages.js';
 import { compareIDs } from './text.js';
 

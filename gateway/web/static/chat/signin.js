@@ -1,4 +1,4 @@
-// Who somebody is: a name, and for it a token where somebody gives tokens. In an
+// The sign-in: a name, and a token for it where the server gives tokens. In an
 // application its own sign-in stands here; the demo believes every name.
 import { Comet } from '/comet.js';
 import { $, forget, recall, remember } from './text.js';
@@ -6,7 +6,7 @@ import { $, forget, recall, remember } from './text.js';
 const DESK = '/demo/token';
 
 /**
- * Resolves with who is here: { me, comet, signed }; signed is false where there
+ * Resolves with the user: { me, comet, signed }; signed is false where there
  * are no tokens, as at `comet serve`. Asks unless this tab knows the name. */
 export async function signIn() {
   const name = recall('sessionStorage', 'name');
@@ -22,7 +22,7 @@ export function signOut() {
 function ask(problem) {
   $('name').value = recall('sessionStorage', 'name') || recall('localStorage', 'name');
   $('sign-in-problem').textContent = problem;
-  $('sign-in').onclose = () => $('sign-in').showModal(); // Escape: there is nothing behind it yet
+  $('sign-in').onclose = () => $('sign-in').showModal(); // Escape: there is no page under it yet
   $('sign-in').showModal();
   return new Promise((resolve) => {
     $('sign-in-form').onsubmit = async (e) => {
@@ -53,7 +53,7 @@ async function enter(name) {
   return { me: name, signed: true, comet: new Comet('/', { token }) };
 }
 
-/** A token; undefined where nobody gives any. */
+/** A token; undefined where the server gives none. */
 async function tokenFor(name) {
   const response = await fetch(DESK, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ name }) })
     .catch(() => { throw new Error('The server cannot be reached.'); });

@@ -1,4 +1,4 @@
-// Who is typing: an ephemeral message now and then, which everyone forgets.
+// Users who are typing: an ephemeral message now and then, which everyone forgets.
 const EVERY = 2500; // ms between two of ours
 const LASTS = 5000; // ms
 
