@@ -71,7 +71,7 @@ type Watcher interface{ Grown(items []Item) }
 
 func newChannel(name string, h *Hub) *Channel {
 	c := &Channel{
-		tail: tail{limits: h.options.Tail, follow: follower{channel: name}}, hub: h,
+		tail: tail{limits: h.options.Tail, follow: logReader{channel: name}}, hub: h,
 		ready: make(chan struct{}), broken: make(chan struct{}),
 	}
 	c.watchers.prev, c.watchers.next = &c.watchers, &c.watchers
@@ -103,9 +103,9 @@ func (c *Channel) Unwatch(link *Watch) {
 	*link = Watch{}
 }
 
-// tellWatchers tells what has been appended since the tail's end was at place.
+// notifyWatchers reports what has been appended since the tail's end was at place.
 // The tail must be locked.
-func (c *Channel) tellWatchers(place uint64) {
+func (c *Channel) notifyWatchers(place uint64) {
 	if end, _ := c.end(); end > place {
 		for link := c.watchers.next; link != &c.watchers; link = link.next {
 			link.watcher.Grown(c.items[place-c.first:])

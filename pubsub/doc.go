@@ -18,13 +18,13 @@
 //     what tells of them. A Cursor too says in whose log it is a place.
 //
 //   - A relayed message is appended if it plainly follows. For everything else
-//     the log is read, and only what is read is judged (follower.go):
+//     the log is read, and only what is read is judged (logreader.go):
 //
 //     the message read                 then
 //     follows                          append; if its epoch is new, first a gap Failover
 //     has no predecessor               gap Restarted, unless nothing can have been missed
 //     follows a newer one              gap Trimmed
-//     follows an older one             gap Rewound, from where the log forked on
+//     follows an older one             gap Rewound, from where the log diverged on
 //     is not readable as a message     gap Unreadable
 //
 //     and at the end of the log: it is gone, gap Restarted; it ends earlier,

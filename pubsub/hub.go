@@ -81,7 +81,7 @@ func NewHub(b Broker, o Options) *Hub {
 		}
 	})
 	h.done.Go(func() { h.syncer.run(ctx) })
-	h.done.Go(func() { h.keepHouse(ctx) })
+	h.done.Go(func() { h.runHousekeeping(ctx) })
 	return h
 }
 
@@ -223,9 +223,9 @@ func (h *Hub) awaitOne(ctx context.Context, c *Channel, timeout <-chan time.Time
 	}
 }
 
-// keepHouse lets go of channels that nobody has used for Options.Linger, and
+// runHousekeeping lets go of channels that nobody has used for Options.Linger, and
 // sweeps.
-func (h *Hub) keepHouse(ctx context.Context) {
+func (h *Hub) runHousekeeping(ctx context.Context) {
 	linger := time.NewTicker(h.options.Linger)
 	defer linger.Stop()
 	sweep := time.NewTicker(h.options.Sweep)
@@ -235,14 +235,14 @@ func (h *Hub) keepHouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-linger.C:
-			h.letGo()
+			h.closeUnused()
 		case <-sweep.C:
 			h.sweep()
 		}
 	}
 }
 
-func (h *Hub) letGo() {
+func (h *Hub) closeUnused() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for channel, t := range h.open {
@@ -298,7 +298,7 @@ func (s relaySink) Received(m *Message) {
 	t.mu.Lock()
 	end, _ := t.end()
 	read := t.received(m)
-	t.tellWatchers(end)
+	t.notifyWatchers(end)
 	t.mu.Unlock()
 	if read {
 		s.h.counts.resyncs.Add(ByMessage, 1)
@@ -311,7 +311,7 @@ func (s relaySink) Disconnected(since time.Time, channels ...string) {
 	for _, channel := range channels {
 		if t := s.tail(channel); t != nil {
 			t.mu.Lock()
-			t.lost(since)
+			t.disconnected(since)
 			t.mu.Unlock()
 		}
 	}

@@ -133,7 +133,7 @@ func (l *lane) read(ctx context.Context, batch []*Channel) bool {
 	for i, t := range batch {
 		switch err := pages[i].Err; {
 		case err == nil:
-			l.finish(t, l.taken(t, &pages[i]))
+			l.finish(t, l.applyPage(t, &pages[i]))
 		case away:
 			l.finish(t, true)
 		case errors.Is(err, ErrUnreadable):
@@ -154,18 +154,18 @@ func (l *lane) isAlone(t *Channel, n int) bool {
 	return alone
 }
 
-// taken gives a page to its tail and reports whether it needs another read.
-func (l *lane) taken(t *Channel, p *Page) (again bool) {
+// applyPage gives a page to its tail and reports whether it needs another read.
+func (l *lane) applyPage(t *Channel, p *Page) (again bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.unconfirmed = time.Time{}
 	first := !t.opened
 	end, _ := t.end()
-	again = t.take(p)
+	again = t.addPage(p)
 	if !first {
-		l.counts.told(t.items[end-t.first:])
+		l.counts.addGaps(t.items[end-t.first:])
 	}
-	t.tellWatchers(end)
+	t.notifyWatchers(end)
 	if first {
 		close(t.ready)
 	}
@@ -180,8 +180,8 @@ func (l *lane) unreadable(t *Channel, err error) {
 	if !t.unreadable() {
 		return // known already
 	}
-	l.counts.told(t.items[end-t.first:])
-	t.tellWatchers(end)
+	l.counts.addGaps(t.items[end-t.first:])
+	t.notifyWatchers(end)
 	if !t.opened {
 		close(t.broken)
 	}

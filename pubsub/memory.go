@@ -2,7 +2,7 @@ package pubsub
 
 import "slices"
 
-// memory is what a follower took before it left it: the newest message of each of
+// memory is what a logReader took before it left it: the newest message of each of
 // the last few epochs. What an epoch took is one line, so all of it up to
 // that message was taken, or a gap told that it would not come.
 type memory []ID

@@ -29,7 +29,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// A follower is given logs one after the other, as primaries take over. What it had
+// A logReader is given logs one after the other, as primaries take over. What it had
 // does not come again.
 func TestFollowerComesBack(t *testing.T) {
 	t.Parallel()
@@ -57,12 +57,12 @@ func TestFollowerComesBack(t *testing.T) {
 		},
 	} {
 		for limit := 1; limit <= 4; limit++ {
-			f := follower{channel: "c", at: CursorAfter(idA(3))}
+			f := logReader{channel: "c", at: CursorAfter(idA(3))}
 			var got []string
 			for _, l := range c.logs {
 				for done := false; !done; {
 					var items []Item
-					items, done = f.take(answer(f.query(limit), l.epoch, l.messages), false)
+					items, done = f.judgePage(answer(f.query(limit), l.epoch, l.messages), false)
 					got = append(got, words(items)...)
 				}
 			}

@@ -44,7 +44,7 @@ func (c *client) come(n *node, first int) {
 	}
 	c.here = make(map[ID]bool)
 	c.sub = &Subscriber{hub: n.hub, woken: make(chan struct{}, 1)}
-	c.sub.places = []*subscription{{tail: n.hub.acquire(modelChannel), replay: follower{channel: modelChannel}}}
+	c.sub.places = []*subscription{{tail: n.hub.acquire(modelChannel), replay: logReader{channel: modelChannel}}}
 }
 
 // leave closes the subscription.
@@ -91,7 +91,7 @@ func (c *client) enter(failed bool) bool {
 		}
 		c.entered = true
 	case p.search != nil && c.page != nil:
-		p.take(c.page, true)
+		p.addPage(c.page, true)
 		c.page = nil
 	case p.search != nil && failed:
 		c.leave()
@@ -143,7 +143,7 @@ func (c *client) live(limit int, failed bool) bool {
 
 // take is the rest of next: the answer to its read has come.
 func (c *client) take() {
-	done := c.place.take(c.page, true)
+	done := c.place.addPage(c.page, true)
 	c.page = nil
 	if done && len(c.place.held) == 0 {
 		c.sub.hub.syncer.refresh(c.place.tail, BySubscriber)

@@ -5,97 +5,97 @@ var mutants = []struct {
 	name, file, old, new string
 }{
 	{
-		"no gap in front of a new epoch", "follower.go",
+		"no gap in front of a new epoch", "logreader.go",
 		"if f.failedOver(m.ID.Epoch, m.ID, p) {\n\t\t\t\titems", "if false {\n\t\t\t\titems",
 	},
 	{
-		"no gap behind the last message of an old epoch", "follower.go",
+		"no gap behind the last message of an old epoch", "logreader.go",
 		"case f.failedOver(p.Epoch, ID{}, p):", "case false:",
 	},
 	{
-		"the epoch is not kept at the end of the log", "follower.go",
+		"the epoch is not kept at the end of the log", "logreader.go",
 		"\tf.at.Epoch, f.seen = p.Epoch, 0\n\treturn items, true", "\tf.seen = 0\n\treturn items, true",
 	},
 	{
-		"the gap behind is told before the end of the log", "follower.go",
+		"the gap behind is told before the end of the log", "logreader.go",
 		"case c > 0:\n\t\treturn items, false", "case c > 0 && !f.failedOver(p.Epoch, ID{}, p):\n\t\treturn items, false",
 	},
 	{
-		"no gap where the log begins anew", "follower.go",
+		"no gap where the log begins anew", "logreader.go",
 		"if !unbroken || failedOver {\n\t\t\treturn Restarted", "if false {\n\t\t\treturn Restarted",
 	},
 	{
-		"a log that begins anew always has a gap", "follower.go",
+		"a log that begins anew always has a gap", "logreader.go",
 		"if !unbroken || failedOver {\n\t\t\treturn Restarted", "if true {\n\t\t\treturn Restarted",
 	},
 	{
-		"a log that begins anew in a new epoch has no gap", "follower.go",
+		"a log that begins anew in a new epoch has no gap", "logreader.go",
 		"if !unbroken || failedOver {\n\t\t\treturn Restarted", "if !unbroken {\n\t\t\treturn Restarted",
 	},
 	{
-		"no gap where the log was trimmed", "follower.go",
-		"items = append(items, f.gap(why, before(m)))\n\t\tdefault:", "_ = why\n\t\tdefault:",
+		"no gap where the log was trimmed", "logreader.go",
+		"items = append(items, f.skipTo(why, before(m)))\n\t\tdefault:", "_ = why\n\t\tdefault:",
 	},
 	{
-		"no fork looked for between messages", "follower.go",
-		"f.fork = &fork{primary: p.Epoch, before: m.ID, to: before(m), run: m.ID.Epoch, inRun: true, behind: m.ID.Epoch}\n\t\t\treturn items, false",
-		"items = append(items, f.gap(Rewound, before(m)))",
+		"no divergence looked for between messages", "logreader.go",
+		"f.divergence = &divergence{primary: p.Epoch, before: m.ID, to: before(m), run: m.ID.Epoch, inRun: true, behind: m.ID.Epoch}\n\t\t\treturn items, false",
+		"items = append(items, f.skipTo(Rewound, before(m)))",
 	},
 	{
-		"no fork looked for at the end", "follower.go",
-		"f.fork = &fork{primary: p.Epoch, to: p.EndCursor(), run: p.Epoch, inRun: true}\n\t\treturn items, false",
-		"items = append(items, f.gap(Rewound, p.EndCursor()))",
+		"no divergence looked for at the end", "logreader.go",
+		"f.divergence = &divergence{primary: p.Epoch, to: p.EndCursor(), run: p.Epoch, inRun: true}\n\t\treturn items, false",
+		"items = append(items, f.skipTo(Rewound, p.EndCursor()))",
 	},
 	{
-		"a log that ends earlier is taken for whole", "follower.go",
+		"a log that ends earlier is taken for whole", "logreader.go",
 		"case c < 0:\n", "case false:\n",
 	},
 	{
-		"an empty log is taken for whole", "follower.go",
+		"an empty log is taken for whole", "logreader.go",
 		"case expired && failedOver, !unbroken", "case !expired && !unbroken",
 	},
 	{
-		"an empty log always has a gap", "follower.go",
+		"an empty log always has a gap", "logreader.go",
 		"case expired && failedOver, !unbroken", "case expired, !unbroken",
 	},
 	{
-		"an empty log in a new epoch has no gap", "follower.go",
+		"an empty log in a new epoch has no gap", "logreader.go",
 		"case expired && failedOver, !unbroken", "case !unbroken",
 	},
 	{
-		"a fork's search does not know its own epoch", "follower.go",
+		"a search for a divergence does not know its own epoch", "logreader.go",
 		"case f.took(m.ID), had && k.back:", "case had && k.back:",
 	},
 	{
-		"a fork's search takes the cursor's epoch for the message's", "follower.go",
+		"a search for a divergence takes the cursor's epoch for the message's", "logreader.go",
 		"return id.Epoch == f.at.ID.Epoch &&", "return id.Epoch == f.at.Epoch &&",
 	},
 	{
-		"a fork's search ends at its first page", "follower.go",
+		"a search for a divergence ends at its first page", "logreader.go",
 		"case p.More:\n\t\treturn nil\n", "",
 	},
 	{
-		"a fork's search never leaves the run of new messages", "follower.go",
+		"a search for a divergence never leaves the run of new messages", "logreader.go",
 		"if k.inRun = k.inRun && (m.ID.Epoch == k.run || f.had.knows(m.ID.Epoch)); k.inRun {", "if k.inRun {",
 	},
 	{
-		"what an older primary took is new after a fork", "follower.go",
+		"what an older primary took is new after a divergence", "logreader.go",
 		"to: p.EndCursor(), run: p.Epoch, inRun: true}", "to: p.EndCursor(), run: p.End.Epoch, inRun: true}",
 	},
 	{
-		"a fork goes on in the primary's epoch", "follower.go",
-		"return f.forkedAt(Cursor{ID: m.ID, Epoch: k.behind}, p.Epoch)", "return f.forkedAt(Cursor{ID: m.ID, Epoch: p.Epoch}, p.Epoch)",
+		"a divergence goes on in the primary's epoch", "logreader.go",
+		"return f.divergedAt(Cursor{ID: m.ID, Epoch: k.behind}, p.Epoch)", "return f.divergedAt(Cursor{ID: m.ID, Epoch: p.Epoch}, p.Epoch)",
 	},
 	{
-		"a fork forgets what stands behind", "follower.go",
+		"a divergence forgets what stands behind", "logreader.go",
 		"k.behind, k.before = m.ID.Epoch, m.ID", "k.before = m.ID",
 	},
 	{
-		"a fork without a common message is a rewind", "follower.go",
-		"case to.Last().IsZero():\n\t\treturn []Item{f.gap(Restarted, to)}\n", "",
+		"a divergence without a common message is a rewind", "logreader.go",
+		"case to.Last().IsZero():\n\t\treturn []Item{f.skipTo(Restarted, to)}\n", "",
 	},
 	{
-		"a message moves on without its epoch", "follower.go",
+		"a message moves on without its epoch", "logreader.go",
 		"f.at = CursorAfter(m.ID)", "f.at.ID = m.ID",
 	},
 	{
@@ -160,7 +160,7 @@ var mutants = []struct {
 	},
 	{
 		"a tail stays broken", "tail.go",
-		"func (t *tail) settle() bool {\n\tt.unbroken = !t.overflow", "func (t *tail) settle() bool {",
+		"func (t *tail) goLive() bool {\n\tt.unbroken = !t.overflow", "func (t *tail) goLive() bool {",
 	},
 	{
 		"pending messages are dropped", "tail.go",
@@ -228,7 +228,7 @@ var mutants = []struct {
 	},
 	{
 		"a subscriber is not woken by the relay", "hub.go",
-		"t.tellWatchers(end)", "_ = end",
+		"t.notifyWatchers(end)", "_ = end",
 	},
 	{
 		"a subscription does not queue a read", "hub.go",
@@ -240,7 +240,7 @@ var mutants = []struct {
 	},
 	{
 		"a lost link is not told to the tails", "hub.go",
-		"t.lost(since)", "",
+		"t.disconnected(since)", "",
 	},
 	{
 		"a cursor loses its epoch", "subscriber.go",
@@ -267,59 +267,59 @@ var mutants = []struct {
 		"s.counts.resyncs.Add(why, 1)\n\t\ts.add(t)", "s.counts.resyncs.Add(why, 1)",
 	},
 	{
-		"an empty log has always been empty", "follower.go",
+		"an empty log has always been empty", "logreader.go",
 		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Epoch)) && int64(nowMS)-int64(since) < kept", "return since != 1<<63",
 	},
 	{
-		"an empty log may always have been another one", "follower.go",
+		"an empty log may always have been another one", "logreader.go",
 		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Epoch)) && int64(nowMS)-int64(since) < kept", "return since == 1<<63",
 	},
 	{
-		"the clocks of two primaries are the same", "follower.go",
+		"the clocks of two primaries are the same", "logreader.go",
 		"kept -= clockSkew.Milliseconds()", "kept -= 0",
 	},
 	{
-		"nothing expires before the first message", "follower.go",
+		"nothing expires before the first message", "logreader.go",
 		"case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Epoch, p):\n\t\treturn Restarted\n", "",
 	},
 	{
-		"nothing expires from an empty log", "follower.go",
+		"nothing expires from an empty log", "logreader.go",
 		", !unbroken && !f.missedNothing(p):", ":",
 	},
 	{
-		"an empty log that was followed may have been another one", "follower.go",
+		"an empty log that was followed may have been another one", "logreader.go",
 		", !unbroken && !f.missedNothing(p):", ", !f.missedNothing(p):",
 	},
 	{
-		"what was in a log that expired was had", "follower.go",
+		"what was in a log that expired was had", "logreader.go",
 		"return f.startsAfter(p.PreviousEnd)", "return true",
 	},
 	{
-		"a log that expired had nothing newer", "follower.go",
+		"a log that expired had nothing newer", "logreader.go",
 		"return p.PreviousEnd == f.at.ID", "return true",
 	},
 	{
-		"the message after a log that expired always follows", "follower.go",
+		"the message after a log that expired always follows", "logreader.go",
 		"case f.startsAfter(m.Prev), ", "case f.at.ID.isStart() && !m.Prev.IsZero(), ",
 	},
 	{
-		"the start of an empty log is read from its time", "follower.go",
+		"the start of an empty log is read from its time", "logreader.go",
 		"Cursor: f.at.Last(), Epoch: f.at.Epoch, Limit: limit", "Cursor: f.at.ID, Epoch: f.at.Epoch, Limit: limit",
 	},
 	{
-		"the start of an empty log does not move on", "follower.go",
+		"the start of an empty log does not move on", "logreader.go",
 		"f.begin(p)\n\t\tf.vouches = min(f.vouches, vouches)", "f.at.Epoch, f.vouches = p.Epoch, vouches",
 	},
 	{
-		"a tail that came to an empty log by a gap never vouches for it", "follower.go",
+		"a tail that came to an empty log by a gap never vouches for it", "logreader.go",
 		"f.vouches = min(f.vouches, vouches)", "f.vouches = vouches",
 	},
 	{
-		"a tail vouches for every start", "follower.go",
+		"a tail vouches for every start", "logreader.go",
 		"&& c.ID.emptyAt() > f.vouches", "",
 	},
 	{
-		"a tail vouches for starts of other epochs", "follower.go",
+		"a tail vouches for starts of other epochs", "logreader.go",
 		"f.at.ID.isStart() && c.Epoch == f.at.Epoch &&", "f.at.ID.isStart() &&",
 	},
 	{
@@ -331,23 +331,23 @@ var mutants = []struct {
 		"if later {\n\t\tt.follow.at = c\n\t}\n", "",
 	},
 	{
-		"nothing is remembered when the log goes back", "follower.go",
+		"nothing is remembered when the log goes back", "logreader.go",
 		"f.had.add(left)", "_ = left",
 	},
 	{
-		"nothing is remembered of an epoch that is left", "follower.go",
+		"nothing is remembered of an epoch that is left", "logreader.go",
 		"if m.ID.Epoch != f.at.ID.Epoch {\n\t\tf.had.add(f.at.ID)\n\t}\n", "",
 	},
 	{
-		"what comes back is delivered again", "follower.go",
+		"what comes back is delivered again", "logreader.go",
 		"if f.had.has(m.ID) { // a primary", "if false { // a primary",
 	},
 	{
-		"what was trimmed comes after all", "follower.go",
+		"what was trimmed comes after all", "logreader.go",
 		"if why == Trimmed {", "if false {",
 	},
 	{
-		"a search goes on in another primary's log", "follower.go",
+		"a search goes on in another primary's log", "logreader.go",
 		"if p.Epoch != k.primary {", "if false {",
 	},
 	{
@@ -359,7 +359,7 @@ var mutants = []struct {
 		"i > 0 && t.first+uint64(i) >= t.back; i--", "i > 0; i--",
 	},
 	{
-		"a wipe leaves no trace", "follower.go",
+		"a wipe leaves no trace", "logreader.go",
 		"since >= min(nowMS, p.sinceMS(f.at.Epoch)) &&", "",
 	},
 	{

@@ -151,7 +151,7 @@ func (n *node) relink() {
 
 // letGo does what the hub does when Linger is over.
 func (n *node) letGo() {
-	n.hub.letGo()
+	n.hub.closeUnused()
 	n.world.tell("node %d: %d channels open", n.name, len(n.hub.open))
 }
 
@@ -195,7 +195,7 @@ func (n *node) taken(r syncRead) {
 	t := r.tail
 	first := !t.opened
 	end, _ := t.end()
-	again := t.take(r.page)
+	again := t.addPage(r.page)
 	if first {
 		close(t.ready)
 	}
@@ -204,7 +204,7 @@ func (n *node) taken(r syncRead) {
 			n.silent[silentAt{&t.tail, place}] = r.life
 		}
 	}
-	t.tellWatchers(end)
+	t.notifyWatchers(end)
 	n.hub.syncer.finish(t, again)
 	n.world.tell("node %d: took the answer, is at %s", n.name, n.world.cursorName(t.follow.at))
 }

@@ -56,23 +56,23 @@ type Presence struct {
 	kick    chan struct{} // holds a token while the loop may have something to do
 	stop    context.CancelFunc
 	done    sync.WaitGroup
-	warned  bool // of the loop, see complain
+	warned  bool // of the loop, see logFailure
 
-	mu     sync.Mutex // guards all below, and all rooms
-	closed bool
-	rooms  map[string]*room
-	due    []*room     // that have something to tell the broker, each once
-	left   []departure // of the last Grace, oldest first
+	mu       sync.Mutex // guards all below, and all channels
+	closed   bool
+	channels map[string]*channelPresence
+	due      []*channelPresence // that have something to tell the broker, each once
+	left     []departure        // of the last Grace, oldest first
 }
 
 // departure is that a user's last connection in a channel ended.
 type departure struct {
-	user *occupant
+	user *member
 	at   time.Time
 }
 
 // Membership is one connection of a user in a channel. The zero value is none.
-type Membership struct{ user *occupant }
+type Membership struct{ user *member }
 
 // NewPresence starts the presence of a node over b, which it does not close.
 // Close the presence first.
@@ -80,7 +80,7 @@ func NewPresence(b Broker, o PresenceOptions) *Presence {
 	ctx, stop := context.WithCancel(context.Background())
 	p := &Presence{
 		broker: b, options: o.withDefaults(), stop: stop,
-		kick: make(chan struct{}, 1), rooms: make(map[string]*room),
+		kick: make(chan struct{}, 1), channels: make(map[string]*channelPresence),
 	}
 	p.done.Go(func() { p.run(ctx) })
 	return p
@@ -98,10 +98,10 @@ func (p *Presence) Join(channel, user string, info json.RawMessage) (s Membershi
 	if !p.options.Enabled(channel) {
 		return Membership{}, false
 	}
-	r := p.room(channel)
+	r := p.channel(channel)
 	u := r.users[user]
 	if u == nil {
-		u = &occupant{room: r, user: user, info: info}
+		u = &member{channel: r, user: user, info: info}
 		r.users[user] = u
 		p.change(u)
 	}
@@ -134,7 +134,7 @@ func (p *Presence) ChannelOpened(channel string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.options.Enabled(channel) {
-		p.room(channel).open = true
+		p.channel(channel).open = true
 	}
 }
 
@@ -142,7 +142,7 @@ func (p *Presence) ChannelOpened(channel string) {
 func (p *Presence) ChannelClosed(channel string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r := p.rooms[channel]; r != nil {
+	if r := p.channels[channel]; r != nil {
 		r.open = false
 		p.tidy(r)
 	}
@@ -168,13 +168,13 @@ func (p *Presence) Members(ctx context.Context, channel, after string, limit int
 func (p *Presence) DropDisabled() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for channel, r := range p.rooms {
+	for channel, r := range p.channels {
 		if !p.options.Enabled(channel) {
 			r.over = true
-			delete(p.rooms, channel)
+			delete(p.channels, channel)
 		}
 	}
-	p.due = slices.DeleteFunc(p.due, func(r *room) bool { return r.over })
+	p.due = slices.DeleteFunc(p.due, func(r *channelPresence) bool { return r.over })
 }
 
 // Close stops. Who is here has left after Grace, unless they come to another
@@ -187,35 +187,35 @@ func (p *Presence) Close() {
 	p.closed = true
 	p.mu.Unlock()
 	if first {
-		p.part()
+		p.leaveAll()
 	}
 }
 
-// room finds or makes a room; p.mu must be held.
-func (p *Presence) room(channel string) *room {
-	r := p.rooms[channel]
+// channel finds or makes the presence of a channel; p.mu must be held.
+func (p *Presence) channel(channel string) *channelPresence {
+	r := p.channels[channel]
 	if r == nil {
-		r = &room{channel: channel, holder: newHolder(), settled: time.Now(), users: make(map[string]*occupant)}
-		p.rooms[channel] = r
+		r = &channelPresence{channel: channel, owner: newLeaseOwner(), settled: time.Now(), users: make(map[string]*member)}
+		p.channels[channel] = r
 	}
 	return r
 }
 
-// tidy forgets a room that nobody is in and nobody listens to.
-func (p *Presence) tidy(r *room) {
-	if !r.open && len(r.users) == 0 && p.rooms[r.channel] == r {
-		delete(p.rooms, r.channel)
+// tidy forgets a channel that nobody is in and nobody listens to.
+func (p *Presence) tidy(r *channelPresence) {
+	if !r.open && len(r.users) == 0 && p.channels[r.channel] == r {
+		delete(p.channels, r.channel)
 	}
 }
 
 // change notes that the broker may have to be told of u.
-func (p *Presence) change(u *occupant) {
-	u.room.change(u)
-	p.queue(u.room)
+func (p *Presence) change(u *member) {
+	u.channel.markChanged(u)
+	p.queue(u.channel)
 	p.wake()
 }
 
-func (p *Presence) queue(r *room) {
+func (p *Presence) queue(r *channelPresence) {
 	if !r.queued && !r.over {
 		r.queued = true
 		p.due = append(p.due, r)
@@ -229,13 +229,13 @@ func (p *Presence) wake() {
 	}
 }
 
-// part tells the broker that this node goes.
-func (p *Presence) part() {
+// leaveAll tells the broker that this node goes.
+func (p *Presence) leaveAll() {
 	var last []Lease
 	p.mu.Lock()
-	for _, r := range p.rooms {
+	for _, r := range p.channels {
 		if r.version > 0 {
-			last = append(last, r.lastLease(&p.options))
+			last = append(last, r.finalLease(&p.options))
 		}
 	}
 	p.mu.Unlock()

@@ -27,13 +27,13 @@ func (p *Presence) run(ctx context.Context) {
 				continue // it will be told with the rest
 			}
 		case <-renew.C:
-			p.queueAll()
+			p.queueRenewals()
 		case <-wake.C:
 		case <-ctx.Done():
 			return
 		}
 		next := p.depart(time.Now())
-		if p.tellAll(ctx) {
+		if p.sendDue(ctx) {
 			pause = 0
 		} else {
 			pause = min(max(2*pause, minHoldPause), maxHoldPause)
@@ -45,11 +45,11 @@ func (p *Presence) run(ctx context.Context) {
 	}
 }
 
-// queueAll has every room tell the broker something.
-func (p *Presence) queueAll() {
+// queueRenewals has every channel tell the broker something.
+func (p *Presence) queueRenewals() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, r := range p.rooms {
+	for _, r := range p.channels {
 		p.queue(r)
 	}
 }
@@ -67,62 +67,62 @@ func (p *Presence) depart(now time.Time) (next time.Duration) {
 		p.left = p.left[1:]
 		if u := first.user; u.connections == 0 && u.left.Equal(first.at) && !u.going {
 			u.going = true
-			u.room.change(u)
-			p.queue(u.room)
+			u.channel.markChanged(u)
+			p.queue(u.channel)
 		}
 	}
 	p.left = nil // and its array
 	return 0
 }
 
-// tellAll tells the broker everything, in calls of at most MaxMembers changes
-// and rooms. It reports whether the broker answered all; what it did not is to
+// sendDue tells the broker everything, in calls of at most MaxMembers changes
+// and channels. It reports whether the broker answered all; what it did not is to
 // be told again.
-func (p *Presence) tellAll(ctx context.Context) (ok bool) {
+func (p *Presence) sendDue(ctx context.Context) (ok bool) {
 	for ctx.Err() == nil {
-		batch := p.take()
+		batch := p.takeDue()
 		if len(batch) == 0 {
-			p.complain(nil)
+			p.logFailure(nil)
 			return true
 		}
 		holdings := make([]Lease, len(batch))
 		for i := range batch {
 			holdings[i] = batch[i].holding
 		}
-		answers := p.hold(ctx, holdings)
-		if err := p.settle(batch, answers); err != nil {
-			p.complain(err)
+		answers := p.updateLeases(ctx, holdings)
+		if err := p.applyResults(batch, answers); err != nil {
+			p.logFailure(err)
 			return false
 		}
 	}
 	return true
 }
 
-// complain logs the first of several errors in a row.
-func (p *Presence) complain(err error) {
+// logFailure logs the first of several errors in a row.
+func (p *Presence) logFailure(err error) {
 	if err != nil && !p.warned && !errors.Is(err, context.Canceled) {
 		p.options.Logger.Warn("nobody hears who comes and goes here, will go on trying", "error", err)
 	}
 	p.warned = err != nil
 }
 
-func (p *Presence) hold(ctx context.Context, holdings []Lease) []LeaseResult {
+func (p *Presence) updateLeases(ctx context.Context, holdings []Lease) []LeaseResult {
 	ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
 	defer cancel()
 	return p.broker.UpdateLeases(ctx, holdings)
 }
 
-// take takes what is to be told next.
-func (p *Presence) take() (batch []sent) {
+// takeDue takes what is to be sent next.
+func (p *Presence) takeDue() (batch []sent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	for budget := MaxMembers; len(p.due) > 0 && budget > 0; {
 		r := p.due[0]
-		s := r.holding(budget, &p.options, now)
+		s := r.nextLease(budget, &p.options, now)
 		batch = append(batch, s)
 		budget -= max(1, s.size())
-		// A room is told of in one call at a time, so what is left of it waits for
+		// A channel is told of in one call at a time, so what is left of it waits for
 		// the answer.
 		p.due = p.due[1:]
 		r.queued = false
@@ -133,8 +133,8 @@ func (p *Presence) take() (batch []sent) {
 	return batch
 }
 
-// settle takes in the answers. The error is one of them.
-func (p *Presence) settle(batch []sent, answers []LeaseResult) (err error) {
+// applyResults takes in the answers. The error is one of them.
+func (p *Presence) applyResults(batch []sent, answers []LeaseResult) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()

@@ -82,9 +82,9 @@ func (s *Subscriber) readLogs(ctx context.Context, places []int) (at int, err er
 			p.failed(err)
 			continue
 		}
-		done := p.take(page, held == 0 || held+page.Size() <= replayBytes)
+		done := p.addPage(page, held == 0 || held+page.Size() <= replayBytes)
 		held += size(p.held)
-		s.told(p.held)
+		s.countGaps(p.held)
 		if done && len(p.held) == 0 && p.mustRead() {
 			// At the end of the log and yet not in the tail: that will grow, or has to look
 			// at the log.
@@ -102,10 +102,10 @@ func (s *Subscriber) readLogs(ctx context.Context, places []int) (at int, err er
 	return at, err
 }
 
-// told counts what the subscriber finds in the log.
-func (s *Subscriber) told(items []Item) {
+// countGaps counts what the subscriber finds in the log.
+func (s *Subscriber) countGaps(items []Item) {
 	if !s.observes {
-		s.hub.counts.told(items)
+		s.hub.counts.addGaps(items)
 	}
 }
 

@@ -2,9 +2,9 @@ package pubsub
 
 import "slices"
 
-// search looks in a log for where a subscriber begins that has no cursor: From's
+// startSearch looks in a log for where a subscriber begins that has no cursor: From's
 // Earliest and Last.
-type search struct {
+type startSearch struct {
 	bounds          // of what is still to be found
 	whole    bounds // of all
 	backward bool   // else the oldest message is all that is looked for
@@ -25,13 +25,13 @@ type bounds struct {
 // subscriber together.
 const searchBytes = 4 << 20
 
-// newSearch is for a subscriber of so many channels.
-func newSearch(from From, channels int) *search {
+// newStartSearch is for a subscriber of so many channels.
+func newStartSearch(from From, channels int) *startSearch {
 	b := bounds{last: min(from.Last, MaxPage), bytes: searchBytes / channels, keep: replayBytes / channels}
-	return &search{bounds: b, whole: b, backward: !from.Earliest}
+	return &startSearch{bounds: b, whole: b, backward: !from.Earliest}
 }
 
-func (s *search) query(channel string, messages int) Query {
+func (s *startSearch) query(channel string, messages int) Query {
 	q := Query{Channel: channel, Limit: messages}
 	if s.backward {
 		q.Backward, q.Limit = true, min(messages, s.last)
@@ -42,11 +42,11 @@ func (s *search) query(channel string, messages int) Query {
 	return q
 }
 
-// take looks through the answer to query. Once the beginning is found it
+// addPage looks through the answer to query. Once the beginning is found it
 // returns a page that has it as its first message; whole says that nothing is
 // missing from there to the page's End but what a read after it has. nil: query
 // again.
-func (s *search) take(p *Page) (found *Page, whole bool) {
+func (s *startSearch) addPage(p *Page) (found *Page, whole bool) {
 	if !s.backward {
 		return p, true
 	}
@@ -88,7 +88,7 @@ func (s *search) take(p *Page) (found *Page, whole bool) {
 	return s.found()
 }
 
-func (s *search) found() (page *Page, whole bool) {
+func (s *startSearch) found() (page *Page, whole bool) {
 	slices.Reverse(s.page.Messages)
 	if s.keep < 0 {
 		s.page.Messages = []*Message{s.oldest}

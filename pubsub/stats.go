@@ -100,9 +100,9 @@ func (h *Hub) resumed(from From, inTail bool) {
 	}
 }
 
-// told counts the gaps among items that a subscriber, or all of a tail's, will
+// addGaps counts the gaps among items that a subscriber, or all of a tail's, will
 // get.
-func (c *counts) told(items []Item) {
+func (c *counts) addGaps(items []Item) {
 	for i := range items {
 		if g := items[i].Gap; g != nil {
 			c.gaps.Add(g.Reason, 1)

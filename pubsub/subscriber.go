@@ -68,7 +68,7 @@ func (h *Hub) subscribe(ctx context.Context, starts []Start, s *Subscriber) (*Su
 	}
 	s.hub, s.woken, s.pace = h, make(chan struct{}, 1), newPace(len(starts), replayMessages)
 	for _, start := range starts {
-		p := &subscription{tail: h.acquire(start.Channel), replay: follower{channel: start.Channel}}
+		p := &subscription{tail: h.acquire(start.Channel), replay: logReader{channel: start.Channel}}
 		if s.places = append(s.places, p); s.observes {
 			p.tail.observe(1)
 		}
@@ -123,7 +123,7 @@ func (s *Subscriber) enter(p *subscription, from From) error {
 		p.replay.at = p.start
 		p.unread = !p.joined
 	default:
-		p.search, p.unread = newSearch(from, len(s.places)), true
+		p.search, p.unread = newStartSearch(from, len(s.places)), true
 	}
 	return nil
 }

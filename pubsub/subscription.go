@@ -12,15 +12,15 @@ type subscription struct {
 	watch  Watch
 	start  Cursor
 	joined bool
-	next   uint64   // if joined: the place in the tail of the next item
-	replay follower // if not
-	held   []Item   // replayed but not yet returned
+	next   uint64    // if joined: the place in the tail of the next item
+	replay logReader // if not
+	held   []Item    // replayed but not yet returned
 
-	search *search   // until start is found; nil if it was given
-	cut    bool      // From.Last found fewer messages than there are
-	unread bool      // the log must be read once before the subscription begins
-	retry  *backoff  // of reading; nil: the last time was a success
-	rest   time.Time // when the log may be read again; zero: now
+	search *startSearch // until start is found; nil if it was given
+	cut    bool         // From.Last found fewer messages than there are
+	unread bool         // the log must be read once before the subscription begins
+	retry  *backoff     // of reading; nil: the last time was a success
+	rest   time.Time    // when the log may be read again; zero: now
 	// unreadable: the log could not be read, and the subscriber knows.
 	unreadable bool
 }
@@ -75,12 +75,12 @@ func (p *subscription) query(messages int) Query {
 	return p.replay.query(messages)
 }
 
-// take judges a page that was read for p. Without keep it reads the page's
+// addPage judges a page that was read for p. Without keep it reads the page's
 // messages again later. done says that p has reached the end of the log.
-func (p *subscription) take(page *Page, keep bool) (done bool) {
+func (p *subscription) addPage(page *Page, keep bool) (done bool) {
 	p.unreadable = false
 	if p.search != nil {
-		found, whole := p.search.take(page)
+		found, whole := p.search.addPage(page)
 		if found == nil {
 			return false
 		}
@@ -90,7 +90,7 @@ func (p *subscription) take(page *Page, keep bool) (done bool) {
 	}
 	p.unread = false
 	if keep {
-		p.held, done = p.replay.take(page, false)
+		p.held, done = p.replay.judgePage(page, false)
 	}
 	return done
 }

@@ -77,7 +77,7 @@ func (s *syncer) kick() {
 // refresh reads t's log unless a read is under way or to come anyway.
 func (s *syncer) refresh(t *Channel, why ResyncCause) {
 	t.mu.Lock()
-	stale := t.stale()
+	stale := t.startRead()
 	t.mu.Unlock()
 	if stale {
 		s.counts.resyncs.Add(why, 1)

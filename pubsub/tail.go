@@ -11,12 +11,12 @@ import (
 //
 // It is a state machine without I/O or clock, so that model_test.go can run it
 // through everything that can go wrong: the hub feeds it what the relay
-// carries (subscribed, received, lost) and the pages that it asks for.
+// carries (subscribed, received, disconnected) and the pages that it asks for.
 type tail struct {
 	limits TailLimits
 
 	mu     sync.Mutex // guards all below
-	follow follower
+	follow logReader
 	state  tailState
 	// unbroken: the relay has carried the channel since follow.at was the end
 	// of the log, so nothing can have been missed.
@@ -38,7 +38,7 @@ type tail struct {
 	pending  []*Message
 	before   int
 	overflow bool // pending was full: read once more
-	link     int  // counts subscribed and lost: a read across them proves nothing
+	link     int  // counts subscribed and disconnected: a read across them proves nothing
 	readLink int  // link when the read began
 }
 
@@ -66,8 +66,8 @@ func (t *tail) subscribed() {
 	t.state = reading
 }
 
-// lost: the relay carries nothing, and carried all until since.
-func (t *tail) lost(since time.Time) {
+// disconnected: the relay carries nothing, and carried all until since.
+func (t *tail) disconnected(since time.Time) {
 	if t.unbroken && !since.IsZero() {
 		t.follow.seen = since.UnixNano()
 	}
@@ -126,7 +126,7 @@ func (t *tail) judge(m *Message) verdict {
 		return surprising
 	case m.Prev == at.ID, (m.Prev.IsZero() || t.follow.startsAfter(m.Prev)) && t.unbroken:
 		// The log had expired, and nothing was missed.
-		t.append(t.follow.follow(m))
+		t.append(t.follow.advance(m))
 		return appended
 	}
 	return surprising
@@ -156,7 +156,7 @@ func (t *tail) hold(m *Message) {
 	t.pending = append(t.pending, m)
 }
 
-// query begins a read: pass what the broker answers to take.
+// query begins a read: pass what the broker answers to addPage.
 func (t *tail) query(limit int) Query {
 	t.before, t.overflow = len(t.pending), false
 	t.readLink = t.link
@@ -166,9 +166,9 @@ func (t *tail) query(limit int) Query {
 	return t.follow.query(limit)
 }
 
-// take ends a read that query began. again says that another one is
+// addPage ends a read that query began. again says that another one is
 // needed.
-func (t *tail) take(p *Page) (again bool) {
+func (t *tail) addPage(p *Page) (again bool) {
 	t.trim()
 	t.noLog = false
 	done := true
@@ -178,7 +178,7 @@ func (t *tail) take(p *Page) (again bool) {
 		if slices.ContainsFunc(gone, func(m *Message) bool { return m.ID.Epoch == p.Epoch }) {
 			t.follow.doubt()
 		}
-		items, done = t.follow.take(p, t.unbroken && len(gone) == 0)
+		items, done = t.follow.judgePage(p, t.unbroken && len(gone) == 0)
 		for _, it := range items {
 			t.append(it)
 		}
@@ -191,7 +191,7 @@ func (t *tail) take(p *Page) (again bool) {
 	case !done || t.readLink != t.link:
 		again = true
 	default:
-		again = !t.settle()
+		again = !t.goLive()
 	}
 	return again
 }
@@ -226,10 +226,10 @@ func (t *tail) gone(p *Page) (all []*Message) {
 	return all
 }
 
-// settle goes live with what arrived while the log was read, or reports that
+// goLive goes live with what arrived while the log was read, or reports that
 // it must be read again. Messages from before the read that were not in the
 // log are in no log any more.
-func (t *tail) settle() bool {
+func (t *tail) goLive() bool {
 	t.unbroken = !t.overflow
 	for i, m := range t.pending[t.before:] {
 		if t.judge(m) == surprising {
@@ -245,9 +245,9 @@ func (t *tail) settle() bool {
 	return true
 }
 
-// stale asks for a read where none is under way or to come, and reports
+// startRead asks for a read where none is under way or to come, and reports
 // whether there was need to ask.
-func (t *tail) stale() bool {
+func (t *tail) startRead() bool {
 	if t.state != live {
 		return false
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 func newTail(channel string, limits TailLimits) *tail {
-	return &tail{limits: limits, follow: follower{channel: channel}}
+	return &tail{limits: limits, follow: logReader{channel: channel}}
 }
 
 // grows does something to a tail, and reports whether the tail has grown by it
@@ -25,7 +25,7 @@ func openTailAt(t *testing.T, id ID, limits TailLimits) *tail {
 	tail := newTail("c", limits)
 	tail.subscribed()
 	tail.query(10)
-	if again := tail.take(&Page{Epoch: genA, End: id}); again || tail.state != live {
+	if again := tail.addPage(&Page{Epoch: genA, End: id}); again || tail.state != live {
 		t.Fatalf("opening: again %t, state %d", again, tail.state)
 	}
 	return tail
@@ -133,9 +133,9 @@ func TestTailFindsItsLogEmpty(t *testing.T) {
 		{"something was in it", chain(idA(5), idA(6))[0], "restarted 5-11→0-0 at empty 1000000~0000b"},
 	} {
 		tail := openTailAt(t, idA(5), TailLimits{Messages: 10, Bytes: 1 << 20})
-		tail.stale()
+		tail.startRead()
 		tail.received(c.holds)
-		tail.take(answer(tail.query(10), genA, nil))
+		tail.addPage(answer(tail.query(10), genA, nil))
 		items, _ := tail.from(tail.first, 10)
 		if !slices.Equal(words(items), []string{c.want}) {
 			t.Errorf("%s: got %q, want %q", c.name, words(items), c.want)
@@ -148,10 +148,10 @@ func TestTailFindsItsLogEmpty(t *testing.T) {
 func TestTailForgedAheadOfEmptyLog(t *testing.T) {
 	tail := newTail("c", TailLimits{Messages: 10, Bytes: 1 << 20})
 	tail.subscribed()
-	tail.take(answer(tail.query(10), genA, nil))
+	tail.addPage(answer(tail.query(10), genA, nil))
 	tail.received(chain(ID{}, ID{MS: 1_030_000, Epoch: genA})[0])
-	tail.stale()
-	tail.take(answer(tail.query(10), genA, nil))
+	tail.startRead()
+	tail.addPage(answer(tail.query(10), genA, nil))
 	tail.received(chain(ID{}, ID{MS: 1_010_000, Epoch: genA})[0])
 	items, _ := tail.from(tail.first, 10)
 	want := []string{"1030000-11", "expired at empty 1000000~0000b", "1010000-11"}
@@ -168,7 +168,7 @@ func TestTailEmptyAfterIDAhead(t *testing.T) {
 	tail.subscribed()
 	p := answer(tail.query(10), genA, nil)
 	p.PreviousEnd = ID{MS: p.Now + 30_000, Epoch: genA}
-	tail.take(p)
+	tail.addPage(p)
 	for now, want := range map[uint64]bool{p.Now: false, p.Now + 1: true} {
 		if _, _, ok := tail.locate(Cursor{ID: startAt(now), Epoch: genA}); ok != want {
 			t.Errorf("seen empty at %d: located %t", now, ok)
@@ -180,7 +180,7 @@ func TestTailEmptyAfterIDAhead(t *testing.T) {
 // was no room for is read.
 func TestTailOverflow(t *testing.T) {
 	tail := openTailAt(t, idA(1), TailLimits{Messages: 2, Bytes: 1 << 20})
-	if !tail.stale() || tail.stale() {
+	if !tail.startRead() || tail.startRead() {
 		t.Fatal("want one read to be asked for")
 	}
 	log := chain(idA(1), idA(2), idA(3), idA(4))
@@ -188,10 +188,10 @@ func TestTailOverflow(t *testing.T) {
 	for _, m := range log {
 		tail.received(m)
 	}
-	if grown, again := grows(tail, func() bool { return tail.take(answer(q, genA, nil)) }); !grown || !again {
+	if grown, again := grows(tail, func() bool { return tail.addPage(answer(q, genA, nil)) }); !grown || !again {
 		t.Errorf("first read: grown %t, again %t, want both", grown, again)
 	}
-	if grown, again := grows(tail, func() bool { return tail.take(answer(tail.query(10), genA, log)) }); !grown || again {
+	if grown, again := grows(tail, func() bool { return tail.addPage(answer(tail.query(10), genA, log)) }); !grown || again {
 		t.Errorf("second read: grown %t, again %t, want only grown", grown, again)
 	}
 	if _, at := tail.end(); at != CursorAfter(idA(4)) || tail.state != live {
@@ -201,13 +201,13 @@ func TestTailOverflow(t *testing.T) {
 
 func TestTailWaitsForItsRelay(t *testing.T) {
 	tail := openTailAt(t, idA(1), TailLimits{Messages: 10, Bytes: 1 << 20})
-	tail.lost(time.Now())
+	tail.disconnected(time.Now())
 	next := chain(idA(1), idA(2))
-	if grown, read := grows(tail, func() bool { return tail.received(next[0]) }); grown || read || tail.stale() {
+	if grown, read := grows(tail, func() bool { return tail.received(next[0]) }); grown || read || tail.startRead() {
 		t.Errorf("lost: grown %t, read %t", grown, read)
 	}
 	tail.subscribed()
-	if grown, again := grows(tail, func() bool { return tail.take(answer(tail.query(10), genA, next)) }); !grown || again || tail.state != live {
+	if grown, again := grows(tail, func() bool { return tail.addPage(answer(tail.query(10), genA, next)) }); !grown || again || tail.state != live {
 		t.Errorf("subscribed again: grown %t, again %t, state %d", grown, again, tail.state)
 	}
 }

@@ -101,10 +101,10 @@ func TestFollowerAfterExpiry(t *testing.T) {
 		},
 		{name: "the next message is its first", log: chain(ms(100_000), ms(900_000)), want: []string{"900000-11"}},
 	} {
-		f := follower{channel: "a", at: c.at}
+		f := logReader{channel: "a", at: c.at}
 		p := answer(f.query(10), genA, c.log)
 		p.PreviousEnd = c.past
-		if items, _ := f.take(p, false); !slices.Equal(words(items), c.want) {
+		if items, _ := f.judgePage(p, false); !slices.Equal(words(items), c.want) {
 			t.Errorf("%s:\n got %q\nwant %q", c.name, words(items), c.want)
 		}
 	}
@@ -257,11 +257,11 @@ func TestFollower(t *testing.T) {
 		},
 	} {
 		for limit := 1; limit <= 4; limit++ {
-			f := follower{channel: "c", at: c.at}
+			f := logReader{channel: "c", at: c.at}
 			var got []string
 			for done := false; !done; {
 				var items []Item
-				items, done = f.take(answer(f.query(limit), c.epoch, c.log), c.unbroken)
+				items, done = f.judgePage(answer(f.query(limit), c.epoch, c.log), c.unbroken)
 				got = append(got, words(items)...)
 			}
 			if !slices.Equal(got, c.want) {
@@ -286,8 +286,8 @@ func TestFollowerUnreadable(t *testing.T) {
 	} {
 		log := chain(ID{}, idA(1), ID{MS: 2}, c.next)
 		log[1] = NewUnreadable("c", log[1].ID)
-		f := follower{channel: "c", at: CursorAfter(idA(1))}
-		items, done := f.take(answer(f.query(10), c.next.Epoch, log), true)
+		f := logReader{channel: "c", at: CursorAfter(idA(1))}
+		items, done := f.judgePage(answer(f.query(10), c.next.Epoch, log), true)
 		if !done || !slices.Equal(words(items), c.want) {
 			t.Errorf("got %q, done %t, want %q", words(items), done, c.want)
 		}

@@ -19,14 +19,14 @@ type Item struct {
 // nothing could be missed, or what came had come before.
 func (it *Item) silent() bool { return it.Message == nil && it.Gap == nil }
 
-// follower follows one channel's log and judges what it reads: what follows
+// logReader follows one channel's log and judges what it reads: what follows
 // without a gap, and where and why one is. The log itself is the only judge;
 // a relayed message is at most appended (see tail.live) and otherwise a reason
 // to read. It does no I/O: ask for query, and take what the broker answers.
-type follower struct {
-	channel string
-	at      Cursor // everything up to here was taken
-	fork    *fork  // set while it is being looked for
+type logReader struct {
+	channel    string
+	at         Cursor      // everything up to here was taken
+	divergence *divergence // set while it is being looked for
 	// seen is until when nothing can have been missed, while the log has not been
 	// read since then, in ns since the epoch. 0: when the message at at was taken.
 	seen int64
@@ -36,9 +36,9 @@ type follower struct {
 	had     memory // what was taken before the log went back, or on in another epoch
 }
 
-// fork is the search for the point up to which the log still is the one that
+// divergence is the search for the point up to which the log still is the one that
 // was followed, after a new primary took messages that stand before f.at.
-type fork struct {
+type divergence struct {
 	primary Epoch // in which the search began; in another one the log is another
 
 	before ID     // walk on from here to older ones; zero: from the end
@@ -52,54 +52,54 @@ type fork struct {
 
 // query is what to read next; limit is 1 to MaxPage. From the start of an empty
 // log all of it is read, since another primary's clock may be behind.
-func (f *follower) query(limit int) Query {
-	if f.fork != nil {
-		return Query{Channel: f.channel, Cursor: f.fork.before, Backward: true, Epoch: f.at.Epoch, Limit: limit}
+func (f *logReader) query(limit int) Query {
+	if f.divergence != nil {
+		return Query{Channel: f.channel, Cursor: f.divergence.before, Backward: true, Epoch: f.at.Epoch, Limit: limit}
 	}
 	return Query{Channel: f.channel, Cursor: f.at.Last(), Epoch: f.at.Epoch, Limit: limit}
 }
 
-// take judges the answer to query. unbroken says that nothing can have
+// judgePage judges the answer to query. unbroken says that nothing can have
 // been missed since f.at: the relay carried the channel all the time. done
 // says that f.at is the end of the log at the moment of the page; if not,
 // query again.
-func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
-	if f.fork != nil {
-		return f.walk(p), false
+func (f *logReader) judgePage(p *Page, unbroken bool) (items []Item, done bool) {
+	if f.divergence != nil {
+		return f.searchDivergence(p), false
 	}
 	for _, m := range p.Messages {
 		if f.had.has(m.ID) { // a primary of before is back: go on after the newest one that was taken
-			f.fork = &fork{primary: p.Epoch, back: true, ahead: f.at.ID.isStart() || m.Prev == f.at.ID}
+			f.divergence = &divergence{primary: p.Epoch, back: true, ahead: f.at.ID.isStart() || m.Prev == f.at.ID}
 			return items, false
 		}
 		if m.IsUnreadable() { // then it says no epoch, and the next one tells of a failover
-			items = append(items, f.gap(Unreadable, Cursor{ID: m.ID, Epoch: f.at.Epoch}))
+			items = append(items, f.skipTo(Unreadable, Cursor{ID: m.ID, Epoch: f.at.Epoch}))
 			continue
 		}
 		switch {
 		case m.Prev.IsZero():
 			if why := f.first(m, p, unbroken); why != "" {
-				items = append(items, f.gap(why, before(m)))
+				items = append(items, f.skipTo(why, before(m)))
 			}
 		case m.Prev == f.at.ID:
 			if f.failedOver(m.ID.Epoch, m.ID, p) {
-				items = append(items, f.gap(Failover, before(m)))
+				items = append(items, f.skipTo(Failover, before(m)))
 			}
 		case f.startsAfter(m.Prev), f.at == Cursor{} && sincePrev(m, -clockSkew) >= p.TTL:
 			if f.failedOver(m.ID.Epoch, m.ID, p) {
-				items = append(items, f.gap(Failover, before(m)))
+				items = append(items, f.skipTo(Failover, before(m)))
 			}
 		case m.Prev.Compare(f.at.Last()) > 0:
 			why := Trimmed
 			if sincePrev(m, clockSkew) >= p.TTL { // the log had expired in between
 				why = Restarted
 			}
-			items = append(items, f.gap(why, before(m)))
+			items = append(items, f.skipTo(why, before(m)))
 		default:
-			f.fork = &fork{primary: p.Epoch, before: m.ID, to: before(m), run: m.ID.Epoch, inRun: true, behind: m.ID.Epoch}
+			f.divergence = &divergence{primary: p.Epoch, before: m.ID, to: before(m), run: m.ID.Epoch, inRun: true, behind: m.ID.Epoch}
 			return items, false
 		}
-		items = append(items, f.follow(m))
+		items = append(items, f.advance(m))
 	}
 	switch c := p.End.Compare(f.at.Last()); {
 	case c > 0:
@@ -107,10 +107,10 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 	case p.End.IsZero():
 		items = append(items, f.empty(p, unbroken)...)
 	case c < 0:
-		f.fork = &fork{primary: p.Epoch, to: p.EndCursor(), run: p.Epoch, inRun: true}
+		f.divergence = &divergence{primary: p.Epoch, to: p.EndCursor(), run: p.Epoch, inRun: true}
 		return items, false
 	case f.failedOver(p.Epoch, ID{}, p):
-		items = append(items, f.gap(Failover, p.EndCursor()))
+		items = append(items, f.skipTo(Failover, p.EndCursor()))
 	}
 	f.at.Epoch, f.seen = p.Epoch, 0
 	return items, true
@@ -118,7 +118,7 @@ func (f *follower) take(p *Page, unbroken bool) (items []Item, done bool) {
 
 // first judges m, with which the log begins: it is why a gap goes before m, "" if
 // none does.
-func (f *follower) first(m *Message, p *Page, unbroken bool) Reason {
+func (f *logReader) first(m *Message, p *Page, unbroken bool) Reason {
 	failedOver := f.failedOver(m.ID.Epoch, m.ID, p)
 	switch {
 	case f.at == Cursor{}:
@@ -136,16 +136,16 @@ func (f *follower) first(m *Message, p *Page, unbroken bool) Reason {
 }
 
 // empty judges a page that found the log empty, and moves to its start.
-func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
+func (f *logReader) empty(p *Page, unbroken bool) (items []Item) {
 	expired, failedOver := !f.at.ID.isStart(), f.failedOver(p.Epoch, ID{}, p)
 	switch {
 	case f.at == Cursor{}:
 		f.begin(p)
 	case expired && failedOver, !unbroken && !f.missedNothing(p):
-		items = []Item{f.gap(Restarted, p.EndCursor())}
+		items = []Item{f.skipTo(Restarted, p.EndCursor())}
 		f.begin(p)
 	case failedOver:
-		items = []Item{f.gap(Failover, p.EndCursor())}
+		items = []Item{f.skipTo(Failover, p.EndCursor())}
 		f.begin(p)
 	case expired:
 		f.had.add(f.at.ID)
@@ -164,7 +164,7 @@ func (f *follower) empty(p *Page, unbroken bool) (items []Item) {
 
 // begin moves to the end of the log, as if nothing were known of what was there
 // before.
-func (f *follower) begin(p *Page) {
+func (f *logReader) begin(p *Page) {
 	f.at = p.EndCursor()
 	f.vouches = p.Now - min(p.Now, uint64(EndTTL(p.TTL).Milliseconds()))
 	if past := p.PreviousEnd; !past.IsZero() {
@@ -181,7 +181,7 @@ func (f *follower) begin(p *Page) {
 
 // doubt says that the log has had messages that it has no more. What was read
 // before does not say that it stayed empty.
-func (f *follower) doubt() {
+func (f *logReader) doubt() {
 	if f.at.ID.isStart() && f.at.Epoch != 0 {
 		f.at.ID = ID{}
 	}
@@ -199,7 +199,7 @@ func sincePrev(m *Message, skew time.Duration) time.Duration {
 
 // startsAfter reports whether f.at is the start of an empty log, seen empty after
 // the message id was taken: so id is no news, and what comes next follows.
-func (f *follower) startsAfter(id ID) bool {
+func (f *logReader) startsAfter(id ID) bool {
 	seen := id.MS
 	if id.Epoch != f.at.Epoch {
 		seen += uint64(clockSkew.Milliseconds())
@@ -209,7 +209,7 @@ func (f *follower) startsAfter(id ID) bool {
 
 // missedNothing reports whether the log, which p found empty, had nothing after
 // f.at.
-func (f *follower) missedNothing(p *Page) bool {
+func (f *logReader) missedNothing(p *Page) bool {
 	switch {
 	case f.at.ID.isStart() && p.PreviousEnd.IsZero():
 		return f.stayedEmpty(p.Now, p.Epoch, p)
@@ -222,7 +222,7 @@ func (f *follower) missedNothing(p *Page) bool {
 // stayedEmpty reports whether the log had nothing from f.at, its start, until
 // nowMS, by the clock of the primary of epoch epoch that answered p: what it
 // took would still be known. A rule whose TTL was made longer meanwhile is taken for what it is now.
-func (f *follower) stayedEmpty(nowMS uint64, epoch Epoch, p *Page) bool {
+func (f *logReader) stayedEmpty(nowMS uint64, epoch Epoch, p *Page) bool {
 	since, kept := f.at.ID.emptyAt(), EndTTL(p.TTL).Milliseconds()
 	if epoch != f.at.Epoch {
 		kept -= clockSkew.Milliseconds()
@@ -232,19 +232,19 @@ func (f *follower) stayedEmpty(nowMS uint64, epoch Epoch, p *Page) bool {
 
 // is reports whether a subscriber at c, the start of an empty log, lacks nothing
 // at f.at: f has found the log empty early enough, and followed it since.
-func (f *follower) is(c Cursor) bool {
+func (f *logReader) is(c Cursor) bool {
 	return f.at.ID.isStart() && c.Epoch == f.at.Epoch && c.ID.emptyAt() > f.vouches
 }
 
 // failedOver reports whether epoch, of the message until or of the page, is another
 // epoch than the one followed, which may have taken messages that epoch's
 // primary never had.
-func (f *follower) failedOver(epoch Epoch, until ID, p *Page) bool {
+func (f *logReader) failedOver(epoch Epoch, until ID, p *Page) bool {
 	return f.at.Epoch != 0 && f.at.Epoch != epoch && !p.Epochs.clear(f.at.Epoch, f.at.ID, f.seen, until)
 }
 
-// follow moves on to m, which follows without a gap.
-func (f *follower) follow(m *Message) Item {
+// advance moves on to m, which follows without a gap.
+func (f *logReader) advance(m *Message) Item {
 	if m.ID.Epoch != f.at.ID.Epoch {
 		f.had.add(f.at.ID)
 	}
@@ -252,8 +252,8 @@ func (f *follower) follow(m *Message) Item {
 	return Item{Message: m, After: f.at}
 }
 
-// gap moves on to to.
-func (f *follower) gap(why Reason, to Cursor) Item {
+// skipTo moves on to to.
+func (f *logReader) skipTo(why Reason, to Cursor) Item {
 	g := &Gap{Channel: f.channel, From: f.at.Last(), To: to.Last(), Reason: why}
 	if left := f.at.ID; left != to.ID {
 		if why == Trimmed { // what its epoch took up to there will not come
@@ -266,29 +266,29 @@ func (f *follower) gap(why Reason, to Cursor) Item {
 }
 
 // unreadable is the gap where the log cannot be read.
-func (f *follower) unreadable() Item {
+func (f *logReader) unreadable() Item {
 	at := f.at.Last()
 	return Item{Gap: &Gap{Channel: f.channel, From: at, To: at, Reason: Unreadable}, After: f.at}
 }
 
-// walk takes a backward page and looks in it for the newest message that was had:
+// searchDivergence takes a backward page and looks in it for the newest message that was had:
 // one of the epoch that f.at belongs to or, where the log is back, one that is
 // remembered. Everything after it is new. If there is none, or one that was had
 // longer ago, only the newest epoch's messages are new for
 // sure (epochs have no order: any other may be an older one, and had);
 // what lies before them the gap covers.
-func (f *follower) walk(p *Page) []Item {
-	k := f.fork
+func (f *logReader) searchDivergence(p *Page) []Item {
+	k := f.divergence
 	if p.Epoch != k.primary {
-		f.fork = nil // judge the log as it is now
+		f.divergence = nil // judge the log as it is now
 		return nil
 	}
 	for _, m := range p.Messages {
 		switch had := f.had.has(m.ID); {
 		case f.took(m.ID), had && k.back:
-			return f.forkedAt(Cursor{ID: m.ID, Epoch: k.behind}, p.Epoch)
+			return f.divergedAt(Cursor{ID: m.ID, Epoch: k.behind}, p.Epoch)
 		case had:
-			return f.forkedAt(k.to, p.Epoch)
+			return f.divergedAt(k.to, p.Epoch)
 		}
 		if k.inRun = k.inRun && (m.ID.Epoch == k.run || f.had.knows(m.ID.Epoch)); k.inRun {
 			k.to = before(m)
@@ -299,23 +299,23 @@ func (f *follower) walk(p *Page) []Item {
 	case p.More:
 		return nil
 	case k.back: // not any more: judge it as it is now
-		f.fork = nil
+		f.divergence = nil
 		return nil
 	}
-	return f.forkedAt(k.to, p.Epoch)
+	return f.divergedAt(k.to, p.Epoch)
 }
 
 // took reports whether the message id is f.at, or one that its epoch took
 // before.
-func (f *follower) took(id ID) bool {
+func (f *logReader) took(id ID) bool {
 	return id.Epoch == f.at.ID.Epoch && id.Epoch != 0 && id.Compare(f.at.ID) <= 0
 }
 
-// forkedAt ends the search: the log goes on behind to with a message of to's
+// divergedAt ends the search: the log goes on behind to with a message of to's
 // epoch, or ends there (0) under the primary's.
-func (f *follower) forkedAt(to Cursor, primary Epoch) []Item {
-	ahead := f.fork.ahead
-	f.fork = nil
+func (f *logReader) divergedAt(to Cursor, primary Epoch) []Item {
+	ahead := f.divergence.ahead
+	f.divergence = nil
 	if to.Epoch == 0 {
 		to.Epoch = primary
 	}
@@ -323,12 +323,12 @@ func (f *follower) forkedAt(to Cursor, primary Epoch) []Item {
 	case to == f.at:
 		return nil // the log has come back meanwhile
 	case to.Last().IsZero():
-		return []Item{f.gap(Restarted, to)}
+		return []Item{f.skipTo(Restarted, to)}
 	case to.ID == f.at.ID, ahead:
-		return []Item{f.gap(Failover, to)}
+		return []Item{f.skipTo(Failover, to)}
 	}
 	left := f.at.ID
-	gap := f.gap(Rewound, to)
+	gap := f.skipTo(Rewound, to)
 	if left.Epoch == primary { // its own log does not have it: another program relayed it
 		f.had.forget(primary)
 	}

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// room is one channel's presence at a node. Presence.mu guards it.
-type room struct {
+// channelPresence is one channel's presence at a node. Presence.mu guards it.
+type channelPresence struct {
 	channel string
 	open    bool // the hub has it: somebody here may have to be told
-	users   map[string]*occupant
-	changed []*occupant // the broker may have to be told of these, oldest first
-	queued  bool        // in Presence.due
-	over    bool        // the channel has no presence any more: nothing is told of it
+	users   map[string]*member
+	changed []*member // the broker may have to be told of these, oldest first
+	queued  bool      // in Presence.due
+	over    bool      // the channel has no presence any more: nothing is told of it
 
-	holder  LeaseOwner
+	owner   LeaseOwner
 	version int64
 	created int64 // the last one in which all of users were held
 	epoch   Epoch
@@ -24,9 +24,9 @@ type room struct {
 	settled time.Time // since when the same broker has answered
 }
 
-// occupant is a user in a room.
-type occupant struct {
-	room        *room
+// member is a user in a channel at this node.
+type member struct {
+	channel     *channelPresence
 	user        string
 	info        json.RawMessage
 	connections int
@@ -35,12 +35,12 @@ type occupant struct {
 	going   bool // connections has been 0 for Grace
 	held    bool // the broker has it so
 	known   bool // subscribers were told of the join, and not of the leave
-	changed bool // in room.changed
+	changed bool // in channelPresence.changed
 }
 
-func newHolder() LeaseOwner { return LeaseOwner(fmt.Sprintf("%016x", rand.Uint64())) }
+func newLeaseOwner() LeaseOwner { return LeaseOwner(fmt.Sprintf("%016x", rand.Uint64())) }
 
-func (r *room) change(u *occupant) {
+func (r *channelPresence) markChanged(u *member) {
 	if !u.changed {
 		u.changed = true
 		r.changed = append(r.changed, u)
@@ -50,14 +50,14 @@ func (r *room) change(u *occupant) {
 // sent is a Lease with what it is about.
 type sent struct {
 	holding         Lease
-	room            *room
-	entered, exited []*occupant
+	room            *channelPresence
+	entered, exited []*member
 }
 
-// holding is what the broker is to be told now, of at most so many users.
-func (r *room) holding(most int, o *PresenceOptions, now time.Time) sent {
+// nextLease is what the broker is to be told now, of at most so many users.
+func (r *channelPresence) nextLease(most int, o *PresenceOptions, now time.Time) sent {
 	s := sent{room: r, holding: Lease{
-		Channel: r.channel, Owner: r.holder, Version: r.version, Created: r.created,
+		Channel: r.channel, Owner: r.owner, Version: r.version, Created: r.created,
 		TTL: o.lease(), MemberLimit: o.MemberLimit,
 	}}
 	if now.Sub(r.settled) >= o.settling() {
@@ -74,7 +74,7 @@ func (r *room) holding(most int, o *PresenceOptions, now time.Time) sent {
 			s.holding.Join = append(s.holding.Join, LeaseMember{Member{User: u.user, Info: u.info}, u.known})
 		default:
 			u.changed = false
-			r.forget(u)
+			r.forgetGone(u)
 		}
 	}
 	r.changed = r.changed[taken:]
@@ -83,8 +83,8 @@ func (r *room) holding(most int, o *PresenceOptions, now time.Time) sent {
 
 func (s *sent) size() int { return len(s.entered) + len(s.exited) }
 
-// forget removes a user who is neither here nor held.
-func (r *room) forget(u *occupant) {
+// forgetGone removes a user who is neither here nor held.
+func (r *channelPresence) forgetGone(u *member) {
 	if u.going && !u.held && r.users[u.user] == u {
 		if u.known {
 			r.missing--
@@ -93,17 +93,17 @@ func (r *room) forget(u *occupant) {
 	}
 }
 
-// lastLease is what the broker is told when the node goes.
-func (r *room) lastLease(o *PresenceOptions) Lease {
+// finalLease is what the broker is told when the node goes.
+func (r *channelPresence) finalLease(o *PresenceOptions) Lease {
 	return Lease{
-		Channel: r.channel, Owner: r.holder, Version: r.version, Created: r.created,
+		Channel: r.channel, Owner: r.owner, Version: r.version, Created: r.created,
 		TTL: o.lease(), MemberLimit: o.MemberLimit, FinalTTL: max(o.Grace, time.Millisecond),
 	}
 }
 
 // answered takes in what the broker said; again says that there is more to
 // tell it at once.
-func (r *room) answered(s *sent, answer *LeaseResult, now time.Time) (again bool) {
+func (r *channelPresence) answered(s *sent, answer *LeaseResult, now time.Time) (again bool) {
 	for _, u := range append(s.entered, s.exited...) {
 		u.changed = false
 	}
@@ -113,7 +113,7 @@ func (r *room) answered(s *sent, answer *LeaseResult, now time.Time) (again bool
 		r.retry(s)
 		return false
 	case answer.Lost:
-		r.begin()
+		r.newLease()
 		return true
 	}
 	if answer.Epoch != r.epoch {
@@ -140,24 +140,24 @@ func (r *room) answered(s *sent, answer *LeaseResult, now time.Time) (again bool
 
 // retry looks at everybody again that s is about: what it tried may not be
 // done, or not be true any more.
-func (r *room) retry(s *sent) {
+func (r *channelPresence) retry(s *sent) {
 	for _, u := range append(s.entered, s.exited...) {
-		if r.forget(u); r.users[u.user] == u && u.going == u.held {
-			r.change(u)
+		if r.forgetGone(u); r.users[u.user] == u && u.going == u.held {
+			r.markChanged(u)
 		}
 	}
 }
 
-// begin begins a new holder: the broker has not got what it was told under the
+// newLease begins with a new owner: the broker has not got what it was told under the
 // old one, or has let go of it.
-func (r *room) begin() {
-	r.holder, r.version = newHolder(), 0
+func (r *channelPresence) newLease() {
+	r.owner, r.version = newLeaseOwner(), 0
 	r.changed, r.missing = nil, 0
 	for _, u := range r.users {
 		u.held, u.changed = false, false
 		if u.known {
 			r.missing++
 		}
-		r.change(u)
+		r.markChanged(u)
 	}
 }
