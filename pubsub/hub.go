@@ -307,7 +307,7 @@ func (s relaySink) Received(m *Message) {
 }
 
 func (s relaySink) Disconnected(since time.Time, channels ...string) {
-	s.h.options.Logger.Info("relay lost, subscribers stay and will be caught up", "channels", len(channels))
+	s.h.options.Logger.Info("relay disconnected; subscribers stay and catch up later", "channels", len(channels))
 	for _, channel := range channels {
 		if t := s.tail(channel); t != nil {
 			t.mu.Lock()

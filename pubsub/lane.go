@@ -116,7 +116,7 @@ func (l *lane) read(ctx context.Context, batch []*Channel) bool {
 	failures := 0
 	for i := range pages {
 		if err := pages[i].Err; err != nil && !errors.Is(err, ErrUnreadable) {
-			l.logger.Debug("reading a log failed, will try again", "channel", queries[i].Channel, "error", err)
+			l.logger.Debug("log read failed; retrying", "channel", queries[i].Channel, "error", err)
 			batch[i].readFailed(err)
 			failures++
 		}
@@ -185,7 +185,7 @@ func (l *lane) unreadable(t *Channel, err error) {
 	if !t.opened {
 		close(t.broken)
 	}
-	l.warned.warn(l.logger, "a log cannot be read; its subscribers are informed", "channel", t.Name(), "error", err)
+	l.warned.warn(l.logger, "log unreadable; subscribers get a gap", "channel", t.Name(), "error", err)
 }
 
 // warnings lets one warning pass a minute.

@@ -246,7 +246,7 @@ func (p *Presence) leaveAll() {
 		last = last[len(some):]
 		for _, answer := range p.broker.UpdateLeases(ctx, some) {
 			if answer.Err != nil { // the leases end by themselves
-				p.options.Logger.Warn("cannot tell the broker that this node goes; who was here has left later", "error", answer.Err)
+				p.options.Logger.Warn("presence could not be ended at the broker; members leave when their leases expire", "error", answer.Err)
 				return
 			}
 		}

@@ -101,7 +101,7 @@ func (p *Presence) sendDue(ctx context.Context) (ok bool) {
 // logFailure logs the first of several errors in a row.
 func (p *Presence) logFailure(err error) {
 	if err != nil && !p.warned && !errors.Is(err, context.Canceled) {
-		p.options.Logger.Warn("nobody hears who comes and goes here, will go on trying", "error", err)
+		p.options.Logger.Warn("presence update failed; retrying", "error", err)
 	}
 	p.warned = err != nil
 }

@@ -32,7 +32,7 @@ func (h *Heart) ServeNodes(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, n := range all {
 		if _, err := ParseReport(n.Report); err != nil {
-			h.options.Logger.WarnContext(r.Context(), "left out what makes no sense", "node", n.Node, "error", err)
+			h.options.Logger.WarnContext(r.Context(), "node report invalid; left out", "node", n.Node, "error", err)
 			continue
 		}
 		answer.Nodes = append(answer.Nodes, n.Report)
@@ -109,7 +109,7 @@ func (h *Heart) readCensuses(ctx context.Context, reports []pubsub.NodeReport) (
 		default:
 			c, err := parseCensus(r.Channels)
 			if err != nil {
-				h.options.Logger.WarnContext(ctx, "left out what makes no sense", "node", r.Node, "error", err)
+				h.options.Logger.WarnContext(ctx, "node report invalid; left out", "node", r.Node, "error", err)
 				silent = append(silent, r.Node)
 				continue
 			}
@@ -128,9 +128,9 @@ func (h *Heart) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return // nobody is there to hear it
 	}
 	h.options.Logger.WarnContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
-	text := "the nodes cannot be read at the moment: try again soon"
+	text := "The node registry cannot be read. Try again soon."
 	if errors.Is(err, pubsub.ErrUnavailable) {
-		text = "Redis does not answer, so that this node knows of no other: try again soon"
+		text = "Redis does not answer, so this node cannot list the others. Try again soon."
 	}
 	w.Header().Set("Retry-After", "1")
 	http.Error(w, text, http.StatusServiceUnavailable)

@@ -100,7 +100,7 @@ func (h *Heart) beat(ctx context.Context) {
 	now := h.snapshot()
 	report, err := json.Marshal(h.report(&now))
 	if err != nil {
-		h.options.Logger.ErrorContext(ctx, "a report is no JSON", "error", err)
+		h.options.Logger.ErrorContext(ctx, "node report not encoded", "error", err)
 		return
 	}
 	h.last = now
@@ -154,7 +154,7 @@ func (h *Heart) leave(ctx context.Context) {
 // complain logs the first of several errors in a row.
 func (h *Heart) complain(ctx context.Context, err error) {
 	if err != nil && !h.warned && ctx.Err() == nil {
-		h.options.Logger.WarnContext(ctx, "other nodes do not hear how this one is, will go on trying", "error", err)
+		h.options.Logger.WarnContext(ctx, "heartbeat failed; retrying", "error", err)
 	}
 	h.warned = err != nil
 }
