@@ -13,7 +13,7 @@ import (
 //
 // All methods may be called concurrently. After Close they return ErrClosed.
 type Broker interface {
-	Board
+	NodeRegistry
 
 	// Publish appends the drafts to their channels' logs, relays them, and
 	// returns one receipt a draft, in order. Drafts of one channel keep their

@@ -57,8 +57,8 @@ with --token-file or ` + adminTokenVariable + `.`,
 
 // clusterStatus is what a node reports about its cluster.
 type clusterStatus struct {
-	cluster.All
-	Channels cluster.Channels `json:"channels"`
+	cluster.NodeList
+	Channels cluster.ChannelList `json:"channels"`
 }
 
 // statusTimeout is for both answers; the first look at channels waits for the
@@ -80,7 +80,7 @@ func status(cmd *cobra.Command, o *statusOptions) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), statusTimeout)
 	defer cancel()
 	var t clusterStatus
-	if err := askAdmin(ctx, base.JoinPath("v1/nodes"), token, &t.All); err != nil {
+	if err := askAdmin(ctx, base.JoinPath("v1/nodes"), token, &t.NodeList); err != nil {
 		return err
 	}
 	channels := base.JoinPath("v1/channels")

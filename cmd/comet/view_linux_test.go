@@ -32,7 +32,7 @@ func TestViewAgreesWithBench(t *testing.T) {
 				t.Errorf("%d of 60 subscribers are by %s", got, transport)
 			}
 			for _, admin := range c.admins {
-				found := askJSON[cluster.Channels](t, admin+"/v1/channels")
+				found := askJSON[cluster.ChannelList](t, admin+"/v1/channels")
 				sum := 0
 				for _, channel := range found.Channels {
 					sum += channel.Subscribers

@@ -33,7 +33,7 @@ func askJSON[T any](t testing.TB, url string) (answer T) {
 // reports is what the node at admin tells of all.
 func reports(t testing.TB, admin string) (all []cluster.Report) {
 	t.Helper()
-	for _, raw := range askJSON[cluster.All](t, admin+"/v1/nodes").Nodes {
+	for _, raw := range askJSON[cluster.NodeList](t, admin+"/v1/nodes").Nodes {
 		r, err := cluster.ParseReport(raw)
 		if err != nil {
 			t.Fatal(err)

@@ -40,7 +40,7 @@ type node struct {
 	rules     *channelRules
 	parker    *conn.Parker
 	gateway   *gateway.Gateway
-	heart     *cluster.Heart
+	heart     *cluster.Heartbeat
 	listener  *conn.Listener
 	server    *http.Server
 	encrypted bool // server.TLSConfig does not tell: net/http sets one anyway

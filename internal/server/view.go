@@ -17,11 +17,11 @@ import (
 
 // newHeart is what says to all nodes how n is; admin is where n serves
 // operators, or empty.
-func newHeart(n *node, admin string, logger *slog.Logger) *cluster.Heart {
+func newHeart(n *node, admin string, logger *slog.Logger) *cluster.Heartbeat {
 	return cluster.New(cluster.Options{
 		Broker: n.broker,
 		Hub:    n.hub,
-		About: cluster.About{
+		About: cluster.Identity{
 			ID:      fmt.Sprintf("%s.%08x", n.name, rand.Uint32()),
 			Name:    n.name,
 			Version: n.build.String(),

@@ -17,35 +17,35 @@ const TopChannels = 1000
 // isPublic is false for the nodes' own channels, of which nobody is told.
 func isPublic(channel string) bool { return !strings.HasPrefix(channel, pubsub.ControlPrefix) }
 
-// census is what a node says of its channels.
-type census struct {
+// channelReport is what a node says of its channels.
+type channelReport struct {
 	Complete bool              `json:"complete"` // these are all it has
 	Channels []pubsub.Audience `json:"channels"` // the busiest first
 }
 
-// encodeChannels is this node's census.
-func (h *Heart) encodeChannels() []byte {
+// encodeChannels is this node's channelReport.
+func (h *Heartbeat) encodeChannels() []byte {
 	top, all := h.options.Hub.Busiest(TopChannels, isPublic)
-	return encodeCensus(top, all, pubsub.MaxReportBytes)
+	return encodeChannelReport(top, all, pubsub.MaxReportBytes)
 }
 
-// encodeCensus takes as many of top as limit bytes hold.
-func encodeCensus(top []pubsub.Audience, all, limit int) []byte {
+// encodeChannelReport takes as many of top as limit bytes hold.
+func encodeChannelReport(top []pubsub.Audience, all, limit int) []byte {
 	for n := len(top); ; n = n * 3 / 4 {
-		data, err := json.Marshal(census{Complete: n == all, Channels: top[:n]})
+		data, err := json.Marshal(channelReport{Complete: n == all, Channels: top[:n]})
 		if err == nil && len(data) <= limit || n == 0 {
 			return data
 		}
 	}
 }
 
-func parseCensus(data []byte) (c census, err error) {
+func parseChannelReport(data []byte) (c channelReport, err error) {
 	if err := json.Unmarshal(data, &c); err != nil {
-		return census{}, fmt.Errorf("not a node's channels: %w", err)
+		return channelReport{}, fmt.Errorf("not a node's channels: %w", err)
 	}
 	for _, a := range c.Channels {
 		if a.Subscribers < 1 || a.Subscribers > math.MaxInt32 {
-			return census{}, fmt.Errorf("not a node's channels: %q has %d subscribers", a.Channel, a.Subscribers)
+			return channelReport{}, fmt.Errorf("not a node's channels: %q has %d subscribers", a.Channel, a.Subscribers)
 		}
 	}
 	return c, nil
@@ -57,8 +57,8 @@ type ChannelCount struct {
 	Nodes int `json:"nodes"` // that have some of them
 }
 
-// Channels is the answer of GET /v1/channels.
-type Channels struct {
+// ChannelList is the answer of GET /v1/channels.
+type ChannelList struct {
 	Channels []ChannelCount `json:"channels"` // the busiest first
 	Found    int            `json:"found"`    // channels that fit, also those beyond the limit
 	// Complete: no subscriber is missing. Else some node has more channels than
@@ -67,10 +67,10 @@ type Channels struct {
 	Silent   []string `json:"silent,omitempty"` // nodes that have told nothing yet
 }
 
-// addUp is what nodes said, of channels that begin with prefix, at most limit.
-func addUp(all []census, prefix string, limit int) Channels {
+// sumChannels is what nodes said, of channels that begin with prefix, at most limit.
+func sumChannels(all []channelReport, prefix string, limit int) ChannelList {
 	byName := make(map[string]*ChannelCount)
-	sum := Channels{Channels: []ChannelCount{}, Complete: true}
+	sum := ChannelList{Channels: []ChannelCount{}, Complete: true}
 	for _, c := range all {
 		sum.Complete = sum.Complete && c.Complete
 		for _, a := range c.Channels {

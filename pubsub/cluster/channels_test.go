@@ -20,23 +20,23 @@ func audiences(pairs ...any) (all []pubsub.Audience) {
 
 func TestAddUp(t *testing.T) {
 	t.Parallel()
-	whole := census{true, audiences("news", 5, "chat/1", 3, "sport", 1)}
-	part := census{false, audiences("news", 9, "chat/2", 4)}
+	whole := channelReport{true, audiences("news", 5, "chat/1", 3, "sport", 1)}
+	part := channelReport{false, audiences("news", 9, "chat/2", 4)}
 	for name, test := range map[string]struct {
-		all    []census
+		all    []channelReport
 		prefix string
 		limit  int
-		want   Channels
+		want   ChannelList
 	}{
-		"nobody":    {nil, "", 10, Channels{Channels: []ChannelCount{}, Complete: true}},
-		"one":       {[]census{whole}, "", 10, Channels{counts("news", 5, 1, "chat/1", 3, 1, "sport", 1, 1), 3, true, nil}},
-		"two":       {[]census{whole, part}, "", 10, Channels{counts("news", 14, 2, "chat/2", 4, 1, "chat/1", 3, 1, "sport", 1, 1), 4, false, nil}},
-		"prefix":    {[]census{whole, part}, "chat/", 10, Channels{counts("chat/2", 4, 1, "chat/1", 3, 1), 2, false, nil}},
-		"limit":     {[]census{whole, whole}, "", 1, Channels{counts("news", 10, 2), 3, true, nil}},
-		"by name":   {[]census{{true, audiences("b", 1, "a", 1)}}, "", 10, Channels{counts("a", 1, 1, "b", 1, 1), 2, true, nil}},
-		"no prefix": {[]census{whole}, "x", 10, Channels{Channels: []ChannelCount{}, Complete: true}},
+		"nobody":    {nil, "", 10, ChannelList{Channels: []ChannelCount{}, Complete: true}},
+		"one":       {[]channelReport{whole}, "", 10, ChannelList{counts("news", 5, 1, "chat/1", 3, 1, "sport", 1, 1), 3, true, nil}},
+		"two":       {[]channelReport{whole, part}, "", 10, ChannelList{counts("news", 14, 2, "chat/2", 4, 1, "chat/1", 3, 1, "sport", 1, 1), 4, false, nil}},
+		"prefix":    {[]channelReport{whole, part}, "chat/", 10, ChannelList{counts("chat/2", 4, 1, "chat/1", 3, 1), 2, false, nil}},
+		"limit":     {[]channelReport{whole, whole}, "", 1, ChannelList{counts("news", 10, 2), 3, true, nil}},
+		"by name":   {[]channelReport{{true, audiences("b", 1, "a", 1)}}, "", 10, ChannelList{counts("a", 1, 1, "b", 1, 1), 2, true, nil}},
+		"no prefix": {[]channelReport{whole}, "x", 10, ChannelList{Channels: []ChannelCount{}, Complete: true}},
 	} {
-		if got := addUp(test.all, test.prefix, test.limit); !reflect.DeepEqual(got, test.want) {
+		if got := sumChannels(test.all, test.prefix, test.limit); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, test.want)
 		}
 	}
@@ -49,7 +49,7 @@ func counts(triples ...any) (all []ChannelCount) {
 	return all
 }
 
-// A census has as many channels as fit, the busiest, and says when there are more.
+// A report on channels has as many channels as fit, the busiest, and says when there are more.
 func TestEncodeCensus(t *testing.T) {
 	t.Parallel()
 	var top []pubsub.Audience
@@ -67,8 +67,8 @@ func TestEncodeCensus(t *testing.T) {
 		{top[:3], 4, false, 3},
 		{top, TopChannels, false, 30}, // of 1.5 KiB each
 	} {
-		data := encodeCensus(test.top, test.all, pubsub.MaxReportBytes)
-		c, err := parseCensus(data)
+		data := encodeChannelReport(test.top, test.all, pubsub.MaxReportBytes)
+		c, err := parseChannelReport(data)
 		if err != nil || c.Complete != test.complete || len(c.Channels) < test.least || len(data) > pubsub.MaxReportBytes {
 			t.Errorf("%d of %d: %d bytes, %d channels, complete %v, %v", len(test.top), test.all, len(data), len(c.Channels), c.Complete, err)
 		}
@@ -85,15 +85,15 @@ func FuzzParseCensus(f *testing.F) {
 	f.Add([]byte(`{"channels":[{"channel":"a","subscribers":-1}]}`))
 	f.Add([]byte(`[]`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := parseCensus(data)
+		c, err := parseChannelReport(data)
 		if err != nil {
 			return
 		}
-		again, err := parseCensus(encodeCensus(c.Channels, len(c.Channels), 2*len(data)*6+100))
+		again, err := parseChannelReport(encodeChannelReport(c.Channels, len(c.Channels), 2*len(data)*6+100))
 		if err != nil || len(again.Channels) != len(c.Channels) {
 			t.Fatalf("%d channels became %d, %v", len(c.Channels), len(again.Channels), err)
 		}
-		for i, one := range addUp([]census{c}, "", len(c.Channels)).Channels {
+		for i, one := range sumChannels([]channelReport{c}, "", len(c.Channels)).Channels {
 			if one.Subscribers < 1 || one.Nodes < 1 || i >= len(c.Channels) {
 				t.Errorf("%+v", one)
 			}

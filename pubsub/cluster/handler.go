@@ -11,24 +11,24 @@ import (
 	"comet/pubsub"
 )
 
-// All is the answer of GET /v1/nodes.
-type All struct {
+// NodeList is the answer of GET /v1/nodes.
+type NodeList struct {
 	Nodes      []json.RawMessage `json:"nodes"`       // a Report each, by ID, as its node wrote it
 	IntervalMS int64             `json:"interval_ms"` // how often they say it
 	LifetimeMS int64             `json:"lifetime_ms"` // of one that says nothing more
 }
 
 // ServeNodes is GET /v1/nodes: what every node has said last.
-func (h *Heart) ServeNodes(w http.ResponseWriter, r *http.Request) {
+func (h *Heartbeat) ServeNodes(w http.ResponseWriter, r *http.Request) {
 	all, err := h.options.Broker.Nodes(r.Context(), false)
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	answer := All{
+	answer := NodeList{
 		Nodes:      []json.RawMessage{},
 		IntervalMS: h.options.Interval.Milliseconds(),
-		LifetimeMS: (Lives * h.options.Interval).Milliseconds(),
+		LifetimeMS: (LifetimeIntervals * h.options.Interval).Milliseconds(),
 	}
 	for _, n := range all {
 		if _, err := ParseReport(n.Report); err != nil {
@@ -47,8 +47,8 @@ const (
 )
 
 // ServeChannels is GET /v1/channels?prefix=&limit=: the busiest channels over
-// all nodes. The first one who asks waits for the nodes' next beat.
-func (h *Heart) ServeChannels(w http.ResponseWriter, r *http.Request) {
+// all nodes. The first one who asks waits for the nodes' next heartbeat.
+func (h *Heartbeat) ServeChannels(w http.ResponseWriter, r *http.Request) {
 	limit := defaultChannels
 	if text := r.URL.Query().Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -58,12 +58,12 @@ func (h *Heart) ServeChannels(w http.ResponseWriter, r *http.Request) {
 		}
 		limit = n
 	}
-	all, silent, err := h.censuses(r.Context())
+	all, silent, err := h.channelReports(r.Context())
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	answer := addUp(all, r.URL.Query().Get("prefix"), limit)
+	answer := sumChannels(all, r.URL.Query().Get("prefix"), limit)
 	answer.Silent = silent
 	answer.Complete = answer.Complete && len(silent) == 0
 	answerJSON(w, answer)
@@ -72,10 +72,10 @@ func (h *Heart) ServeChannels(w http.ResponseWriter, r *http.Request) {
 // look is how often it is looked whether nodes have told.
 const look = 100 * time.Millisecond
 
-// censuses asks all nodes for their channels, and waits for the first answer of
+// reports on channels asks all nodes for their channels, and waits for the first answer of
 // each, for some more than an interval. Of this node it takes what is true now,
 // all of it.
-func (h *Heart) censuses(ctx context.Context) (all []census, silent []string, err error) {
+func (h *Heartbeat) channelReports(ctx context.Context) (all []channelReport, silent []string, err error) {
 	late := time.NewTimer(h.options.Interval + time.Second)
 	defer late.Stop()
 	tick := time.NewTicker(look)
@@ -85,7 +85,7 @@ func (h *Heart) censuses(ctx context.Context) (all []census, silent []string, er
 		if err != nil {
 			return nil, nil, err
 		}
-		if all, silent = h.readCensuses(ctx, reports); len(silent) == 0 || waited {
+		if all, silent = h.readChannelReports(ctx, reports); len(silent) == 0 || waited {
 			return all, silent, nil
 		}
 		select {
@@ -98,16 +98,16 @@ func (h *Heart) censuses(ctx context.Context) (all []census, silent []string, er
 	}
 }
 
-func (h *Heart) readCensuses(ctx context.Context, reports []pubsub.NodeReport) (all []census, silent []string) {
+func (h *Heartbeat) readChannelReports(ctx context.Context, reports []pubsub.NodeReport) (all []channelReport, silent []string) {
 	here, _ := h.options.Hub.Busiest(maxOwn, isPublic)
-	all = append(all, census{Complete: len(here) < maxOwn, Channels: here})
+	all = append(all, channelReport{Complete: len(here) < maxOwn, Channels: here})
 	for _, r := range reports {
 		switch {
 		case r.Node == h.options.About.ID:
 		case r.Channels == nil:
 			silent = append(silent, r.Node)
 		default:
-			c, err := parseCensus(r.Channels)
+			c, err := parseChannelReport(r.Channels)
 			if err != nil {
 				h.options.Logger.WarnContext(ctx, "node report invalid; left out", "node", r.Node, "error", err)
 				silent = append(silent, r.Node)
@@ -123,7 +123,7 @@ func (h *Heart) readCensuses(ctx context.Context, reports []pubsub.NodeReport) (
 const maxOwn = 100_000
 
 // fail answers that the broker does not.
-func (h *Heart) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (h *Heartbeat) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return // nobody is there to hear it
 	}

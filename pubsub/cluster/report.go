@@ -1,6 +1,6 @@
 // Package cluster is the view of the cluster: each node says every Interval how it
 // is, and any node tells operators of all. What is said goes on the broker's
-// board, for GET /v1/nodes, and into the channel Channel, for who watches.
+// registry, for GET /v1/nodes, and into the channel Channel, for who watches.
 package cluster
 
 import (
@@ -27,7 +27,7 @@ type Left struct {
 // Report is what a node says about itself. A number that it does not know is
 // left out.
 type Report struct {
-	About
+	Identity
 	Time time.Time `json:"time"` // by the node's clock
 
 	Ready    bool     `json:"ready"`             // whether it should get new clients
@@ -50,8 +50,8 @@ type Report struct {
 	ProbeAgeMS   *float64 `json:"probe_age_ms,omitempty"`   // how long ago that came back
 }
 
-// About is what does not change while a node lives.
-type About struct {
+// Identity is what does not change while a node lives.
+type Identity struct {
 	ID      string    `json:"id"`   // of this life of the node: no other one has it
 	Name    string    `json:"name"` // the setting node
 	Version string    `json:"version"`

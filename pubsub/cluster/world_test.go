@@ -29,7 +29,7 @@ func newWorld(t *testing.T) *world {
 
 // node is one that beats until leave or kill.
 type node struct {
-	*Heart
+	*Heartbeat
 	hub    *pubsub.Hub
 	counts atomic.Pointer[Counts]
 	broker *deafBroker
@@ -57,8 +57,8 @@ func (w *world) join(id string) *node {
 	n := &node{broker: &deafBroker{Broker: w.cluster.Node()}}
 	n.counts.Store(&Counts{})
 	n.hub = pubsub.NewHub(n.broker, pubsub.Options{})
-	n.Heart = New(Options{
-		Broker: n.broker, Hub: n.hub, About: About{ID: id, Name: id, Started: time.Now()},
+	n.Heartbeat = New(Options{
+		Broker: n.broker, Hub: n.hub, About: Identity{ID: id, Name: id, Started: time.Now()},
 		Count:  func() Counts { return *n.counts.Load() },
 		Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 	})
@@ -110,7 +110,7 @@ func (n *node) get(t *testing.T, path string, answer any) (status int) {
 // reports is what n tells of all nodes.
 func (n *node) reports(t *testing.T) (all []Report) {
 	t.Helper()
-	var answer All
+	var answer NodeList
 	if code := n.get(t, "/v1/nodes", &answer); code != http.StatusOK {
 		t.Fatalf("status %d", code)
 	}

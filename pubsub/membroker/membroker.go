@@ -25,9 +25,9 @@ type Options struct {
 
 // Cluster is the logs that its nodes share.
 type Cluster struct {
-	options Options
-	epoch   pubsub.Epoch
-	board   board
+	options  Options
+	epoch    pubsub.Epoch
+	registry registry
 
 	mu      sync.Mutex
 	logs    map[string]*channelLog

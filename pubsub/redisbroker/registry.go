@@ -10,7 +10,7 @@ import (
 	"comet/pubsub"
 )
 
-// Announce implements pubsub.Board.
+// Announce implements pubsub.NodeRegistry.
 func (b *Broker) Announce(ctx context.Context, r pubsub.NodeReport, ttl time.Duration) (asked bool, err error) {
 	if err := r.Validate(); err != nil {
 		return false, err
@@ -23,7 +23,7 @@ func (b *Broker) Announce(ctx context.Context, r pubsub.NodeReport, ttl time.Dur
 	return asked, nil
 }
 
-// Withdraw implements pubsub.Board.
+// Withdraw implements pubsub.NodeRegistry.
 func (b *Broker) Withdraw(ctx context.Context, node string) error {
 	if _, err := b.announce(ctx, node, 0, nil, nil); err != nil {
 		return fmt.Errorf("withdraw %q: %w", node, err)
@@ -46,7 +46,7 @@ func (b *Broker) announce(ctx context.Context, node string, ms int64, report, ch
 	return n == 1, nil
 }
 
-// Nodes implements pubsub.Board.
+// Nodes implements pubsub.NodeRegistry.
 func (b *Broker) Nodes(ctx context.Context, ask bool) ([]pubsub.NodeReport, error) {
 	ctx, end, err := b.begin(ctx)
 	if err != nil {
@@ -55,7 +55,7 @@ func (b *Broker) Nodes(ctx context.Context, ask bool) ([]pubsub.NodeReport, erro
 	defer end()
 	var ms int64
 	if ask {
-		ms = pubsub.AskFor.Milliseconds()
+		ms = pubsub.ChannelsAskedFor.Milliseconds()
 	}
 	answer, _ := b.callScript(ctx, nodesScript, b.keys.board(), []any{ms})
 	fields, err := answer.StringSlice()

@@ -22,7 +22,7 @@ const (
 	ToRelay   Operation = "relay"    // a relay connection failed
 	ToProbe   Operation = "probe"    // a probe of one could not be published
 	ToPresent Operation = "presence" // see UpdateLeases and Members
-	ToBoard   Operation = "nodes"    // see pubsub.Board
+	ToBoard   Operation = "nodes"    // see pubsub.NodeRegistry
 )
 
 // Kind is a kind of trouble with Redis.

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// Board is where the nodes tell each other how they are. A node that stops
-// announcing is gone from it some time later, and if the board itself is lost
+// NodeRegistry is where the nodes tell each other how they are. A node that stops
+// announcing is gone from it some time later, and if the registry itself is lost
 // it is whole again when every node has announced once more.
 //
 // All methods may be called concurrently, at any time before the broker's
 // Close. The errors are *InvalidError, ErrClosed, and ErrUnavailable: then
 // nothing is known of what was changed, and trying again is right.
-type Board interface {
+type NodeRegistry interface {
 	// Announce puts r there for ttl, in place of what r.Node had. asked says
 	// that somebody wants to know of channels: then r.Channels is welcome.
 	Announce(ctx context.Context, r NodeReport, ttl time.Duration) (asked bool, err error)
 	// Withdraw takes off what a node has there.
 	Withdraw(ctx context.Context, node string) error
 	// Nodes is what is there, sorted by node. With ask every node is asked for
-	// its channels for the time of AskFor; those that it has got so far come
+	// its channels for the time of ChannelsAskedFor; those that it has got so far come
 	// along.
 	Nodes(ctx context.Context, ask bool) ([]NodeReport, error)
 }
@@ -36,8 +36,8 @@ type NodeReport struct {
 // MaxReportBytes bounds each part of a NodeReport.
 const MaxReportBytes = 64 << 10
 
-// AskFor is how long nodes tell of their channels after somebody has asked.
-const AskFor = 30 * time.Second
+// ChannelsAskedFor is how long nodes tell of their channels after somebody has asked.
+const ChannelsAskedFor = 30 * time.Second
 
 // Validate returns an *InvalidError for the first thing wrong with r.
 func (r *NodeReport) Validate() error {

@@ -10,15 +10,15 @@ import (
 )
 
 // Interval is how often a node says how it is, unless Options say otherwise. It
-// is gone when it has not for Lives intervals.
+// is gone when it has not for LifetimeIntervals intervals.
 const (
-	Interval = 2 * time.Second
-	Lives    = 3
+	Interval          = 2 * time.Second
+	LifetimeIntervals = 3
 )
 
-// Broker is what of a pubsub.Broker a Heart needs.
+// Broker is what of a pubsub.Broker a Heartbeat needs.
 type Broker interface {
-	pubsub.Board
+	pubsub.NodeRegistry
 	Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Receipt
 }
 
@@ -37,19 +37,19 @@ type Counts struct {
 	RelayDelay, ProbeAge *time.Duration
 }
 
-// Options of a Heart. Fields without a default must be set.
+// Options of a Heartbeat. Fields without a default must be set.
 type Options struct {
 	Broker Broker
 	Hub    *pubsub.Hub
-	About  About
+	About  Identity
 	Count  func() Counts // cheap; for one goroutine at a time
 
 	Interval time.Duration // default: Interval
 	Logger   *slog.Logger  // default: none
 }
 
-// Heart says how its node is, and serves what all nodes say.
-type Heart struct {
+// Heartbeat says how its node is, and serves what all nodes say.
+type Heartbeat struct {
 	options Options
 
 	// Owned by Run.
@@ -65,25 +65,25 @@ type snapshot struct {
 	usage
 }
 
-// New makes a Heart, which beats when it is run.
-func New(o Options) *Heart {
+// New makes a Heartbeat, which beats when it is run.
+func New(o Options) *Heartbeat {
 	if o.Interval == 0 {
 		o.Interval = Interval
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Heart{options: o}
+	return &Heartbeat{options: o}
 }
 
 // Run beats until ctx ends, and then says that the node has left. It waits for
 // the broker where it must, so that ends some time after ctx.
-func (h *Heart) Run(ctx context.Context) {
+func (h *Heartbeat) Run(ctx context.Context) {
 	h.last = h.snapshot()
 	tick := time.NewTicker(h.options.Interval)
 	defer tick.Stop()
 	for {
-		h.beat(ctx)
+		h.send(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -93,10 +93,10 @@ func (h *Heart) Run(ctx context.Context) {
 	}
 }
 
-func (h *Heart) snapshot() snapshot { return snapshot{time.Now(), h.options.Count(), readUsage()} }
+func (h *Heartbeat) snapshot() snapshot { return snapshot{time.Now(), h.options.Count(), readUsage()} }
 
-// beat says how the node is. What could not be said is said at the next beat.
-func (h *Heart) beat(ctx context.Context) {
+// send says how the node is. What could not be said is said at the next heartbeat.
+func (h *Heartbeat) send(ctx context.Context) {
 	now := h.snapshot()
 	report, err := json.Marshal(h.report(&now))
 	if err != nil {
@@ -113,13 +113,13 @@ func (h *Heart) beat(ctx context.Context) {
 
 // announce puts the report on the board, and channels as long as somebody asks:
 // at once where that has just begun.
-func (h *Heart) announce(ctx context.Context, report []byte) error {
+func (h *Heartbeat) announce(ctx context.Context, report []byte) error {
 	said := h.channels != nil
 	if said {
 		h.channels = h.encodeChannels()
 	}
 	r := pubsub.NodeReport{Node: h.options.About.ID, Report: report, Channels: h.channels}
-	asked, err := h.options.Broker.Announce(ctx, r, Lives*h.options.Interval)
+	asked, err := h.options.Broker.Announce(ctx, r, LifetimeIntervals*h.options.Interval)
 	switch {
 	case err != nil:
 		return err
@@ -128,20 +128,20 @@ func (h *Heart) announce(ctx context.Context, report []byte) error {
 	case !said:
 		h.channels = h.encodeChannels()
 		r.Channels = h.channels
-		_, err = h.options.Broker.Announce(ctx, r, Lives*h.options.Interval)
+		_, err = h.options.Broker.Announce(ctx, r, LifetimeIntervals*h.options.Interval)
 	}
 	return err
 }
 
 // publish tells who watches, and keeps a past for who comes to.
-func (h *Heart) publish(ctx context.Context, kind string, data []byte) error {
+func (h *Heartbeat) publish(ctx context.Context, kind string, data []byte) error {
 	return h.options.Broker.Publish(ctx, []pubsub.Draft{{Channel: Channel, Type: kind, Data: data}})[0].Err
 }
 
 // leaveTime is for the word of leaving. Without it the node is gone a little later.
 const leaveTime = 2 * time.Second
 
-func (h *Heart) leave(ctx context.Context) {
+func (h *Heartbeat) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaveTime)
 	defer cancel()
 	err := h.options.Broker.Withdraw(ctx, h.options.About.ID)
@@ -152,7 +152,7 @@ func (h *Heart) leave(ctx context.Context) {
 }
 
 // complain logs the first of several errors in a row.
-func (h *Heart) complain(ctx context.Context, err error) {
+func (h *Heartbeat) complain(ctx context.Context, err error) {
 	if err != nil && !h.warned && ctx.Err() == nil {
 		h.options.Logger.WarnContext(ctx, "heartbeat failed; retrying", "error", err)
 	}
@@ -160,7 +160,7 @@ func (h *Heart) complain(ctx context.Context, err error) {
 }
 
 // report is what there is to say now.
-func (h *Heart) report(now *snapshot) *Report {
+func (h *Heartbeat) report(now *snapshot) *Report {
 	since := now.at.Sub(h.last.at).Seconds()
 	measured := now.at.Sub(h.last.at) >= h.options.Interval/2 // not at the first beat
 	rate := func(total, before int64) Rate {
@@ -172,7 +172,7 @@ func (h *Heart) report(now *snapshot) *Report {
 	}
 	_, channels := h.options.Hub.Busiest(0, isPublic)
 	r := &Report{
-		About: h.options.About, Time: now.at.UTC().Truncate(time.Millisecond),
+		Identity: h.options.About, Time: now.at.UTC().Truncate(time.Millisecond),
 		Ready: now.Ready, Reasons: now.Reasons, Draining: now.Draining,
 		Connections:  now.Connections,
 		Channels:     channels,

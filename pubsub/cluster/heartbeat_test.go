@@ -29,9 +29,9 @@ func TestNodesComeAndGo(t *testing.T) {
 		c.kill()
 		time.Sleep(Interval) // of bubble time, as all here
 		if got := ids(a.reports(t)); got != "a c" {
-			t.Errorf("after c missed a beat, nodes are %q", got)
+			t.Errorf("after c missed a heartbeat, nodes are %q", got)
 		}
-		time.Sleep(Lives * Interval)
+		time.Sleep(LifetimeIntervals * Interval)
 		if got := ids(a.reports(t)); got != "a" {
 			t.Errorf("after c's time, nodes are %q", got)
 		}
@@ -66,7 +66,7 @@ func TestRates(t *testing.T) {
 	})
 }
 
-// Who watches the channel hears each beat, and who left.
+// Who watches the channel hears each heartbeat, and who left.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestChannels(t *testing.T) {
 		}
 		for _, n := range []*node{a, b} {
 			began := time.Now()
-			var got Channels
+			var got ChannelList
 			n.get(t, "/v1/channels", &got)
 			if want := (counts("news", 5, 2, "chat/1", 1, 1)); !got.Complete || got.Found != 2 || fmt.Sprint(got.Channels) != fmt.Sprint(want) {
 				t.Errorf("%+v, want %v", got, want)
@@ -127,7 +127,7 @@ func TestChannels(t *testing.T) {
 		}
 		b.subscribe(t, "chat/1", 1)
 		time.Sleep(Interval + look)
-		var got Channels
+		var got ChannelList
 		a.get(t, "/v1/channels?prefix=chat/&limit=1", &got)
 		if want := counts("chat/1", 2, 1); fmt.Sprint(got.Channels) != fmt.Sprint(want) {
 			t.Errorf("%+v, want %v", got, want)
@@ -158,12 +158,12 @@ func TestChannelsWhileAsked(t *testing.T) {
 		if told() {
 			t.Error("told of channels, and nobody asked")
 		}
-		var got Channels
+		var got ChannelList
 		a.get(t, "/v1/channels", &got)
 		if !told() || !got.Complete {
 			t.Errorf("%+v", got)
 		}
-		time.Sleep(pubsub.AskFor + 2*Interval)
+		time.Sleep(pubsub.ChannelsAskedFor + 2*Interval)
 		if told() {
 			t.Error("still tells of channels")
 		}

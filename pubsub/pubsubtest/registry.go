@@ -11,8 +11,8 @@ import (
 	"comet/pubsub"
 )
 
-// boardOf is the board as a node of its own sees it.
-func boardOf(t *testing.T, c *Cluster) pubsub.Board {
+// boardOf is the registry as a node of its own sees it.
+func boardOf(t *testing.T, c *Cluster) pubsub.NodeRegistry {
 	t.Helper()
 	b := c.Node()
 	t.Cleanup(func() {
@@ -25,7 +25,7 @@ func boardOf(t *testing.T, c *Cluster) pubsub.Board {
 
 // announce puts a report there for as long as any test takes, unless ttl says
 // otherwise.
-func announce(t *testing.T, b pubsub.Board, r pubsub.NodeReport, ttl ...time.Duration) (asked bool) {
+func announce(t *testing.T, b pubsub.NodeRegistry, r pubsub.NodeReport, ttl ...time.Duration) (asked bool) {
 	t.Helper()
 	asked, err := b.Announce(t.Context(), r, append(ttl, time.Hour)[0])
 	if err != nil {
@@ -34,20 +34,20 @@ func announce(t *testing.T, b pubsub.Board, r pubsub.NodeReport, ttl ...time.Dur
 	return asked
 }
 
-func wantNodes(t *testing.T, b pubsub.Board, ask bool, want ...pubsub.NodeReport) {
+func wantNodes(t *testing.T, b pubsub.NodeRegistry, ask bool, want ...pubsub.NodeReport) {
 	t.Helper()
 	got, err := b.Nodes(t.Context(), ask)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("on the board are %s, want %s", got, want)
+		t.Errorf("on the registry are %s, want %s", got, want)
 	}
 }
 
 // What a node says of itself every node can read, to the byte, until it says
 // something else or leaves.
-func testBoard(t *testing.T, newCluster New) {
+func testRegistry(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	a, b := boardOf(t, c), boardOf(t, c)
 	wantNodes(t, a, false)
@@ -55,8 +55,8 @@ func testBoard(t *testing.T, newCluster New) {
 	two := pubsub.NodeReport{Node: "two é", Report: bytes.Repeat([]byte("x"), pubsub.MaxReportBytes)}
 	announce(t, b, two)
 	announce(t, a, one)
-	for _, board := range []pubsub.Board{a, b} {
-		wantNodes(t, board, false, one, two)
+	for _, registry := range []pubsub.NodeRegistry{a, b} {
+		wantNodes(t, registry, false, one, two)
 	}
 	one.Report = []byte("later")
 	announce(t, a, one)
@@ -87,7 +87,7 @@ func isInvalid(err error) bool {
 }
 
 // Channels are told only of who is asked, and asking any node asks all.
-func testBoardAsked(t *testing.T, newCluster New) {
+func testRegistryAsked(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	a, b := boardOf(t, c), boardOf(t, c)
 	r := pubsub.NodeReport{Node: "one", Report: []byte("r")}
@@ -107,7 +107,7 @@ func testBoardAsked(t *testing.T, newCluster New) {
 }
 
 // Who does not announce is gone, and the others stay.
-func testBoardExpires(t *testing.T, newCluster New) {
+func testRegistryExpires(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	b := boardOf(t, c)
 	stays, goes := pubsub.NodeReport{Node: "stays", Report: []byte("r")}, pubsub.NodeReport{Node: "goes", Report: []byte("r")}
@@ -129,8 +129,8 @@ func testBoardExpires(t *testing.T, newCluster New) {
 	wantNodes(t, b, false, goes, stays)
 }
 
-// The board is made of what nodes say again.
-func testBoardWiped(t *testing.T, newCluster New) {
+// The registry is made of what nodes say again.
+func testRegistryWiped(t *testing.T, newCluster New) {
 	c := newCluster(t, alone)
 	need(t, c.Wipe != nil, "wipe its data")
 	b := boardOf(t, c)
