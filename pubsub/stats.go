@@ -3,7 +3,7 @@ package pubsub
 import (
 	"errors"
 
-	"comet/pubsub/measure"
+	"comet/internal/metrics"
 )
 
 // Outcome is what became of a message that was to be published.
@@ -65,20 +65,20 @@ const (
 
 // counts is what a Hub counts.
 type counts struct {
-	publishes *measure.Counts[Outcome]
-	resyncs   *measure.Counts[ResyncCause]
-	resumes   *measure.Counts[ResumeSource]
-	reads     *measure.Counts[ReadPurpose]
-	gaps      *measure.Counts[Reason]
+	publishes *metrics.Counts[Outcome]
+	resyncs   *metrics.Counts[ResyncCause]
+	resumes   *metrics.Counts[ResumeSource]
+	reads     *metrics.Counts[ReadPurpose]
+	gaps      *metrics.Counts[Reason]
 }
 
 func newCounts() counts {
 	return counts{
-		publishes: measure.NewCounts(Published, Duplicate, Refused, Unavailable, OutcomeUnknown),
-		resyncs:   measure.NewCounts(ByRelay, ByMessage, BySweep, BySubscriber),
-		resumes:   measure.NewCounts(FromTail, FromLog),
-		reads:     measure.NewCounts(ForTail, ForReplay, ForHistory),
-		gaps:      measure.NewCounts(Reasons...),
+		publishes: metrics.NewCounts(Published, Duplicate, Refused, Unavailable, OutcomeUnknown),
+		resyncs:   metrics.NewCounts(ByRelay, ByMessage, BySweep, BySubscriber),
+		resumes:   metrics.NewCounts(FromTail, FromLog),
+		reads:     metrics.NewCounts(ForTail, ForReplay, ForHistory),
+		gaps:      metrics.NewCounts(Reasons...),
 	}
 }
 
@@ -128,7 +128,7 @@ type Stats struct {
 	Gaps map[Reason]int64
 	// Relay is how long it took from the beginning of a publish at this hub
 	// until its message came back over the relay, of a sample.
-	Relay measure.LatencyStats
+	Relay metrics.LatencyStats
 }
 
 // Stats may be called at any time. It looks at every open channel.

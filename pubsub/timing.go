@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"comet/pubsub/measure"
+	"comet/internal/metrics"
 )
 
 // timing follows one publish of this node after the other on its way through
@@ -15,7 +15,7 @@ import (
 // the same moment may be taken for it, and is as good.
 type timing struct {
 	following atomic.Pointer[followed] // nil: nobody
-	relay     measure.Latency
+	relay     metrics.Latency
 }
 
 type followed struct {

@@ -12,8 +12,8 @@ import (
 	"comet/gateway/conn"
 	"comet/gateway/limit"
 	"comet/gateway/trace"
+	"comet/internal/metrics"
 	"comet/pubsub"
-	"comet/pubsub/measure"
 )
 
 // Subscription is what a stream or poll asks for.
@@ -236,10 +236,10 @@ func (a *Admission) Bounds() conn.Session {
 // transportCounts is what a Controller counts of one transport.
 type transportCounts struct {
 	connects    atomic.Int64
-	disconnects *measure.Counts[conn.CloseReason]
+	disconnects *metrics.Counts[conn.CloseReason]
 }
 
-func (c *transportCounts) init() { c.disconnects = measure.NewCounts(conn.CloseReasons...) }
+func (c *transportCounts) init() { c.disconnects = metrics.NewCounts(conn.CloseReasons...) }
 
 // ConnectionStats is what a Controller counts, since the start.
 type ConnectionStats struct {

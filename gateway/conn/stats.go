@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"comet/gateway/wire"
+	"comet/internal/metrics"
 	"comet/pubsub"
-	"comet/pubsub/measure"
 )
 
 // Transport is how messages come to a client.
@@ -40,7 +40,7 @@ type Stats struct {
 	// WriteLatency is the time from the beginning of a publish at this node until its
 	// message was written, of sampled messages: once per flush pass for parked
 	// connections, and once per connection for all others.
-	WriteLatency measure.LatencyStats
+	WriteLatency metrics.LatencyStats
 }
 
 // allCounters counts what is written. Each writer has its own writeCounters, so that
@@ -48,7 +48,7 @@ type Stats struct {
 type allCounters struct {
 	each       []writeCounters
 	roundRobin atomic.Uint64
-	latency    measure.Latency
+	latency    metrics.Latency
 }
 
 func newCounters(n int) *allCounters {

@@ -118,7 +118,6 @@ var ledger = []string{
 	"k8s/overlays/redis-ha",
 	"k8s/test",
 	"pubsub",
-	"pubsub/measure",
 	"pubsub/membroker",
 	"pubsub/pubsubtest",
 	"pubsub/redisbroker",

@@ -10,8 +10,8 @@ import (
 
 	"comet/gateway"
 	"comet/gateway/conn"
+	"comet/internal/metrics"
 	"comet/pubsub"
-	"comet/pubsub/measure"
 	"comet/pubsub/redisbroker"
 )
 
@@ -72,7 +72,7 @@ type collector struct {
 
 func newCollector(n *node) *collector {
 	c := &collector{node: n}
-	for _, m := range metrics {
+	for _, m := range metricTable {
 		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, m.labels, nil))
 	}
 	return c
@@ -88,7 +88,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector. It may be called concurrently.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	s := c.node.snapshot()
-	for i, m := range metrics {
+	for i, m := range metricTable {
 		m.collect(s, emitter{c.descs[i], m.kind, out})
 	}
 }
@@ -115,10 +115,10 @@ func (e emitter) truth(is bool) {
 	e.count(0)
 }
 
-func (e emitter) latency(s measure.LatencyStats) {
+func (e emitter) latency(s metrics.LatencyStats) {
 	var total uint64
-	buckets := make(map[float64]uint64, len(measure.LatencyBounds))
-	for i, bound := range measure.LatencyBounds {
+	buckets := make(map[float64]uint64, len(metrics.LatencyBounds))
+	for i, bound := range metrics.LatencyBounds {
 		total += uint64(s.Counts[i])
 		buckets[bound.Seconds()] = total
 	}

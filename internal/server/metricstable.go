@@ -24,8 +24,8 @@ const (
 	reasonLimit       = "limit"
 )
 
-// metrics is every metric of Comet's own; docs/operations.md has the same table.
-var metrics = []metric{
+// metricTable is every metric of Comet's own; docs/operations.md has the same table.
+var metricTable = []metric{
 	{name: "comet_build_info", kind: gauge, labels: []string{"version", "go"},
 		help:    "Always 1; the version of Comet, and of the Go that built it.",
 		collect: func(s *snapshot, e emitter) { e.count(1, s.node.build.String(), runtime.Version()) }},

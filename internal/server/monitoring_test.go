@@ -158,7 +158,7 @@ func TestMonitoringNames(t *testing.T) {
 func TestMonitoringHasAll(t *testing.T) {
 	t.Parallel()
 	all := strings.Join(slices.Concat(dashboardExpressions(t), alertExpressions(t)), "\n")
-	for _, m := range metrics {
+	for _, m := range metricTable {
 		if !regexp.MustCompile(`\b` + m.name + `(_bucket)?\b`).MatchString(all) {
 			t.Errorf("neither the dashboard nor an alert looks at %s", m.name)
 		}

@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"comet/internal/metrics"
 	"comet/pubsub"
-	"comet/pubsub/measure"
 )
 
 // Options say which Redis, and how its logs are kept.
@@ -64,7 +64,7 @@ type Broker struct {
 	looks     looks
 	troubles  troubles
 	foreign   *foreign
-	partial   *measure.Warnings // see partly
+	partial   *metrics.Warnings // see partly
 
 	mu     sync.Mutex
 	closed bool
@@ -95,7 +95,7 @@ func New(o Options) (*Broker, error) {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
 	b := &Broker{options: o, keys: newKeys(o.Prefix, o.DB), logger: o.Logger, topology: t, troubles: newTroubles(), foreign: newForeign(o.Logger),
-		partial: measure.NewWarnings(o.Logger)}
+		partial: metrics.NewWarnings(o.Logger)}
 	b.wanted.kick = make(chan struct{}, 1)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b, nil

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"log/slog"
 
-	"comet/pubsub/measure"
+	"comet/internal/metrics"
 )
 
 // errForeign says that what was read is no message of Comet's.
@@ -24,12 +24,12 @@ var Places = []Place{InLog, InRelay}
 
 // foreign counts what is no message, and warns of it once per minute.
 type foreign struct {
-	counts   *measure.Counts[Place]
-	warnings *measure.Warnings
+	counts   *metrics.Counts[Place]
+	warnings *metrics.Warnings
 }
 
 func newForeign(logger *slog.Logger) *foreign {
-	return &foreign{counts: measure.NewCounts(Places...), warnings: measure.NewWarnings(logger)}
+	return &foreign{counts: metrics.NewCounts(Places...), warnings: metrics.NewWarnings(logger)}
 }
 
 // found counts one at a place.

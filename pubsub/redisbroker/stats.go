@@ -8,8 +8,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"comet/internal/metrics"
 	"comet/pubsub"
-	"comet/pubsub/measure"
 )
 
 // Operation is what Redis was asked to do.
@@ -70,12 +70,12 @@ func kindOf(err error) (kind Kind, ok bool) {
 }
 
 // troubles are counts of errors.
-type troubles map[Operation]*measure.Counts[Kind]
+type troubles map[Operation]*metrics.Counts[Kind]
 
 func newTroubles() troubles {
 	all := make(troubles)
 	for _, o := range Operations {
-		all[o] = measure.NewCounts(Kinds...)
+		all[o] = metrics.NewCounts(Kinds...)
 	}
 	return all
 }

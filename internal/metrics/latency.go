@@ -1,4 +1,4 @@
-package measure
+package metrics
 
 import (
 	"sync/atomic"
@@ -38,7 +38,7 @@ type LatencyStats struct {
 	Sum    time.Duration
 }
 
-// Stats may be called at any time. What is observed meanwhile may be in Counts
+// Stats may be called at any time. A time observed meanwhile may be in Counts
 // and not yet in Sum.
 func (l *Latency) Stats() LatencyStats {
 	s := LatencyStats{Sum: time.Duration(l.sum.Load())}

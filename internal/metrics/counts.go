@@ -1,6 +1,6 @@
-// Package measure has what the parts of a node count and time themselves with.
+// Package metrics has what the parts of a node count and time themselves with.
 // It knows no exporter: internal/server has that.
-package measure
+package metrics
 
 import (
 	"fmt"
@@ -25,7 +25,7 @@ func NewCounts[K ~string](keys ...K) *Counts[K] {
 func (c *Counts[K]) Add(key K, n int) {
 	i := slices.Index(c.keys, key)
 	if i < 0 {
-		panic(fmt.Sprintf("measure: %q is counted nowhere", key))
+		panic(fmt.Sprintf("metrics: %q is counted nowhere", key))
 	}
 	c.n[i].Add(int64(n))
 }
