@@ -10,11 +10,11 @@ import (
 	"comet/pubsub"
 )
 
-// TopChannels is how many of its busiest channels a node tells of at most; of
-// those with long names fewer, for MaxReportBytes.
+// TopChannels is the maximum number of channels in a node's report, busiest first.
+// Long names reduce it, because of MaxReportBytes.
 const TopChannels = 1000
 
-// isPublic is false for the nodes' own channels, of which nobody is told.
+// isPublic is false for the nodes' own channels, which are not listed.
 func isPublic(channel string) bool { return !strings.HasPrefix(channel, pubsub.ControlPrefix) }
 
 // channelReport is what a node says of its channels.
@@ -61,10 +61,10 @@ type ChannelCount struct {
 type ChannelList struct {
 	Channels []ChannelCount `json:"channels"` // the busiest first
 	Found    int            `json:"found"`    // channels that fit, also those beyond the limit
-	// Complete: no subscriber is missing. Else some node has more channels than
-	// it tells of, or is in Silent; counts are then at least so high.
+	// Complete is false if a node has more channels than its report holds, or is
+	// in Silent. The counts are then lower bounds.
 	Complete bool     `json:"complete"`
-	Silent   []string `json:"silent,omitempty"` // nodes that have told nothing yet
+	Silent   []string `json:"silent,omitempty"` // nodes that have not reported yet
 }
 
 // sumChannels is what nodes said, of channels that begin with prefix, at most limit.

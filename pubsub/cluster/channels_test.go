@@ -28,7 +28,7 @@ func TestAddUp(t *testing.T) {
 		limit  int
 		want   ChannelList
 	}{
-		"nobody":    {nil, "", 10, ChannelList{Channels: []ChannelCount{}, Complete: true}},
+		"no nodes":   {nil, "", 10, ChannelList{Channels: []ChannelCount{}, Complete: true}},
 		"one":       {[]channelReport{whole}, "", 10, ChannelList{counts("news", 5, 1, "chat/1", 3, 1, "sport", 1, 1), 3, true, nil}},
 		"two":       {[]channelReport{whole, part}, "", 10, ChannelList{counts("news", 14, 2, "chat/2", 4, 1, "chat/1", 3, 1, "sport", 1, 1), 4, false, nil}},
 		"prefix":    {[]channelReport{whole, part}, "chat/", 10, ChannelList{counts("chat/2", 4, 1, "chat/1", 3, 1), 2, false, nil}},
@@ -78,7 +78,7 @@ func TestEncodeCensus(t *testing.T) {
 	}
 }
 
-// What is parsed says the same when it is encoded again, and adds up.
+// A parsed report is the same after it is encoded again, and can be summed.
 func FuzzParseCensus(f *testing.F) {
 	f.Add([]byte(`{"complete":true,"channels":[{"channel":"news","subscribers":2}]}`))
 	f.Add([]byte(`{"channels":[{"channel":"a","subscribers":1},{"channel":"a","subscribers":1}]}`))

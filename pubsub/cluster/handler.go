@@ -69,7 +69,7 @@ func (h *Heartbeat) ServeChannels(w http.ResponseWriter, r *http.Request) {
 	answerJSON(w, answer)
 }
 
-// look is how often it is looked whether nodes have told.
+// look is the interval between two reads of the registry while nodes have not reported.
 const look = 100 * time.Millisecond
 
 // reports on channels asks all nodes for their channels, and waits for the first answer of
@@ -125,7 +125,7 @@ const maxOwn = 100_000
 // fail answers that the broker does not.
 func (h *Heartbeat) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
-		return // nobody is there to hear it
+		return // the client has gone
 	}
 	h.options.Logger.WarnContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
 	text := "The node registry cannot be read. Try again soon."

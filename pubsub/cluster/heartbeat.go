@@ -95,7 +95,7 @@ func (h *Heartbeat) Run(ctx context.Context) {
 
 func (h *Heartbeat) snapshot() snapshot { return snapshot{time.Now(), h.options.Count(), readUsage()} }
 
-// send says how the node is. What could not be said is said at the next heartbeat.
+// send says how the node is. A failed heartbeat is not repeated before the next one.
 func (h *Heartbeat) send(ctx context.Context) {
 	now := h.snapshot()
 	report, err := json.Marshal(h.report(&now))
@@ -133,7 +133,7 @@ func (h *Heartbeat) announce(ctx context.Context, report []byte) error {
 	return err
 }
 
-// publish tells who watches, and keeps a past for who comes to.
+// publish sends a message to Channel, which keeps it for later subscribers.
 func (h *Heartbeat) publish(ctx context.Context, kind string, data []byte) error {
 	return h.options.Broker.Publish(ctx, []pubsub.Draft{{Channel: Channel, Type: kind, Data: data}})[0].Err
 }

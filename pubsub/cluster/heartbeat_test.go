@@ -10,8 +10,8 @@ import (
 	"comet/pubsub"
 )
 
-// Nodes tell of all; one that leaves is gone at once, and one that dies when its
-// time is up.
+// Every node lists all of them. A node that leaves is removed at once, one that
+// dies when its report expires.
 func TestNodesComeAndGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestRates(t *testing.T) {
 	})
 }
 
-// Who watches the channel hears each heartbeat, and who left.
+// A subscriber of Channel gets each heartbeat, and the end of each node.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -98,8 +98,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// Channels are added up over all nodes, exactly, by any of them; who only looks
-// does not count.
+// Channels are added up over all nodes, exactly, by any of them. Uncounted
+// subscribers are left out.
 func TestChannels(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -140,8 +140,8 @@ func TestChannels(t *testing.T) {
 	})
 }
 
-// Nodes tell of channels only while somebody asks, and one that is silent is
-// waited for so long, and named.
+// Nodes report channels only while they are asked to. A silent node is waited for,
+// and named.
 func TestChannelsWhileAsked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestChannelsWhileAsked(t *testing.T) {
 		}
 		time.Sleep(Interval)
 		if told() {
-			t.Error("told of channels, and nobody asked")
+			t.Error("reported channels without a request")
 		}
 		var got ChannelList
 		a.get(t, "/v1/channels", &got)
@@ -165,7 +165,7 @@ func TestChannelsWhileAsked(t *testing.T) {
 		}
 		time.Sleep(pubsub.ChannelsAskedFor + 2*Interval)
 		if told() {
-			t.Error("still tells of channels")
+			t.Error("still reports channels")
 		}
 		b.kill()
 		began := time.Now()

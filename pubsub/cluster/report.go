@@ -1,6 +1,6 @@
-// Package cluster is the view of the cluster: each node says every Interval how it
-// is, and any node tells operators of all. What is said goes on the broker's
-// registry, for GET /v1/nodes, and into the channel Channel, for who watches.
+// Package cluster is the membership of nodes. Each node sends a heartbeat, its
+// Report, every Interval: to the broker's node registry, which any node reads for
+// GET /v1/nodes, and into Channel, for subscribers.
 package cluster
 
 import (

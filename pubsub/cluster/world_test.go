@@ -76,7 +76,7 @@ func (w *world) join(id string) *node {
 	return n
 }
 
-// goAway ends n's beats, with a goodbye.
+// goAway ends n's heartbeats and withdraws it.
 func (n *node) goAway() {
 	n.stop()
 	n.ended.Wait()
@@ -107,7 +107,7 @@ func (n *node) get(t *testing.T, path string, answer any) (status int) {
 	return w.Code
 }
 
-// reports is what n tells of all nodes.
+// reports is the list of nodes that n answers.
 func (n *node) reports(t *testing.T) (all []Report) {
 	t.Helper()
 	var answer NodeList
