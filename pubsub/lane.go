@@ -3,7 +3,6 @@ package pubsub
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 )
@@ -185,25 +184,5 @@ func (l *lane) unreadable(t *Channel, err error) {
 	if !t.opened {
 		close(t.broken)
 	}
-	l.warned.warn(l.logger, "log unreadable; subscribers get a gap", "channel", t.Name(), "error", err)
-}
-
-// warnings lets one warning pass a minute.
-type warnings struct {
-	mu   sync.Mutex
-	last time.Time
-	left int // out since
-}
-
-const warningInterval = time.Minute
-
-func (w *warnings) warn(logger *slog.Logger, message string, args ...any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.last.IsZero() && time.Since(w.last) < warningInterval {
-		w.left++
-		return
-	}
-	logger.Warn(message, append(args, "more_since_last_warning", w.left)...)
-	w.last, w.left = time.Now(), 0
+	l.warnings.Warn("log unreadable; subscribers get a gap", "channel", t.Name(), "error", err)
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"comet/internal/metrics"
 )
 
 // syncer reads the logs of the tails that need it, many in one round trip, and
@@ -19,7 +21,8 @@ type syncer struct {
 	counts  *counts
 	wake    chan struct{} // holds a token while run has something to do
 	working sync.WaitGroup
-	warned  warnings
+	// warnings of unreadable logs, which other programs may cause in any number
+	warnings *metrics.Warnings
 
 	mu    sync.Mutex
 	queue []*Channel // that are in no lane yet
@@ -43,7 +46,7 @@ const (
 
 func newSyncer(b Broker, o Options, c *counts) *syncer {
 	return &syncer{
-		broker: b, timeout: o.Timeout, logger: o.Logger, counts: c,
+		broker: b, timeout: o.Timeout, logger: o.Logger, counts: c, warnings: metrics.NewWarnings(o.Logger),
 		wake: make(chan struct{}, 1), lanes: make(map[laneKey]*lane),
 	}
 }
