@@ -28,7 +28,7 @@ func TestAddUp(t *testing.T) {
 		limit  int
 		want   ChannelList
 	}{
-		"no nodes":   {nil, "", 10, ChannelList{Channels: []ChannelCount{}, Complete: true}},
+		"no nodes":  {nil, "", 10, ChannelList{Channels: []ChannelCount{}, Complete: true}},
 		"one":       {[]channelReport{whole}, "", 10, ChannelList{counts("news", 5, 1, "chat/1", 3, 1, "sport", 1, 1), 3, true, nil}},
 		"two":       {[]channelReport{whole, part}, "", 10, ChannelList{counts("news", 14, 2, "chat/2", 4, 1, "chat/1", 3, 1, "sport", 1, 1), 4, false, nil}},
 		"prefix":    {[]channelReport{whole, part}, "chat/", 10, ChannelList{counts("chat/2", 4, 1, "chat/1", 3, 1), 2, false, nil}},
