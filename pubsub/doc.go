@@ -5,8 +5,8 @@
 // A channel's log is the truth, and the relay only makes it fast. A Broker
 // (redisbroker, membroker) keeps the logs and relays what is appended. A Hub is
 // one node: for each channel that has subscribers there it keeps a tail, a
-// gap-free copy of the newest part. A Subscriber is a place in tails; one that
-// comes with a cursor older than its tail replays the log until it can join.
+// gap-free copy of the newest part. A Subscriber is a position in tails; with
+// a cursor older than its tail it replays the log until it can join the tail.
 //
 // What makes this exact:
 //
@@ -14,8 +14,8 @@
 //     shows at its first message.
 //
 //   - Every ID has in it the epoch of the primary that took the message.
-//     Messages that a failover took back leave no hole; the new epoch is
-//     what tells of them. A Cursor too says in whose log it is a place.
+//     Messages that a failover took back leave no hole; only the new epoch
+//     shows them. A Cursor has an epoch too.
 //
 //   - A relayed message is appended if it plainly follows. For everything else
 //     the log is read, and only what is read is judged (logreader.go):
@@ -32,8 +32,8 @@
 //
 //   - A lost relay makes every tail read its log again, as does a slow sweep.
 //
-// Who is in a channel is kept apart from its log: a Presence is one node's side
-// of it, see Lease for what nodes and brokers make of it.
+// Presence, the list of members of a channel, is independent of its log. A
+// Presence is one node's side of it; Lease describes the protocol with brokers.
 //
 // model_test.go runs these rules through random schedules of such trouble.
 package pubsub

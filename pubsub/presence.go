@@ -113,8 +113,8 @@ func (p *Presence) Join(channel, user string, info json.RawMessage) (s Membershi
 	return Membership{u}, true
 }
 
-// Leave ends a membership. The user has left when they had none for Grace. It never
-// waits.
+// Leave ends a membership. The user leaves the channel after Grace without one. It
+// never waits.
 func (p *Presence) Leave(s Membership) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,8 +128,8 @@ func (p *Presence) Leave(s Membership) {
 	}
 }
 
-// ChannelOpened and ChannelClosed are to be told of what the hub's Options.OnOpened and OnClosed
-// are: a node sees to the end of others' leases where it has subscribers.
+// ChannelOpened and ChannelClosed belong in the hub's Options.OnOpened and
+// OnClosed: a node ends the expired leases of others in channels that it has open.
 func (p *Presence) ChannelOpened(channel string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,11 +160,10 @@ func (p *Presence) Members(ctx context.Context, channel, after string, limit int
 	return p.broker.Members(ctx, channel, after, limit)
 }
 
-// DropDisabled is to be called when Enabled answers otherwise than before. Of a channel
-// that has no presence any more the broker is told nothing from now on: leases
-// that nobody renews are the end of it, and no leave is told. Of one that has
-// presence now, tell ChannelOpened if it is open; who is connected already does not
-// count.
+// DropDisabled must be called after Enabled has changed its answer for a channel.
+// The leases of channels that lost presence are not renewed: they expire without
+// leave messages. For channels that have presence now, call ChannelOpened if they
+// are open; existing connections are not added.
 func (p *Presence) DropDisabled() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,8 +176,8 @@ func (p *Presence) DropDisabled() {
 	p.due = slices.DeleteFunc(p.due, func(r *channelPresence) bool { return r.over })
 }
 
-// Close stops. Who is here has left after Grace, unless they come to another
-// node before. It may be called more than once.
+// Close stops the presence. Its members leave after Grace, unless they join at
+// another node before. It may be called more than once.
 func (p *Presence) Close() {
 	p.stop()
 	p.done.Wait()
@@ -229,7 +228,7 @@ func (p *Presence) wake() {
 	}
 }
 
-// leaveAll tells the broker that this node goes.
+// leaveAll ends the leases of this node at the broker.
 func (p *Presence) leaveAll() {
 	var last []Lease
 	p.mu.Lock()

@@ -11,7 +11,7 @@ import (
 // From says where a subscription begins. At most one field is set; none: with
 // the next message.
 type From struct {
-	Cursor   *Cursor // behind this
+	Cursor   *Cursor // after this
 	Earliest bool    // with the oldest message kept
 	// Last: with the newest so many messages, at most MaxPage. It is fewer where
 	// they have more than 4 MiB of data, in all channels of the subscription together.
@@ -54,8 +54,8 @@ func (h *Hub) Subscribe(ctx context.Context, starts []Start) (*Subscriber, error
 	return h.subscribe(ctx, starts, &Subscriber{})
 }
 
-// SubscribeUncounted is Subscribe for who only looks: neither Busiest nor Stats counts it,
-// but for what it reads.
+// SubscribeUncounted subscribes without being counted as a subscriber by Busiest
+// and Stats, for operators. Its reads are counted.
 func (h *Hub) SubscribeUncounted(ctx context.Context, starts []Start) (*Subscriber, error) {
 	return h.subscribe(ctx, starts, &Subscriber{observes: true})
 }
