@@ -28,7 +28,7 @@ run: go ## the demo: three nodes on http://127.0.0.1:8080 (ARGS="--redis …")
 	go run ./cmd/comet demo $(ARGS)
 
 build: go ## build bin/comet
-	go build -trimpath -ldflags '$(STAMP)' -o bin/comet ./cmd/comet
+	go build -trimpath -ldflags '-s -w $(STAMP)' -o bin/comet ./cmd/comet
 
 image: go ## the container image as bin/comet-VERSION.tar, for amd64 and arm64; needs no Docker
 	@for arch in amd64 arm64; do \
