@@ -49,22 +49,22 @@ type Options struct {
 
 // Broker implements pubsub.Broker.
 type Broker struct {
-	options   Options
-	keys      keys
-	logger    *slog.Logger
-	topology  topology
-	ctx       context.Context // ends with Close
-	cancel    context.CancelFunc
-	busy      sync.WaitGroup // calls under way, so that Close can wait
-	reading   sync.WaitGroup // reads, also those that nobody waits for any more
-	wanted    wanted
-	health    health
-	confirmed confirmations
-	lives     lives
-	looks     looks
-	troubles  troubles
-	foreign   *foreign
-	partial   *metrics.Warnings // see partly
+	options     Options
+	keys        keys
+	logger      *slog.Logger
+	topology    topology
+	ctx         context.Context // ends with Close
+	cancel      context.CancelFunc
+	busy        sync.WaitGroup // calls under way, so that Close can wait
+	reading     sync.WaitGroup // reads, also those that nobody waits for any more
+	wanted      wanted
+	health      health
+	confirmed   confirmations
+	lives       lives
+	looks       looks
+	errorCounts errorCounters
+	foreign     *foreign
+	partial     *metrics.Warnings // see reportPartial
 
 	mu     sync.Mutex
 	closed bool
@@ -94,7 +94,7 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	b := &Broker{options: o, keys: newKeys(o.Prefix, o.DB), logger: o.Logger, topology: t, troubles: newTroubles(), foreign: newForeign(o.Logger),
+	b := &Broker{options: o, keys: newKeys(o.Prefix, o.DB), logger: o.Logger, topology: t, errorCounts: newErrorCounters(), foreign: newForeign(o.Logger),
 		partial: metrics.NewWarnings(o.Logger)}
 	b.wanted.kick = make(chan struct{}, 1)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
@@ -107,9 +107,9 @@ func (b *Broker) sharded() bool {
 	return ok
 }
 
-// begin counts a call as under way and bounds it by Options.Timeout and by
+// startCall counts a call as under way and bounds it by Options.Timeout and by
 // Close. Call end when it is done. It fails once the broker is closed.
-func (b *Broker) begin(ctx context.Context) (_ context.Context, end func(), err error) {
+func (b *Broker) startCall(ctx context.Context) (_ context.Context, end func(), err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {

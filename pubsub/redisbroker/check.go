@@ -38,7 +38,7 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // *RefusedError, or wraps pubsub.ErrUnavailable if no primary answers, which
 // may change: then the broker goes on trying.
 func (b *Broker) Check(ctx context.Context) error {
-	ctx, end, err := b.begin(ctx)
+	ctx, end, err := b.startCall(ctx)
 	if err != nil {
 		return err
 	}

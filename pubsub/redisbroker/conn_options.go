@@ -39,7 +39,7 @@ func (o *Options) clientOptions(address string, d *dialer) *redis.Options {
 		// delivered twice; reads are repeated by who asked.
 		MaxRetries: -1,
 		// Hand-overs announced by Redis Enterprise would exchange the relay's
-		// connection behind our back, see link.
+		// connection behind our back, see pubsubConn.
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 }

@@ -163,7 +163,7 @@ func (b *Broker) confirm(ctx context.Context, p *primary, t transition) error {
 	if err, ok := b.confirmed.recall(t, p); ok {
 		return err
 	}
-	b.busy.Add(1) // the caller is in begin
+	b.busy.Add(1) // the caller has called startCall
 	answer := b.confirmed.flights.DoChan(fmt.Sprint(p.id, p.address, t), func() (any, error) {
 		at := time.Now()
 		ctx, cancel := context.WithTimeout(b.ctx, b.options.Timeout)

@@ -46,7 +46,7 @@ func (k keys) presence(channel string) []string {
 	return []string{base + "holders", base + "members", base + "order", base + "held"}
 }
 
-// probe is a pub/sub channel for a link's probes; n chooses its slot.
+// probe is a pub/sub channel for a connection's probes; n chooses its slot.
 func (k keys) probe(unique uint64, n int) string {
 	return fmt.Sprintf("%s:{%d}:probe:%016x%s", k.prefix, n, unique, k.suffix)
 }
@@ -61,9 +61,9 @@ func (k keys) livesAt(n int) string { return fmt.Sprintf("%s:{%d}:lives", k.pref
 // in the way of one that moves.
 func (k keys) since() string { return k.prefix + ":since" }
 
-// board is the keys of the board, all in one slot, as announce.lua and nodes.lua
+// registry is the keys of the node registry, all in one slot, as announce.lua and nodes.lua
 // have them. Each expires when no node announces any more.
-func (k keys) board() []string {
+func (k keys) registry() []string {
 	names := []string{"alive", "reports", "channels", "asked"}
 	for i, name := range names {
 		names[i] = k.prefix + ":{comet.nodes}:" + name

@@ -116,13 +116,13 @@ func (b *Broker) publishChunks(ctx context.Context, p *primary, chunks []chunk, 
 		if notLoaded(calls[n].cmd.Err()) {
 			again = append(again, i)
 		} else {
-			b.takeChunk(&chunks[i], calls[n], wait)
+			b.finishChunk(&chunks[i], calls[n], wait)
 		}
 	}
 	if len(again) > 0 {
 		calls, wait = b.callChunks(ctx, p, chunks, again, true)
 		for n, i := range again {
-			b.takeChunk(&chunks[i], calls[n], wait)
+			b.finishChunk(&chunks[i], calls[n], wait)
 		}
 	}
 	var others errgroup.Group
@@ -168,12 +168,12 @@ func (b *Broker) newChunkCall(ctx context.Context, drafts []pubsub.Draft) *call 
 	return newScriptCall(ctx, publishScript, false, keys, args)
 }
 
-// takeChunk takes the answer to a chunk's call.
-func (b *Broker) takeChunk(c *chunk, call *call, wait *redis.Cmd) {
-	cmd := call.settle()
+// finishChunk takes the answer to a chunk's call.
+func (b *Broker) finishChunk(c *chunk, call *call, wait *redis.Cmd) {
+	cmd := call.markUnsent()
 	if _, relayed := cmd.Val().(int64); relayed {
 		c.err = nil
 		return // as publishEphemeral
 	}
-	c.err = b.take(c.receipts, cmd, wait)
+	c.err = b.fillReceipts(c.receipts, cmd, wait)
 }

@@ -55,9 +55,9 @@ func (c *call) MarshalBinary() ([]byte, error) {
 	return nil, nil
 }
 
-// settle marks the error of a call that has not left, once it cannot leave any
+// markUnsent marks the error of a call that has not left, once it cannot leave any
 // more.
-func (c *call) settle() *redis.Cmd {
+func (c *call) markUnsent() *redis.Cmd {
 	if err := c.cmd.Err(); err != nil && c.state.Load() == queued {
 		c.cmd.SetErr(fmt.Errorf("%w: %w", pubsub.ErrUnavailable, err))
 	}
@@ -111,7 +111,7 @@ func (p *pipeline) do(ctx context.Context, c *call, bytes int) *redis.Cmd {
 	}
 	select {
 	case <-b.done:
-		return c.settle()
+		return c.markUnsent()
 	case <-ctx.Done():
 	}
 	if c.state.CompareAndSwap(queued, withdrawn) {

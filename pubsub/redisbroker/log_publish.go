@@ -16,7 +16,7 @@ import (
 // other callers' drafts; several go in pipelines of their own, see publishAll.
 func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Receipt {
 	receipts := make([]pubsub.Receipt, len(drafts))
-	ctx, end, err := b.begin(ctx)
+	ctx, end, err := b.startCall(ctx)
 	if err != nil {
 		for i := range receipts {
 			receipts[i].Err = err
@@ -33,7 +33,7 @@ func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Re
 		b.publishChunk(ctx, drafts, receipts, b.options.MinReplicas == 0)
 	}
 	for i := range receipts {
-		b.troubles.count(ToPublish, receipts[i].Err)
+		b.errorCounts.count(ToPublish, receipts[i].Err)
 	}
 	return receipts
 }
@@ -63,7 +63,7 @@ func (b *Broker) publishChunk(ctx context.Context, drafts []pubsub.Draft, receip
 	if left != nil && answer.Err() == nil {
 		b.relayAt(ctx, left, drafts, answer.(*redis.Cmd))
 	}
-	return b.take(receipts, answer.(*redis.Cmd), wait)
+	return b.fillReceipts(receipts, answer.(*redis.Cmd), wait)
 }
 
 // waitFor is how long WAIT may take, in a call that may take Options.Timeout.
@@ -73,7 +73,7 @@ func (b *Broker) waitFor() time.Duration { return b.options.Timeout * 2 / 3 }
 // published at another: who subscribed there has heard nothing.
 func (b *Broker) relayAt(ctx context.Context, p *primary, drafts []pubsub.Draft, answer *redis.Cmd) {
 	receipts := make([]pubsub.Receipt, len(drafts))
-	_ = b.take(receipts, answer, nil)
+	_ = b.fillReceipts(receipts, answer, nil)
 	for i := range drafts {
 		var payload []byte
 		switch r := &receipts[i]; {
@@ -147,10 +147,10 @@ const (
 	wasNotRenewed
 )
 
-// take makes receipts of an answer of publish.lua and of that of WAIT, which is
+// fillReceipts makes receipts of an answer of publish.lua and of that of WAIT, which is
 // nil if there was none. It returns the error with which the whole call failed,
 // as Redis said it.
-func (b *Broker) take(receipts []pubsub.Receipt, answer, wait *redis.Cmd) error {
+func (b *Broker) fillReceipts(receipts []pubsub.Receipt, answer, wait *redis.Cmd) error {
 	list, err := publishAnswer(answer)
 	if err == nil && len(list)/2 != len(receipts) {
 		err = fmt.Errorf("publish.lua answered %v", list)
@@ -169,7 +169,7 @@ func (b *Broker) take(receipts []pubsub.Receipt, answer, wait *redis.Cmd) error 
 		}
 	}
 	if len(list)%2 != 0 {
-		b.partly(ToPublish, "the log's expiry was not renewed", list[len(list)-1])
+		b.reportPartial(ToPublish, "the log's expiry was not renewed", list[len(list)-1])
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ func (b *Broker) receipt(first, second any) pubsub.Receipt {
 	case outcome == wasNotRenewed && b.options.MinReplicas > 0: // WAIT was about nothing
 		return pubsub.Receipt{Err: fmt.Errorf("%w: the first publish may not be at the replicas: %w", pubsub.ErrOutcomeUnknown, refusal(why))}
 	case outcome == wasNotRenewed:
-		b.partly(ToPublish, "an idempotency key was not renewed", why)
+		b.reportPartial(ToPublish, "an idempotency key was not renewed", why)
 	}
 	return pubsub.Receipt{ID: id, Duplicate: outcome == wasRepeated || outcome == wasNotRenewed}
 }
@@ -217,10 +217,10 @@ func (r refusal) Error() string { return string(r) }
 // RedisError implements redis.Error.
 func (refusal) RedisError() {}
 
-// partly notes what Redis refused of something that was carried out.
-func (b *Broker) partly(o Operation, what string, why any) {
+// reportPartial notes what Redis refused of something that was carried out.
+func (b *Broker) reportPartial(o Operation, what string, why any) {
 	err, _ := why.(string)
-	b.troubles.count(o, refusal(err))
+	b.errorCounts.count(o, refusal(err))
 	b.partial.Warn("redis refused a part of an operation; the rest is done", "operation", string(o), "part", what, "error", err)
 }
 

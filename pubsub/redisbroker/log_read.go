@@ -14,7 +14,7 @@ import (
 
 // Read implements pubsub.Broker; all queries go in one pipeline a primary.
 func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page {
-	ctx, end, err := b.begin(ctx)
+	ctx, end, err := b.startCall(ctx)
 	if err != nil {
 		pages := make([]pubsub.Page, len(queries))
 		for i := range pages {
@@ -36,7 +36,7 @@ func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page
 	})
 	pages := a.wait(ctx)
 	for i := range pages {
-		b.troubles.count(ToRead, pages[i].Err)
+		b.errorCounts.count(ToRead, pages[i].Err)
 	}
 	return pages
 }

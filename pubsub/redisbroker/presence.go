@@ -17,7 +17,7 @@ import (
 // UpdateLeases implements pubsub.Broker; all holdings go in one pipeline a primary.
 func (b *Broker) UpdateLeases(ctx context.Context, holdings []pubsub.Lease) []pubsub.LeaseResult {
 	answers := make([]pubsub.LeaseResult, len(holdings))
-	ctx, end, err := b.begin(ctx)
+	ctx, end, err := b.startCall(ctx)
 	if err != nil {
 		for i := range answers {
 			answers[i].Err = err
@@ -29,7 +29,7 @@ func (b *Broker) UpdateLeases(ctx context.Context, holdings []pubsub.Lease) []pu
 		func(i int, err error) { answers[i].Err = publishError(err) },
 		func(p *primary, at []int) { b.holdGroup(ctx, p, holdings, at, answers) })
 	for i := range answers {
-		b.troubles.count(ToPresent, answers[i].Err)
+		b.errorCounts.count(ToPresent, answers[i].Err)
 	}
 	return answers
 }
@@ -121,14 +121,14 @@ func (b *Broker) held(cmd *redis.Cmd) pubsub.LeaseResult {
 		return pubsub.LeaseResult{Err: fmt.Errorf("%w: hold.lua answered %v", pubsub.ErrOutcomeUnknown, answer)}
 	}
 	if answer[4] == 1 {
-		b.partly(ToPresent, "joins and leaves were not relayed", "")
+		b.reportPartial(ToPresent, "joins and leaves were not relayed", "")
 	}
 	return pubsub.LeaseResult{Created: answer[0], Epoch: pubsub.Epoch(answer[1]), Lost: answer[2] == 1, More: answer[3] == 1}
 }
 
 // Members implements pubsub.Broker.
 func (b *Broker) Members(ctx context.Context, channel, after string, limit int) (pubsub.MemberPage, error) {
-	ctx, end, err := b.begin(ctx)
+	ctx, end, err := b.startCall(ctx)
 	if err != nil {
 		return pubsub.MemberPage{}, err
 	}
@@ -138,7 +138,7 @@ func (b *Broker) Members(ctx context.Context, channel, after string, limit int) 
 	answer, err := cmd.Slice()
 	if err != nil {
 		err = readError(err)
-		b.troubles.count(ToPresent, err)
+		b.errorCounts.count(ToPresent, err)
 		return pubsub.MemberPage{}, err
 	}
 	page, err := decodeMembers(answer)

@@ -33,22 +33,22 @@ func (b *Broker) Withdraw(ctx context.Context, node string) error {
 
 // announce calls announce.lua.
 func (b *Broker) announce(ctx context.Context, node string, ms int64, report, channels []byte) (asked bool, err error) {
-	ctx, end, err := b.begin(ctx)
+	ctx, end, err := b.startCall(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer end()
-	answer, _ := b.callScript(ctx, announceScript, b.keys.board(), []any{node, ms, report, channels})
+	answer, _ := b.callScript(ctx, announceScript, b.keys.registry(), []any{node, ms, report, channels})
 	n, err := answer.Int()
 	if err != nil {
-		return false, b.boardError(err)
+		return false, b.registryError(err)
 	}
 	return n == 1, nil
 }
 
 // Nodes implements pubsub.NodeRegistry.
 func (b *Broker) Nodes(ctx context.Context, ask bool) ([]pubsub.NodeReport, error) {
-	ctx, end, err := b.begin(ctx)
+	ctx, end, err := b.startCall(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read nodes: %w", err)
 	}
@@ -57,10 +57,10 @@ func (b *Broker) Nodes(ctx context.Context, ask bool) ([]pubsub.NodeReport, erro
 	if ask {
 		ms = pubsub.ChannelsAskedFor.Milliseconds()
 	}
-	answer, _ := b.callScript(ctx, nodesScript, b.keys.board(), []any{ms})
+	answer, _ := b.callScript(ctx, nodesScript, b.keys.registry(), []any{ms})
 	fields, err := answer.StringSlice()
 	if err != nil {
-		return nil, fmt.Errorf("read nodes: %w", b.boardError(err))
+		return nil, fmt.Errorf("read nodes: %w", b.registryError(err))
 	}
 	var all []pubsub.NodeReport
 	for part := range slices.Chunk(fields, 3) {
@@ -77,9 +77,9 @@ func (b *Broker) Nodes(ctx context.Context, ask bool) ([]pubsub.NodeReport, erro
 	return all, nil
 }
 
-// boardError counts and wraps what went wrong.
-func (b *Broker) boardError(err error) error {
+// registryError counts and wraps what went wrong.
+func (b *Broker) registryError(err error) error {
 	err = readError(err)
-	b.troubles.count(ToBoard, err)
+	b.errorCounts.count(ToBoard, err)
 	return err
 }

@@ -11,29 +11,29 @@ import (
 	"comet/pubsub"
 )
 
-// relay keeps links to the primaries and gives each wanted channel to one of
+// relay keeps connections to the primaries and gives each wanted channel to one of
 // them: on Redis Cluster to the primary that has its slot, else to one of
-// Options.Links by its hash. A link that failed in any way is thrown away
-// whole, so that what a link carried had no hole in it; its channels are then
+// Options.Links by its hash. A connection that failed in any way is thrown away
+// whole, so that what a connection carried had no hole in it; its channels are then
 // carried anew, by whoever has them. One goroutine owns it, Relay's.
 type relay struct {
-	broker *Broker
-	sink   pubsub.Sink
-	links  map[linkKey]*link
-	lost   []string  // channels that a link has lost, which the sink is still to be told
-	since  time.Time // when all of lost were carried
-	ended  chan *link
-	taken  chan string // channels that a server takes away from a link that goes on
-	found  chan []*primary
-	asking bool            // the primaries are being asked for; found answers, with nil if nobody knows
-	life   context.Context // the links'
-	retry  *time.Timer     // set while something waits for a link
-	wait   time.Duration
-	busy   sync.WaitGroup // links, and who asks
+	broker        *Broker
+	sink          pubsub.Sink
+	conns         map[pubsubConnKey]*pubsubConn
+	disconnected  []string  // channels that a connection has lost, which the sink is still to be told
+	since         time.Time // when all of lost were carried
+	ended         chan *pubsubConn
+	movedChannels chan string // channels that a server takes away from a connection that goes on
+	found         chan []*primary
+	asking        bool            // the primaries are being asked for; found answers, with nil if nobody knows
+	ctx           context.Context // the connections'
+	retry         *time.Timer     // set while something waits for a connection
+	wait          time.Duration
+	busy          sync.WaitGroup // connections, and who asks
 }
 
-// linkKey says which link: on Redis Cluster the only one to a primary.
-type linkKey struct {
+// pubsubConnKey says which connection: on Redis Cluster the only one to a primary.
+type pubsubConnKey struct {
 	primary *primary
 	number  int
 }
@@ -43,8 +43,8 @@ type linkKey struct {
 const searchEvery = time.Second
 
 const (
-	minRelink = 50 * time.Millisecond
-	maxRelink = 2 * time.Second
+	minReconnect = 50 * time.Millisecond
+	maxReconnect = 2 * time.Second
 )
 
 // Relay implements pubsub.Broker.
@@ -64,35 +64,35 @@ func (b *Broker) Relay(ctx context.Context, sink pubsub.Sink) error {
 
 	r := &relay{
 		broker: b, sink: sink,
-		links: make(map[linkKey]*link),
-		ended: make(chan *link), taken: make(chan string), found: make(chan []*primary),
-		life: ctx, retry: time.NewTimer(0), wait: minRelink,
+		conns: make(map[pubsubConnKey]*pubsubConn),
+		ended: make(chan *pubsubConn), movedChannels: make(chan string), found: make(chan []*primary),
+		ctx: ctx, retry: time.NewTimer(0), wait: minReconnect,
 	}
 	defer r.retry.Stop()
 	r.run(ctx)
 	return ctx.Err()
 }
 
-// run works until ctx ends, and then waits for the links.
+// run works until ctx ends, and then waits for the connections.
 func (r *relay) run(ctx context.Context) {
 	patrol := time.NewTicker(searchEvery)
 	defer patrol.Stop()
 	for {
 		select {
 		case <-r.broker.wanted.kick:
-			r.change(ctx, r.broker.wanted.take())
-		case channel := <-r.taken:
-			r.orphan(channel)
-		case l := <-r.ended:
-			r.end(l)
+			r.applyChanges(ctx, r.broker.wanted.takeChanges())
+		case channel := <-r.movedChannels:
+			r.channelMoved(channel)
+		case c := <-r.ended:
+			r.removeConn(c)
 		case <-r.retry.C:
-			r.ask(ctx)
+			r.findPrimaries(ctx)
 		case primaries := <-r.found:
 			r.asking = false
-			r.settle(ctx, primaries)
+			r.reconcile(ctx, primaries)
 		case <-patrol.C:
 			if r.broker.topology.moves() {
-				r.ask(ctx)
+				r.findPrimaries(ctx)
 			}
 		case <-ctx.Done():
 			r.busy.Wait()
@@ -101,49 +101,49 @@ func (r *relay) run(ctx context.Context) {
 	}
 }
 
-// change gives new channels to links, and takes others away. Where no link can
-// be had, settle goes on later.
-func (r *relay) change(ctx context.Context, changes []change) {
-	r.tell() // before one of these is carried again
+// applyChanges gives new channels to connections, and takes others away. Where no connection can
+// be had, reconcile goes on later.
+func (r *relay) applyChanges(ctx context.Context, changes []change) {
+	r.reportDisconnected() // before one of these is carried again
 	waiting := false
-	for _, c := range changes {
-		l := r.linkOf(c.channel)
+	for _, ch := range changes {
+		c := r.connOf(ch.channel)
 		switch {
-		case c.carry && l == nil && !waiting:
-			waiting = !r.place(ctx, c.channel)
-		case !c.carry && l != nil:
-			l.drop(c.channel)
+		case ch.carry && c == nil && !waiting:
+			waiting = !r.assign(ctx, ch.channel)
+		case !ch.carry && c != nil:
+			c.removeChannel(ch.channel)
 		}
 	}
 	if waiting {
-		r.later()
+		r.retryLater()
 	}
 }
 
-// linkOf is the link that has a channel, nil while it waits for one. There are
-// few links; a map of the channels beside theirs would take 0.1 KiB each.
-func (r *relay) linkOf(channel string) *link {
-	for _, l := range r.links {
-		if l.has(channel) {
-			return l
+// connOf is the connection that has a channel, nil while it waits for one. There are
+// few connections; a map of the channels beside theirs would take 0.1 KiB each.
+func (r *relay) connOf(channel string) *pubsubConn {
+	for _, c := range r.conns {
+		if c.has(channel) {
+			return c
 		}
 	}
 	return nil
 }
 
-// place gives a channel that none carries to a link, if one can be had.
-func (r *relay) place(ctx context.Context, channel string) bool {
+// assign gives a channel that none carries to a connection, if one can be had.
+func (r *relay) assign(ctx context.Context, channel string) bool {
 	p, err := r.broker.topology.of(ctx, r.broker.keys.live(channel))
 	if err != nil {
 		return false
 	}
-	l := r.open(p, r.numberOf(channel))
-	l.carry(channel)
+	c := r.openConn(p, r.numberOf(channel))
+	c.addChannel(channel)
 	return true
 }
 
-// linksEach is how many links there are to a primary.
-func (b *Broker) linksEach() int {
+// connsPerPrimary is how many connections there are to a primary.
+func (b *Broker) connsPerPrimary() int {
 	if b.sharded() {
 		return 1
 	}
@@ -153,78 +153,78 @@ func (b *Broker) linksEach() int {
 func (r *relay) numberOf(channel string) int {
 	h := fnv.New32a()
 	h.Write([]byte(channel))
-	return int(h.Sum32() % uint32(r.broker.linksEach()))
+	return int(h.Sum32() % uint32(r.broker.connsPerPrimary()))
 }
 
-// open finds or starts a link.
-func (r *relay) open(p *primary, number int) *link {
-	key := linkKey{p, number}
-	l := r.links[key]
-	if l == nil {
-		l = newLink(r, key)
-		r.links[key] = l
+// openConn finds or starts a connection.
+func (r *relay) openConn(p *primary, number int) *pubsubConn {
+	key := pubsubConnKey{p, number}
+	c := r.conns[key]
+	if c == nil {
+		c = newPubsubConn(r, key)
+		r.conns[key] = c
 		r.busy.Go(func() {
-			l.run(r.life)
+			c.run(r.ctx)
 			select {
-			case r.ended <- l:
-			case <-r.life.Done():
+			case r.ended <- c:
+			case <-r.ctx.Done():
 			}
 		})
 	}
-	return l
+	return c
 }
 
-// end takes a failed link away; its channels are carried by nobody.
-func (r *relay) end(l *link) {
-	delete(r.links, l.key)
-	r.lose(l.probe.heardAt, l.channels()...)
-	r.tell()
+// removeConn takes a failed connection away; its channels are carried by nobody.
+func (r *relay) removeConn(c *pubsubConn) {
+	delete(r.conns, c.key)
+	r.noteDisconnected(c.probe.heardAt, c.channels()...)
+	r.reportDisconnected()
 	level := slog.LevelDebug // one that never worked says nothing new
-	if l.worked() {
-		level, r.wait = slog.LevelWarn, minRelink
+	if c.worked() {
+		level, r.wait = slog.LevelWarn, minReconnect
 	}
-	r.broker.logger.Log(context.Background(), level, "relay connection to redis failed, will make a new one", "address", l.key.primary.address, "error", l.err)
-	r.broker.health.failed(l.key, l.err)
-	r.broker.troubles.count(ToRelay, l.err)
-	r.later()
+	r.broker.logger.Log(context.Background(), level, "relay connection to redis failed, will make a new one", "address", c.key.primary.address, "error", c.err)
+	r.broker.health.failed(c.key, c.err)
+	r.broker.errorCounts.count(ToRelay, c.err)
+	r.retryLater()
 }
 
-// orphan says that a channel's slot has left the primary of its link, which goes
+// channelMoved says that a channel's slot has left the primary of its connection, which goes
 // on without it, and may have given it back already. Often many come at once, so
 // the sink is told when all have.
-func (r *relay) orphan(channel string) {
-	if l := r.linkOf(channel); l != nil {
-		l.drop(channel)
+func (r *relay) channelMoved(channel string) {
+	if c := r.connOf(channel); c != nil {
+		c.removeChannel(channel)
 	}
-	r.lose(time.Now(), channel)
-	r.retry.Reset(minRelink - rand.N(minRelink/2))
+	r.noteDisconnected(time.Now(), channel)
+	r.retry.Reset(minReconnect - rand.N(minReconnect/2))
 }
 
-// lose notes channels that were carried at a time and may not have been since.
-func (r *relay) lose(since time.Time, channels ...string) {
-	if len(r.lost) == 0 || since.Before(r.since) {
+// noteDisconnected notes channels that were carried at a time and may not have been since.
+func (r *relay) noteDisconnected(since time.Time, channels ...string) {
+	if len(r.disconnected) == 0 || since.Before(r.since) {
 		r.since = since
 	}
-	r.lost = append(r.lost, channels...)
+	r.disconnected = append(r.disconnected, channels...)
 }
 
-// tell tells the sink what was lost.
-func (r *relay) tell() {
-	if len(r.lost) > 0 {
-		r.sink.Disconnected(r.since, r.lost...)
-		r.lost = nil
+// reportDisconnected tells the sink what was lost.
+func (r *relay) reportDisconnected() {
+	if len(r.disconnected) > 0 {
+		r.sink.Disconnected(r.since, r.disconnected...)
+		r.disconnected = nil
 	}
 }
 
-// later has settle try again soon, each time after a longer wait.
-func (r *relay) later() {
+// retryLater has reconcile try again soon, each time after a longer wait.
+func (r *relay) retryLater() {
 	r.retry.Reset(r.wait - rand.N(r.wait/2))
-	r.wait = min(2*r.wait, maxRelink)
+	r.wait = min(2*r.wait, maxReconnect)
 }
 
-// ask has the primaries found, and settle called. The relay does not wait for
-// it: a node of a Redis Cluster that hangs must not hold up the others' links.
-func (r *relay) ask(ctx context.Context) {
+// findPrimaries has the primaries found, and reconcile called. The relay does not wait for
+// it: a node of a Redis Cluster that hangs must not hold up the others' connections.
+func (r *relay) findPrimaries(ctx context.Context) {
 	if r.asking {
 		return
 	}
@@ -247,45 +247,45 @@ func (r *relay) ask(ctx context.Context) {
 	})
 }
 
-// settle gives every channel to the link that it belongs to now, and makes sure
-// that there are links even with nothing to carry, because they are also what
+// reconcile gives every channel to the connection that it belongs to now, and makes sure
+// that there are connections even with nothing to carry, because they are also what
 // tells whether the relay works.
-func (r *relay) settle(ctx context.Context, primaries []*primary) {
-	r.tell()
+func (r *relay) reconcile(ctx context.Context, primaries []*primary) {
+	r.reportDisconnected()
 	if len(primaries) == 0 {
-		r.later()
+		r.retryLater()
 		return
 	}
 	r.openAll(primaries)
 	for _, channel := range r.broker.wanted.all() {
-		switch l := r.linkOf(channel); {
-		case l != nil && !r.belongs(ctx, channel, l):
-			r.orphan(channel)
-		case l == nil && !r.place(ctx, channel):
-			r.later()
+		switch c := r.connOf(channel); {
+		case c != nil && !r.belongs(ctx, channel, c):
+			r.channelMoved(channel)
+		case c == nil && !r.assign(ctx, channel):
+			r.retryLater()
 			return
 		}
 	}
 }
 
-// openAll opens the links to all primaries.
+// openAll opens the connections to all primaries.
 func (r *relay) openAll(primaries []*primary) {
-	keys := make(map[linkKey]bool)
+	keys := make(map[pubsubConnKey]bool)
 	for _, p := range primaries {
-		for number := range r.broker.linksEach() {
-			r.open(p, number)
-			keys[linkKey{p, number}] = true
+		for number := range r.broker.connsPerPrimary() {
+			r.openConn(p, number)
+			keys[pubsubConnKey{p, number}] = true
 		}
 	}
-	for key, l := range r.links {
+	for key, c := range r.conns {
 		if !keys[key] {
-			l.leave() // no primary any more
+			c.stop() // no primary any more
 		}
 	}
 	r.broker.health.keep(keys)
 }
 
-func (r *relay) belongs(ctx context.Context, channel string, l *link) bool {
+func (r *relay) belongs(ctx context.Context, channel string, c *pubsubConn) bool {
 	p, err := r.broker.topology.of(ctx, r.broker.keys.live(channel))
-	return err != nil || p == l.key.primary
+	return err != nil || p == c.key.primary
 }

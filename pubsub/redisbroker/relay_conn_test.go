@@ -9,21 +9,21 @@ import (
 // A second confirmation of the probe's SUBSCRIBE changes nothing.
 func TestProbeConfirmedTwice(t *testing.T) {
 	t.Parallel()
-	l := &link{}
-	l.probe = newProbe(l)
+	c := &pubsubConn{}
+	c.probe = newProbe(c)
 	for range 2 {
-		if err := l.takeProbeSubscription("subscribe"); err != nil {
+		if err := c.handleProbeSubscription("subscribe"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	select {
-	case <-l.probe.confirmed:
+	case <-c.probe.confirmed:
 	default:
 		t.Error("it is not confirmed")
 	}
 }
 
-// go-redis does not replace a link's connection that ended: what was missed
+// go-redis does not replace a connection's connection that ended: what was missed
 // meanwhile would go unnoticed.
 func TestLinkDoesNotReconnect(t *testing.T) {
 	t.Parallel()
@@ -34,12 +34,12 @@ func TestLinkDoesNotReconnect(t *testing.T) {
 	}
 	defer b.Close()
 	p, _ := b.topology.of(t.Context(), "a")
-	l := newLink(&relay{broker: b}, linkKey{primary: p})
-	defer l.pubsub.Close()
-	if err := l.connect(t.Context()); err != nil {
+	c := newPubsubConn(&relay{broker: b}, pubsubConnKey{primary: p})
+	defer c.pubsub.Close()
+	if err := c.connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.subscribe("a"); err != nil {
+	if err := c.subscribe("a"); err != nil {
 		t.Fatal(err)
 	}
 	connections := func() string { return server.Do("CLIENT", "LIST", "TYPE", "pubsub").(string) }
@@ -47,10 +47,10 @@ func TestLinkDoesNotReconnect(t *testing.T) {
 	}
 	server.KillPubSub()
 	for err == nil { // the first write after the end may succeed
-		err = l.subscribe("b")
+		err = c.subscribe("b")
 	}
 	for range 3 {
-		if err := l.subscribe("c"); err == nil {
+		if err := c.subscribe("c"); err == nil {
 			t.Error("subscribed after the connection had ended")
 		}
 	}

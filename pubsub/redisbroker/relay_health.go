@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// health is what the probes found out, by link.
+// health is what the probes found out, by connection.
 type health struct {
 	mu     sync.Mutex
-	links  map[linkKey]*linkHealth
+	conns  map[pubsubConnKey]*connHealth
 	search error // why no primary was found, when last asked; nil: some were
 }
 
-type linkHealth struct {
+type connHealth struct {
 	heardAt time.Time     // of the last probe that came back; zero: none yet
 	trip    time.Duration // that it took, through Redis and back
 	err     error         // of what went wrong since
 }
 
 // Ready reports, without asking Redis, whether publishes, the relay and reads
-// work: nil if a probe of every link came back a short time ago and no takeover
+// work: nil if a probe of every connection came back a short time ago and no takeover
 // waits for its confirmation for longer than Options.Timeout. It may be called
 // at any time; the error says what is wrong.
 func (b *Broker) Ready() error {
@@ -35,32 +35,32 @@ func (b *Broker) Ready() error {
 	return b.unconfirmed()
 }
 
-// RelayAge is how long ago the oldest of the links' newest probes came back;
+// RelayAge is how long ago the oldest of the connections' newest probes came back;
 // ok is false if one has none yet.
 func (b *Broker) RelayAge() (age time.Duration, ok bool) { return b.health.age(time.Now()) }
 
-// RelayDelay is how long the newest probe of the slowest link took through Redis
-// and back; ok is false if a link has none yet.
+// RelayDelay is how long the newest probe of the slowest connection took through Redis
+// and back; ok is false if a connection has none yet.
 func (b *Broker) RelayDelay() (delay time.Duration, ok bool) { return b.health.delay() }
 
-var errNoLink = errors.New("not connected to redis yet")
+var errNotConnected = errors.New("not connected to redis yet")
 
 func (h *health) ready(now time.Time, tolerance time.Duration) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.links) == 0 {
+	if len(h.conns) == 0 {
 		if h.search != nil {
 			return h.search
 		}
-		return errNoLink
+		return errNotConnected
 	}
-	for key, l := range h.links {
+	for key, c := range h.conns {
 		switch {
-		case !l.heardAt.IsZero() && now.Sub(l.heardAt) <= tolerance:
-		case l.err != nil:
-			return fmt.Errorf("redis %s: %w", key.primary.address, l.err)
+		case !c.heardAt.IsZero() && now.Sub(c.heardAt) <= tolerance:
+		case c.err != nil:
+			return fmt.Errorf("redis %s: %w", key.primary.address, c.err)
 		default:
-			return fmt.Errorf("redis %s: %w", key.primary.address, errNoLink)
+			return fmt.Errorf("redis %s: %w", key.primary.address, errNotConnected)
 		}
 	}
 	return nil
@@ -69,25 +69,25 @@ func (h *health) ready(now time.Time, tolerance time.Duration) error {
 func (h *health) age(now time.Time) (age time.Duration, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, l := range h.links {
-		if l.heardAt.IsZero() {
+	for _, c := range h.conns {
+		if c.heardAt.IsZero() {
 			return 0, false
 		}
-		age = max(age, now.Sub(l.heardAt))
+		age = max(age, now.Sub(c.heardAt))
 	}
-	return age, len(h.links) > 0
+	return age, len(h.conns) > 0
 }
 
 func (h *health) delay() (delay time.Duration, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, l := range h.links {
-		if l.heardAt.IsZero() {
+	for _, c := range h.conns {
+		if c.heardAt.IsZero() {
 			return 0, false
 		}
-		delay = max(delay, l.trip)
+		delay = max(delay, c.trip)
 	}
-	return delay, len(h.links) > 0
+	return delay, len(h.conns) > 0
 }
 
 // searched keeps what came of asking for the primaries.
@@ -97,46 +97,46 @@ func (h *health) searched(err error) {
 	h.search = err
 }
 
-// keep makes these the links there are.
-func (h *health) keep(keys map[linkKey]bool) {
+// keep makes these the connections there are.
+func (h *health) keep(keys map[pubsubConnKey]bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.links == nil {
-		h.links = make(map[linkKey]*linkHealth)
+	if h.conns == nil {
+		h.conns = make(map[pubsubConnKey]*connHealth)
 	}
-	for key := range h.links {
+	for key := range h.conns {
 		if !keys[key] {
-			delete(h.links, key)
+			delete(h.conns, key)
 		}
 	}
 	for key := range keys {
-		if h.links[key] == nil {
-			h.links[key] = &linkHealth{}
+		if h.conns[key] == nil {
+			h.conns[key] = &connHealth{}
 		}
 	}
 }
 
-// change changes what is known of a link, unless that is no more.
-func (h *health) change(key linkKey, change func(*linkHealth)) {
+// change changes what is known of a connection, unless that is no more.
+func (h *health) change(key pubsubConnKey, change func(*connHealth)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if l := h.links[key]; l != nil {
-		change(l)
+	if c := h.conns[key]; c != nil {
+		change(c)
 	}
 }
 
-func (h *health) heard(key linkKey, trip time.Duration) {
-	h.change(key, func(l *linkHealth) { *l = linkHealth{heardAt: time.Now(), trip: trip} })
+func (h *health) heard(key pubsubConnKey, trip time.Duration) {
+	h.change(key, func(c *connHealth) { *c = connHealth{heardAt: time.Now(), trip: trip} })
 }
 
-func (h *health) unsent(key linkKey, err error) {
-	h.change(key, func(l *linkHealth) { l.err = err })
+func (h *health) unsent(key pubsubConnKey, err error) {
+	h.change(key, func(c *connHealth) { c.err = err })
 }
 
-// failed says that the link ended; the next one has heard nothing yet.
-func (h *health) failed(key linkKey, err error) {
+// failed says that the connection ended; the next one has heard nothing yet.
+func (h *health) failed(key pubsubConnKey, err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	h.change(key, func(l *linkHealth) { *l = linkHealth{err: err} })
+	h.change(key, func(c *connHealth) { *c = connHealth{err: err} })
 }

@@ -14,7 +14,7 @@ import (
 	"comet/pubsub"
 )
 
-// probeEvery is how often a link is asked to carry something.
+// probeEvery is how often a connection is asked to carry something.
 const probeEvery = 2 * time.Second
 
 var (
@@ -23,14 +23,14 @@ var (
 	errReplica = errors.New("it is a replica; waiting for the primary at this address")
 )
 
-// probe is the watchdog of one link: it publishes to a pub/sub channel of its
+// probe is the watchdog of one connection: it publishes to a pub/sub channel of its
 // own and expects that back. Nothing else finds a connection that answers PING
 // but carries nothing, as to a server that was cut off from its cluster, or
 // whose subscriptions were forgotten. It also sees when a new generation begins
-// while the link goes on, as where a primary is demoted and promoted again: then
+// while the connection goes on, as where a primary is demoted and promoted again: then
 // every channel must be read, also those on which nothing is published.
 type probe struct {
-	link       *link
+	conn       *pubsubConn
 	channel    string        // set before subscribed is closed
 	subscribed chan struct{} // closed when SUBSCRIBE is sent
 	confirmed  chan struct{} // closed by confirm
@@ -41,9 +41,9 @@ type probe struct {
 	heardAt    time.Time    // of the last one that came back
 }
 
-func newProbe(l *link) *probe {
+func newProbe(l *pubsubConn) *probe {
 	return &probe{
-		link:       l,
+		conn:       l,
 		subscribed: make(chan struct{}), confirmed: make(chan struct{}), echo: make(chan string, 1),
 	}
 }
@@ -56,11 +56,11 @@ func (p *probe) run(ctx context.Context) (err error) {
 	if p.channel, err = p.name(ctx); err != nil {
 		return err
 	}
-	if err := p.link.subscribe(p.channel); err != nil {
+	if err := p.conn.subscribe(p.channel); err != nil {
 		return err
 	}
 	close(p.subscribed)
-	timeout := p.link.broker.options.Timeout
+	timeout := p.conn.broker.options.Timeout
 	if err := await(ctx, p.confirmed, timeout); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
@@ -79,20 +79,20 @@ func (p *probe) run(ctx context.Context) (err error) {
 }
 
 // once sends one probe and waits for it. A probe that could not be sent says
-// nothing about the link, unless a replica refused it: the link may be to that
+// nothing about the connection, unless a replica refused it: the connection may be to that
 // one, and must not stay there when the address leads to the primary again.
 func (p *probe) once(ctx context.Context, timeout time.Duration) error {
-	b := p.link.broker
+	b := p.conn.broker
 	p.number++
 	number := strconv.FormatUint(p.number, 10)
 	sent := time.Now()
 	switch gen, err := p.publish(ctx, timeout, number); {
 	case isReplica(err):
-		b.troubles.count(ToProbe, err)
+		b.errorCounts.count(ToProbe, err)
 		return errReplica
 	case err != nil:
-		b.health.unsent(p.link.key, err)
-		b.troubles.count(ToProbe, err)
+		b.health.unsent(p.conn.key, err)
+		b.errorCounts.count(ToProbe, err)
 		return nil
 	case p.gen != gen && !p.sameLife(ctx, timeout) && p.gen != 0: // asked the first time too, so that it is known
 		return errNewLife
@@ -106,7 +106,7 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 		case got := <-p.echo:
 			if got == number {
 				p.heardAt = time.Now()
-				b.health.heard(p.link.key, p.heardAt.Sub(sent))
+				b.health.heard(p.conn.key, p.heardAt.Sub(sent))
 				return nil
 			}
 		case <-late.C:
@@ -120,9 +120,9 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 func (p *probe) publish(ctx context.Context, timeout time.Duration, number string) (pubsub.Epoch, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	args := []any{p.link.broker.verb(), p.channel, number}
+	args := []any{p.conn.broker.verb(), p.channel, number}
 	asked := time.Now()
-	answer, err := probeScript.evaluate(ctx, p.link.primary.client, nil, args).Slice()
+	answer, err := probeScript.evaluate(ctx, p.conn.primary.client, nil, args).Slice()
 	if err != nil || len(answer) != 4 {
 		return 0, err
 	}
@@ -130,9 +130,9 @@ func (p *probe) publish(ctx context.Context, timeout time.Duration, number strin
 	replid, _ := answer[1].(string)
 	offset, _ := answer[2].(int64)
 	replicas, _ := answer[3].(int64)
-	if need := p.link.broker.options.MinReplicas; need > 0 {
-		known := p.link.broker.topology.replicas(p.link.primary)
-		p.link.broker.looks.saw(sight{replid, offset, max(int(replicas), known)}, asked, need)
+	if need := p.conn.broker.options.MinReplicas; need > 0 {
+		known := p.conn.broker.topology.replicas(p.conn.primary)
+		p.conn.broker.looks.saw(sight{replid, offset, max(int(replicas), known)}, asked, need)
 	}
 	return pubsub.Epoch(gen), nil
 }
@@ -146,11 +146,11 @@ func isReplica(err error) bool { return refused(err) && strings.HasPrefix(err.Er
 func (p *probe) sameLife(ctx context.Context, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	now, err := p.link.broker.livesOf(ctx, p.link.primary)
+	now, err := p.conn.broker.livesOf(ctx, p.conn.primary)
 	return err == nil && slices.Contains(now.same, p.gen)
 }
 
-// heard takes what the link has brought; it does not block.
+// heard takes what the connection has brought; it does not block.
 func (p *probe) heard(number string) {
 	select {
 	case <-p.echo:
@@ -162,9 +162,9 @@ func (p *probe) heard(number string) {
 	}
 }
 
-// name is a pub/sub channel that no other link has, at the link's primary.
+// name is a pub/sub channel that no other connection has, at the connection's primary.
 func (p *probe) name(ctx context.Context) (string, error) {
-	b := p.link.broker
+	b := p.conn.broker
 	unique := rand.Uint64()
 	for n := range manySlots {
 		name := b.keys.probe(unique, n)
@@ -172,11 +172,11 @@ func (p *probe) name(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if at == p.link.primary {
+		if at == p.conn.primary {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("%s: %w", p.link.primary.address, errGone)
+	return "", fmt.Errorf("%s: %w", p.conn.primary.address, errGone)
 }
 
 // await waits for an event.

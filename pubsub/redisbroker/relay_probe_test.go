@@ -73,8 +73,8 @@ func (d *deafener) answer(client, server net.Conn) {
 	}
 }
 
-// A link that answers PING but carries nothing is found, the node says that it
-// is not ready, and a new link is made.
+// A connection that answers PING but carries nothing is found, the node says that it
+// is not ready, and a new connection is made.
 func TestDeafLink(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP)
@@ -89,7 +89,7 @@ func TestDeafLink(t *testing.T) {
 	c.say("a")
 	c.listeners[0].awaitID(c.log("a").End) // at the other node
 	c.awaitReady(1, false)
-	c.awaitHeard() // from the log, which is read at each new link
+	c.awaitHeard() // from the log, which is read at each new connection
 	d.deaf.Store(false)
 	c.awaitReady(1, true)
 	c.say("a")

@@ -13,7 +13,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// Redis is 300 ms away: no link is taken for dead, and publishers share round
+// Redis is 300 ms away: no connection is taken for dead, and publishers share round
 // trips.
 func TestSlow(t *testing.T) {
 	t.Parallel()

@@ -18,22 +18,22 @@ func (s *lostSink) Disconnected(_ time.Time, channels ...string) {
 	s.lost = append(s.lost, channels...)
 }
 
-// A channel that its link has given back already, because the server took it
+// A channel that its connection has given back already, because the server took it
 // away, is told as lost all the same.
 func TestOrphanOfNoLink(t *testing.T) {
 	sink := &lostSink{}
 	r := &relay{sink: sink, retry: time.NewTimer(time.Hour)}
 	defer r.retry.Stop()
-	r.orphan("a")
-	r.orphan("b")
-	r.tell()
-	r.tell()
+	r.channelMoved("a")
+	r.channelMoved("b")
+	r.reportDisconnected()
+	r.reportDisconnected()
 	if want := []string{"a", "b"}; !slices.Equal(sink.lost, want) {
 		t.Errorf("told that %q were lost, want %q once", sink.lost, want)
 	}
 	select {
 	case <-r.retry.C:
-	case <-time.After(minRelink * 20):
+	case <-time.After(minReconnect * 20):
 		t.Error("nothing makes the relay carry them again")
 	}
 }

@@ -46,8 +46,8 @@ func (w *wanted) change(channels []string, carry bool) {
 	}
 }
 
-// take returns the changes since it was last called.
-func (w *wanted) take() []change {
+// takeChanges returns the changes since it was last called.
+func (w *wanted) takeChanges() []change {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	changes := w.changes

@@ -69,11 +69,11 @@ func kindOf(err error) (kind Kind, ok bool) {
 	return Broken, true
 }
 
-// troubles are counts of errors.
-type troubles map[Operation]*metrics.Counts[Kind]
+// errorCounters are counts of errors.
+type errorCounters map[Operation]*metrics.Counts[Kind]
 
-func newTroubles() troubles {
-	all := make(troubles)
+func newErrorCounters() errorCounters {
+	all := make(errorCounters)
 	for _, o := range Operations {
 		all[o] = metrics.NewCounts(Kinds...)
 	}
@@ -81,7 +81,7 @@ func newTroubles() troubles {
 }
 
 // count counts err, if it is one.
-func (t troubles) count(o Operation, err error) {
+func (t errorCounters) count(o Operation, err error) {
 	if kind, ok := kindOf(err); ok {
 		t[o].Add(kind, 1)
 	}
@@ -129,7 +129,7 @@ func (p *PoolStats) add(client *redis.Client) {
 func (b *Broker) Stats() Stats {
 	s := Stats{Errors: make(map[Operation]map[Kind]int64), Foreign: b.foreign.counts.Stats()}
 	for _, o := range Operations {
-		s.Errors[o] = b.troubles[o].Stats()
+		s.Errors[o] = b.errorCounts[o].Stats()
 	}
 	_, _, s.Unconfirmed = b.confirmed.longest()
 	for _, p := range b.topology.known() {
