@@ -124,7 +124,7 @@ func (f *logReader) first(m *Message, p *Page, unbroken bool) Reason {
 	case f.at == Cursor{}:
 		return ""
 	case !f.at.ID.isStart():
-		if !unbroken || failedOver {
+		if !unbroken || failedOver || f.wiped(m.ID.MS, p) {
 			return Restarted
 		}
 	case !unbroken && !f.stayedEmpty(m.ID.MS, m.ID.Epoch, p):
@@ -135,13 +135,26 @@ func (f *logReader) first(m *Message, p *Page, unbroken bool) Reason {
 	return ""
 }
 
+// wiped reports whether the log, which p found begun again or empty at nowMS, was
+// removed: since f.at it cannot have expired. A relay that has not broken does not
+// prove then that nothing was missed, as the chain of Prev, which shows what the
+// relay dropped, went with the log. An ID may be a moment ahead of the clock; one that
+// is more is not Comet's.
+func (f *logReader) wiped(nowMS uint64, p *Page) bool {
+	elapsed := time.Duration(int64(nowMS)-int64(f.at.ID.MS)) * time.Millisecond
+	if f.at.Epoch != p.Epoch {
+		elapsed += clockSkew
+	}
+	return p.PreviousEnd.IsZero() && -time.Second < elapsed && elapsed < p.TTL-p.TTL/8
+}
+
 // empty judges a page that found the log empty, and moves to its start.
 func (f *logReader) empty(p *Page, unbroken bool) (items []Item) {
 	expired, failedOver := !f.at.ID.isStart(), f.failedOver(p.Epoch, ID{}, p)
 	switch {
 	case f.at == Cursor{}:
 		f.begin(p)
-	case expired && failedOver, !unbroken && !f.missedNothing(p):
+	case expired && (failedOver || f.wiped(p.Now, p)), !unbroken && !f.missedNothing(p):
 		items = []Item{f.skipTo(Restarted, p.EndCursor())}
 		f.begin(p)
 	case failedOver:

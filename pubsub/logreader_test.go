@@ -155,8 +155,16 @@ func TestFollower(t *testing.T) {
 			want: []string{"expired at empty 1000000~0000b"},
 		},
 		{
-			name: "expired, and begun anew", at: CursorAfter(idA(5)), unbroken: true, epoch: genA, log: chain(ID{}, idA(9)),
-			want: []string{"9-11"},
+			name: "expired, and begun again", at: CursorAfter(idA(5)), unbroken: true, epoch: genA, log: chain(ID{}, idA(600_009)),
+			want: []string{"600009-11"},
+		},
+		{
+			name: "wiped, and begun again, while the relay did not break", at: CursorAfter(idA(5)), unbroken: true, epoch: genA, log: chain(ID{}, idA(9)),
+			want: []string{"restarted 5-11→0-0 at empty 9~0000b", "9-11"},
+		},
+		{
+			name: "wiped while the relay did not break", at: CursorAfter(idA(999_000)), unbroken: true, epoch: genA,
+			want: []string{"restarted 999000-11→0-0 at empty 1000000~0000b"},
 		},
 		{
 			name: "expired under a new primary", at: CursorAfter(idA(5)), unbroken: true, epoch: genB,

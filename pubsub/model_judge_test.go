@@ -14,8 +14,8 @@ import "slices"
 //
 // Known and accepted: what came to an empty log and was wiped before anybody
 // looked leaves no trace. And what a wipe overtook on its way to a node (that has
-// not yet noticed that its link is dead) may be lost there silently, if the node
-// reads in that moment, or come once more to a client that is at the start since.
+// not yet noticed that its link is dead) may come once more to a client that is at
+// the start since, or be lost to it silently, if the node reads in that moment.
 type judged struct {
 	started bool
 	cursor  Cursor // of the last item that the client saw: it resumes here
@@ -146,7 +146,7 @@ func (c *client) gotMessage(it Item) {
 func (c *client) lacks(order int) bool {
 	w := c.world
 	for _, m := range w.accepted[c.low+1 : max(c.low+1, order)] {
-		if !m.overtaken && !(m.wiped && c.at.ID.isStart() && w.since.Epoch != c.at.Epoch) { // within what clocks differ
+		if !(m.overtaken && c.at.ID.isStart()) && !(m.wiped && c.at.ID.isStart() && w.since.Epoch != c.at.Epoch) { // within what clocks differ
 			w.fail("client %d: message %s is lost silently, up to order %d", c.name, w.name(m.ID), order)
 			return true
 		}

@@ -22,15 +22,19 @@ var mutants = []struct {
 	},
 	{
 		"no gap where the log begins anew", "logreader.go",
-		"if !unbroken || failedOver {\n\t\t\treturn Restarted", "if false {\n\t\t\treturn Restarted",
+		"if !unbroken || failedOver || f.wiped(m.ID.MS, p) {\n\t\t\treturn Restarted", "if false {\n\t\t\treturn Restarted",
 	},
 	{
 		"a log that begins anew always has a gap", "logreader.go",
-		"if !unbroken || failedOver {\n\t\t\treturn Restarted", "if true {\n\t\t\treturn Restarted",
+		"if !unbroken || failedOver || f.wiped(m.ID.MS, p) {\n\t\t\treturn Restarted", "if true {\n\t\t\treturn Restarted",
 	},
 	{
 		"a log that begins anew in a new epoch has no gap", "logreader.go",
-		"if !unbroken || failedOver {\n\t\t\treturn Restarted", "if !unbroken {\n\t\t\treturn Restarted",
+		"if !unbroken || failedOver || f.wiped(m.ID.MS, p) {\n\t\t\treturn Restarted", "if !unbroken || f.wiped(m.ID.MS, p) {\n\t\t\treturn Restarted",
+	},
+	{
+		"a log that was removed is taken for one that expired", "logreader.go",
+		"return p.PreviousEnd.IsZero() && -time.Second < elapsed && elapsed < p.TTL-p.TTL/8", "_ = elapsed\n\treturn false",
 	},
 	{
 		"no gap where the log was trimmed", "logreader.go",
@@ -52,15 +56,15 @@ var mutants = []struct {
 	},
 	{
 		"an empty log is taken for whole", "logreader.go",
-		"case expired && failedOver, !unbroken", "case !expired && !unbroken",
+		"case expired && (failedOver || f.wiped(p.Now, p)), !unbroken", "case !expired && !unbroken",
 	},
 	{
 		"an empty log always has a gap", "logreader.go",
-		"case expired && failedOver, !unbroken", "case expired, !unbroken",
+		"case expired && (failedOver || f.wiped(p.Now, p)), !unbroken", "case expired, !unbroken",
 	},
 	{
 		"an empty log in a new epoch has no gap", "logreader.go",
-		"case expired && failedOver, !unbroken", "case !unbroken",
+		"case expired && (failedOver || f.wiped(p.Now, p)), !unbroken", "case !unbroken",
 	},
 	{
 		"a search for a divergence does not know its own epoch", "logreader.go",
@@ -112,7 +116,7 @@ var mutants = []struct {
 	},
 	{
 		"a newer live message is appended whatever it follows", "tail.go",
-		"case m.Prev == at.ID, (m.Prev.IsZero() || t.follow.startsAfter(m.Prev)) && t.unbroken:", "default:",
+		"case m.Prev == at.ID, (m.Prev.IsZero() && at.ID.isStart() || t.follow.startsAfter(m.Prev)) && t.unbroken:", "default:",
 	},
 	{
 		"a surprising message does not make the tail read", "tail.go",

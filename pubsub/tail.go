@@ -124,8 +124,8 @@ func (t *tail) judge(m *Message) verdict {
 		return dropped
 	case m.announced():
 		return surprising
-	case m.Prev == at.ID, (m.Prev.IsZero() || t.follow.startsAfter(m.Prev)) && t.unbroken:
-		// The log had expired, and nothing was missed.
+	case m.Prev == at.ID, (m.Prev.IsZero() && at.ID.isStart() || t.follow.startsAfter(m.Prev)) && t.unbroken:
+		// The log was empty, and nothing was missed.
 		t.append(t.follow.advance(m))
 		return appended
 	}

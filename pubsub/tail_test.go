@@ -54,7 +54,7 @@ func TestTailJudges(t *testing.T) {
 		{"the one it has", chain(idA(4), idA(5))[0], false, false},
 		{"an old one", chain(idA(2), idA(3))[0], false, false},
 		{"one behind a hole", chain(idA(6), idA(7))[0], false, true},
-		{"the first after an expiry", chain(ID{}, idA(7))[0], true, false},
+		{"the first after an expiry, or a wipe", chain(ID{}, idA(7))[0], false, true},
 		{"the next, of another epoch", chain(idA(5), idB(6))[0], false, true},
 		{"an old one of another epoch", chain(idA(2), idB(3))[0], false, true},
 	} {
