@@ -108,7 +108,6 @@ var ledger = []string{
 	"cmd/comet",
 	"docs",
 	"gateway/failure",
-	"internal/server",
 	"k8s/base",
 	"k8s/image",
 	"k8s/loadtest",

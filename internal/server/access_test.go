@@ -13,8 +13,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// A user who is thrown out at one node is so at every other, also at one that
-// starts later, and comes back in with a newer token.
+// A user who is revoked at one node is revoked at every other, also at one that
+// starts later, and may connect again with a newer token.
 func TestThrowOut(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
@@ -38,11 +38,11 @@ func TestThrowOut(t *testing.T) {
 
 	began := time.Now()
 	if r := servertest.Send(t, http.MethodDelete, admin+"/v1/users/alice%20smith/sessions"); r.StatusCode != http.StatusNoContent {
-		t.Fatalf("thrown out: %s", r.Status)
+		t.Fatalf("revoked: %s", r.Status)
 	}
 	for url, s := range streams {
 		if e := servertest.NextEvent(t, s); e.Kind != wire.KindBye || e.Reason != "revoked" {
-			t.Errorf("%s said %+v instead of goodbye", url, e)
+			t.Errorf("%s sent %+v, want comet.bye", url, e)
 		}
 	}
 	if err := <-polled; err != nil {

@@ -57,7 +57,8 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 // revokeTimeout is for a revocation to be written.
 const revokeTimeout = 5 * time.Second
 
-// revoke throws a user out, on all nodes: 204, or 503 if they could not be told.
+// revoke disconnects a user on all nodes and rejects older tokens: 204, or 503 if the
+// revocation could not be written.
 func (n *node) revoke() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), revokeTimeout)
@@ -77,7 +78,7 @@ type readiness struct {
 	Reasons []string `json:"reasons,omitempty"` // why not
 }
 
-// readiness is whether the node should get new clients. It asks nobody.
+// readiness reports whether the node should get new clients. It sends no request.
 func (n *node) readiness() (r readiness) {
 	if n.leaving.Load() != nil {
 		r.Reasons = append(r.Reasons, "draining: the node is about to leave")
@@ -180,8 +181,8 @@ const (
 )
 
 // bounded limits what a client can take of the admin listener: bytes of a body,
-// and time for it and for the answer. What takes its time, a profile or an event
-// stream, has more: it sets its own deadlines or says how many seconds it takes.
+// and time for it and for the answer. Profiles and event streams have more time: they
+// set their own deadlines or name their duration in the query.
 func bounded(h http.Handler) http.Handler {
 	h = http.MaxBytesHandler(h, adminBody)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -111,7 +111,7 @@ func TestAdminEndsLast(t *testing.T) {
 	publisher := holdUp(t, url)
 	node.terminate()
 	if bye := servertest.NextEvent(t, events); bye.Kind != wire.KindBye {
-		t.Fatalf("the node said %+v instead of goodbye", bye)
+		t.Fatalf("the node sent %+v, want comet.bye", bye)
 	}
 	if body := servertest.Body(t, servertest.Get(t, admin+"/healthz")); body != "ok\n" {
 		t.Errorf("a node that leaves is in health %q", body)

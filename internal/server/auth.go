@@ -16,14 +16,14 @@ import (
 )
 
 // access is who may do what on a node, and how much. It is made into a policy
-// for the gateway, anew whenever the settings change.
+// for the gateway, again whenever the settings change.
 type access struct {
 	listener    net.Addr // of the node
 	revocations *auth.Revocations
 	kept        admit.RevocationStore // nil: they are kept in the log alone
 	limiter     *limit.Limiter
 	tokens      *auth.Tokens      // nil: none are taken
-	keep        chan *auth.Tokens // whose keys are to be kept new from now on
+	keep        chan *auth.Tokens // whose keys run refreshes
 	logger      *slog.Logger
 }
 
@@ -42,7 +42,7 @@ func newAccess(s *config.Settings, listener net.Addr, logger *slog.Logger) (*acc
 }
 
 // change makes the policy of s. It reads the files that s names; its errors name
-// them. Tokens are made anew only if other ones are to be taken: new ones have
+// them. Tokens are made again only if other ones are accepted: new ones have
 // fetched no keys yet. Call use once the policy counts.
 func (a *access) change(s *config.Settings, newTokens bool) (p gateway.Policy, use func(), err error) {
 	o := auth.Options{Cookie: s.Auth.Cookie.Name, Origins: s.Auth.Cookie.Origins, Revocations: a.revocations}

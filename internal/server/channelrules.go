@@ -56,7 +56,7 @@ func newRuling(s *config.Settings) (*ruling, error) {
 	return r, nil
 }
 
-// put has r be asked from now on.
+// put makes r the current rules.
 func (c *channelRules) put(r *ruling) { c.newest.Store(r) }
 
 // of returns the channel's rule. The rules of the settings do not reach the nodes'

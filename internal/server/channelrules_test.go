@@ -74,7 +74,7 @@ func hundredRules(t testing.TB) *channelRules {
 	return mustRule(t, s)
 }
 
-// What each publish asks costs no memory.
+// The lookup of each publish allocates nothing.
 func TestChannelRulesAllocate(t *testing.T) {
 	rules := hundredRules(t)
 	if n := testing.AllocsPerRun(100, func() {

@@ -49,10 +49,10 @@ func endpoint(setting string, h config.Hook) (hook.Endpoint, error) {
 	return hook.Endpoint{URL: h.URL, Secret: secrets[0]}, nil
 }
 
-// flushTimeout is for the last events to be told.
+// flushTimeout bounds the delivery of the last events.
 const flushTimeout = 5 * time.Second
 
-// close tells the last events.
+// close delivers the last events.
 func (h hooks) close(ctx context.Context) (err error) {
 	if h.asker != nil {
 		h.asker.Close()

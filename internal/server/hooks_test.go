@@ -18,7 +18,7 @@ import (
 
 const hookSecret = "0123456789abcdef0123456789abcdef"
 
-// TestHooks: the application is asked who may do what, and told who came.
+// TestHooks: the application authorizes requests, and receives events.
 func TestHooks(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -95,7 +95,7 @@ func TestHooks(t *testing.T) {
 	}
 	for _, want := range []string{"first-subscriber open", "connected sse", "disconnected sse shutdown"} {
 		if !told[want] {
-			t.Errorf("it was not told %q, but %v", want, told)
+			t.Errorf("it did not receive %q, but %v", want, told)
 		}
 	}
 }

@@ -69,7 +69,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Who allows no long-polls has none, and polls are plain.
+// With limits.wait 0 polls are answered at once.
 func TestNoWait(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t, "--limits-wait", "0s")
@@ -96,7 +96,7 @@ func TestLimitOfHeader(t *testing.T) {
 	}
 }
 
-// Only proxies that are trusted say whom an address limit counts.
+// Only trusted proxies set the address that a limit counts.
 func TestTrustedProxies(t *testing.T) {
 	t.Parallel()
 	for proxies, want := range map[string]int{"": http.StatusTooManyRequests, "192.0.2.0/24": http.StatusTooManyRequests, "127.0.0.1": http.StatusOK} {
@@ -104,17 +104,17 @@ func TestTrustedProxies(t *testing.T) {
 		for i := range 3 { // the first opens the channel, so the others come to the door
 			r := servertest.Ask(t, http.MethodGet, url+"/v1/events?channel=news", "", "X-Forwarded-For", fmt.Sprint("203.0.113.", i))
 			if i > 0 && r.StatusCode != want {
-				t.Errorf("behind %q client %d gets %s", proxies, i, r.Status)
+				t.Errorf("proxies %q: client %d gets %s", proxies, i, r.Status)
 			}
 		}
 		r := servertest.Ask(t, http.MethodGet, url+"/v1/events?channel=news", "", "X-Forwarded-For", "198.51.100.1, 203.0.113.0")
 		if r.StatusCode != http.StatusTooManyRequests {
-			t.Errorf("behind %q who invents an address gets %s", proxies, r.Status)
+			t.Errorf("proxies %q: an invented address gets %s", proxies, r.Status)
 		}
 	}
 }
 
-// Who sends half a header is gone in time.
+// A connection with half a header is closed in time.
 func TestHalfHeader(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t)
@@ -146,7 +146,7 @@ func TestForwardedHeader(t *testing.T) {
 				taken++
 			}
 		}
-		if taken > 10 { // 1 a second, and 20 take less than that many
+		if taken > 10 { // 1 per second, and 20 take less than that many
 			t.Errorf("by %s: %d of 20 publishes of one client were taken at a limit of 1 per second", written, taken)
 		}
 	}

@@ -25,7 +25,7 @@ func showLevel(level *slog.LevelVar) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { answerLevel(w, level) }
 }
 
-// setLevel changes what is logged, until it is set anew here, in the settings,
+// setLevel changes what is logged, until it is set again here, in the settings,
 // or by a restart.
 func setLevel(level *slog.LevelVar, logger *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -41,12 +41,12 @@ func TestLogLevel(t *testing.T) {
 
 const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
-// What a client calls its request is in its answer, its problem and its lines of
+// The ID that a client gives its request is in its answer, its problem and its lines of
 // the log, however it comes in, and nothing of it in those of others.
 func TestRequestNames(t *testing.T) {
 	t.Parallel()
 	node, url := startNode(t, "--log-level", "debug")
-	servertest.OpenStream(t, url+"/v1/events?channel=news") // from here on the door lets in
+	servertest.OpenStream(t, url+"/v1/events?channel=news") // now the fast path accepts
 	named := []string{"Traceparent", "00-" + traceID + "-00f067aa0ba902b7-01", "X-Request-Id", "order-17"}
 	for _, path := range []string{"/v1/events?channel=news", "/v1/poll?channel=news&wait=10ms", "/v1/poll?channel=news&wait=0", "/v1/poll", "/nothing"} {
 		if got := servertest.Ask(t, http.MethodGet, url+path, "", named...).Header.Values("X-Request-Id"); len(got) != 1 || got[0] != "order-17" {

@@ -22,8 +22,8 @@ import (
 	"comet/pubsub"
 )
 
-// runNode runs a node in this process until t ends, with at most so many
-// connections, and streams and polls (0: any number).
+// runNode runs a node in this process until t ends, with at most that
+// number of connections, and of streams and polls (0: any number).
 func runNode(t *testing.T, connections, held int) *node {
 	t.Helper()
 	n := makeNode(t, connections, held)
@@ -194,7 +194,7 @@ func TestMetricsDocumented(t *testing.T) {
 			exported[name] = kind + " | " + help
 		case "go", "process":
 		default:
-			t.Errorf("%s belongs to nobody", name)
+			t.Errorf("%s has an unknown prefix", name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(exported)) {

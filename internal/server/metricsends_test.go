@@ -52,9 +52,9 @@ func TestMetricsOfEnds(t *testing.T) {
 	w.want("the end of the token", ended("token-expired")...)
 
 	open(servertest.Token(t, "alice", -time.Minute))
-	w.want("one that will be thrown out", opened("1")...)
+	w.want("one that will be revoked", opened("1")...)
 	once(t, http.MethodDelete, admin+"/v1/users/alice/sessions", "")
-	w.want("throwing her out", append(ended("revoked"), `comet_publishes_total{outcome="ok"} +1`, tail+" +1", `comet_publish_relay_seconds_count +1`)...)
+	w.want("the revocation", append(ended("revoked"), `comet_publishes_total{outcome="ok"} +1`, tail+" +1", `comet_publish_relay_seconds_count +1`)...)
 
 	stalled := stall(t, url, bob)
 	w.want("one that reads nothing", opened("1")...)

@@ -105,7 +105,7 @@ func (w *watched) await(what string, so func(samples) bool) {
 }
 
 // want waits until the changes since the last one are these exactly, a line
-// each, of all metrics of Comet's own that tell of events and places.
+// each, of all metrics of Comet's own that count events and places.
 func (w *watched) want(what string, lines ...string) {
 	w.t.Helper()
 	slices.Sort(lines)

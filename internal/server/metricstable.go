@@ -114,7 +114,7 @@ var metricTable = []metric{
 		help:    "Memory that the items of all tails take, about.",
 		collect: func(s *snapshot, e emitter) { e.count(int64(s.hub.TailBytes)) }},
 	{name: "comet_resumes_total", kind: counter, labels: []string{"source"},
-		help:    "Channels of streams and polls that began with older messages or behind a cursor, by where their place was found: in the tail or in the log.",
+		help:    "Channels of streams and polls that began with older messages or after a cursor, by where their position was found: in the tail or in the log.",
 		collect: func(s *snapshot, e emitter) { emitAll(e, s.hub.Resumes) }},
 	{name: "comet_log_reads_total", kind: counter, labels: []string{"reader"},
 		help:    "Pages of logs that were read, for tails, for the replay of what subscribers have missed, and as history.",
@@ -123,7 +123,7 @@ var metricTable = []metric{
 		help:    "Times that an open channel's tail was compared with its log, by the cause.",
 		collect: func(s *snapshot, e emitter) { emitAll(e, s.hub.Resyncs) }},
 	{name: "comet_gaps_total", kind: counter, labels: []string{"reason"},
-		help:    "Gaps that subscribers are told of, because messages may be lost to them: one for all who are live on a channel, one for each who resumes.",
+		help:    "Gaps reported to subscribers, because messages may be lost: one for all live subscribers of a channel, one for each subscriber that resumes.",
 		collect: func(s *snapshot, e emitter) { emitAll(e, s.hub.Gaps) }},
 
 	{name: "comet_relay_probe_age_seconds", kind: gauge,
@@ -133,7 +133,7 @@ var metricTable = []metric{
 		help:    "For how long another Redis primary has answered without a confirmation that it took over; its channels deliver nothing meanwhile. 0 if none does.",
 		collect: func(s *snapshot, e emitter) { e.value(s.redis.Unconfirmed.Seconds()) }},
 	{name: "comet_redis_errors_total", kind: counter, labels: []string{"operation", "kind"},
-		help: "What went wrong with Redis: messages that were not published, logs that were not read, relay connections that failed, probes that could not be sent, calls about who is in channels, and about the nodes.",
+		help: "Failed operations on Redis: publishes, log reads, relay connections, probes, presence, and the node registry.",
 		collect: func(s *snapshot, e emitter) {
 			for _, operation := range redisbroker.Operations {
 				for _, kind := range redisbroker.Kinds {
@@ -172,7 +172,7 @@ func emitTransports(e emitter, counts [conn.Transports]int64) {
 
 // collectConnections sorts the connections: streams and polls that are parked,
 // and those that a goroutine holds; parked ones that rest between two polls;
-// and all others, which nobody's messages wait for.
+// and all others, which wait for no messages.
 func collectConnections(s *snapshot, e emitter) {
 	others := s.listener.Open - s.held.IdlePolls
 	for t := range conn.Transport(conn.Transports) {

@@ -50,7 +50,7 @@ func TestMetricsOfTraffic(t *testing.T) {
 
 	once(t, http.MethodPost, url+servertest.News, "{", "Content-Type", "application/json")
 	once(t, http.MethodPost, url+"/v1/publish", "{\"channel\":\"other\",\"data\":1}\n{\"channel\":\"\"}\n", "Content-Type", "application/x-ndjson")
-	w.want("a message that is none, and a batch of a good and a bad one",
+	w.want("an invalid message, and a batch of a good and a bad one",
 		`comet_publishes_total{outcome="ok"} +1`, `comet_publishes_total{outcome="refused"} +2`)
 
 	for name, test := range map[string]struct{ query, source string }{
@@ -71,10 +71,10 @@ func TestMetricsOfTraffic(t *testing.T) {
 	servertest.Get(t, url+servertest.News)
 	w.want("a look at the history", `comet_log_reads_total{reader="history"} +1`)
 
-	// Behind a message that the log has never had.
+	// After a message that the log has never had.
 	lost := streamOver(t, url, "channel=other&cursor=1-5", "text/event-stream")
 	if gap := servertest.NextEvent(t, lost.events); gap.Kind != wire.KindGap {
-		t.Errorf("behind what nobody has: %+v", gap)
+		t.Errorf("after an unknown message: %+v", gap)
 	}
 	w.want("a gap", `comet_gaps_total{reason="restarted"} +1`, `comet_resumes_total{source="log"} +1`, `comet_log_reads_total{reader="replay"} +1`,
 		`comet_connects_total{transport="sse"} +1`, `comet_connections{state="parked",transport="sse"} +1`, `comet_deliveries_total{transport="sse"} +1`,
@@ -91,7 +91,7 @@ func TestMetricsOfTraffic(t *testing.T) {
 	}
 	for _, state := range []string{"hit", "miss"} {
 		if w.before[`comet_redis_pool_requests_total{result="`+state+`"}`] == 0 {
-			t.Errorf("nobody asked the pool: no %s", state)
+			t.Errorf("the pool counts no %s", state)
 		}
 	}
 	node.wantLeave()

@@ -27,7 +27,7 @@ func TestMetricsOfTrouble(t *testing.T) {
 
 	w.await("all is counted", func(s samples) bool { return s[`comet_publish_written_seconds_count`] == 1 })
 	server.KillPubSub()
-	w.await("the relay is made anew and both channels are read", func(s samples) bool {
+	w.await("the relay is opened again and both channels are read", func(s samples) bool {
 		return s[`comet_redis_errors_total{kind="broken",operation="relay"}`] == 1 && s[`comet_resyncs_total{cause="relay"}`] == 2
 	})
 	w.await("it is ready again", func(s samples) bool { return s["comet_ready"] == 1 && s["comet_relay_probe_age_seconds"] >= 0 })
@@ -39,7 +39,7 @@ func TestMetricsOfTrouble(t *testing.T) {
 
 	server.Freeze()
 	fail()
-	w.await("nobody knows what became of it", func(s samples) bool {
+	w.await("the outcome is unknown", func(s samples) bool {
 		return s[`comet_publishes_total{outcome="outcome-unknown"}`] == 1 && s[`comet_redis_errors_total{kind="timeout",operation="publish"}`] == 1
 	})
 	w.await("it is not ready", func(s samples) bool { return s["comet_ready"] == 0 })

@@ -150,7 +150,7 @@ func (n *node) reload(s *config.Settings, newTokens bool) error {
 	return nil
 }
 
-// both calls each of what is to be told of a channel; first may be nil.
+// both returns a func that calls first and second; first may be nil.
 func both(first, second func(channel string)) func(channel string) {
 	if first == nil {
 		return second
@@ -232,8 +232,8 @@ func (n *node) accept() error {
 	return n.server.Serve(n.listener)
 }
 
-// leave tells load balancers first, then stops accepting and says goodbye to
-// streams and polls, evenly, and waits for their ends.
+// leave drains the node: it becomes unready for drain.Delay, then stops accepting,
+// closes streams and polls evenly over drain.Spread, and waits for their ends.
 func (n *node) leave(ctx context.Context, drain config.Drain) error {
 	n.leaving.Store(new(time.Now()))
 	n.logger.Info("drain started", "connections", n.listener.Open(), "delay", drain.Delay, "spread", drain.Spread)

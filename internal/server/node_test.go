@@ -9,7 +9,7 @@ import (
 	"comet/internal/servertest"
 )
 
-// A node whose listener fails says goodbye too, and ends.
+// A node with a listener that fails closes its streams with comet.bye, and ends.
 func TestListenerFails(t *testing.T) {
 	t.Parallel()
 	n := makeNode(t, 100, 0)
@@ -22,7 +22,7 @@ func TestListenerFails(t *testing.T) {
 	}
 	for _, stream := range []*wire.Reader{events, later} {
 		if e := servertest.NextEvent(t, stream); e.Kind != wire.KindBye || e.Reason != "shutdown" {
-			t.Errorf("a stream was told %+v", e)
+			t.Errorf("a stream got %+v", e)
 		}
 	}
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "serve "+n.url()) {

@@ -32,7 +32,7 @@ type reloader struct {
 // digests is the content of files, by path. One that cannot be read has none.
 type digests map[string][sha256.Size]byte
 
-// newReloader takes requests from now on, and acts on them once it runs.
+// newReloader accepts requests at once; run acts on them.
 func newReloader(load func() (*config.Loaded, error), file string, running *config.Loaded, n *node, level *slog.LevelVar) *reloader {
 	r := &reloader{
 		load: load, file: file, node: n, level: level, logger: n.logger,
@@ -111,8 +111,8 @@ func digestsOf(files map[string]string) digests {
 var emptyFile = sha256.Sum256(nil)
 
 // worthReading reports whether a file differs from when it was last read. One
-// that has become empty is about to be written: it is valid, and nobody means
-// it.
+// that has become empty is about to be written: it is valid, but not
+// intended.
 func (r *reloader) worthReading() bool {
 	now := digestsOf(r.files())
 	for path, digest := range now {
@@ -123,8 +123,8 @@ func (r *reloader) worthReading() bool {
 	return !maps.Equal(now, r.seen)
 }
 
-// reload reads all settings anew and takes what can be taken. If something is
-// wrong it says so and changes nothing.
+// reload reads all settings again and applies those that need no restart. If a
+// setting is wrong it logs that and changes nothing.
 func (r *reloader) reload(why string) {
 	r.seen = digestsOf(r.files())
 	if err := r.take(why); err != nil {
@@ -171,12 +171,12 @@ func (r *reloader) take(why string) error {
 }
 
 // changedFiles is the settings whose files have other content than the node
-// knows. A file that a changed setting names is none: that is told already.
+// knows. A file that a changed setting names is left out: the change is logged.
 func (r *reloader) changedFiles(content digests, changes []config.Change) []string {
 	var keys []string
 	for path, key := range r.files() {
-		told := slices.ContainsFunc(changes, func(c config.Change) bool { return c.Key == key })
-		if key != "" && !told && content[path] != r.taken[path] {
+		logged := slices.ContainsFunc(changes, func(c config.Change) bool { return c.Key == key })
+		if key != "" && !logged && content[path] != r.taken[path] {
 			keys = append(keys, key)
 		}
 	}

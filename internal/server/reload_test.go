@@ -27,7 +27,7 @@ func TestReloadTable(t *testing.T) {
 	}
 }
 
-// wantStatus publishes so many bytes.
+// wantStatus publishes that number of bytes.
 func wantStatus(t testing.TB, what, url string, bytes, status int, header ...string) {
 	t.Helper()
 	if r := servertest.Ask(t, http.MethodPost, url+servertest.News, strings.Repeat("x", bytes), header...); r.StatusCode != status {
@@ -73,7 +73,7 @@ drain: {delay: 1s}
 	files.Swap("limits: {message: 2KiB}\nlog: {level: error}\n")
 	node.awaitLog(`setting=limits.message from=100B to=2KiB\n`)
 	node.awaitLog(`reason="a file changed" changed=2 restart=0\n`)
-	wantStatus(t, "mended", url, 2000, http.StatusCreated)
+	wantStatus(t, "fixed", url, 2000, http.StatusCreated)
 	if body := servertest.Body(t, servertest.Get(t, admin+"/v1/log")); body != "{\"level\":\"debug\"}\n" {
 		t.Errorf("log level after the file changed: %s", body)
 	}

@@ -17,7 +17,7 @@ import (
 const presenceTTL = 10 * time.Second
 
 // Rules for channels change while a node runs: history for what is published
-// then, presence for who comes then.
+// then, presence for users that connect then.
 func TestReloadRules(t *testing.T) {
 	t.Parallel()
 	t.Run("memory", func(t *testing.T) { t.Parallel(); testReloadRules(t) })
@@ -69,14 +69,14 @@ func testReloadRules(t *testing.T, flags ...string) {
 
 	_ = leaver.Body.Close()
 	select {
-	case <-time.After(presenceTTL + time.Second): // in which a leave would be told
+	case <-time.After(presenceTTL + time.Second): // in which a leave would be reported
 	case <-t.Context().Done():
 	}
 	publishNumbered(t, url, "chat/1", 1)
 	if n := kept(); n < 1 || n > 200 {
 		t.Errorf("%d messages are kept, want some 10", n) // Redis trims in blocks
 	}
-	wantMessage(t, listening, 0) // and was told of nobody before
+	wantMessage(t, listening, 0) // and got no event before
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	for end := time.Now().Add(testenv.Patience); kept() > 0; <-again.C {

@@ -53,7 +53,7 @@ type Node struct {
 	reloader *reloader // nil: the settings stay
 }
 
-// openWarning is for who has not said who may do what.
+// openWarning is logged while the settings restrict no client.
 const openWarning = "authentication is off: every client on this machine may publish and subscribe; set auth to restrict them"
 
 // NewMemory returns what keeps the messages of several nodes of one process that

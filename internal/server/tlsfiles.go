@@ -67,7 +67,7 @@ func (f *tlsFiles) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return f.current.Load(), nil
 }
 
-// reload takes what has changed, if it is good. What is bad is logged once. It
+// reload takes what has changed, if it is good. A failure is logged once. It
 // is called with mu held.
 func (f *tlsFiles) reload() {
 	changed, err := f.load()

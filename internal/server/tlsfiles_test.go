@@ -92,8 +92,8 @@ func TestTLSReloadBroken(t *testing.T) {
 			{"the same again", cert[:len(cert)/2], key, 1, 1},
 			{"another's key", cert, otherKey, 1, 2},
 			{"the same again, of others", otherCert, key, 1, 2},
-			{"mended", cert, key, 2, 3},
-			{"broken anew", otherCert, key, 2, 4},
+			{"fixed", cert, key, 2, 3},
+			{"broken again", otherCert, key, 2, 4},
 			{"back again", cert, key, 2, 4},
 			{"broken once more", otherCert, key, 2, 5},
 		}

@@ -29,7 +29,7 @@ import (
 //	relay     from Redis to each node that has subscribers; its parent is publish
 //	write     from there to the first subscriber who has it; its parent is relay
 //
-// Where nobody wants spans there is no tracing, and nothing is asked of it.
+// Without tracing.endpoint there is no tracing, and it costs nothing.
 type tracing struct {
 	provider *sdk.TracerProvider
 	tracer   oteltrace.Tracer

@@ -152,8 +152,8 @@ func inBackground(url string) (answer chan string) {
 	return answer
 }
 
-// wantTrace wants the one trace of a publish at node a, of which node b has a
-// part.
+// wantTrace wants the one trace of a publish at node a, with spans of node b
+// too.
 func (c *spanCollector) wantTrace() {
 	c.t.Helper()
 	publishes, relays, writes := c.named("publish"), c.named("relay"), c.named("write")
@@ -188,7 +188,7 @@ func (c *spanCollector) wantTrace() {
 	}
 }
 
-// Who begins a trace decides whether it is kept; of those that begin here the
+// The program that begins a trace decides whether it is kept; of those that begin here the
 // setting says how many. One that is kept is called as in the log.
 func TestTracingSample(t *testing.T) {
 	t.Parallel()
@@ -212,7 +212,7 @@ func TestTracingSample(t *testing.T) {
 	}
 }
 
-// A collector that is away is told of once, and harms nobody.
+// A collector that is away is logged once, and harms no client.
 func TestTracingAway(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
@@ -224,6 +224,6 @@ func TestTracingAway(t *testing.T) {
 	wantStatus(t, "without a collector", url, 1, http.StatusCreated)
 	node.wantLeave()
 	if n := strings.Count(node.log.String(), "spans lost"); n != 1 {
-		t.Errorf("told %d times", n)
+		t.Errorf("logged %d times", n)
 	}
 }

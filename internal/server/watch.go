@@ -12,14 +12,14 @@ import (
 )
 
 // Files are looked at once they have been left alone for watchSettle, so that
-// nobody reads half of one, and in a folder where something happens all the time
+// no file is read half written, and in a folder where something happens all the time
 // after watchPatience.
 const (
 	watchSettle   = 200 * time.Millisecond
 	watchPatience = 2 * time.Second
 )
 
-// watch tells when files may have changed. It looks at their folders, and at
+// watch reports when files may have changed. It looks at their folders, and at
 // those of what symbolic links name: editors replace files, and Kubernetes swaps
 // a link beside the files of a ConfigMap or Secret.
 type watch struct {
@@ -38,7 +38,7 @@ func newWatch(logger *slog.Logger) (*watch, error) {
 
 func (w *watch) close() { _ = w.watcher.Close() }
 
-// set says which files to watch from now on.
+// set replaces the files to watch.
 func (w *watch) set(files []string) {
 	want := make(map[string]bool)
 	for _, file := range files {
@@ -65,12 +65,12 @@ func (w *watch) set(files []string) {
 	}
 }
 
-// run sends to changed until ctx ends. One that nobody has received yet is
+// run sends to changed until ctx ends. One that was not received yet is
 // enough.
 func (w *watch) run(ctx context.Context, changed chan<- struct{}) {
 	settled := time.NewTimer(0)
 	<-settled.C
-	var since time.Time // the first event that was not told; zero: all were
+	var since time.Time // the first event that was not sent; zero: all were
 	for {
 		select {
 		case <-w.watcher.Events:
