@@ -40,11 +40,7 @@ image: go ## the container image as bin/comet-VERSION.tar, for amd64 and arm64; 
 	@echo '  ctr -n k8s.io images import bin/comet-$(VERSION).tar   # kind: kind load image-archive, Docker: docker load -i'
 
 # comet.js is in the tree as it is served; a test says when it is not what its sources make.
-<<<<<<< HEAD
 generate: go ## make comet.js again from gateway/web/cometjs/src
-=======
-generate: go ## make comet.js again of gateway/web/cometjs/src
->>>>>>> c8ce3b0 (gateway/web/cometjs: move esbuild into a module of its own)
 	go generate ./gateway/web/cometjs
 
 # -count=1: what a test finds out about redis-server and other programs, Go's cache
