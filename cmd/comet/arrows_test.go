@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"comet/gateway/web":             {"comet/gateway/web/uplot"},
 	"comet/gateway/web/browsertest": {"comet/internal/testenv"},
 	"comet/internal":                {"comet/internal/testenv"},
-	"comet/internal/server":         {"comet/config", "comet/gateway/...", "comet/internal/metrics", "comet/internal/textfile", "comet/pubsub/..."},
+	"comet/internal/server":         {"comet/config", "comet/gateway/...", "comet/internal/metrics", "comet/internal/otlp", "comet/internal/textfile", "comet/pubsub/..."},
 	"comet/internal/servertest":     {"comet/gateway/auth", "comet/gateway/wire", "comet/internal/testenv", "comet/pubsub"},
 	"comet/internal/metrics":        {},
 	"comet/internal/textfile":       {},
