@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 	if path, err := binary(); err == nil {
 		_ = os.Remove(path)
 	}
+	if root, err := manifests(); err == nil {
+		_ = os.RemoveAll(root)
+	}
 	os.Exit(code)
 }
 

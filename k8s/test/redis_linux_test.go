@@ -108,6 +108,14 @@ func TestClusterPods(t *testing.T) {
 	if got := p.ask(names[0], "6379", "set", "a", "1"); got != "OK" {
 		t.Fatal(got)
 	}
+	// A pod that stops hands over first: its replica is the primary before it ends.
+	p.await("a replica of "+names[0], func() bool { return strings.Contains(p.ask(names[0], "6379", "info", "replication"), "state=online") })
+	if output, err := p.command(t.Context(), names[0], "hand-over.sh").CombinedOutput(); err != nil {
+		t.Fatalf("hand over: %v: %s", err, output)
+	}
+	if role := p.ask(names[0], "6379", "role"); !strings.HasPrefix(role, "slave") {
+		t.Errorf("after it has handed over its role is %q", role)
+	}
 	for _, name := range names {
 		p.kill(name)
 	}
