@@ -23,8 +23,8 @@ import (
 	"comet/pubsub"
 )
 
-// Options are the parts of a Controller. Nil means that there is none,
-// unless a field says otherwise.
+// Options of a Controller. Nil means that there is none, unless a field says
+// otherwise.
 type Options struct {
 	Hub         *pubsub.Hub       // must be set
 	Replays     *conn.Replays     // must be set
@@ -75,8 +75,8 @@ func New(o Options) *Controller {
 	return c
 }
 
-// SetRules makes r the rules of the next request, and returns them as a Request
-// needs them. Sessions go on.
+// SetRules makes r the rules of the next request, and returns them for
+// Caller.Rules. Open sessions stay, and stay counted.
 func (c *Controller) SetRules(r Rules) *Rules {
 	r.counted = new([conn.Transports]sessions)
 	for t := range r.counted {
@@ -163,8 +163,8 @@ type FullError struct{ Connections int64 }
 
 func (e *FullError) Error() string { return "too many connections" }
 
-// acquire counts a stream or poll, or refuses it. Each one that it counted needs
-// one release.
+// acquire counts a stream or poll, or refuses it. Each one that it counted is
+// released once, by release or Session.End.
 func (c *Controller) acquire(caller *Caller) error {
 	if c.draining.Err() != nil {
 		return conn.Shutdown
@@ -174,8 +174,7 @@ func (c *Controller) acquire(caller *Caller) error {
 	}
 	most := int64(caller.Rules.Connections)
 	if n := c.connections.Add(1); most > 0 && n > most {
-		c.connections.Add(-1)
-		caller.Rules.Limiter.Disconnect(caller.Client)
+		c.release(caller)
 		if !caller.Fast { // else net/http refuses it again
 			c.refused.Add(1)
 		}
@@ -184,12 +183,17 @@ func (c *Controller) acquire(caller *Caller) error {
 	return nil
 }
 
+func (c *Controller) release(caller *Caller) {
+	c.connections.Add(-1)
+	caller.Rules.Limiter.Disconnect(caller.Client)
+}
+
 // Admission is a stream or poll that was admitted. Through net/http, Close must be
 // called when the request has been handled. On the fast path, Session.End must be
 // called, with conn.FellBack if Begin was not.
 type Admission struct {
 	*Subscription
-	Request *http.Request // its context ends with a conn.CloseReason; on the fast path as it came
+	Request *http.Request // its context ends with a conn.CloseReason; unchanged on the fast path
 	Session Session
 	Cursors *pubsub.CursorSet // where the stream or poll is
 
@@ -252,15 +256,15 @@ func (a *Admission) attach() error {
 		}
 	}
 	a.Cursors = a.cursors(at)
-	if a.Transport == conn.OverPoll { // its place cannot move
+	if a.Transport == conn.OverPoll { // its positions cannot move
 		return a.Charge()
 	}
 	return nil
 }
 
 // Charge charges the request to the rates of its client. A stream on the fast
-// path calls it once its place is certain, so that nothing can make it wait any
-// more; everything else has been charged by Admit.
+// path is charged once its position is certain, when nothing can make it wait any
+// more. Admit has charged everything else.
 func (a *Admission) Charge() error { return a.caller.Rules.Limiter.Request(a.caller.Client) }
 
 // Begin counts the stream or poll and reports it to the application and the log.
@@ -297,14 +301,13 @@ func (a *Admission) Close() {
 	}
 	if a.joined {
 		a.Session.End(conn.FellBack)
-		return
+	} else {
+		a.controller.release(a.caller)
 	}
-	a.controller.connections.Add(-1)
-	a.caller.Rules.Limiter.Disconnect(a.caller.Client)
 }
 
-// untilClosed returns ctx, ended by a conn.CloseReason at some time of the spread of the
-// drain, or when the user is revoked.
+// untilClosed returns a context that ends with ctx, at some time of the drain
+// (conn.Shutdown), or when the user is revoked (conn.Revoked).
 func (c *Controller) untilClosed(ctx context.Context, caller *Caller) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(c.draining, func() {
@@ -334,17 +337,19 @@ func (c *Controller) recoverFrom(what string) {
 	}
 }
 
-// Opened and Closed are for pubsub.Options, to tell events of channels; of the
-// nodes' own channels they tell nothing.
-func Opened(events *hook.Events) func(channel string) { return besidesOwn(events.FirstSubscriber) }
+// Opened returns pubsub.Options.Opened for events about channels. Channels that
+// only nodes use have no events.
+func Opened(events *hook.Events) func(channel string) { return exceptReserved(events.FirstSubscriber) }
 
-// Closed is Opened's counterpart.
-func Closed(events *hook.Events) func(channel string) { return besidesOwn(events.LastSubscriberLeft) }
+// Closed returns pubsub.Options.Closed for events about channels.
+func Closed(events *hook.Events) func(channel string) {
+	return exceptReserved(events.LastSubscriberLeft)
+}
 
-func besidesOwn(tell func(channel string)) func(channel string) {
+func exceptReserved(send func(channel string)) func(channel string) {
 	return func(channel string) {
 		if !strings.HasPrefix(channel, pubsub.ControlPrefix) {
-			tell(channel)
+			send(channel)
 		}
 	}
 }

@@ -25,15 +25,15 @@ type Subscription struct {
 	Present    bool // its user is listed as present while it is open
 }
 
-// cursors are where the subscription is, beginning at the cursors of at.
+// cursors returns the cursors of the subscription, which begins at at.
 func (s *Subscription) cursors(at []pubsub.Cursor) *pubsub.CursorSet {
 	set := pubsub.NewCursorSet(s.Channels, at)
 	set.PerChannel = s.PerChannel
 	return set
 }
 
-// Session is a stream or poll that is open. Parked streams keep it by the
-// hundred thousand, so it has only what End needs: nothing at all of its own
+// Session is an open stream or poll. Hundreds of thousands of parked streams keep
+// one each, in the closure of EndFunc, so it has only what End needs: nothing
 // unless limits, presence or events apply.
 type Session struct {
 	of     *sessions
@@ -42,13 +42,13 @@ type Session struct {
 	extra  *sessionExtra
 }
 
-// sessionExtra is what few sessions need.
+// sessionExtra is what End needs of few sessions.
 type sessionExtra struct {
 	address netip.Addr // if connections are counted by client
 	rare    *sessionRare
 }
 
-// sessionRare is what very few sessions need.
+// sessionRare is what End needs of very few sessions.
 type sessionRare struct {
 	members []pubsub.Membership // of several channels
 	log     *endLog             // nil unless the log level is debug
@@ -87,7 +87,7 @@ func (c *Controller) newSession(a *Admission) Session {
 	return s
 }
 
-// rare returns s.extra.rare, and makes it.
+// rare returns s.extra.rare. It makes it if there is none.
 func (s *Session) rare() *sessionRare {
 	if s.extra == nil {
 		s.extra = &sessionExtra{}
