@@ -103,15 +103,15 @@ func (p *policy) toProblem(err error) *Problem {
 	var known *Problem
 	var invalid *pubsub.InvalidError
 	var over *limit.Exceeded
-	var full *admit.FullError
 	if refusal := p.refusal(err); refusal != nil {
 		return refusal
+	}
+	if full, ok := errors.AsType[*admit.FullError](err); ok {
+		return problem(connectionsReached, "This node already has %d connections (limits.connections): come back later, or to another node.", full.Connections)
 	}
 	switch {
 	case errors.As(err, &over):
 		return exceeded(over)
-	case errors.As(err, &full):
-		return problem(connectionsReached, "This node already has %d connections (limits.connections): come back later, or to another node.", full.Connections)
 	case errors.Is(err, admit.ErrReserved):
 		return problem(forbidden, "Channels that begin with %q are the nodes' own: choose another name.", pubsub.ControlPrefix)
 	case errors.As(err, &known):
