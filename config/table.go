@@ -228,7 +228,7 @@ func groupMember(group string) (key string, ok bool) {
 	return table[i].Key, true
 }
 
-// MarkdownTable returns the settings table of the README.
+// MarkdownTable returns the settings table of docs/settings.md.
 func MarkdownTable() string {
 	var b strings.Builder
 	b.WriteString("| setting | default | allowed | description |\n|---|---|---|---|\n")

@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"comet/config"
 )
 
 // arrows is what a package may import of this module; test files may import
@@ -79,23 +77,6 @@ func TestPackageComments(t *testing.T) {
 		if p.comments != 1 {
 			t.Errorf("%s has %d package comments, want 1", name, p.comments)
 		}
-	}
-}
-
-// TestReadmeSettings compares the README's table with the settings.
-func TestReadmeSettings(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile(filepath.Join(module, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, begins := strings.Cut(string(readme), "<!-- settings -->\n")
-	table, _, ends := strings.Cut(rest, "<!-- /settings -->")
-	if !begins || !ends {
-		t.Fatal("the README has no table between <!-- settings --> and <!-- /settings -->")
-	}
-	if want := config.MarkdownTable(); strings.TrimSpace(table) != strings.TrimSpace(want) {
-		t.Errorf("the README's table of settings is not this one, of config.MarkdownTable:\n%s", want)
 	}
 }
 
