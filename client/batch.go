@@ -28,9 +28,9 @@ type draftJSON struct {
 }
 
 // PublishBatch publishes drafts in one request and returns a result for each,
-// in order. Drafts of one channel keep their order. The request as a whole is
-// tried again like Publish, only once if any draft is ephemeral; a draft that
-// failed in a batch that was answered is not, because it would come too late.
+// in order. Drafts of one channel keep their order. The whole request is retried
+// as Publish does, and sent only once if any draft is ephemeral. A single draft
+// that failed is not retried, as it would arrive after the drafts that follow it.
 func (c *Client) PublishBatch(ctx context.Context, drafts []pubsub.Draft) ([]Result, error) {
 	if len(drafts) == 0 {
 		return nil, nil
@@ -59,7 +59,7 @@ func (c *Client) PublishBatch(ctx context.Context, drafts []pubsub.Draft) ([]Res
 func batchLines(drafts []pubsub.Draft) (string, error) {
 	var lines strings.Builder
 	e := json.NewEncoder(&lines)
-	e.SetEscapeHTML(false) // data shall arrive as it was given
+	e.SetEscapeHTML(false) // keep data byte for byte
 	for i := range drafts {
 		d := &drafts[i]
 		if err := d.Validate(); err != nil {

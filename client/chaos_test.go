@@ -11,12 +11,12 @@ import (
 	"comet/pubsub"
 )
 
-// chaos serves a log that grows by one message every 100 ms, and breaks
-// nearly every answer somewhere.
+// chaos serves a log that grows by one message every 100 ms, and cuts nearly
+// every response somewhere.
 type chaos struct {
 	random *rand.Rand
 	start  time.Time
-	length uint64 // of the log when it is complete
+	length uint64 // of the complete log
 }
 
 func (c *chaos) end() uint64 {
@@ -80,8 +80,8 @@ func (c *chaos) poll(w http.ResponseWriter, r *http.Request, at uint64) {
 	w.Write(out)
 }
 
-// TestSubscribeExactly: through all of it each message from the first Ready on
-// is seen once, in order.
+// TestSubscribeExactly checks that a client of a chaos server gets each message
+// after the first Ready once, in order.
 func TestSubscribeExactly(t *testing.T) {
 	for _, poll := range []bool{false, true} {
 		for seed := range uint64(20) {

@@ -1,7 +1,7 @@
-// Package client is the Go client of Comet's HTTP interface: publish exactly
-// once, subscribe with resume, read history. The command line and the tests
-// use it too, so it hides nothing that a server does wrong: it drops no
-// duplicates and repairs no order, but resumes exactly where it stopped.
+// Package client is the Go client of Comet's HTTP API: publish exactly once,
+// subscribe with resume, read history and presence. The command line and the
+// tests use it too, so it hides no fault of a server: it drops no duplicates and
+// repairs no order. It resumes exactly where it stopped.
 package client
 
 import (
@@ -20,24 +20,24 @@ import (
 
 // Options of a Client.
 type Options struct {
-	// URLs are the base addresses of one or more nodes, or of what stands
-	// before them, like http://127.0.0.1:8080. After a failure, and whenever a
-	// subscription comes back, the next one is tried.
+	// URLs are the base addresses of one or more nodes or load balancers, like
+	// http://127.0.0.1:8080. The client goes to the next one after a failure,
+	// and whenever a subscription reconnects.
 	URLs []string
 	// HTTPClient sends the requests; nil is http.DefaultClient. It must have
 	// no Timeout, which would end streams.
 	HTTPClient *http.Client
-	// Token gives the token or key to show, as Authorization: Bearer. It is
-	// called when one is first needed, and again when the last one was refused
-	// or has expired; if there is no other, the refusal stands. An empty one is
-	// nobody's. nil shows nothing.
+	// Token returns the token or API key to send as Authorization: Bearer. It is
+	// called before the first request, and again when the server refuses the
+	// last token or the token expires. If it returns the same token again, the
+	// refusal is the result. With nil or an empty token, requests are anonymous.
 	Token func(context.Context) (string, error)
-	// Logger hears of what is tried again, as a warning; nil is silence.
+	// Logger gets a warning for each retry; nil discards them.
 	Logger *slog.Logger
 }
 
-// Client talks to Comet. Its methods may be called concurrently. There is
-// nothing to close.
+// Client sends requests to Comet. Its methods may be called concurrently. It
+// needs no Close.
 type Client struct {
 	urls   []string // without a slash at the end
 	http   *http.Client
@@ -69,19 +69,19 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// url is the n-th base address, counted round and round.
+// url returns the n-th base address, modulo their number.
 func (c *Client) url(n uint32) string { return c.urls[n%uint32(len(c.urls))] }
 
-// request is what call sends; target follows the base address.
+// request is an HTTP request; target is appended to the base address.
 type request struct {
 	method, target string
 	header         http.Header
 	body           string
 }
 
-// call sends r to the current node and returns the answer's body if the status
+// call sends r to the current node and returns the response's body if the status
 // is want, else a *ProblemError. If the node fails, the next call goes to
-// another.
+// another node.
 func (c *Client) call(ctx context.Context, r request, want int) ([]byte, error) {
 	n := c.current.Load()
 	body, err := c.callNode(ctx, c.url(n), r, want)
@@ -100,8 +100,8 @@ func (c *Client) callNode(ctx context.Context, base string, r request, want int)
 	return readAnswer(res.Body)
 }
 
-// sendOnce is call without reading, with a token unless it is empty: the caller
-// closes the answer's body.
+// sendOnce sends r to base, with token unless it is empty. The caller closes the
+// response's body.
 func (c *Client) sendOnce(ctx context.Context, base string, r request, want int, token string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, base+r.target, strings.NewReader(r.body))
 	if err != nil {
@@ -124,8 +124,8 @@ func (c *Client) sendOnce(ctx context.Context, base string, r request, want int,
 	return res, nil
 }
 
-// maxAnswerBytes bounds an answer that is read as a whole: a page of the most
-// messages (pubsub.MaxPage), each four times the default limit of 64 KiB.
+// maxAnswerBytes bounds a response that is read as a whole: the largest page
+// (pubsub.MaxPage) of messages of four times the default limit of 64 KiB.
 const maxAnswerBytes = 256 << 20
 
 func readAnswer(r io.Reader) ([]byte, error) {

@@ -32,7 +32,7 @@ func startNode() (url string, stop func()) {
 	}
 }
 
-// startStub starts a server that gives one answer, for those with the token.
+// startStub starts a server with one response, for requests with the token.
 func startStub(token, answer string) (url string, stop func()) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+token {
@@ -58,7 +58,7 @@ func Example() {
 			log.Fatal(err)
 		}
 		switch e.Kind {
-		case wire.KindReady: // from now on no message is missed
+		case wire.KindReady: // no message after this is missed
 			if _, err := c.Publish(ctx, pubsub.Draft{Channel: "news", Data: []byte(`"Hello"`)}); err != nil {
 				log.Fatal(err)
 			}
@@ -83,7 +83,7 @@ func ExampleNew() {
 	// Output: news <nil>
 }
 
-// The token is asked for when one is first needed, and again when the server
+// The client asks for a token before the first request, and again when the server
 // refuses the last one.
 func ExampleOptions_token() {
 	url, stop := startStub("fresh", `{"channel": "news", "messages": [], "more": false}`)
@@ -154,7 +154,7 @@ func ExampleClient_PublishBatch() {
 	// scores/2 <nil>
 }
 
-// A subscription goes on after the cursor of an event, also much later and at
+// A subscription resumes after the cursor of an event, also much later and at
 // another node.
 func ExampleClient_Subscribe() {
 	url, stop := startNode()

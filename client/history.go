@@ -28,9 +28,9 @@ const (
 	NewestFirst Order = "desc"
 )
 
-// History reads one page of channel's log, and tries only once. The page after
-// it begins after its last message (before it, NewestFirst). Errors are
-// *ProblemError, those of the network, or wire.ErrMalformed.
+// History returns one page of channel's log. It tries only once. For the next
+// page, set After to the ID of the last message (with NewestFirst, Before).
+// Errors are *ProblemError, those of the network, or wire.ErrMalformed.
 func (c *Client) History(ctx context.Context, channel string, o HistoryOptions) (*wire.History, error) {
 	if err := pubsub.ValidateChannel(channel); err != nil {
 		return nil, fmt.Errorf("history: %w", err)

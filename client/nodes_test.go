@@ -17,9 +17,9 @@ import (
 	"comet/pubsub"
 )
 
-// nodes are two nodes, http://node-1 and http://node-2, over net.Pipe, and so
-// in the memory time of a synctest bubble. The n-th request, to whichever, is
-// answered by the n-th step; requests beyond are an error of the test.
+// nodes are two fake nodes, http://node-1 and http://node-2, over net.Pipe, so
+// that a synctest bubble controls their time. The n-th request, to either, is
+// answered by the n-th step. A request without a step fails the test.
 type nodes struct {
 	client *Client
 	start  time.Time
@@ -29,7 +29,7 @@ type nodes struct {
 	seen  []seen
 }
 
-// seen is a request as it came.
+// seen is a request that a node received.
 type seen struct {
 	*http.Request
 	after time.Duration // since the start
@@ -77,21 +77,21 @@ func (n *nodes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	step(w, r)
 }
 
-// requests are those that came so far.
+// requests returns the requests so far.
 func (n *nodes) requests() []seen {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.seen)
 }
 
-// left is how many steps no request came for.
+// left returns the number of steps without a request.
 func (n *nodes) left() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.steps)
 }
 
-// skipRest forgets the steps that are left.
+// skipRest drops the steps that are left.
 func (n *nodes) skipRest() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -130,7 +130,7 @@ func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{} }
 
 // Steps.
 
-// answer is a whole answer.
+// answer is a step that sends a whole response.
 func answer(status int, contentType, body string, header ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -151,7 +151,7 @@ func unavailable(retryAfter string) http.HandlerFunc {
 
 // frozen never answers.
 func frozen(_ http.ResponseWriter, r *http.Request) {
-	io.Copy(io.Discard, r.Body) // only then does the context tell that the client left
+	io.Copy(io.Discard, r.Body) // the context reports a disconnect only after the body is read
 	<-r.Context().Done()
 }
 
@@ -173,7 +173,7 @@ func streaming(end http.HandlerFunc, parts ...[]byte) http.HandlerFunc {
 
 func closing(http.ResponseWriter, *http.Request) {}
 
-// What streams and polls say.
+// Contents of streams and polls.
 
 func testMessage(ms uint64) *pubsub.Message {
 	id := pubsub.ID{MS: ms}
@@ -194,8 +194,7 @@ func polled(cursor uint64, gaps []*pubsub.Gap, ms ...uint64) http.HandlerFunc {
 	return ok(string(p.AppendJSON(nil)))
 }
 
-// taken is an event as the tests tell it: "ready 3", "message 4", "gap 5",
-// "bye 5", each with its cursor's milliseconds.
+// taken prints an event with its cursor: "ready @3-0", "message 4 @4-0".
 func taken(e wire.Event) string {
 	name := [...]string{wire.KindMessage: "message", wire.KindReady: "ready", wire.KindGap: "gap", wire.KindBye: "bye"}[e.Kind]
 	if e.Kind == wire.KindMessage {

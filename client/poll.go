@@ -8,16 +8,16 @@ import (
 	"comet/gateway/wire"
 )
 
-// emptyPollPause is the time within which an empty answer to a poll is none
-// that waited: the node is leaving, or does not hold polls. Asking it again at
-// once could go on forever.
+// emptyPollPause separates polls that the node held from those that it did not.
+// An empty answer that comes sooner means that the node is draining or does not
+// hold polls. Polling it again at once could make a busy loop.
 const emptyPollPause = time.Second
 
-// poll yields what polls bring, one after the other, until one fails.
+// poll yields the events of one poll after another until one fails.
 func (s *subscription) poll(ctx context.Context) error {
 	for first := true; ; first = false {
-		// Without a cursor nothing that comes while the poll is on its way
-		// could be asked for again: get one first.
+		// Get a cursor first: without one, messages published while a poll is
+		// on its way would be lost.
 		hold := s.o.Wait
 		if s.cursor == "" {
 			hold = 0
@@ -58,8 +58,8 @@ func (s *subscription) pollOnce(ctx context.Context, hold time.Duration) (*wire.
 	return wire.ParsePoll(body)
 }
 
-// deliverPoll yields a poll's events. Its cursor is behind all of them, so the
-// last one alone has it.
+// deliverPoll yields a poll's events. The poll has one cursor, after all of its
+// events, so only the last event moves it.
 func (s *subscription) deliverPoll(answer *wire.Poll, first bool) error {
 	var events []wire.Event
 	if first {

@@ -22,7 +22,7 @@ func TestPollResumes(t *testing.T) {
 		got, err := take(t.Context(), n.client, SubscribeOptions{Poll: true}, 8)
 		checkTaken(t, got, err, "ready @1-0", "message 2 @1-0", "message 3 @3-0", "ready @3-0", "gap @3-0", "message 9 @9-0", "ready @9-0", "message 10 @10-0")
 		want := []struct{ host, query string }{
-			{"node-1", "channel=news&wait=0s"}, // a cursor, before anything can be missed
+			{"node-1", "channel=news&wait=0s"}, // a cursor first, so that no message is missed
 			{"node-1", "channel=news&cursor=1-0&wait=25s"},
 			{"node-1", "channel=news&cursor=1-0&wait=25s"},
 			{"node-1", "channel=news&cursor=3-0&wait=25s"},
@@ -46,7 +46,7 @@ func TestPollResumes(t *testing.T) {
 	)
 }
 
-// TestPollPauses: a node that holds no polls is not asked without end.
+// TestPollPauses checks that a client does not poll in a busy loop when the node holds no polls.
 func TestPollPauses(t *testing.T) {
 	withNodes(t, func(t *testing.T, n *nodes) {
 		got, err := take(t.Context(), n.client, SubscribeOptions{Poll: true, Cursor: "1-0"}, 6)

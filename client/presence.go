@@ -11,15 +11,15 @@ import (
 	"comet/pubsub"
 )
 
-// PresenceOptions choose a page of who is in a channel. The zero value is the
+// PresenceOptions choose a page of a channel's members. The zero value is the
 // server's default page.
 type PresenceOptions struct {
-	After string // Next of the page before; empty: from the first
+	After string // Next of the previous page; empty: the first page
 	Limit int    // users, 1 to pubsub.MaxMembers; 0: the server's default
 }
 
-// Presence reads one page of who is in channel, and tries only once. Errors
-// are *ProblemError, those of the network, or wire.ErrMalformed.
+// Presence returns one page of channel's members. It tries only once. Errors are
+// *ProblemError, those of the network, or wire.ErrMalformed.
 func (c *Client) Presence(ctx context.Context, channel string, o PresenceOptions) (*wire.Presence, error) {
 	if err := pubsub.ValidateChannel(channel); err != nil {
 		return nil, fmt.Errorf("presence: %w", err)

@@ -13,15 +13,15 @@ import (
 	"comet/pubsub"
 )
 
-// ProblemError is an answer with another status than success: an RFC 9457
-// problem from Comet, or whatever stands before it.
+// ProblemError is a response with an error status: an RFC 9457 problem of Comet,
+// or another response of a proxy before it.
 type ProblemError struct {
 	Status int    `json:"status"`
-	Type   string `json:"type"` // stable; empty if the answer was no problem object
+	Type   string `json:"type"` // stable; empty if the response was no problem object
 	Title  string `json:"title"`
-	Detail string `json:"detail"` // a sentence that tells how to mend it
+	Detail string `json:"detail"` // what was wrong and what to do, for people
 
-	RetryAfter time.Duration `json:"-"` // from the header of that name; 0 if there was none
+	RetryAfter time.Duration `json:"-"` // from the Retry-After header; 0 without one
 }
 
 // Is reports whether the problem is target, which may be pubsub.ErrKeyReused.
@@ -36,7 +36,7 @@ func (e *ProblemError) Error() string {
 	return fmt.Sprintf("%d %s: %s", e.Status, e.Title, e.Detail)
 }
 
-// readProblem makes the error for an answer. It does not close it.
+// readProblem returns the error for res. It does not close the body.
 func readProblem(res *http.Response) *ProblemError {
 	const maxProblemBytes = 64 << 10
 	var problem ProblemError
@@ -44,7 +44,7 @@ func readProblem(res *http.Response) *ProblemError {
 	if json.Unmarshal(body, &problem) != nil {
 		problem = ProblemError{}
 	}
-	problem.Status = res.StatusCode // the header is what intermediaries acted upon
+	problem.Status = res.StatusCode // the status line, as proxies acted on it
 	if problem.Title == "" {
 		problem.Title = http.StatusText(res.StatusCode)
 	}
@@ -52,8 +52,8 @@ func readProblem(res *http.Response) *ProblemError {
 	return &problem
 }
 
-// retryAfter reads seconds or a date (RFC 9110 section 10.2.3); anything else
-// is 0. A server that asks for more than maxRetryAfter gets that much.
+// retryAfter parses seconds or a date (RFC 9110 section 10.2.3). It returns at
+// most maxRetryAfter, and 0 for anything else.
 func retryAfter(value string, now time.Time) time.Duration {
 	const maxRetryAfter = 5 * time.Minute
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
@@ -66,9 +66,10 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(date.Sub(now), 0), maxRetryAfter)
 }
 
-// temporary reports whether trying err's request again may help: network
-// failures, an overloaded or broken server, and what says so by Retry-After, as
-// for a token that is not valid yet; but no request that is wrong.
+// temporary reports whether a retry of the request that failed with err may
+// help. It may after network failures, with an overloaded or broken server, and
+// with a Retry-After, as for a token that is not valid yet. It does not help
+// when the request itself is wrong.
 func temporary(err error) bool {
 	if problem, ok := errors.AsType[*ProblemError](err); ok {
 		return problem.Status >= 500 || problem.RetryAfter > 0 ||

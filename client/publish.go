@@ -14,36 +14,36 @@ import (
 	"comet/pubsub"
 )
 
-// Receipt is the answer to a publish.
+// Receipt is the result of a publish.
 type Receipt struct {
 	ID      pubsub.ID // zero if ephemeral
 	Channel string
-	// Duplicate: a message with the draft's Key had been published before, and
-	// ID is that one's; it may have been an earlier try of the same call.
-	// Always false for a draft without a Key.
+	// Duplicate reports that a message with the draft's Key was published
+	// before, possibly by an earlier try of the same call. ID is that message's.
+	// Duplicate is always false for a draft without a Key.
 	Duplicate bool
 }
 
-// How a publish is tried again.
+// Limits of the retries of a publish.
 const (
 	publishTries = 10
-	// tryTimeout is for one try, answer included.
+	// tryTimeout is for one try, including its response.
 	tryTimeout = 15 * time.Second
-	// publishTimeout is for all tries together. It ends long before the
-	// server forgets idempotency keys, after 5 minutes.
+	// publishTimeout is for all tries together. It is much shorter than the
+	// 5 minutes for which the server keeps idempotency keys.
 	publishTimeout = 2 * time.Minute
 )
 
-// Publish publishes d once: network failures, 408, 429 and 5xx are tried again
-// under the same idempotency key, at the pace that the server asks for, until
-// ctx ends, or 10 times within 2 minutes. A draft without a Key gets a random
-// one. An ephemeral draft has none and is therefore tried only once.
+// Publish publishes d once. After network failures, 408, 429 and 5xx it retries
+// with the same idempotency key, no faster than the server asks for, until ctx
+// ends, at most 10 times within 2 minutes. A draft without a Key gets a random
+// one. An ephemeral draft has no key and is therefore sent only once.
 //
 // Errors are *pubsub.InvalidError, *ProblemError, those of the network and of
-// ctx, or wire.ErrMalformed. After any but the first, and problems of 4xx, the
-// message may be published: calling again with the same Key is safe. A Key that
-// the same user or API key sent with another message in the last 5 minutes is
-// pubsub.ErrKeyReused.
+// ctx, or wire.ErrMalformed. A *pubsub.InvalidError and a problem of 4xx mean
+// that d was not published. After all other errors it may have been: a call with
+// the same Key is safe. The error is pubsub.ErrKeyReused if the same user or API
+// key sent another message with this Key in the last 5 minutes.
 func (c *Client) Publish(ctx context.Context, d pubsub.Draft) (Receipt, error) {
 	if err := d.Validate(); err != nil {
 		return Receipt{}, fmt.Errorf("publish: %w", err)
@@ -78,7 +78,7 @@ func (c *Client) Publish(ctx context.Context, d pubsub.Draft) (Receipt, error) {
 	return receipt, nil
 }
 
-// keyOf is the idempotency key to send with d.
+// keyOf returns the idempotency key to send with d.
 func keyOf(d *pubsub.Draft) string {
 	if d.Key != "" || d.Ephemeral {
 		return d.Key
@@ -86,17 +86,17 @@ func keyOf(d *pubsub.Draft) string {
 	return rand.Text()
 }
 
-// channelPath is where something of a channel is.
+// channelPath returns the path of a channel's messages or presence.
 func channelPath(channel, what string) string {
 	segment := url.PathEscape(channel)
 	if channel == "." || channel == ".." {
-		segment = strings.ReplaceAll(channel, ".", "%2E") // or it would be a step in the path
+		segment = strings.ReplaceAll(channel, ".", "%2E") // a client or proxy would resolve "." and ".."
 	}
 	return "/v1/channels/" + segment + "/" + what
 }
 
-// publish sends r until it is answered with want, or once if it must not be
-// repeated.
+// publish sends r until the response has the status want; only once if r is not
+// repeatable.
 func (c *Client) publish(ctx context.Context, r request, want int, repeatable bool) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
@@ -110,7 +110,7 @@ func (c *Client) publish(ctx context.Context, r request, want int, repeatable bo
 		if deadline, _ := ctx.Deadline(); time.Until(deadline) < pause {
 			return nil, err
 		}
-		c.logger.WarnContext(ctx, "publish failed, trying again", "error", err, "try", try, "wait", pause)
+		c.logger.WarnContext(ctx, "publish failed; retrying", "error", err, "try", try, "wait", pause)
 		if ended := sleep(ctx, pause); ended != nil {
 			return nil, fmt.Errorf("%w, after: %w", ended, err)
 		}
@@ -123,7 +123,7 @@ func (c *Client) try(ctx context.Context, r request, want int) ([]byte, error) {
 	return c.call(ctx, r, want)
 }
 
-// receiptJSON is the answer to one publish; Error only in a batch.
+// receiptJSON is the response to one publish; Error is set only in a batch.
 type receiptJSON struct {
 	ID        string        `json:"id"`
 	Channel   string        `json:"channel"`

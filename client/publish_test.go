@@ -19,7 +19,7 @@ func created(body string) http.HandlerFunc {
 	return answer(http.StatusCreated, "application/json", body)
 }
 
-// reading keeps the request's body in *body.
+// reading stores the request's body in *body.
 func reading(body *string, step http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
@@ -151,8 +151,8 @@ func repeat(step http.HandlerFunc, times int) []http.HandlerFunc {
 	return steps
 }
 
-// A key that was used for another message is an error of its own, which is not
-// tried again.
+// A key that was used for another message is an error of its own. It is not
+// retried.
 func TestPublishKeyReused(t *testing.T) {
 	reused := `{"type":"urn:comet:problem:idempotency-key-reused","title":"x","status":409,"detail":"y"}`
 	draft := pubsub.Draft{Channel: "news", Data: []byte("1"), Key: "k"}

@@ -9,7 +9,7 @@ import (
 	"comet/gateway/wire"
 )
 
-// stream yields what one event stream brings, until it ends.
+// stream yields the events of one event stream until it ends.
 func (s *subscription) stream(ctx context.Context) error {
 	w := newWatchdog(ctx, s.o.Idle)
 	defer w.stop()
@@ -18,7 +18,7 @@ func (s *subscription) stream(ctx context.Context) error {
 		target: "/v1/events?" + s.query().Encode(),
 		header: http.Header{
 			"Accept":          {wire.SSE.ContentType()},
-			"Accept-Encoding": {"identity"}, // compression on the way would hold events back
+			"Accept-Encoding": {"identity"}, // a compressing proxy would delay events
 		},
 	}, http.StatusOK)
 	if err != nil {

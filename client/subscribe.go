@@ -15,25 +15,25 @@ import (
 
 // SubscribeOptions of one subscription.
 type SubscribeOptions struct {
-	// Channels are one or more. What Cursor and an event's Cursor mean belongs
-	// to exactly this set, in any order.
+	// Channels are one or more. A cursor is valid for exactly this set of
+	// channels, in any order.
 	Channels []string
-	// Cursor is where to go on: one that an event had, or Earliest. Empty: from
-	// now on.
+	// Cursor is where to resume: the Cursor of an event, or Earliest. Empty
+	// subscribes to new messages only.
 	Cursor string
-	// Last asks for the newest N messages first. Not with Cursor.
+	// Last asks for the newest N messages first. It excludes Cursor.
 	Last int
 	// Poll uses long-polls instead of a stream.
 	Poll bool
-	// Wait is how long the server shall hold a poll; 0 is 25 s.
+	// Wait is how long the server holds a poll; 0 is 25 s.
 	Wait time.Duration
-	// Idle is how long nothing, not even a heartbeat, may come (with Poll,
-	// beyond Wait) until the connection counts as dead; 0 is 60 s. The server
-	// sends a heartbeat every 25 s unless it is set otherwise.
+	// Idle is the longest silence, without even a heartbeat, before the
+	// connection counts as dead; 0 is 60 s. With Poll it is added to Wait. The
+	// server's default heartbeat is 25 s.
 	Idle time.Duration
 }
 
-// Earliest is the cursor before the oldest message that is kept.
+// Earliest is the cursor before the oldest message in the log.
 const Earliest = "earliest"
 
 const (
@@ -41,8 +41,8 @@ const (
 	defaultIdle = time.Minute
 )
 
-// Subscribe yields what happens in the channels, in the caller's goroutine,
-// for as long as the caller ranges over it:
+// Subscribe yields the events of the channels, in the caller's goroutine, for as
+// long as the caller ranges over it:
 //
 //	for e, err := range c.Subscribe(ctx, o) {
 //		if err != nil {
@@ -54,15 +54,15 @@ const (
 //		}
 //	}
 //
-// A connection that fails is made anew, at the next node, from the cursor of
-// the last event that the loop body saw: it sees each message once, in order.
-// wire.KindReady tells that a connection was made; with Poll its Node is
-// empty, and of a poll's events only the last one moves the Cursor.
+// After a failure it reconnects, to the next node, with the cursor of the last
+// event that the loop body received: the loop body gets each message once, in
+// order. wire.KindReady reports a new connection. With Poll its Node is empty,
+// and only the last event of a poll moves the Cursor.
 //
-// The only error comes last: the cause of ctx's end, or what trying again
-// cannot mend: a *ProblemError of 4xx (but 408, 429, and those with a
-// RetryAfter), a *pubsub.InvalidError, or wire.ErrMalformed. Each range over the iterator is
-// a new subscription.
+// The only error comes last. It is the cause of ctx's end, or an error that a
+// retry cannot fix: a *ProblemError of 4xx (except 408, 429, and those with a
+// RetryAfter), a *pubsub.InvalidError, or wire.ErrMalformed. Each range over the
+// iterator is a new subscription.
 func (c *Client) Subscribe(ctx context.Context, o SubscribeOptions) iter.Seq2[wire.Event, error] {
 	return func(yield func(wire.Event, error) bool) {
 		s := &subscription{
@@ -86,20 +86,20 @@ type subscription struct {
 	yield  func(wire.Event) bool
 
 	node   uint32        // index of the client's urls
-	cursor string        // of the last event that was yielded
+	cursor string        // of the last event yielded
 	wait   backoff       // between connections
-	asked  time.Duration // by the server, before the next connection
+	asked  time.Duration // the pause before the next connection that the server asked for
 }
 
 // Why a connection ended, besides failures.
 var (
-	errStopped = errors.New("the caller left the loop")
-	errEnded   = errors.New("the server ended it")
-	errIdle    = errors.New("nothing came for too long")
+	errStopped = errors.New("the caller ended the loop")
+	errEnded   = errors.New("the server ended the subscription")
+	errIdle    = errors.New("received nothing for too long")
 )
 
-// run connects again and again. It returns errStopped, or what to tell the
-// caller.
+// run connects again and again, until the caller ends the loop (errStopped), ctx
+// ends, or a retry cannot help.
 func (s *subscription) run(ctx context.Context) error {
 	if err := s.o.prepare(); err != nil {
 		return err
@@ -120,7 +120,7 @@ func (s *subscription) run(ctx context.Context) error {
 			return err
 		}
 		pause := s.wait.next(max(s.asked, askedBy(err)))
-		s.client.logger.WarnContext(ctx, "subscription interrupted, coming back",
+		s.client.logger.WarnContext(ctx, "subscription interrupted; reconnecting",
 			"node", s.client.url(s.node), "error", err, "wait", pause)
 		if err := sleep(ctx, pause); err != nil {
 			return err
@@ -151,7 +151,7 @@ func (o *SubscribeOptions) prepare() error {
 	return nil
 }
 
-// query names the channels and where to begin.
+// query returns the parameters for the channels and the start.
 func (s *subscription) query() url.Values {
 	query := url.Values{"channel": s.o.Channels}
 	if s.cursor != "" {
@@ -162,7 +162,7 @@ func (s *subscription) query() url.Values {
 	return query
 }
 
-// deliver yields e. The cursor moves only once the caller has it.
+// deliver yields e. The cursor moves only after the caller has received e.
 func (s *subscription) deliver(e wire.Event) error {
 	if !s.yield(e) {
 		return errStopped

@@ -12,7 +12,7 @@ import (
 	"comet/pubsub"
 )
 
-// take ranges until the n-th event and tells the events and the last error.
+// take returns the first n events and the error that ended them.
 func take(ctx context.Context, c *Client, o SubscribeOptions, n int) (events []string, err error) {
 	if o.Channels == nil {
 		o.Channels = []string{"news"}
@@ -51,7 +51,7 @@ func TestSubscribeResumes(t *testing.T) {
 		}
 	},
 		streaming(cut, ready(0), sent(1), second[:len(second)-1]), // in the last byte
-		streaming(cut, ready(1), second[:len("id: 2-0\n")]),       // behind the id
+		streaming(cut, ready(1), second[:len("id: 2-0\n")]),       // after the id
 		cut, // before the header
 		streaming(closing, ready(1), second, wire.SSE.AppendGap(nil, testGap, cursorAt(9), nil)),
 		streaming(frozen, ready(9), sent(10)),
@@ -102,7 +102,7 @@ func TestSubscribeWaits(t *testing.T) {
 		{"503", unavailable(""), 125 * time.Millisecond, 250 * time.Millisecond},
 		{"503 with Retry-After", unavailable("8"), 8 * time.Second, 10 * time.Second},
 		{"429", answer(429, "text/plain", "", "Retry-After", "8"), 8 * time.Second, 10 * time.Second},
-		{"silence behind ready", streaming(frozen, ready(1)), defaultIdle, defaultIdle + time.Second},
+		{"silence after ready", streaming(frozen, ready(1)), defaultIdle, defaultIdle + time.Second},
 		{"silence", frozen, defaultIdle, defaultIdle + time.Second},
 	}
 	for _, test := range tests {
@@ -142,7 +142,7 @@ func TestSubscribeBacksOff(t *testing.T) {
 	}, steps...)
 }
 
-// TestSubscribeStaysOnHeartbeats, and while the caller is busy.
+// TestSubscribeStaysOnHeartbeats checks that heartbeats, or a busy caller, keep a stream open.
 func TestSubscribeStaysOnHeartbeats(t *testing.T) {
 	beating := func(w http.ResponseWriter, r *http.Request) {
 		for range 20 {

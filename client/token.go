@@ -7,16 +7,16 @@ import (
 	"sync"
 )
 
-// token is what a client shows, and where it gets another one.
+// token is the client's current token and the function that returns a new one.
 type token struct {
-	ask func(context.Context) (string, error) // Options.Token; nil: nothing is shown
+	ask func(context.Context) (string, error) // Options.Token; nil: requests are anonymous
 
-	mu    sync.Mutex // held while it asks, so that one answer serves all who wait
+	mu    sync.Mutex // held during ask, so that one answer serves all waiting requests
 	text  string
 	known bool
 }
 
-// get is the token; another one, if there is, for one that was refused.
+// get returns the current token. If that is the one refused, it asks for another.
 func (t *token) get(ctx context.Context, refused string) (string, error) {
 	if t.ask == nil {
 		return "", nil
@@ -34,15 +34,15 @@ func (t *token) get(ctx context.Context, refused string) (string, error) {
 	return text, nil
 }
 
-// forget has the next request ask for a token.
+// forget makes the next request ask for a token.
 func (t *token) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.known = false
 }
 
-// TokenError is a failure of Options.Token. It counts as temporary, like one of
-// the network.
+// TokenError is a failure of Options.Token. It counts as temporary, like a
+// network failure.
 type TokenError struct{ Err error }
 
 func (e *TokenError) Error() string { return "no token: " + e.Err.Error() }
@@ -50,7 +50,7 @@ func (e *TokenError) Error() string { return "no token: " + e.Err.Error() }
 // Unwrap implements errors.Unwrap.
 func (e *TokenError) Unwrap() error { return e.Err }
 
-// sendAs is sendOnce with the token. One that is refused is renewed once.
+// sendAs is sendOnce with the client's token. It renews a refused token once.
 func (c *Client) sendAs(ctx context.Context, base string, r request, want int) (*http.Response, error) {
 	text, err := c.token.get(ctx, "")
 	if err != nil {

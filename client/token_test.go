@@ -15,7 +15,7 @@ import (
 
 var refused = answer(http.StatusUnauthorized, "application/problem+json", `{"type":"urn:comet:problem:credential-expired","title":"Not authorized","status":401,"detail":"It has expired."}`)
 
-// numbered has the client's tokens be 1, 2, 3…, or of from, over and over.
+// numbered makes the client's tokens 1, 2, 3…, or those of from, over and over.
 func numbered(n *nodes, from ...string) {
 	asked := 0
 	n.client.token.ask = func(context.Context) (string, error) {
@@ -27,7 +27,7 @@ func numbered(n *nodes, from ...string) {
 	}
 }
 
-// shown are the tokens of the requests, in order.
+// shown returns the tokens of the requests, in order.
 func (n *nodes) shown() (all []string) {
 	for _, r := range n.requests() {
 		all = append(all, r.Header.Get("Authorization"))
@@ -65,7 +65,7 @@ func TestTokenWithoutAnother(t *testing.T) {
 	}, refused)
 }
 
-// A token that is not valid yet is waited for, as long as the server says.
+// A client waits for a token that is not valid yet, as long as the server says.
 func TestTokenNotYetValid(t *testing.T) {
 	early := answer(http.StatusUnauthorized, "application/problem+json", `{"type":"urn:comet:problem:credential-not-yet-valid","status":401}`, "Retry-After", "3")
 	withNodes(t, func(t *testing.T, n *nodes) {
@@ -81,7 +81,7 @@ func TestTokenNotYetValid(t *testing.T) {
 	}, early, answer(http.StatusCreated, "application/json", `{"id":"1-1","channel":"a"}`))
 }
 
-// A new token is refused too: that is enough.
+// After a new token is refused too, the refusal stands.
 func TestTokenIsRenewedOnce(t *testing.T) {
 	withNodes(t, func(t *testing.T, n *nodes) {
 		numbered(n)
@@ -92,7 +92,7 @@ func TestTokenIsRenewedOnce(t *testing.T) {
 	}, refused, refused)
 }
 
-// A stream that ends with its token comes back with another, without a refusal.
+// A stream that ends with its token reconnects with a new one, without a refusal.
 func TestTokenAfterBye(t *testing.T) {
 	for _, reason := range []string{"token-expired", "revoked"} {
 		withNodes(t, func(t *testing.T, n *nodes) {
@@ -104,7 +104,7 @@ func TestTokenAfterBye(t *testing.T) {
 	}
 }
 
-// While there is no token a subscription waits, as for the network.
+// Without a token a subscription waits, as it does for the network.
 func TestTokenFails(t *testing.T) {
 	withNodes(t, func(t *testing.T, n *nodes) {
 		asked := 0

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// watchdog ends a request for which nothing comes for a while, which a peer
-// that vanished without a word would otherwise hold forever. It watches from
-// the start, and then only while its guarded body is being read: a caller who
-// takes long over an event is not the server's fault.
+// watchdog cancels a request that receives nothing for idle. A peer that
+// vanished without closing the connection would otherwise block it forever. It
+// runs from the start, and later only during reads of the guarded body: the time
+// that the caller takes for an event does not count.
 type watchdog struct {
 	ctx    context.Context // for the request
 	cancel context.CancelCauseFunc
@@ -23,13 +23,13 @@ func newWatchdog(ctx context.Context, idle time.Duration) *watchdog {
 	return &watchdog{ctx: ctx, cancel: cancel, idle: idle, timer: timer}
 }
 
-// stop ends the request too.
+// stop also cancels the request.
 func (w *watchdog) stop() {
 	w.timer.Stop()
 	w.cancel(nil)
 }
 
-// explain is err, or why the watchdog caused it.
+// explain returns errIdle if the watchdog caused err, else err.
 func (w *watchdog) explain(err error) error {
 	if context.Cause(w.ctx) == errIdle {
 		return errIdle
@@ -37,7 +37,7 @@ func (w *watchdog) explain(err error) error {
 	return err
 }
 
-// guard watches the reading of the answer's body.
+// guard returns body with its reads under the watchdog.
 func (w *watchdog) guard(body io.Reader) io.Reader {
 	w.timer.Stop()
 	return guarded{w, body}

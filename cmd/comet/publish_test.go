@@ -115,7 +115,7 @@ const nobody = "http://127.0.0.1:1"
 func TestPublishServerAway(t *testing.T) {
 	t.Parallel()
 	p := start(t, "publish", "news", "x", "--url", nobody)
-	p.awaitErr(`trying again`) // a person is told at once that it tries
+	p.awaitErr(`; retrying`) // it warns at once
 	p.wantExit(exitFailure)
 	p.wantOut("")
 	p.awaitErr(`\ncomet: publish "news": .*refused.*\n$`)
@@ -126,7 +126,7 @@ func TestPublishInterrupted(t *testing.T) {
 	t.Run("while trying", func(t *testing.T) {
 		t.Parallel()
 		p := start(t, "publish", "news", "x", "--url", nobody)
-		p.awaitErr(`trying again`)
+		p.awaitErr(`; retrying`)
 		p.signal(syscall.SIGINT)
 		p.wantExit(exitInterrupted)
 	})

@@ -104,7 +104,6 @@ var ledger = []string{
 	"bench",
 	"bench/comparison",
 	"bench/report",
-	"client",
 	"cmd/comet",
 	"docs",
 	"gateway/failure",
