@@ -59,9 +59,9 @@ type Broker struct {
 	reading     sync.WaitGroup // reads, also those that nobody waits for any more
 	wanted      wanted
 	health      health
-	confirmed   confirmations
-	lives       lives
-	looks       looks
+	quorum      quorumChecks
+	history     epochHistory
+	replicas    replicaStatuses
 	errorCounts errorCounters
 	foreign     *foreign
 	partial     *metrics.Warnings // see reportPartial

@@ -29,7 +29,7 @@ func TestPasswordChanges(t *testing.T) {
 		password, err := os.ReadFile(file)
 		return string(password), err
 	}
-	c := newCrowd(t, options)
+	c := newHarness(t, options)
 	c.listen("a")
 	c.flood("a")
 	c.awaitMore(50)
@@ -40,7 +40,7 @@ func TestPasswordChanges(t *testing.T) {
 	c.awaitReady(0, true)
 	c.awaitMore(50)
 	c.drain()
-	c.judge()
+	c.verify()
 }
 
 // Each of the rules is needed, and without it Check says so at once.

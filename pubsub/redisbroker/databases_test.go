@@ -14,21 +14,21 @@ func TestDatabasesAreApart(t *testing.T) {
 	server := redistest.Start(t)
 	zero, one := at(server.Addr()), at(server.Addr())
 	one.DB = 1
-	production, staging := newCrowd(t, zero), newCrowd(t, one)
-	production.stay("a")
-	staging.stay("a")
+	production, staging := newHarness(t, zero), newHarness(t, one)
+	production.listenFixed("a")
+	staging.listenFixed("a")
 	ephemeral := []pubsub.Draft{{Channel: "a", Data: []byte("1"), Ephemeral: true}}
 	if r := staging.nodes[0].Publish(t.Context(), ephemeral)[0]; r.Err != nil {
 		t.Fatal(r.Err)
 	}
 	staging.say("a")
-	staging.awaitHeard()
+	staging.awaitReceived()
 	production.say("a") // after all of the other's on the same server
-	production.awaitHeard()
+	production.awaitReceived()
 	for _, l := range production.listeners {
 		if len(l.items) != 1 {
 			t.Errorf("%s: got %d items, want its own message alone", l.name, len(l.items))
 		}
 	}
-	production.judge()
+	production.verify()
 }

@@ -17,67 +17,67 @@ import (
 // repl-backlog-ttl. Nothing is lost then. The process is still the same, and
 // has not taken over from another since, of which master_replid2 would tell.
 // To ask for both in publish.lua would cost 9 µs each time.
-type lives struct {
-	mu    sync.Mutex
-	of    map[pubsub.Epoch]life
-	known map[string]time.Time // since when, by what life.lua calls them
+type epochHistory struct {
+	mu        sync.Mutex
+	runs      map[pubsub.Epoch]run
+	firstSeen map[string]time.Time // since when, by what epoch_history.lua calls them
 }
 
-type life struct{ process, before string } // run_id and master_replid2
+type run struct{ process, before string } // run_id and master_replid2
 
-// maxLives bounds what is remembered. One that is forgotten is told as a
+// maxEpochs bounds what is remembered. One that is forgotten is told as a
 // failover.
-const maxLives = 256
+const maxEpochs = 256
 
-func (l *lives) knows(gen pubsub.Epoch) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, known := l.of[gen]
+func (h *epochHistory) knows(epoch pubsub.Epoch) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, known := h.runs[epoch]
 	return known
 }
 
-// knownSince is when this node was first told of a life.
-func (l *lives) knownSince(name string) time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	at, known := l.known[name]
+// firstSeenAt is when this node was first told of a life.
+func (h *epochHistory) firstSeenAt(name string) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at, known := h.firstSeen[name]
 	if !known {
-		if len(l.known) >= 16*maxLives || l.known == nil { // what is forgotten counts as new
-			l.known = make(map[string]time.Time)
+		if len(h.firstSeen) >= 16*maxEpochs || h.firstSeen == nil { // what is forgotten counts as new
+			h.firstSeen = make(map[string]time.Time)
 		}
 		at = time.Now()
-		l.known[name] = at
+		h.firstSeen[name] = at
 	}
 	return at
 }
 
-// generationsOf is those of a life, by what life.lua calls it.
-func (l *lives) generationsOf(name string) (all []pubsub.Epoch) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for gen, life := range l.of {
-		if life.process+" "+life.before == name {
-			all = append(all, gen)
+// epochsOf is those of a life, by what epoch_history.lua calls it.
+func (h *epochHistory) epochsOf(name string) (all []pubsub.Epoch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for epoch, run := range h.runs {
+		if run.process+" "+run.before == name {
+			all = append(all, epoch)
 		}
 	}
 	return all
 }
 
 // learn remembers whose generations some are, and returns all of the same life.
-func (l *lives) learn(some []pubsub.Epoch, now life) (same []pubsub.Epoch) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.of == nil || len(l.of) >= maxLives {
-		l.of = make(map[pubsub.Epoch]life)
+func (h *epochHistory) learn(some []pubsub.Epoch, now run) (same []pubsub.Epoch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.runs == nil || len(h.runs) >= maxEpochs {
+		h.runs = make(map[pubsub.Epoch]run)
 	}
-	for _, gen := range some {
-		l.of[gen] = now
+	for _, epoch := range some {
+		h.runs[epoch] = now
 	}
 	// A process does not come back to an earlier life.
-	maps.DeleteFunc(l.of, func(_ pubsub.Epoch, other life) bool {
+	maps.DeleteFunc(h.runs, func(_ pubsub.Epoch, other run) bool {
 		return other.process == now.process && other != now
 	})
-	for other, of := range l.of {
+	for other, of := range h.runs {
 		if of == now {
 			same = append(same, other)
 		}
@@ -85,63 +85,63 @@ func (l *lives) learn(some []pubsub.Epoch, now life) (same []pubsub.Epoch) {
 	return same
 }
 
-// lifeMemory is for how long it is remembered since when primaries lived, if no
+// historyTTL is for how long it is remembered since when primaries lived, if no
 // node starts and no slot moves meanwhile.
-const lifeMemory = 90 * 24 * time.Hour
+const historyTTL = 90 * 24 * time.Hour
 
-// beginning is when a life began, see pubsub.EpochStart.
-type beginning struct {
-	life      string // as life.lua calls it
+// runStart is when a life began, see pubsub.EpochStart.
+type runStart struct {
+	run       string // as epoch_history.lua calls it
 	at, known time.Time
 }
 
-// primaryLives is what a primary says of its own life and earlier ones.
-type primaryLives struct {
+// primaryHistory is what a primary says of its own life and earlier ones.
+type primaryHistory struct {
 	same  []pubsub.Epoch // of its life, as far as nodes saw them
 	whole []pubsub.Epoch // of those that it took over with everything acknowledged
-	began []beginning
+	began []runStart
 }
 
-// livesOf asks p for its lives.
-func (b *Broker) livesOf(ctx context.Context, p *primary) (l primaryLives, err error) {
-	args := append([]any{lifeMemory.Milliseconds(), maxLives}, b.looks.args()...)
-	cmd := lifeScript.evaluate(ctx, p.client, b.livesKey(ctx, p), args)
+// historyOf asks p for its lives.
+func (b *Broker) historyOf(ctx context.Context, p *primary) (l primaryHistory, err error) {
+	args := append([]any{historyTTL.Milliseconds(), maxEpochs}, b.replicas.args()...)
+	cmd := historyScript.evaluate(ctx, p.client, b.historyKey(ctx, p), args)
 	if kind, _ := redirected(cmd.Err()); kind != none { // its slot is on the way
-		cmd = lifeScript.evaluate(ctx, p.client, nil, args)
+		cmd = historyScript.evaluate(ctx, p.client, nil, args)
 	}
 	answer, err := cmd.Slice()
 	if err != nil || len(answer) != 6 {
 		return l, err
 	}
-	gen, _ := answer[0].(int64)
+	epoch, _ := answer[0].(int64)
 	process, _ := answer[1].(string)
 	before, _ := answer[2].(string)
 	times, _ := answer[4].([]any)
 	for i := 0; i+1 < len(times); i += 2 {
 		name, _ := times[i].(string)
 		ms, _ := times[i+1].(int64)
-		l.began = append(l.began, beginning{life: name, at: time.UnixMilli(ms), known: b.lives.knownSince(name)})
+		l.began = append(l.began, runStart{run: name, at: time.UnixMilli(ms), known: b.history.firstSeenAt(name)})
 	}
 	const runIDLen = 40
 	if len(process) < runIDLen { // some providers hide it: each generation is a life of its own
-		some := []pubsub.Epoch{pubsub.Epoch(gen)}
-		l.same = b.lives.learn(some, life{process: fmt.Sprint(gen)})
+		some := []pubsub.Epoch{pubsub.Epoch(epoch)}
+		l.same = b.history.learn(some, run{process: fmt.Sprint(epoch)})
 		return l, nil
 	}
-	l.same = b.lives.learn(generations(answer[3]), life{process, before})
+	l.same = b.history.learn(decodeEpochs(answer[3]), run{process, before})
 	if b.options.MinReplicas > 0 {
-		l.whole = generations(answer[5])
+		l.whole = decodeEpochs(answer[5])
 	}
 	return l, nil
 }
 
-// generations reads a list of life.lua's.
-func generations(answer any) []pubsub.Epoch {
+// decodeEpochs reads a list of epoch_history.lua's.
+func decodeEpochs(answer any) []pubsub.Epoch {
 	list, _ := answer.([]any)
 	all := make([]pubsub.Epoch, len(list))
 	for i := range list {
-		gen, _ := list[i].(int64)
-		all[i] = pubsub.Epoch(gen)
+		epoch, _ := list[i].(int64)
+		all[i] = pubsub.Epoch(epoch)
 	}
 	return all
 }
@@ -150,14 +150,14 @@ func generations(answer any) []pubsub.Epoch {
 // a single slot is found with a probability of 0.998.
 const manySlots = 100_000
 
-// livesKey is KEYS of life.lua: all nodes ask p for the same key, as long as
+// historyKey is KEYS of epoch_history.lua: all nodes ask p for the same key, as long as
 // its slots are the same.
-func (b *Broker) livesKey(ctx context.Context, p *primary) []string {
+func (b *Broker) historyKey(ctx context.Context, p *primary) []string {
 	if !b.sharded() {
-		return []string{b.keys.lives()}
+		return []string{b.keys.history()}
 	}
 	for n := range manySlots {
-		key := b.keys.livesAt(n)
+		key := b.keys.historyAt(n)
 		if at, err := b.topology.of(ctx, key); err != nil {
 			return nil
 		} else if at == p {
@@ -167,19 +167,19 @@ func (b *Broker) livesKey(ctx context.Context, p *primary) []string {
 	return nil
 }
 
-// isMixedLife reports whether a page comes from another generation than its
+// mixesEpochs reports whether a page comes from another generation than its
 // query's reader or one of its messages. That may be a failover or not, which
 // Page.Lives tells.
-func isMixedLife(q *pubsub.Query, page *pubsub.Page) bool {
+func mixesEpochs(q *pubsub.Query, page *pubsub.Page) bool {
 	if q.Epoch != 0 && q.Epoch != page.Epoch {
 		return true
 	}
 	return slices.ContainsFunc(page.Messages, func(m *pubsub.Message) bool { return m.ID.Epoch != page.Epoch && !m.IsUnreadable() })
 }
 
-// livesSeenBy asks the primaries in the eyes of p. What cannot be found out is
+// historySeenBy asks the primaries in the eyes of p. What cannot be found out is
 // left out, so that a loss is told rather than not.
-func (b *Broker) livesSeenBy(ctx context.Context, p *primary) (l pubsub.EpochHistory) {
+func (b *Broker) historySeenBy(ctx context.Context, p *primary) (l pubsub.EpochHistory) {
 	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/2) // the page is there, whoever hangs
 	defer cancel()
 	primaries := []*primary{p}
@@ -187,27 +187,27 @@ func (b *Broker) livesSeenBy(ctx context.Context, p *primary) (l pubsub.EpochHis
 		primaries = b.seenBy(ctx, p)
 	}
 	var mu sync.Mutex
-	var all []beginning
+	var all []runStart
 	var asked sync.WaitGroup
 	for _, other := range primaries {
 		asked.Go(func() {
-			lives, err := b.livesOf(ctx, other)
+			history, err := b.historyOf(ctx, other)
 			if err != nil {
 				return
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			if other == p {
-				l.Same, l.Whole = lives.same, lives.whole
+				l.Same, l.Whole = history.same, history.whole
 			} else {
-				l.Others = append(l.Others, lives.same...)
+				l.Others = append(l.Others, history.same...)
 			}
-			all = append(all, lives.began...)
+			all = append(all, history.began...)
 		})
 	}
 	asked.Wait()
 	for _, one := range all { // now that each knows of all
-		l.Starts = append(l.Starts, pubsub.EpochStart{At: one.at, Known: one.known, Epochs: b.lives.generationsOf(one.life)})
+		l.Starts = append(l.Starts, pubsub.EpochStart{At: one.at, Known: one.known, Epochs: b.history.epochsOf(one.run)})
 	}
 	if len(l.Same) == 0 {
 		l.Others = nil // nobody knows how old p's own life is

@@ -21,7 +21,7 @@ func at(address string) redisbroker.Options {
 func TestRestartWithData(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Persist)
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	c.listen("busy", "quiet")
 	c.say("quiet")
 	c.flood("busy")
@@ -34,17 +34,17 @@ func TestRestartWithData(t *testing.T) {
 	c.awaitMore(50)
 	c.say("quiet")
 	c.drain()
-	c.judge(pubsub.Failover)
+	c.verify(pubsub.Failover)
 }
 
 // Redis crashes and comes back empty, under load.
 func TestRestartEmpty(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	c.listen("busy", "quiet")
 	c.say("quiet")
-	c.awaitHeard()
+	c.awaitReceived()
 	c.flood("busy")
 	c.awaitMore(50)
 	server.Kill()
@@ -53,7 +53,7 @@ func TestRestartEmpty(t *testing.T) {
 	c.awaitMore(50)
 	c.say("quiet")
 	c.drain()
-	c.judge(pubsub.Restarted)
+	c.verify(pubsub.Restarted)
 }
 
 // Redis hangs for less than the watchdog's patience: all waits, and goes on.
@@ -62,7 +62,7 @@ func TestFrozenShortly(t *testing.T) {
 	server := redistest.Start(t)
 	options := at(server.Addr())
 	options.Timeout = patience
-	c := newCrowd(t, options)
+	c := newHarness(t, options)
 	c.listen("busy")
 	c.flood("busy")
 	c.awaitMore(50)
@@ -79,7 +79,7 @@ func TestFrozenShortly(t *testing.T) {
 	if now := subscribedConnections(server); now != links {
 		t.Errorf("relay connections were %s, are %s", links, now)
 	}
-	c.judge()
+	c.verify()
 }
 
 // Redis hangs for longer than that, as 10 or 60 s are with the default Timeout
@@ -88,7 +88,7 @@ func TestFrozenLong(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	options := at(server.Addr())
-	c := newCrowd(t, options)
+	c := newHarness(t, options)
 	c.listen("busy", "quiet")
 	c.say("quiet")
 	c.flood("busy")
@@ -105,7 +105,7 @@ func TestFrozenLong(t *testing.T) {
 	c.awaitMore(50)
 	c.say("quiet")
 	c.drain()
-	c.judge()
+	c.verify()
 }
 
 // subscribedConnections names those that SUBSCRIBE.
@@ -125,10 +125,10 @@ func TestNodeCutOff(t *testing.T) {
 	proxy := redistest.StartProxy(t, server.Addr())
 	options := at(server.Addr())
 	cut := at(proxy.Addr())
-	c := newCrowd(t, options, cut)
+	c := newHarness(t, options, cut)
 	c.listen("a")
 	c.say("a")
-	c.awaitHeard()
+	c.awaitReceived()
 	proxy.Cut()
 	c.awaitReady(1, false)
 	for range 100 {
@@ -145,7 +145,7 @@ func TestNodeCutOff(t *testing.T) {
 	c.awaitReady(1, true)
 	c.say("a")
 	c.drain()
-	c.judge()
+	c.verify()
 }
 
 // The primary is made a replica and a primary again, and no connection ends.
@@ -153,8 +153,8 @@ func TestDemotedAndPromoted(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP)
 	other := redistest.Replica(t, server)
-	c := newCrowd(t, at(server.Addr()))
-	c.stay("busy", "quiet")
+	c := newHarness(t, at(server.Addr()))
+	c.listenFixed("busy", "quiet")
 	c.say("quiet")
 	c.flood("busy")
 	c.awaitMore(50)
@@ -174,7 +174,7 @@ func TestDemotedAndPromoted(t *testing.T) {
 	c.awaitMore(50)
 	c.say("quiet")
 	c.drain()
-	c.judge(pubsub.Failover)
+	c.verify(pubsub.Failover)
 }
 
 // The primary is replaced by one without data, and takes over again with all that
@@ -183,10 +183,10 @@ func TestPrimaryComesBack(t *testing.T) {
 	t.Parallel()
 	server, other := redistest.Start(t, redistest.TCP), redistest.Start(t, redistest.TCP)
 	front := redistest.StartProxy(t, server.Addr())
-	c := newCrowd(t, at(front.Addr()))
-	c.stay("a")
+	c := newHarness(t, at(front.Addr()))
+	c.listenFixed("a")
 	c.say("a", "a", "a")
-	c.awaitHeard()
+	c.awaitReceived()
 	for n, to := range []*redistest.Server{other, server} {
 		front.Lead(to.Addr())
 		front.Reset()
@@ -194,7 +194,7 @@ func TestPrimaryComesBack(t *testing.T) {
 	}
 	c.say("a")
 	c.drain()
-	c.judge(pubsub.Restarted, pubsub.Failover)
+	c.verify(pubsub.Restarted, pubsub.Failover)
 }
 
 // A primary gets its first replica, whereupon Redis draws a new replication ID:
@@ -202,7 +202,7 @@ func TestPrimaryComesBack(t *testing.T) {
 func TestFirstReplica(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP)
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	c.listen("busy", "quiet")
 	c.say("quiet")
 	c.flood("busy")
@@ -213,14 +213,14 @@ func TestFirstReplica(t *testing.T) {
 	c.awaitMore(50)
 	c.say("quiet")
 	c.drain()
-	c.judge()
+	c.verify()
 }
 
 // Redis's clock steps back: the IDs go on where they were.
 func TestClockSteppedBack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Clock(0))
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	c.listen("busy")
 	c.flood("busy")
 	for _, offset := range []time.Duration{-time.Second, -time.Minute, 0} {
@@ -229,5 +229,5 @@ func TestClockSteppedBack(t *testing.T) {
 	}
 	c.awaitMore(50)
 	c.drain()
-	c.judge()
+	c.verify()
 }

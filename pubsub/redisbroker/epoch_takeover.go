@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// looks are what this node last saw of the primaries, where Options.MinReplicas
+// replicaStatuses are what this node last saw of the primaries, where Options.MinReplicas
 // is set. They say whether a takeover can have lost anything acknowledged.
 //
 // A primary that has had no more than MinReplicas replicas in its epoch, counting
@@ -18,65 +18,65 @@ import (
 //
 // With more replicas one of them may lack what others acknowledged. Which of them
 // are connected at a look says nothing: they come and go between two looks.
-type looks struct {
+type replicaStatuses struct {
 	mu sync.Mutex
-	at map[string]look // by master_replid
+	at map[string]replicaStatus // by master_replid
 }
 
-type look struct {
+type replicaStatus struct {
 	offset int64 // master_repl_offset
 	when   time.Time
 	more   bool // more than MinReplicas replicas were seen in this epoch: it never counts
 }
 
-// sight is what probe.lua answers of a primary.
-type sight struct {
+// probeReply is what probe.lua answers of a primary.
+type probeReply struct {
 	replid   string
 	offset   int64
 	replicas int // also those that are away or not in sync yet
 }
 
-// saw notes a look at a primary, asked for at when, that acknowledges what need
+// record notes a look at a primary, asked for at when, that acknowledges what need
 // replicas have.
-func (l *looks) saw(s sight, when time.Time, need int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	before, known := l.at[s.replid]
+func (r *replicaStatuses) record(reply probeReply, when time.Time, need int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, known := r.at[reply.replid]
 	switch {
 	case before.more:
-	case s.replicas < need: // it can acknowledge nothing, so the look before still counts
+	case reply.replicas < need: // it can acknowledge nothing, so the look before still counts
 	default:
 		if !known {
-			l.makeRoom()
+			r.evictOldest()
 		}
-		l.at[s.replid] = look{offset: s.offset, when: when, more: s.replicas > need}
+		r.at[reply.replid] = replicaStatus{offset: reply.offset, when: when, more: reply.replicas > need}
 	}
 }
 
-// makeRoom forgets the oldest look where there are many.
-func (l *looks) makeRoom() {
-	if l.at == nil {
-		l.at = make(map[string]look)
+// evictOldest forgets the oldest look where there are many.
+func (r *replicaStatuses) evictOldest() {
+	if r.at == nil {
+		r.at = make(map[string]replicaStatus)
 	}
-	if len(l.at) < maxLives {
+	if len(r.at) < maxEpochs {
 		return
 	}
 	oldest := ""
-	for replid, look := range l.at {
-		if oldest == "" || look.when.Before(l.at[oldest].when) {
+	for replid, status := range r.at {
+		if oldest == "" || status.when.Before(r.at[oldest].when) {
 			oldest = replid
 		}
 	}
-	delete(l.at, oldest)
+	delete(r.at, oldest)
 }
 
-// args are the looks as life.lua takes them.
-func (l *looks) args() (args []any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for replid, look := range l.at {
-		if !look.more {
-			args = append(args, replid, look.offset, time.Since(look.when).Milliseconds())
+// args are the looks as epoch_history.lua takes them.
+func (r *replicaStatuses) args() (args []any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for replid, status := range r.at {
+		if !status.more {
+			args = append(args, replid, status.offset, time.Since(status.when).Milliseconds())
 		}
 	}
 	return args

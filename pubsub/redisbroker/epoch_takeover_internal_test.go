@@ -8,7 +8,7 @@ import (
 // A look counts while exactly as many replicas are there as must have a message,
 // and after that while there are fewer, since nothing is acknowledged then. Once
 // there were more, none counts in that epoch.
-func TestLooks(t *testing.T) {
+func TestReplicaStatuses(t *testing.T) {
 	t.Parallel()
 	const need = 1
 	for name, c := range map[string]struct {
@@ -26,11 +26,11 @@ func TestLooks(t *testing.T) {
 		"two, then none":              {[]int{1, 2, 0}, 0},
 		"another came while none was": {[]int{1, 0, 1}, 3},
 	} {
-		var l looks
+		var r replicaStatuses
 		for i, n := range c.replicas {
-			l.saw(sight{"a", int64(i + 1), n}, time.Now(), need)
+			r.record(probeReply{"a", int64(i + 1), n}, time.Now(), need)
 		}
-		switch args := l.args(); {
+		switch args := r.args(); {
 		case c.offset == 0 && len(args) > 0:
 			t.Errorf("%s: %v counts", name, args)
 		case c.offset != 0 && (len(args) != 3 || args[0] != "a" || args[1] != c.offset):

@@ -10,10 +10,10 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// duo is a primary with a replica, and nodes that want every publish to be on one
+// takeoverHarness is a primary with a replica, and nodes that want every publish to be on one
 // replica. They reach the primary at an address that the test leads elsewhere.
-type duo struct {
-	*crowd
+type takeoverHarness struct {
+	*harness
 	primary, replica *redistest.Server
 	way              *redistest.Proxy // of the replica to the primary
 	front            *redistest.Proxy // of the nodes to whoever is primary
@@ -21,8 +21,8 @@ type duo struct {
 	kept             pubsub.Cursor // after a message that every server has
 }
 
-func newDuo(t *testing.T) *duo {
-	d := &duo{primary: redistest.Start(t, redistest.TCP)}
+func newTakeoverHarness(t *testing.T) *takeoverHarness {
+	d := &takeoverHarness{primary: redistest.Start(t, redistest.TCP)}
 	d.way = redistest.StartProxy(t, d.primary.Addr())
 	d.replica = redistest.Replica(t, d.primary)
 	d.replica.ReplicaOf(d.way.Addr())
@@ -30,15 +30,15 @@ func newDuo(t *testing.T) *duo {
 	d.front = redistest.StartProxy(t, d.primary.Addr())
 	d.options = at(d.front.Addr())
 	d.options.MinReplicas, d.options.Timeout = 1, 3*time.Second
-	d.crowd = newCrowd(t, d.options, d.options)
+	d.harness = newHarness(t, d.options, d.options)
 	d.say("a")
 	d.kept = pubsub.CursorAfter(d.log("a").End)
-	d.awaitLook()
+	d.awaitProbe()
 	return d
 }
 
-// awaitLook waits until all nodes have looked at the primary from now on.
-func (c *crowd) awaitLook() {
+// awaitProbe waits until all nodes have looked at the primary from now on.
+func (c *harness) awaitProbe() {
 	c.t.Helper()
 	asked := time.Now()
 	for _, b := range c.brokers {
@@ -51,23 +51,23 @@ func (c *crowd) awaitLook() {
 
 // awaitOldServers waits until all nodes have looked at the primary at a time at
 // which servers that run now had surely been running.
-func (c *crowd) awaitOldServers() {
+func (c *harness) awaitOldServers() {
 	c.t.Helper()
 	for since := time.Now(); time.Since(since) < 3*time.Second; {
-		c.awaitLook()
+		c.awaitProbe()
 	}
 }
 
-// lead has the nodes find another primary.
-func (d *duo) lead(to *redistest.Server) {
+// redirect has the nodes find another primary.
+func (d *takeoverHarness) redirect(to *redistest.Server) {
 	d.front.Lead(to.Addr())
 	d.front.Reset()
-	d.awaitLook()
+	d.awaitProbe()
 }
 
 // resume returns what a client gets at a node from d.kept on, up to a message that
 // is published now.
-func (d *duo) resume(node *pubsub.Hub) []pubsub.Item {
+func (d *takeoverHarness) resume(node *pubsub.Hub) []pubsub.Item {
 	d.t.Helper()
 	l := listenFrom(d.t, "who comes back", "a", d.kept, 0, node)
 	d.say("a")
@@ -80,13 +80,13 @@ func (d *duo) resume(node *pubsub.Hub) []pubsub.Item {
 func TestTakeoverWhole(t *testing.T) {
 	testenv.Large(t)
 	t.Parallel()
-	d := newDuo(t)
+	d := newTakeoverHarness(t)
 	d.say("a")
 	d.awaitOldServers()
 	d.primary.Kill()
 	d.replica.Promote()
 	redistest.Replica(t, d.replica) // or nothing would be acknowledged
-	d.lead(d.replica)
+	d.redirect(d.replica)
 	for _, node := range []*pubsub.Hub{d.nodes[0], d.join(d.options)} {
 		if items := d.resume(node); len(gaps(items)) > 0 || len(items) < 2 {
 			t.Errorf("got %d items, gaps %v, want all and no gap", len(items), gaps(items))
@@ -99,41 +99,41 @@ func TestTakeoverWhole(t *testing.T) {
 func TestTakeoverNotWhole(t *testing.T) {
 	testenv.Large(t)
 	t.Parallel()
-	for name, fail := range map[string]func(t *testing.T, d *duo) (primary *redistest.Server){
-		"the primary restarts with what it had saved": func(_ *testing.T, d *duo) *redistest.Server {
+	for name, fail := range map[string]func(t *testing.T, d *takeoverHarness) (primary *redistest.Server){
+		"the primary restarts with what it had saved": func(_ *testing.T, d *takeoverHarness) *redistest.Server {
 			d.primary.Do("SAVE")
 			d.say("a")
 			d.primary.Kill()
 			d.primary.Restart()
 			return d.primary
 		},
-		"the replica restarted with what it had saved": func(t *testing.T, d *duo) *redistest.Server {
+		"the replica restarted with what it had saved": func(t *testing.T, d *takeoverHarness) *redistest.Server {
 			d.replica.Do("SAVE")
 			d.way.Cut()
 			d.replica.Kill()
 			d.replica.Restart()
 			redistest.Replica(t, d.primary)
 			d.say("a")
-			d.awaitLook()
+			d.awaitProbe()
 			d.primary.Kill()
 			d.replica.Promote()
 			return d.replica
 		},
-		"one of two replicas lags": func(t *testing.T, d *duo) *redistest.Server {
+		"one of two replicas lags": func(t *testing.T, d *takeoverHarness) *redistest.Server {
 			redistest.Replica(t, d.primary)
-			d.awaitLook()
+			d.awaitProbe()
 			d.way.Cut()
 			d.say("a")
 			d.primary.Kill()
 			d.replica.Promote()
 			return d.replica
 		},
-		"another replica came in place of one that is cut off": func(t *testing.T, d *duo) *redistest.Server {
+		"another replica came in place of one that is cut off": func(t *testing.T, d *takeoverHarness) *redistest.Server {
 			d.way.Cut()
 			d.primary.Do("CLIENT", "KILL", "TYPE", "replica")
 			redistest.Replica(t, d.primary)
 			d.say("a")
-			d.awaitLook()
+			d.awaitProbe()
 			d.primary.Kill()
 			d.replica.Promote()
 			return d.replica
@@ -141,10 +141,10 @@ func TestTakeoverNotWhole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDuo(t)
+			d := newTakeoverHarness(t)
 			to := fail(t, d)
 			redistest.Replica(t, to)
-			d.lead(to)
+			d.redirect(to)
 			for _, node := range []*pubsub.Hub{d.nodes[0], d.join(d.options)} {
 				told := gaps(d.resume(node))
 				if len(told) != 1 || told[0].Reason != pubsub.Failover {

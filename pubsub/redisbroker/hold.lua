@@ -14,7 +14,7 @@
 -- Returns {epoch, generation, 1 if lost, 1 if there are more to let go of, 1 if the
 -- relay was refused}.
 local holders, members, order, held = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local gen = generation()
+local epoch = current_epoch()
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local holder, version, lease = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[6])
@@ -62,13 +62,13 @@ local function leave(from, user)
 	tell('comet.leave', string.match(rest, '^ %d+ (.*)$'))
 end
 
-local epoch = redis.call('HGET', holders, 'epoch')
+local created = redis.call('HGET', holders, 'epoch')
 local count = redis.call('HLEN', members)
 local torn = count ~= redis.call('ZCARD', order) or (count == 0) ~= (redis.call('ZCARD', held) == 0)
-if not epoch or torn then -- nothing yet, or Redis has evicted some of it
+if not created or torn then -- nothing yet, or Redis has evicted some of it
 	redis.call('DEL', holders, members, order, held)
-	epoch = string.format('%.0f', time[1] * 1000000 + time[2])
-	redis.call('HSET', holders, 'epoch', epoch)
+	created = string.format('%.0f', time[1] * 1000000 + time[2])
+	redis.call('HSET', holders, 'epoch', created)
 end
 
 local function keep()
@@ -81,11 +81,11 @@ local row = redis.call('HGET', holders, holder)
 local seen = row and tonumber(string.match(row, ' (%d+)$')) or 0
 if seen ~= version then
 	keep()
-	return {tonumber(epoch), gen, 1, 0, 0}
+	return {tonumber(created), epoch, 1, 0, 0}
 end
 
 local entering = tonumber(ARGV[10])
-local quiet = ARGV[5] ~= '0' and ARGV[5] ~= epoch
+local quiet = ARGV[5] ~= '0' and ARGV[5] ~= created
 for i = 11, 10 + 3 * entering, 3 do
 	enter(ARGV[i + 1], ARGV[i + 2], quiet and ARGV[i] == '1')
 end
@@ -104,7 +104,7 @@ if budget > 0 then
 	for i = 1, #rows, 2 do
 		local other = rows[i]
 		local expiry, rest = string.match(rows[i + 1], '^(%d+)( %d+)$')
-		expiry = tonumber(expiry) -- nil: that is the epoch
+		expiry = tonumber(expiry) -- nil: that is the field 'epoch'
 		if expiry and expiry > now + lease then -- the clock went back
 			redis.call('HSET', holders, other, string.format('%.0f', now + lease) .. rest)
 		elseif expiry and expiry < now and budget > 0 then
@@ -125,4 +125,4 @@ if budget > 0 then
 end
 
 keep()
-return {tonumber(epoch), gen, 0, more, refused}
+return {tonumber(created), epoch, 0, more, refused}

@@ -51,10 +51,10 @@ func (k keys) probe(unique uint64, n int) string {
 	return fmt.Sprintf("%s:{%d}:probe:%016x%s", k.prefix, n, unique, k.suffix)
 }
 
-// lives is what life.lua remembers: a hash that expires lifeMemory after it was
+// lives is what epoch_history.lua remembers: a hash that expires historyTTL after it was
 // last asked for. On Redis Cluster each primary has one, and n chooses its slot.
-func (k keys) lives() string        { return k.prefix + ":lives" }
-func (k keys) livesAt(n int) string { return fmt.Sprintf("%s:{%d}:lives", k.prefix, n) }
+func (k keys) history() string        { return k.prefix + ":lives" }
+func (k keys) historyAt(n int) string { return fmt.Sprintf("%s:{%d}:lives", k.prefix, n) }
 
 // since is a string that nothing but the loss of all data removes, see read.lua. It
 // does not expire. Redis Cluster has none: it would be in each of the slots, and

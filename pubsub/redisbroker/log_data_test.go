@@ -18,10 +18,10 @@ import (
 func TestFlushAll(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := newCrowd(t, at(server.Addr()))
-	c.stay("busy", "quiet")
+	c := newHarness(t, at(server.Addr()))
+	c.listenFixed("busy", "quiet")
 	c.say("quiet")
-	c.awaitHeard()
+	c.awaitReceived()
 	gone := c.log("quiet").End
 	c.flood("busy")
 	for range 3 {
@@ -31,7 +31,7 @@ func TestFlushAll(t *testing.T) {
 	c.awaitMore(50)
 	c.drain()
 	c.say("quiet")
-	c.awaitHeard()
+	c.awaitReceived()
 	for _, l := range c.listeners {
 		reported := gaps(l.items)
 		if at := slices.IndexFunc(reported, func(g pubsub.Gap) bool { return g.Reason != pubsub.Restarted }); at >= 0 || len(reported) == 0 || len(reported) > 3 {
@@ -51,7 +51,7 @@ func TestFlushAll(t *testing.T) {
 func TestScriptFlush(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	c.listen("busy", "batches")
 	c.flood("busy")
 	const batches, size = 60, 20
@@ -71,7 +71,7 @@ func TestScriptFlush(t *testing.T) {
 		}
 	}
 	c.drain()
-	c.judge()
+	c.verify()
 	log := c.log("batches").Messages
 	if len(log) != batches*(size-1) {
 		t.Errorf("%d messages, want %d", len(log), batches*(size-1))
@@ -87,7 +87,7 @@ func TestScriptFlush(t *testing.T) {
 func TestOutOfMemory(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	c.listen("a")
 	c.say("a")
 	server.Do("CONFIG", "SET", "maxmemory", "1")
@@ -103,7 +103,7 @@ func TestOutOfMemory(t *testing.T) {
 	server.Do("CONFIG", "SET", "maxmemory", "0")
 	c.say("a", "new")
 	c.drain()
-	c.judge()
+	c.verify()
 }
 
 // Redis makes room by dropping logs: that is warned of, and told.
@@ -111,7 +111,7 @@ func TestEviction(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Args("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"))
 	options := at(server.Addr())
-	c := newCrowd(t, options)
+	c := newHarness(t, options)
 	var log bytes.Buffer
 	options.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	b := newBroker(t, options)

@@ -63,7 +63,7 @@ func next(id pubsub.ID) pubsub.ID {
 func TestForeignEntry(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	for name, entry := range foreignEntries {
 		t.Run(name, func(t *testing.T) {
 			channel := strings.ReplaceAll(name, " ", "-")
@@ -122,7 +122,7 @@ func TestForeignEntry(t *testing.T) {
 func TestForeignEntryLast(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	for channel, spoil := range map[string]func(log string){
 		"later": func(log string) { server.Do("XADD", log, "9999999999999-1", "foo", "bar") },
 		"last":  func(log string) { server.Do("XADD", log, "18446744073709551615-18446744073709551615", "foo", "bar") },
@@ -171,7 +171,7 @@ func brief(items []pubsub.Item) (all []string) {
 func TestForeignRelay(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := newCrowd(t)
+	c := newHarness(t)
 	log := new(syncBuffer)
 	options := at(server.Addr())
 	options.Size, options.TTL, options.KeyWindow = 1000, time.Hour, time.Minute
@@ -212,7 +212,7 @@ func TestForeignRelay(t *testing.T) {
 func TestForeignRelayAhead(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	c.say("a")
 	first := c.log("a").End
 	l := listenFrom(t, "who stays", "a", pubsub.CursorAfter(first), 0, c.nodes[0])

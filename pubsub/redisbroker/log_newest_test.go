@@ -29,7 +29,7 @@ func calls(server *redistest.Server, command string) (n int) {
 func TestNewestReadsNoMessage(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	publishData(t, c.nodes[0], "a", largeData)
 	before := calls(server, "xrevrange")
 	end := publishData(t, c.nodes[0], "a", largeData)
@@ -50,7 +50,7 @@ func TestNewestReadsNoMessage(t *testing.T) {
 func TestNewestIsAHint(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	hub := c.nodes[0]
 	for _, test := range []struct {
 		name  string
@@ -94,7 +94,7 @@ func TestNewestIsAHint(t *testing.T) {
 func TestNewestOfNoLog(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	for i, end := range []string{"x", "1-", "4398046511000-1048577", "99999999999999999999-1"} {
 		channel := fmt.Sprint("c", i)
 		server.Do("SET", "comet:{"+channel+"}:end", end)

@@ -16,7 +16,7 @@ func TestTracePayload(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	b := at(server.Addr())
-	c := newCrowd(t, b)
+	c := newHarness(t, b)
 	hub := c.join(b)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	defer client.Close()

@@ -72,15 +72,15 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 			cmd, by = b.readOne(ctx, &queries[i])
 		}
 		pages[i] = b.page(&queries[i], cmd)
-		if pages[i].Err == nil && (isMixedLife(&queries[i], &pages[i]) || !b.lives.knows(pages[i].Epoch)) {
+		if pages[i].Err == nil && (mixesEpochs(&queries[i], &pages[i]) || !b.history.knows(pages[i].Epoch)) {
 			mixed[by] = append(mixed[by], i)
 		}
 	}
 	for by, at := range mixed {
-		lives := b.livesSeenBy(ctx, by)
+		history := b.historySeenBy(ctx, by)
 		for _, i := range at {
-			pages[i].Epochs = lives
-			if err := b.believe(ctx, by, &queries[i], &pages[i]); err != nil {
+			pages[i].Epochs = history
+			if err := b.checkEpoch(ctx, by, &queries[i], &pages[i]); err != nil {
 				pages[i] = pubsub.Page{Err: err}
 			}
 		}
@@ -122,21 +122,21 @@ func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 	if err := cmd.Err(); err != nil {
 		return pubsub.Page{Err: readError(err)}
 	}
-	if gen, ok := cmd.Val().(int64); ok {
-		return pubsub.Page{Epoch: pubsub.Epoch(gen), End: q.Cursor}
+	if epoch, ok := cmd.Val().(int64); ok {
+		return pubsub.Page{Epoch: pubsub.Epoch(epoch), End: q.Cursor}
 	}
 	answer, _ := cmd.Val().([]any)
 	if len(answer) != 4+3 {
 		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", cmd.Val()))}
 	}
-	gen, _ := answer[0].(int64)
+	epoch, _ := answer[0].(int64)
 	text, _ := answer[1].(string)
 	end, err := parseEntryID(text)
 	if err != nil {
 		return pubsub.Page{Err: readError(fmt.Errorf("read.lua answered %v", cmd.Val()))}
 	}
 	entries, _ := answer[2].([]any)
-	p := pubsub.Page{Epoch: pubsub.Epoch(gen), End: end, Messages: b.messages(q, entries)}
+	p := pubsub.Page{Epoch: pubsub.Epoch(epoch), End: end, Messages: b.messages(q, entries)}
 	p.More = answer[3] == int64(1) && len(p.Messages) > 0
 	now, _ := answer[4].(int64)
 	since, _ := answer[5].(string)

@@ -3,7 +3,7 @@
 -- ARGV[1]  the user behind whom to begin, or empty
 -- ARGV[2]  how many at most
 -- Returns {how many there are, 1 if some are behind the page, {user, value in members, …}}.
-generation() -- no replica
+current_epoch() -- no replica
 local limit = tonumber(ARGV[2])
 local from = ARGV[1] == '' and '-' or '(' .. ARGV[1]
 local users = redis.call('ZRANGEBYLEX', KEYS[2], from, '+', 'LIMIT', 0, limit + 1)

@@ -105,7 +105,7 @@ func (p *party) await(users ...string) {
 	})
 }
 
-func (p *party) awaitHeard(want string) {
+func (p *party) awaitReceived(want string) {
 	p.t.Helper()
 	await(p.t, want, func() bool { return len(p.heard()) >= len(want) })
 	if got := p.heard(); got != want {
@@ -184,7 +184,7 @@ func TestPresenceThrough(t *testing.T) {
 			alice := p.enter(0, "alice")
 			p.await("alice")
 			p.enter(1, "bob")
-			p.awaitHeard("+alice +bob")
+			p.awaitReceived("+alice +bob")
 			p.pass(partyTTL / 2) // the nodes may now see to each other's leases
 			trouble(p)
 			p.await("alice", "bob")
@@ -192,7 +192,7 @@ func TestPresenceThrough(t *testing.T) {
 			p.await("alice", "bob")
 			p.nodes[0].Leave(alice)
 			p.await("bob")
-			p.awaitHeard("+alice +bob -alice")
+			p.awaitReceived("+alice +bob -alice")
 		})
 	}
 }
@@ -205,10 +205,10 @@ func TestPresenceFailoverLosing(t *testing.T) {
 	old, replica := sentinel.Servers()[0], sentinel.Servers()[1]
 	p := newParty(t, watch(sentinel))
 	p.enter(0, "alice")
-	p.awaitHeard("+alice")
+	p.awaitReceived("+alice")
 	old.KillLosing(func() {
 		p.enter(0, "bob")
-		p.awaitHeard("+alice +bob")
+		p.awaitReceived("+alice +bob")
 	}, replica)
 	sentinel.AwaitPrimaryOther(old)
 	p.await("alice", "bob")

@@ -3,10 +3,10 @@
 -- ARGV[2]  the probe's pub/sub channel, ARGV[3] what to send
 -- Returns {generation, master_replid, master_repl_offset, connected_slaves}, see
 -- epoch_takeover.go.
-local gen = generation()
+local epoch = current_epoch()
 local info = redis.call('INFO', 'replication')
 redis.call(ARGV[1], ARGV[2], ARGV[3])
 return {
-	gen, string.match(info, 'master_replid:(%x+)'),
+	epoch, string.match(info, 'master_replid:(%x+)'),
 	tonumber(string.match(info, 'master_repl_offset:(%d+)')), tonumber(string.match(info, 'connected_slaves:(%d+)')),
 }

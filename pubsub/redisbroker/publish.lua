@@ -27,7 +27,7 @@
 --          id error  4  in the log, but the relay was refused
 --          id error  5  as 1, but the key's time was not renewed
 -- and after all of them, only if that was refused, the error of the log's expiry.
-local gen, now = generation(), redis.call('TIME')
+local epoch, now = current_epoch(), redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local prev, hint = newest()
 if prev == '0-0' and hint then
@@ -70,7 +70,7 @@ for i = 8, #ARGV, 4 do
 	end
 	if kind ~= '' and outcome == 0 then
 		-- The ID is pubsub.NextID: <ms>-<counter * 2^20 + generation>.
-		local ms, seq = now, gen
+		local ms, seq = now, epoch
 		if ms <= prev_ms then
 			local counter = math.floor(string.match(prev, '%-(%d+)') / 1048576) + 1
 			if counter > 1023 then

@@ -14,13 +14,13 @@
 
 -- since returns what ARGV[5] says. Where it is not there nothing can have removed
 -- data after ms, by the clock of the primary of generation gen.
-local function since(ms, gen)
+local function since(ms, epoch)
 	local known = ARGV[5] and redis.pcall('GET', ARGV[5])
 	if type(known) == 'string' then
 		return known
 	end
 	if known == false then
-		local now = string.format('%.0f-%.0f', ms, gen)
+		local now = string.format('%.0f-%.0f', ms, epoch)
 		local set = redis.pcall('SET', ARGV[5], now)
 		return set.ok and now or '0-0' -- without memory left, or replicas
 	end
@@ -32,14 +32,14 @@ local finish, hint = newest()
 local function empty()
 	local now = redis.call('TIME')
 	local ms = now[1] * 1000 + math.floor(now[2] / 1000)
-	return {generation(), '0-0', {}, 0, ms, since(ms, generation()), hint or '0-0'}
+	return {current_epoch(), '0-0', {}, 0, ms, since(ms, current_epoch()), hint or '0-0'}
 end
 
 if finish == '0-0' then
 	return empty()
 end
 if ARGV[1] == 'forward' and ARGV[2] == finish then
-	return generation()
+	return current_epoch()
 end
 
 -- The entries are read a few at a time: how large they are only reading them
@@ -86,6 +86,6 @@ while limit > 0 and more == 0 do
 end
 if command == 'XRANGE' and ARGV[2] == '0-0' and entries[1] then
 	local ms, seq = string.match(entries[1][1], '(%d+)-(%d+)')
-	return {generation(), finish, entries, more, 0, since(tonumber(ms), tonumber(seq) % 1048576), '0-0'}
+	return {current_epoch(), finish, entries, more, 0, since(tonumber(ms), tonumber(seq) % 1048576), '0-0'}
 end
-return {generation(), finish, entries, more, 0, '0-0', '0-0'}
+return {current_epoch(), finish, entries, more, 0, '0-0', '0-0'}

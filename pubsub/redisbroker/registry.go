@@ -80,6 +80,6 @@ func (b *Broker) Nodes(ctx context.Context, ask bool) ([]pubsub.NodeReport, erro
 // registryError counts and wraps what went wrong.
 func (b *Broker) registryError(err error) error {
 	err = readError(err)
-	b.errorCounts.count(ToBoard, err)
+	b.errorCounts.count(ToRegistry, err)
 	return err
 }

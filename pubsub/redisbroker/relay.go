@@ -243,7 +243,7 @@ func (r *relay) findPrimaries(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		r.broker.recheck(ctx)
+		r.broker.recheckTakeovers(ctx)
 	})
 }
 

@@ -32,7 +32,7 @@ func (b *Broker) Ready() error {
 	if err := b.topology.whole(); err != nil {
 		return err
 	}
-	return b.unconfirmed()
+	return b.unconfirmedTakeover()
 }
 
 // RelayAge is how long ago the oldest of the connections' newest probes came back;

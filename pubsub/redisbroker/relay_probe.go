@@ -18,9 +18,9 @@ import (
 const probeEvery = 2 * time.Second
 
 var (
-	errDeaf    = errors.New("what was published did not come")
-	errNewLife = errors.New("the primary is another one, or began a new life")
-	errReplica = errors.New("it is a replica; waiting for the primary at this address")
+	errDeaf     = errors.New("what was published did not come")
+	errReplaced = errors.New("the primary is another one, or began a new life")
+	errReplica  = errors.New("it is a replica; waiting for the primary at this address")
 )
 
 // probe is the watchdog of one connection: it publishes to a pub/sub channel of its
@@ -37,7 +37,7 @@ type probe struct {
 	confirming sync.Once
 	echo       chan string  // what came; the newest is enough
 	number     uint64       // of the last one sent
-	gen        pubsub.Epoch // of the primary; 0: not known yet
+	epoch      pubsub.Epoch // of the primary; 0: not known yet
 	heardAt    time.Time    // of the last one that came back
 }
 
@@ -86,7 +86,7 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 	p.number++
 	number := strconv.FormatUint(p.number, 10)
 	sent := time.Now()
-	switch gen, err := p.publish(ctx, timeout, number); {
+	switch epoch, err := p.publish(ctx, timeout, number); {
 	case isReplica(err):
 		b.errorCounts.count(ToProbe, err)
 		return errReplica
@@ -94,10 +94,10 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 		b.health.unsent(p.conn.key, err)
 		b.errorCounts.count(ToProbe, err)
 		return nil
-	case p.gen != gen && !p.sameLife(ctx, timeout) && p.gen != 0: // asked the first time too, so that it is known
-		return errNewLife
+	case p.epoch != epoch && !p.sameRun(ctx, timeout) && p.epoch != 0: // asked the first time too, so that it is known
+		return errReplaced
 	default:
-		p.gen = gen
+		p.epoch = epoch
 	}
 	late := time.NewTimer(timeout)
 	defer late.Stop()
@@ -126,28 +126,28 @@ func (p *probe) publish(ctx context.Context, timeout time.Duration, number strin
 	if err != nil || len(answer) != 4 {
 		return 0, err
 	}
-	gen, _ := answer[0].(int64)
+	epoch, _ := answer[0].(int64)
 	replid, _ := answer[1].(string)
 	offset, _ := answer[2].(int64)
 	replicas, _ := answer[3].(int64)
 	if need := p.conn.broker.options.MinReplicas; need > 0 {
 		known := p.conn.broker.topology.replicas(p.conn.primary)
-		p.conn.broker.looks.saw(sight{replid, offset, max(int(replicas), known)}, asked, need)
+		p.conn.broker.replicas.record(probeReply{replid, offset, max(int(replicas), known)}, asked, need)
 	}
-	return pubsub.Epoch(gen), nil
+	return pubsub.Epoch(epoch), nil
 }
 
-// isReplica reports whether err is generation.lua's answer on a replica, or
+// isReplica reports whether err is epoch.lua's answer on a replica, or
 // Redis's own to a write there.
 func isReplica(err error) bool { return refused(err) && strings.HasPrefix(err.Error(), "READONLY") }
 
-// sameLife reports whether the generation now is of the same life as the one
+// sameRun reports whether the generation now is of the same life as the one
 // before.
-func (p *probe) sameLife(ctx context.Context, timeout time.Duration) bool {
+func (p *probe) sameRun(ctx context.Context, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	now, err := p.conn.broker.livesOf(ctx, p.conn.primary)
-	return err == nil && slices.Contains(now.same, p.gen)
+	now, err := p.conn.broker.historyOf(ctx, p.conn.primary)
+	return err == nil && slices.Contains(now.same, p.epoch)
 }
 
 // heard takes what the connection has brought; it does not block.

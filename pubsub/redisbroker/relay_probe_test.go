@@ -80,19 +80,19 @@ func TestDeafLink(t *testing.T) {
 	server := redistest.Start(t, redistest.TCP)
 	d := startDeafener(t, server.Addr())
 	options := at(d.Addr().String())
-	c := newCrowd(t, at(server.Addr()), options)
+	c := newHarness(t, at(server.Addr()), options)
 	c.listen("a")
 	c.say("a")
 	c.awaitReady(1, true)
-	c.awaitHeard()
+	c.awaitReceived()
 	d.deaf.Store(true)
 	c.say("a")
 	c.listeners[0].awaitID(c.log("a").End) // at the other node
 	c.awaitReady(1, false)
-	c.awaitHeard() // from the log, which is read at each new connection
+	c.awaitReceived() // from the log, which is read at each new connection
 	d.deaf.Store(false)
 	c.awaitReady(1, true)
 	c.say("a")
 	c.drain()
-	c.judge()
+	c.verify()
 }

@@ -21,7 +21,7 @@ func TestSlow(t *testing.T) {
 	proxy := redistest.StartProxy(t, server.Addr())
 	options := at(proxy.Addr())
 	options.Timeout = 10 * time.Second // the default is 3 s
-	c := newCrowd(t, options)
+	c := newHarness(t, options)
 	c.listen("a")
 	c.awaitReady(0, true)
 	c.awaitReady(1, true)
@@ -44,7 +44,7 @@ func TestSlow(t *testing.T) {
 	if now := subscribedConnections(server); now != links {
 		t.Errorf("relay connections were %s, are %s", links, now)
 	}
-	c.judge()
+	c.verify()
 }
 
 // A node does not read what the relay brings, until Redis ends the connection.
@@ -54,10 +54,10 @@ func TestRelayOverrun(t *testing.T) {
 	proxy := redistest.StartProxy(t, server.Addr())
 	slow := at(proxy.Addr())
 	slow.Timeout = 10 * time.Second // it is Redis that gives up
-	c := newCrowd(t, at(server.Addr()), slow)
+	c := newHarness(t, at(server.Addr()), slow)
 	c.listen("a")
 	c.say("a")
-	c.awaitHeard()
+	c.awaitReceived()
 	links := subscribedConnections(server)
 	proxy.Cut()
 	drafts := make([]pubsub.Draft, 100)
@@ -75,7 +75,7 @@ func TestRelayOverrun(t *testing.T) {
 	proxy.Heal()
 	c.say("a")
 	c.drain()
-	c.judge()
+	c.verify()
 }
 
 // A node starts while nothing answers its SUBSCRIBE.
@@ -83,7 +83,7 @@ func TestSubscribeUnanswered(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr())
-	c := newCrowd(t, at(server.Addr()))
+	c := newHarness(t, at(server.Addr()))
 	c.say("a")
 	proxy.Cut()
 	options := at(proxy.Addr())
@@ -102,5 +102,5 @@ func TestSubscribeUnanswered(t *testing.T) {
 	c.awaitReady(2, true)
 	c.say("a")
 	c.drain()
-	c.judge()
+	c.verify()
 }

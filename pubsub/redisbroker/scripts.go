@@ -10,8 +10,8 @@ import (
 )
 
 var (
-	//go:embed generation.lua
-	generationLua string
+	//go:embed epoch.lua
+	epochLua string
 	//go:embed newest.lua
 	newestLua string
 	//go:embed publish.lua
@@ -22,8 +22,8 @@ var (
 	checkLua string
 	//go:embed probe.lua
 	probeLua string
-	//go:embed life.lua
-	lifeLua string
+	//go:embed epoch_history.lua
+	historyLua string
 	//go:embed announce.lua
 	announceLua string
 	//go:embed nodes.lua
@@ -33,16 +33,16 @@ var (
 	//go:embed members.lua
 	membersLua string
 
-	publishScript = newScript(generationLua + newestLua + publishLua)
-	readScript    = newScript(generationLua + newestLua + readLua)
-	checkScript   = newScript(generationLua + checkLua)
-	probeScript   = newScript(generationLua + probeLua)
-	lifeScript    = newScript(generationLua + lifeLua)
+	publishScript = newScript(epochLua + newestLua + publishLua)
+	readScript    = newScript(epochLua + newestLua + readLua)
+	checkScript   = newScript(epochLua + checkLua)
+	probeScript   = newScript(epochLua + probeLua)
+	historyScript = newScript(epochLua + historyLua)
 
 	announceScript = newScript(announceLua)
 	nodesScript    = newScript(nodesLua)
-	holdScript     = newScript(generationLua + holdLua)
-	membersScript  = newScript(generationLua + membersLua)
+	holdScript     = newScript(epochLua + holdLua)
+	membersScript  = newScript(epochLua + membersLua)
 )
 
 // script is a Lua script with its text, for servers that do not have it yet.

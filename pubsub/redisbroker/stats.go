@@ -17,12 +17,12 @@ type Operation string
 
 // Everything that Redis is asked to do.
 const (
-	ToPublish Operation = "publish"
-	ToRead    Operation = "read"
-	ToRelay   Operation = "relay"    // a relay connection failed
-	ToProbe   Operation = "probe"    // a probe of one could not be published
-	ToPresent Operation = "presence" // see UpdateLeases and Members
-	ToBoard   Operation = "nodes"    // see pubsub.NodeRegistry
+	ToPublish  Operation = "publish"
+	ToRead     Operation = "read"
+	ToRelay    Operation = "relay"    // a relay connection failed
+	ToProbe    Operation = "probe"    // a probe of one could not be published
+	ToPresent  Operation = "presence" // see UpdateLeases and Members
+	ToRegistry Operation = "nodes"    // see pubsub.NodeRegistry
 )
 
 // Kind is a kind of trouble with Redis.
@@ -41,7 +41,7 @@ const (
 
 // Operations and Kinds are all there are.
 var (
-	Operations = []Operation{ToPublish, ToRead, ToRelay, ToProbe, ToPresent, ToBoard}
+	Operations = []Operation{ToPublish, ToRead, ToRelay, ToProbe, ToPresent, ToRegistry}
 	Kinds      = []Kind{RefusedIt, TimedOut, Unreachable, NoneFree, Changed, TooFew, Broken}
 )
 
@@ -60,7 +60,7 @@ func kindOf(err error) (kind Kind, ok bool) {
 		return Unreachable, true
 	case errors.Is(err, errTooFew):
 		return TooFew, true
-	case errors.Is(err, errGone), errors.Is(err, errNewLife), errors.Is(err, pubsub.ErrUnconfirmed), errors.Is(err, errReplica):
+	case errors.Is(err, errGone), errors.Is(err, errReplaced), errors.Is(err, pubsub.ErrUnconfirmed), errors.Is(err, errReplica):
 		return Changed, true
 	case errors.Is(err, errDeaf), errors.Is(err, errSilent), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout():
@@ -131,7 +131,7 @@ func (b *Broker) Stats() Stats {
 	for _, o := range Operations {
 		s.Errors[o] = b.errorCounts[o].Stats()
 	}
-	_, _, s.Unconfirmed = b.confirmed.longest()
+	_, _, s.Unconfirmed = b.quorum.oldest()
 	for _, p := range b.topology.known() {
 		s.Pool.add(p.client)
 	}

@@ -56,7 +56,7 @@ func TestStats(t *testing.T) {
 	}
 	want("no memory left", b, redisbroker.ToPublish, redisbroker.RefusedIt, 1)
 	want("no memory left", b, redisbroker.ToPresent, redisbroker.RefusedIt, 2)
-	want("no memory left", b, redisbroker.ToBoard, redisbroker.RefusedIt, 1)
+	want("no memory left", b, redisbroker.ToRegistry, redisbroker.RefusedIt, 1)
 	server.Do("CONFIG", "SET", "maxmemory", "0")
 
 	options.MinReplicas = 1

@@ -22,9 +22,9 @@ type topology interface {
 	all(ctx context.Context) ([]*primary, error)
 	// at returns the primary that from named in a redirect.
 	at(ctx context.Context, from *primary, address string) (*primary, error)
-	// confirm returns nil if p, which answered from generation gen, is a primary
-	// in the view of those that decide on it, asked after confirm was called.
-	confirm(ctx context.Context, p *primary, gen pubsub.Epoch) error
+	// checkQuorum returns nil if p, which answered from generation epoch, is a primary
+	// in the view of those that decide on it, asked after checkQuorum was called.
+	checkQuorum(ctx context.Context, p *primary, epoch pubsub.Epoch) error
 	// known returns the primaries that there were when last asked.
 	known() []*primary
 	// replicas returns how many replicas p has, connected or not, as far as others
@@ -45,14 +45,14 @@ func newSingle(o Options) topology {
 	return single{newPrimary(&o, "", o.Addresses[0])}
 }
 
-func (s single) of(context.Context, string) (*primary, error)           { return s.primary, nil }
-func (s single) all(context.Context) ([]*primary, error)                { return []*primary{s.primary}, nil }
-func (s single) at(context.Context, *primary, string) (*primary, error) { return s.primary, nil }
-func (s single) confirm(context.Context, *primary, pubsub.Epoch) error  { return nil }
-func (s single) known() []*primary                                      { return []*primary{s.primary} }
-func (s single) replicas(*primary) int                                  { return 0 }
-func (s single) whole() error                                           { return nil }
-func (s single) moves() bool                                            { return false }
+func (s single) of(context.Context, string) (*primary, error)              { return s.primary, nil }
+func (s single) all(context.Context) ([]*primary, error)                   { return []*primary{s.primary}, nil }
+func (s single) at(context.Context, *primary, string) (*primary, error)    { return s.primary, nil }
+func (s single) checkQuorum(context.Context, *primary, pubsub.Epoch) error { return nil }
+func (s single) known() []*primary                                         { return []*primary{s.primary} }
+func (s single) replicas(*primary) int                                     { return 0 }
+func (s single) whole() error                                              { return nil }
+func (s single) moves() bool                                               { return false }
 
 // eachPrimary sorts n things by the primary that has their channel, has do do
 // those of each, primaries side by side, and waits. failed is called with each

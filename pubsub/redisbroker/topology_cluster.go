@@ -237,10 +237,10 @@ func (c *cluster) named(address string) *primary {
 	return c.guests[id]
 }
 
-// confirm asks the other primaries: most of all, p counted, must list p as a
+// checkQuorum asks the other primaries: most of all, p counted, must list p as a
 // healthy one. A takeover needs the votes of most, so one that was replaced
 // cannot have them; and one that is cut off from the others cannot deny them.
-func (c *cluster) confirm(ctx context.Context, p *primary, _ pubsub.Epoch) error {
+func (c *cluster) checkQuorum(ctx context.Context, p *primary, _ pubsub.Epoch) error {
 	views, err := c.rounds.do(ctx, true)
 	if err != nil {
 		return err

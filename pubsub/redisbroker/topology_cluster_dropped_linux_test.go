@@ -30,14 +30,14 @@ func TestClusterDroppedAddresses(t *testing.T) {
 	options := reach(cluster)
 	options.Timeout = 3 * time.Second // the default
 	options.Addresses = append(options.Addresses[:2], service.Addr())
-	c := newCrowd(t, options)
+	c := newHarness(t, options)
 	var channels []string
 	for i := range 3 {
 		channels = append(channels, channelAt(cluster, cluster.Nodes()[2*i], 0))
 	}
 	c.listen(channels...)
 	c.say(channels...)
-	c.awaitHeard()
+	c.awaitReceived()
 
 	network.dropAll()
 	cluster.ReaddressAll()

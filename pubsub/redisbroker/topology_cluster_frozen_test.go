@@ -17,9 +17,9 @@ func TestClusterFrozenPrimary(t *testing.T) {
 	nodes := cluster.Nodes()
 	options := reach(cluster)
 	options.Timeout = 3 * time.Second // the default
-	c := newCrowd(t, options)
+	c := newHarness(t, options)
 	frozen, healthy := channelAt(cluster, nodes[0], 0), channelAt(cluster, nodes[2], 0)
-	c.stay(healthy)
+	c.listenFixed(healthy)
 	c.flood(frozen, frozen, frozen, frozen, frozen, frozen, frozen, frozen)
 	c.awaitMore(50)
 	slowest := make(chan time.Duration)

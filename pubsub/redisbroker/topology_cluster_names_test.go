@@ -33,19 +33,19 @@ func takeoverAndMove(t *testing.T, option redistest.Option) {
 	t.Helper()
 	cluster := redistest.StartCluster(t, 3, 1, option)
 	nodes := cluster.Nodes()
-	c := newCrowd(t, reach(cluster), named(cluster))
+	c := newHarness(t, reach(cluster), named(cluster))
 	taken, moved := channelAt(cluster, nodes[0], 0), channelAt(cluster, nodes[2], 0)
 	c.listen(taken)
 	c.say(taken)
-	c.awaitHeard()
+	c.awaitReceived()
 	cluster.Failover(nodes[0])
 	c.say(taken)
 	c.drain()
-	c.judge(pubsub.Failover)
+	c.verify(pubsub.Failover)
 	c.awaitReady(0, true)
 	c.awaitReady(1, true)
 
-	other := newCrowd(t, reach(cluster), named(cluster))
+	other := newHarness(t, reach(cluster), named(cluster))
 	other.listen(moved)
 	other.say(moved)
 	end := cluster.BeginMove(slotOf(cluster, moved), otherPrimary(cluster, nodes[2]))
@@ -58,7 +58,7 @@ func takeoverAndMove(t *testing.T, option redistest.Option) {
 	end()
 	other.say(moved)
 	other.drain()
-	other.judge()
+	other.verify()
 }
 
 // named reaches the cluster by a name of the machine, or by its address if the

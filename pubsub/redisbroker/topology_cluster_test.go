@@ -38,7 +38,7 @@ func TestClusterMoveSlot(t *testing.T) {
 	nodes := cluster.Nodes()
 	options := reach(cluster)
 	options.Timeout = 10 * time.Second // a primary that does not say in time since when it lives means a failover
-	c := newCrowd(t, options)
+	c := newHarness(t, options)
 	busy, quiet, other := channelAt(cluster, nodes[0], 0), channelAt(cluster, nodes[0], 1), channelAt(cluster, nodes[1], 0)
 	c.listen(busy, quiet, other)
 	c.say(quiet)
@@ -51,7 +51,7 @@ func TestClusterMoveSlot(t *testing.T) {
 	c.awaitMore(100)
 	c.say(quiet)
 	c.drain()
-	c.judge()
+	c.verify()
 }
 
 // A slot stays half moved for some time: channels that are there, channels that
@@ -60,7 +60,7 @@ func TestClusterHalfMovedSlot(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 0)
 	nodes := cluster.Nodes()
-	c := newCrowd(t, reach(cluster))
+	c := newHarness(t, reach(cluster))
 	before := channelAt(cluster, nodes[0], 0)
 	during := sameSlot(before)
 	c.listen(before)
@@ -75,12 +75,12 @@ func TestClusterHalfMovedSlot(t *testing.T) {
 		}
 		c.accepted[receipt.ID] = during
 	}
-	c.awaitHeard()
+	c.awaitReceived()
 	end()
 	c.awaitMore(50)
 	c.say(during)
 	c.drain()
-	c.judge()
+	c.verify()
 }
 
 // A slot that is half moved hides from a node that the primary does not know its
@@ -127,7 +127,7 @@ func TestClusterFailover(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 1)
 	node := cluster.Nodes()[0]
-	c := newCrowd(t, reach(cluster))
+	c := newHarness(t, reach(cluster))
 	busy, quiet := channelAt(cluster, node, 0), channelAt(cluster, node, 1)
 	c.listen(busy, quiet)
 	c.say(quiet)
@@ -138,7 +138,7 @@ func TestClusterFailover(t *testing.T) {
 	c.awaitMore(100)
 	c.say(quiet)
 	c.drain()
-	c.judge(pubsub.Failover)
+	c.verify(pubsub.Failover)
 }
 
 // A primary is killed. What it took last may be missing.
@@ -146,12 +146,12 @@ func TestClusterKill(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 1)
 	node := cluster.Nodes()[0]
-	c := newCrowd(t, reach(cluster))
+	c := newHarness(t, reach(cluster))
 	lost, quiet, elsewhere := channelAt(cluster, node, 0), channelAt(cluster, node, 1), channelAt(cluster, cluster.Nodes()[2], 0)
 	c.listen(lost, quiet)
 	c.say(lost, quiet)
-	c.awaitHeard()
-	away := newCrowd(t, reach(cluster))
+	c.awaitReceived()
+	away := newHarness(t, reach(cluster))
 	away.listen(elsewhere)
 	away.say(elsewhere)
 	replica := replicaOf(t, cluster, node)
@@ -173,7 +173,7 @@ func TestClusterKill(t *testing.T) {
 	}
 	away.say(elsewhere)
 	away.drain()
-	away.judge()
+	away.verify()
 }
 
 // A channel moves, and the primary that it came to fails at once, with messages
@@ -185,7 +185,7 @@ func TestClusterMovedAndLost(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3, 1)
 	from := cluster.Nodes()[0]
 	to := otherPrimary(cluster, from)
-	c := newCrowd(t, reach(cluster))
+	c := newHarness(t, reach(cluster))
 	lost, moved := channelAt(cluster, from, 0), channelAt(cluster, from, 1)
 	c.say(lost)
 	before := pubsub.CursorAfter(c.log(lost).End)
@@ -195,9 +195,9 @@ func TestClusterMovedAndLost(t *testing.T) {
 	c.listeners = append(c.listeners, listenFrom(t, "who was at the first primary", lost, before, 0, c.nodes[0]))
 	c.awaitGaps(1)
 	c.drain()
-	c.judge(pubsub.Failover)
+	c.verify(pubsub.Failover)
 
-	after := newCrowd(t, reach(cluster))
+	after := newHarness(t, reach(cluster))
 	longAfter := time.Now().Add(1500 * time.Millisecond) // more than clocks may differ
 	await(t, "a message long after the failover", func() bool {
 		after.say(moved)
@@ -211,7 +211,7 @@ func TestClusterMovedAndLost(t *testing.T) {
 	}
 	after.say(moved)
 	after.drain()
-	after.judge()
+	after.verify()
 }
 
 // otherPrimary is a primary that is not the one given.
@@ -250,7 +250,7 @@ func replicaOf(t *testing.T, c *redistest.Cluster, primary *redistest.Server) *r
 func TestClusterAddresses(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 1, redistest.Persist)
-	c := newCrowd(t, reach(cluster))
+	c := newHarness(t, reach(cluster))
 	channel := channelAt(cluster, cluster.Nodes()[0], 0)
 	c.listen(channel)
 	c.flood(channel)
@@ -263,5 +263,5 @@ func TestClusterAddresses(t *testing.T) {
 	c.awaitGaps(1)
 	c.awaitMore(50)
 	c.drain()
-	c.judge(pubsub.Failover)
+	c.verify(pubsub.Failover)
 }

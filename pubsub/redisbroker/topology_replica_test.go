@@ -40,7 +40,7 @@ func TestReplicaAtTheAddress(t *testing.T) {
 		t.Error(err)
 	}
 
-	c := newCrowd(t, at(server.Addr()), at(front.Addr()))
+	c := newHarness(t, at(server.Addr()), at(front.Addr()))
 	saysReplica := func() bool {
 		err := c.brokers[1].Ready()
 		return err != nil && strings.Contains(err.Error(), "it is a replica; waiting for the primary")
@@ -52,7 +52,7 @@ func TestReplicaAtTheAddress(t *testing.T) {
 	c.listen("a")
 	c.say("a")
 	c.drain()
-	c.judge()
+	c.verify()
 
 	front.Lead(replica.Addr())
 	front.Reset()
@@ -61,5 +61,5 @@ func TestReplicaAtTheAddress(t *testing.T) {
 	c.awaitReady(1, true)
 	c.say("a")
 	c.drain()
-	c.judge()
+	c.verify()
 }

@@ -218,22 +218,22 @@ func (s *sentinels) adopt(best *election, answers []*election) error {
 	return nil
 }
 
-// confirm asks the Sentinels, and then the primary that they name, which must be
-// in generation gen.
-func (s *sentinels) confirm(ctx context.Context, p *primary, gen pubsub.Epoch) error {
+// checkQuorum asks the Sentinels, and then the primary that they name, which must be
+// in generation epoch.
+func (s *sentinels) checkQuorum(ctx context.Context, p *primary, epoch pubsub.Epoch) error {
 	if _, err := s.rounds.do(ctx, true); err != nil {
 		return err
 	}
 	named := s.now.Load()
-	answer, err := lifeScript.evaluate(ctx, named.client, nil, nil).Slice()
+	answer, err := historyScript.evaluate(ctx, named.client, nil, nil).Slice()
 	if err != nil {
 		return fmt.Errorf("%s, which the Sentinels name: %w", named.address, err)
 	}
 	switch {
-	case len(answer) > 0 && answer[0] == int64(gen):
+	case len(answer) > 0 && answer[0] == int64(epoch):
 		return nil
 	case named == p:
-		return errMovedOn
+		return errNewerEpoch
 	}
 	return fmt.Errorf("the Sentinels name %s, which is another", named.address)
 }

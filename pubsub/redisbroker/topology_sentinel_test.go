@@ -19,10 +19,10 @@ func watch(s *redistest.Sentinel) redisbroker.Options {
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	sentinel := redistest.StartSentinel(t)
-	c := newCrowd(t, watch(sentinel))
+	c := newHarness(t, watch(sentinel))
 	c.listen("a", "quiet")
 	c.say("a", "quiet")
-	c.awaitHeard()
+	c.awaitReceived()
 	sentinel.Servers()[0].AwaitReplica(sentinel.Servers()[1])
 	sentinel.Failover()
 	c.awaitGaps(1)
@@ -30,7 +30,7 @@ func TestSentinelFailover(t *testing.T) {
 	c.awaitMore(50)
 	c.say("quiet")
 	c.drain()
-	c.judge(pubsub.Failover)
+	c.verify(pubsub.Failover)
 }
 
 // The replica that takes over lacks the newest writes, which were acknowledged
@@ -39,17 +39,17 @@ func TestSentinelFailoverLosing(t *testing.T) {
 	t.Parallel()
 	sentinel := redistest.StartSentinel(t, redistest.Clock(0))
 	old, replica := sentinel.Servers()[0], sentinel.Servers()[1]
-	c := newCrowd(t, watch(sentinel))
+	c := newHarness(t, watch(sentinel))
 	c.listen("seen", "unseen", "quiet")
 	c.say("seen", "unseen", "quiet")
-	c.awaitHeard()
+	c.awaitReceived()
 	kept := c.log("seen").End
 	var lost pubsub.ID
 	old.KillLosing(func() {
 		for range 3 {
 			c.say("seen")
 		}
-		c.awaitHeard()
+		c.awaitReceived()
 		lost = c.log("seen").End
 		// As publish.lua writes it, but for the relay.
 		prev := c.log("unseen").End
@@ -62,10 +62,10 @@ func TestSentinelFailoverLosing(t *testing.T) {
 	for range 5 {
 		c.say("seen", "unseen", "quiet")
 	}
-	c.awaitHeard()
+	c.awaitReceived()
 	old.Restart() // and is a replica from now on
 	c.say("seen")
-	c.awaitHeard()
+	c.awaitReceived()
 	for _, l := range c.listeners {
 		reason := pubsub.Failover
 		if l.channel == "seen" {
@@ -84,7 +84,7 @@ func TestSentinelFailoverLosingResume(t *testing.T) {
 	t.Parallel()
 	sentinel := redistest.StartSentinel(t)
 	old := sentinel.Servers()[0]
-	c := newCrowd(t, watch(sentinel))
+	c := newHarness(t, watch(sentinel))
 	c.say("a", "a", "a")
 	kept := c.log("a")
 	var lost *pubsub.Page
@@ -116,7 +116,7 @@ func TestSentinelMinReplicas(t *testing.T) {
 	old, replica := sentinel.Servers()[0], sentinel.Servers()[1]
 	options := watch(sentinel)
 	options.MinReplicas = 1
-	c := newCrowd(t, options)
+	c := newHarness(t, options)
 	c.listen("a", "quiet")
 	c.say("quiet")
 	c.flood("a")
@@ -137,7 +137,7 @@ func TestSentinelMinReplicas(t *testing.T) {
 	c.awaitMore(50)
 	c.say("quiet")
 	c.drain()
-	c.judge()
+	c.verify()
 }
 
 // With more replicas than MinReplicas a takeover is reported, although only one of
@@ -149,7 +149,7 @@ func TestSentinelReplicaAway(t *testing.T) {
 	old, away := sentinel.Servers()[0], sentinel.Servers()[2]
 	options := watch(sentinel)
 	options.MinReplicas = 1
-	c := newCrowd(t, options)
+	c := newHarness(t, options)
 	away.Kill()
 	c.listen("a")
 	c.say("a")
@@ -158,7 +158,7 @@ func TestSentinelReplicaAway(t *testing.T) {
 	old.Kill()
 	sentinel.AwaitPrimaryOther(old)
 	away.Restart()
-	c.awaitLook()
+	c.awaitProbe()
 	l := listenFrom(t, "a client that resumes", "a", pubsub.CursorAfter(kept), 0, c.nodes[0])
 	c.say("a")
 	l.awaitID(c.log("a").End)

@@ -40,11 +40,11 @@ func TestSentinelOldView(t *testing.T) {
 func TestSentinelAddressAlone(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP)
-	c := newCrowd(t, redisbroker.Options{Addresses: []string{startOldSentinel(t, server.Addr(), false)}, Master: "comet"})
+	c := newHarness(t, redisbroker.Options{Addresses: []string{startOldSentinel(t, server.Addr(), false)}, Master: "comet"})
 	c.listen("a")
 	c.say("a")
 	c.drain()
-	c.judge()
+	c.verify()
 }
 
 // takeover has the replica take over from a primary that froze, and then the old
@@ -52,10 +52,10 @@ func TestSentinelAddressAlone(t *testing.T) {
 func takeover(t *testing.T, sentinel *redistest.Sentinel, options redisbroker.Options, also func()) {
 	t.Helper()
 	old := sentinel.Servers()[0]
-	c := newCrowd(t, options)
+	c := newHarness(t, options)
 	c.listen("a")
 	c.say("a")
-	c.awaitHeard()
+	c.awaitReceived()
 	old.AwaitReplica(sentinel.Servers()[1])
 	also()
 	old.Freeze()
@@ -66,7 +66,7 @@ func takeover(t *testing.T, sentinel *redistest.Sentinel, options redisbroker.Op
 	old.Thaw()
 	c.say("a")
 	c.drain()
-	c.judge(pubsub.Failover)
+	c.verify(pubsub.Failover)
 }
 
 // startOldSentinel starts what answers as a Sentinel of epoch 0 that takes the
@@ -148,10 +148,10 @@ func TestSentinelUnconfirmed(t *testing.T) {
 		watcher.Do("SENTINEL", "SET", sentinel.Master(), "down-after-milliseconds", 60_000)
 	}
 	primary := sentinel.Servers()[0]
-	c := newCrowd(t, watch(sentinel))
-	c.stay("a")
+	c := newHarness(t, watch(sentinel))
+	c.listenFixed("a")
 	c.say("a")
-	c.awaitHeard()
+	c.awaitReceived()
 	before := c.log("a").End
 	for _, watcher := range sentinel.Sentinels() {
 		watcher.Stop()
@@ -173,5 +173,5 @@ func TestSentinelUnconfirmed(t *testing.T) {
 	c.awaitReady(1, true)
 	c.say("a")
 	c.drain()
-	c.judge(pubsub.Failover)
+	c.verify(pubsub.Failover)
 }

@@ -17,10 +17,10 @@ import (
 // timeout is every broker's here: short, so that what must time out does soon.
 const timeout = time.Second
 
-// crowd is some nodes over one Redis, those who publish there, and those who
+// harness is some nodes over one Redis, those who publish there, and those who
 // listen: some stay, others come back again and again with their cursor, each
 // time to another node. In the end everybody must have had everything once.
-type crowd struct {
+type harness struct {
 	t         *testing.T
 	nodes     []*pubsub.Hub
 	brokers   []*redisbroker.Broker
@@ -33,13 +33,13 @@ type crowd struct {
 	busy     sync.WaitGroup // publishers
 }
 
-// newCrowd starts a node with each of the options, two if there is one.
-func newCrowd(t *testing.T, options ...redisbroker.Options) *crowd {
+// newHarness starts a node with each of the options, two if there is one.
+func newHarness(t *testing.T, options ...redisbroker.Options) *harness {
 	t.Helper()
 	if len(options) == 1 {
 		options = append(options, options[0])
 	}
-	c := &crowd{t: t, accepted: make(map[pubsub.ID]string), stop: func() {}}
+	c := &harness{t: t, accepted: make(map[pubsub.ID]string), stop: func() {}}
 	for _, o := range options {
 		c.join(o)
 	}
@@ -47,7 +47,7 @@ func newCrowd(t *testing.T, options ...redisbroker.Options) *crowd {
 }
 
 // join adds a node.
-func (c *crowd) join(options redisbroker.Options) *pubsub.Hub {
+func (c *harness) join(options redisbroker.Options) *pubsub.Hub {
 	c.t.Helper()
 	if options.Timeout == 0 {
 		options.Timeout = timeout
@@ -73,16 +73,16 @@ func (c *crowd) join(options redisbroker.Options) *pubsub.Hub {
 
 // listen has every channel listened to: on each node by one who stays, and by
 // one who wanders.
-func (c *crowd) listen(channels ...string) {
+func (c *harness) listen(channels ...string) {
 	c.t.Helper()
-	c.stay(channels...)
+	c.listenFixed(channels...)
 	for _, channel := range channels {
 		c.listeners = append(c.listeners, listen(c.t, channel+", who wanders", channel, 7, c.nodes...))
 	}
 }
 
-// stay is listen without the one who wanders.
-func (c *crowd) stay(channels ...string) {
+// listenFixed is listen without the one who wanders.
+func (c *harness) listenFixed(channels ...string) {
 	c.t.Helper()
 	for _, channel := range channels {
 		for i, node := range c.nodes {
@@ -93,7 +93,7 @@ func (c *crowd) stay(channels ...string) {
 
 // flood publishes to the channels, one publisher each, until drain. What is
 // refused goes again, with its idempotency key.
-func (c *crowd) flood(channels ...string) {
+func (c *harness) flood(channels ...string) {
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	c.t.Cleanup(stop)
@@ -110,7 +110,7 @@ func (c *crowd) flood(channels ...string) {
 }
 
 // publish publishes until it is accepted.
-func (c *crowd) publish(ctx context.Context, hub *pubsub.Hub, channel string) {
+func (c *harness) publish(ctx context.Context, hub *pubsub.Hub, channel string) {
 	i := c.number.Add(1)
 	draft := pubsub.Draft{Channel: channel, Data: fmt.Append(nil, i)}
 	if i%2 == 0 {
@@ -142,7 +142,7 @@ func (c *crowd) publish(ctx context.Context, hub *pubsub.Hub, channel string) {
 }
 
 // say publishes one message to each channel, through the first node.
-func (c *crowd) say(channels ...string) {
+func (c *harness) say(channels ...string) {
 	c.t.Helper()
 	for _, channel := range channels {
 		c.publish(c.t.Context(), c.nodes[0], channel)
@@ -150,47 +150,47 @@ func (c *crowd) say(channels ...string) {
 }
 
 // acceptedSoFar is how many messages were.
-func (c *crowd) acceptedSoFar() int {
+func (c *harness) acceptedSoFar() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.accepted)
 }
 
 // awaitMore waits until n more messages have been accepted.
-func (c *crowd) awaitMore(n int) {
+func (c *harness) awaitMore(n int) {
 	c.t.Helper()
 	want := c.acceptedSoFar() + n
 	await(c.t, "more is published", func() bool { return c.acceptedSoFar() >= want })
 }
 
 // pause ends the flood.
-func (c *crowd) pause() {
+func (c *harness) pause() {
 	c.stop()
 	c.busy.Wait()
 }
 
 // drain ends the flood and waits until everybody has all that there is.
-func (c *crowd) drain() {
+func (c *harness) drain() {
 	c.t.Helper()
 	c.pause()
-	c.awaitHeard()
+	c.awaitReceived()
 }
 
 // try publishes one message once, and returns what came of it and how long it took.
-func (c *crowd) try(hub *pubsub.Hub, channel string) (took time.Duration, err error) {
+func (c *harness) try(hub *pubsub.Hub, channel string) (took time.Duration, err error) {
 	start := time.Now()
 	r := hub.Publish(context.Background(), []pubsub.Draft{{Channel: channel, Data: []byte("1")}})[0]
 	return time.Since(start), r.Err
 }
 
 // awaitReady waits until a node is ready, or not.
-func (c *crowd) awaitReady(node int, ready bool) {
+func (c *harness) awaitReady(node int, ready bool) {
 	c.t.Helper()
 	await(c.t, fmt.Sprintf("node %d is ready: %v", node, ready), func() bool { return (c.brokers[node].Ready() == nil) == ready })
 }
 
 // log is all that a channel's log has.
-func (c *crowd) log(channel string) *pubsub.Page {
+func (c *harness) log(channel string) *pubsub.Page {
 	c.t.Helper()
 	all := &pubsub.Page{}
 	for {
@@ -210,11 +210,11 @@ func (c *crowd) log(channel string) *pubsub.Page {
 	}
 }
 
-// judge fails unless every listener had every message of the log once, in
+// verify fails unless every listener had every message of the log once, in
 // order, every gap begins and ends where it says, and everybody was told of
 // gaps of exactly these reasons, in order. What was accepted and is not in the
 // log must lie before one of them.
-func (c *crowd) judge(reasons ...pubsub.Reason) {
+func (c *harness) verify(reasons ...pubsub.Reason) {
 	c.t.Helper()
 	logs := make(map[string]map[pubsub.ID]bool)
 	for _, l := range c.listeners {
@@ -236,15 +236,15 @@ func (c *crowd) judge(reasons ...pubsub.Reason) {
 }
 
 // awaitGaps waits until everybody was told of n gaps.
-func (c *crowd) awaitGaps(n int) {
+func (c *harness) awaitGaps(n int) {
 	c.t.Helper()
 	for _, l := range c.listeners {
 		l.until(fmt.Sprint(n, " gaps"), func(items []pubsub.Item) bool { return len(gaps(items)) >= n })
 	}
 }
 
-// awaitHeard waits until everybody has all that was published so far.
-func (c *crowd) awaitHeard() {
+// awaitReceived waits until everybody has all that was published so far.
+func (c *harness) awaitReceived() {
 	c.t.Helper()
 	for _, l := range c.listeners {
 		l.awaitID(c.log(l.channel).End)

@@ -18,13 +18,13 @@ import (
 // confirmed to others before; a refusal counts for all, for a shorter time.
 func TestConfirmationIsOfATransition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c confirmations
+		var c quorumChecks
 		p, no := &primary{}, errors.New("no")
 		recall := func(from, to int) (error, bool) {
-			x := transition{pubsub.Epoch(from), pubsub.Epoch(to)}
-			return c.recall(x, p)
+			x := epochTransition{pubsub.Epoch(from), pubsub.Epoch(to)}
+			return c.cached(x, p)
 		}
-		c.note(transition{1, 2}, p, time.Now(), nil)
+		c.record(epochTransition{1, 2}, p, time.Now(), nil)
 		if err, ok := recall(1, 2); !ok || err != nil {
 			t.Error("it is forgotten")
 		}
@@ -33,44 +33,44 @@ func TestConfirmationIsOfATransition(t *testing.T) {
 				t.Errorf("it counts for %v", other)
 			}
 		}
-		time.Sleep(confirmedFor)
+		time.Sleep(quorumTTL)
 		if _, ok := recall(1, 2); ok {
 			t.Error("it counts for ever")
 		}
 
-		c.note(transition{1, 5}, p, time.Now(), no)
+		c.record(epochTransition{1, 5}, p, time.Now(), no)
 		if err, ok := recall(4, 5); !ok || err != no {
 			t.Errorf("a refusal is forgotten: %v, %v", err, ok)
 		}
-		time.Sleep(refusedFor)
+		time.Sleep(refusalTTL)
 		if _, ok := recall(1, 5); ok {
 			t.Error("a refusal counts for ever")
 		}
-		if other, _, age := c.longest(); other != p || age != refusedFor {
+		if other, _, age := c.oldest(); other != p || age != refusalTTL {
 			t.Errorf("it has waited %v", age)
 		}
-		c.note(transition{1, 5}, p, time.Now(), nil)
-		if other, _, _ := c.longest(); other != nil {
+		c.record(epochTransition{1, 5}, p, time.Now(), nil)
+		if other, _, _ := c.oldest(); other != nil {
 			t.Error("it waits although it is confirmed")
 		}
-		c.note(transition{1, 5}, p, time.Now(), no)
-		c.note(transition{1, 5}, p, time.Now(), errMovedOn)
-		if other, _, _ := c.longest(); other != nil {
+		c.record(epochTransition{1, 5}, p, time.Now(), no)
+		c.record(epochTransition{1, 5}, p, time.Now(), errNewerEpoch)
+		if other, _, _ := c.oldest(); other != nil {
 			t.Error("it waits although the primary is in another generation")
 		}
 	})
 }
 
-// doubtful is a topology of one primary whose takeovers are confirmed or not.
-type doubtful struct {
+// fakeQuorum is a topology of one primary whose takeovers are confirmed or not.
+type fakeQuorum struct {
 	single
 	asked int
 	err   error
 }
 
-func (d *doubtful) moves() bool { return true }
+func (d *fakeQuorum) moves() bool { return true }
 
-func (d *doubtful) confirm(context.Context, *primary, pubsub.Epoch) error {
+func (d *fakeQuorum) checkQuorum(context.Context, *primary, pubsub.Epoch) error {
 	d.asked++
 	time.Sleep(10 * time.Millisecond)
 	return d.err
@@ -82,10 +82,10 @@ func TestUnconfirmedIsVisible(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		p := &primary{address: "redis.example:6379"}
-		d := &doubtful{single: single{p}, err: errors.New("nobody says so")}
+		d := &fakeQuorum{single: single{p}, err: errors.New("nobody says so")}
 		b := &Broker{options: Options{Timeout: 3 * time.Second}, topology: d, ctx: t.Context(), logger: slog.New(slog.NewTextHandler(&log, nil))}
 		read := func(from pubsub.Epoch) error {
-			return b.believe(t.Context(), p, &pubsub.Query{Epoch: from}, &pubsub.Page{Epoch: 2})
+			return b.checkEpoch(t.Context(), p, &pubsub.Query{Epoch: from}, &pubsub.Page{Epoch: 2})
 		}
 		var readers sync.WaitGroup
 		for range 100 {
@@ -99,28 +99,28 @@ func TestUnconfirmedIsVisible(t *testing.T) {
 		if err := read(7); !errors.Is(err, pubsub.ErrUnconfirmed) || d.asked != 1 {
 			t.Errorf("read: %v, asked %d times", err, d.asked)
 		}
-		if err := b.unconfirmed(); err != nil {
+		if err := b.unconfirmedTakeover(); err != nil {
 			t.Errorf("at once: %v", err)
 		}
 		for range 10 {
 			time.Sleep(time.Second)
-			b.recheck(t.Context())
+			b.recheckTakeovers(t.Context())
 		}
-		if err := b.unconfirmed(); err == nil || !strings.Contains(err.Error(), "nobody says so") {
+		if err := b.unconfirmedTakeover(); err == nil || !strings.Contains(err.Error(), "nobody says so") {
 			t.Errorf("after 10 s: %v", err)
 		}
 		if n := strings.Count(log.String(), "WARN"); n != 1 {
 			t.Errorf("%d warnings:\n%s", n, log.String())
 		}
 		d.err = nil
-		b.recheck(t.Context())
-		if err := b.unconfirmed(); err != nil {
+		b.recheckTakeovers(t.Context())
+		if err := b.unconfirmedTakeover(); err != nil {
 			t.Errorf("confirmed: %v", err)
 		}
 		if err := read(1); err != nil {
 			t.Errorf("confirmed: read: %v", err)
 		}
-		b.recheck(t.Context())
+		b.recheckTakeovers(t.Context())
 		if n := strings.Count(log.String(), "\n"); n != 2 {
 			t.Errorf("%d lines of log:\n%s", n, log.String())
 		}

@@ -3,7 +3,7 @@
 -- takes the message even if the primary was demoted and promoted again while
 -- the connection stayed open. A replica has none, and must not be read either:
 -- while it gets its data it looks like a log that is gone.
-local function generation()
+local function current_epoch()
 	local info = redis.call('INFO', 'replication')
 	-- A search for plain text costs a tenth of what a pattern costs, which Lua tries at
 	-- every byte.
@@ -12,9 +12,9 @@ local function generation()
 		error({err = 'READONLY it is a replica'})
 	end
 	at = string.find(info, 'master_replid:', 1, true)
-	local gen = tonumber(string.sub(info, at + 14, at + 18), 16)
-	if gen == 0 then
+	local epoch = tonumber(string.sub(info, at + 14, at + 18), 16)
+	if epoch == 0 then
 		return 1
 	end
-	return gen
+	return epoch
 end

@@ -12,10 +12,10 @@
 -- A process that took over from another lives since it was first seen; one that
 -- did not, since it was started.
 local info = redis.call('INFO', 'server', 'replication')
-local gen = generation()
+local epoch = current_epoch()
 local process = string.match(info, 'run_id:(%w+)') or '-' -- some providers hide it
 local before = string.match(info, 'master_replid2:(%w+)') or '-'
-local life = process .. ' ' .. before
+local run = process .. ' ' .. before
 local uptime = 1000 * (string.match(info, 'uptime_in_seconds:(%d+)') or 0)
 local clock = redis.call('TIME')
 local since = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -33,7 +33,7 @@ for i = 3, #ARGV, 3 do
 	end
 end
 
-local same, began, whole = {gen}, {}, {took}
+local same, began, whole = {epoch}, {}, {took}
 if KEYS[1] then
 	local seen, former = redis.call('HGETALL', KEYS[1]), nil
 	for i = 1, #seen, 2 do
@@ -45,15 +45,15 @@ if KEYS[1] then
 		local field, value = seen[i], seen[i + 1]
 		local other, taken = string.match(field, '^since (.*)'), string.match(field, '^whole (.*)')
 		if taken then
-			if value == life or value == former then
+			if value == run or value == former then
 				whole[#whole + 1] = tonumber(taken)
 			end
-		elseif other == life then
+		elseif other == run then
 			since = math.min(since, tonumber(value))
 		elseif other then
 			began[#began + 1] = other
 			began[#began + 1] = tonumber(value)
-		elseif value == life then
+		elseif value == run then
 			same[#same + 1] = tonumber(field)
 		elseif value == former then
 			whole[#whole + 1] = tonumber(field)
@@ -65,12 +65,12 @@ if KEYS[1] then
 		redis.pcall('DEL', KEYS[1])
 	end
 	-- Without memory left this fails, and a failover more may be told.
-	redis.pcall('HSET', KEYS[1], gen, life, 'since ' .. life, string.format('%.0f', since))
+	redis.pcall('HSET', KEYS[1], epoch, run, 'since ' .. run, string.format('%.0f', since))
 	for _, other in ipairs(whole) do
-		redis.pcall('HSET', KEYS[1], 'whole ' .. other, life)
+		redis.pcall('HSET', KEYS[1], 'whole ' .. other, run)
 	end
 	redis.pcall('PEXPIRE', KEYS[1], ARGV[1])
 end
-began[#began + 1] = life
+began[#began + 1] = run
 began[#began + 1] = since
-return {gen, process, before, same, began, whole}
+return {epoch, process, before, same, began, whole}
