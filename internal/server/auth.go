@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -46,17 +47,14 @@ func newAccess(s *config.Settings, listener net.Addr, logger *slog.Logger) (*acc
 // fetched no keys yet. Call use once the policy counts.
 func (a *access) change(s *config.Settings, newTokens bool) (p gateway.Policy, use func(), err error) {
 	o := auth.Options{Cookie: s.Auth.Cookie.Name, Origins: s.Auth.Cookie.Origins, Revocations: a.revocations}
-	if o.Anonymous, err = anonymous(s); err != nil {
-		return p, nil, err
+	var errs [3]error
+	o.Anonymous, errs[0] = anonymous(s)
+	o.Keys, errs[1] = keys(s)
+	if o.Tokens = a.tokens; newTokens {
+		o.Tokens, errs[2] = tokens(s, a.logger)
 	}
-	if o.Keys, err = keys(s); err != nil {
+	if err := errors.Join(errs[:]...); err != nil {
 		return p, nil, err
-	}
-	o.Tokens = a.tokens
-	if newTokens {
-		if o.Tokens, err = tokens(s, a.logger); err != nil {
-			return p, nil, err
-		}
 	}
 	p = gateway.Policy{
 		Limits:         gatewayLimits(&s.Limits),
@@ -78,6 +76,14 @@ func (a *access) change(s *config.Settings, newTokens bool) (p gateway.Policy, u
 			a.keepNew(o.Tokens)
 		}
 	}, nil
+}
+
+// checkCredentials returns everything that is wrong with the keys and secrets that s
+// names.
+func checkCredentials(s *config.Settings) error {
+	_, errKeys := keys(s)
+	_, errTokens := tokens(s, slog.New(slog.DiscardHandler))
+	return errors.Join(errKeys, errTokens)
 }
 
 // loopbackPort is the port of a listener on loopback, if anybody may do anything

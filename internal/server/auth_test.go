@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -49,5 +50,20 @@ func TestAccessKeepsNewKeys(t *testing.T) {
 		if use(); p.Credentials == newTokens {
 			t.Errorf("takes tokens: %v", p.Credentials)
 		}
+	}
+}
+
+// All mistakes in credentials are reported at once.
+func TestCheckCredentials(t *testing.T) {
+	t.Parallel()
+	s := &config.Settings{}
+	s.Auth.Keys = config.NewSecret("backend:short")
+	s.Auth.JWT = config.JWT{Algorithms: []string{"HS256"}, Secret: config.NewSecret("short")}
+	err := checkCredentials(s)
+	if err == nil || !strings.Contains(err.Error(), "key") || !strings.Contains(err.Error(), "auth.jwt: ") {
+		t.Errorf("reported %v, want a line for the key and one for the secret", err)
+	}
+	if err := checkCredentials(&config.Settings{}); err != nil {
+		t.Error(err)
 	}
 }

@@ -75,7 +75,16 @@ func NewLogger(w io.Writer, s *config.Log) (logger *slog.Logger, level *slog.Lev
 	level.Set(s.Level)
 	o := &slog.HandlerOptions{Level: level}
 	if s.Format == "json" {
+		o.ReplaceAttr = readableDuration
 		return slog.New(trace.Handler(slog.NewJSONHandler(w, o))), level
 	}
 	return slog.New(trace.Handler(slog.NewTextHandler(w, o))), level
+}
+
+// readableDuration writes durations in JSON as in text, "10s": slog writes nanoseconds.
+func readableDuration(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }

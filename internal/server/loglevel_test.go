@@ -1,11 +1,15 @@
 package server
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"comet/config"
 	"comet/internal/servertest"
 )
 
@@ -111,5 +115,15 @@ func TestQuietLog(t *testing.T) {
 	node.wantLeave()
 	if text := node.log.String(); strings.Contains(text, "connected") || strings.Contains(text, "refused") {
 		t.Errorf("logged %s", text)
+	}
+}
+
+func TestDurationsInJSON(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	logger, _ := NewLogger(&out, &config.Log{Format: "json"})
+	logger.Info("draining", "delay", 10*time.Second, slog.Group("of", "spread", 90*time.Second))
+	if got := out.String(); !strings.Contains(got, `"delay":"10s","of":{"spread":"1m30s"}`) {
+		t.Errorf("logged %s", got)
 	}
 }

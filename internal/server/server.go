@@ -101,6 +101,9 @@ func newNodeAt(ctx context.Context, s *config.Loaded, o Options, l net.Listener,
 	if err != nil {
 		return nil, err
 	}
+	if err := checkCredentials(&s.Settings); err != nil { // before Redis is looked for
+		return nil, err
+	}
 	broker := o.Broker
 	if broker == nil {
 		if broker, err = newBroker(ctx, &s.Settings, rules, o.Logger); err != nil {
