@@ -62,6 +62,7 @@ func TestNewestIsAHint(t *testing.T) {
 		{"no ID", func(_, end string, _ pubsub.ID) { server.Do("SET", end, "x") }},
 		{"of a message before", func(_, end string, _ pubsub.ID) { server.Do("SET", end, "1-1") }},
 		{"later than all messages", func(_, end string, _ pubsub.ID) { server.Do("SET", end, "4398046511000-1048577") }},
+		{"without a sequence number", func(_, end string, _ pubsub.ID) { server.Do("SET", end, "4398046511000") }},
 		{"the log is gone", func(log, _ string, _ pubsub.ID) { server.Do("DEL", log) }},
 		{"the newest message is gone", func(log, _ string, newest pubsub.ID) { server.Do("XDEL", log, newest.String()) }},
 	} {

@@ -16,7 +16,7 @@ local highest = '4398046511103-0'
 local function newest()
 	local id = redis.pcall('GET', end_key)
 	local hint = type(id) == 'string' and id
-	if hint and redis.call('XLEN', KEYS[1]) > 0 then
+	if hint and string.find(hint, '^%d+%-%d+$') and redis.call('XLEN', KEYS[1]) > 0 then
 		local later = redis.pcall('XRANGE', KEYS[1], '(' .. id, highest, 'COUNT', 1)
 		if not later.err and #later == 0 then
 			return id, hint
