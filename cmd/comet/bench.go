@@ -12,8 +12,8 @@ import (
 	"comet/bench"
 )
 
-// Variables of the load test that hold secrets, which other users of the host
-// would see in a flag.
+// Environment variables for the load test's secrets. Other users of the host can
+// see a flag's value.
 const (
 	benchTokenVariable = "COMET_BENCH_TOKEN"
 	agentTokenVariable = "COMET_AGENT_TOKEN"
@@ -24,8 +24,7 @@ func newBench() *cobra.Command {
 		Use:   "bench",
 		Short: "Load-test Comet, or another push server",
 		Long: `Hold many thousands of subscribers, publish to them, and account for every
-message: was it lost, repeated or out of order, and how long did it take. Needs
-Linux.`,
+message: lost, repeated or out of order, and its latency. Needs Linux.`,
 		Example: `  comet bench run --nodes http://127.0.0.1:8080
   comet bench compare`,
 		Args: knownCommand,
@@ -35,15 +34,15 @@ Linux.`,
 	return cmd
 }
 
-// runLoad is bench.Run with a progress display on the error output. When the
-// context of cmd ends, by Ctrl-C, the test ends early with the results so far;
-// another Ctrl-C ends the process.
+// runLoad is bench.Run with a progress display on the error output. When Ctrl-C
+// ends the context of cmd, the test ends early with the results so far. Another
+// Ctrl-C ends the process.
 func runLoad(cmd *cobra.Command, p bench.Plan, hosts []bench.WorkerHost) (*bench.Result, error) {
 	errOut := cmd.ErrOrStderr()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(cmd.Context()))
 	defer cancel(nil)
 	defer context.AfterFunc(cmd.Context(), func() {
-		fmt.Fprintln(errOut, "\ncomet: ending early, with the results so far; again Ctrl-C to end at once")
+		fmt.Fprintln(errOut, "\ncomet: ending early with the results so far; press Ctrl-C again to end at once")
 		cancel(bench.ErrInterrupted)
 	})()
 	progress := newProgress(errOut, &p)
@@ -53,15 +52,14 @@ func runLoad(cmd *cobra.Command, p bench.Plan, hosts []bench.WorkerHost) (*bench
 		Progress: progress.show,
 		Version:  version + revision(),
 	})
-	if errors.Is(err, bench.ErrInterrupted) { // before there were any
+	if errors.Is(err, bench.ErrInterrupted) { // before there were results
 		err = cmd.Context().Err()
 	}
 	return result, err
 }
 
-// verdict is the error of a run whose messages did not all come once and in
-// order, or that could not do all of its plan. One that was interrupted has not
-// had the time.
+// verdict returns an error unless all messages arrived once and in order and the
+// run did all of its plan. An interrupted run may lack subscribers.
 func verdict(r *bench.Result) error {
 	t := &r.Trouble
 	switch out, p := r.Plan.Subscribers-r.Arrival.Subscribers, &r.Publish; {
@@ -69,7 +67,7 @@ func verdict(r *bench.Result) error {
 		return fmt.Errorf("messages lost: %d, repeated: %d, out of order: %d, channels with several orders: %d",
 			t.Lost, t.Repeated, t.OutOfOrder, t.Orders)
 	case out > 0 && !r.Interrupted:
-		return fmt.Errorf("%d of %d subscribers did not get in", out, r.Plan.Subscribers)
+		return fmt.Errorf("%d of %d subscribers did not connect", out, r.Plan.Subscribers)
 	case p.Failed > 0:
 		return fmt.Errorf("the server refused %d of %d messages", p.Failed, p.Failed+p.Acknowledged+p.Unknown)
 	case p.Unknown > 0 && p.Acknowledged == 0:
@@ -78,7 +76,7 @@ func verdict(r *bench.Result) error {
 	return nil
 }
 
-// secret is the value of a flag or, without one, of a variable.
+// secret returns the value of a flag or, if that is empty, of an environment variable.
 func secret(flag, variable string) string {
 	if flag != "" {
 		return flag
@@ -86,7 +84,7 @@ func secret(flag, variable string) string {
 	return os.Getenv(variable)
 }
 
-// flagMistakes is err, of a Validate, as a usageError that names cmd's flags.
+// flagMistakes returns err, of a Validate, as a usageError that names cmd's flags.
 func flagMistakes(cmd *cobra.Command, err error) error {
 	if err == nil {
 		return nil
@@ -104,17 +102,17 @@ func flagMistakes(cmd *cobra.Command, err error) error {
 	return &usageError{errors.New(strings.Join(lines, "\n"))}
 }
 
-// own refuses a target that is not on this machine, unless its owner says so.
+// own refuses a target on another machine unless said is true: the owner's flag is set.
 func own(cmd *cobra.Command, t *bench.Target, said bool) error {
 	if said || t.OnLoopback() {
 		return nil
 	}
-	return &usageError{errors.New("the target is not on this machine: a load test can take a server down; --" +
-		ownFlag + " says that it is yours to test")}
+	return &usageError{errors.New("the target is on another machine, and a load test can take a server down: set --" +
+		ownFlag + " if it is yours to test")}
 }
 
 const ownFlag = "yes-i-own-this-target"
 
 func addOwn(cmd *cobra.Command, said *bool) {
-	cmd.Flags().BoolVar(said, ownFlag, false, "the target is not on this machine, and yours to load")
+	cmd.Flags().BoolVar(said, ownFlag, false, "allow a target on another machine; set it only for your own")
 }

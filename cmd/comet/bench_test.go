@@ -37,15 +37,15 @@ func TestBenchUsageMistakes(t *testing.T) {
 		nodes + "--header nonsense":                    `--header: `,
 		nodes + "--pid -5":                             `--pid: `,
 		nodes + "--report -":                           `--report: `,
-		"bench run --nodes http://192.0.2.1":           `--yes-i-own-this-target says that it is yours`,
+		"bench run --nodes http://192.0.2.1":           `set --yes-i-own-this-target if it is yours`,
 		"bench compare more":                           `unknown command "more"`,
 		"bench compare --subscribers 0":                `--subscribers: `,
 		"bench compare --subscribers 1,x":              `"1,x"`,
-		"bench compare --pid 5":                        `--pid is of a node that runs already`,
+		"bench compare --pid 5":                        `--pid is a process of --node`,
 		"bench compare --node nonsense":                `--node: `,
 		"bench compare --node http://192.0.2.1":        `--yes-i-own-this-target`,
-		"bench compare --json - --markdown -":          `room for one`,
-		"bench agent --token a --token-file b":         `--token and --token-file both`,
+		"bench compare --json - --markdown -":          `only one of --json and --markdown`,
+		"bench agent --token a --token-file b":         `--token and --token-file are both set`,
 		"bench agent --listen 0.0.0.0:0":               `an agent needs a token`,
 		"bench worker more":                            `unknown command "more"`,
 	} {
@@ -59,8 +59,8 @@ func TestBenchUsageMistakes(t *testing.T) {
 	}
 }
 
-// TestBenchStartFails has what ends a load test before the load, each with one
-// clear line.
+// TestBenchStartFails checks the errors that end a load test before the load.
+// Each is one clear line.
 func TestBenchStartFails(t *testing.T) {
 	t.Parallel()
 	taken := listenAnywhere(t)
@@ -92,7 +92,7 @@ func TestVerdict(t *testing.T) {
 		"repeated":        {bench.Result{Plan: plan, Arrival: in, Trouble: bench.Trouble{Repeated: 2}}, "repeated: 2,"},
 		"out of order":    {bench.Result{Plan: plan, Arrival: in, Trouble: bench.Trouble{OutOfOrder: 3}}, "out of order: 3,"},
 		"several orders":  {bench.Result{Plan: plan, Arrival: in, Trouble: bench.Trouble{Orders: 4}}, "orders: 4"},
-		"not in":          {bench.Result{Plan: plan, Arrival: bench.Arrival{Subscribers: 1}}, "1 of 2 subscribers did not get in"},
+		"not in":          {bench.Result{Plan: plan, Arrival: bench.Arrival{Subscribers: 1}}, "1 of 2 subscribers did not connect"},
 		"not in yet":      {bench.Result{Plan: plan, Interrupted: true}, ""},
 		"refused":         {bench.Result{Plan: plan, Arrival: in, Publish: bench.Publish{Acknowledged: 5, Failed: 2}}, "refused 2 of 7 messages"},
 		"no answer":       {bench.Result{Plan: plan, Arrival: in, Publish: bench.Publish{Unknown: 2}}, "acknowledged no message"},

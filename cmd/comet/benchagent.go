@@ -20,15 +20,15 @@ func newBenchAgent() *cobra.Command {
 		Use:   "agent",
 		Short: "Hold subscribers for 'comet bench run' on another machine",
 		Long: `Wait for load tests that other machines start with 'comet bench run --agents', and
-hold a share of their subscribers. Whoever knows the token can make this machine
-load any server: it is needed beyond loopback, and the connection is not encrypted.`,
+hold a share of their subscribers. Anyone with the token can make this machine load
+any server. A token is required beyond loopback. The connection is not encrypted.`,
 		Example: `  COMET_AGENT_TOKEN=secret comet bench agent --listen 0.0.0.0:7070
   comet bench agent --token-file agent.token
   comet bench agent --once                    # end with the first load test, as a Job does`,
 		Args: arguments(cobra.NoArgs),
 	}
-	address := cmd.Flags().String("listen", "127.0.0.1:7070", "where load tests connect")
-	token := cmd.Flags().String("token", "", "what a load test must know (better "+agentTokenVariable+" or --token-file)")
+	address := cmd.Flags().String("listen", "127.0.0.1:7070", "address on which load tests connect")
+	token := cmd.Flags().String("token", "", "secret that load tests must send (better "+agentTokenVariable+" or --token-file)")
 	file := cmd.Flags().String("token-file", "", "file that holds the token")
 	once := cmd.Flags().Bool("once", false, "end with the first load test")
 	_ = cmd.MarkFlagFilename("token-file") // fails only for an unknown flag
@@ -46,7 +46,7 @@ func benchAgent(cmd *cobra.Command, address, token, file string, once bool) erro
 		return err
 	}
 	if !l.Addr().(*net.TCPAddr).IP.IsLoopback() && token == "" {
-		return errors.Join(&usageError{errors.New("--listen: beyond loopback an agent needs a token: set " + agentTokenVariable + " or --token-file")}, l.Close())
+		return errors.Join(&usageError{errors.New("--listen: an agent needs a token beyond loopback: set " + agentTokenVariable + " or --token-file")}, l.Close())
 	}
 	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "agent on %s\n", l.Addr()); err != nil {
 		return errors.Join(err, l.Close())
@@ -61,13 +61,13 @@ func benchAgent(cmd *cobra.Command, address, token, file string, once bool) erro
 	return bench.ServeAgent(ctx, l, token, begin, logger)
 }
 
-// agentToken is the token, wherever it is given.
+// agentToken returns the token of the flag, the file or the environment.
 func agentToken(flag, file string) (string, error) {
 	if file == "" {
 		return secret(flag, agentTokenVariable), nil
 	}
 	if flag != "" {
-		return "", &usageError{errors.New("--token and --token-file both give the token: give one")}
+		return "", &usageError{errors.New("--token and --token-file are both set: set only one")}
 	}
 	text, err := os.ReadFile(file)
 	token := strings.TrimSpace(string(text))
@@ -80,8 +80,8 @@ func agentToken(flag, file string) (string, error) {
 	return token, nil
 }
 
-// newBenchWorker is what a load test starts to hold subscribers; nobody else
-// needs it.
+// newBenchWorker is the command that a load test starts to hold subscribers. It
+// is not for people.
 func newBenchWorker() *cobra.Command {
 	return &cobra.Command{
 		Use:     "worker",

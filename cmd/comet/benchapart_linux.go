@@ -5,8 +5,9 @@ import (
 	"syscall"
 )
 
-// setApart keeps Ctrl-C from a child, which it would otherwise end before this
-// process is done with it, and lets the child not outlive this process.
+// setApart puts the child into a process group of its own, so that Ctrl-C does
+// not end it before this process is done with it. Linux kills the child when
+// this process ends.
 func setApart(c *exec.Cmd) {
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

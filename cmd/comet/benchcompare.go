@@ -30,8 +30,8 @@ type benchCompareOptions struct {
 	markdown, json, report string
 }
 
-// compared are the transports, the founding question of Comet: what do
-// long-polls and streams save against asking again and again?
+// compared are the transports to compare: how much do long-polls and streams
+// save against short polls?
 var compared = []bench.Transport{bench.ShortPoll, bench.LongPoll, bench.SSE}
 
 func newBenchCompare() *cobra.Command {
@@ -39,10 +39,10 @@ func newBenchCompare() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compare",
 		Short: "Compare short polls, long-polls and streams under the same load",
-		Long: `Send the same chat to the same clients by short polls, long-polls and streams, by
-turns on the same node, and compare requests, bytes, server CPU and latency. The
-node is started for it, in memory; or name one with --node, and its process with
---pid to see its CPU.`,
+		Long: `Send the same messages to the same number of clients by short polls, long-polls
+and streams, one after the other on the same node, and compare requests, bytes,
+server CPU and latency. The command starts a node, in memory. To use another one,
+give --node, and --pid to measure its CPU.`,
 		Example: `  comet bench compare
   comet bench compare --subscribers 100,1000,5000 --report compare.html --markdown compare.md
   comet bench compare --node http://127.0.0.1:8080 --pid 4711`,
@@ -50,24 +50,24 @@ node is started for it, in memory; or name one with --node, and its process with
 		RunE: func(cmd *cobra.Command, _ []string) error { return benchCompare(cmd, &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.node, "node", "", "URL of a Comet node (default one that is started for this)")
-	f.IntSliceVar(&o.pids, "pid", nil, "processes of that node, to charge for CPU")
-	f.IntSliceVar(&o.subscribers, "subscribers", []int{100, 1000}, "how many, run by run")
-	f.Float64Var(&o.rate, "rate", 2, "messages a second")
+	f.StringVar(&o.node, "node", "", "URL of a Comet node (default: start one)")
+	f.IntSliceVar(&o.pids, "pid", nil, "process IDs of --node, to measure its CPU")
+	f.IntSliceVar(&o.subscribers, "subscribers", []int{100, 1000}, "number of subscribers, one run each")
+	f.Float64Var(&o.rate, "rate", 2, "messages published per second")
 	f.DurationVar(&o.duration, "duration", 20*time.Second, "how long to publish in each run")
-	f.DurationVar(&o.interval, "interval", time.Second, "between two short polls of a client")
+	f.DurationVar(&o.interval, "interval", time.Second, "time between two short polls of a client")
 	f.DurationVar(&o.settle, "settle", time.Second, "quiet time before the first message of a run")
-	f.Var(&o.size, "size", "bytes of a message")
+	f.Var(&o.size, "size", "message size in bytes")
 	f.StringVar(&o.token, "token", "", "sent as Authorization: Bearer (better "+benchTokenVariable+")")
-	f.Uint64Var(&o.seed, "seed", 1, "of every random choice")
-	f.StringVar(&o.markdown, "markdown", "", "file for the table as Markdown; - for the standard output")
-	f.StringVar(&o.json, "json", "", "file for the results as JSON, a list; - for the standard output")
-	f.StringVar(&o.report, "report", "", "file for a page with charts, as compare.html")
+	f.Uint64Var(&o.seed, "seed", 1, "seed of every random choice")
+	f.StringVar(&o.markdown, "markdown", "", "write the table to this file as Markdown; - for the standard output")
+	f.StringVar(&o.json, "json", "", "write a list of the results to this file as JSON; - for the standard output")
+	f.StringVar(&o.report, "report", "", "write a page with charts to this file, like compare.html")
 	addOwn(cmd, &o.own)
 	return cmd
 }
 
-// plans are the runs, in their order; of the given node, or of none yet.
+// plans returns the runs at node, in order.
 func (o *benchCompareOptions) plans(node string, pids []int) (plans []bench.Plan) {
 	for _, n := range o.subscribers {
 		for _, t := range compared {
@@ -83,13 +83,13 @@ func (o *benchCompareOptions) plans(node string, pids []int) (plans []bench.Plan
 
 func (o *benchCompareOptions) check(cmd *cobra.Command) error {
 	if o.node == "" && len(o.pids) > 0 {
-		return &usageError{errors.New("--pid is of a node that runs already: give --node too")}
+		return &usageError{errors.New("--pid is a process of --node: set --node too")}
 	}
 	if len(o.subscribers) == 0 {
 		return &usageError{errors.New("--subscribers: give at least one number")}
 	}
 	if o.report == "-" || o.json == "-" && o.markdown == "-" {
-		return &usageError{errors.New("the standard output has room for one of --json and --markdown, and for no --report")}
+		return &usageError{errors.New("only one of --json and --markdown can be the standard output, and --report cannot")}
 	}
 	for _, p := range o.plans(cmp.Or(o.node, defaultURL), o.pids) {
 		if err := flagMistakes(cmd, p.Validate()); err != nil {
@@ -130,7 +130,7 @@ func benchCompare(cmd *cobra.Command, o *benchCompareOptions) error {
 	return cmd.Context().Err() // interrupted
 }
 
-// runAll is the results of the plans that ran to their end.
+// runAll runs the plans and returns the results of those that ran to their end.
 func runAll(cmd *cobra.Command, plans []bench.Plan) (results []*bench.Result, err error) {
 	for i, p := range plans {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d: %s, %d clients\n", i+1, len(plans), p.Transport, p.Subscribers)
@@ -146,8 +146,8 @@ func runAll(cmd *cobra.Command, plans []bench.Plan) (results []*bench.Result, er
 	return results, nil
 }
 
-// write puts the comparison wherever it is wanted; the text is on the standard
-// output unless something else is.
+// write writes the comparison to the files that the flags name. The text goes to
+// the standard output, or to the error output if a flag takes the standard output.
 func (o *benchCompareOptions) write(cmd *cobra.Command, results []*bench.Result) error {
 	var rows []report.Row
 	for _, r := range results {
@@ -157,7 +157,7 @@ func (o *benchCompareOptions) write(cmd *cobra.Command, results []*bench.Result)
 	if slices.Contains([]string{o.json, o.markdown}, "-") {
 		text = cmd.ErrOrStderr()
 	}
-	about := fmt.Sprintf("One channel, %v messages of %d bytes a second for %s; short polls every %s.", o.rate, o.size, o.duration, o.interval)
+	about := fmt.Sprintf("One channel, %v messages per second of %d bytes for %s; short polls every %s.", o.rate, o.size, o.duration, o.interval)
 	return errors.Join(
 		report.WriteComparison(text, rows),
 		writeWhole(cmd, "--markdown", o.markdown, func(w io.Writer) error { return report.WriteComparisonMarkdown(w, rows) }),

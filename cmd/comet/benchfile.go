@@ -12,11 +12,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A file for results is named by a flag: none, if empty, or - for the standard
-// output. It is written whole or not at all: beside it first, then renamed.
+// Flags name the files for results: empty for no file, - for the standard
+// output. A file is written whole or not at all: to a temporary file in the same
+// folder, which is then renamed.
 
-// canWrite finds out whether writeWhole could write the file now, before a long
-// run whose results it is for.
+// canWrite checks, before a long run, that writeWhole can write its results to
+// path.
 func canWrite(flag, path string) error {
 	if path == "" || path == "-" || isDevice(path) {
 		return nil
@@ -28,7 +29,7 @@ func canWrite(flag, path string) error {
 	return errors.Join(beside.Close(), os.Remove(beside.Name()))
 }
 
-// writeWhole has write write the file.
+// writeWhole calls write with a writer to the file at path.
 func writeWhole(cmd *cobra.Command, flag, path string, write func(io.Writer) error) error {
 	var err error
 	switch {
@@ -49,8 +50,8 @@ func writeWhole(cmd *cobra.Command, flag, path string, write func(io.Writer) err
 	return nil
 }
 
-// isDevice says whether path is there and nothing that a file could take the
-// place of, as /dev/stdout or a pipe.
+// isDevice reports whether path is a device or a pipe, like /dev/stdout, which a
+// rename must not replace.
 func isDevice(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
@@ -71,7 +72,7 @@ func replace(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// createBeside makes a file that can be renamed to path.
+// createBeside creates a file that can be renamed to path.
 func createBeside(path string) (*os.File, error) {
 	path = target(path)
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -81,7 +82,7 @@ func createBeside(path string) (*os.File, error) {
 	return os.OpenFile(fmt.Sprintf("%s.%s.%d", folder, name, os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
-// target is where a link leads: the link stays.
+// target returns the file that a symbolic link points to, so that the link stays.
 func target(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real

@@ -32,7 +32,7 @@ func TestWriteWhole(t *testing.T) {
 	}
 	wantFile(t, path, "second")
 	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 1 {
-		t.Errorf("left behind: %v, %v", entries, err)
+		t.Errorf("files left over: %v, %v", entries, err)
 	}
 }
 

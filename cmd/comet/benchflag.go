@@ -23,7 +23,7 @@ func (s *share) Set(text string) error {
 		x /= 100
 	}
 	if err != nil || math.IsNaN(x) || x < 0 || x > 1 {
-		return errors.New("is not a share: write it as 1% or 0.01, from 0 to all")
+		return errors.New("is not a share: write it like 1% or 0.01, from 0 to 100%")
 	}
 	*s = share(x)
 	return nil
@@ -47,7 +47,7 @@ func (s *size) Set(text string) error {
 	return nil
 }
 
-// transport is a flag for how subscribers get their messages.
+// transport is a flag for the transport of the subscribers.
 type transport bench.Transport
 
 func (t *transport) String() string { return string(*t) }

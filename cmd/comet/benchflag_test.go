@@ -21,7 +21,7 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// FuzzShare has what a share prints as be the share again, as far as it prints.
+// FuzzShare checks that the text of a share parses as the same share, at its precision.
 func FuzzShare(f *testing.F) {
 	for _, text := range []string{"1%", "0.01", "1e-9", "33.333333%", "NaN", "0x1p-2"} {
 		f.Add(text)

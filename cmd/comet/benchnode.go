@@ -27,9 +27,9 @@ type childNode struct {
 // childStart is how long a node may take until it serves.
 const childStart = 10 * time.Second
 
-// startChildNode returns when the node serves. It has the default settings,
-// whatever the environment says. It runs until stop is called, even if ctx ends
-// after this function.
+// startChildNode starts a node and returns when it serves. The node has the
+// default settings: it inherits no COMET_ variables. It runs until stop is
+// called, even if ctx ends after startChildNode returned.
 func startChildNode(ctx context.Context) (*childNode, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -54,7 +54,7 @@ func startChildNode(ctx context.Context) (*childNode, error) {
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	case <-time.After(childStart):
-		err = fmt.Errorf("it does not serve after %v", childStart)
+		err = fmt.Errorf("it does not serve within %v", childStart)
 	}
 	if err != nil {
 		n.stop()
@@ -63,9 +63,8 @@ func startChildNode(ctx context.Context) (*childNode, error) {
 	return n, nil
 }
 
-// run runs the node to its end. It does so on one thread: Linux ends the child
-// when the thread that started it does, not only with the process
-// (https://go.dev/issue/27505).
+// run runs the node to its end. It keeps its thread locked, because Linux kills
+// the child when the thread that started it ends (https://go.dev/issue/27505).
 func (n *childNode) run(serving chan<- error) {
 	defer close(n.ended)
 	runtime.LockOSThread()
@@ -79,11 +78,11 @@ func (n *childNode) run(serving chan<- error) {
 		return
 	}
 	serving <- n.readURL(log)
-	_, _ = io.Copy(io.Discard, log) // a full pipe would hold the node up
+	_, _ = io.Copy(io.Discard, log) // a full pipe would block the node
 	_ = n.command.Wait()            // it was killed
 }
 
-// readURL reads the log until it says where the node serves.
+// readURL reads the log until it has the URL at which the node serves.
 func (n *childNode) readURL(log io.Reader) error {
 	last := "nothing logged"
 	for lines := bufio.NewScanner(log); lines.Scan(); {
@@ -94,12 +93,12 @@ func (n *childNode) readURL(log io.Reader) error {
 			return nil
 		}
 	}
-	return errors.New("it ended: " + last)
+	return errors.New("it ended; its last log line: " + last)
 }
 
 func (n *childNode) pid() int { return n.command.Process.Pid }
 
-// stop ends the node; nothing that it holds is worth a goodbye.
+// stop kills the node, without a drain: it holds nothing worth keeping.
 func (n *childNode) stop() {
 	n.kill()
 	<-n.ended

@@ -11,8 +11,8 @@ import (
 	"comet/bench"
 )
 
-// endWithLast is start that calls end when the last worker has ended. A load
-// test starts all of its workers before it ends any.
+// endWithLast returns a start that calls end when the last worker has ended. A
+// load test starts all of its workers before it ends any.
 func endWithLast(start bench.Start, end func()) bench.Start {
 	var mu sync.Mutex
 	running := 0
@@ -34,7 +34,7 @@ func endWithLast(start bench.Start, end func()) bench.Start {
 	}
 }
 
-// counted is a worker's stream that says when it is closed.
+// counted is a worker's stream that calls ended when it is closed.
 type counted struct {
 	io.ReadWriteCloser
 	ended func()
@@ -45,11 +45,11 @@ func (c *counted) Close() error {
 	return c.ReadWriteCloser.Close()
 }
 
-// agentPause is between two calls to an agent that is not there yet.
+// agentPause is the time between two tries to connect to an agent.
 const agentPause = 500 * time.Millisecond
 
-// awaitAgents is hosts that are called again, for so long, while nothing
-// listens there: agents and the load test may be started together. 0 is once.
+// awaitAgents makes hosts retry for wait while their agents do not listen yet,
+// so that agents and load test can start together. With 0 they try once.
 func awaitAgents(hosts []bench.WorkerHost, wait time.Duration) []bench.WorkerHost {
 	for i, p := range hosts {
 		hosts[i].Start = func(ctx context.Context) (io.ReadWriteCloser, error) {

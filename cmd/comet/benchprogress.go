@@ -12,14 +12,14 @@ import (
 	"comet/bench/report"
 )
 
-// progress shows a run while it goes on. Its methods are not called
+// progress shows the progress of a run. Its methods are not called
 // concurrently.
 type progress interface {
 	show(bench.Second)
-	end() // leaves the screen to what comes next
+	end() // clears the display
 }
 
-// newProgress is a bar on a terminal, else lines.
+// newProgress returns a bar for a terminal, else lines.
 func newProgress(w io.Writer, p *bench.Plan) progress {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return newBar(f, p)
@@ -34,7 +34,7 @@ type lines struct {
 	at    float64 // of the last line
 }
 
-// linesApart is in seconds.
+// linesApart is the time between two lines in a phase, in seconds.
 const linesApart = 5
 
 func (l *lines) show(s bench.Second) {
@@ -47,7 +47,7 @@ func (l *lines) show(s bench.Second) {
 
 func (l *lines) end() {}
 
-// bar is a line on a terminal, with the share of the phase that is done.
+// bar is a line on a terminal with the share of the phase that is done.
 type bar struct {
 	w         io.Writer
 	columns   func() int // of the terminal
@@ -55,7 +55,7 @@ type bar struct {
 	phase     string
 	began     float64 // of the phase, in seconds
 	published int
-	shown     int // bytes of the line that is on the terminal
+	shown     int // bytes of the line on the terminal
 }
 
 func newBar(terminal *os.File, p *bench.Plan) *bar {
@@ -75,13 +75,13 @@ func (b *bar) show(s bench.Second) {
 	b.published += s.Published
 	share := min(max(b.share(&s), 0), 1)
 	text := fmt.Sprintf("%3.0f%% |%-8s| %s %s", 100*share, strings.Repeat("#", int(8*share)), s.Phase, report.Line(&s))
-	// A line that is longer than the terminal would begin another one.
+	// A line longer than the terminal would wrap.
 	text = text[:min(len(text), max(0, b.columns()-1))]
-	fmt.Fprintf(b.w, "\r%-*s", b.shown, text) // over all of the last one
+	fmt.Fprintf(b.w, "\r%-*s", b.shown, text) // overwrite the last line
 	b.shown = len(text)
 }
 
-// share is how much of the phase is done.
+// share returns the share of the phase that is done.
 func (b *bar) share(s *bench.Second) float64 {
 	switch p := b.plan; {
 	case s.Phase == "arrive":

@@ -7,7 +7,7 @@ import (
 	"comet/bench"
 )
 
-// TestProgressLines has a line at each phase and every five seconds.
+// TestProgressLines checks for a line at each phase and every five seconds.
 func TestProgressLines(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
@@ -31,7 +31,7 @@ func TestProgressLines(t *testing.T) {
 	}
 }
 
-// TestProgressBar has a line that is written over, no longer than the terminal.
+// TestProgressBar checks that the line is overwritten and no longer than the terminal.
 func TestProgressBar(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder

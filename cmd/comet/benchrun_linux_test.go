@@ -65,7 +65,7 @@ func TestBenchIdle(t *testing.T) {
 	}
 }
 
-// TestBenchNoticesLoss has a server that keeps one delivery back.
+// TestBenchNoticesLoss runs a load test of a server that drops deliveries.
 func TestBenchNoticesLoss(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(&loser{streams: make(map[string][]chan string), published: make(map[string]int)})
@@ -73,7 +73,7 @@ func TestBenchNoticesLoss(t *testing.T) {
 	p := runToEnd(t, benchArgs(server.URL, "--patience", "5s", "--json", filepath.Join(t.TempDir(), "r.json"),
 		"--subscribe-url", "/events?channel={channel}", "--publish-url", "/publish?channel={channel}")...)
 	p.wantExit(exitFailure)
-	if !strings.HasPrefix(p.out.String(), "messages lost: 4 (of 1,000 to deliver)\n") { // one a channel
+	if !strings.HasPrefix(p.out.String(), "messages lost: 4 (of 1,000 to deliver)\n") { // one per channel
 		t.Errorf("output\n%s", p.out)
 	}
 	if text := p.errOut.String(); !strings.HasSuffix(text, "comet: messages lost: 4, repeated: 0, out of order: 0, channels with several orders: 0\n") {
@@ -110,7 +110,7 @@ func (l *loser) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (l *loser) stream(w http.ResponseWriter, r *http.Request, channel string) {
-	messages := make(chan string, 1000) // more than a test sends: nobody waits
+	messages := make(chan string, 1000) // more than a test sends, so that no publish blocks
 	l.mu.Lock()
 	l.streams[channel] = append(l.streams[channel], messages)
 	l.mu.Unlock()
@@ -180,8 +180,8 @@ func TestBenchAgents(t *testing.T) {
 	p.wantErrOut(1, `^comet: .*token`)
 }
 
-// TestBenchAgentOnce has a load test that is there before its agent, and an
-// agent that ends with it.
+// TestBenchAgentOnce starts a load test before its agent. The agent ends after
+// the load test.
 func TestBenchAgentOnce(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t)
@@ -196,7 +196,7 @@ func TestBenchAgentOnce(t *testing.T) {
 	late.wantErrOut(1, `^comet: .*refused`)
 }
 
-// freeAddress is one that nothing listens on.
+// freeAddress returns an address on which nothing listens.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -211,7 +211,7 @@ func TestBenchCompare(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	file := func(name string) string { return filepath.Join(folder, name) }
-	// A variable of the surroundings is nothing to the node that is started.
+	// The node does not inherit the environment's settings.
 	p := setup{environ: []string{"COMET_HTTP_LISTEN=nonsense"}}.runToEnd(t, "bench", "compare", "--subscribers", "3,6",
 		"--rate", "10", "--duration", "1s", "--interval", "200ms", "--settle", "0s",
 		"--markdown", file("c.md"), "--json", file("c.json"), "--report", file("c.html"))
