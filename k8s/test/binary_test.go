@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -125,6 +126,20 @@ func TestPlaceholders(t *testing.T) {
 		}
 		if lines := strings.Count(string(output), "\n"); lines > 1+strings.Count(strings.Join(n.environ, " "), "REPLACE-ME") {
 			t.Errorf("%s: more than the placeholders is wrong:\n%s", folder, output)
+		}
+	}
+}
+
+// TestNodesWantRedis: a node whose Secret lacks the address of Redis does not start with
+// a broker of its own.
+func TestNodesWantRedis(t *testing.T) {
+	for _, folder := range withNodes {
+		n := nodeOf(t, kustomize(t, folder))
+		n.fill()
+		n.environ = slices.DeleteFunc(n.environ, func(v string) bool { return strings.HasPrefix(v, "COMET_REDIS_") })
+		output, err := n.command(t, append(n.args, "--redis-addresses=")...).CombinedOutput()
+		if err == nil || !strings.Contains(string(output), "redis.required") {
+			t.Errorf("%s: %v: %s", folder, err, output)
 		}
 	}
 }

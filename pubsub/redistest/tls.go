@@ -36,6 +36,12 @@ func (s *Server) TLS() (*tls.Config, string) {
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, s.pemPath("ca")
 }
 
+// ClientCertificate returns the paths of a certificate and its key (PEM) that a server
+// with the option TLS accepts from clients, after CONFIG SET tls-auth-clients yes.
+func (s *Server) ClientCertificate() (certificate, key string) {
+	return s.pemPath("certificate"), s.pemPath("key")
+}
+
 // authority is a certificate authority that has signed one certificate.
 type authority struct {
 	root, certificate, key []byte // PEM
