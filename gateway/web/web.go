@@ -1,6 +1,7 @@
 // Package web is the pages, the chat for clients and the dashboard for
-// operators, and the JavaScript client: static files, embedded. The pages speak
-// to the node they came from through the HTTP interface that everyone else uses.
+// operators, the JavaScript client, and the description of the HTTP API: static
+// files, embedded. The pages speak to the node they came from through the HTTP
+// interface that everyone else uses.
 package web
 
 import (
@@ -21,6 +22,8 @@ var (
 	cometJS []byte
 	//go:embed cometjs/comet.d.ts
 	cometTypes []byte
+	//go:embed openapi.yaml
+	openAPI []byte
 )
 
 // policy lets a page load and talk to its own origin and nothing else, so
@@ -35,11 +38,12 @@ const (
 	javaScript = "text/javascript; charset=utf-8"
 	svg        = "image/svg+xml"
 	text       = "text/plain; charset=utf-8"
+	yaml       = "application/yaml" // RFC 9512
 )
 
 // Handler serves the chat at `/`, with what it needs, and the client at `/comet.js`
-// with its types at `/comet.d.ts`, which pages of every origin may load, to GET
-// and HEAD: just the Paths. Each answer has an ETag and is to be revalidated, so
+// with its types at `/comet.d.ts` and the HTTP API at `/openapi.yaml`, which pages of
+// every origin may load, to GET and HEAD: just the Paths. Each answer has an ETag and is to be revalidated, so
 // a new build shows at the next load. Any other path is a 404 and any other
 // method a 405, both in plain text: a router that answers with problem documents
 // sends only these paths and methods here.
@@ -57,10 +61,13 @@ func Handler() http.Handler {
 	return mux
 }
 
-// clientFiles is the JavaScript client, by path.
+// clientFiles is what clients are made with, by path: the JavaScript client, and
+// the description of the HTTP API.
 var clientFiles = map[string]*file{
 	"/comet.js":   newFile(javaScript, cometJS),
 	"/comet.d.ts": newFile(text, cometTypes),
+
+	"/openapi.yaml": newFile(yaml, openAPI),
 }
 
 // Paths is every path that Handler serves, in order.

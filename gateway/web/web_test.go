@@ -118,11 +118,12 @@ func TestClientIsSmall(t *testing.T) {
 	}
 }
 
-// Pages of every origin may load the client, and nothing else.
+// Pages of every origin may load the client and the API's description, and nothing
+// else.
 func TestClientIsPublic(t *testing.T) {
 	for _, p := range pages() {
 		for path := range p.files {
-			want := map[bool]string{true: "*"}[strings.HasPrefix(path, "/comet.")]
+			want := map[bool]string{true: "*"}[strings.HasPrefix(path, "/comet.") || path == "/openapi.yaml"]
 			if got := serve(t, p, http.MethodGet, path, "Origin", "https://elsewhere.example").Header().Get("Access-Control-Allow-Origin"); got != want {
 				t.Errorf("%s: Access-Control-Allow-Origin is %q, want %q", path, got, want)
 			}
