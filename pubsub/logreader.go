@@ -30,10 +30,10 @@ type logReader struct {
 	// seen is until when nothing can have been missed, while the log has not been
 	// read since then, in ns since the epoch. 0: when the message at at was taken.
 	seen int64
-	// vouches is for at, the start of an empty log: a subscriber at a start of a later
+	// emptyAfter is for at, the start of an empty log: a subscriber at a start of a later
 	// time, in Unix ms, lacks nothing there. See is.
-	vouches uint64
-	had     memory // what was taken before the log went back, or on in another epoch
+	emptyAfter uint64
+	memory     memory // what was taken before the log went back, or on in another epoch
 }
 
 // divergence is the search for the point up to which the log still is the one that
@@ -41,13 +41,13 @@ type logReader struct {
 type divergence struct {
 	primary Epoch // in which the search began; in another one the log is another
 
-	before ID     // walk on from here to older ones; zero: from the end
-	to     Cursor // in front of the oldest message that is new for sure
-	run    Epoch  // messages of this epoch next to each other at the newer end are new for sure
-	inRun  bool
-	behind Epoch // of the message right behind the one walked to; 0: none
-	back   bool  // the log has again what was had
-	ahead  bool  // and f.at, in front of it
+	before    ID     // walk on from here to older ones; zero: from the end
+	to        Cursor // in front of the oldest message that is new for sure
+	run       Epoch  // messages of this epoch next to each other at the newer end are new for sure
+	inRun     bool
+	nextEpoch Epoch // of the message right behind the one walked to; 0: none
+	back      bool  // the log has again what was had
+	ahead     bool  // and f.at, in front of it
 }
 
 // query is what to read next; limit is 1 to MaxPage. From the start of an empty
@@ -68,7 +68,7 @@ func (f *logReader) judgePage(p *Page, unbroken bool) (items []Item, done bool) 
 		return f.searchDivergence(p), false
 	}
 	for _, m := range p.Messages {
-		if f.had.has(m.ID) { // a primary of before is back: go on after the newest one that was taken
+		if f.memory.has(m.ID) { // a primary of before is back: go on after the newest one that was taken
 			f.divergence = &divergence{primary: p.Epoch, back: true, ahead: f.at.ID.isStart() || m.Prev == f.at.ID}
 			return items, false
 		}
@@ -96,7 +96,7 @@ func (f *logReader) judgePage(p *Page, unbroken bool) (items []Item, done bool) 
 			}
 			items = append(items, f.skipTo(why, before(m)))
 		default:
-			f.divergence = &divergence{primary: p.Epoch, before: m.ID, to: before(m), run: m.ID.Epoch, inRun: true, behind: m.ID.Epoch}
+			f.divergence = &divergence{primary: p.Epoch, before: m.ID, to: before(m), run: m.ID.Epoch, inRun: true, nextEpoch: m.ID.Epoch}
 			return items, false
 		}
 		items = append(items, f.advance(m))
@@ -161,16 +161,16 @@ func (f *logReader) empty(p *Page, unbroken bool) (items []Item) {
 		items = []Item{f.skipTo(Failover, p.EndCursor())}
 		f.begin(p)
 	case expired:
-		f.had.add(f.at.ID)
+		f.memory.add(f.at.ID)
 		f.begin(p)
 		items = []Item{{After: f.at}}
-	default: // what f vouches for stays
-		vouches := f.vouches
+	default: // emptyAfter stays
+		emptyAfter := f.emptyAfter
 		f.begin(p)
-		f.vouches = min(f.vouches, vouches)
+		f.emptyAfter = min(f.emptyAfter, emptyAfter)
 	}
-	if ahead := (ID{MS: p.Now, Counter: MaxCounter, Epoch: p.Epoch}); f.had.has(ahead) { // another program relayed it
-		f.had.forget(p.Epoch)
+	if ahead := (ID{MS: p.Now, Counter: MaxCounter, Epoch: p.Epoch}); f.memory.has(ahead) { // another program relayed it
+		f.memory.forget(p.Epoch)
 	}
 	return items
 }
@@ -179,17 +179,17 @@ func (f *logReader) empty(p *Page, unbroken bool) (items []Item) {
 // before.
 func (f *logReader) begin(p *Page) {
 	f.at = p.EndCursor()
-	f.vouches = p.Now - min(p.Now, uint64(EndTTL(p.TTL).Milliseconds()))
+	f.emptyAfter = p.Now - min(p.Now, uint64(EndTTL(p.TTL).Milliseconds()))
 	if past := p.PreviousEnd; !past.IsZero() {
 		if past.Epoch != p.Epoch {
 			past.MS += uint64(clockSkew.Milliseconds())
 		}
-		f.vouches = max(f.vouches, past.MS)
+		f.emptyAfter = max(f.emptyAfter, past.MS)
 	}
 	if since := p.sinceMS(p.Epoch); since > 0 {
-		f.vouches = max(f.vouches, since-1)
+		f.emptyAfter = max(f.emptyAfter, since-1)
 	}
-	f.vouches = min(f.vouches, p.Now) // an ID may be ahead of the clock: the log is empty now
+	f.emptyAfter = min(f.emptyAfter, p.Now) // an ID may be ahead of the clock: the log is empty now
 }
 
 // doubt says that the log has had messages that it has no more. What was read
@@ -246,7 +246,7 @@ func (f *logReader) stayedEmpty(nowMS uint64, epoch Epoch, p *Page) bool {
 // is reports whether a subscriber at c, the start of an empty log, lacks nothing
 // at f.at: f has found the log empty early enough, and followed it since.
 func (f *logReader) is(c Cursor) bool {
-	return f.at.ID.isStart() && c.Epoch == f.at.Epoch && c.ID.emptyAt() > f.vouches
+	return f.at.ID.isStart() && c.Epoch == f.at.Epoch && c.ID.emptyAt() > f.emptyAfter
 }
 
 // failedOver reports whether epoch, of the message until or of the page, is another
@@ -259,7 +259,7 @@ func (f *logReader) failedOver(epoch Epoch, until ID, p *Page) bool {
 // advance moves on to m, which follows without a gap.
 func (f *logReader) advance(m *Message) Item {
 	if m.ID.Epoch != f.at.ID.Epoch {
-		f.had.add(f.at.ID)
+		f.memory.add(f.at.ID)
 	}
 	f.at = CursorAfter(m.ID)
 	return Item{Message: m, After: f.at}
@@ -272,9 +272,9 @@ func (f *logReader) skipTo(why Reason, to Cursor) Item {
 		if why == Trimmed { // what its epoch took up to there will not come
 			left.MS, left.Counter = to.ID.MS, to.ID.Counter
 		}
-		f.had.add(left)
+		f.memory.add(left)
 	}
-	f.at, f.vouches = to, math.MaxUint64
+	f.at, f.emptyAfter = to, math.MaxUint64
 	return Item{Gap: g, After: f.at}
 }
 
@@ -297,16 +297,16 @@ func (f *logReader) searchDivergence(p *Page) []Item {
 		return nil
 	}
 	for _, m := range p.Messages {
-		switch had := f.had.has(m.ID); {
-		case f.took(m.ID), had && k.back:
-			return f.divergedAt(Cursor{ID: m.ID, Epoch: k.behind}, p.Epoch)
-		case had:
+		switch passed := f.memory.has(m.ID); {
+		case f.took(m.ID), passed && k.back:
+			return f.divergedAt(Cursor{ID: m.ID, Epoch: k.nextEpoch}, p.Epoch)
+		case passed:
 			return f.divergedAt(k.to, p.Epoch)
 		}
-		if k.inRun = k.inRun && (m.ID.Epoch == k.run || f.had.knows(m.ID.Epoch)); k.inRun {
+		if k.inRun = k.inRun && (m.ID.Epoch == k.run || f.memory.knows(m.ID.Epoch)); k.inRun {
 			k.to = before(m)
 		}
-		k.behind, k.before = m.ID.Epoch, m.ID
+		k.nextEpoch, k.before = m.ID.Epoch, m.ID
 	}
 	switch {
 	case p.More:
@@ -343,7 +343,7 @@ func (f *logReader) divergedAt(to Cursor, primary Epoch) []Item {
 	left := f.at.ID
 	gap := f.skipTo(Rewound, to)
 	if left.Epoch == primary { // its own log does not have it: another program relayed it
-		f.had.forget(primary)
+		f.memory.forget(primary)
 	}
 	return []Item{gap}
 }

@@ -42,7 +42,7 @@ var mutants = []struct {
 	},
 	{
 		"no divergence looked for between messages", "logreader.go",
-		"f.divergence = &divergence{primary: p.Epoch, before: m.ID, to: before(m), run: m.ID.Epoch, inRun: true, behind: m.ID.Epoch}\n\t\t\treturn items, false",
+		"f.divergence = &divergence{primary: p.Epoch, before: m.ID, to: before(m), run: m.ID.Epoch, inRun: true, nextEpoch: m.ID.Epoch}\n\t\t\treturn items, false",
 		"items = append(items, f.skipTo(Rewound, before(m)))",
 	},
 	{
@@ -68,7 +68,7 @@ var mutants = []struct {
 	},
 	{
 		"a search for a divergence does not know its own epoch", "logreader.go",
-		"case f.took(m.ID), had && k.back:", "case had && k.back:",
+		"case f.took(m.ID), passed && k.back:", "case passed && k.back:",
 	},
 	{
 		"a search for a divergence takes the cursor's epoch for the message's", "logreader.go",
@@ -80,7 +80,7 @@ var mutants = []struct {
 	},
 	{
 		"a search for a divergence never leaves the run of new messages", "logreader.go",
-		"if k.inRun = k.inRun && (m.ID.Epoch == k.run || f.had.knows(m.ID.Epoch)); k.inRun {", "if k.inRun {",
+		"if k.inRun = k.inRun && (m.ID.Epoch == k.run || f.memory.knows(m.ID.Epoch)); k.inRun {", "if k.inRun {",
 	},
 	{
 		"what an older primary took is new after a divergence", "logreader.go",
@@ -88,11 +88,11 @@ var mutants = []struct {
 	},
 	{
 		"a divergence goes on in the primary's epoch", "logreader.go",
-		"return f.divergedAt(Cursor{ID: m.ID, Epoch: k.behind}, p.Epoch)", "return f.divergedAt(Cursor{ID: m.ID, Epoch: p.Epoch}, p.Epoch)",
+		"return f.divergedAt(Cursor{ID: m.ID, Epoch: k.nextEpoch}, p.Epoch)", "return f.divergedAt(Cursor{ID: m.ID, Epoch: p.Epoch}, p.Epoch)",
 	},
 	{
 		"a divergence forgets what stands behind", "logreader.go",
-		"k.behind, k.before = m.ID.Epoch, m.ID", "k.before = m.ID",
+		"k.nextEpoch, k.before = m.ID.Epoch, m.ID", "k.before = m.ID",
 	},
 	{
 		"a divergence without a common message is a rewind", "logreader.go",
@@ -312,15 +312,15 @@ var mutants = []struct {
 	},
 	{
 		"the start of an empty log does not move on", "logreader.go",
-		"f.begin(p)\n\t\tf.vouches = min(f.vouches, vouches)", "f.at.Epoch, f.vouches = p.Epoch, vouches",
+		"f.begin(p)\n\t\tf.emptyAfter = min(f.emptyAfter, emptyAfter)", "f.at.Epoch, f.emptyAfter = p.Epoch, emptyAfter",
 	},
 	{
 		"a tail that came to an empty log by a gap never vouches for it", "logreader.go",
-		"f.vouches = min(f.vouches, vouches)", "f.vouches = vouches",
+		"f.emptyAfter = min(f.emptyAfter, emptyAfter)", "f.emptyAfter = emptyAfter",
 	},
 	{
 		"a tail vouches for every start", "logreader.go",
-		"&& c.ID.emptyAt() > f.vouches", "",
+		"&& c.ID.emptyAt() > f.emptyAfter", "",
 	},
 	{
 		"a tail vouches for starts of other epochs", "logreader.go",
@@ -336,15 +336,15 @@ var mutants = []struct {
 	},
 	{
 		"nothing is remembered when the log goes back", "logreader.go",
-		"f.had.add(left)", "_ = left",
+		"f.memory.add(left)", "_ = left",
 	},
 	{
 		"nothing is remembered of an epoch that is left", "logreader.go",
-		"if m.ID.Epoch != f.at.ID.Epoch {\n\t\tf.had.add(f.at.ID)\n\t}\n", "",
+		"if m.ID.Epoch != f.at.ID.Epoch {\n\t\tf.memory.add(f.at.ID)\n\t}\n", "",
 	},
 	{
 		"what comes back is delivered again", "logreader.go",
-		"if f.had.has(m.ID) { // a primary", "if false { // a primary",
+		"if f.memory.has(m.ID) { // a primary", "if false { // a primary",
 	},
 	{
 		"what was trimmed comes after all", "logreader.go",
@@ -356,7 +356,7 @@ var mutants = []struct {
 	},
 	{
 		"a subscriber forgets what it had when it joins the tail", "subscription.go",
-		"return p.replay.had.without(items), true, nil", "return items, true, nil",
+		"return p.replay.memory.without(items), true, nil", "return items, true, nil",
 	},
 	{
 		"a cursor is found in front of where the log went back", "tail.go",

@@ -138,7 +138,7 @@ func (p *subscription) live(limit, bytes int) (items []Item, ok bool, err error)
 	}
 	items = cut(items, limit, bytes)
 	p.next += uint64(len(items))
-	return p.replay.had.without(items), true, nil
+	return p.replay.memory.without(items), true, nil
 }
 
 // isBehind reports whether the tail has items for p, which has joined it.

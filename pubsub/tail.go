@@ -120,7 +120,7 @@ func (t *tail) judge(m *Message) verdict {
 			return dropped
 		}
 		return surprising // another program may have relayed what at is
-	case t.follow.had.has(m.ID):
+	case t.follow.memory.has(m.ID):
 		return dropped
 	case m.announced():
 		return surprising
