@@ -33,7 +33,7 @@ type Broker interface {
 	// UpdateLeases takes in what this node says of the presence in channels, each once,
 	// and tells their subscribers who thereby came or went. One that failed does
 	// not fail the others.
-	UpdateLeases(ctx context.Context, holdings []Lease) []LeaseResult
+	UpdateLeases(ctx context.Context, leases []Lease) []LeaseResult
 
 	// Members is a page of who is in the channel: at most limit, which is 1 to
 	// MaxMembers, of those behind the user after; "": from the first.

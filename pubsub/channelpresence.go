@@ -49,29 +49,29 @@ func (r *channelPresence) markChanged(u *member) {
 
 // sent is a Lease with what it is about.
 type sent struct {
-	holding         Lease
-	room            *channelPresence
-	entered, exited []*member
+	lease        Lease
+	channel      *channelPresence
+	joined, left []*member
 }
 
 // nextLease is what the broker is to be told now, of at most so many users.
 func (r *channelPresence) nextLease(most int, o *PresenceOptions, now time.Time) sent {
-	s := sent{room: r, holding: Lease{
+	s := sent{channel: r, lease: Lease{
 		Channel: r.channel, Owner: r.owner, Version: r.version, Created: r.created,
 		TTL: o.lease(), MemberLimit: o.MemberLimit,
 	}}
 	if now.Sub(r.settled) >= o.settling() {
-		s.holding.ExpireLimit = MaxMembers
+		s.lease.ExpireLimit = MaxMembers
 	}
 	taken := 0
 	for ; taken < len(r.changed) && s.size() < most; taken++ {
 		switch u := r.changed[taken]; {
 		case u.going && u.held:
-			s.exited = append(s.exited, u)
-			s.holding.Leave = append(s.holding.Leave, u.user)
+			s.left = append(s.left, u)
+			s.lease.Leave = append(s.lease.Leave, u.user)
 		case !u.going && !u.held:
-			s.entered = append(s.entered, u)
-			s.holding.Join = append(s.holding.Join, LeaseMember{Member{User: u.user, Info: u.info}, u.known})
+			s.joined = append(s.joined, u)
+			s.lease.Join = append(s.lease.Join, LeaseMember{Member{User: u.user, Info: u.info}, u.known})
 		default:
 			u.changed = false
 			r.forgetGone(u)
@@ -81,7 +81,7 @@ func (r *channelPresence) nextLease(most int, o *PresenceOptions, now time.Time)
 	return s
 }
 
-func (s *sent) size() int { return len(s.entered) + len(s.exited) }
+func (s *sent) size() int { return len(s.joined) + len(s.left) }
 
 // forgetGone removes a user who is neither here nor held.
 func (r *channelPresence) forgetGone(u *member) {
@@ -104,7 +104,7 @@ func (r *channelPresence) finalLease(o *PresenceOptions) Lease {
 // answered takes in what the broker said; again says that there is more to
 // tell it at once.
 func (r *channelPresence) answered(s *sent, answer *LeaseResult, now time.Time) (again bool) {
-	for _, u := range append(s.entered, s.exited...) {
+	for _, u := range append(s.joined, s.left...) {
 		u.changed = false
 	}
 	switch {
@@ -119,16 +119,16 @@ func (r *channelPresence) answered(s *sent, answer *LeaseResult, now time.Time) 
 	if answer.Epoch != r.epoch {
 		r.epoch, r.settled = answer.Epoch, now
 	}
-	if s.holding.changes() {
+	if s.lease.changes() {
 		r.version++
 	}
-	for _, u := range s.entered {
+	for _, u := range s.joined {
 		if u.known {
 			r.missing--
 		}
 		u.held, u.known = true, true
 	}
-	for _, u := range s.exited {
+	for _, u := range s.left {
 		u.held, u.known = false, false
 	}
 	if r.missing == 0 {
@@ -141,7 +141,7 @@ func (r *channelPresence) answered(s *sent, answer *LeaseResult, now time.Time) 
 // retry looks at everybody again that s is about: what it tried may not be
 // done, or not be true any more.
 func (r *channelPresence) retry(s *sent) {
-	for _, u := range append(s.entered, s.exited...) {
+	for _, u := range append(s.joined, s.left...) {
 		if r.forgetGone(u); r.users[u.user] == u && u.going == u.held {
 			r.markChanged(u)
 		}

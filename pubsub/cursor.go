@@ -50,7 +50,7 @@ func before(m *Message) Cursor {
 
 // ParseCursor reads what String writes.
 func ParseCursor(s string) (Cursor, error) {
-	text, told, marked := strings.Cut(s, "~")
+	text, epochText, marked := strings.Cut(s, "~")
 	id, err := ParseID(text)
 	if err != nil {
 		return Cursor{}, ErrBadCursor
@@ -58,7 +58,7 @@ func ParseCursor(s string) (Cursor, error) {
 	if !marked {
 		return CursorAfter(id), nil
 	}
-	epoch, err := ParseEpoch(told)
+	epoch, err := ParseEpoch(epochText)
 	if err != nil || epoch == 0 || epoch == id.Epoch {
 		return Cursor{}, ErrBadCursor
 	}

@@ -36,9 +36,9 @@ func (o Options) withDefaults() Options {
 	if o.Tail == (TailLimits{}) {
 		o.Tail = TailLimits{Messages: 1000, Bytes: 1 << 20}
 	}
-	for _, told := range []*func(string){&o.OnOpened, &o.OnClosed} {
-		if *told == nil {
-			*told = func(string) {}
+	for _, f := range []*func(string){&o.OnOpened, &o.OnClosed} {
+		if *f == nil {
+			*f = func(string) {}
 		}
 	}
 	if o.OnRelayed == nil {

@@ -43,13 +43,13 @@ func (m *Member) Data() []byte {
 // Owner, which is its own for this channel alone.
 //
 // The broker keeps, for each holder, whom it holds until its lease is over, by
-// the broker's own clock, and how many holdings with changes it has had. A
+// the broker's own clock, and how many leases with changes it has had. A
 // member is there as long as any holder holds them. Whoever makes a member
 // come or go, by a Lease, makes the broker tell so, once, in the same step.
 type Lease struct {
 	Channel string
 	Owner   LeaseOwner
-	// Version is how many holdings with changes the broker has answered for
+	// Version is how many leases with changes the broker has answered for
 	// Owner. If the broker has seen another number it changes nothing, and
 	// answers Lost. 0 begins a new Owner.
 	Version int64

@@ -76,7 +76,7 @@ func where(c Cursor) string {
 }
 
 // What is known of a log that has expired says what its readers missed.
-func TestFollowerAfterExpiry(t *testing.T) {
+func TestLogReaderAfterExpiry(t *testing.T) {
 	ms := func(ms uint64) ID { return ID{MS: ms, Epoch: genA} }
 	for _, c := range []struct {
 		name string
@@ -110,7 +110,7 @@ func TestFollowerAfterExpiry(t *testing.T) {
 	}
 }
 
-func TestFollower(t *testing.T) {
+func TestLogReader(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		at       Cursor
@@ -284,7 +284,7 @@ func TestFollower(t *testing.T) {
 
 // An entry that is no message is a gap, which keeps the epoch that was
 // followed: the next message tells of a failover all the same.
-func TestFollowerUnreadable(t *testing.T) {
+func TestLogReaderUnreadable(t *testing.T) {
 	for _, c := range []struct {
 		next ID
 		want []string

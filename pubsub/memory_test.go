@@ -31,7 +31,7 @@ func TestMemory(t *testing.T) {
 
 // A logReader is given logs one after the other, as primaries take over. What it had
 // does not come again.
-func TestFollowerComesBack(t *testing.T) {
+func TestLogReaderComesBack(t *testing.T) {
 	t.Parallel()
 	type log struct {
 		epoch    Epoch

@@ -3,15 +3,15 @@ package pubsub
 // client is one subscriber, on one node after the other. The model does what
 // Subscribe and Next do, one step at a time.
 type client struct {
-	world   *world
-	name    int
-	node    *node // nil: away
-	sub     *Subscriber
-	place   *subscription // of sub; nil until its beginning was found
-	entered bool          // the tail has opened
-	from    From
-	page    *Page // the answer to the read under way
-	idle    bool  // waits until it is woken
+	world    *world
+	name     int
+	node     *node // nil: away
+	sub      *Subscriber
+	place    *subscription // of sub; nil until its beginning was found
+	attached bool          // the tail has opened
+	from     From
+	page     *Page // the answer to the read under way
+	idle     bool  // waits until it is woken
 
 	judged
 }
@@ -54,7 +54,7 @@ func (c *client) leave() {
 	}
 	c.world.tell("client %d: leaves", c.name)
 	c.sub.Close()
-	c.node, c.sub, c.place, c.page, c.idle, c.entered = nil, nil, nil, nil, false, false
+	c.node, c.sub, c.place, c.page, c.idle, c.attached = nil, nil, nil, nil, false, false
 }
 
 // step moves the client as far as one read or one delivery, and reports
@@ -64,9 +64,9 @@ func (c *client) step(limit int, failed bool) bool {
 	case c.node == nil:
 		return false
 	case c.place == nil:
-		return c.enter(failed)
+		return c.subscribe(failed)
 	case c.page != nil:
-		c.take()
+		c.applyPage()
 		return true
 	case len(c.place.held) > 0:
 		items := c.place.held[:min(limit, len(c.place.held))]
@@ -79,17 +79,17 @@ func (c *client) step(limit int, failed bool) bool {
 	return c.live(limit, failed)
 }
 
-// enter does what Subscribe does once the tail has opened.
-func (c *client) enter(failed bool) bool {
+// subscribe does what Subscribe does once the tail has opened.
+func (c *client) subscribe(failed bool) bool {
 	w, p := c.world, c.sub.places[0]
 	switch {
 	case !p.tail.opened:
 		return false
-	case !c.entered:
-		if err := c.sub.enter(p, c.from); err != nil {
-			w.fail("client %d: enter: %v", c.name, err)
+	case !c.attached:
+		if err := c.sub.attach(p, c.from); err != nil {
+			w.fail("client %d: attach: %v", c.name, err)
 		}
-		c.entered = true
+		c.attached = true
 	case p.search != nil && c.page != nil:
 		p.addPage(c.page, true)
 		c.page = nil
@@ -141,8 +141,8 @@ func (c *client) live(limit int, failed bool) bool {
 	return true
 }
 
-// take is the rest of next: the answer to its read has come.
-func (c *client) take() {
+// applyPage is the rest of next: the answer to its read has come.
+func (c *client) applyPage() {
 	done := c.place.addPage(c.page, true)
 	c.page = nil
 	if done && len(c.place.held) == 0 {

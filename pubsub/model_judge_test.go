@@ -22,12 +22,12 @@ type judged struct {
 	at      Cursor // of the last item, silent ones too
 	low     int    // everything accepted up to here it has or was told of
 	fresh   bool   // it came with 0-0: what is the first to come, is the first there is
-	told    map[toldGap]bool
+	gaps    map[seenGap]bool
 	count   int         // of messages
 	here    map[ID]bool // the messages that came in this subscription
 }
 
-type toldGap struct {
+type seenGap struct {
 	Gap
 	after Cursor
 }
@@ -181,13 +181,13 @@ func (c *client) gotSilent(it Item, d delivery) {
 func (c *client) gotGap(it Item, d delivery) {
 	w, g := c.world, it.Gap
 	w.tell("client %d: gets gap %s from %s to %s, is at %s", c.name, g.Reason, w.name(g.From), w.name(g.To), w.cursorName(it.After))
-	told := toldGap{*g, it.After}
+	seen := seenGap{*g, it.After}
 	switch {
 	case g.Channel != modelChannel:
 		w.fail("client %d: gap of channel %q", c.name, g.Channel)
 	case g.From != c.at.Last() || g.To != it.After.Last():
 		w.fail("client %d: gap from %s to %s, but it goes from %s to %s", c.name, w.name(g.From), w.name(g.To), w.name(c.at.ID), w.name(it.After.ID))
-	case c.told[told] && !w.overtaken(g.From) && !w.epochs[it.After.Epoch].back:
+	case c.gaps[seen] && !w.overtaken(g.From) && !w.epochs[it.After.Epoch].back:
 		w.fail("client %d: gap %s from %s to %s told again", c.name, g.Reason, w.name(g.From), w.name(g.To))
 	case w.mode == onlyLinks:
 		w.fail("client %d: gap %s from %s to %s, where only links broke", c.name, g.Reason, w.name(g.From), w.name(g.To))
@@ -198,7 +198,7 @@ func (c *client) gotGap(it Item, d delivery) {
 	case !w.justified(c.at, it):
 		w.fail("client %d: gap %s from %s to %s has no cause", c.name, g.Reason, w.cursorName(c.at), w.cursorName(it.After))
 	}
-	c.told[told] = true
+	c.gaps[seen] = true
 	c.low, c.fresh = max(c.low, w.covers(it.After)), false
 }
 

@@ -95,7 +95,7 @@ func newWorld(s setup) *world {
 		w.nodes = append(w.nodes, newNode(w, i))
 	}
 	for i := range s.clients {
-		w.clients = append(w.clients, &client{world: w, name: i, judged: judged{told: make(map[toldGap]bool)}})
+		w.clients = append(w.clients, &client{world: w, name: i, judged: judged{gaps: make(map[seenGap]bool)}})
 	}
 	return w
 }

@@ -53,7 +53,7 @@ func (o *PresenceOptions) settling() time.Duration { return 2 * o.interval() }
 type Presence struct {
 	broker  Broker
 	options PresenceOptions
-	kick    chan struct{} // holds a token while the loop may have something to do
+	wakeup  chan struct{} // holds a token while the loop may have something to do
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 	warned  bool // of the loop, see logFailure
@@ -80,7 +80,7 @@ func NewPresence(b Broker, o PresenceOptions) *Presence {
 	ctx, stop := context.WithCancel(context.Background())
 	p := &Presence{
 		broker: b, options: o.withDefaults(), stop: stop,
-		kick: make(chan struct{}, 1), channels: make(map[string]*channelPresence),
+		wakeup: make(chan struct{}, 1), channels: make(map[string]*channelPresence),
 	}
 	p.done.Go(func() { p.run(ctx) })
 	return p
@@ -223,7 +223,7 @@ func (p *Presence) queue(r *channelPresence) {
 
 func (p *Presence) wake() {
 	select {
-	case p.kick <- struct{}{}:
+	case p.wakeup <- struct{}{}:
 	default:
 	}
 }

@@ -17,15 +17,15 @@ import (
 )
 
 // told notes who joins and leaves, as "+alice" and "-alice".
-type told struct {
+type presenceEvents struct {
 	mu  sync.Mutex
 	all []string
 }
 
-func (t *told) Subscribed(string)                 {}
-func (t *told) Disconnected(time.Time, ...string) {}
+func (t *presenceEvents) Subscribed(string)                 {}
+func (t *presenceEvents) Disconnected(time.Time, ...string) {}
 
-func (t *told) Received(m *pubsub.Message) {
+func (t *presenceEvents) Received(m *pubsub.Message) {
 	var member pubsub.Member
 	if err := json.Unmarshal(m.Data, &member); err != nil {
 		panic(err)
@@ -36,7 +36,7 @@ func (t *told) Received(m *pubsub.Message) {
 }
 
 // take is what was told since it was last called.
-func (t *told) take() string {
+func (t *presenceEvents) takeAll() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := strings.Join(t.all, " ")
@@ -48,7 +48,7 @@ func (t *told) take() string {
 type stage struct {
 	t       *testing.T
 	cluster *membroker.Cluster
-	told    told
+	events  presenceEvents
 	log     strings.Builder // read it when all nodes rest
 	logger  *slog.Logger    // to log
 }
@@ -59,7 +59,7 @@ func newStage(t *testing.T) *stage {
 	listener := s.cluster.Node()
 	listener.Subscribe("c")
 	var relay sync.WaitGroup
-	relay.Go(func() { _ = listener.Relay(t.Context(), &s.told) })
+	relay.Go(func() { _ = listener.Relay(t.Context(), &s.events) })
 	t.Cleanup(func() {
 		_ = listener.Close()
 		relay.Wait()
@@ -79,21 +79,21 @@ func (s *stage) node(wrap func(pubsub.Broker) pubsub.Broker) *pubsub.Presence {
 
 func plain(b pubsub.Broker) pubsub.Broker { return b }
 
-func (s *stage) enter(p *pubsub.Presence, user string) pubsub.Membership {
-	stay, ok := p.Join("c", user, nil)
+func (s *stage) join(p *pubsub.Presence, user string) pubsub.Membership {
+	membership, ok := p.Join("c", user, nil)
 	if !ok {
 		s.t.Fatal("no presence")
 	}
-	return stay
+	return membership
 }
 
 // want waits for some time and compares what was told in it.
-func (s *stage) want(after time.Duration, told string) {
+func (s *stage) want(after time.Duration, want string) {
 	s.t.Helper()
 	time.Sleep(after) // of the bubble
 	synctest.Wait()
-	if got := s.told.take(); got != told {
-		s.t.Errorf("told %q, want %q", got, told)
+	if got := s.events.takeAll(); got != want {
+		s.t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -116,20 +116,20 @@ func TestPresenceGrace(t *testing.T) {
 		s := newStage(t)
 		p := s.node(plain)
 		defer p.Close()
-		stay := s.enter(p, "alice")
+		membership := s.join(p, "alice")
 		s.want(0, "+alice")
 		for range 10 {
-			p.Leave(stay)
+			p.Leave(membership)
 			s.want(4*time.Second, "")
-			stay = s.enter(p, "alice")
+			membership = s.join(p, "alice")
 		}
-		tab := s.enter(p, "alice")
-		p.Leave(stay)
+		tab := s.join(p, "alice")
+		p.Leave(membership)
 		s.want(time.Minute, "")
 		p.Leave(tab)
 		s.want(4900*time.Millisecond, "")
 		s.want(200*time.Millisecond, "-alice")
-		s.enter(p, "alice")
+		s.join(p, "alice")
 		s.want(0, "+alice")
 	})
 }
@@ -139,22 +139,22 @@ type cut struct {
 	pubsub.Broker
 	mu    sync.Mutex
 	off   bool
-	calls []int // how many holdings each had
+	calls []int // how many leases each had
 }
 
-func (b *cut) UpdateLeases(ctx context.Context, holdings []pubsub.Lease) []pubsub.LeaseResult {
+func (b *cut) UpdateLeases(ctx context.Context, leases []pubsub.Lease) []pubsub.LeaseResult {
 	b.mu.Lock()
-	b.calls = append(b.calls, len(holdings))
+	b.calls = append(b.calls, len(leases))
 	off := b.off
 	b.mu.Unlock()
 	if off {
-		return fail(holdings)
+		return fail(leases)
 	}
-	return b.Broker.UpdateLeases(ctx, holdings)
+	return b.Broker.UpdateLeases(ctx, leases)
 }
 
-func fail(holdings []pubsub.Lease) []pubsub.LeaseResult {
-	answers := make([]pubsub.LeaseResult, len(holdings))
+func fail(leases []pubsub.Lease) []pubsub.LeaseResult {
+	answers := make([]pubsub.LeaseResult, len(leases))
 	for i := range answers {
 		answers[i].Err = pubsub.ErrUnavailable
 	}
@@ -167,7 +167,7 @@ func (b *cut) set(off bool) {
 	b.off = off
 }
 
-func (b *cut) take() (calls []int) {
+func (b *cut) takeCalls() (calls []int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	calls, b.calls = b.calls, nil
@@ -185,11 +185,11 @@ func TestPresenceTTL(t *testing.T) {
 		second := s.node(plain)
 		defer first.Close()
 		defer second.Close()
-		s.enter(first, "alice")
-		s.enter(second, "bob")
+		s.join(first, "alice")
+		s.join(second, "bob")
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		s.told.take()
+		s.events.takeAll()
 		a.set(true)
 		s.want(11*time.Second, "") // a lease of 18 s, 6 s old at most
 		s.want(19*time.Second, "-alice")
@@ -211,12 +211,12 @@ func TestPresenceBrokerAway(t *testing.T) {
 		for i := range brokers {
 			nodes = append(nodes, s.node(func(b pubsub.Broker) pubsub.Broker { brokers[i].Broker = b; return &brokers[i] }))
 			defer nodes[i].Close()
-			s.enter(nodes[i], fmt.Sprint("user-", i))
+			s.join(nodes[i], fmt.Sprint("user-", i))
 			time.Sleep(3 * time.Second) // their leases end apart
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		s.told.take()
+		s.events.takeAll()
 		for seconds := range 60 {
 			away := time.Duration(seconds) * time.Second / 2
 			for i := range brokers {
@@ -242,23 +242,23 @@ func TestPresenceNewsAfterLoss(t *testing.T) {
 		b := &cut{}
 		p := s.node(func(inner pubsub.Broker) pubsub.Broker { b.Broker = inner; return b })
 		defer p.Close()
-		s.enter(p, "bob")
-		stay := s.enter(p, "alice")
+		s.join(p, "bob")
+		membership := s.join(p, "alice")
 		s.want(time.Second, "+bob +alice")
-		p.Leave(stay)
+		p.Leave(membership)
 		s.want(time.Minute, "-alice")
 		b.set(true)
 		time.Sleep(time.Hour)
-		s.enter(p, "alice")
-		s.enter(p, "carol")
+		s.join(p, "alice")
+		s.join(p, "carol")
 		b.set(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n := strings.Count(s.log.String(), "level=WARN"); n != 1 {
 			t.Errorf("the log of an hour without a broker has %d warnings: %s", n, &s.log)
 		}
-		if got := strings.Fields(s.told.take()); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"+alice", "+carol"}) {
-			t.Errorf("told %q", got)
+		if got := strings.Fields(s.events.takeAll()); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"+alice", "+carol"}) {
+			t.Errorf("got %q", got)
 		}
 		if got := s.members(p); !slices.Equal(got, []string{"alice", "bob", "carol"}) {
 			t.Errorf("there are %q", got)
@@ -277,20 +277,20 @@ func TestPresenceCost(t *testing.T) {
 		defer p.Close()
 		const members, channels = 20_000, 2500
 		for i := range members {
-			s.enter(p, fmt.Sprint("user-", i))
+			s.join(p, fmt.Sprint("user-", i))
 		}
 		for i := range channels {
 			p.Join(fmt.Sprint("channel-", i), "alice", nil)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if calls := b.take(); len(calls) < 22 || len(calls) > 25 {
+		if calls := b.takeCalls(); len(calls) < 22 || len(calls) > 25 {
 			t.Errorf("%d calls for %d members", len(calls), members+channels)
 		}
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
-		if calls := b.take(); len(calls) != 3 || calls[0]+calls[1]+calls[2] != channels+1 || slices.Max(calls) > 1000 {
-			t.Errorf("calls of %v holdings for %d channels", calls, channels+1)
+		if calls := b.takeCalls(); len(calls) != 3 || calls[0]+calls[1]+calls[2] != channels+1 || slices.Max(calls) > 1000 {
+			t.Errorf("calls of %v leases for %d channels", calls, channels+1)
 		}
 	})
 }

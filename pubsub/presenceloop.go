@@ -9,8 +9,8 @@ import (
 
 // Pauses between two tries while the broker does not answer.
 const (
-	minHoldPause = 100 * time.Millisecond
-	maxHoldPause = 2 * time.Second
+	minLeasePause = 100 * time.Millisecond
+	maxLeasePause = 2 * time.Second
 )
 
 // run tells the broker what changes, and renews the leases, until ctx ends.
@@ -22,7 +22,7 @@ func (p *Presence) run(ctx context.Context) {
 	pause := time.Duration(0) // not 0: the broker does not answer
 	for {
 		select {
-		case <-p.kick:
+		case <-p.wakeup:
 			if pause > 0 {
 				continue // it will be told with the rest
 			}
@@ -36,7 +36,7 @@ func (p *Presence) run(ctx context.Context) {
 		if p.sendDue(ctx) {
 			pause = 0
 		} else {
-			pause = min(max(2*pause, minHoldPause), maxHoldPause)
+			pause = min(max(2*pause, minLeasePause), maxLeasePause)
 			next = pause/2 + rand.N(pause/2)
 		}
 		if next > 0 {
@@ -85,11 +85,11 @@ func (p *Presence) sendDue(ctx context.Context) (ok bool) {
 			p.logFailure(nil)
 			return true
 		}
-		holdings := make([]Lease, len(batch))
+		leases := make([]Lease, len(batch))
 		for i := range batch {
-			holdings[i] = batch[i].holding
+			leases[i] = batch[i].lease
 		}
-		answers := p.updateLeases(ctx, holdings)
+		answers := p.updateLeases(ctx, leases)
 		if err := p.applyResults(batch, answers); err != nil {
 			p.logFailure(err)
 			return false
@@ -106,10 +106,10 @@ func (p *Presence) logFailure(err error) {
 	p.warned = err != nil
 }
 
-func (p *Presence) updateLeases(ctx context.Context, holdings []Lease) []LeaseResult {
+func (p *Presence) updateLeases(ctx context.Context, leases []Lease) []LeaseResult {
 	ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
 	defer cancel()
-	return p.broker.UpdateLeases(ctx, holdings)
+	return p.broker.UpdateLeases(ctx, leases)
 }
 
 // takeDue takes what is to be sent next.
@@ -140,14 +140,14 @@ func (p *Presence) applyResults(batch []sent, answers []LeaseResult) (err error)
 	now := time.Now()
 	for i := range batch {
 		s, answer := &batch[i], &answers[i]
-		again := s.room.answered(s, answer, now)
+		again := s.channel.answered(s, answer, now)
 		if answer.Err != nil {
 			err = answer.Err
 		}
 		if again || answer.Err != nil {
-			p.queue(s.room)
+			p.queue(s.channel)
 		}
-		p.tidy(s.room)
+		p.tidy(s.channel)
 	}
 	return err
 }

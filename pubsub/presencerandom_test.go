@@ -22,19 +22,19 @@ type unsteady struct {
 	steady *atomic.Bool
 }
 
-func (b *unsteady) UpdateLeases(ctx context.Context, holdings []pubsub.Lease) []pubsub.LeaseResult {
+func (b *unsteady) UpdateLeases(ctx context.Context, leases []pubsub.Lease) []pubsub.LeaseResult {
 	if b.steady.Load() {
-		return b.Broker.UpdateLeases(ctx, holdings)
+		return b.Broker.UpdateLeases(ctx, leases)
 	}
 	time.Sleep(time.Duration(b.random.IntN(2000)) * time.Millisecond)
 	switch b.random.IntN(4) {
 	case 0:
-		return fail(holdings)
+		return fail(leases)
 	case 1:
-		b.Broker.UpdateLeases(ctx, holdings)
-		return fail(holdings)
+		b.Broker.UpdateLeases(ctx, leases)
+		return fail(leases)
 	}
-	return b.Broker.UpdateLeases(ctx, holdings)
+	return b.Broker.UpdateLeases(ctx, leases)
 }
 
 // Users come and go at three nodes whose broker fails now and then, before or
@@ -68,20 +68,20 @@ func testPresenceRandom(t *testing.T, seed uint64) {
 		defer nodes[i].Close()
 	}
 	type connection struct {
-		node int
-		user string
-		stay pubsub.Membership
+		node       int
+		user       string
+		membership pubsub.Membership
 	}
 	var open []connection
 	for range 300 {
 		time.Sleep(time.Duration(random.IntN(1000)) * time.Millisecond)
 		if i := random.IntN(15); i < len(open) {
-			nodes[open[i].node].Leave(open[i].stay)
+			nodes[open[i].node].Leave(open[i].membership)
 			open = slices.Delete(open, i, i+1)
 			continue
 		}
 		c := connection{node: random.IntN(3), user: fmt.Sprint("user-", random.IntN(6))}
-		c.stay = s.enter(nodes[c.node], c.user)
+		c.membership = s.join(nodes[c.node], c.user)
 		open = append(open, c)
 	}
 	dead.set(true)
@@ -92,7 +92,7 @@ func testPresenceRandom(t *testing.T, seed uint64) {
 	synctest.Wait()
 
 	there := make(map[string]bool)
-	for word := range strings.FieldsSeq(s.told.take()) {
+	for word := range strings.FieldsSeq(s.events.takeAll()) {
 		if joins, user := word[0] == '+', word[1:]; there[user] == joins {
 			t.Errorf("%s, who was so already", word)
 		} else if joins {

@@ -44,22 +44,22 @@ func testRefreshOff(t *testing.T, away bool) {
 	s := newStage(t)
 	p := s.switched()
 	defer p.Close()
-	alice := s.enter(p.Presence, "alice")
-	bob := s.enter(p.Presence, "bob")
+	alice := s.join(p.Presence, "alice")
+	bob := s.join(p.Presence, "bob")
 	s.want(time.Second, "+alice +bob")
 	p.Leave(bob) // and his grace runs
 	p.broker.set(away)
-	s.enter(p.Presence, "carol")
+	s.join(p.Presence, "carol")
 	s.want(time.Second, map[bool]string{false: "+carol"}[away])
 	p.set(false)
-	p.broker.take()
+	p.broker.takeCalls()
 	p.broker.set(false)
 	p.Leave(alice)
 	if _, ok := p.Join("c", "dave", nil); ok {
 		t.Error("somebody came in")
 	}
 	s.want(time.Hour, "")
-	if calls := p.broker.take(); len(calls) > 0 {
+	if calls := p.broker.takeCalls(); len(calls) > 0 {
 		t.Errorf("the broker was told %d times", len(calls))
 	}
 	if got := s.members(p.Presence); len(got) > 0 {
@@ -68,7 +68,7 @@ func testRefreshOff(t *testing.T, away bool) {
 
 	p.set(true)
 	s.want(time.Minute, "") // who was there before does not count
-	erin := s.enter(p.Presence, "erin")
+	erin := s.join(p.Presence, "erin")
 	s.want(0, "+erin")
 	p.Leave(erin)
 	s.want(time.Minute, "-erin")
@@ -82,13 +82,13 @@ func TestPresenceRefreshShortly(t *testing.T) {
 		s := newStage(t)
 		p := s.switched()
 		defer p.Close()
-		before := s.enter(p.Presence, "alice")
-		s.enter(p.Presence, "bob")
+		before := s.join(p.Presence, "alice")
+		s.join(p.Presence, "bob")
 		s.want(time.Second, "+alice +bob")
 		p.set(false)
 		s.want(time.Second, "")
 		p.set(true)
-		s.enter(p.Presence, "alice")
+		s.join(p.Presence, "alice")
 		p.Leave(before)
 		s.want(10*time.Second, "")
 		s.want(20*time.Second, "-bob")
@@ -108,11 +108,11 @@ func TestPresenceRefreshOneNode(t *testing.T) {
 		first, second := s.switched(), s.switched()
 		defer first.Close()
 		defer second.Close()
-		s.enter(first.Presence, "alice")
-		s.enter(second.Presence, "bob")
+		s.join(first.Presence, "alice")
+		s.join(second.Presence, "bob")
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		s.told.take()
+		s.events.takeAll()
 		first.set(false)
 		s.want(10*time.Second, "") // time for the others to change too
 		s.want(20*time.Second, "-alice")

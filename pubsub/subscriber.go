@@ -92,7 +92,7 @@ func (s *Subscriber) begin(ctx context.Context, starts []Start) (at int, err err
 		return at, err
 	}
 	for i, p := range s.places {
-		if err := s.enter(p, starts[i].From); err != nil {
+		if err := s.attach(p, starts[i].From); err != nil {
 			return i, err
 		}
 	}
@@ -104,9 +104,9 @@ func (s *Subscriber) begin(ctx context.Context, starts []Start) (at int, err err
 	return 0, nil
 }
 
-// enter watches the tail, which is open, and finds the first place if the tail
+// attach watches the tail, which is open, and finds the first place if the tail
 // has it. If not, the place is unread.
-func (s *Subscriber) enter(p *subscription, from From) error {
+func (s *Subscriber) attach(p *subscription, from From) error {
 	p.tail.Watch(&p.watch, s)
 	p.tail.mu.Lock()
 	defer p.tail.mu.Unlock()

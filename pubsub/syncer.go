@@ -19,7 +19,7 @@ type syncer struct {
 	timeout time.Duration
 	logger  *slog.Logger
 	counts  *counts
-	wake    chan struct{} // holds a token while run has something to do
+	wakeup  chan struct{} // holds a token while run has something to do
 	working sync.WaitGroup
 	// warnings of unreadable logs, which other programs may cause in any number
 	warnings *metrics.Warnings
@@ -47,7 +47,7 @@ const (
 func newSyncer(b Broker, o Options, c *counts) *syncer {
 	return &syncer{
 		broker: b, timeout: o.Timeout, logger: o.Logger, counts: c, warnings: metrics.NewWarnings(o.Logger),
-		wake: make(chan struct{}, 1), lanes: make(map[laneKey]*lane),
+		wakeup: make(chan struct{}, 1), lanes: make(map[laneKey]*lane),
 	}
 }
 
@@ -67,12 +67,12 @@ func (s *syncer) add(t *Channel) {
 func (s *syncer) enqueue(t *Channel) {
 	t.sync = queued
 	s.queue = append(s.queue, t)
-	s.kick()
+	s.wake()
 }
 
-func (s *syncer) kick() {
+func (s *syncer) wake() {
 	select {
-	case s.wake <- struct{}{}:
+	case s.wakeup <- struct{}{}:
 	default:
 	}
 }
@@ -127,7 +127,7 @@ func (s *syncer) postpone(t *Channel) {
 	}
 	t.sync = queued
 	heap.Push(&s.later, retry{t, time.Now().Add(t.retry.step())})
-	s.kick()
+	s.wake()
 }
 
 // run works until ctx ends.
@@ -140,7 +140,7 @@ func (s *syncer) run(ctx context.Context) {
 			s.lane(t).add(ctx, t)
 		}
 		select {
-		case <-s.wake:
+		case <-s.wakeup:
 		case <-timer.C:
 		case <-ctx.Done():
 		}

@@ -50,7 +50,7 @@ func New(o Options) *Cluster {
 
 // Node joins a node to the cluster; its Close leaves it.
 func (c *Cluster) Node() *Broker {
-	return &Broker{cluster: c, kick: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &Broker{cluster: c, wakeup: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // locked returns the log of channel, locked.
@@ -87,7 +87,7 @@ func (c *Cluster) tidy() {
 // Broker is one node's view of the cluster. It implements pubsub.Broker.
 type Broker struct {
 	cluster *Cluster
-	kick    chan struct{} // holds a token while changes may be non-empty
+	wakeup  chan struct{} // holds a token while changes may be non-empty
 	closed  chan struct{}
 	busy    sync.WaitGroup // Relay, so that Close can wait
 
@@ -148,7 +148,7 @@ func (b *Broker) change(channels []string, carry bool) {
 	}
 	b.mu.Unlock()
 	select {
-	case b.kick <- struct{}{}:
+	case b.wakeup <- struct{}{}:
 	default:
 	}
 }
@@ -185,7 +185,7 @@ func (b *Broker) Relay(ctx context.Context, sink pubsub.Sink) error {
 			}
 		}
 		select {
-		case <-b.kick:
+		case <-b.wakeup:
 		case <-b.closed:
 			return pubsub.ErrClosed
 		case <-ctx.Done():

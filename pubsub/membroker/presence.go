@@ -12,15 +12,15 @@ import (
 
 // presence is who is in one channel. Its log's lock guards it.
 type presence struct {
-	epoch   int64
+	created int64
 	expires time.Time
-	holders map[pubsub.LeaseOwner]*holder
+	leases  map[pubsub.LeaseOwner]*lease
 	members map[string]*member
 	sorted  []string // the users, or nil if they have changed since
 }
 
-// holder is one node, for this channel.
-type holder struct {
+// lease is one node, for this channel.
+type lease struct {
 	version int64
 	expires time.Time
 	users   map[string]struct{}
@@ -28,19 +28,19 @@ type holder struct {
 
 type member struct {
 	pubsub.Member
-	holders int
+	leases int
 }
 
 // UpdateLeases implements pubsub.Broker.
-func (b *Broker) UpdateLeases(_ context.Context, holdings []pubsub.Lease) []pubsub.LeaseResult {
-	answers := make([]pubsub.LeaseResult, len(holdings))
-	for i := range holdings {
+func (b *Broker) UpdateLeases(_ context.Context, leases []pubsub.Lease) []pubsub.LeaseResult {
+	answers := make([]pubsub.LeaseResult, len(leases))
+	for i := range leases {
 		if b.isClosed() {
 			answers[i].Err = pubsub.ErrClosed
 			continue
 		}
-		l := b.cluster.locked(holdings[i].Channel)
-		answers[i] = l.hold(&holdings[i], b.cluster.epoch)
+		l := b.cluster.locked(leases[i].Channel)
+		answers[i] = l.updateLease(&leases[i], b.cluster.epoch)
 		l.mu.Unlock()
 	}
 	return answers
@@ -59,42 +59,42 @@ func (b *Broker) Members(_ context.Context, channel, after string, limit int) (p
 	return l.presence.page(after, limit), nil
 }
 
-func (l *channelLog) hold(h *pubsub.Lease, epoch pubsub.Epoch) pubsub.LeaseResult {
+func (l *channelLog) updateLease(h *pubsub.Lease, epoch pubsub.Epoch) pubsub.LeaseResult {
 	now := time.Now()
 	if l.presence == nil {
-		l.presence = &presence{epoch: now.UnixMicro(), holders: make(map[pubsub.LeaseOwner]*holder), members: make(map[string]*member)}
+		l.presence = &presence{created: now.UnixMicro(), leases: make(map[pubsub.LeaseOwner]*lease), members: make(map[string]*member)}
 	}
 	p := l.presence
 	p.expires = now.Add(h.TTL)
-	answer := pubsub.LeaseResult{Created: p.epoch, Epoch: epoch}
-	from := p.holders[h.Owner]
+	answer := pubsub.LeaseResult{Created: p.created, Epoch: epoch}
+	from := p.leases[h.Owner]
 	if from == nil {
-		from = &holder{users: make(map[string]struct{})}
+		from = &lease{users: make(map[string]struct{})}
 	}
 	if from.version != h.Version {
 		answer.Lost = true
 		return answer
 	}
-	quiet := h.Created != 0 && h.Created != p.epoch
+	quiet := h.Created != 0 && h.Created != p.created
 	for i := range h.Join {
-		l.enter(from, &h.Join[i], h.MemberLimit, quiet && h.Join[i].Known, now)
+		l.addMember(from, &h.Join[i], h.MemberLimit, quiet && h.Join[i].Known, now)
 	}
 	for _, user := range h.Leave {
-		l.exit(from, user)
+		l.removeMember(from, user)
 	}
 	if len(h.Join)+len(h.Leave) > 0 {
 		from.version++
-		p.holders[h.Owner] = from
+		p.leases[h.Owner] = from
 	}
 	from.expires = now.Add(h.TTL)
 	if h.FinalTTL > 0 {
 		from.expires = now.Add(h.FinalTTL)
 	}
-	answer.More = l.letGo(h.ExpireLimit, now)
+	answer.More = l.expireLeases(h.ExpireLimit, now)
 	return answer
 }
 
-func (l *channelLog) enter(from *holder, e *pubsub.LeaseMember, keep int, quiet bool, now time.Time) {
+func (l *channelLog) addMember(from *lease, e *pubsub.LeaseMember, keep int, quiet bool, now time.Time) {
 	p := l.presence
 	if _, has := from.users[e.User]; has {
 		return
@@ -102,40 +102,40 @@ func (l *channelLog) enter(from *holder, e *pubsub.LeaseMember, keep int, quiet 
 	m := p.members[e.User]
 	switch {
 	case m != nil:
-		m.holders++
+		m.leases++
 	case len(p.members) >= keep:
 		return
 	default:
-		m = &member{Member: e.Member, holders: 1}
+		m = &member{Member: e.Member, leases: 1}
 		m.Since = now.UTC().Truncate(time.Millisecond)
 		p.members[e.User], p.sorted = m, nil
 		if !quiet {
-			l.tell(pubsub.JoinType, m)
+			l.announce(pubsub.JoinType, m)
 		}
 	}
 	from.users[e.User] = struct{}{}
 }
 
-func (l *channelLog) exit(from *holder, user string) {
+func (l *channelLog) removeMember(from *lease, user string) {
 	p := l.presence
 	if _, has := from.users[user]; !has {
 		return
 	}
 	delete(from.users, user)
 	m := p.members[user]
-	if m.holders--; m.holders == 0 {
+	if m.leases--; m.leases == 0 {
 		delete(p.members, user)
 		p.sorted = nil
-		l.tell(pubsub.LeaveType, m)
+		l.announce(pubsub.LeaveType, m)
 	}
 }
 
-// letGo lets go of at most budget members whose holder's lease is over.
-func (l *channelLog) letGo(budget int, now time.Time) (more bool) {
+// expireLeases lets go of at most budget members whose holder's lease is over.
+func (l *channelLog) expireLeases(budget int, now time.Time) (more bool) {
 	if budget == 0 {
 		return false
 	}
-	for id, h := range l.presence.holders {
+	for id, h := range l.presence.leases {
 		if !now.After(h.expires) {
 			continue
 		}
@@ -143,15 +143,15 @@ func (l *channelLog) letGo(budget int, now time.Time) (more bool) {
 			if budget == 0 {
 				return true
 			}
-			l.exit(h, user)
+			l.removeMember(h, user)
 			budget--
 		}
-		delete(l.presence.holders, id)
+		delete(l.presence.leases, id)
 	}
 	return false
 }
 
-func (l *channelLog) tell(kind string, m *member) {
+func (l *channelLog) announce(kind string, m *member) {
 	l.relay(&pubsub.Message{Channel: l.channel, Type: kind, Data: m.Data(), Time: time.Now().UTC().Truncate(time.Millisecond)})
 }
 

@@ -15,9 +15,9 @@ func wantGap(t *testing.T, g *pubsub.Gap, reason pubsub.Reason, from, to pubsub.
 	}
 }
 
-// wantToldOnce fails if a reader that comes back with the cursor of its gap,
+// wantGapOnce fails if a reader that comes back with the cursor of its gap,
 // to any node, is told of it again or misses what follows.
-func wantToldOnce(t *testing.T, hub *pubsub.Hub, channel string, items []pubsub.Item, next []byte) {
+func wantGapOnce(t *testing.T, hub *pubsub.Hub, channel string, items []pubsub.Item, next []byte) {
 	t.Helper()
 	for i, it := range items {
 		if it.Gap == nil {
@@ -47,7 +47,7 @@ func testTrimmed(t *testing.T, newCluster New) {
 	if messages(items)[0].ID != oldest.ID {
 		t.Errorf("goes on with %s, want the oldest kept, %s", messages(items)[0].ID, oldest.ID)
 	}
-	wantToldOnce(t, a, "c", items, number(999))
+	wantGapOnce(t, a, "c", items, number(999))
 	// Nothing was lost for who had exactly what was trimmed.
 	if items := readFrom(t, b, "c", pubsub.CursorAfter(oldest.Prev)).message(number(999)); len(gaps(items)) > 0 {
 		t.Errorf("resuming right before the oldest kept: %s", show(items[:1]))
@@ -66,7 +66,7 @@ func testExpired(t *testing.T, newCluster New) {
 	if len(items) != 2 {
 		t.Errorf("got %s, want the gap and one message", show(items))
 	}
-	wantToldOnce(t, b, "c", items, number(5))
+	wantGapOnce(t, b, "c", items, number(5))
 }
 
 // A cursor of an empty channel is a place: what came and expired since is a gap,
@@ -99,7 +99,7 @@ func testExpiredFromEmpty(t *testing.T, newCluster New) {
 		if len(items) != 2 {
 			t.Errorf("got %s, want the gap and one message", show(items))
 		}
-		wantToldOnce(t, a, "brief", items, number(1))
+		wantGapOnce(t, a, "brief", items, number(1))
 	}
 	quiet := readFrom(t, b, "long", start["long"])
 	publish(t, b, "long", number(0))

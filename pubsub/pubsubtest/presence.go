@@ -24,38 +24,38 @@ const (
 	longGrace     = 5 * time.Second        // where somebody does
 )
 
-// place is one node with presence in all channels.
-type place struct {
+// presenceNode is one node with presence in all channels.
+type presenceNode struct {
 	t        *testing.T
 	hub      *pubsub.Hub
 	presence *pubsub.Presence
-	broker   *mutable
+	broker   *killable
 }
 
-// mutable is a broker whose node can be dead for the others: it tells nothing
+// killable is a broker whose node can be dead for the others: it tells nothing
 // of its presence.
-type mutable struct {
+type killable struct {
 	pubsub.Broker
 	dead atomic.Bool
 }
 
 var errDead = errors.New("the test has killed this node")
 
-func (b *mutable) UpdateLeases(ctx context.Context, holdings []pubsub.Lease) []pubsub.LeaseResult {
+func (b *killable) UpdateLeases(ctx context.Context, leases []pubsub.Lease) []pubsub.LeaseResult {
 	if !b.dead.Load() {
-		return b.Broker.UpdateLeases(ctx, holdings)
+		return b.Broker.UpdateLeases(ctx, leases)
 	}
-	answers := make([]pubsub.LeaseResult, len(holdings))
+	answers := make([]pubsub.LeaseResult, len(leases))
 	for i := range answers {
 		answers[i].Err = errDead
 	}
 	return answers
 }
 
-// join joins a node, which the test may close before its end.
-func join(t *testing.T, c *Cluster, o pubsub.PresenceOptions) *place {
+// joinNode joins a node, which the test may close before its end.
+func joinNode(t *testing.T, c *Cluster, o pubsub.PresenceOptions) *presenceNode {
 	t.Helper()
-	p := &place{t: t, broker: &mutable{Broker: c.Node()}}
+	p := &presenceNode{t: t, broker: &killable{Broker: c.Node()}}
 	o.Enabled = func(string) bool { return true }
 	o.TTL, o.Grace = presenceTTL, cmp.Or(o.Grace, presenceGrace)
 	p.presence = pubsub.NewPresence(p.broker, o)
@@ -64,7 +64,7 @@ func join(t *testing.T, c *Cluster, o pubsub.PresenceOptions) *place {
 	return p
 }
 
-func (p *place) enter(user string) pubsub.Membership {
+func (p *presenceNode) join(user string) pubsub.Membership {
 	p.t.Helper()
 	info, err := json.Marshal(map[string]string{"name": user})
 	if err != nil {
@@ -78,7 +78,7 @@ func (p *place) enter(user string) pubsub.Membership {
 }
 
 // members is everybody, read in pages of a size.
-func (p *place) members(size int) (all []pubsub.Member) {
+func (p *presenceNode) members(size int) (all []pubsub.Member) {
 	p.t.Helper()
 	for after := ""; ; {
 		page, err := p.presence.Members(p.t.Context(), "c", after, size)
@@ -100,7 +100,7 @@ func (p *place) members(size int) (all []pubsub.Member) {
 }
 
 // await waits until these are there, and no others.
-func (p *place) await(users ...string) {
+func (p *presenceNode) await(users ...string) {
 	p.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -126,8 +126,8 @@ func usersOf(members []pubsub.Member) []string {
 	return users
 }
 
-// told is what joins and leaves a reader had, as "+alice -alice".
-func told(items []pubsub.Item) string {
+// joinsAndLeaves is what joins and leaves a reader had, as "+alice -alice".
+func joinsAndLeaves(items []pubsub.Item) string {
 	var all []string
 	for _, it := range items {
 		if it.Message == nil || !strings.HasPrefix(it.Message.Type, pubsub.ControlPrefix) {
@@ -146,12 +146,12 @@ func told(items []pubsub.Item) string {
 	return strings.Join(all, " ")
 }
 
-// awaitTold waits until that was told, in that order, and nothing else.
-func (r *reader) awaitTold(want string) {
+// awaitPresence waits until that was told, in that order, and nothing else.
+func (r *reader) awaitPresence(want string) {
 	r.t.Helper()
-	items := r.until(want, func(items []pubsub.Item) bool { return len(told(items)) >= len(want) })
-	if got := told(items); got != want {
-		r.t.Fatalf("told %q, want %q", got, want)
+	items := r.until(want, func(items []pubsub.Item) bool { return len(joinsAndLeaves(items)) >= len(want) })
+	if got := joinsAndLeaves(items); got != want {
+		r.t.Fatalf("got %q, want %q", got, want)
 	}
 }
 
@@ -168,13 +168,13 @@ func pass(t *testing.T, d time.Duration) {
 // A user with connections to several nodes is there once.
 func testPresenceOnce(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
-	a, b := join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{})
+	a, b := joinNode(t, c, pubsub.PresenceOptions{}), joinNode(t, c, pubsub.PresenceOptions{})
 	readers := []*reader{read(t, a.hub, "c", pubsub.From{}), read(t, b.hub, "c", pubsub.From{})}
 	began := time.Now().Add(-time.Minute)
-	first, second := a.enter("alice"), a.enter("alice")
+	first, second := a.join("alice"), a.join("alice")
 	a.await("alice")
-	third := b.enter("alice")
-	bob := b.enter("bob")
+	third := b.join("alice")
+	bob := b.join("bob")
 	b.await("alice", "bob")
 	members := a.members(1)
 	if since := members[0].Since; since.Before(began) || since.After(time.Now().Add(time.Minute)) || string(members[1].Info) != `{"name":"bob"}` {
@@ -186,12 +186,12 @@ func testPresenceOnce(t *testing.T, newCluster New) {
 	pass(t, 2*presenceGrace)
 	a.await("alice")
 	for _, r := range readers {
-		r.awaitTold("+alice +bob -bob")
+		r.awaitPresence("+alice +bob -bob")
 	}
 	b.presence.Leave(third)
 	b.await()
 	for _, r := range readers {
-		r.awaitTold("+alice +bob -bob -alice")
+		r.awaitPresence("+alice +bob -bob -alice")
 	}
 }
 
@@ -199,36 +199,36 @@ func testPresenceOnce(t *testing.T, newCluster New) {
 func testPresenceGrace(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	graceful := pubsub.PresenceOptions{Grace: longGrace}
-	a, b := join(t, c, graceful), join(t, c, graceful)
+	a, b := joinNode(t, c, graceful), joinNode(t, c, graceful)
 	r := read(t, b.hub, "c", pubsub.From{})
-	stay := a.enter("alice")
+	membership := a.join("alice")
 	a.await("alice")
 	for range 20 {
-		a.presence.Leave(stay)
-		stay = a.enter("alice")
+		a.presence.Leave(membership)
+		membership = a.join("alice")
 	}
-	a.presence.Leave(stay)
-	moved := b.enter("alice")
-	marker := b.enter("marker")
+	a.presence.Leave(membership)
+	moved := b.join("alice")
+	marker := b.join("marker")
 	b.await("alice", "marker")
 	b.presence.Leave(marker) // after its grace, alice's is over too
 	b.await("alice")
-	r.awaitTold("+alice +marker -marker")
+	r.awaitPresence("+alice +marker -marker")
 	b.presence.Leave(moved)
 	b.await()
-	r.awaitTold("+alice +marker -marker -alice")
+	r.awaitPresence("+alice +marker -marker -alice")
 }
 
 // Many members come in pages, each once, in order.
 func testPresencePages(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
-	a, b := join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{})
+	a, b := joinNode(t, c, pubsub.PresenceOptions{}), joinNode(t, c, pubsub.PresenceOptions{})
 	const total = 2500
 	var want []string
 	for i := range total {
 		user := fmt.Sprintf("user %04d é", i)
 		want = append(want, user)
-		[]*place{a, b}[i%2].enter(user)
+		[]*presenceNode{a, b}[i%2].join(user)
 	}
 	b.awaitCount(total)
 	for _, size := range []int{1000, 700} {
@@ -238,7 +238,7 @@ func testPresencePages(t *testing.T, newCluster New) {
 	}
 }
 
-func (p *place) awaitCount(n int) {
+func (p *presenceNode) awaitCount(n int) {
 	p.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -259,17 +259,17 @@ func (p *place) awaitCount(n int) {
 // A channel keeps so many members, and room is given to who comes next.
 func testPresenceBounded(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
-	a := join(t, c, pubsub.PresenceOptions{MemberLimit: 2})
+	a := joinNode(t, c, pubsub.PresenceOptions{MemberLimit: 2})
 	r := read(t, a.hub, "c", pubsub.From{})
-	alice := a.enter("alice")
+	alice := a.join("alice")
 	a.await("alice")
-	a.enter("bob")
+	a.join("bob")
 	a.await("alice", "bob")
-	carol := a.enter("carol")
+	carol := a.join("carol")
 	a.presence.Leave(alice)
 	a.await("bob")
 	a.presence.Leave(carol)
-	a.enter("dave")
+	a.join("dave")
 	a.await("bob", "dave")
-	r.awaitTold("+alice +bob -alice +dave")
+	r.awaitPresence("+alice +bob -alice +dave")
 }

@@ -10,40 +10,40 @@ import (
 // who came to another node meanwhile stay.
 func testPresenceNodeDies(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
-	a, b, third := join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{})
+	a, b, third := joinNode(t, c, pubsub.PresenceOptions{}), joinNode(t, c, pubsub.PresenceOptions{}), joinNode(t, c, pubsub.PresenceOptions{})
 	r := read(t, b.hub, "c", pubsub.From{})
 	read(t, third.hub, "c", pubsub.From{})
-	a.enter("alice")
+	a.join("alice")
 	a.await("alice")
-	a.enter("bob")
+	a.join("bob")
 	a.await("alice", "bob")
-	b.enter("bob")
+	b.join("bob")
 	pass(t, presenceTTL/4) // time to renew
-	r.awaitTold("+alice +bob")
+	r.awaitPresence("+alice +bob")
 	a.broker.dead.Store(true)
 	b.await("bob")
 	pass(t, presenceTTL/4)
-	r.awaitTold("+alice +bob -alice")
+	r.awaitPresence("+alice +bob -alice")
 	// It was not dead, only cut off: its members are back, and that is told.
 	a.broker.dead.Store(false)
 	b.await("alice", "bob")
-	r.awaitTold("+alice +bob -alice +alice")
+	r.awaitPresence("+alice +bob -alice +alice")
 }
 
 // A node that closes gives its members the grace to come to another one.
 func testPresenceNodeCloses(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	graceful := pubsub.PresenceOptions{Grace: longGrace}
-	a, b := join(t, c, graceful), join(t, c, graceful)
+	a, b := joinNode(t, c, graceful), joinNode(t, c, graceful)
 	r := read(t, b.hub, "c", pubsub.From{})
-	a.enter("alice")
+	a.join("alice")
 	a.await("alice")
-	a.enter("bob")
+	a.join("bob")
 	a.await("alice", "bob")
 	a.presence.Close()
-	b.enter("alice")
+	b.join("alice")
 	b.await("alice")
-	r.awaitTold("+alice +bob -bob")
+	r.awaitPresence("+alice +bob -bob")
 }
 
 // The broker loses everything: the members are back soon, and nobody is told
@@ -78,13 +78,13 @@ func testPresenceAway(t *testing.T, newCluster New) {
 }
 
 func testPresenceSurvives(t *testing.T, c *Cluster, trouble func()) {
-	a, b := join(t, c, pubsub.PresenceOptions{}), join(t, c, pubsub.PresenceOptions{})
+	a, b := joinNode(t, c, pubsub.PresenceOptions{}), joinNode(t, c, pubsub.PresenceOptions{})
 	r := read(t, b.hub, "c", pubsub.From{})
-	alice := a.enter("alice")
+	alice := a.join("alice")
 	a.await("alice")
-	b.enter("bob")
+	b.join("bob")
 	b.await("alice", "bob")
-	r.awaitTold("+alice +bob")
+	r.awaitPresence("+alice +bob")
 	trouble()
 	b.await("alice", "bob")
 	persist(t, b.hub, "c", number(1))
@@ -93,5 +93,5 @@ func testPresenceSurvives(t *testing.T, c *Cluster, trouble func()) {
 	a.await("alice", "bob")
 	a.presence.Leave(alice)
 	b.await("bob")
-	r.awaitTold("+alice +bob -alice")
+	r.awaitPresence("+alice +bob -alice")
 }

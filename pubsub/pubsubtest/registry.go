@@ -11,8 +11,8 @@ import (
 	"comet/pubsub"
 )
 
-// boardOf is the registry as a node of its own sees it.
-func boardOf(t *testing.T, c *Cluster) pubsub.NodeRegistry {
+// registryOf is the registry as a node of its own sees it.
+func registryOf(t *testing.T, c *Cluster) pubsub.NodeRegistry {
 	t.Helper()
 	b := c.Node()
 	t.Cleanup(func() {
@@ -49,7 +49,7 @@ func wantNodes(t *testing.T, b pubsub.NodeRegistry, ask bool, want ...pubsub.Nod
 // something else or leaves.
 func testRegistry(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
-	a, b := boardOf(t, c), boardOf(t, c)
+	a, b := registryOf(t, c), registryOf(t, c)
 	wantNodes(t, a, false)
 	one := pubsub.NodeReport{Node: "one", Report: []byte("\x00\xff{}\r\n")}
 	two := pubsub.NodeReport{Node: "two é", Report: bytes.Repeat([]byte("x"), pubsub.MaxReportBytes)}
@@ -89,7 +89,7 @@ func isInvalid(err error) bool {
 // Channels are told only of who is asked, and asking any node asks all.
 func testRegistryAsked(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
-	a, b := boardOf(t, c), boardOf(t, c)
+	a, b := registryOf(t, c), registryOf(t, c)
 	r := pubsub.NodeReport{Node: "one", Report: []byte("r")}
 	if announce(t, a, r) {
 		t.Error("asked before anybody did")
@@ -98,10 +98,10 @@ func testRegistryAsked(t *testing.T, newCluster New) {
 	if !announce(t, a, r) {
 		t.Error("not asked")
 	}
-	told := r
-	told.Channels = []byte("\x00channels")
-	announce(t, a, told)
-	wantNodes(t, b, true, told)
+	withChannels := r
+	withChannels.Channels = []byte("\x00channels")
+	announce(t, a, withChannels)
+	wantNodes(t, b, true, withChannels)
 	announce(t, a, r)
 	wantNodes(t, b, false, r)
 }
@@ -109,7 +109,7 @@ func testRegistryAsked(t *testing.T, newCluster New) {
 // Who does not announce is gone, and the others stay.
 func testRegistryExpires(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
-	b := boardOf(t, c)
+	b := registryOf(t, c)
 	stays, goes := pubsub.NodeReport{Node: "stays", Report: []byte("r")}, pubsub.NodeReport{Node: "goes", Report: []byte("r")}
 	const ttl = 300 * time.Millisecond
 	announce(t, b, stays)
@@ -133,7 +133,7 @@ func testRegistryExpires(t *testing.T, newCluster New) {
 func testRegistryWiped(t *testing.T, newCluster New) {
 	c := newCluster(t, alone)
 	need(t, c.Wipe != nil, "wipe its data")
-	b := boardOf(t, c)
+	b := registryOf(t, c)
 	r := pubsub.NodeReport{Node: "one", Report: []byte("r")}
 	announce(t, b, r)
 	wantNodes(t, b, true, r)

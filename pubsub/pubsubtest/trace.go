@@ -14,8 +14,8 @@ func testTrace(t *testing.T, newCluster New) {
 	relayed := []chan string{make(chan string, 10), make(chan string, 10)}
 	var hubs []*pubsub.Hub
 	var readers []*reader
-	for _, told := range relayed {
-		hub := nodeWith(t, c, pubsub.Options{OnRelayed: func(m *pubsub.Message) { told <- m.Trace }})
+	for _, traces := range relayed {
+		hub := nodeWith(t, c, pubsub.Options{OnRelayed: func(m *pubsub.Message) { traces <- m.Trace }})
 		hubs = append(hubs, hub)
 		readers = append(readers, read(t, hub, "c", pubsub.From{}))
 	}
@@ -40,8 +40,8 @@ func testTrace(t *testing.T, newCluster New) {
 				t.Errorf("node %d: message %s has trace %q, want %q", i, m.Data, m.Trace, want)
 			}
 		}
-		if told := relayed[i]; len(told) != len(drafts) || <-told != trace || <-told != trace {
-			t.Errorf("node %d was not told of the %d messages with a trace, but of so many more: %d", i, len(drafts), len(told))
+		if traces := relayed[i]; len(traces) != len(drafts) || <-traces != trace || <-traces != trace {
+			t.Errorf("node %d was not told of the %d messages with a trace, but of so many more: %d", i, len(drafts), len(traces))
 		}
 	}
 	page, err := hubs[1].Read(t.Context(), pubsub.Query{Channel: "c", Limit: 10})

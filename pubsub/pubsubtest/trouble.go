@@ -54,7 +54,7 @@ func testRestartEmpty(t *testing.T, newCluster New) {
 		if n := len(gaps(items)); n != 1 {
 			t.Errorf("%d gaps, want 1: %s", n, show(items))
 		}
-		wantToldOnce(t, b, "c", items, number(19))
+		wantGapOnce(t, b, "c", items, number(19))
 	}
 	// A node without a tail has only the log to serve from.
 	resumed := readFrom(t, node(t, c), "c", pubsub.CursorAfter(ids[5])).message(number(19))
@@ -92,9 +92,9 @@ func testRestartWithData(t *testing.T, newCluster New) {
 		if n := len(gaps(items)); n != 1 {
 			t.Errorf("%d gaps, want 1: %s", n, show(items))
 		}
-		wantToldOnce(t, b, "c", items, number(19))
+		wantGapOnce(t, b, "c", items, number(19))
 	}
-	wantToldOnce(t, b, "quiet", quiet.message(number(0)), number(0))
+	wantGapOnce(t, b, "quiet", quiet.message(number(0)), number(0))
 }
 
 // Between two entries of the log the epoch changed while nobody watched:
@@ -115,7 +115,7 @@ func testEpochChanged(t *testing.T, newCluster New) {
 		t.Fatalf("got %s, want one gap behind 4", show(items))
 	}
 	wantGap(t, items[2].Gap, pubsub.Failover, ids[4], ids[4])
-	wantToldOnce(t, b, "c", items, number(9))
+	wantGapOnce(t, b, "c", items, number(9))
 	if items := readFrom(t, b, "c", pubsub.CursorAfter(ids[6])).message(number(9)); len(gaps(items)) > 0 {
 		t.Errorf("told of a failover before the cursor: %s", show(items))
 	}
