@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,6 +36,35 @@ func TestServeLeaves(t *testing.T) {
 			node.awaitErr(`msg="node stopped" node=alone`)
 		})
 	}
+}
+
+// TestServeReloads checks that a node reads its settings again at SIGHUP. The file
+// lies behind a link, so that the node does not notice the change by itself.
+func TestServeReloads(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	link := filepath.Join(folder, "current")
+	point := func(level string) {
+		target := filepath.Join(folder, level)
+		if err := errors.Join(
+			os.Mkdir(target, 0o755),
+			os.WriteFile(filepath.Join(target, "comet.yaml"), []byte("log: {level: "+level+"}\n"), 0o600),
+			os.RemoveAll(link),
+			os.Symlink(target, link),
+		); err != nil {
+			t.Fatal(err)
+		}
+	}
+	point("info")
+	node, url := startNode(t, "--config", filepath.Join(link, "comet.yaml"))
+	point("debug")
+	node.signal(syscall.SIGHUP)
+	node.awaitErr(`msg="setting changed" .*setting=log.level from=info to=debug`)
+	node.awaitErr(`msg="config reload finished" .*reason=SIGHUP changed=1 restart=0`)
+	if r := servertest.Get(t, url+"/v1/channels/news/messages"); r.StatusCode != http.StatusOK {
+		t.Errorf("after the reload: %s", r.Status)
+	}
+	node.wantLeave(syscall.SIGTERM)
 }
 
 // waysToSubscribe are subtests' names, and the flags.
