@@ -19,8 +19,8 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// nobody is user and group of the process, as in other images without root.
-const nobody = "65532"
+// userID is user and group of the process, as in other images without root.
+const userID = "65532"
 
 const program = "usr/local/bin/comet"
 
@@ -60,8 +60,8 @@ func (o *options) image(b binary) (v1.Image, error) {
 	var layers []v1.Layer
 	for _, files := range [][]file{
 		{
-			{"etc/passwd", 0o644, []byte("nobody:x:" + nobody + ":" + nobody + ":nobody:/:/sbin/nologin\n")},
-			{"etc/group", 0o644, []byte("nobody:x:" + nobody + ":\n")},
+			{"etc/passwd", 0o644, []byte("nobody:x:" + userID + ":" + userID + ":nobody:/:/sbin/nologin\n")},
+			{"etc/group", 0o644, []byte("nobody:x:" + userID + ":\n")},
 			{"etc/ssl/certs/ca-certificates.crt", 0o644, certificates()},
 		},
 		{{program, 0o755, b.content}},
@@ -88,7 +88,7 @@ func (o *options) image(b binary) (v1.Image, error) {
 	config = config.DeepCopy()
 	config.OS, config.Architecture, config.Created = "linux", b.architecture, v1.Time{Time: o.date}
 	config.Config = v1.Config{
-		User:         nobody + ":" + nobody,
+		User:         userID + ":" + userID,
 		Entrypoint:   []string{"/" + program},
 		Cmd:          []string{"serve"},
 		Env:          []string{"PATH=/usr/local/bin"},
