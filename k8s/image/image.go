@@ -19,7 +19,7 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// userID is user and group of the process, as in other images without root.
+// userID is the number of the process's user and group, as in other images without root.
 const userID = "65532"
 
 const program = "usr/local/bin/comet"
@@ -46,8 +46,8 @@ func (o *options) writeImage(out *os.File) error {
 	if err != nil {
 		return err
 	}
-	// Who loads the file learns the name from one of these: containerd from the
-	// first, others from the second.
+	// The name of the loaded image: containerd reads the first annotation, other
+	// tools read the second.
 	names := map[string]string{"io.containerd.image.name": o.name, "org.opencontainers.image.ref.name": o.name}
 	if err := path.AppendIndex(index, layout.WithAnnotations(names)); err != nil {
 		return err

@@ -107,7 +107,7 @@ func (n *node) command(t *testing.T, args ...string) *exec.Cmd {
 	return c
 }
 
-// TestPlaceholders: nobody runs a node with secrets that are in this repository.
+// TestPlaceholders checks that a node does not start with the secrets of this repository.
 func TestPlaceholders(t *testing.T) {
 	for _, folder := range withNodes {
 		if folder == "overlays/dev" {

@@ -164,7 +164,7 @@ func TestChartRefuses(t *testing.T) {
 		"an unknown value":                    {"replica": 3},
 		"a number as text":                    {"replicas": "3"},
 		"the tag latest":                      {"image": map[string]any{"tag": "latest"}},
-		"a secret that is none":               {"secrets": map[string]any{"REDIS_PASSWORD": "x"}},
+		"not a secret's name":                 {"secrets": map[string]any{"REDIS_PASSWORD": "x"}},
 		"no port of Redis":                    {"networkPolicy": map[string]any{"redisPorts": []any{}}},
 		"a digest without sha256":             {"image": map[string]any{"digest": "0123"}},
 		"a pod that is killed as it drains":   {"config": map[string]any{"drain": map[string]any{"spread": "5m"}}},

@@ -45,7 +45,7 @@ func TestSentinelPods(t *testing.T) {
 	var second string
 	p.await("another primary, with redis-0 as its replica", func() bool { second = primary(); return second != "" && second != "redis-0" })
 
-	// Nobody is there to ask, and the Sentinels are back first.
+	// All are down, and the Sentinels are back first.
 	for _, name := range append(redis, sentinels...) {
 		p.kill(name)
 	}

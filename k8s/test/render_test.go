@@ -166,7 +166,7 @@ func of[T runtime.Object](all objects) (some []T) {
 	return some
 }
 
-// named is the object of a type with a name, but for the hash behind it.
+// named returns the object of a type with a name, without regard to the hash after it.
 func named[T interface {
 	runtime.Object
 	metav1.Object

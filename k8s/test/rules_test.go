@@ -218,7 +218,7 @@ func noNamespace(all objects) (problems []string) {
 	return problems
 }
 
-// policyPortsExist: a port that a policy lets in is one of the pods'.
+// policyPortsExist checks that the pods have each port that a policy allows.
 func policyPortsExist(all objects) (problems []string) {
 	for _, p := range of[*networkingv1.NetworkPolicy](all) {
 		for _, rule := range p.Spec.Ingress {
@@ -226,7 +226,7 @@ func policyPortsExist(all objects) (problems []string) {
 				if !slices.ContainsFunc(workloads(all), func(w workload) bool {
 					return selector(&p.Spec.PodSelector).Matches(labels.Set(w.pod.Labels)) && hasPort(w, *port.Port)
 				}) {
-					problems = append(problems, fmt.Sprintf("%s lets port %s in, which nobody has", p.Name, port.Port))
+					problems = append(problems, fmt.Sprintf("%s allows port %s, which its pods lack", p.Name, port.Port))
 				}
 			}
 		}

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the name of the primary: what the Sentinels say, else what the Redis
-# say of themselves. Fails if nobody knows, for a guess could make a second one.
+# Prints the name of the primary, as the Sentinels know it, else as the Redis
+# servers report it. Fails if neither know it: a guess could make a second primary.
 set -eu
 for i in 0 1 2; do
   name=$(timeout 3 redis-cli -e -h "redis-sentinel-$i.redis-sentinel" -p 26379 sentinel get-master-addr-by-name comet 2>/dev/null | head -n 1)

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Starts Redis as what it is now: a replica of the primary, if there is one.
+# Starts Redis as a replica of the primary, or as the primary if there is none.
 set -eu
 self="$(hostname).redis"
 if ! primary=$(sh /scripts/primary.sh); then
-  # All are down. What each was at last is in its file, and of those who never
-  # were anything redis-0 is the first primary.
+  # All are down. The file of each has its last role. A server without a file has
+  # not run yet: redis-0 is its primary.
   primary=redis-0.redis
   if [ -f /data/redis.conf ]; then
     primary=$(sed -n 's/^replicaof \(redis-.\.redis\) .*/\1/p' /data/redis.conf | tail -n 1)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts a Sentinel. It writes what it learns into its file, so that is a copy,
-# and one that starts anew asks the others.
+# Starts a Sentinel. It writes its state into its file, so the file is a copy. A
+# Sentinel that starts without one asks the others.
 set -eu
 self="$(hostname).redis-sentinel"
 until primary=$(sh /scripts/primary.sh); do sleep 1; done
