@@ -136,7 +136,7 @@ func troubleText(t bench.Trouble) string {
 	add(t.Repeated, "repeated")
 	add(t.OutOfOrder, "out of order")
 	add(t.Unknown, "of unknown messages")
-	add(t.Gaps, "gaps told")
+	add(t.Gaps, "gaps")
 	add(int64(t.Orders), "channels with different orders")
 	for _, kind := range slices.Sorted(maps.Keys(t.Errors)) {
 		add(t.Errors[kind], "errors: "+kind)

@@ -9,15 +9,15 @@ import (
 	"comet/bench"
 )
 
-// Row is a run beside others, in what a transport is judged by.
+// Row is a run in a comparison: the numbers by which a transport is judged.
 type Row struct {
 	Transport   bench.Transport
 	Subscribers int
-	// Requests that a subscriber sent in a second of the run, the one that
-	// connects among them.
+	// RequestsPerSecond is the requests of a subscriber per second of the run. The
+	// one that connects is among them.
 	RequestsPerSecond float64
-	// Of one delivery: requests, bytes with all of HTTP, and CPU of the server
-	// in microseconds; 0 CPU: not measured.
+	// Per delivery: requests, bytes with all of HTTP, and CPU of the server in
+	// microseconds; 0 CPU: not measured.
 	RequestsEach, BytesEach, MicrosEach float64
 	// Core is the server's CPU while delivering, as a share of one core.
 	Core float64
@@ -55,10 +55,10 @@ type measure struct {
 }
 
 var measures = []measure{
-	{"requests a client and second", "", func(r *Row) float64 { return r.RequestsPerSecond }, true, true},
-	{"requests a delivery", "", func(r *Row) float64 { return r.RequestsEach }, true, true},
-	{"bytes a delivery", "B", func(r *Row) float64 { return r.BytesEach }, false, true},
-	{"server CPU a delivery", "µs", func(r *Row) float64 { return r.MicrosEach }, false, true},
+	{"requests per client and second", "", func(r *Row) float64 { return r.RequestsPerSecond }, true, true},
+	{"requests per delivery", "", func(r *Row) float64 { return r.RequestsEach }, true, true},
+	{"bytes per delivery", "B", func(r *Row) float64 { return r.BytesEach }, false, true},
+	{"server CPU per delivery", "µs", func(r *Row) float64 { return r.MicrosEach }, false, true},
 	{"server CPU", "% of a core", func(r *Row) float64 { return r.Core * 100 }, false, true},
 	{"latency p50", "ms", func(r *Row) float64 { return r.P50 }, false, true},
 	{"latency p99", "ms", func(r *Row) float64 { return r.P99 }, false, true},

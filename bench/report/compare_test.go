@@ -21,25 +21,25 @@ func rows() []Row {
 
 func TestComparison(t *testing.T) {
 	t.Parallel()
-	const want = `100 clients                   short-poll  poll   sse
-requests a client and second           1  2.02     0
-requests a delivery                  0.5  1.01     0
-bytes a delivery, B                  312   390   161
-server CPU a delivery, µs           95.1  31.4  12.2
-server CPU, % of a core              9.5  0.63  0.24
-latency p50, ms                      498  0.71  0.52
-latency p99, ms                      991   2.3   1.9
-messages lost                          0     0     0
+	const want = `100 clients                     short-poll  poll   sse
+requests per client and second           1  2.02     0
+requests per delivery                  0.5  1.01     0
+bytes per delivery, B                  312   390   161
+server CPU per delivery, µs           95.1  31.4  12.2
+server CPU, % of a core                9.5  0.63  0.24
+latency p50, ms                        498  0.71  0.52
+latency p99, ms                        991   2.3   1.9
+messages lost                            0     0     0
 
-1,000 clients                 short-poll  poll   sse
-requests a client and second           1  2.01     0
-requests a delivery                  0.5     1     0
-bytes a delivery, B                  312   390   161
-server CPU a delivery, µs           83.2  25.8  8.13
-server CPU, % of a core             83.2   5.2  1.63
-latency p50, ms                      503   5.9   2.9
-latency p99, ms                      996  14.2   6.5
-messages lost                          0     0     2
+1,000 clients                   short-poll  poll   sse
+requests per client and second           1  2.01     0
+requests per delivery                  0.5     1     0
+bytes per delivery, B                  312   390   161
+server CPU per delivery, µs           83.2  25.8  8.13
+server CPU, % of a core               83.2   5.2  1.63
+latency p50, ms                        503   5.9   2.9
+latency p99, ms                        996  14.2   6.5
+messages lost                            0     0     2
 `
 	var b strings.Builder
 	if err := WriteComparison(&b, rows()); err != nil {
@@ -54,7 +54,7 @@ messages lost                          0     0     2
 // delivery in one run, so that has no latency.
 func TestComparisonMarkdown(t *testing.T) {
 	t.Parallel()
-	const want = `| transport | clients | requests a client and second | requests a delivery | bytes a delivery, B | latency p50, ms | latency p99, ms | messages lost |
+	const want = `| transport | clients | requests per client and second | requests per delivery | bytes per delivery, B | latency p50, ms | latency p99, ms | messages lost |
 |---|--:|--:|--:|--:|--:|--:|--:|
 | poll | 100 | 2.02 | 1.01 | 390 | 0.71 | 2.3 | 0 |
 | sse | 1,000 | 0 | 0 | – | – | – | 7 |

@@ -9,8 +9,8 @@ import (
 	"comet/bench"
 )
 
-// Line is a second of a run in one line, as a progress report: who is in,
-// deliveries a second, their latency, and what is missing so far.
+// Line is a second of a run in one line, as a progress report: connected
+// subscribers, deliveries per second, their latency, and messages missing so far.
 func Line(s *bench.Second) string {
 	text := count(s.Connected) + " connected"
 	if s.Phase == "deliver" || s.Phase == "finish" {
@@ -52,7 +52,7 @@ func plural[N int | int64](n N, thing string) string {
 }
 
 // number has three digits that say something, or all digits before the point:
-// 0.00123, 1.5, 31.2, 12,345. Zeros behind the point are left out.
+// 0.00123, 1.5, 31.2, 12,345. Zeros at the end of a fraction are left out.
 func number(x float64) string {
 	if x == 0 || math.IsNaN(x) || math.IsInf(x, 0) {
 		return strconv.FormatFloat(x, 'f', -1, 64)

@@ -133,11 +133,11 @@ func tilesOf(r *bench.Result) (tiles []tile) {
 	add(true, "Subscribers", count(r.Arrival.Subscribers), fmt.Sprintf("in %s, %s", seconds(r.Arrival.Seconds), perSecond(r.Arrival.PerSecond)))
 	add(d.Received > 0, "Deliveries", number(d.PerSecond)+" /s", count(d.Received)+" in all")
 	add(d.Latency.Count > 0, "Delivery, p99", number(d.Latency.P99)+" ms", fmt.Sprintf("p50 %s, max %s", number(d.Latency.P50), number(d.Latency.Max)))
-	add(d.Received > 0, "Bytes a delivery", sizeText(d.BytesEach), number(d.RequestsEach)+" requests")
+	add(d.Received > 0, "Bytes per delivery", sizeText(d.BytesEach), number(d.RequestsEach)+" requests")
 	add(p.Latency.Count > 0, "Publish, p99", number(p.Latency.P99)+" ms", fmt.Sprintf("%s accepted, %s", count(p.Acknowledged), perSecond(p.PerSecond)))
 	add(r.Resume.Count > 0, "Resume, p99", number(r.Resume.P99)+" ms", plural(r.Resume.Count, "reconnect"))
-	add(c.DeliveryMicros > 0, "CPU a delivery", number(c.DeliveryMicros)+" µs", "of the server, "+number(c.ServerCPUSeconds)+" s in all")
-	add(c.IdleKiB > 0, "Memory a subscriber", number(c.IdleKiB)+" KiB", "of the server, while idle")
+	add(c.DeliveryMicros > 0, "CPU per delivery", number(c.DeliveryMicros)+" µs", "of the server, "+number(c.ServerCPUSeconds)+" s in all")
+	add(c.IdleKiB > 0, "Memory per subscriber", number(c.IdleKiB)+" KiB", "of the server, while idle")
 	return tiles
 }
 
@@ -149,16 +149,16 @@ func chartsOf(r *bench.Result) (charts []chart) {
 			charts = append(charts, c)
 		}
 	}
-	add(len(r.Timeline) > 0, chart{"connections", "Connections", "subscribers that are in, and connects a second"})
+	add(len(r.Timeline) > 0, chart{"connections", "Connections", "connected subscribers, and connects per second"})
 	add(some(func(s bench.Second) bool { return s.P50 > 0 }),
 		chart{"latency", "Delivery latency", "from the time a message was due until it was read, in each second"})
 	add(some(func(s bench.Second) bool { return s.Deliveries > 0 || s.Published > 0 }),
-		chart{"rates", "Messages", "deliveries and publishes a second"})
+		chart{"rates", "Messages", "deliveries and publishes per second"})
 	add(slices.ContainsFunc(latenciesOf(r), func(l latencyRow) bool { return len(l.Curve) > 0 }),
 		chart{"distribution", "Latency distribution", "what a share of all does not exceed, over the whole run"})
 	add(some(func(s bench.Second) bool { return s.ServerCPU > 0 || s.ServerMiB > 0 }),
 		chart{"server", "Server", "processor cores and memory"})
 	add(some(func(s bench.Second) bool { return s.Errors > 0 || s.Missing > 0 }),
-		chart{"trouble", "Trouble", "errors a second, and messages still missing"})
+		chart{"trouble", "Trouble", "errors per second, and messages still missing"})
 	return charts
 }

@@ -23,8 +23,8 @@ type section struct {
 // fact is a line of a table: a name, and a value with its unit.
 type fact struct{ Name, Value string }
 
-// factsOf is what r says besides latencies, in the order of the run. What was
-// not measured, and trouble that there was not, is left out.
+// factsOf returns the facts of r besides latencies, in the order of the run. It
+// leaves out facts that were not measured, and trouble that did not occur.
 func factsOf(r *bench.Result) []section {
 	sections := []section{
 		{"load", loadFacts(r)},
@@ -45,7 +45,7 @@ func loadFacts(r *bench.Result) []fact {
 		{"messages", messagesText(p)},
 	}
 	if p.Churn > 0 {
-		facts = append(facts, fact{"churn", number(p.Churn*100) + "% a second"})
+		facts = append(facts, fact{"churn", number(p.Churn*100) + "% per second"})
 	}
 	return append(facts,
 		fact{"seed", fmt.Sprint(p.Seed)},
@@ -122,7 +122,7 @@ func deliveryFacts(d *bench.Delivery) []fact {
 func troubleFacts(t *bench.Trouble) []fact {
 	facts := nonZero(append(disorder(t),
 		counted{"of no publish of this run", t.Unknown},
-		counted{"gaps told", t.Gaps})...)
+		counted{"gaps", t.Gaps})...)
 	var kinds []counted
 	for kind, n := range t.Errors {
 		kinds = append(kinds, counted{"errors: " + kind, n})
@@ -143,14 +143,14 @@ func costFacts(c *bench.Cost) []fact {
 			facts = append(facts, fact{name, number(value) + unit})
 		}
 	}
-	add("server CPU an arrival", c.ConnectMicros, " µs")
-	add("server memory a subscriber", c.IdleKiB, " KiB")
-	add("server CPU a delivery", c.DeliveryMicros, " µs")
+	add("server CPU per arrival", c.ConnectMicros, " µs")
+	add("server memory per subscriber", c.IdleKiB, " KiB")
+	add("server CPU per delivery", c.DeliveryMicros, " µs")
 	add("server CPU while delivering", c.ServerCPUSeconds, " s")
-	add("store CPU a delivery", c.StoreMicros, " µs")
-	add("generator CPU a delivery", c.GeneratorMicros, " µs")
-	add("generator memory a subscriber", c.GeneratorKiB, " KiB")
-	add("generator load", c.GeneratorLoad*100, "% of a core a worker")
+	add("store CPU per delivery", c.StoreMicros, " µs")
+	add("generator CPU per delivery", c.GeneratorMicros, " µs")
+	add("generator memory per subscriber", c.GeneratorKiB, " KiB")
+	add("generator load", c.GeneratorLoad*100, "% of a core per worker")
 	return facts
 }
 

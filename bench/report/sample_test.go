@@ -47,7 +47,7 @@ func distributionOf(count int64, p50 float64) bench.Latency {
 	return l
 }
 
-// timelineOf is so many seconds: half of them arrival, then quiet, then load.
+// timelineOf returns n seconds: half of them arrival, then quiet, then load.
 func timelineOf(n int) (timeline []bench.Second) {
 	arrival, settle := n/2, n/2+4
 	for i := range n {
@@ -68,7 +68,7 @@ func timelineOf(n int) (timeline []bench.Second) {
 	return timeline
 }
 
-// small is a run of which little was measured.
+// small is a run with few measurements.
 func small() *bench.Result {
 	return &bench.Result{
 		Plan: bench.Plan{Target: bench.Target{Preset: "custom", Nodes: []string{"http://127.0.0.1:8080"}}, Subscribers: 1, Channels: 1,

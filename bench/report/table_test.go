@@ -28,39 +28,39 @@ trouble   repeated                      1
           out of order                  2
           channels with several orders  1
           of no publish of this run     4
-          gaps told                     1
+          gaps                          1
 
 warning: A worker was saturated.
 `
 
 const largeTable = `messages lost: 0 (of 1,500,000 to deliver)
 
-load      server                         comet at http://127.0.0.1:8081 and 4 more
-          subscribers                    100,000 of 1,000 channels by sse
-          messages                       500/s for 30s, 100 B each, 8 publishers
-          churn                          1% a second
-          seed                           1
-          run                            76.4 s, 7 workers, comet v1.0.0
-arrival   subscribers                    100,000 of 100,000
-          time                           40.9 s
-          rate                           2,445/s
-publish   acknowledged                   15,000
-          rate                           500/s
-          repeated by the publisher      3
-delivery  received                       1,500,000 of 1,500,000
-          rate                           49,833/s
-          bytes each                     145 B
-          requests each                  0.0201
-trouble   errors: status 503             118
-          errors: reset                  12
-cost      server CPU an arrival          83.7 µs
-          server memory a subscriber     0.742 KiB
-          server CPU a delivery          7.88 µs
-          server CPU while delivering    11.8 s
-          store CPU a delivery           0.31 µs
-          generator CPU a delivery       4.02 µs
-          generator memory a subscriber  1.61 KiB
-          generator load                 62% of a core a worker
+load      server                           comet at http://127.0.0.1:8081 and 4 more
+          subscribers                      100,000 of 1,000 channels by sse
+          messages                         500/s for 30s, 100 B each, 8 publishers
+          churn                            1% per second
+          seed                             1
+          run                              76.4 s, 7 workers, comet v1.0.0
+arrival   subscribers                      100,000 of 100,000
+          time                             40.9 s
+          rate                             2,445/s
+publish   acknowledged                     15,000
+          rate                             500/s
+          repeated by the publisher        3
+delivery  received                         1,500,000 of 1,500,000
+          rate                             49,833/s
+          bytes each                       145 B
+          requests each                    0.0201
+trouble   errors: status 503               118
+          errors: reset                    12
+cost      server CPU per arrival           83.7 µs
+          server memory per subscriber     0.742 KiB
+          server CPU per delivery          7.88 µs
+          server CPU while delivering      11.8 s
+          store CPU per delivery           0.31 µs
+          generator CPU per delivery       4.02 µs
+          generator memory per subscriber  1.61 KiB
+          generator load                   62% of a core per worker
 
 latency, ms    p50   p90   p99  p99.9   max
 delivery       3.2  8.06  19.2   35.3   113
