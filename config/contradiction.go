@@ -50,6 +50,13 @@ func (l *loader) checkAuth() {
 	if h := &a.Hook; (h.URL == "") != (h.SecretFile == "") {
 		l.contradict("auth.hook.url", "and auth.hook.secret_file go together: set both, or none")
 	}
+	if h := &a.Hook; h.URL == "" && len(h.Headers) > 0 {
+		l.contradict("auth.hook.headers", "has no effect without auth.hook.url: set that too, or remove this setting")
+	}
+	isCookie := func(name string) bool { return strings.EqualFold(name, "Cookie") }
+	if slices.Contains(l.loaded.HTTP.CORS.Origins, "*") && slices.ContainsFunc(a.Hook.Headers, isCookie) {
+		l.contradict("auth.hook.headers", "has Cookie, and http.cors.origins is `*`, so that every page could publish with the cookies of its visitors: list the origins of your pages")
+	}
 	if h := &l.loaded.Events; (h.URL == "") != (h.SecretFile == "") {
 		l.contradict("events.url", "and events.secret_file go together: set both, or none")
 	}

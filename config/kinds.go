@@ -212,6 +212,21 @@ func keyRule() kind[string] {
 	})
 }
 
+// headerName is the name of a header field (RFC 9110 section 5.1). Host is none of
+// those that Go keeps among them.
+func headerName() kind[string] {
+	const allowed = "names of header fields, except Host"
+	foreign := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	}
+	return stringKind(allowed, func(text string) error {
+		if text == "" || strings.ContainsFunc(text, foreign) || strings.EqualFold(text, "Host") {
+			return errors.New("must be " + allowed)
+		}
+		return nil
+	})
+}
+
 // keysURL is a URL without a password, as `config print` shows it.
 func keysURL() kind[string] {
 	return stringKind("", func(text string) error {

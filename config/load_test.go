@@ -104,6 +104,7 @@ func sample(t *testing.T) map[string]string {
 		"auth.cookie.origins":        "https://a.example",
 		"auth.hook.url":              "https://app.example/ask",
 		"auth.hook.secret_file":      "hook-secret",
+		"auth.hook.headers":          "Cookie,X-Tenant",
 		"auth.hook.timeout":          "2s",
 		"events.url":                 "https://app.example/events",
 		"events.secret_file":         "events-secret",
@@ -134,6 +135,7 @@ func sample(t *testing.T) map[string]string {
 var needs = map[string]map[string]string{
 	"auth.hook.url":         {"auth.hook.secret_file": "s"},
 	"auth.hook.secret_file": {"auth.hook.url": "https://app.example/"},
+	"auth.hook.headers":     {"auth.hook.url": "https://app.example/", "auth.hook.secret_file": "s"},
 	"events.url":            {"events.secret_file": "s"},
 	"events.secret_file":    {"events.url": "https://app.example/"},
 
@@ -247,7 +249,7 @@ func TestSettingsLand(t *testing.T) {
 			},
 			RevocationsFile: "revocations",
 			Cookie:          Cookie{Name: "token", Origins: []string{"https://a.example"}},
-			Hook:            AuthHook{Hook: Hook{URL: "https://app.example/ask", SecretFile: "hook-secret"}, Timeout: 2 * time.Second},
+			Hook:            AuthHook{Hook: Hook{URL: "https://app.example/ask", SecretFile: "hook-secret"}, Headers: []string{"Cookie", "X-Tenant"}, Timeout: 2 * time.Second},
 		},
 		Limits: Limits{
 			Message: 3072, Batch: 12, Channels: 256, Connections: 5000, Header: 8 << 10, ReplayMemory: 8 << 20,

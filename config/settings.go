@@ -149,6 +149,7 @@ type Hook struct {
 // AuthHook decides who may subscribe and publish.
 type AuthHook struct {
 	Hook
+	Headers []string // of clients' requests that it gets
 	Timeout time.Duration
 }
 

@@ -154,6 +154,8 @@ var table = []Setting{
 		freeText(), func(s *Settings) *string { return &s.Auth.Hook.URL }),
 	row("auth.hook.secret_file", "", "file of the secret that signs requests to auth.hook.url, at least 32 bytes",
 		freeText(), func(s *Settings) *string { return &s.Auth.Hook.SecretFile }),
+	list("auth.hook.headers", "headers of a client's request that auth.hook.url gets, such as Cookie; remembered answers count only for the same values",
+		headerName(), func(s *Settings) *[]string { return &s.Auth.Hook.Headers }),
 	row("auth.hook.timeout", "1s", "hook timeout; no answer in time means \"denied\"",
 		duration(10*time.Millisecond, time.Minute), func(s *Settings) *time.Duration { return &s.Auth.Hook.Timeout }),
 

@@ -152,6 +152,7 @@ auth:
   hook:
     url: ""  # default
     secret_file: ""  # default
+    # headers: not set  # default
     timeout: 1s  # default
 limits:
   message: 64KiB  # default

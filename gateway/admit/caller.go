@@ -37,6 +37,8 @@ type Caller struct {
 	Operator        bool          // may read the nodes' own channels, and is not limited
 	Fast            bool          // it is on the fast path: nothing may wait
 	Trace           trace.Request // on the fast path only if the log needs it
+
+	hookHeaders map[string]string // see hook.Asker.Headers; may be secrets
 }
 
 // Authenticate finds out who sent r, and charges the request to its client, also
@@ -48,6 +50,9 @@ type Caller struct {
 // On the fast path it charges nothing, and a token whose signature has not been
 // verified lately is ErrWouldWait.
 func (c *Controller) Authenticate(r *http.Request, caller *Caller) error {
+	if c.options.Asker != nil {
+		caller.hookHeaders = c.options.Asker.Headers(r.Header)
+	}
 	p, known, err := caller.Rules.Auth.Known(r)
 	caller.Client = caller.Rules.clientOf(r, p)
 	if caller.Fast {
@@ -145,7 +150,8 @@ func (c *Controller) AskHook(ctx context.Context, caller *Caller, action hook.Ac
 	if c.options.Asker == nil || caller.Operator {
 		return nil
 	}
-	question := hook.Question{Action: action, User: caller.User, Key: caller.Key, Channels: channels, Address: caller.Client.Address}
+	question := hook.Question{Action: action, User: caller.User, Key: caller.Key, Channels: channels,
+		Address: caller.Client.Address, Headers: caller.hookHeaders}
 	if !caller.Fast {
 		return c.options.Asker.Allowed(ctx, question)
 	}

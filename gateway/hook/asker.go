@@ -16,9 +16,10 @@ import (
 type AskerOptions struct {
 	Endpoint
 	Node        string        // name of this node
+	Headers     []string      // of clients' requests, that the application gets; default: none
 	Timeout     time.Duration // from question to answer; default 1s
 	Concurrency int           // maximum questions at a time, a quarter of them for one user or address; others wait, within the timeout; default 64
-	Remembered  int           // maximum answers in memory, about 28 MiB with the longest names; default 32768
+	Remembered  int           // maximum answers in memory, about 29 MiB with the longest names; default 32768
 	Failures    int           // consecutive failures, of different users, addresses or questions of keys, that open the breaker; default 5
 	Pause       time.Duration // how long the breaker stays open; default 5s
 	Logger      *slog.Logger  // default: no log
@@ -58,7 +59,7 @@ func NewAsker(o AskerOptions) (*Asker, error) {
 		slots:   make(chan struct{}, o.Concurrency),
 		lanes:   &lanes{width: max(1, o.Concurrency/4), byAsker: make(map[identity]*lane)},
 		breaker: &breaker{limit: o.Failures, pause: o.Pause},
-		cache:   newCache(o.Remembered),
+		cache:   newCache(o.Remembered, o.Headers),
 
 		refusals: rate.NewLimiter(rate.Every(time.Minute), 1),
 	}, nil

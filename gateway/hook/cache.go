@@ -10,6 +10,7 @@ import (
 type cacheKey struct {
 	action   Action
 	identity identity
+	headers  sum
 	channel  string
 }
 
@@ -24,21 +25,30 @@ type remembered struct {
 // may be used concurrently.
 type cache struct {
 	answers *lru.Cache[cacheKey, remembered]
+	headers []string // AskerOptions.Headers
 }
 
-func newCache(size int) *cache {
+// newCache makes a cache of size answers that depend on some headers.
+func newCache(size int, headers []string) *cache {
 	answers, err := lru.New[cacheKey, remembered](max(1, size))
 	if err != nil {
 		panic(err) // the size is positive
 	}
-	return &cache{answers}
+	return &cache{answers, headers}
+}
+
+// key returns the subject of an answer to q about one of its channels, which the
+// caller sets.
+func (c *cache) key(q *Question) cacheKey {
+	return cacheKey{action: q.Action, identity: q.identity(), headers: q.headersSum(c.headers)}
 }
 
 // find returns the channels of q without an answer, or the first denial.
 func (c *cache) find(q *Question) (unknown []string, denied *Denied) {
-	now := time.Now()
+	now, key := time.Now(), c.key(q)
 	for _, channel := range q.Channels {
-		r, ok := c.answers.Get(cacheKey{q.Action, q.identity(), channel})
+		key.channel = channel
+		r, ok := c.answers.Get(key)
 		switch {
 		case !ok || !now.Before(r.until):
 			unknown = append(unknown, channel)
@@ -56,7 +66,9 @@ func (c *cache) put(q *Question, a answer) {
 		return
 	}
 	r := remembered{a.allow, a.reason, time.Now().Add(a.lifetime)}
+	key := c.key(q)
 	for _, channel := range q.Channels {
-		c.answers.Add(cacheKey{q.Action, q.identity(), channel}, r)
+		key.channel = channel
+		c.answers.Add(key, r)
 	}
 }

@@ -15,7 +15,7 @@ func asks(user string, channels ...string) *Question {
 
 func TestCacheLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCache(100)
+		c := newCache(100, nil)
 		c.put(asks("alice", "a"), answer{allow: true, lifetime: 10 * time.Second})
 		c.put(asks("alice", "b"), answer{reason: "no", lifetime: 5 * time.Second})
 		c.put(asks("alice", "c"), answer{allow: true})
@@ -43,7 +43,7 @@ func TestCacheKeepsApart(t *testing.T) {
 		unknown, _ := c.find(q)
 		return len(unknown) == 0
 	}
-	c := newCache(100)
+	c := newCache(100, nil)
 	c.put(asks("alice", "a"), yes)
 	c.put(asks("", "a"), yes)
 	elsewhere := asks("alice", "a")
@@ -68,7 +68,7 @@ func TestCacheKeepsApart(t *testing.T) {
 }
 
 func TestCacheBound(t *testing.T) {
-	c := newCache(8)
+	c := newCache(8, nil)
 	yes := answer{allow: true, lifetime: time.Hour}
 	c.put(asks("kept", "a"), yes)
 	for i := range 100 {

@@ -24,7 +24,8 @@ func newHooks(s *config.Settings, node string, logger *slog.Logger) (h hooks, er
 		if err != nil {
 			return h, err
 		}
-		h.asker, err = hook.NewAsker(hook.AskerOptions{Endpoint: to, Node: node, Timeout: s.Auth.Hook.Timeout, Logger: logger})
+		h.asker, err = hook.NewAsker(hook.AskerOptions{Endpoint: to, Node: node, Headers: s.Auth.Hook.Headers,
+			Timeout: s.Auth.Hook.Timeout, Logger: logger})
 		if err != nil {
 			return h, err
 		}

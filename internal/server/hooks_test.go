@@ -111,3 +111,34 @@ func verified(t *testing.T, r *http.Request) []byte {
 	}
 	return body
 }
+
+// TestHookHeaders: the application decides by a session of its own. An answer that
+// a node remembers counts for that session only, for polls on the fast path too.
+func TestHookHeaders(t *testing.T) {
+	t.Parallel()
+	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q struct{ Headers map[string]string }
+		if err := json.Unmarshal(verified(t, r), &q); err != nil {
+			t.Error(err)
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"allow": q.Headers["Cookie"] == "session=alice-secret", "for": 60})
+	}))
+	defer application.Close()
+	node, url := startNode(t, "--auth-hook-url", application.URL, "--auth-hook-secret-file", servertest.NewFile(t, hookSecret),
+		"--auth-hook-headers", "Cookie", "--log-level", "debug")
+	for range 3 {
+		for cookie, want := range map[string]int{"session=alice-secret": http.StatusOK, "session=bob-secret": http.StatusForbidden, "": http.StatusForbidden} {
+			var header []string
+			if cookie != "" {
+				header = []string{"Cookie", cookie}
+			}
+			if r := servertest.Ask(t, http.MethodGet, url+"/v1/poll?channel=a&last=1&wait=10ms", "", header...); r.StatusCode != want {
+				t.Errorf("with the cookie %q: %s, want %d", cookie, r.Status, want)
+			}
+		}
+	}
+	node.wantLeave()
+	if strings.Contains(node.log.String(), "-secret") {
+		t.Error("the log has a cookie")
+	}
+}
