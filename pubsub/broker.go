@@ -156,13 +156,10 @@ func EndTTL(ttl time.Duration) time.Duration {
 	return ttl
 }
 
-// sinceMS is p.IntactSince by the clock of the primary of epoch epoch, or before, in
-// Unix ms.
+// sinceMS is p.IntactSince by the clock of the primary of epoch, in Unix ms. Where
+// that is another primary's clock, it is the earliest time that it can be.
 func (p *Page) sinceMS(epoch Epoch) uint64 {
-	if epoch == p.IntactSince.Epoch {
-		return p.IntactSince.MS
-	}
-	return p.IntactSince.MS - min(p.IntactSince.MS, uint64(clockSkew.Milliseconds()))
+	return p.IntactSince.MS - min(p.IntactSince.MS, skewMS(epoch, p.IntactSince.Epoch))
 }
 
 // Size is the bytes of data that the page has.

@@ -34,6 +34,18 @@ type EpochStart struct {
 // clockSkew is how far the clocks of several Redis servers may differ.
 const clockSkew = time.Second
 
+// skew is how far the clocks of the primaries of two epochs may differ: clockSkew,
+// or 0 if they are one epoch.
+func skew(a, b Epoch) time.Duration {
+	if a == b {
+		return 0
+	}
+	return clockSkew
+}
+
+// skewMS is skew in milliseconds.
+func skewMS(a, b Epoch) uint64 { return uint64(skew(a, b).Milliseconds()) }
+
 // clear reports whether who was in epoch, and had the log up to from, has lost
 // nothing up to the message until (zero: up to now). seen is when the relay was
 // known to carry all, in ns since the epoch, 0 if it was not.

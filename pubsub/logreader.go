@@ -76,6 +76,7 @@ func (f *logReader) judgePage(p *Page, unbroken bool) (items []Item, done bool) 
 			items = append(items, f.skipTo(Unreadable, Cursor{ID: m.ID, Epoch: f.at.Epoch}))
 			continue
 		}
+		shortest, longest := sincePrev(m)
 		switch {
 		case m.Prev.IsZero():
 			if why := f.first(m, p, unbroken); why != "" {
@@ -85,13 +86,13 @@ func (f *logReader) judgePage(p *Page, unbroken bool) (items []Item, done bool) 
 			if f.failedOver(m.ID.Epoch, m.ID, p) {
 				items = append(items, f.skipTo(Failover, before(m)))
 			}
-		case f.startsAfter(m.Prev), f.at == Cursor{} && sincePrev(m, -clockSkew) >= p.TTL:
+		case f.startsAfter(m.Prev), f.at == Cursor{} && shortest >= p.TTL:
 			if f.failedOver(m.ID.Epoch, m.ID, p) {
 				items = append(items, f.skipTo(Failover, before(m)))
 			}
 		case m.Prev.Compare(f.at.Last()) > 0:
 			why := Trimmed
-			if sincePrev(m, clockSkew) >= p.TTL { // the log had expired in between
+			if longest >= p.TTL { // the log had expired in between
 				why = Restarted
 			}
 			items = append(items, f.skipTo(why, before(m)))
@@ -141,10 +142,7 @@ func (f *logReader) first(m *Message, p *Page, unbroken bool) Reason {
 // relay dropped, went with the log. An ID may be a moment ahead of the clock; one that
 // is more is not Comet's.
 func (f *logReader) wiped(nowMS uint64, p *Page) bool {
-	elapsed := time.Duration(int64(nowMS)-int64(f.at.ID.MS)) * time.Millisecond
-	if f.at.Epoch != p.Epoch {
-		elapsed += clockSkew
-	}
+	elapsed := time.Duration(int64(nowMS)-int64(f.at.ID.MS))*time.Millisecond + skew(f.at.Epoch, p.Epoch)
 	return p.PreviousEnd.IsZero() && -time.Second < elapsed && elapsed < p.TTL-p.TTL/8
 }
 
@@ -181,10 +179,7 @@ func (f *logReader) begin(p *Page) {
 	f.at = p.EndCursor()
 	f.emptyAfter = p.Now - min(p.Now, uint64(EndTTL(p.TTL).Milliseconds()))
 	if past := p.PreviousEnd; !past.IsZero() {
-		if past.Epoch != p.Epoch {
-			past.MS += uint64(clockSkew.Milliseconds())
-		}
-		f.emptyAfter = max(f.emptyAfter, past.MS)
+		f.emptyAfter = max(f.emptyAfter, past.MS+skewMS(past.Epoch, p.Epoch))
 	}
 	if since := p.sinceMS(p.Epoch); since > 0 {
 		f.emptyAfter = max(f.emptyAfter, since-1)
@@ -200,24 +195,18 @@ func (f *logReader) doubt() {
 	}
 }
 
-// sincePrev is the time from the message before m to m; skew is added where
-// another primary took that one.
-func sincePrev(m *Message, skew time.Duration) time.Duration {
+// sincePrev is the shortest and the longest time that can have passed between the
+// message before m and m.
+func sincePrev(m *Message) (shortest, longest time.Duration) {
 	d := time.Duration(int64(m.ID.MS)-int64(m.Prev.MS)) * time.Millisecond
-	if m.ID.Epoch != m.Prev.Epoch {
-		d += skew
-	}
-	return d
+	off := skew(m.ID.Epoch, m.Prev.Epoch)
+	return d - off, d + off
 }
 
 // startsAfter reports whether f.at is the start of an empty log, seen empty after
 // the message id was taken: so id is no news, and what comes next follows.
 func (f *logReader) startsAfter(id ID) bool {
-	seen := id.MS
-	if id.Epoch != f.at.Epoch {
-		seen += uint64(clockSkew.Milliseconds())
-	}
-	return f.at.ID.isStart() && !id.IsZero() && seen < f.at.ID.emptyAt()
+	return f.at.ID.isStart() && !id.IsZero() && id.MS+skewMS(id.Epoch, f.at.Epoch) < f.at.ID.emptyAt()
 }
 
 // missedNothing reports whether the log, which p found empty, had nothing after
@@ -236,10 +225,7 @@ func (f *logReader) missedNothing(p *Page) bool {
 // nowMS, by the clock of the primary of epoch epoch that answered p: what it
 // took would still be known. A rule whose TTL was made longer meanwhile is taken for what it is now.
 func (f *logReader) stayedEmpty(nowMS uint64, epoch Epoch, p *Page) bool {
-	since, kept := f.at.ID.emptyAt(), EndTTL(p.TTL).Milliseconds()
-	if epoch != f.at.Epoch {
-		kept -= clockSkew.Milliseconds()
-	}
+	since, kept := f.at.ID.emptyAt(), (EndTTL(p.TTL) - skew(epoch, f.at.Epoch)).Milliseconds()
 	return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Epoch)) && int64(nowMS)-int64(since) < kept
 }
 

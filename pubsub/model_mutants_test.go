@@ -280,7 +280,7 @@ var mutants = []struct {
 	},
 	{
 		"the clocks of two primaries are the same", "logreader.go",
-		"kept -= clockSkew.Milliseconds()", "kept -= 0",
+		"(EndTTL(p.TTL) - skew(epoch, f.at.Epoch)).Milliseconds()", "EndTTL(p.TTL).Milliseconds()",
 	},
 	{
 		"nothing expires before the first message", "logreader.go",
