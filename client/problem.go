@@ -75,5 +75,5 @@ func temporary(err error) bool {
 		return problem.Status >= 500 || problem.RetryAfter > 0 ||
 			problem.Status == http.StatusRequestTimeout || problem.Status == http.StatusTooManyRequests
 	}
-	return !errors.Is(err, wire.ErrMalformed)
+	return !errors.Is(err, wire.ErrMalformed) && !errors.Is(err, http.ErrSchemeMismatch)
 }
