@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +20,12 @@ import (
 // (limits.message) is usually lower.
 const maxLine = 2 << 20
 
+// maxPublishTime is how long the client tries to publish a message.
+const maxPublishTime = 2 * time.Minute
+
 type publishOptions struct {
-	urls      []string
+	access
+	timeout   time.Duration
 	kind      string
 	key       string
 	json      bool
@@ -34,20 +39,34 @@ func newPublish() *cobra.Command {
 		Short: "Publish a message, or each line of standard input",
 		Long: `Publish TEXT to CHANNEL or, without TEXT, each line of standard input. Prints the
 ID of each message once it is accepted. Failures are retried with an idempotency
-key, so that a message is published once.`,
+key, so that a message is published once. If nodes want a token or an API key, give it
+in a file with --token-file or in ` + tokenVariable + `.`,
 		Example: `  comet publish chat/lobby 'Hello!'
   comet publish prices '{"eur": 1.09}' --json --type price
+  comet publish chat/lobby 'Hello!' --token-file backend.key
   tail -f app.log | comet publish logs/app`,
-		Args: arguments(cobra.RangeArgs(1, 2)),
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0:
+				return &usageError{errors.New("CHANNEL is missing: name the channel to publish to")}
+			case len(args) > 2:
+				return &usageError{fmt.Errorf("want CHANNEL and TEXT, got %d arguments: put the text in quotes", len(args))}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.key != "" && len(args) < 2 {
 				return &usageError{errors.New("--key is for one message: give TEXT")}
+			}
+			if o.timeout <= 0 {
+				return &usageError{errors.New("--timeout must be more than 0s")}
 			}
 			return publish(cmd, args, &o)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	addURL(cmd, &o.urls)
+	o.addTo(cmd)
+	cmd.Flags().DurationVar(&o.timeout, "timeout", maxPublishTime, "how long to try to publish a message, at most "+maxPublishTime.String())
 	cmd.Flags().StringVar(&o.kind, "type", "", "type of the message, the event name in a browser (default message)")
 	cmd.Flags().StringVar(&o.key, "key", "", "idempotency key: the same key again publishes nothing (default: a random one)")
 	cmd.Flags().BoolVar(&o.json, "json", false, "the text is JSON, not a string")
@@ -56,15 +75,23 @@ key, so that a message is published once.`,
 }
 
 func publish(cmd *cobra.Command, args []string, o *publishOptions) error {
-	c, err := newClient(cmd, o.urls)
+	c, notice, err := o.connect(cmd, "for up to "+min(o.timeout, maxPublishTime).String())
 	if err != nil {
 		return err
 	}
+	warnOfWildcards(cmd, args[:1])
 	publishText := func(text string) error {
-		return publishOne(cmd.Context(), cmd, c, args[0], text, o)
+		ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
+		defer cancel()
+		err := publishOne(ctx, cmd, c, args[0], text, o)
+		notice.recovered()
+		return o.explain(err)
 	}
 	if len(args) == 2 {
 		return publishText(args[1])
+	}
+	if isTerminal(cmd.InOrStdin()) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "comet: each line that you type is published; Ctrl-D ends it")
 	}
 	return eachLine(cmd.Context(), cmd.InOrStdin(), publishText)
 }

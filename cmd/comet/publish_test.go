@@ -88,7 +88,6 @@ func TestPublishFails(t *testing.T) {
 		"bad JSON":       {args: []string{"news", "{x", "--json"}, want: `not one valid JSON value`},
 		"bad channel":    {args: []string{"{news}", "x"}, want: `channel must not contain`},
 		"bad type":       {args: []string{"news", "x", "--type", "a b"}, want: `type must be`},
-		"bad URL":        {args: []string{"news", "x", "--url", "nonsense"}, want: `URL "nonsense": want a base address`},
 		"problem":        {args: []string{"news", strings.Repeat("x", 101)}, want: `413 Too large: .*\(limits\.message\)`},
 		"bad JSON line":  {args: []string{"news", "--json"}, stdin: "1\n\n{\n4", printed: 1, want: `line 3: .*JSON`},
 		"problem line":   {args: []string{"news"}, stdin: "1\n2\n" + strings.Repeat("x", 101), printed: 2, want: `line 3: .*413`},
@@ -114,11 +113,19 @@ const nobody = "http://127.0.0.1:1"
 
 func TestPublishServerAway(t *testing.T) {
 	t.Parallel()
-	p := start(t, "publish", "news", "x", "--url", nobody)
-	p.awaitErr(`; retrying`) // it warns at once
+	p := runToEnd(t, "publish", "news", "x", "--url", nobody, "--timeout", "3s")
 	p.wantExit(exitFailure)
 	p.wantOut("")
-	p.awaitErr(`\ncomet: publish "news": .*refused.*\n$`)
+	p.wantErrOut(2, `^comet: no node listens at `+nobody+`; trying again for up to 3s, Ctrl-C ends it\n`, `\ncomet: publish "news": .*refused.*\n$`)
+}
+
+// Trying again cannot help if a node has no TLS.
+func TestPublishSchemeMismatch(t *testing.T) {
+	t.Parallel()
+	_, url := startNode(t)
+	p := runToEnd(t, "publish", "news", "x", "--url", strings.Replace(url, "http:", "https:", 1))
+	p.wantExit(exitFailure)
+	p.wantErrOut(1, `^comet: publish "news": .*HTTP response to HTTPS client`)
 }
 
 func TestPublishInterrupted(t *testing.T) {
@@ -126,7 +133,7 @@ func TestPublishInterrupted(t *testing.T) {
 	t.Run("while trying", func(t *testing.T) {
 		t.Parallel()
 		p := start(t, "publish", "news", "x", "--url", nobody)
-		p.awaitErr(`; retrying`)
+		p.awaitErr(`trying again`)
 		p.signal(syscall.SIGINT)
 		p.wantExit(exitInterrupted)
 	})

@@ -133,7 +133,7 @@ func TestServeRedisAway(t *testing.T) {
 		t.Errorf("a publish without Redis: %s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
 	}
 	publisher := start(t, "publish", "news", "patience", "--url", url)
-	publisher.awaitErr(`; retrying.*503`)
+	publisher.awaitErr(`the node answered 503 .*trying again`)
 	server.Restart()
 	publisher.wantExit(exitOK)
 	subscriber := runToEnd(t, "subscribe", "news", "--url", url, "--cursor", "earliest", "--count", "1")

@@ -15,10 +15,11 @@ import (
 const (
 	configVariable = "COMET_CONFIG"
 	urlVariable    = "COMET_URL"
+	tokenVariable  = "COMET_TOKEN"
 )
 
 // noSettings are all COMET_* variables that are no settings.
-var noSettings = []string{configVariable, urlVariable, benchTokenVariable, agentTokenVariable}
+var noSettings = []string{configVariable, urlVariable, tokenVariable, benchTokenVariable, agentTokenVariable}
 
 // addSettings gives cmd --config and a flag for every setting.
 func addSettings(cmd *cobra.Command) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,19 +9,19 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"comet/internal/textfile"
 	"comet/pubsub/cluster"
 )
 
 // adminTokenVariable is the setting's own: who has it for a node has it here.
 const adminTokenVariable = "COMET_ADMIN_TOKEN"
+
+const defaultAdmin = "http://127.0.0.1:9090"
 
 type statusOptions struct {
 	admin     string
@@ -46,7 +47,7 @@ with --token-file or ` + adminTokenVariable + `.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return status(cmd, &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.admin, "admin", "http://127.0.0.1:9090", "address of a node's admin listener")
+	f.StringVar(&o.admin, "admin", defaultAdmin, "address of a node's admin listener")
 	f.StringVar(&o.tokenFile, "token-file", "", "file that holds admin.token (also "+adminTokenVariable+")")
 	f.StringVar(&o.prefix, "prefix", "", "only channels with this prefix")
 	f.IntVar(&o.limit, "limit", 10, "number of channels, 1 to 1000")
@@ -66,14 +67,14 @@ type clusterStatus struct {
 const statusTimeout = 15 * time.Second
 
 func status(cmd *cobra.Command, o *statusOptions) error {
-	base, err := url.Parse(o.admin)
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return &usageError{fmt.Errorf("--admin: invalid address %q: write it as http://127.0.0.1:9090", o.admin)}
+	base, err := baseURL("--admin", o.admin, defaultAdmin)
+	if err != nil {
+		return err
 	}
 	if o.limit < 1 || o.limit > 1000 {
 		return &usageError{errors.New("--limit must be a number from 1 to 1000")}
 	}
-	token, err := o.token()
+	token, err := tokenFrom(o.tokenFile, adminTokenVariable)
 	if err != nil {
 		return err
 	}
@@ -92,18 +93,6 @@ func status(cmd *cobra.Command, o *statusOptions) error {
 		return writeJSON(cmd.OutOrStdout(), t)
 	}
 	return writeStatus(cmd.OutOrStdout(), &t)
-}
-
-// token is admin.token, wherever it is given; empty if nowhere.
-func (o *statusOptions) token() (string, error) {
-	if o.tokenFile == "" {
-		return os.Getenv(adminTokenVariable), nil
-	}
-	text, err := textfile.Read(o.tokenFile)
-	if err != nil {
-		return "", fmt.Errorf("--token-file: %w", err)
-	}
-	return strings.TrimSpace(string(text)), nil
 }
 
 // maxStatus bounds an answer, in bytes.
@@ -129,6 +118,10 @@ func askAdmin(ctx context.Context, at *url.URL, token string, answer any) error 
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", where, err)
+	case response.StatusCode == http.StatusUnauthorized && token != "":
+		return fmt.Errorf("%s: the token is not the admin.token of this node: look at --token-file and %s", where, adminTokenVariable)
+	case response.StatusCode == http.StatusNotFound && bytes.Contains(body, []byte("urn:comet:problem:")):
+		return fmt.Errorf("%s: this is a listener for clients: give the address of an admin listener (setting admin.listen) with --admin", where)
 	case response.StatusCode == http.StatusUnauthorized:
 		return fmt.Errorf("%s: admin.token is required: give it with --token-file or %s", where, adminTokenVariable)
 	case response.StatusCode != http.StatusOK:
@@ -142,6 +135,10 @@ func askAdmin(ctx context.Context, at *url.URL, token string, answer any) error 
 
 // writeStatus writes two tables.
 func writeStatus(out io.Writer, t *clusterStatus) error {
+	if len(t.Nodes) == 0 {
+		_, err := fmt.Fprintln(out, "No node has reported yet. Nodes report every few seconds: try again soon.")
+		return err
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tSTATE\tSUBSCRIBERS\tDELIVERIES/S\tCPU\tMEMORY\tRELAY\tUP\tVERSION\tURL")
 	for _, raw := range t.Nodes {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,7 @@ import (
 )
 
 type subscribeOptions struct {
-	urls   []string
+	access
 	cursor string
 	last   int
 	count  int
@@ -27,12 +28,19 @@ func newSubscribe() *cobra.Command {
 		Long: `Print the messages of one or more channels as they are published, one per line, with
 control characters escaped (\n, \x1b); --json prints data as it is. A broken
 connection is opened again and resumes where it stopped. If messages may be missing,
-standard error says so.`,
+standard error says so. Channels are named in full: there are no wildcards. If nodes
+want a token, give it in a file with --token-file or in ` + tokenVariable + `.`,
 		Example: `  comet subscribe chat/lobby
   comet subscribe chat/lobby --last 10 --json
   comet subscribe prices news --poll
+  comet subscribe chat/lobby --token-file alice.token
   comet subscribe logs/app --cursor earliest --count 100`,
-		Args: arguments(cobra.MinimumNArgs(1)),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &usageError{errors.New("CHANNEL is missing: name at least one channel")}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.last < 0 || o.count < 0 {
 				return &usageError{errors.New("--last and --count must be 0 or more")}
@@ -44,7 +52,7 @@ standard error says so.`,
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	addURL(cmd, &o.urls)
+	o.addTo(cmd)
 	cmd.Flags().StringVar(&o.cursor, "cursor", "", "begin after this cursor; earliest is the oldest message kept")
 	cmd.Flags().IntVar(&o.last, "last", 0, "begin with this number of the newest messages")
 	cmd.Flags().IntVar(&o.count, "count", 0, "end after this number of messages (default: never)")
@@ -54,16 +62,21 @@ standard error says so.`,
 }
 
 func subscribe(cmd *cobra.Command, channels []string, o *subscribeOptions) error {
-	c, err := newClient(cmd, o.urls)
+	c, notice, err := o.connect(cmd, "until it works")
 	if err != nil {
 		return err
 	}
-	seen := 0
+	warnOfWildcards(cmd, channels)
+	seen, connected := 0, false
 	for e, err := range c.Subscribe(cmd.Context(), client.SubscribeOptions{
 		Channels: channels, Cursor: o.cursor, Last: o.last, Poll: o.poll,
 	}) {
 		if err != nil {
-			return err
+			return o.explain(err)
+		}
+		if e.Kind == wire.KindReady {
+			reportReady(cmd, notice.recovered(), connected, channels)
+			connected = true
 		}
 		if err := show(cmd, &e, len(channels) > 1, o.json); err != nil {
 			return err
@@ -76,6 +89,26 @@ func subscribe(cmd *cobra.Command, channels []string, o *subscribeOptions) error
 		}
 	}
 	return nil
+}
+
+// reportReady says on standard error that an outage is over and, to a person, that
+// the first connection is made.
+func reportReady(cmd *cobra.Command, recovered, again bool, channels []string) {
+	switch errOut := cmd.ErrOrStderr(); {
+	case recovered:
+		fmt.Fprintln(errOut, "comet: connected")
+	case !again && isTerminal(errOut):
+		fmt.Fprintf(errOut, "comet: connected, waiting for messages of %s; Ctrl-C ends it\n", oneLine(strings.Join(channels, ", ")))
+	}
+}
+
+// warnOfWildcards says which channels look like patterns but are names.
+func warnOfWildcards(cmd *cobra.Command, channels []string) {
+	for _, channel := range channels {
+		if strings.Contains(channel, "*") {
+			fmt.Fprintf(cmd.ErrOrStderr(), "comet: %q is the name of one channel: wildcards work in permissions and rules only, not here\n", channel)
+		}
+	}
 }
 
 // show prints e. It fails if that cannot be written: nobody reads any more, or

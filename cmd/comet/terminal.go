@@ -3,11 +3,20 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/term"
 )
+
+// isTerminal reports whether stream, an io.Reader or io.Writer, is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
 
 // reorders reports whether r changes the order in which a terminal shows what
 // follows it on the line (the embeddings, overrides and isolates of Unicode

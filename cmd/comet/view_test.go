@@ -104,6 +104,7 @@ func TestStatus(t *testing.T) {
 	if err := os.WriteFile(file, []byte("a-token-of-an-operator\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	wrong := servertest.NewFile(t, "a-token-of-no-operator\n")
 	_, url, admin := startNodeWithAdmin(t, "--node", "alone", "--admin-token", "a-token-of-an-operator")
 	servertest.OpenStream(t, url+"/v1/events?channel=news")
 	servertest.OpenStream(t, url+"/v1/events?channel=news&channel=sport")
@@ -135,7 +136,8 @@ func TestStatus(t *testing.T) {
 		"--token-file":              {"--admin", admin},
 		"--admin: invalid address":  {"--admin", "nonsense"},
 		"--limit must be":           {"--limit", "0"},
-		"404 Not Found":             {"--admin", url},
+		"is a listener for clients": {"--admin", url},
+		"not the admin.token":       {"--admin", admin, "--token-file", wrong},
 		"refused.*give it with --a": {"--admin", "http://127.0.0.1:1"},
 		"--token-file: .*nowhere":   {"--token-file", "nowhere"},
 	} {
