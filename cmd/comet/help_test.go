@@ -104,12 +104,21 @@ func TestUsageMistakes(t *testing.T) {
 		"completion tcsh":                   `"tcsh"`,
 		"completion":                        `accepts 1 arg`,
 		"version 2":                         `"2"`,
-		"serve --listn x":                   `unknown flag: --listn`,
-		"publish":                           `accepts between 1 and 2 arg`,
-		"publish news Hello World":          `accepts between 1 and 2 arg`,
+		"help sevre":                        `unknown command "sevre"; did you mean serve?`,
+		"help config prnt":                  `unknown command "prnt"; did you mean print?`,
+		"serve --redis-adress x":            `unknown flag: --redis-adress; did you mean --redis-addresses?`,
+		"subscribe a --curser x":            `unknown flag: --curser; did you mean --cursor?`,
+		"publish a b --token secret":        `unknown flag: --token; did you mean --token-file?`,
+		"publish a b --quite-different":     `unknown flag: --quite-different`,
+		"publish":                           `name the channel`,
+		"publish news Hello World":          `put the text in quotes`,
+		"publish a b --timeout 0s":          `--timeout must be more`,
+		"publish a b --url nonsense":        `--url: invalid address "nonsense": write it as http`,
+		"publish a b --url localhost:8080":  `--url: invalid address "localhost:8080"`,
+		"token create --ttl 1d":             `--ttl: "1d" is not a duration: write a number and a unit`,
 		"publish news --key k":              `--key is for one message`,
-		"subscribe":                         `requires at least 1 arg`,
-		"subscribe news --last many":        `"many"`,
+		"subscribe":                         `name at least one channel`,
+		"subscribe news --last many":        `--last: "many" is not a whole number`,
 		"subscribe news --last -1":          `--last and --count must be 0 or more`,
 		"subscribe news --count -1":         `--last and --count must be 0 or more`,
 		"subscribe n --last 1 --cursor 1-1": `--cursor and --last exclude each other`,
@@ -124,6 +133,14 @@ func TestUsageMistakes(t *testing.T) {
 	}
 }
 
+func TestVersionFlag(t *testing.T) {
+	t.Parallel()
+	_, want, _ := runHere(t, "version")
+	if code, out, errOut := runHere(t, "--version"); code != exitOK || out != want || errOut != "" || !strings.HasPrefix(out, "comet ") {
+		t.Errorf("comet --version: exit code %d, %q %q, want %q", code, out, errOut, want)
+	}
+}
+
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
@@ -134,10 +151,16 @@ func TestCompletion(t *testing.T) {
 	}
 	// What the scripts ask for.
 	for line, want := range map[string]string{
-		"__complete pu":              "publish\t",
-		"__complete config c":        "check\t",
-		"__complete serve --http-li": "--http-listen\t",
-		"__complete completion z":    "zsh\n",
+		"__complete pu":                              "publish\t",
+		"__complete config c":                        "check\t",
+		"__complete serve --http-li":                 "--http-listen\t",
+		"__complete completion z":                    "zsh\n",
+		"__complete help pu":                         "publish\t",
+		"__complete serve --log-level w":             "warn\nerror\n:4\n",
+		"__complete serve --http-forwarded-header=X": "X-Forwarded-For\nForwarded\n:4\n",
+		"__complete serve --redis-password x":        ":4\n", // no files
+		"__complete serve --http-tls-cert x":         ":0\n", // files
+		"__complete publish a b --token-file x":      ":0\n",
 	} {
 		if _, out, _ := runHere(t, strings.Fields(line)...); !strings.Contains(out, want) {
 			t.Errorf("%s: %q", line, out)

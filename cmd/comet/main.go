@@ -82,13 +82,17 @@ reaches the subscribers on every node, in order, once.`,
   comet serve --redis 127.0.0.1:6379        # one node of a cluster
   comet subscribe chat/lobby                # in one terminal
   comet publish chat/lobby 'Hello!'         # in another`,
+		Version:       versionLine(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(flagMistake)
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetHelpCommand(newHelp())
 	root.AddCommand(newServe(), newDemo(), newPublish(), newSubscribe(), newStatus(), newBench(), newToken(), newConfig(), newCompletion(), newVersion())
+	completeFlags(root)
 	return root
 }
 
