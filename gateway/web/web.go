@@ -6,12 +6,16 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -93,6 +97,7 @@ type file struct {
 	contentType string
 	etag        string
 	content     []byte
+	compressed  func() []byte // content by gzip
 }
 
 func newFile(contentType string, content []byte) *file {
@@ -101,16 +106,50 @@ func newFile(contentType string, content []byte) *file {
 		contentType: contentType,
 		etag:        `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`,
 		content:     content,
+		compressed:  sync.OnceValue(func() []byte { return compress(content) }),
 	}
+}
+
+func compress(content []byte) []byte {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	_, _ = w.Write(content) // a Buffer takes everything
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// acceptsGzip reports whether an Accept-Encoding lists gzip (RFC 9110 section
+// 12.5.3). It ignores `*`, which no browser sends.
+func acceptsGzip(r *http.Request) bool {
+	for _, line := range r.Header["Accept-Encoding"] {
+		for element := range strings.SplitSeq(line, ",") {
+			coding, weight, _ := strings.Cut(element, ";")
+			if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+				q, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(weight)), "q=")
+				return !ok || strings.Trim(q, "0.") != ""
+			}
+		}
+	}
+	return false
 }
 
 func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", f.contentType)
-	h.Set("ETag", f.etag)
+	h.Set("Vary", "Accept-Encoding")
+	etag, content := f.etag, f.content
+	if acceptsGzip(r) {
+		etag, content = strings.TrimSuffix(etag, `"`)+`-gzip"`, f.compressed()
+		h.Set("Content-Encoding", "gzip")
+		h.Set("Content-Length", strconv.Itoa(len(content))) // ServeContent sets it without an encoding only
+	}
+	h.Set("ETag", etag)
 	h.Set("Cache-Control", "no-cache") // keep it, but ask each time: a 304 is cheap
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.content))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }

@@ -3,11 +3,13 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -92,6 +94,30 @@ func testFile(t *testing.T, p page, path string, f *file) {
 	}
 	if again.Header().Get("Content-Security-Policy") != policy {
 		t.Error("a 304 has no Content-Security-Policy")
+	}
+
+	for accept, want := range map[string]string{"gzip, deflate, br": "gzip", "br;q=1.0, GZIP;q=0.5": "gzip", "gzip;q=0": "", "gzip;q=0.0, br": "", "identity": ""} {
+		small := serve(t, p, http.MethodGet, path, "Accept-Encoding", accept)
+		h, body := small.Header(), small.Body.Bytes()
+		if h.Get("Content-Encoding") != want || h.Get("Vary") != "Accept-Encoding" || h.Get("Content-Length") != strconv.Itoa(len(body)) {
+			t.Fatalf("Accept-Encoding %q: %v with %d bytes, want the encoding %q", accept, h, len(body), want)
+		}
+		if want == "" {
+			continue
+		}
+		if h.Get("ETag") == get.Header().Get("ETag") {
+			t.Error("compressed it has the same ETag")
+		}
+		r, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plain, err := io.ReadAll(r); err != nil || !bytes.Equal(plain, f.content) {
+			t.Errorf("decompressed it is %d bytes, %v", len(plain), err)
+		}
+		if again := serve(t, p, http.MethodGet, path, "Accept-Encoding", accept, "If-None-Match", h.Get("ETag")); again.Code != http.StatusNotModified {
+			t.Errorf("compressed, with its ETag: status %d", again.Code)
+		}
 	}
 
 	if post := serve(t, p, http.MethodPost, path); post.Code != http.StatusMethodNotAllowed {

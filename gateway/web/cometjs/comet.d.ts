@@ -3,7 +3,8 @@
 export interface Options {
   /**
    * Shown as `Authorization: Bearer`. A function is called when a token is first needed, and again whenever the last one was
-   * refused or has expired; `undefined` means anonymous. While it fails it is called again, ever more slowly.
+   * refused or has expired; `undefined` means anonymous. While it fails, or gives what no header can have, it is called again, ever more slowly: see
+   * the event `retry`. `history` and `presence` fail with its error.
    */
   token?: string | (() => string | undefined | Promise<string | undefined>);
   /** `auto` (default): a stream, and long-polls for a while where a proxy keeps streams back. */
@@ -63,8 +64,8 @@ export interface Presence {
   next?: string;
 }
 
-export interface Events {
-  message: Message;
+export interface Events<Data = any> {
+  message: Message<Data>;
   /** Messages may be missing before the next one. */
   gap: Gap;
   /** Connected, again too: whatever is published from now on comes. */
@@ -72,6 +73,11 @@ export interface Events {
   /** The server closes the stream; it is opened again. */
   bye: { reason: string };
   state: State;
+  /**
+   * No connection, or no token: the next try comes in `wait` ms, after this number of `failures` in a row. For a developer's
+   * console: a node that restarts is one too. The second in a row is logged.
+   */
+  retry: { error: Error; wait: number; failures: number };
   /** It is over: asking again cannot help. */
   error: Error;
   /** Users that come and go, in channels with presence. */
@@ -82,12 +88,12 @@ export interface Events {
 export type State = 'connecting' | 'open' | 'closed';
 
 /** It begins with the first `on` or the first turn of a loop, and yields messages. Leaving the loop closes it. */
-export interface Subscription extends AsyncIterable<Message> {
+export interface Subscription<Data = any> extends AsyncIterable<Message<Data>> {
   readonly state: State;
   /** Everything up to here was handed over. */
   readonly cursor: Cursor;
   /** Calls `fn` at each such event; what it returns ends that. */
-  on<Name extends keyof Events>(name: Name, fn: (event: Events[Name]) => void): () => void;
+  on<Name extends keyof Events<Data>>(name: Name, fn: (event: Events<Data>[Name]) => void): () => void;
   close(): void;
 }
 
@@ -104,7 +110,8 @@ export class CometError extends Error {
 export class Comet {
   /** `url` is the address of a node, or of what stands before nodes; in a page, its own origin unless given. */
   constructor(url?: string, options?: Options);
-  subscribe(channels: string | string[], options?: SubscribeOptions): Subscription;
+  /** `Data` is what messages carry. It is not checked. */
+  subscribe<Data = any>(channels: string | string[], options?: SubscribeOptions): Subscription<Data>;
   /**
    * Publishes once, after what was published to the channel before. Failures that a repetition can help are tried again for 4 minutes from when it could
    * first have been sent; while the browser is offline it waits. Rejects at once if 1,000 messages wait. An ephemeral message
@@ -112,7 +119,7 @@ export class Comet {
    */
   publish(channel: string, data: unknown, options?: { type?: string; ephemeral?: boolean; key?: string }): Promise<Receipt>;
   /** As presence, it throws a RangeError for the channels `.` and `..`, which a URL drops from its path. */
-  history(channel: string, options?: { after?: string; before?: string; limit?: number; order?: 'asc' | 'desc' }): Promise<{ messages: Message[]; more: boolean }>;
+  history<Data = any>(channel: string, options?: { after?: string; before?: string; limit?: number; order?: 'asc' | 'desc' }): Promise<{ messages: Message<Data>[]; more: boolean }>;
   presence(channel: string, options?: { after?: string; limit?: number }): Promise<Presence>;
   /** Closes all subscriptions. */
   close(): void;

@@ -306,6 +306,40 @@ test('tokens', needsNodes, async (t) => {
   });
 });
 
+test('nothing fails silently', async (t) => {
+  const { warn } = console, warned = [];
+  console.warn = (...words) => warned.push(words.join(' '));
+  t.after(() => { console.warn = warn; });
+  const retries = async (comet) => {
+    const subscription = comet.subscribe(['a', 'b']), all = [];
+    t.after(() => comet.close());
+    for (let i = 1; i <= 2; i++) {
+      const { error, wait, failures } = await next(subscription, 'retry');
+      assert.ok(error instanceof Error && wait >= 0);
+      assert.equal(failures, i); // once for both channels
+      all.push(error.message);
+    }
+    return all;
+  };
+  const closed = 'http://127.0.0.1:1';
+  await t.test('a wrong address', async () => {
+    for (const message of await retries(new Comet(closed))) assert.match(message, /fetch failed/);
+    assert.match(warned.at(-1), /comet: retry/);
+  });
+  await t.test('a token function that throws, rejects, or gives a page', async () => {
+    for (const [token, want] of [
+      [() => { throw new Error('on purpose'); }, /on purpose/],
+      [() => Promise.reject(new Error('on purpose')), /on purpose/],
+      [async () => '<!doctype html>\n<p>Not found', /no header/],
+      ['\n', /no header/],
+    ]) {
+      for (const message of await retries(new Comet(closed, { token }))) assert.match(message, want);
+      await assert.rejects(new Comet(closed, { token }).history('a'), want);
+      assert.ok(warned.some((line) => /no token/.test(line) && want.test(line)));
+    }
+  });
+});
+
 test('a proxy that buffers is noticed', needsNodes, async (t) => {
   await door('buffer?on=1');
   t.after(() => door('buffer?on=0'));

@@ -5,6 +5,10 @@ export class CometError extends Error {
   constructor(problem) { Object.assign(super(problem.detail), problem); }
 }
 
+/** What an event says about a try that failed and the next one, as data that a bus can carry. */
+export const retryOf = (error, wait, failures) =>
+  ({ error: { detail: error.message ?? 'disconnected', ...error.status && error }, wait, failures });
+
 /** Whether it may be the URL's length: 400 is HAProxy's word for that, and has a type if it is the server's. */
 export const isTooLong = ({ status, type }) => status === 414 || status === 431 || status === 400 && !type;
 

@@ -2,7 +2,7 @@
 // the cursor after it, where the channel began]. Its names are those of the
 // events of a subscription, and:
 //   at    the channel is now at this cursor, with nothing to tell
-//   lost  the connection broke
+//   lost  the connection broke; its data is that of the event retry
 
 /** The same item in each of some channels. */
 export const toAll = (channels, name, data) => Array.from(channels, (channel) => [channel, name, data]);

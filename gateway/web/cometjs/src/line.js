@@ -1,6 +1,6 @@
 // A connection: opened, watched, and opened again for as long as it has channels.
 
-import { isFinal, isTooLong } from './error.js';
+import { isFinal, isTooLong, retryOf } from './error.js';
 import { sizeOf, toAll } from './items.js';
 import { poll } from './poll.js';
 import { stream } from './stream.js';
@@ -87,8 +87,9 @@ export class Line {
         if (this.ready) failures = 0;
         this.ready = undefined;
         this.#control.abort(); // what is left of it
-        this.#owner.take(toAll(this.at.keys(), 'lost'));
-        await pause(backoff(failures++, asked ?? error.wait));
+        const data = retryOf(error, backoff(failures, asked ?? error.wait), ++failures);
+        this.#owner.take(toAll(this.at.keys(), 'lost', data));
+        await pause(data.wait);
       }
     }
     sleepers.delete(check);

@@ -8,7 +8,7 @@ const LIMIT = 1000; // items that wait for a loop
 
 export class Subscription extends EventTarget {
   state = 'connecting';
-  #tabsOf; #tabs; #error; #watched;
+  #tabsOf; #tabs; #error; #watched; #retried;
   #places = new Map(); // by channel
   #own; // the lines that bring forward what has not joined those of all tabs
   #queue; // what waits for the loop, if there is one
@@ -67,6 +67,15 @@ export class Subscription extends EventTarget {
     this.#emit('error', error);
   }
 
+  /** Says that a connection failed and when the next is tried, once for all its channels. */
+  #retry(data) {
+    if (data === this.#retried) return;
+    this.#retried = data;
+    const error = new CometError(data.error);
+    if (data.failures === 2) console.warn('comet: retry:', error);
+    this.#emit('retry', { ...data, error });
+  }
+
   /** Adds its channels, and where they would begin. */
   wants(want) { for (const { channel, at } of this.#places.values()) want.set(channel, want.get(channel) || at); }
 
@@ -81,6 +90,7 @@ export class Subscription extends EventTarget {
       else if (name === 'lost') {
         place.met = false;
         this.#turn('connecting');
+        this.#retry(data);
       } else if (name === 'bye') this.#turn('connecting') && this.#emit(name, data);
       else if (place.joined) this.#deliver(place, item);
       else {
@@ -137,6 +147,7 @@ export class Subscription extends EventTarget {
       take: (items) => {
         for (const item of items) {
           const [channel, name, data, cursor] = item, place = this.#places.get(channel);
+          if (name === 'lost') this.#retry(data);
           if (place.joined || this.#full || /lost|bye/.test(name)) continue;
           if (name === 'ready') {
             ready = data;

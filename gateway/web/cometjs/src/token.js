@@ -1,7 +1,5 @@
 // The token: asked for when it is first needed, and again when it was refused.
 
-import { backoff, pause } from './time.js';
-
 export class Token {
   #source; #known;
 
@@ -15,16 +13,20 @@ export class Token {
     return this.#known;
   }
 
-  async #ask() {
-    const source = this.#source;
-    for (let failures = 0; ;) {
-      try {
-        return await (typeof source === 'function' ? source() : source);
-      } catch (error) {
-        console.warn('comet: no token:', error);
-        await pause(backoff(failures++));
-      }
-    }
+  /** Asks once. After a failure the next caller asks again. */
+  #ask() {
+    const asked = this.#tokenOf(this.#source);
+    asked.catch((error) => {
+      console.warn('comet: no token:', error);
+      if (this.#known === asked) this.#known = undefined;
+    });
+    return asked;
+  }
+
+  async #tokenOf(source) {
+    const token = await (typeof source === 'function' ? source() : source);
+    if (/[^!-~]/.test(token)) throw new TypeError('no header can have this token');
+    return token;
   }
 }
 
