@@ -19,7 +19,7 @@ STAMP   = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DAT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build generate image test test-all test-k8s test-failure test-chat test-clients check vulncheck bench comparison fuzz screenshots mutants redis programs tidy clean go compiler
+.PHONY: help run build generate image release test test-all test-k8s test-failure test-chat test-clients check vulncheck bench comparison fuzz screenshots mutants redis programs tidy clean go compiler
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,21 @@ image: go ## the container image as bin/comet-VERSION.tar, for amd64 and arm64; 
 		-out ../bin/comet-$(VERSION).tar ../bin/amd64/comet ../bin/arm64/comet
 	@echo 'bin/comet-$(VERSION).tar holds $(IMAGE). Load it where it is to run:'
 	@echo '  ctr -n k8s.io images import bin/comet-$(VERSION).tar   # kind: kind load image-archive, Docker: docker load -i'
+
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+release: image ## what a release consists of, in bin/release: archives for Linux, macOS and Windows, image, SBOM, checksums
+	@rm -rf bin/release && mkdir -p bin/release
+	@for platform in $(PLATFORMS); do \
+		os=$${platform%/*}; arch=$${platform#*/}; exe=; \
+		if [ $$os = windows ]; then exe=.exe; fi; \
+		folder=comet-$(VERSION)-$$os-$$arch; \
+		mkdir bin/release/$$folder && cp LICENSE README.md CHANGELOG.md bin/release/$$folder && \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags '-s -w $(STAMP)' -o bin/release/$$folder/comet$$exe ./cmd/comet && \
+		tar -C bin/release -czf bin/release/$$folder.tar.gz $$folder && rm -r bin/release/$$folder || exit 1; \
+	done
+	@cp bin/comet-$(VERSION).tar bin/comet-$(VERSION).tar.spdx.json bin/release
+	@cd bin/release && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
 # comet.js is in the tree as it is served; a test says when it is not what its sources make.
 generate: go ## make comet.js again from gateway/web/cometjs/src
