@@ -31,12 +31,12 @@ type Broker interface {
 	Shard(channel string) any
 
 	// UpdateLeases takes in what this node says of the presence in channels, each once,
-	// and tells their subscribers who thereby came or went. One that failed does
-	// not fail the others.
+	// and publishes the resulting joins and leaves to their subscribers. One that
+	// failed does not fail the others.
 	UpdateLeases(ctx context.Context, leases []Lease) []LeaseResult
 
 	// Members is a page of who is in the channel: at most limit, which is 1 to
-	// MaxMembers, of those behind the user after; "": from the first.
+	// MaxMembers, of the users that follow after; "": from the first.
 	Members(ctx context.Context, channel, after string, limit int) (MemberPage, error)
 
 	// Relay calls sink until ctx ends or the broker is closed, then returns.
@@ -44,9 +44,8 @@ type Broker interface {
 	Relay(ctx context.Context, sink Sink) error
 
 	// Subscribe and Unsubscribe say which channels Relay shall carry. They
-	// return at once; Sink.Subscribed tells when a channel is carried. A
-	// broken relay is mended, and its channels subscribed again, without
-	// being asked.
+	// return at once; Sink.Subscribed reports when a channel is carried. A
+	// broken relay reconnects and subscribes its channels again by itself.
 	Subscribe(channels ...string)
 	Unsubscribe(channels ...string)
 
@@ -55,13 +54,13 @@ type Broker interface {
 	Close() error
 }
 
-// Sink takes what a relay carries. What concerns one channel is called one at a
-// time; different channels may be concurrent. The methods must not block, and
+// Sink takes what a relay carries. Calls for one channel come one at a time;
+// those for different channels may be concurrent. The methods must not block, and
 // must not call the broker's Publish, Read or Close.
 type Sink interface {
 	// Subscribed: from now on every message of channel reaches Received in
-	// the order of its log, until Disconnected or Unsubscribe. What was published
-	// before must be read. It is called anew after each Disconnected.
+	// the order of its log, until Disconnected or Unsubscribe. Earlier messages
+	// must be read. It is called again after each Disconnected.
 	Subscribed(channel string)
 	// Received: a message of a subscribed channel, or one without Data that is
 	// only announced, because it is too large to be relayed: it is in the log.
@@ -132,7 +131,7 @@ type Page struct {
 	// more in its direction. With Limit 0 it is false.
 	More bool
 	// Epochs is set if the page is of several epochs, or of another than
-	// Query.Epoch. What it says held when the page was read.
+	// Query.Epoch. It describes the moment at which the page was read.
 	Epochs EpochHistory
 	Err    error // then nothing else is set
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Channel is one channel that is open at a hub: its tail, shared by all who
-// read it there. Each subscriber has one hold on it, see Hub.Busiest, and each
+// Channel is one channel that is open at a hub: its tail, shared by all
+// subscribers there. Each subscriber has one hold on it, see Hub.Busiest, and each
 // hold needs one Release. Its methods may be called concurrently.
 type Channel struct {
 	tail
@@ -26,16 +26,16 @@ type Channel struct {
 	sync  syncState
 	retry *backoff // of reading the log; nil: the last time was a success
 
-	// Guarded by tail.mu: a ring, with its own end as the only element if
-	// nobody watches.
+	// Guarded by tail.mu: a ring, with its own end as the only element while
+	// there are no watchers.
 	watchers Watch
 	// Guarded by tail.mu: since when the log is not given to the tail, because a
 	// takeover is not confirmed; zero: it is given.
 	unconfirmed time.Time
 }
 
-// unconfirmedAfter is how long a takeover may need its confirmation before new
-// subscribers are refused, who would get nothing, not even a gap.
+// unconfirmedAfter is how long a takeover may wait for its confirmation before new
+// subscribers are refused. They would get nothing, not even a gap.
 const unconfirmedAfter = 2 * time.Second
 
 // isUnconfirmed reports whether new subscribers are refused. The tail must be
@@ -64,7 +64,7 @@ type Watch struct {
 	prev, next *Watch
 }
 
-// Watcher is told when a channel's tail has grown, and by what. Grown must
+// Watcher is called when a channel's tail has grown, with the new items. Grown must
 // neither block nor call the channel, which is locked. The items must not be
 // changed.
 type Watcher interface{ Grown(items []Item) }
@@ -81,7 +81,7 @@ func newChannel(name string, h *Hub) *Channel {
 // Name is the channel's name.
 func (c *Channel) Name() string { return c.follow.channel }
 
-// Watch tells w of everything from place on, until Unwatch(link).
+// Watch calls w for every item at or after place, until Unwatch(link).
 func (c *Channel) Watch(link *Watch, w Watcher) (place uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,7 +143,7 @@ func (h *Hub) TryAcquire(s Start) (c *Channel, place uint64, at Cursor, ok bool)
 	return c, place, at, true
 }
 
-// ItemsFrom returns the tail's items from place on, at most limit. ok is false if
+// ItemsFrom returns the tail's items that begin at place, at most limit. ok is false if
 // place has left the tail. The items must not be changed.
 func (c *Channel) ItemsFrom(place uint64, limit int) (items []Item, ok bool) {
 	c.mu.Lock()
@@ -151,15 +151,15 @@ func (c *Channel) ItemsFrom(place uint64, limit int) (items []Item, ok bool) {
 	return c.from(place, limit)
 }
 
-// Retain is one more hold on the channel, with a Release of its own. Only who
-// holds it may share it.
+// Retain is one more hold on the channel, with a Release of its own. The
+// caller must hold the channel.
 func (c *Channel) Retain() {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	c.users++
 }
 
-// observe counts n observers more.
+// observe adds n to the number of observers.
 func (c *Channel) observe(n int) {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()

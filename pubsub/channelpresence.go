@@ -10,17 +10,17 @@ import (
 // channelPresence is one channel's presence at a node. Presence.mu guards it.
 type channelPresence struct {
 	channel string
-	open    bool // the hub has it: somebody here may have to be told
+	open    bool // the hub has it: it may have subscribers here
 	users   map[string]*member
-	changed []*member // the broker may have to be told of these, oldest first
+	changed []*member // the broker may not know these, oldest first
 	queued  bool      // in Presence.due
-	over    bool      // the channel has no presence any more: nothing is told of it
+	over    bool      // the channel has no presence any more: send nothing about it
 
 	owner   LeaseOwner
 	version int64
 	created int64 // the last one in which all of users were held
 	epoch   Epoch
-	missing int       // users whom the subscribers know, and the broker does not any more
+	missing int       // users that the subscribers know, and the broker does not any more
 	settled time.Time // since when the same broker has answered
 }
 
@@ -34,7 +34,7 @@ type member struct {
 
 	going   bool // connections has been 0 for Grace
 	held    bool // the broker has it so
-	known   bool // subscribers were told of the join, and not of the leave
+	known   bool // subscribers got the join, and not the leave
 	changed bool // in channelPresence.changed
 }
 
@@ -54,7 +54,7 @@ type sent struct {
 	joined, left []*member
 }
 
-// nextLease is what the broker is to be told now, of at most so many users.
+// nextLease returns the next Lease to send, with at most most users that join or leave.
 func (r *channelPresence) nextLease(most int, o *PresenceOptions, now time.Time) sent {
 	s := sent{channel: r, lease: Lease{
 		Channel: r.channel, Owner: r.owner, Version: r.version, Created: r.created,
@@ -93,7 +93,7 @@ func (r *channelPresence) forgetGone(u *member) {
 	}
 }
 
-// finalLease is what the broker is told when the node goes.
+// finalLease returns the last Lease of a node that closes.
 func (r *channelPresence) finalLease(o *PresenceOptions) Lease {
 	return Lease{
 		Channel: r.channel, Owner: r.owner, Version: r.version, Created: r.created,
@@ -101,8 +101,8 @@ func (r *channelPresence) finalLease(o *PresenceOptions) Lease {
 	}
 }
 
-// answered takes in what the broker said; again says that there is more to
-// tell it at once.
+// answered applies the broker's answer to s. again reports whether there is more
+// to send at once.
 func (r *channelPresence) answered(s *sent, answer *LeaseResult, now time.Time) (again bool) {
 	for _, u := range append(s.joined, s.left...) {
 		u.changed = false
@@ -138,8 +138,8 @@ func (r *channelPresence) answered(s *sent, answer *LeaseResult, now time.Time) 
 	return answer.More || len(r.changed) > 0
 }
 
-// retry looks at everybody again that s is about: what it tried may not be
-// done, or not be true any more.
+// retry queues the users of s again where that is needed: the change may have
+// failed, or be undone meanwhile.
 func (r *channelPresence) retry(s *sent) {
 	for _, u := range append(s.joined, s.left...) {
 		if r.forgetGone(u); r.users[u.user] == u && u.going == u.held {
@@ -148,8 +148,8 @@ func (r *channelPresence) retry(s *sent) {
 	}
 }
 
-// newLease begins with a new owner: the broker has not got what it was told under the
-// old one, or has let go of it.
+// newLease begins again with a new owner: the broker never got the old one's
+// leases, or has removed them.
 func (r *channelPresence) newLease() {
 	r.owner, r.version = newLeaseOwner(), 0
 	r.changed, r.missing = nil, 0

@@ -163,8 +163,8 @@ func jsonNumber(b []byte, i int) int {
 	return i
 }
 
-// jsonDigits returns where the digits end of which the first is b[i], -1 if it
-// is none.
+// jsonDigits returns the end of the digits that begin at b[i], -1 if there are
+// none.
 func jsonDigits(b []byte, i int) int {
 	begin := i
 	for i < len(b) && isDigit(b[i]) {

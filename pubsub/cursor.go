@@ -12,10 +12,10 @@ import (
 
 // Cursor is where a subscriber is in one channel's log: it has everything up
 // to and including ID, as the primary of Epoch had it. Nearly always
-// Epoch is the ID's own epoch; it is a later one after a failover was told
-// and before the next message.
+// Epoch is the ID's own epoch. It is a later one after a gap Failover, until the
+// next message.
 //
-// A zero Epoch says that no epoch is known: then no failover is told.
+// A zero Epoch says that no epoch is known: then a failover is not noticed.
 //
 // On an empty log ID is no message's: it says when the log was seen empty, see
 // Last. A zero ID with an Epoch is such a cursor of an earlier version, which did
@@ -29,7 +29,7 @@ type Cursor struct {
 // channels, comes down to.
 var ErrBadCursor = errors.New("not a cursor of these channels: use one that Comet gave out for exactly this set of channels, or `earliest`")
 
-// CursorAfter is the cursor right behind the message id.
+// CursorAfter is the cursor right after the message id.
 func CursorAfter(id ID) Cursor { return Cursor{ID: id, Epoch: id.Epoch} }
 
 // Last is the newest message that the subscriber has; zero on an empty log.
@@ -82,9 +82,9 @@ func (c Cursor) Append(b []byte) []byte {
 // one subscriber and is not for concurrent use.
 type CursorSet struct {
 	channels []string // sorted, distinct
-	at       []Cursor // one a channel
-	// PerChannel says that the client came with a cursor for each channel, and so is
-	// told of each channel's own too. With one channel there is no difference.
+	at       []Cursor // one per channel
+	// PerChannel says that the client came with a cursor for each channel, and so
+	// gets a cursor per channel too. With one channel there is no difference.
 	PerChannel bool
 }
 
@@ -115,8 +115,8 @@ func (s *CursorSet) All() iter.Seq2[string, Cursor] {
 // for several base64url (RFC 4648 section 5, unpadded) of
 //
 //	3 bytes   fingerprint of the channels
-//	9 bytes   a channel, in sorted order: MS 42 bits, Counter 10, ID.Epoch 20
-//	4 bytes   a channel whose Epoch is not its ID's: index 1 byte, Epoch 3 bytes
+//	9 bytes   per channel, in sorted order: MS 42 bits, Counter 10, ID.Epoch 20
+//	4 bytes   per channel whose Epoch is not its ID's: index 1 byte, Epoch 3 bytes
 //
 // all big-endian.
 func (s *CursorSet) String() string { return string(s.Append(nil)) }

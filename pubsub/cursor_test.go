@@ -119,7 +119,7 @@ func TestParseCursorSetRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	const mark = fingerprintLen + 3*packedLen
-	// with is raw with its end, from i on, replaced.
+	// with is raw with its end, starting at i, replaced.
 	with := func(i int, tail ...byte) string {
 		return base64.RawURLEncoding.EncodeToString(append(slices.Clone(raw[:i]), tail...))
 	}

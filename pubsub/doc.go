@@ -8,7 +8,7 @@
 // gap-free copy of the newest part. A Subscriber is a position in tails; with
 // a cursor older than its tail it replays the log until it can join the tail.
 //
-// What makes this exact:
+// This is exact, because:
 //
 //   - Every message names the ID of the one before it (Message.Prev), so a hole
 //     shows at its first message.
@@ -24,7 +24,7 @@
 //     follows                          append; if its epoch is new, first a gap Failover
 //     has no predecessor               gap Restarted, unless nothing can have been missed
 //     follows a newer one              gap Trimmed
-//     follows an older one             gap Rewound, from where the log diverged on
+//     follows an older one             gap Rewound, from the point at which the log diverged
 //     is not readable as a message     gap Unreadable
 //
 //     and at the end of the log: it is gone, gap Restarted; it ends earlier,

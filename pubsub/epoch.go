@@ -5,30 +5,30 @@ import (
 	"time"
 )
 
-// EpochHistory is what a broker knows of the lives of its primaries: whether a reader
-// who finds a log in another epoch than before can have lost anything.
+// EpochHistory is what a broker knows about the epochs of its primaries. It decides
+// whether a reader that finds a log in a new epoch can have lost anything.
 type EpochHistory struct {
-	// Same are all epochs of the life of the primary that answered.
+	// Same are all epochs of the primary that answered, since it began.
 	Same []Epoch
-	// Whole are those of lives that it took over with all that was acknowledged:
-	// see Options.MinReplicas of package redisbroker.
+	// Whole are those of primaries that it replaced without losing an acknowledged
+	// message: see Options.MinReplicas of package redisbroker.
 	Whole []Epoch
-	// Others are those of the other primaries that live, as in a Redis Cluster.
-	// A channel that one of them had before has moved, with all that was in it.
+	// Others are those of the other primaries that are up, as in a Redis Cluster.
+	// A channel that one of them had before has moved, with its whole log.
 	Others []Epoch
-	// Starts is when lives began, also some that are over. On its way from one
-	// primary that lives to another a channel may have been at one that was
-	// replaced, and took what nobody had seen with it.
+	// Starts are when primaries began, also some that are gone. A channel that moved
+	// between two primaries may have been at a third one that was replaced, and
+	// lost messages with it that no node had seen.
 	Starts []EpochStart
 }
 
 func (l *EpochHistory) isZero() bool { return len(l.Same)+len(l.Others)+len(l.Starts) == 0 }
 
-// EpochStart is when a life began.
+// EpochStart is when a primary began.
 type EpochStart struct {
 	At     time.Time // by the clock of Redis
 	Known  time.Time // when the node first knew, by its own
-	Epochs []Epoch   // that the life is known to have had
+	Epochs []Epoch   // that the primary is known to have had since
 }
 
 // clockSkew is how far the clocks of several Redis servers may differ.
@@ -46,9 +46,9 @@ func skew(a, b Epoch) time.Duration {
 // skewMS is skew in milliseconds.
 func skewMS(a, b Epoch) uint64 { return uint64(skew(a, b).Milliseconds()) }
 
-// clear reports whether who was in epoch, and had the log up to from, has lost
-// nothing up to the message until (zero: up to now). seen is when the relay was
-// known to carry all, in ns since the epoch, 0 if it was not.
+// clear reports whether a reader in epoch that had the log up to from has lost
+// nothing up to the message until (zero: up to now). seen is the last time at which
+// the relay was known to carry everything, in Unix ns; 0 if unknown.
 func (l *EpochHistory) clear(epoch Epoch, from ID, seen int64, until ID) bool {
 	if slices.Contains(l.Same, epoch) || slices.Contains(l.Whole, epoch) {
 		return true

@@ -18,9 +18,9 @@ func TestLivesClear(t *testing.T) {
 		want  bool
 	}{
 		{name: "nothing began since", began: EpochStart{at(10), at(10), nil}, from: id(20), want: true},
-		{name: "a life began since", began: EpochStart{at(30), at(30), nil}, from: id(20)},
+		{name: "a primary began since", began: EpochStart{at(30), at(30), nil}, from: id(20)},
 		{name: "about at the same time", began: EpochStart{at(20), at(20), nil}, from: id(20)},
-		{name: "behind the message that follows", began: EpochStart{at(30), at(30), nil}, from: id(20), until: id(25), want: true},
+		{name: "after the message that follows", began: EpochStart{at(30), at(30), nil}, from: id(20), until: id(25), want: true},
 		{name: "before the message that follows", began: EpochStart{at(22), at(22), nil}, from: id(20), until: id(25)},
 		{name: "since, but the relay carried all until later", began: EpochStart{at(30), at(31), nil}, from: id(20), seen: at(32).UnixNano(), want: true},
 		{name: "since, and the relay had lost it", began: EpochStart{at(30), at(33), nil}, from: id(20), seen: at(32).UnixNano()},

@@ -15,11 +15,11 @@ type Options struct {
 	Linger  time.Duration // how long a channel is kept after its last subscriber left; default 5s
 	Sweep   time.Duration // how often each channel is compared with its log; default 30s
 	Timeout time.Duration // the longest wait for a channel to open, and for one read; default 3s
-	// OnOpened and OnClosed are told of a channel that gets its first subscriber here,
-	// and of one whose last left Linger ago; in order, and without waiting.
+	// OnOpened is called when a channel gets its first subscriber here, OnClosed when
+	// its last one left Linger ago. Calls come in order. They must not block.
 	OnOpened, OnClosed func(channel string)
-	// OnRelayed is told of each message with a Trace that arrives for subscribers
-	// here, before any of them gets it. It must not wait, nor change the message.
+	// OnRelayed is called for each message with a Trace that arrives for subscribers
+	// here, before any of them gets it. It must not block, nor change the message.
 	OnRelayed func(*Message)
 	Logger    *slog.Logger // default: none
 }
@@ -51,7 +51,7 @@ func (o Options) withDefaults() Options {
 }
 
 // Hub is one node's side of the cluster: it keeps a tail for each channel that
-// has subscribers here, mends it by reading the log after every trouble, and
+// has subscribers here, repairs it by reading the log after every trouble, and
 // lets subscribers read it. All methods may be called concurrently.
 type Hub struct {
 	broker  Broker
@@ -127,13 +127,13 @@ func (h *Hub) isOpen(channel string) bool {
 	return h.open[channel] != nil
 }
 
-// EachOpen tells of each open channel, while none is opened or closed. tell must
-// not wait, nor call the hub.
-func (h *Hub) EachOpen(tell func(channel string)) {
+// EachOpen calls f for each open channel. No channel is opened or closed
+// meanwhile. f must not block, nor call the hub.
+func (h *Hub) EachOpen(f func(channel string)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for channel := range h.open {
-		tell(channel)
+		f(channel)
 	}
 }
 
@@ -223,7 +223,7 @@ func (h *Hub) awaitOne(ctx context.Context, c *Channel, timeout <-chan time.Time
 	}
 }
 
-// runHousekeeping lets go of channels that nobody has used for Options.Linger, and
+// runHousekeeping closes channels that have been unused for Options.Linger, and
 // sweeps.
 func (h *Hub) runHousekeeping(ctx context.Context) {
 	linger := time.NewTicker(h.options.Linger)
@@ -255,7 +255,7 @@ func (h *Hub) closeUnused() {
 	}
 }
 
-// sweep compares every tail with its log, for whatever no rule foresaw.
+// sweep compares every tail with its log, to find faults that no rule covers.
 func (h *Hub) sweep() {
 	for _, t := range h.channels() {
 		h.syncer.refresh(t, BySweep)

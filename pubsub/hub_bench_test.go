@@ -10,8 +10,8 @@ import (
 	"comet/pubsub/membroker"
 )
 
-// BenchmarkFanOut publishes one message an iteration to so many subscribers of
-// one tail, and waits until the last one has it.
+// BenchmarkFanOut publishes one message per iteration to the subscribers of one
+// tail, and waits until the last one has it.
 func BenchmarkFanOut(b *testing.B) {
 	for _, subscribers := range []int{1, 100, 10_000} {
 		b.Run(fmt.Sprintf("subscribers=%d", subscribers), func(b *testing.B) { fanOut(b, subscribers) })

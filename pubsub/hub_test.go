@@ -33,7 +33,7 @@ func (s deafSink) Received(m *pubsub.Message) {
 	}
 }
 
-// Of each open channel somebody is told, and of one that is let go no more.
+// EachOpen reports each open channel, and not one that was closed.
 func TestEachOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -67,8 +67,8 @@ func TestEachOpen(t *testing.T) {
 	})
 }
 
-// What no rule foresaw, here a relay that lost a message and does not know, the
-// sweep finds.
+// The sweep finds faults that no rule covers, here a message that the relay lost
+// without noticing.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -94,8 +94,8 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// A channel is let go of when nobody has used it for Options.Linger, and
-// subscribed anew for who comes later.
+// A channel is closed when it has been unused for Options.Linger, and subscribed
+// again for a later subscriber.
 func TestLinger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

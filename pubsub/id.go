@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Epoch is one life of the primary that takes messages: 20 bits, never 0,
-// drawn anew when Redis starts, restarts or is promoted (from its
+// Epoch names a period in which one primary took messages: 20 bits, never 0.
+// A new one begins when Redis starts, restarts or is promoted (it comes from the
 // master_replid, https://redis.io/docs/latest/commands/info/). 0 means that no
 // epoch is known. Epochs have no order.
 type Epoch uint32
@@ -46,12 +46,12 @@ func (g Epoch) String() string { return fmt.Sprintf("%05x", uint32(g)) }
 // ID names a message and orders it within its channel. It is a Redis stream ID
 // `<ms>-<seq>`: MS is the primary's clock in Unix milliseconds, and seq is
 // Counter<<20 | Epoch. So two primaries never give the same ID to two messages,
-// even if the second one's clock is behind, and every ID says which life of
-// the primary took the message.
+// even if the second one's clock is behind, and every ID says in which
+// epoch the message was taken.
 type ID struct {
 	MS      uint64 // 0 to MaxMS
 	Counter uint16 // 0 to MaxCounter
-	Epoch   Epoch  // who took it; 0 only in the zero ID and in foreign ones
+	Epoch   Epoch  // of the primary that took it; 0 only in the zero ID and in foreign ones
 }
 
 // ErrBadID is what ParseID wraps.
@@ -108,8 +108,8 @@ func (id ID) Compare(other ID) int {
 // IsZero reports whether id is `0-0`.
 func (id ID) IsZero() bool { return id == ID{} }
 
-// startAt is the place of a log that was empty at nowMS. It stands before every
-// message taken from then on, and is no message's: those have an Epoch.
+// startAt is the start of a log that was empty at nowMS. It orders before every
+// message taken at nowMS or later, and is never a message's: those have an Epoch.
 func startAt(nowMS uint64) ID {
 	if nowMS == 0 {
 		return ID{}

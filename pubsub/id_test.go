@@ -102,7 +102,7 @@ func TestNextID(t *testing.T) {
 		{"same millisecond", ID{100, 5, epoch}, 100, ID{100, 6, epoch}},
 		{"clock went back", ID{100, 5, 77}, 90, ID{100, 6, epoch}},
 		{"full millisecond", ID{100, MaxCounter, epoch}, 100, ID{101, 0, epoch}},
-		{"full millisecond, clock behind", ID{100, MaxCounter, 77}, 90, ID{101, 0, epoch}},
+		{"full millisecond, late clock", ID{100, MaxCounter, 77}, 90, ID{101, 0, epoch}},
 		{"no clock at all", ID{}, 0, ID{0, 1, epoch}},
 	} {
 		if got := NextID(c.last, c.now, epoch); got != c.want {
@@ -111,7 +111,7 @@ func TestNextID(t *testing.T) {
 	}
 }
 
-// Whatever the clock does, IDs grow and say their epoch.
+// IDs grow and say their epoch even if the clock steps.
 func FuzzNextID(f *testing.F) {
 	f.Add(uint64(100), uint16(MaxCounter), uint32(1), uint64(100), uint32(2))
 	f.Add(uint64(0), uint16(0), uint32(0), uint64(0), uint32(1))

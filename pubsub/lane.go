@@ -78,8 +78,8 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// next takes a batch off the queue, without channels that nobody has open. If it
-// is empty the goroutine is over.
+// next takes a batch off the queue, without channels that were closed. If it is
+// empty the goroutine ends.
 func (l *lane) next() (batch []*Channel) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -171,7 +171,8 @@ func (l *lane) applyPage(t *Channel, p *Page) (again bool) {
 	return again
 }
 
-// unreadable tells the subscribers of t, those that wait for it to open too.
+// unreadable reports an unreadable log to the subscribers of t, and to those that
+// wait for it to open.
 func (l *lane) unreadable(t *Channel, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

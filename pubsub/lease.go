@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The types of the ephemeral messages that tell who comes and goes. Their Data
-// is a Member without Since.
+// The types of the ephemeral messages about members that join and leave. Their
+// Data is a Member without Since.
 const (
 	JoinType  = ControlPrefix + "join"
 	LeaveType = ControlPrefix + "leave"
@@ -25,7 +25,7 @@ type Member struct {
 	Since time.Time       `json:"since,omitzero"` // when they came, by the broker's clock, to the millisecond
 }
 
-// Data is the Data of the messages that tell of m.
+// Data is the Data of m's join and leave messages.
 func (m *Member) Data() []byte {
 	user, err := TextData(m.User)
 	if err != nil {
@@ -38,14 +38,14 @@ func (m *Member) Data() []byte {
 	return append(b, '}')
 }
 
-// Lease is what one node says of one channel's presence: who has come and
-// gone there, and that it is alive. A node says it to the broker under an
-// Owner, which is its own for this channel alone.
+// Lease is what one node reports of one channel's presence: which users have
+// joined and left there, and that the node is alive. The Owner stands for the
+// node, for this channel alone.
 //
-// The broker keeps, for each holder, whom it holds until its lease is over, by
-// the broker's own clock, and how many leases with changes it has had. A
-// member is there as long as any holder holds them. Whoever makes a member
-// come or go, by a Lease, makes the broker tell so, once, in the same step.
+// The broker keeps for each owner its members, until the lease expires by the
+// broker's own clock, and the number of leases with changes. A user is a member
+// while any owner has them. A Lease that adds or removes a member makes the broker
+// publish the join or leave, once, in the same step.
 type Lease struct {
 	Channel string
 	Owner   LeaseOwner
@@ -53,26 +53,28 @@ type Lease struct {
 	// Owner. If the broker has seen another number it changes nothing, and
 	// answers Lost. 0 begins a new Owner.
 	Version int64
-	// Created is the presence's life that the node knows, 0 if none. Members of Join that
-	// are Known are told of only if they are missing in that same life.
+	// Created is the LeaseResult.Created that the node knows, 0 if none. Members of
+	// Join that are Known are announced only if the broker has the same Created and
+	// lacks them.
 	Created int64
 
 	Join  []LeaseMember
 	Leave []string // users
 
-	TTL      time.Duration // how long Owner holds from now on, unless it says more
-	FinalTTL time.Duration // unless 0, it will say no more, and holds just so long
-	// MemberLimit bounds the members of the channel: who comes beyond it is not there.
+	TTL      time.Duration // how long the lease lasts, unless it is renewed
+	FinalTTL time.Duration // unless 0, this is the last Lease, and lasts that long
+	// MemberLimit bounds the members of the channel: users that join beyond it are
+	// not members.
 	MemberLimit int
-	// ExpireLimit has the broker let go of holders whose lease is over: of at most so
-	// many members, each of which counts as having left. 0: none.
+	// ExpireLimit has the broker remove up to that many members of expired leases.
+	// Each counts as having left. 0: none.
 	ExpireLimit int
 }
 
-// LeaseOwner names a holder: 16 hexadecimal digits, drawn by chance.
+// LeaseOwner names the owner of leases: 16 random hexadecimal digits.
 type LeaseOwner string
 
-// LeaseMember is somebody who is in a channel at a holder.
+// LeaseMember is a member that an owner adds.
 type LeaseMember struct {
 	Member      // without Since
 	Known  bool // was there before, so that the subscribers know already
@@ -80,24 +82,23 @@ type LeaseMember struct {
 
 // LeaseResult answers a Lease.
 type LeaseResult struct {
-	// Created is the life of the channel's presence: another one if the broker has
-	// lost it in between, or let go of it as nobody held anything. Never 0.
+	// Created says when the broker created the channel's presence. It changes if the
+	// broker lost the presence, or removed it because it was empty. Never 0.
 	Created int64
 	Epoch   Epoch // of the primary that answered
 	Lost    bool  // nothing was done: begin a new Owner, with everybody
-	More    bool  // more leases are over than ExpireLimit let go of
+	More    bool  // more leases have expired than ExpireLimit allowed to remove
 	Err     error // then nothing else is set, and it may have been done or not
 }
 
-// changes reports whether h changes who is held.
+// changes reports whether h adds or removes members.
 func (h *Lease) changes() bool { return len(h.Join)+len(h.Leave) > 0 }
 
-// MemberPage is a part of who is in a channel, in the order of the users'
-// bytes.
+// MemberPage is a part of a channel's members, in the order of the users' bytes.
 type MemberPage struct {
 	Count   int // members in all
 	Members []Member
-	More    bool // there are members behind the last one
+	More    bool // there are members after the last one
 }
 
 // MaxMembers bounds the members of one MemberPage, and what one Lease changes.

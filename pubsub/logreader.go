@@ -45,7 +45,7 @@ type divergence struct {
 	to        Cursor // in front of the oldest message that is new for sure
 	run       Epoch  // messages of this epoch next to each other at the newer end are new for sure
 	inRun     bool
-	nextEpoch Epoch // of the message right behind the one walked to; 0: none
+	nextEpoch Epoch // of the message right after the one walked to; 0: none
 	back      bool  // the log has again what was had
 	ahead     bool  // and f.at, in front of it
 }
@@ -72,7 +72,7 @@ func (f *logReader) judgePage(p *Page, unbroken bool) (items []Item, done bool) 
 			f.divergence = &divergence{primary: p.Epoch, back: true, ahead: f.at.ID.isStart() || m.Prev == f.at.ID}
 			return items, false
 		}
-		if m.IsUnreadable() { // then it says no epoch, and the next one tells of a failover
+		if m.IsUnreadable() { // it has no epoch: the next message shows a failover
 			items = append(items, f.skipTo(Unreadable, Cursor{ID: m.ID, Epoch: f.at.Epoch}))
 			continue
 		}
@@ -187,8 +187,8 @@ func (f *logReader) begin(p *Page) {
 	f.emptyAfter = min(f.emptyAfter, p.Now) // an ID may be ahead of the clock: the log is empty now
 }
 
-// doubt says that the log has had messages that it has no more. What was read
-// before does not say that it stayed empty.
+// doubt notes that the log has lost messages: an empty log that was read before
+// need not have stayed empty.
 func (f *logReader) doubt() {
 	if f.at.ID.isStart() && f.at.Epoch != 0 {
 		f.at.ID = ID{}
@@ -310,7 +310,7 @@ func (f *logReader) took(id ID) bool {
 	return id.Epoch == f.at.ID.Epoch && id.Epoch != 0 && id.Compare(f.at.ID) <= 0
 }
 
-// divergedAt ends the search: the log goes on behind to with a message of to's
+// divergedAt ends the search: the log goes on after to with a message of to's
 // epoch, or ends there (0) under the primary's.
 func (f *logReader) divergedAt(to Cursor, primary Epoch) []Item {
 	ahead := f.divergence.ahead

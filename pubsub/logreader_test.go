@@ -16,7 +16,7 @@ const (
 func idA(ms uint64) ID { return ID{MS: ms, Epoch: genA} }
 func idB(ms uint64) ID { return ID{MS: ms, Epoch: genB} }
 
-// chain is the messages ids, the first of which follows prev.
+// chain is the messages ids. The first one follows prev.
 func chain(prev ID, ids ...ID) []*Message {
 	messages := make([]*Message, len(ids))
 	for i, id := range ids {
@@ -75,7 +75,7 @@ func where(c Cursor) string {
 	return c.String()
 }
 
-// What is known of a log that has expired says what its readers missed.
+// The end of an expired log, while it is known, says what readers missed.
 func TestLogReaderAfterExpiry(t *testing.T) {
 	ms := func(ms uint64) ID { return ID{MS: ms, Epoch: genA} }
 	for _, c := range []struct {
@@ -147,7 +147,7 @@ func TestLogReader(t *testing.T) {
 			want: []string{"restarted 5-11→0-0 at empty 1000000~0000b"},
 		},
 		{
-			name: "wiped, and begun anew", at: CursorAfter(idA(5)), epoch: genA, log: chain(ID{}, idA(9)),
+			name: "wiped, and begun again", at: CursorAfter(idA(5)), epoch: genA, log: chain(ID{}, idA(9)),
 			want: []string{"restarted 5-11→0-0 at empty 9~0000b", "9-11"},
 		},
 		{
@@ -193,11 +193,11 @@ func TestLogReader(t *testing.T) {
 			want: []string{"600005-11"},
 		},
 		{
-			name: "empty, and nobody knows when", at: Cursor{Epoch: genA}, epoch: genA, log: chain(ID{}, idA(9)),
+			name: "empty, at an unknown time", at: Cursor{Epoch: genA}, epoch: genA, log: chain(ID{}, idA(9)),
 			want: []string{"restarted 0-0→0-0 at empty 9~0000b", "9-11"},
 		},
 		{
-			name: "still empty, and nobody knows since when", at: Cursor{Epoch: genA}, epoch: genA,
+			name: "still empty, since an unknown time", at: Cursor{Epoch: genA}, epoch: genA,
 			want: []string{"restarted 0-0→0-0 at empty 1000000~0000b"},
 		},
 		{
@@ -224,7 +224,7 @@ func TestLogReader(t *testing.T) {
 			want: []string{"failover 5-11→5-11 at 5-11~0000a"},
 		},
 		{
-			name: "new primary, told before", at: Cursor{idA(5), genB}, epoch: genB, log: chain(idA(4), idA(5), idB(6)),
+			name: "new primary, after its gap", at: Cursor{idA(5), genB}, epoch: genB, log: chain(idA(4), idA(5), idB(6)),
 			want: []string{"6-10"},
 		},
 		{
@@ -240,7 +240,7 @@ func TestLogReader(t *testing.T) {
 			want: []string{"rewound 5-11→3-11 at 3-11~0000a"},
 		},
 		{
-			name: "taken back, and gone on behind it", at: CursorAfter(idA(5)), epoch: genB, log: chain(idA(2), idA(3), idB(6), idB(7)),
+			name: "taken back, and gone on after it", at: CursorAfter(idA(5)), epoch: genB, log: chain(idA(2), idA(3), idB(6), idB(7)),
 			want: []string{"rewound 5-11→3-11 at 3-11~0000a", "6-10", "7-10"},
 		},
 		{
@@ -283,7 +283,7 @@ func TestLogReader(t *testing.T) {
 }
 
 // An entry that is no message is a gap, which keeps the epoch that was
-// followed: the next message tells of a failover all the same.
+// followed: the next message still shows a failover.
 func TestLogReaderUnreadable(t *testing.T) {
 	for _, c := range []struct {
 		next ID

@@ -2,9 +2,9 @@ package pubsub
 
 import "slices"
 
-// memory is what a logReader took before it left it: the newest message of each of
-// the last few epochs. What an epoch took is one line, so all of it up to
-// that message was taken, or a gap told that it would not come.
+// memory is what a logReader took before the log went back or changed its epoch:
+// the newest message of each of the last few epochs. The messages of one epoch are
+// one sequence, so all of them up to that one were taken, or a gap covered them.
 type memory []ID
 
 // maxMemory is how many epochs are remembered.

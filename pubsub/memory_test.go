@@ -29,8 +29,8 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// A logReader is given logs one after the other, as primaries take over. What it had
-// does not come again.
+// A logReader reads one log after the other, as primaries take over. It does not
+// return a message again.
 func TestLogReaderComesBack(t *testing.T) {
 	t.Parallel()
 	type log struct {

@@ -55,7 +55,7 @@ type Reason string
 const (
 	// Trimmed: the log no longer reaches back to where the subscriber is.
 	Trimmed Reason = "trimmed"
-	// Restarted: the log is gone, expired or wiped, and begins anew.
+	// Restarted: the log is gone, expired or wiped, and begins again.
 	Restarted Reason = "restarted"
 	// Rewound: the log now ends, or goes on, before where the subscriber is:
 	// a new primary did not have the newest messages.
@@ -73,7 +73,7 @@ const (
 var Reasons = []Reason{Trimmed, Restarted, Rewound, Failover, Unreadable}
 
 // Gap tells a subscriber that messages may be missing. It had everything up to
-// From; delivery goes on behind To. Whatever it lacks up to To will not come.
+// From; delivery goes on after To. A message up to To that it lacks will not come.
 // After Trimmed, Restarted and Unreadable that lies between From and To, after Failover
 // (To equals From) and Rewound (To is usually older) it is whatever the old
 // primary took last. After Failover To is newer than From where a log is back that
@@ -91,10 +91,10 @@ type Draft struct {
 	Data      []byte // one JSON value; CompactJSON or TextData makes it
 	Key       string // idempotency key, 0 to 128 printable ASCII characters
 	Owner     string // whose Key it is: the same Key of another owner is another one; not validated
-	Ephemeral bool   // relay to who is there now; not with a Key
-	// Trace goes with the message to every node, for who follows it there: 0 to
-	// MaxTraceBytes printable ASCII characters without spaces. Empty, as of nearly
-	// all, it costs nothing.
+	Ephemeral bool   // relay to the current subscribers only; not with a Key
+	// Trace goes with the message to every node, so that its delivery can be traced:
+	// 0 to MaxTraceBytes printable ASCII characters without spaces. An empty one
+	// costs nothing.
 	Trace string
 }
 
@@ -106,7 +106,7 @@ const (
 	MaxTraceBytes   = 64
 )
 
-// InvalidError says which part of a request is wrong and how to mend it.
+// InvalidError says which part of a request is wrong and how to fix it.
 type InvalidError struct {
 	Field   string // as the interface calls it: channel, type, data, key, trace
 	Message string // a sentence without the field's name

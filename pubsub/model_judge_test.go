@@ -6,10 +6,10 @@ import "slices"
 //
 //  1. Messages come in the order in which they were accepted, each once. Those that
 //     come back with their primary may come again, but not in one subscription.
-//  2. What does not come is told: by a gap that covers it, before the next
-//     message comes.
+//  2. A message that does not come is covered by a gap, before the next message
+//     comes.
 //  3. A gap begins where the client is, and the next message follows its end.
-//  4. No gap is invented or told again. From the start of an empty log one is due
+//  4. No gap is invented or repeated. From the start of an empty log one is due
 //     as soon as something may have come and expired.
 //
 // Known and accepted: what came to an empty log and was wiped before anybody
@@ -20,7 +20,7 @@ type judged struct {
 	started bool
 	cursor  Cursor // of the last item that the client saw: it resumes here
 	at      Cursor // of the last item, silent ones too
-	low     int    // everything accepted up to here it has or was told of
+	low     int    // it has everything accepted up to here, or a gap covered it
 	fresh   bool   // it came with 0-0: what is the first to come, is the first there is
 	gaps    map[seenGap]bool
 	count   int         // of messages
@@ -38,7 +38,7 @@ type delivery struct {
 	life int  // of a silent item: the life of the log that had begun unseen
 }
 
-// order is of the message id; the zero ID stands before all.
+// order is the order of the message id; the zero ID stands before all.
 func (w *world) order(id ID) int {
 	switch m := w.byID[id]; {
 	case m != nil:
@@ -49,8 +49,8 @@ func (w *world) order(id ID) int {
 	return 0
 }
 
-// covers is the order up to which whoever is at c has everything, or was told
-// that it will not come: an epoch ends what earlier ones took.
+// covers is the order up to which a client at c has everything, or had a gap for
+// it: an epoch ends what earlier ones took.
 func (w *world) covers(c Cursor) int {
 	if c.Epoch == 0 {
 		return w.order(c.ID)
@@ -130,7 +130,7 @@ func (c *client) gotMessage(it Item) {
 	case c.here[m.ID] && !m.overtaken:
 		w.fail("client %d: message %s is repeated", c.name, w.name(m.ID))
 	case m.order <= c.low && !m.overtaken && !m.returned && !(w.back && m.lost): // a tail may not know yet that it is lost
-		w.fail("client %d: message %s is repeated, late, or was told not to come", c.name, w.name(m.ID))
+		w.fail("client %d: message %s is repeated, late, or was covered by a gap", c.name, w.name(m.ID))
 	case m.Prev != c.at.Last() && !m.Prev.IsZero() && !(c.at.ID.isStart() && w.byID[m.Prev].cleared):
 		w.fail("client %d: message %s follows %s, but it is at %s", c.name, w.name(m.ID), w.name(m.Prev), w.name(c.at.ID))
 	}
@@ -154,8 +154,8 @@ func (c *client) lacks(order int) bool {
 	return false
 }
 
-// gotSilent applies rule 2 to an item that says: the log is empty, and nothing
-// was missed.
+// gotSilent applies rule 2 to a silent item: the log is empty, and nothing was
+// missed.
 func (c *client) gotSilent(it Item, d delivery) {
 	w := c.world
 	if !it.After.ID.isStart() {
@@ -188,7 +188,7 @@ func (c *client) gotGap(it Item, d delivery) {
 	case g.From != c.at.Last() || g.To != it.After.Last():
 		w.fail("client %d: gap from %s to %s, but it goes from %s to %s", c.name, w.name(g.From), w.name(g.To), w.name(c.at.ID), w.name(it.After.ID))
 	case c.gaps[seen] && !w.overtaken(g.From) && !w.epochs[it.After.Epoch].back:
-		w.fail("client %d: gap %s from %s to %s told again", c.name, g.Reason, w.name(g.From), w.name(g.To))
+		w.fail("client %d: gap %s from %s to %s is repeated", c.name, g.Reason, w.name(g.From), w.name(g.To))
 	case w.mode == onlyLinks:
 		w.fail("client %d: gap %s from %s to %s, where only links broke", c.name, g.Reason, w.name(g.From), w.name(g.To))
 	case w.mode == onlyLog && d.live && !w.lacks(c.low):
@@ -203,7 +203,7 @@ func (c *client) gotGap(it Item, d delivery) {
 }
 
 // overtaken reports whether a wipe overtook the message on its way to a node, so
-// that it, and the gap behind it, may come twice.
+// that it, and the gap after it, may come twice.
 func (w *world) overtaken(id ID) bool { m := w.byID[id]; return m != nil && m.overtaken }
 
 // lacks reports whether a message after the order low has left the log.
@@ -219,7 +219,7 @@ func (w *world) lacks(low int) bool {
 // skips reports whether a gap leaves out a message that is in the log and must
 // be new to a client that has everything up to low. The message is, if it is of
 // the newest epoch, or if there is one that the client had in front of it.
-// Whoever missed several failovers may be told of more than it lacks.
+// A client that missed several failovers may get a gap for more than it lacks.
 func (w *world) skips(low int, it Item) bool {
 	if it.After.Epoch != w.epoch {
 		return false // the log has changed since
@@ -253,7 +253,7 @@ func (w *world) justified(at Cursor, it Item) bool {
 	newer := w.epochs[it.After.Epoch].number > w.epochs[at.Epoch].number || w.epochs[it.After.Epoch].back && it.After.Epoch != at.Epoch
 	switch it.Gap.Reason {
 	case Trimmed:
-		// What came back stands where nothing says that the client's place is gone.
+		// Messages that came back stand where nothing says that the client's place is gone.
 		back := to != nil && to.returned && to.ID.Compare(at.Last()) > 0
 		return back || to != nil && to.trimmed && to.ID.Compare(at.Last()) > 0 && (from == nil || to.order > from.order)
 	case Restarted:

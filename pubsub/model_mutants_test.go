@@ -9,7 +9,7 @@ var mutants = []struct {
 		"if f.failedOver(m.ID.Epoch, m.ID, p) {\n\t\t\t\titems", "if false {\n\t\t\t\titems",
 	},
 	{
-		"no gap behind the last message of an old epoch", "logreader.go",
+		"no gap after the last message of an old epoch", "logreader.go",
 		"case f.failedOver(p.Epoch, ID{}, p):", "case false:",
 	},
 	{
@@ -17,19 +17,19 @@ var mutants = []struct {
 		"\tf.at.Epoch, f.seen = p.Epoch, 0\n\treturn items, true", "\tf.seen = 0\n\treturn items, true",
 	},
 	{
-		"the gap behind is told before the end of the log", "logreader.go",
+		"the gap at the end comes before the end of the log", "logreader.go",
 		"case c > 0:\n\t\treturn items, false", "case c > 0 && !f.failedOver(p.Epoch, ID{}, p):\n\t\treturn items, false",
 	},
 	{
-		"no gap where the log begins anew", "logreader.go",
+		"no gap where the log begins again", "logreader.go",
 		"if !unbroken || failedOver || f.wiped(m.ID.MS, p) {\n\t\t\treturn Restarted", "if false {\n\t\t\treturn Restarted",
 	},
 	{
-		"a log that begins anew always has a gap", "logreader.go",
+		"a log that begins again always has a gap", "logreader.go",
 		"if !unbroken || failedOver || f.wiped(m.ID.MS, p) {\n\t\t\treturn Restarted", "if true {\n\t\t\treturn Restarted",
 	},
 	{
-		"a log that begins anew in a new epoch has no gap", "logreader.go",
+		"a log that begins again in a new epoch has no gap", "logreader.go",
 		"if !unbroken || failedOver || f.wiped(m.ID.MS, p) {\n\t\t\treturn Restarted", "if !unbroken || f.wiped(m.ID.MS, p) {\n\t\t\treturn Restarted",
 	},
 	{
@@ -91,7 +91,7 @@ var mutants = []struct {
 		"return f.divergedAt(Cursor{ID: m.ID, Epoch: k.nextEpoch}, p.Epoch)", "return f.divergedAt(Cursor{ID: m.ID, Epoch: p.Epoch}, p.Epoch)",
 	},
 	{
-		"a divergence forgets what stands behind", "logreader.go",
+		"a divergence forgets the epoch of the next message", "logreader.go",
 		"k.nextEpoch, k.before = m.ID.Epoch, m.ID", "k.before = m.ID",
 	},
 	{
@@ -187,7 +187,7 @@ var mutants = []struct {
 		"t.unbroken = false // the log may", "// the log may",
 	},
 	{
-		"a read mends an overflow", "tail.go",
+		"a read repairs an overflow", "tail.go",
 		"t.unbroken = !t.overflow", "t.unbroken = true",
 	},
 	{
@@ -207,7 +207,7 @@ var mutants = []struct {
 		"if t.items[i-1].After == c {", "if t.items[i-1].After.ID == c.ID {",
 	},
 	{
-		"a subscriber is located at an item, not behind it", "tail.go",
+		"a subscriber is located at an item, not after it", "tail.go",
 		"return t.first + uint64(i), c, true", "return t.first + uint64(i) - 1, c, true",
 	},
 	{
@@ -243,7 +243,7 @@ var mutants = []struct {
 		"s.h.counts.resyncs.Add(ByMessage, 1)\n\t\ts.h.syncer.add(t)", "s.h.counts.resyncs.Add(ByMessage, 1)",
 	},
 	{
-		"a lost link is not told to the tails", "hub.go",
+		"a lost link is not reported to the tails", "hub.go",
 		"t.disconnected(since)", "",
 	},
 	{
@@ -295,7 +295,7 @@ var mutants = []struct {
 		", !unbroken && !f.missedNothing(p):", ", !f.missedNothing(p):",
 	},
 	{
-		"what was in a log that expired was had", "logreader.go",
+		"what was in a log that expired was taken", "logreader.go",
 		"return f.startsAfter(p.PreviousEnd)", "return true",
 	},
 	{
@@ -315,15 +315,15 @@ var mutants = []struct {
 		"f.begin(p)\n\t\tf.emptyAfter = min(f.emptyAfter, emptyAfter)", "f.at.Epoch, f.emptyAfter = p.Epoch, emptyAfter",
 	},
 	{
-		"a tail that came to an empty log by a gap never vouches for it", "logreader.go",
+		"a tail that came to an empty log by a gap never locates its starts", "logreader.go",
 		"f.emptyAfter = min(f.emptyAfter, emptyAfter)", "f.emptyAfter = emptyAfter",
 	},
 	{
-		"a tail vouches for every start", "logreader.go",
+		"a tail locates every start", "logreader.go",
 		"&& c.ID.emptyAt() > f.emptyAfter", "",
 	},
 	{
-		"a tail vouches for starts of other epochs", "logreader.go",
+		"a tail locates starts of other epochs", "logreader.go",
 		"f.at.ID.isStart() && c.Epoch == f.at.Epoch &&", "f.at.ID.isStart() &&",
 	},
 	{

@@ -14,10 +14,10 @@ type mode uint8
 const (
 	// allTrouble: everything.
 	allTrouble mode = iota
-	// onlyLinks: the log keeps all it took, so nobody may be told a gap.
+	// onlyLinks: the log keeps all messages, so no client may get a gap.
 	onlyLinks
 	// onlyLog: it is trimmed and expires, but no link breaks and no tail
-	// overflows: a subscriber that keeps up is told a gap only if it lacks
+	// overflows: a subscriber that keeps up gets a gap only if it lacks
 	// something.
 	onlyLog
 	modes
@@ -29,9 +29,9 @@ const (
 	allTogether = modes
 )
 
-// operation is one step of a schedule. What a, b and c choose is taken modulo
-// what there is, and one that does not apply does nothing: so a schedule stays
-// one whatever is taken out of it.
+// operation is one step of a schedule. The choices a, b and c are taken modulo the
+// number of candidates, and an operation that does not apply does nothing. So any
+// part of a schedule is a schedule.
 type operation struct {
 	kind    int
 	a, b, c uint32
@@ -176,7 +176,7 @@ func draw(seed uint64) (setup, []operation) {
 			wheel = append(wheel, slices.Repeat([]int{k}, kinds[k].weight*r.IntN(4))...)
 		}
 	}
-	// Whatever else is drawn, these move the rest.
+	// Every schedule needs these, which move the rest.
 	wheel = append(wheel, 0, 3, 4, 5, 6)
 	ops := make([]operation, 40+r.IntN(120))
 	for i := range ops {
@@ -218,7 +218,7 @@ func run(s setup, ops []operation, tracing bool) (story string, err error) {
 	return b.String(), w.err
 }
 
-// heal mends every link and waits until nothing moves any more.
+// heal repairs every link and waits until nothing moves any more.
 func (w *world) heal() {
 	w.clock = max(w.clock, w.end().MS) + 10
 	for _, n := range w.nodes {

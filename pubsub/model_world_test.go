@@ -24,11 +24,11 @@ type world struct {
 	clock    uint64 // of the primary, in ms; may step back at a failover
 	epoch    Epoch
 	epochs   map[Epoch]epoch
-	life     int         // counts how often the log began anew
+	life     int         // counts how often the log began again
 	log      []*accepted // of this life, what was trimmed included
 	trimmed  int         // log[:trimmed] is no longer kept
 	expired  ID          // the newest message of the log before, see Page.PreviousEnd
-	since    ID          // see Page.IntactSince; zero: nobody has looked since all was wiped
+	since    ID          // see Page.IntactSince; zero: no read since all was wiped
 	wiped    uint64      // when that was last
 	shelf    []shelved   // the logs of primaries that were replaced
 	back     bool        // one of them has come back
@@ -48,8 +48,8 @@ type setup struct {
 	seed           uint64
 	mode           mode
 	nodes, clients int
-	size           int // the log keeps so many messages
-	page           int // and is read so many at a time
+	size           int // messages that the log keeps
+	page           int // and messages read at a time
 	limits         TailLimits
 	large          bool // every third message is too large to be relayed: it is announced
 }
@@ -157,7 +157,7 @@ func (w *world) publish() {
 	if len(w.kept()) > w.size {
 		w.trim(w.size)
 	}
-	w.tell("%s accepted behind %s", w.name(m.ID), w.name(prev))
+	w.tell("%s accepted after %s", w.name(m.ID), w.name(prev))
 	w.relay(m.Message, w.large && m.order%3 == 0)
 }
 

@@ -36,7 +36,7 @@ type NodeReport struct {
 // MaxReportBytes bounds each part of a NodeReport.
 const MaxReportBytes = 64 << 10
 
-// ChannelsAskedFor is how long nodes tell of their channels after somebody has asked.
+// ChannelsAskedFor is how long nodes report their channels after a request for them.
 const ChannelsAskedFor = 30 * time.Second
 
 // Validate returns an *InvalidError for the first thing wrong with r.

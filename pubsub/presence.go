@@ -15,7 +15,7 @@ type PresenceOptions struct {
 	Enabled     func(channel string) bool // which channels have presence; asked by many at once; see DropDisabled
 	TTL         time.Duration             // within which the members of a node that died have left; default 30s
 	Grace       time.Duration             // how long a user may be without a connection and has not left; default 5s
-	MemberLimit int                       // kept a channel, who comes beyond is not there; default 100,000
+	MemberLimit int                       // per channel; users that join beyond it are not members; default 100,000
 	Timeout     time.Duration             // of one call of the broker; default 3s
 	Logger      *slog.Logger              // default: none
 }
@@ -47,9 +47,9 @@ func (o *PresenceOptions) lease() time.Duration    { return o.TTL * 3 / 5 }
 // that a lease is over: all that are alive have renewed theirs by then.
 func (o *PresenceOptions) settling() time.Duration { return 2 * o.interval() }
 
-// Presence is one node's side of who is in which channel. What connections do
-// is only noted; one goroutine tells the broker of it, and goes on trying
-// whatever happens to that. Its methods may be called concurrently.
+// Presence is one node's side of the channels' members. Join and Leave only note a
+// change; one goroutine sends the changes to the broker, and retries until it
+// answers. Its methods may be called concurrently.
 type Presence struct {
 	broker  Broker
 	options PresenceOptions
@@ -61,7 +61,7 @@ type Presence struct {
 	mu       sync.Mutex // guards all below, and all channels
 	closed   bool
 	channels map[string]*channelPresence
-	due      []*channelPresence // that have something to tell the broker, each once
+	due      []*channelPresence // that have something to send to the broker, each once
 	left     []departure        // of the last Grace, oldest first
 }
 
@@ -71,7 +71,8 @@ type departure struct {
 	at   time.Time
 }
 
-// Membership is one connection of a user in a channel. The zero value is none.
+// Membership is one connection of a user in a channel. The zero value is not in
+// a channel.
 type Membership struct{ user *member }
 
 // NewPresence starts the presence of a node over b, which it does not close.
@@ -148,8 +149,8 @@ func (p *Presence) ChannelClosed(channel string) {
 	}
 }
 
-// Members is a page of who is in the channel, over all nodes: at most limit, 1
-// to MaxMembers, of those behind the user after; "": from the first. The error
+// Members returns a page of the channel's members, over all nodes: at most limit, 1
+// to MaxMembers, of the users that follow after; "": from the first. The error
 // is an *InvalidError for a bad channel, or the broker's.
 func (p *Presence) Members(ctx context.Context, channel, after string, limit int) (MemberPage, error) {
 	if err := ValidateChannel(channel); err != nil {
@@ -200,14 +201,14 @@ func (p *Presence) channel(channel string) *channelPresence {
 	return r
 }
 
-// tidy forgets a channel that nobody is in and nobody listens to.
+// tidy forgets a channel without members and subscribers here.
 func (p *Presence) tidy(r *channelPresence) {
 	if !r.open && len(r.users) == 0 && p.channels[r.channel] == r {
 		delete(p.channels, r.channel)
 	}
 }
 
-// change notes that the broker may have to be told of u.
+// change queues u: the broker may not know its state.
 func (p *Presence) change(u *member) {
 	u.channel.markChanged(u)
 	p.queue(u.channel)

@@ -16,7 +16,7 @@ import (
 	"comet/pubsub/membroker"
 )
 
-// told notes who joins and leaves, as "+alice" and "-alice".
+// presenceEvents records joins and leaves, as "+alice" and "-alice".
 type presenceEvents struct {
 	mu  sync.Mutex
 	all []string
@@ -35,7 +35,7 @@ func (t *presenceEvents) Received(m *pubsub.Message) {
 	t.all = append(t.all, map[string]string{pubsub.JoinType: "+", pubsub.LeaveType: "-"}[m.Type]+member.User)
 }
 
-// take is what was told since it was last called.
+// takeAll returns and removes the events.
 func (t *presenceEvents) takeAll() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -44,7 +44,7 @@ func (t *presenceEvents) takeAll() string {
 	return all
 }
 
-// stage is nodes in the time of a bubble, over one cluster in memory.
+// stage is nodes in a synctest bubble, over one cluster in memory.
 type stage struct {
 	t       *testing.T
 	cluster *membroker.Cluster
@@ -87,7 +87,7 @@ func (s *stage) join(p *pubsub.Presence, user string) pubsub.Membership {
 	return membership
 }
 
-// want waits for some time and compares what was told in it.
+// want waits for some time and compares the events in it.
 func (s *stage) want(after time.Duration, want string) {
 	s.t.Helper()
 	time.Sleep(after) // of the bubble
@@ -109,7 +109,7 @@ func (s *stage) members(p *pubsub.Presence) (users []string) {
 	return users
 }
 
-// A join is told at once, a leave after the grace, and what is shorter never.
+// A join is published at once, a leave after the grace, and a shorter absence never.
 func TestPresenceGrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -201,7 +201,8 @@ func TestPresenceTTL(t *testing.T) {
 	})
 }
 
-// Whoever cannot reach the broker believes nobody's end when it is back.
+// A node that could not reach the broker does not expire leases right after it
+// is back.
 func TestPresenceBrokerAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -228,13 +229,13 @@ func TestPresenceBrokerAway(t *testing.T) {
 			}
 			s.want(time.Minute, "")
 			if got := s.members(nodes[0]); !slices.Equal(got, []string{"user-0", "user-1"}) {
-				t.Errorf("behind %v there are %q", away, got)
+				t.Errorf("after %v the members are %q", away, got)
 			}
 		}
 	})
 }
 
-// What happened while the broker was away, and lost everything, is told.
+// Joins while the broker was away, and lost everything, are published.
 func TestPresenceNewsAfterLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -266,8 +267,8 @@ func TestPresenceNewsAfterLoss(t *testing.T) {
 	})
 }
 
-// What a node tells the broker while nothing happens is bounded by channels,
-// not by members: one small holding each, a thousand in a call.
+// The traffic to an idle node's broker is bounded by channels, not by members: one
+// small lease each, a thousand per call.
 func TestPresenceCost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

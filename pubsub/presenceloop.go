@@ -13,7 +13,7 @@ const (
 	maxLeasePause = 2 * time.Second
 )
 
-// run tells the broker what changes, and renews the leases, until ctx ends.
+// run sends changes to the broker, and renews the leases, until ctx ends.
 func (p *Presence) run(ctx context.Context) {
 	renew := time.NewTicker(p.options.interval())
 	defer renew.Stop()
@@ -24,7 +24,7 @@ func (p *Presence) run(ctx context.Context) {
 		select {
 		case <-p.wakeup:
 			if pause > 0 {
-				continue // it will be told with the rest
+				continue // the retry sends it with the rest
 			}
 		case <-renew.C:
 			p.queueRenewals()
@@ -45,7 +45,7 @@ func (p *Presence) run(ctx context.Context) {
 	}
 }
 
-// queueRenewals has every channel tell the broker something.
+// queueRenewals queues every channel, so that its lease is renewed.
 func (p *Presence) queueRenewals() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -54,8 +54,8 @@ func (p *Presence) queueRenewals() {
 	}
 }
 
-// depart has everybody leave who has been without a connection for Grace, and
-// returns when the next one may have been; 0: nobody.
+// depart makes users leave that have been without a connection for Grace, and
+// returns how long until the next one may have to leave; 0: none may.
 func (p *Presence) depart(now time.Time) (next time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,9 +75,9 @@ func (p *Presence) depart(now time.Time) (next time.Duration) {
 	return 0
 }
 
-// sendDue tells the broker everything, in calls of at most MaxMembers changes
-// and channels. It reports whether the broker answered all; what it did not is to
-// be told again.
+// sendDue sends everything that is due to the broker, in calls of at most MaxMembers
+// changes and channels. It reports whether the broker answered all; the rest is
+// due again.
 func (p *Presence) sendDue(ctx context.Context) (ok bool) {
 	for ctx.Err() == nil {
 		batch := p.takeDue()
@@ -122,8 +122,8 @@ func (p *Presence) takeDue() (batch []sent) {
 		s := r.nextLease(budget, &p.options, now)
 		batch = append(batch, s)
 		budget -= max(1, s.size())
-		// A channel is told of in one call at a time, so what is left of it waits for
-		// the answer.
+		// A channel is in one call at a time, so the rest of its changes waits for the
+		// answer.
 		p.due = p.due[1:]
 		r.queued = false
 	}

@@ -37,9 +37,9 @@ func (b *unsteady) UpdateLeases(ctx context.Context, leases []pubsub.Lease) []pu
 	return b.Broker.UpdateLeases(ctx, leases)
 }
 
-// Users come and go at three nodes whose broker fails now and then, before or
-// after it did what it was told, and one of which dies. What is told is a join
-// and a leave of each in turn, and in the end it is what is.
+// Users come and go at three nodes. Their broker fails now and then, before or
+// after it applied a call, and one node dies. Each user's joins and leaves
+// alternate, and add up to the members at the end.
 func TestPresenceRandom(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(60) {
@@ -109,6 +109,6 @@ func testPresenceRandom(t *testing.T, seed uint64) {
 	}
 	users := slices.Sorted(maps.Keys(want))
 	if got := s.members(nodes[0]); !slices.Equal(got, users) || !maps.Equal(there, want) {
-		t.Errorf("there are %q, told of %q, want %q", got, slices.Sorted(maps.Keys(there)), users)
+		t.Errorf("members %q, by joins and leaves %q, want %q", got, slices.Sorted(maps.Keys(there)), users)
 	}
 }

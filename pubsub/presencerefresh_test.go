@@ -31,8 +31,8 @@ func (p *switched) set(has bool) {
 	p.ChannelOpened("c") // as of every open channel
 }
 
-// A channel that has no presence any more is told of no more: not of who goes,
-// not of who comes, and not of what the broker has missed.
+// A channel that has no presence any more gets no joins and leaves, not even those
+// that the broker has missed.
 func TestPresenceRefreshOff(t *testing.T) {
 	t.Parallel()
 	for _, away := range []bool{false, true} { // the broker, when somebody comes
@@ -60,7 +60,7 @@ func testRefreshOff(t *testing.T, away bool) {
 	}
 	s.want(time.Hour, "")
 	if calls := p.broker.takeCalls(); len(calls) > 0 {
-		t.Errorf("the broker was told %d times", len(calls))
+		t.Errorf("%d calls of the broker", len(calls))
 	}
 	if got := s.members(p.Presence); len(got) > 0 {
 		t.Errorf("there are %q", got)

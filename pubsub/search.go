@@ -2,7 +2,7 @@ package pubsub
 
 import "slices"
 
-// startSearch looks in a log for where a subscriber begins that has no cursor: From's
+// startSearch finds in a log where a subscriber without a cursor begins: From's
 // Earliest and Last.
 type startSearch struct {
 	bounds          // of what is still to be found
@@ -25,7 +25,7 @@ type bounds struct {
 // subscriber together.
 const searchBytes = 4 << 20
 
-// newStartSearch is for a subscriber of so many channels.
+// newStartSearch begins the search for one of a subscriber's channels.
 func newStartSearch(from From, channels int) *startSearch {
 	b := bounds{last: min(from.Last, MaxPage), bytes: searchBytes / channels, keep: replayBytes / channels}
 	return &startSearch{bounds: b, whole: b, backward: !from.Earliest}

@@ -53,7 +53,7 @@ const (
 	FromLog  ResumeSource = "log"
 )
 
-// ReadPurpose is for whom a page of a log was read.
+// ReadPurpose is why a page of a log was read.
 type ReadPurpose string
 
 // The readers of logs.
@@ -119,7 +119,7 @@ type Stats struct {
 
 	Publishes map[Outcome]int64 // messages given to Publish
 	Resyncs   map[ResyncCause]int64
-	// Resumes are the channels of subscribers that began behind a cursor, or
+	// Resumes are the channels of subscribers that began after a cursor, or
 	// with older messages, by where their place was found.
 	Resumes map[ResumeSource]int64
 	Reads   map[ReadPurpose]int64 // pages asked for

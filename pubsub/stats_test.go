@@ -9,7 +9,7 @@ import (
 	"comet/pubsub/membroker"
 )
 
-// Who only looks is no subscriber that resumes.
+// An observer is not counted as a subscriber that resumes.
 func TestStatsOfObservers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

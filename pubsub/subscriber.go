@@ -13,8 +13,8 @@ import (
 type From struct {
 	Cursor   *Cursor // after this
 	Earliest bool    // with the oldest message kept
-	// Last: with the newest so many messages, at most MaxPage. It is fewer where
-	// they have more than 4 MiB of data, in all channels of the subscription together.
+	// Last: with the newest Last messages, at most MaxPage. There are fewer where they
+	// have more than 4 MiB of data, in all channels of the subscription together.
 	Last int
 }
 
@@ -128,7 +128,7 @@ func (s *Subscriber) attach(p *subscription, from From) error {
 	return nil
 }
 
-// StartCursors is where the subscriber begins, a cursor a channel.
+// StartCursors is where the subscriber begins, a cursor per channel.
 func (s *Subscriber) StartCursors() []Cursor {
 	at := make([]Cursor, len(s.places))
 	for i, p := range s.places {

@@ -97,8 +97,8 @@ func (s *syncer) next() []*Channel {
 	return all
 }
 
-// start says that t, which was queued, is being read from now on; false if it is
-// closed. The caller holds s.mu.
+// start marks t, which was queued, as being read. It returns false if t is closed.
+// The caller holds s.mu.
 func (s *syncer) start(t *Channel) bool {
 	t.sync = busy
 	if t.closed.Load() {

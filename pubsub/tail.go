@@ -60,7 +60,7 @@ const (
 	live
 )
 
-// subscribed: the relay carries the channel from here on. Read the log.
+// subscribed: the relay carries the channel now. Read the log.
 func (t *tail) subscribed() {
 	t.link++
 	t.state = reading
@@ -108,8 +108,8 @@ const (
 	surprising
 )
 
-// judge is the one judgement of a live message. Whatever is not plainly the
-// next one or plainly old is for the log to decide.
+// judge decides what to do with a live message. The log decides about each that is
+// neither plainly the next one nor plainly old.
 func (t *tail) judge(m *Message) verdict {
 	at := t.follow.at
 	switch {
@@ -196,8 +196,7 @@ func (t *tail) addPage(p *Page) (again bool) {
 	return again
 }
 
-// unreadable takes the news that the log cannot be read, and reports whether
-// that is new.
+// unreadable notes that the log cannot be read, and reports whether that is new.
 func (t *tail) unreadable() bool {
 	if t.noLog {
 		return false
@@ -283,7 +282,7 @@ func (it *Item) size() int {
 	return overhead + len(it.Message.Type) + len(it.Message.Data)
 }
 
-// end is the place behind the newest item, and the cursor there.
+// end is the place after the newest item, and the cursor there.
 func (t *tail) end() (uint64, Cursor) { return t.first + uint64(len(t.items)), t.follow.at }
 
 // locate finds the place of a subscriber that is at c, and its cursor there.
@@ -314,7 +313,7 @@ func (t *tail) locateStart(c Cursor) (place uint64, at Cursor, ok bool) {
 	return place, at, true
 }
 
-// from returns the items from place on, at most limit; ok is false if the
+// from returns the items that begin at place, at most limit; ok is false if the
 // place has left the tail. The slice must not be written to.
 func (t *tail) from(place uint64, limit int) (items []Item, ok bool) {
 	if place < t.first {

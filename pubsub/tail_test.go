@@ -53,7 +53,7 @@ func TestTailJudges(t *testing.T) {
 		{"the next", chain(idA(5), idA(6))[0], true, false},
 		{"the one it has", chain(idA(4), idA(5))[0], false, false},
 		{"an old one", chain(idA(2), idA(3))[0], false, false},
-		{"one behind a hole", chain(idA(6), idA(7))[0], false, true},
+		{"one after a hole", chain(idA(6), idA(7))[0], false, true},
 		{"the first after an expiry, or a wipe", chain(ID{}, idA(7))[0], false, true},
 		{"the next, of another epoch", chain(idA(5), idB(6))[0], false, true},
 		{"an old one of another epoch", chain(idA(2), idB(3))[0], false, true},
@@ -76,7 +76,7 @@ func TestTailEphemeral(t *testing.T) {
 		t.Fatalf("got %+v", items)
 	}
 	if place, _, ok := tail.locate(CursorAfter(idA(5))); !ok || place != tail.first+1 {
-		t.Errorf("its cursor is at %d, %t, want behind the ephemeral message", place, ok)
+		t.Errorf("its cursor is at %d, %t, want after the ephemeral message", place, ok)
 	}
 	unopened := newTail("c", TailLimits{Messages: 10, Bytes: 1 << 20})
 	unopened.subscribed()
@@ -176,8 +176,8 @@ func TestTailEmptyAfterIDAhead(t *testing.T) {
 	}
 }
 
-// What arrives during a read is held, as much as a tail may hold; what there
-// was no room for is read.
+// Messages that arrive during a read are held, as many as a tail may hold; the
+// others are read.
 func TestTailOverflow(t *testing.T) {
 	tail := openTailAt(t, idA(1), TailLimits{Messages: 2, Bytes: 1 << 20})
 	if !tail.startRead() || tail.startRead() {

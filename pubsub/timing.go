@@ -14,7 +14,7 @@ import (
 // so it is recognised by what is in it; a twin that another node publishes in
 // the same moment may be taken for it, and is as good.
 type timing struct {
-	following atomic.Pointer[followed] // nil: nobody
+	following atomic.Pointer[followed] // nil: none
 	relay     metrics.Latency
 }
 
@@ -41,7 +41,7 @@ func (t *timing) begin(d *Draft, open func(channel string) bool) *followed {
 	return f
 }
 
-// end gives f up if nothing was published, which nobody will bring.
+// end gives f up if nothing was published: then the relay will not bring it.
 func (t *timing) end(f *followed, r *Receipt) {
 	if f != nil && (r.Err != nil || r.Duplicate) {
 		t.following.CompareAndSwap(f, nil)

@@ -27,7 +27,7 @@ func TestTiming(t *testing.T) {
 			t.Error("follows what the relay does not carry here")
 		}
 		if arrives("news", "1") {
-			t.Error("took the time of a message that nobody follows")
+			t.Error("took the time of a message that is not followed")
 		}
 		first := begin("news", "1")
 		if first == nil || begin("news", "2") != nil {

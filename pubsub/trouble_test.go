@@ -237,8 +237,8 @@ func TestShardHangs(t *testing.T) {
 	})
 }
 
-// A log that cannot be read is one gap to those who are there and an error to
-// those who come. Others do not notice, and nobody reads it once it is closed.
+// A log that cannot be read is one gap to its subscribers and an error to
+// new ones. Others do not notice, and it is not read once it is closed.
 func TestLogUnreadable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -294,8 +294,8 @@ func TestChannelRefused(t *testing.T) {
 	})
 }
 
-// wantGaps fails unless s has so many gaps of an unreadable log, and besides
-// messages nothing.
+// wantGaps fails unless s has want gaps of an unreadable log, and messages
+// otherwise.
 func wantGaps(t *testing.T, s *pubsub.Subscriber, want int) {
 	t.Helper()
 	n := 0
@@ -318,8 +318,8 @@ func wantGaps(t *testing.T, s *pubsub.Subscriber, want int) {
 	}
 }
 
-// What cannot be read in time is not asked for again in the same size: channels
-// that have missed much catch up over a slow broker, and others open meanwhile.
+// A read that timed out is not repeated in the same size: channels that have
+// missed much catch up over a slow broker, and others open meanwhile.
 func TestCatchUpSlowly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

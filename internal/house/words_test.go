@@ -106,9 +106,6 @@ var ledger = []string{
 	"bench/comparison",
 	"cmd/comet",
 	"gateway/failure",
-	"pubsub",
-	"pubsub/membroker",
-	"pubsub/pubsubtest",
 	"pubsub/redisbroker",
 }
 

@@ -10,7 +10,7 @@ import (
 	"comet/pubsub"
 )
 
-// channelLog is one channel's log with who is subscribed to it.
+// channelLog is one channel's log with its subscribers.
 type channelLog struct {
 	channel string
 
@@ -22,7 +22,7 @@ type channelLog struct {
 	keys     map[string]keyed // by Draft.KeyName: what it was first used for
 	aging    []agingKey       // the same keys, oldest first
 	sinks    map[*Broker]pubsub.Sink
-	presence *presence // nil: nobody's
+	presence *presence // nil: no members
 }
 
 // keyed is the message of an idempotency key.

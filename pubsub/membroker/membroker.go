@@ -31,7 +31,7 @@ type Cluster struct {
 
 	mu      sync.Mutex
 	logs    map[string]*channelLog
-	tidyLen int // remove expired logs when there are so many
+	tidyLen int // remove expired logs when there are that many logs
 }
 
 // New makes a cluster without nodes and without messages. Each is a new
@@ -153,7 +153,7 @@ func (b *Broker) change(channels []string, carry bool) {
 	}
 }
 
-// Relay implements pubsub.Broker. Received is called by whoever publishes,
+// Relay implements pubsub.Broker. Received is called in the publisher's goroutine,
 // with the channel's log locked.
 func (b *Broker) Relay(ctx context.Context, sink pubsub.Sink) error {
 	b.mu.Lock()

@@ -10,7 +10,7 @@ import (
 	"comet/pubsub"
 )
 
-// presence is who is in one channel. Its log's lock guards it.
+// presence is one channel's members. Its log's lock guards it.
 type presence struct {
 	created int64
 	expires time.Time
@@ -19,7 +19,7 @@ type presence struct {
 	sorted  []string // the users, or nil if they have changed since
 }
 
-// lease is one node, for this channel.
+// lease is what one node has in this channel.
 type lease struct {
 	version int64
 	expires time.Time
@@ -130,7 +130,8 @@ func (l *channelLog) removeMember(from *lease, user string) {
 	}
 }
 
-// expireLeases lets go of at most budget members whose holder's lease is over.
+// expireLeases removes at most budget members of expired leases. more reports
+// whether there are others.
 func (l *channelLog) expireLeases(budget int, now time.Time) (more bool) {
 	if budget == 0 {
 		return false

@@ -16,7 +16,7 @@ func wantGap(t *testing.T, g *pubsub.Gap, reason pubsub.Reason, from, to pubsub.
 }
 
 // wantGapOnce fails if a reader that comes back with the cursor of its gap,
-// to any node, is told of it again or misses what follows.
+// to any node, gets it again or misses a message after it.
 func wantGapOnce(t *testing.T, hub *pubsub.Hub, channel string, items []pubsub.Item, next []byte) {
 	t.Helper()
 	for i, it := range items {
@@ -25,7 +25,7 @@ func wantGapOnce(t *testing.T, hub *pubsub.Hub, channel string, items []pubsub.I
 		}
 		rest := readFrom(t, hub, channel, it.After).message(next)
 		if g := gaps(rest); len(g) != len(gaps(items[i+1:])) {
-			t.Errorf("coming back with the gap's cursor %v: told %+v", it.After, *g[0])
+			t.Errorf("coming back with the gap's cursor %v: got %+v", it.After, *g[0])
 		}
 		if want := messages(items[i+1:]); len(messages(rest)) < len(want) || messages(rest)[0].ID != want[0].ID {
 			t.Errorf("coming back with the gap's cursor %v: %s", it.After, show(rest))
@@ -48,7 +48,7 @@ func testTrimmed(t *testing.T, newCluster New) {
 		t.Errorf("goes on with %s, want the oldest kept, %s", messages(items)[0].ID, oldest.ID)
 	}
 	wantGapOnce(t, a, "c", items, number(999))
-	// Nothing was lost for who had exactly what was trimmed.
+	// A subscriber that has exactly the trimmed messages lacks nothing.
 	if items := readFrom(t, b, "c", pubsub.CursorAfter(oldest.Prev)).message(number(999)); len(gaps(items)) > 0 {
 		t.Errorf("resuming right before the oldest kept: %s", show(items[:1]))
 	}

@@ -20,8 +20,8 @@ import (
 // right, and so does one that comes back after the grace.
 const (
 	presenceTTL   = 15 * time.Second
-	presenceGrace = 200 * time.Millisecond // where nobody comes back
-	longGrace     = 5 * time.Second        // where somebody does
+	presenceGrace = 200 * time.Millisecond // where no user comes back
+	longGrace     = 5 * time.Second        // where users do
 )
 
 // presenceNode is one node with presence in all channels.
@@ -32,8 +32,7 @@ type presenceNode struct {
 	broker   *killable
 }
 
-// killable is a broker whose node can be dead for the others: it tells nothing
-// of its presence.
+// killable is a broker whose node can be dead for the others: it sends no leases.
 type killable struct {
 	pubsub.Broker
 	dead atomic.Bool
@@ -126,7 +125,7 @@ func usersOf(members []pubsub.Member) []string {
 	return users
 }
 
-// joinsAndLeaves is what joins and leaves a reader had, as "+alice -alice".
+// joinsAndLeaves are those among a reader's items, as "+alice -alice".
 func joinsAndLeaves(items []pubsub.Item) string {
 	var all []string
 	for _, it := range items {
@@ -146,7 +145,8 @@ func joinsAndLeaves(items []pubsub.Item) string {
 	return strings.Join(all, " ")
 }
 
-// awaitPresence waits until that was told, in that order, and nothing else.
+// awaitPresence waits until r has these joins and leaves, in that order, and no
+// others.
 func (r *reader) awaitPresence(want string) {
 	r.t.Helper()
 	items := r.until(want, func(items []pubsub.Item) bool { return len(joinsAndLeaves(items)) >= len(want) })
@@ -195,7 +195,7 @@ func testPresenceOnce(t *testing.T, newCluster New) {
 	}
 }
 
-// Who comes back within the grace, to whatever node, was never away.
+// A user that comes back within the grace, to any node, was never away.
 func testPresenceGrace(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	graceful := pubsub.PresenceOptions{Grace: longGrace}
@@ -256,7 +256,7 @@ func (p *presenceNode) awaitCount(n int) {
 	}
 }
 
-// A channel keeps so many members, and room is given to who comes next.
+// A channel keeps up to MemberLimit members. A leave makes room for the next join.
 func testPresenceBounded(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	a := joinNode(t, c, pubsub.PresenceOptions{MemberLimit: 2})

@@ -24,7 +24,7 @@ func testPresenceNodeDies(t *testing.T, newCluster New) {
 	b.await("bob")
 	pass(t, presenceTTL/4)
 	r.awaitPresence("+alice +bob -alice")
-	// It was not dead, only cut off: its members are back, and that is told.
+	// It was not dead, only cut off: its members are back, with a join.
 	a.broker.dead.Store(false)
 	b.await("alice", "bob")
 	r.awaitPresence("+alice +bob -alice +alice")
@@ -46,8 +46,8 @@ func testPresenceNodeCloses(t *testing.T, newCluster New) {
 	r.awaitPresence("+alice +bob -bob")
 }
 
-// The broker loses everything: the members are back soon, and nobody is told
-// what they know.
+// The broker loses everything: the members are back soon, and subscribers get no
+// joins that they had before.
 func testPresenceRestartEmpty(t *testing.T, newCluster New) {
 	c := newCluster(t, alone)
 	need(t, c.Restart != nil, "restart")

@@ -44,7 +44,7 @@ func testTwoNodes(t *testing.T, newCluster New) {
 }
 
 // A subscriber that comes while messages are being published gets every one
-// that was accepted after it was told its start.
+// that was accepted after its start was returned.
 func testPublishDuringSubscribe(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	a, b := node(t, c), node(t, c)
@@ -153,8 +153,9 @@ func testIdempotent(t *testing.T, newCluster New) {
 	wantNumbers(t, r.message(number(1)), 0, 1, nil)
 }
 
-// A key belongs to whoever sent it: nobody else's use of it counts, whatever
-// bytes names have. Another message under one's own key is refused, in a batch too.
+// A key belongs to its owner: its use by another owner does not count, whatever
+// bytes the names have. Another message of the same owner under it is refused, in
+// a batch too.
 func testKeyOwner(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	a, b := node(t, c), node(t, c)
@@ -271,7 +272,7 @@ func testRead(t *testing.T, newCluster New) {
 			}
 		}
 	}
-	page, err := hub.Read(t.Context(), pubsub.Query{Channel: "nobody", Backward: true, Limit: 5})
+	page, err := hub.Read(t.Context(), pubsub.Query{Channel: "unknown", Backward: true, Limit: 5})
 	if err != nil || len(page.Messages) != 0 || !page.End.IsZero() {
 		t.Errorf("unknown channel: page %+v, error %v", page, err)
 	}
@@ -355,7 +356,7 @@ func testCloseAnytime(t *testing.T, newCluster New) {
 	}
 }
 
-// subscribeUntilClosed reads, anew whenever it was too slow.
+// subscribeUntilClosed reads, and subscribes again whenever it was too slow.
 func subscribeUntilClosed(hub *pubsub.Hub) error {
 	for {
 		sub, err := hub.Subscribe(context.Background(), []pubsub.Start{{Channel: "c"}, {Channel: "d"}})

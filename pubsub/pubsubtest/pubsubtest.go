@@ -14,11 +14,11 @@ import (
 
 // Options are how a test wants the logs kept.
 type Options struct {
-	Size int           // messages a channel
+	Size int           // messages per channel
 	TTL  time.Duration // of a log
 	// Retention is instead of Size and TTL, unless it is nil.
 	Retention func(channel string) (size int, ttl time.Duration)
-	// Alone: the test breaks the store, or the relay, under whoever shares it. All
+	// Alone: the test breaks the store, or the relay, that others could share. All
 	// other clusters may share one store, if they see nothing of each other.
 	Alone bool
 }

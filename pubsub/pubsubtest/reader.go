@@ -148,7 +148,7 @@ func show(items []pubsub.Item) string {
 }
 
 // wantNumbers fails unless the messages are exactly numbers first to last, in
-// order, each with the ID it was published under, and no gap was told.
+// order, each with the ID it was published under, and there is no gap.
 func wantNumbers(t *testing.T, items []pubsub.Item, first, last int, ids []pubsub.ID) {
 	t.Helper()
 	if g := gaps(items); len(g) > 0 {

@@ -45,8 +45,8 @@ func wantNodes(t *testing.T, b pubsub.NodeRegistry, ask bool, want ...pubsub.Nod
 	}
 }
 
-// What a node says of itself every node can read, to the byte, until it says
-// something else or leaves.
+// Every node can read a node's report, to the byte, until that node replaces or
+// withdraws it.
 func testRegistry(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	a, b := registryOf(t, c), registryOf(t, c)
@@ -65,8 +65,8 @@ func testRegistry(t *testing.T, newCluster New) {
 		t.Fatal(err)
 	}
 	wantNodes(t, a, false, one)
-	if err := b.Withdraw(t.Context(), "nobody"); err != nil {
-		t.Errorf("withdraw who is not there: %v", err)
+	if err := b.Withdraw(t.Context(), "unknown"); err != nil {
+		t.Errorf("withdraw a node that is not there: %v", err)
 	}
 	for _, bad := range []pubsub.NodeReport{
 		{Report: []byte("r")},
@@ -86,7 +86,8 @@ func isInvalid(err error) bool {
 	return ok
 }
 
-// Channels are told only of who is asked, and asking any node asks all.
+// A node reports its channels only after a request, and a request to any node
+// reaches all.
 func testRegistryAsked(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	a, b := registryOf(t, c), registryOf(t, c)
@@ -106,7 +107,7 @@ func testRegistryAsked(t *testing.T, newCluster New) {
 	wantNodes(t, b, false, r)
 }
 
-// Who does not announce is gone, and the others stay.
+// A node that does not announce itself is gone, and the others stay.
 func testRegistryExpires(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	b := registryOf(t, c)
@@ -115,7 +116,7 @@ func testRegistryExpires(t *testing.T, newCluster New) {
 	announce(t, b, stays)
 	announced := time.Now()
 	announce(t, b, goes, ttl)
-	eventually(t, "who does not announce is gone", func() bool {
+	eventually(t, "a node that does not announce itself is gone", func() bool {
 		all, err := b.Nodes(t.Context(), false)
 		if err != nil {
 			t.Fatal(err)

@@ -68,7 +68,7 @@ func testResumeBeforeFirst(t *testing.T, newCluster New) {
 }
 
 // A client that leaves and comes back to the other node again and again, while
-// channels are let go of as soon as nobody uses them.
+// channels are closed as soon as they are unused.
 func testComeAndGo(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	quick := pubsub.Options{Linger: time.Millisecond}
@@ -90,8 +90,8 @@ func testComeAndGo(t *testing.T, newCluster New) {
 	wantNumbers(t, got, 0, 999, nil)
 }
 
-// A subscriber that does not read holds up nobody, and is told that it was too
-// slow; it goes on from its cursor.
+// A subscriber that does not read holds up no other, and gets ErrSlow; it goes on
+// from its cursor.
 func testStoppedReader(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	hub := nodeWith(t, c, pubsub.Options{Tail: pubsub.TailLimits{Messages: 50, Bytes: 1 << 20}})

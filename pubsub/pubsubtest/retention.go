@@ -33,8 +33,8 @@ func testRetention(t *testing.T, newCluster New) {
 	wantNumbers(t, readFrom(t, a, "much", pubsub.CursorAfter(much[3])).message(number(499)), 4, 499, nil)
 }
 
-// What Retention says anew counts from the next publish on. Who is live misses
-// nothing; who comes back to less is told.
+// A change of Retention counts as of the next publish. Live subscribers miss
+// nothing; those that come back to a shorter log get a gap.
 func testRetentionChanges(t *testing.T, newCluster New) {
 	type retention struct {
 		size int

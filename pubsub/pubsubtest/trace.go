@@ -6,8 +6,9 @@ import (
 	"comet/pubsub"
 )
 
-// A message's trace comes to every node with it, is told there before anybody
-// gets the message, and stays with it in the log. Others have none.
+// A message's trace comes to every node with it, is passed to OnRelayed there before
+// any subscriber gets the message, and stays with it in the log. Other messages have
+// none.
 func testTrace(t *testing.T, newCluster New) {
 	c := newCluster(t, small)
 	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -41,7 +42,7 @@ func testTrace(t *testing.T, newCluster New) {
 			}
 		}
 		if traces := relayed[i]; len(traces) != len(drafts) || <-traces != trace || <-traces != trace {
-			t.Errorf("node %d was not told of the %d messages with a trace, but of so many more: %d", i, len(drafts), len(traces))
+			t.Errorf("node %d: OnRelayed did not get the %d messages with their trace; %d more", i, len(drafts), len(traces))
 		}
 	}
 	page, err := hubs[1].Read(t.Context(), pubsub.Query{Channel: "c", Limit: 10})

@@ -9,8 +9,7 @@ import (
 )
 
 // The relay is cut again and again in the middle of 2,000 publishes: every
-// accepted message is delivered once, in order, on both nodes, and no gap is
-// told, because none is there.
+// accepted message is delivered once, in order, on both nodes, without a gap.
 func testRelayCut(t *testing.T, newCluster New) {
 	c := newCluster(t, alone)
 	need(t, c.CutRelay != nil, "cut its relay")
@@ -31,7 +30,7 @@ func testRelayCut(t *testing.T, newCluster New) {
 	wantNumbers(t, rb.message(number(total-1)), 0, total-1, nil)
 }
 
-// The store comes back empty: live and resuming subscribers are told once, and
+// The store comes back empty: live and resuming subscribers get one gap, and
 // delivery goes on.
 func testRestartEmpty(t *testing.T, newCluster New) {
 	c := newCluster(t, alone)
@@ -62,9 +61,8 @@ func testRestartEmpty(t *testing.T, newCluster New) {
 	wantGap(t, gaps(resumed)[0], pubsub.Restarted, ids[5], pubsub.ID{})
 }
 
-// The store comes back with its data: another life of the primary, so
-// acknowledged messages may be missing, and everybody is told once, behind
-// what is there.
+// The store comes back with its data: a new epoch, so acknowledged messages may be
+// missing, and every subscriber gets one gap, after the messages that are there.
 func testRestartWithData(t *testing.T, newCluster New) {
 	c := newCluster(t, alone)
 	need(t, c.Restart != nil, "restart")
@@ -97,8 +95,8 @@ func testRestartWithData(t *testing.T, newCluster New) {
 	wantGapOnce(t, b, "quiet", quiet.message(number(0)), number(0))
 }
 
-// Between two entries of the log the epoch changed while nobody watched:
-// whoever passes that place is told.
+// Between two entries of the log the epoch changed while no subscriber was there:
+// each one that passes that place gets a gap.
 func testEpochChanged(t *testing.T, newCluster New) {
 	c := newCluster(t, alone)
 	need(t, c.Restart != nil, "restart")
@@ -112,17 +110,17 @@ func testEpochChanged(t *testing.T, newCluster New) {
 	items := readFrom(t, b, "c", pubsub.CursorAfter(ids[2])).message(number(9))
 	wantNumbers(t, messagesOnly(items), 3, 9, ids)
 	if len(gaps(items)) != 1 || items[2].Gap == nil {
-		t.Fatalf("got %s, want one gap behind 4", show(items))
+		t.Fatalf("got %s, want one gap after 4", show(items))
 	}
 	wantGap(t, items[2].Gap, pubsub.Failover, ids[4], ids[4])
 	wantGapOnce(t, b, "c", items, number(9))
 	if items := readFrom(t, b, "c", pubsub.CursorAfter(ids[6])).message(number(9)); len(gaps(items)) > 0 {
-		t.Errorf("told of a failover before the cursor: %s", show(items))
+		t.Errorf("a gap for a failover before the cursor: %s", show(items))
 	}
 }
 
-// While the store is away, publishing says so, subscribers stay and are told
-// nothing; new ones of open channels are let in.
+// While the store is away, publishing says so, subscribers stay and get nothing;
+// new ones of open channels are accepted.
 func testAway(t *testing.T, newCluster New) {
 	c := newCluster(t, alone)
 	need(t, c.Stop != nil, "stop")
@@ -143,7 +141,7 @@ func testAway(t *testing.T, newCluster New) {
 	}
 	late := read(t, hub, "c", pubsub.From{})
 	if items := live.message(number(4)); len(items) != 5 {
-		t.Errorf("told %s", show(items))
+		t.Errorf("got %s, want five messages", show(items))
 	}
 	c.Start()
 	persist(t, hub, "c", number(5))
