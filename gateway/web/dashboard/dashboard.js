@@ -90,6 +90,8 @@ setInterval(() => { if (stream) show(); }, 1000); // nodes also leave without a 
 
 const sum = (nodes, of) => nodes.reduce((n, r) => n + of(r), 0);
 
+let relaySeen = false; // nodes without Redis measure no relay delay
+
 function showTiles(nodes) {
   const ready = nodes.filter((r) => r.ready).length;
   put($('summary'), `${plural(nodes.length, 'node')} · ${ready === nodes.length ? 'all ready' : `${nodes.length - ready} not ready`}`);
@@ -103,6 +105,8 @@ function showTiles(nodes) {
     put($(`${key}-note`), `${short(sum(nodes, (r) => r[key].total))} in all${bytesToo}`);
   }
   const relays = nodes.map((r) => r.relay_delay_ms).filter((ms) => ms != null);
+  relaySeen ||= relays.length > 0;
+  for (const part of [$('relay').closest('.tile'), document.querySelector('[data-chart=relay]').closest('figure')]) part.hidden = !relaySeen;
   put($('relay'), relays.length ? fine(Math.max(...relays)) : '–');
 }
 
