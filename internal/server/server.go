@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -71,7 +72,9 @@ func NewMemory(s *config.Settings) (*membroker.Cluster, error) {
 func New(ctx context.Context, s *config.Loaded, o Options) (*Node, error) {
 	l, err := o.Listener, error(nil)
 	if l == nil {
-		l, err = listen("http.listen", s.HTTP.Listen)
+		if l, err = listen("http.listen", s.HTTP.Listen); err != nil {
+			err = fmt.Errorf("%w: set --http-listen to another address, as in 127.0.0.1:9000", err)
+		}
 	}
 	operators := &admin{listener: o.Admin}
 	if err == nil && o.Admin == nil {
