@@ -42,6 +42,7 @@ func testDemo(t *testing.T, flags ...string) {
 	checkRebinding(t, demo.awaitOut(`node-2 +(\S+)`)[1], "/v1/channels/chat/lobby/messages")
 	checkDashboard(t, demo.awaitOut(`dashboard +(\S+)`)[1])
 	checkTurns(t, front)
+	checkLoopbackPages(t, front)
 	streams := checkCrossing(t, front)
 	demo.wantLeave(syscall.SIGINT)
 	for _, events := range streams {
@@ -145,6 +146,74 @@ func checkTurns(t *testing.T, front string) {
 	if !slices.Equal(first, second) || len(slices.Compact(slices.Sorted(slices.Values(first)))) != demoNodes {
 		t.Errorf("requests went to %v", turns)
 	}
+}
+
+// checkLoopbackPages checks that pages of other origins on this machine may use
+// the API of the demo, and pages of other sites not.
+func checkLoopbackPages(t *testing.T, front string) {
+	const messages = "/v1/channels/chat/pages/messages"
+	for origin, allowed := range map[string]bool{
+		"http://localhost:5173": true, "http://127.0.0.1:3000": true, "http://[::1]:3000": true,
+		"https://evil.example": false, "http://localhost.evil.example": false, "http://10.0.0.1": false, "null": false,
+	} {
+		page := []string{"Origin", origin, "Sec-Fetch-Site", "cross-site"}
+		preflight := servertest.Ask(t, http.MethodOptions, front+messages, "", append(page, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "idempotency-key")...)
+		if got := preflight.Header.Get("Access-Control-Allow-Origin") == origin; got != allowed {
+			t.Errorf("a preflight of %s is allowed: %v, want %v", origin, got, allowed)
+		}
+		publish := servertest.Ask(t, http.MethodPost, front+messages, "x", page...)
+		if got := publish.StatusCode == http.StatusCreated && publish.Header.Get("Access-Control-Allow-Origin") == origin; got != allowed {
+			t.Errorf("a publish of %s: %s, %v", origin, publish.Status, publish.Header)
+		}
+		if script := servertest.Ask(t, http.MethodGet, front+"/comet.js", "", page...); !slices.Equal(script.Header["Access-Control-Allow-Origin"], []string{"*"}) {
+			t.Errorf("comet.js for %s: %v", origin, script.Header)
+		}
+		if got := servertest.Ask(t, http.MethodPost, front+"/demo/token", `{"name": "ada"}`, page...).StatusCode; got != http.StatusForbidden {
+			t.Errorf("a token for %s: status %d", origin, got)
+		}
+	}
+}
+
+// Two windows are on two nodes, however many requests each one sends first.
+func TestDemoTwoWindows(t *testing.T) {
+	t.Parallel()
+	front := startDemo(t)
+	for requests := range 2 * demoNodes {
+		var nodes []string
+		for range demoNodes {
+			for range requests {
+				servertest.Get(t, front+"/favicon.svg")
+			}
+			_, ready := servertest.OpenStream(t, front+"/v1/events?channel=chat/lobby")
+			nodes = append(nodes, ready.Node)
+		}
+		if slices.Sort(nodes); len(slices.Compact(nodes)) != demoNodes {
+			t.Errorf("with %d requests before each, three windows are at %v", requests, nodes)
+		}
+	}
+}
+
+// The demo listens beyond loopback only with --open. Its nodes never do.
+func TestDemoOpen(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"0.0.0.0:0", ":0", "192.0.2.1:8080"} {
+		p := runToEnd(t, "demo", "--listen", address)
+		p.wantExit(exitUsage)
+		p.wantErrOut(2, `^comet: --listen: other machines can reach `+address+`, .*add --open.*ssh -L`)
+	}
+	demo := start(t, "demo", "--listen", "0.0.0.0:0", "--open")
+	front := demo.awaitOut(`chat +(http://127\.0\.0\.1:\d+) `)[1]
+	demo.awaitOut(`node-2 +http://127\.0\.0\.1:`)
+	demo.awaitOut(`dashboard +http://127\.0\.0\.1:`)
+	checkChat(t, front)
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(front, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := askAs(t, "vm.example:"+port, http.MethodPost, front+servertest.News, "Origin", "http://vm.example:"+port); r.StatusCode != http.StatusCreated {
+		t.Errorf("a publish under the name of the machine: %s", r.Status)
+	}
+	demo.wantLeave(syscall.SIGINT)
 }
 
 // checkCrossing publishes one message, which streams of all nodes must get.

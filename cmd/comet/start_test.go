@@ -24,7 +24,7 @@ func TestStartFails(t *testing.T) {
 	}{
 		"port in use": {
 			args:  []string{"serve", "--http-listen", taken},
-			lines: 1, want: []string{`^comet: http\.listen: .*` + taken + `.*in use`},
+			lines: 1, want: []string{`^comet: http\.listen: .*` + taken + `.*in use: set --http-listen to another address`},
 		},
 		"admin port in use": {
 			args:  []string{"serve", "--http-listen", "127.0.0.1:0", "--admin-listen", taken},
@@ -32,7 +32,7 @@ func TestStartFails(t *testing.T) {
 		},
 		"port in use, demo": {
 			args:  []string{"demo", "--listen", taken},
-			lines: 1, want: []string{`^comet: --listen: .*` + taken + `.*in use`},
+			lines: 1, want: []string{`^comet: --listen: .*` + taken + `.*in use: try another address, as in comet demo --listen `},
 		},
 		"no such file": {
 			args:  []string{"serve", "--config", filepath.Join(directory, "missing.yaml")},
