@@ -1,12 +1,13 @@
--- Puts what a node says of itself on the board, or takes it off.
--- KEYS[1]  who is there, a sorted set of node by the time in ms at which it is gone
+-- Registers a node with its report, or removes it from the registry.
+-- KEYS[1]  alive, a sorted set of nodes by the time in ms at which they expire
 -- KEYS[2]  reports, a hash of node to bytes
--- KEYS[3]  channels, a hash of node to bytes; a node that was not asked has none
--- KEYS[4]  there while somebody asks for channels, a string
+-- KEYS[3]  channels, a hash of node to bytes; only of nodes that were asked
+-- KEYS[4]  asked, a string that exists while a node asks for channels
 -- ARGV[1]  node
--- ARGV[2]  for how long, in ms; 0 takes it off
--- ARGV[3]  report, ARGV[4] channels, or '' for none
--- Returns 1 if somebody asks for channels, else 0.
+-- ARGV[2]  time until the node expires, in ms; 0 removes it
+-- ARGV[3]  report
+-- ARGV[4]  channels, or ''
+-- Returns 1 if a node asks for channels, else 0.
 local now = redis.call('TIME')
 local ms, ttl = now[1] * 1000 + math.floor(now[2] / 1000), tonumber(ARGV[2])
 
@@ -16,7 +17,7 @@ local function forget(node)
 	redis.call('HDEL', KEYS[3], node)
 end
 
--- Who is gone, some at a time.
+-- Remove expired nodes, at most 100 per call.
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', ms), 'LIMIT', 0, 100)) do
 	forget(node)
 end
@@ -33,6 +34,6 @@ else
 end
 for i = 1, 3 do
 	redis.call('PEXPIRE', KEYS[i], ttl, 'NX')
-	redis.call('PEXPIRE', KEYS[i], ttl, 'GT') -- never sooner than another node needs
+	redis.call('PEXPIRE', KEYS[i], ttl, 'GT') -- never shorten what another node has set
 end
 return redis.call('EXISTS', KEYS[4])

@@ -1,6 +1,6 @@
 // Package redisbroker connects nodes through Redis: a channel's log is a
 // stream, and pub/sub relays what is appended to it. Both happen in one script
-// (publish.lua), so a message is in the log before anybody is told of it.
+// (publish.lua), so a message is in the log before it is relayed.
 //
 // It needs Redis 7 or newer, or Valkey.
 package redisbroker
@@ -17,32 +17,32 @@ import (
 	"comet/pubsub"
 )
 
-// Options say which Redis, and how its logs are kept.
+// Options select the Redis, and set how logs are kept.
 type Options struct {
-	Addresses []string // host:port or the path of a socket; several: Redis Cluster, or Sentinels with Master
-	Master    string   // the name that the Sentinels know the primary by
+	Addresses []string // host:port or the path of a socket; several are Redis Cluster nodes or, with Master, Sentinels
+	Master    string   // the name of the primary in the Sentinels; empty: no Sentinels
 	Username  string
-	Password  func() (string, error) // asked for each new connection; nil: none
+	Password  func() (string, error) // called for each new connection; nil: no password
 	Cluster   bool                   // a Redis Cluster, even with one address
 	DB        int
 	TLS       *tls.Config // nil: plain
 
 	SentinelUsername, SentinelPassword string
 
-	Timeout time.Duration // of each command; an attempt to connect gets a quarter; default 3s
+	Timeout time.Duration // of a command; an attempt to connect gets a quarter of it; default 3s
 	Prefix  string        // of every key and pub/sub channel; default comet
 
-	Size      int           // newest messages kept a channel, at least (Redis trims in blocks of some 100)
-	TTL       time.Duration // a log goes when nothing was published for so long
+	Size      int           // minimum number of messages kept per channel (Redis trims in blocks of about 100)
+	TTL       time.Duration // a log expires this long after its newest message
 	KeyWindow time.Duration // how long an idempotency key is remembered
 
-	// Retention says what Size and TTL are for a channel; it is asked at each
-	// publish, by many at once. nil: those above, for all.
+	// Retention returns the size and TTL of a channel's log. It is called at each
+	// publish and must be safe for concurrent use. Default: Size and TTL above.
 	Retention func(channel string) (size int, ttl time.Duration)
 
 	MinReplicas int // replicas that must have a publish before it is acknowledged
-	Links       int // relay connections, but on Redis Cluster, which has one a primary; default 1
-	Inline      int // data of more bytes is not relayed but read by each node; default 16 KiB
+	Links       int // relay connections; default 1. A Redis Cluster always has one per primary
+	Inline      int // larger data, in bytes, is not relayed; each node reads it from the log; default 16 KiB
 
 	Logger *slog.Logger // default: none
 }
@@ -56,7 +56,7 @@ type Broker struct {
 	ctx         context.Context // ends with Close
 	cancel      context.CancelFunc
 	busy        sync.WaitGroup // calls under way, so that Close can wait
-	reading     sync.WaitGroup // reads, also those that nobody waits for any more
+	reading     sync.WaitGroup // reads, also those whose caller has returned
 	wanted      wanted
 	health      health
 	quorum      quorumChecks
@@ -70,7 +70,7 @@ type Broker struct {
 	closed bool
 }
 
-// New makes a broker; it does not connect yet, see Check.
+// New makes a broker. It does not connect; see Check.
 func New(o Options) (*Broker, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 3 * time.Second
@@ -107,8 +107,9 @@ func (b *Broker) sharded() bool {
 	return ok
 }
 
-// startCall counts a call as under way and bounds it by Options.Timeout and by
-// Close. Call end when it is done. It fails once the broker is closed.
+// startCall starts a call, which ends after Options.Timeout or at Close. The caller
+// must call end after it; Close waits for that. After Close, startCall returns
+// pubsub.ErrClosed.
 func (b *Broker) startCall(ctx context.Context) (_ context.Context, end func(), err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -14,15 +14,15 @@ import (
 	"comet/pubsub"
 )
 
-// minVersion is the oldest Redis that has what the scripts use: a call of INFO
-// in a script that then writes.
+// minVersion is the oldest Redis on which the scripts run: they call INFO and then
+// write.
 const minVersion = 7
 
-// RefusedError says that Redis is there but cannot serve as the broker, and
-// how to mend that. Trying again will not help.
+// RefusedError reports that Redis answers but cannot serve as the broker, and how
+// to fix that. Trying again will not help.
 type RefusedError struct {
 	Message string
-	Err     error // what Redis said, or nil
+	Err     error // the answer of Redis, or nil
 }
 
 func (e *RefusedError) Error() string {
@@ -34,9 +34,9 @@ func (e *RefusedError) Error() string {
 
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Check asks Redis for everything that the broker needs. The error is a
-// *RefusedError, or wraps pubsub.ErrUnavailable if no primary answers, which
-// may change: then the broker goes on trying.
+// Check checks that Redis has everything that the broker needs. The error is a
+// *RefusedError, or wraps pubsub.ErrUnavailable if no primary answers. The broker
+// keeps trying to connect in the latter case.
 func (b *Broker) Check(ctx context.Context) error {
 	ctx, end, err := b.startCall(ctx)
 	if err != nil {
@@ -65,24 +65,23 @@ func (b *Broker) Check(ctx context.Context) error {
 	return checkError(cmd.Err())
 }
 
-// warnOfEviction says that Redis may drop logs when its memory is full, which
-// clients would be told of as gaps, but nobody wants.
+// warnOfEviction logs a warning if Redis may drop logs when its memory is full.
+// Clients would get gaps.
 func (b *Broker) warnOfEviction(p *primary, info string) {
 	facts := factsOf(info)
 	if policy := facts["maxmemory_policy"]; facts["maxmemory"] != "0" && policy != "noeviction" && policy != "" {
-		b.logger.Warn("redis evicts keys when its memory is full, and messages with them: set its maxmemory-policy to noeviction",
+		b.logger.Warn("redis may evict messages when its memory is full; set its maxmemory-policy to noeviction",
 			"address", p.address, "maxmemory-policy", policy)
 	}
 }
 
-// aclRules are what an ACL user needs, beside keys and channels.
+// aclRules are the ACL rules that Comet's user needs, except those for keys and channels.
 var aclRules = []string{
 	"+@read", "+@write", "+@pubsub", "+@scripting", "+@connection", "-@dangerous",
 	"+info", "+time", "+cluster|slots", "+cluster|nodes",
 }
 
-// passing are the errors of a Redis that can serve as the broker, at another
-// time.
+// passing are error codes of a Redis that cannot serve at the moment, but may later.
 var passing = []string{
 	"LOADING", "BUSY", "OOM", "MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN",
 	"CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN",
@@ -108,7 +107,7 @@ func checkError(err error) error {
 	case strings.HasPrefix(text, "NOPERM"), strings.Contains(text, "user executing the script can't"):
 		return &RefusedError{"the user may not do what Comet needs: give it the ACL rules " + strings.Join(aclRules, " ") + " ~<redis.prefix>:* &<redis.prefix>:*", err}
 	}
-	return &RefusedError{"it refuses", err}
+	return &RefusedError{"it refuses a command that Comet needs", err}
 }
 
 var infoLine = regexp.MustCompile(`(?m)^(redis_version|redis_mode|role|maxmemory|maxmemory_policy):([^\r\n]*)`)
@@ -121,7 +120,7 @@ func factsOf(info string) map[string]string {
 	return facts
 }
 
-// checkInfo judges the answer to INFO; cluster says that a Redis Cluster is
+// checkInfo checks the answer to INFO. cluster reports whether a Redis Cluster is
 // expected.
 func checkInfo(info string, cluster bool) error {
 	facts := factsOf(info)

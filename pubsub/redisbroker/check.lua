@@ -1,8 +1,9 @@
--- Calls what the other scripts call, to no effect, so that what the user may not do shows at the start. (HSET has some effect
--- always.)
--- KEYS[1]  a key that is never there
+-- Calls every command of the other scripts, without effect, so that a missing permission
+-- shows at the start. HSET is left out: it always writes.
+-- KEYS[1]  a key that never exists
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
--- ARGV[2]  a pub/sub channel in the key's slot that nobody listens to
+-- ARGV[2]  a pub/sub channel in the key's slot, without subscribers
+-- Returns the epoch.
 redis.call('TIME')
 redis.call('XLEN', KEYS[1])
 redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)

@@ -12,19 +12,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// dialAttempts is how often a connection is tried before its command fails. An
-// attempt gets a fraction of Options.Timeout, because an address may drop what
-// is sent to it, so that all of them are over before the command's time is.
+// dialAttempts is how often a connection is tried before its command fails. Each
+// attempt gets a fraction of Options.Timeout, so that all end before the command's
+// timeout even if an address drops all packets.
 const dialAttempts = 3
 
 func (o *Options) dialTimeout() time.Duration { return o.Timeout / (dialAttempts + 1) }
 
-// nextAddress is how long an address of a name may take before the next one is
-// tried beside it.
+// nextAddress is the time after which the next address of a name is tried in parallel.
 const nextAddress = 50 * time.Millisecond
 
-// dialer makes the connections of one client, and knows them, so that shut can
-// end all at once: go-redis waits for what is under way on them.
+// dialer makes and keeps track of the connections of one client, so that shut can
+// close all at once: go-redis alone waits for the commands under way on them.
 type dialer struct {
 	timeout time.Duration   // of one attempt
 	tls     *tls.Config     // nil: plain
@@ -70,7 +69,7 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	return plainConn{c}, nil
 }
 
-// handshake begins TLS with the server that address names.
+// handshake performs the TLS handshake with the server at address.
 func (d *dialer) handshake(ctx context.Context, raw net.Conn, address string) (net.Conn, error) {
 	config := d.tls
 	if config.ServerName == "" && !config.InsecureSkipVerify {
@@ -88,7 +87,7 @@ func (d *dialer) handshake(ctx context.Context, raw net.Conn, address string) (n
 	return c, nil
 }
 
-// shut ends all connections, also those being made, and the dialer makes no more.
+// shut closes all connections, also those being opened. Afterwards dial fails.
 func (d *dialer) shut() {
 	d.cancel()
 	d.mu.Lock()
@@ -100,8 +99,8 @@ func (d *dialer) shut() {
 	}
 }
 
-// connectAny connects to the address; if a name in it stands for several, to one
-// of them.
+// connectAny connects to address. If its host name resolves to several addresses, it
+// connects to one of them.
 func connectAny(ctx context.Context, network, address string) (net.Conn, error) {
 	var plain net.Dialer
 	host, port, err := net.SplitHostPort(address)
@@ -117,9 +116,9 @@ func connectAny(ctx context.Context, network, address string) (net.Conn, error) 
 	})
 }
 
-// firstOf connects to the first of hosts that takes the connection. Each is given
-// nextAddress before the next one is tried too: net.Dialer tries them one after
-// another, and one that drops what is sent to it may take all the time there is.
+// firstOf connects to the first of hosts that accepts the connection. Every
+// nextAddress it tries one more in parallel. net.Dialer tries them one after another,
+// and one that drops all packets may take all the time.
 func firstOf(ctx context.Context, hosts []string, dial func(context.Context, string) (net.Conn, error)) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var attempts sync.WaitGroup

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// GreetingError says that Redis closed a connection with an error as its first
-// and last words, as it does in protected mode (DENIED) and beyond maxclients.
-// Nothing that was sent on the connection was carried out.
+// GreetingError reports that Redis answered a new connection with an error and closed
+// it, as in protected mode (DENIED) and beyond maxclients. No command on the connection
+// was carried out.
 type GreetingError struct {
-	Said string // without the leading "-"
-	Err  error  // with which the connection ended
+	Said string // the error of Redis, without the leading "-"
+	Err  error  // the error with which the connection ended
 }
 
 func (e *GreetingError) Error() string { return "redis refused the connection: " + e.Said }
@@ -27,21 +27,21 @@ func isGreeting(err error) bool {
 	return ok
 }
 
-// maxGreeting bounds what is quoted.
+// maxGreeting is the maximum number of bytes quoted from Redis.
 const maxGreeting = 120
 
-// conn is a connection to Redis. It knows the first answer, so that an end right
-// after it can be explained: go-redis writes several commands before it reads,
-// and would report a broken pipe.
+// conn is a connection to Redis. It keeps an error that is the first answer, to explain
+// an end of the connection right after it: go-redis writes several commands before it
+// reads, and would report a broken pipe.
 type conn struct {
 	net.Conn
 	dialer *dialer
-	began  atomic.Bool            // something other than an error at the start was read
+	began  atomic.Bool            // an answer other than an error at the start was read
 	said   atomic.Pointer[string] // the error at the start
 }
 
-// plainConn is a conn without TLS, whose socket go-redis looks at before it uses
-// the connection again.
+// plainConn is a conn without TLS. go-redis checks its socket before it uses the
+// connection again.
 type plainConn struct{ *conn }
 
 func (c plainConn) SyscallConn() (syscall.RawConn, error) {
@@ -68,7 +68,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	return n, c.explain(err)
 }
 
-// Close ends the connection. After dialer.shut it does nothing.
+// Close closes the connection. After dialer.shut it does nothing.
 func (c *conn) Close() error {
 	c.dialer.mu.Lock()
 	_, open := c.dialer.open[c]
@@ -80,21 +80,21 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// note takes what was read while it is not known how the connection begins.
+// note examines the first bytes read, until it is known how the connection starts.
 func (c *conn) note(b []byte) {
 	if b[0] != '-' || c.said.Load() != nil {
-		c.began.Store(true) // an answer came after the error, so that was no farewell
+		c.began.Store(true) // an answer came after the error: the connection goes on
 		return
 	}
 	line, _, _ := bytes.Cut(b[1:], []byte("\r\n"))
-	line, _, _ = bytes.Cut(line, []byte(". ")) // DENIED goes on with advice
+	line, _, _ = bytes.Cut(line, []byte(". ")) // DENIED continues with advice
 	said := string(line[:min(len(line), maxGreeting)])
 	c.said.Store(&said)
 }
 
-// readGreeting reads what Redis said before it closed the connection.
+// readGreeting reads the error that Redis sent before it closed the connection.
 func (c *conn) readGreeting() {
-	const wait = 50 * time.Millisecond // it is there already
+	const wait = 50 * time.Millisecond // it has arrived already
 	_ = c.Conn.SetReadDeadline(time.Now().Add(wait))
 	b := make([]byte, 1024)
 	if n, _ := c.Conn.Read(b); n > 0 {
@@ -102,8 +102,8 @@ func (c *conn) readGreeting() {
 	}
 }
 
-// explain adds what Redis said at the start to the error with which the
-// connection ended.
+// explain wraps an error with which the connection ended in a GreetingError, if Redis
+// sent one at the start.
 func (c *conn) explain(err error) error {
 	if err == nil || c.began.Load() || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
 		return err

@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// connect makes the topology; it does not connect yet.
+// connect makes the topology. It opens no connection.
 func connect(o Options) (topology, error) {
 	switch {
 	case o.Master != "":
@@ -35,17 +35,17 @@ func (o *Options) clientOptions(address string, d *dialer) *redis.Options {
 		WriteTimeout:          o.Timeout,
 		ContextTimeoutEnabled: true,
 		PoolSize:              o.poolSize(),
-		// A publish that was sent must never be sent again, or it could be
-		// delivered twice; reads are repeated by who asked.
+		// A publish must never be sent twice, or it could be delivered twice. Reads are
+		// repeated by their callers.
 		MaxRetries: -1,
-		// Hand-overs announced by Redis Enterprise would exchange the relay's
-		// connection behind our back, see pubsubConn.
+		// Redis Enterprise announces hand-overs, at which go-redis replaces the relay's
+		// connection without notice, see pubsubConn.
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 }
 
-// poolSize is how many connections there are to a primary at most, beside the
-// relay's. A Redis Cluster has several primaries.
+// poolSize returns the maximum number of connections to a primary, without the
+// relay's. It is smaller for a Redis Cluster, which has several primaries.
 func (o *Options) poolSize() int {
 	if o.Cluster || len(o.Addresses) > 1 && o.Master == "" {
 		return 5 * runtime.GOMAXPROCS(0)
@@ -53,8 +53,8 @@ func (o *Options) poolSize() int {
 	return 10 * runtime.GOMAXPROCS(0)
 }
 
-// credentials are asked for by each new connection, so that a password may
-// change while the broker runs.
+// credentials is called for each new connection, so that a password may change while
+// the broker runs.
 func (o *Options) credentials(context.Context) (username, password string, err error) {
 	if o.Password != nil {
 		password, err = o.Password()

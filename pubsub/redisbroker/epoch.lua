@@ -1,12 +1,11 @@
--- The generation of this primary: the first 20 bits of its replication ID,
--- never 0. Asked for in the script itself, so that it is the generation that
--- takes the message even if the primary was demoted and promoted again while
--- the connection stayed open. A replica has none, and must not be read either:
--- while it gets its data it looks like a log that is gone.
+-- current_epoch returns the epoch of this primary: the first 20 bits of its replication
+-- ID, never 0. Each script asks for it itself. So a message gets the epoch in which it is
+-- appended, even if the primary was demoted and promoted while the connection stayed
+-- open. On a replica it fails: a replica has no epoch, and while it loads its data, logs
+-- seem to be gone.
 local function current_epoch()
 	local info = redis.call('INFO', 'replication')
-	-- A search for plain text costs a tenth of what a pattern costs, which Lua tries at
-	-- every byte.
+	-- A search for plain text costs a tenth of a search for a pattern.
 	local at = string.find(info, 'role:', 1, true)
 	if string.sub(info, at + 5, at + 9) == 'slave' then
 		error({err = 'READONLY it is a replica'})

@@ -11,22 +11,23 @@ import (
 	"comet/pubsub"
 )
 
-// lives knows which generations were one and the same life of a primary. Redis
-// draws a new replication ID, and so begins a generation, also when a primary
+// epochHistory remembers which epochs belong to the same run of a primary. A run is
+// the time from a start or a takeover of a process to the next; nothing is lost within
+// it. Redis draws a new replication ID, and so begins an epoch, also when a primary
 // gets its first replica since it started, and when it has had none for
-// repl-backlog-ttl. Nothing is lost then. The process is still the same, and
-// has not taken over from another since, of which master_replid2 would tell.
-// To ask for both in publish.lua would cost 9 µs each time.
+// repl-backlog-ttl. The run_id stays the same then, and so does master_replid2, which
+// a takeover changes. Asking for both in publish.lua would cost 9 µs per call.
 type epochHistory struct {
 	mu        sync.Mutex
 	runs      map[pubsub.Epoch]run
-	firstSeen map[string]time.Time // since when, by what epoch_history.lua calls them
+	firstSeen map[string]time.Time // when this node first saw a run, by its name in epoch_history.lua
 }
 
-type run struct{ process, before string } // run_id and master_replid2
+// run is a run of a primary: its run_id and master_replid2.
+type run struct{ process, before string }
 
-// maxEpochs bounds what is remembered. One that is forgotten is told as a
-// failover.
+// maxEpochs is the maximum number of epochs that are remembered. A change from one
+// that was forgotten is reported as a failover.
 const maxEpochs = 256
 
 func (h *epochHistory) knows(epoch pubsub.Epoch) bool {
@@ -36,13 +37,13 @@ func (h *epochHistory) knows(epoch pubsub.Epoch) bool {
 	return known
 }
 
-// firstSeenAt is when this node was first told of a life.
+// firstSeenAt returns when this node first saw the run with this name.
 func (h *epochHistory) firstSeenAt(name string) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	at, known := h.firstSeen[name]
 	if !known {
-		if len(h.firstSeen) >= 16*maxEpochs || h.firstSeen == nil { // what is forgotten counts as new
+		if len(h.firstSeen) >= 16*maxEpochs || h.firstSeen == nil { // a forgotten run counts as new
 			h.firstSeen = make(map[string]time.Time)
 		}
 		at = time.Now()
@@ -51,7 +52,7 @@ func (h *epochHistory) firstSeenAt(name string) time.Time {
 	return at
 }
 
-// epochsOf is those of a life, by what epoch_history.lua calls it.
+// epochsOf returns the epochs of the run with this name in epoch_history.lua.
 func (h *epochHistory) epochsOf(name string) (all []pubsub.Epoch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -63,7 +64,8 @@ func (h *epochHistory) epochsOf(name string) (all []pubsub.Epoch) {
 	return all
 }
 
-// learn remembers whose generations some are, and returns all of the same life.
+// learn records that the epochs some belong to the run now, and returns all known epochs
+// of that run.
 func (h *epochHistory) learn(some []pubsub.Epoch, now run) (same []pubsub.Epoch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -73,7 +75,7 @@ func (h *epochHistory) learn(some []pubsub.Epoch, now run) (same []pubsub.Epoch)
 	for _, epoch := range some {
 		h.runs[epoch] = now
 	}
-	// A process does not come back to an earlier life.
+	// A process does not return to an earlier run.
 	maps.DeleteFunc(h.runs, func(_ pubsub.Epoch, other run) bool {
 		return other.process == now.process && other != now
 	})
@@ -85,28 +87,28 @@ func (h *epochHistory) learn(some []pubsub.Epoch, now run) (same []pubsub.Epoch)
 	return same
 }
 
-// historyTTL is for how long it is remembered since when primaries lived, if no
-// node starts and no slot moves meanwhile.
+// historyTTL is how long Redis keeps the starts of runs if no node asks for them, as
+// while no node starts and no slot moves.
 const historyTTL = 90 * 24 * time.Hour
 
-// runStart is when a life began, see pubsub.EpochStart.
+// runStart is the start of a run, see pubsub.EpochStart.
 type runStart struct {
-	run       string // as epoch_history.lua calls it
+	run       string // its name in epoch_history.lua
 	at, known time.Time
 }
 
-// primaryHistory is what a primary says of its own life and earlier ones.
+// primaryHistory is the answer of epoch_history.lua at a primary.
 type primaryHistory struct {
-	same  []pubsub.Epoch // of its life, as far as nodes saw them
-	whole []pubsub.Epoch // of those that it took over with everything acknowledged
+	same  []pubsub.Epoch // the epochs of its run, as far as nodes saw them
+	whole []pubsub.Epoch // the epochs from which it took over with everything acknowledged
 	began []runStart
 }
 
-// historyOf asks p for its lives.
+// historyOf asks p for its epoch history.
 func (b *Broker) historyOf(ctx context.Context, p *primary) (l primaryHistory, err error) {
 	args := append([]any{historyTTL.Milliseconds(), maxEpochs}, b.replicas.args()...)
 	cmd := historyScript.evaluate(ctx, p.client, b.historyKey(ctx, p), args)
-	if kind, _ := redirected(cmd.Err()); kind != none { // its slot is on the way
+	if kind, _ := redirected(cmd.Err()); kind != none { // its slot is being moved
 		cmd = historyScript.evaluate(ctx, p.client, nil, args)
 	}
 	answer, err := cmd.Slice()
@@ -123,7 +125,7 @@ func (b *Broker) historyOf(ctx context.Context, p *primary) (l primaryHistory, e
 		l.began = append(l.began, runStart{run: name, at: time.UnixMilli(ms), known: b.history.firstSeenAt(name)})
 	}
 	const runIDLen = 40
-	if len(process) < runIDLen { // some providers hide it: each generation is a life of its own
+	if len(process) < runIDLen { // some providers hide it; each epoch counts as a run then
 		some := []pubsub.Epoch{pubsub.Epoch(epoch)}
 		l.same = b.history.learn(some, run{process: fmt.Sprint(epoch)})
 		return l, nil
@@ -135,7 +137,7 @@ func (b *Broker) historyOf(ctx context.Context, p *primary) (l primaryHistory, e
 	return l, nil
 }
 
-// decodeEpochs reads a list of epoch_history.lua's.
+// decodeEpochs decodes a list in the answer of epoch_history.lua.
 func decodeEpochs(answer any) []pubsub.Epoch {
 	list, _ := answer.([]any)
 	all := make([]pubsub.Epoch, len(list))
@@ -146,12 +148,12 @@ func decodeEpochs(answer any) []pubsub.Epoch {
 	return all
 }
 
-// manySlots is how many keys are tried for one in a slot of a primary: that of
-// a single slot is found with a probability of 0.998.
+// manySlots is how many keys are tried to find one in a slot of a primary. With a
+// single slot one is found with a probability of 0.998.
 const manySlots = 100_000
 
-// historyKey is KEYS of epoch_history.lua: all nodes ask p for the same key, as long as
-// its slots are the same.
+// historyKey returns the KEYS of epoch_history.lua for p. All nodes use the same key as
+// long as the slots of p stay the same.
 func (b *Broker) historyKey(ctx context.Context, p *primary) []string {
 	if !b.sharded() {
 		return []string{b.keys.history()}
@@ -167,9 +169,8 @@ func (b *Broker) historyKey(ctx context.Context, p *primary) []string {
 	return nil
 }
 
-// mixesEpochs reports whether a page comes from another generation than its
-// query's reader or one of its messages. That may be a failover or not, which
-// Page.Lives tells.
+// mixesEpochs reports whether the epoch of a page differs from that of its reader or of
+// one of its messages. Page.Epochs shows whether that is a failover.
 func mixesEpochs(q *pubsub.Query, page *pubsub.Page) bool {
 	if q.Epoch != 0 && q.Epoch != page.Epoch {
 		return true
@@ -177,10 +178,10 @@ func mixesEpochs(q *pubsub.Query, page *pubsub.Page) bool {
 	return slices.ContainsFunc(page.Messages, func(m *pubsub.Message) bool { return m.ID.Epoch != page.Epoch && !m.IsUnreadable() })
 }
 
-// historySeenBy asks the primaries in the eyes of p. What cannot be found out is
-// left out, so that a loss is told rather than not.
+// historySeenBy returns the epoch history of the primaries in the view of p. A primary
+// that does not answer is left out, so that a possible loss is reported.
 func (b *Broker) historySeenBy(ctx context.Context, p *primary) (l pubsub.EpochHistory) {
-	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/2) // the page is there, whoever hangs
+	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/2) // the page must not wait for a primary that hangs
 	defer cancel()
 	primaries := []*primary{p}
 	if b.sharded() {
@@ -206,17 +207,17 @@ func (b *Broker) historySeenBy(ctx context.Context, p *primary) (l pubsub.EpochH
 		})
 	}
 	asked.Wait()
-	for _, one := range all { // now that each knows of all
+	for _, one := range all { // after each primary has added its runs
 		l.Starts = append(l.Starts, pubsub.EpochStart{At: one.at, Known: one.known, Epochs: b.history.epochsOf(one.run)})
 	}
 	if len(l.Same) == 0 {
-		l.Others = nil // nobody knows how old p's own life is
+		l.Others = nil // the age of p's own run is unknown
 	}
 	return l
 }
 
-// seenBy is the primaries in the view of p: one that was replaced is none for
-// others, while itself, cut off, may still think so.
+// seenBy returns the primaries in the view of p. A primary that was replaced is not one
+// in the view of others, but may be in its own while it is cut off.
 func (b *Broker) seenBy(ctx context.Context, p *primary) []*primary {
 	nodes, err := p.client.ClusterNodes(ctx).Result()
 	if err != nil {

@@ -1,16 +1,19 @@
--- Which generations belong to this primary's life, and when lives began, see lives.
--- KEYS[1]  what nodes have seen, which expires when none has asked for ARGV[1]
---          ms; left out where there is no slot for it. A hash of generation to
---          life, of "since " and life to a time, and of "whole " and generation
---          to the life that took over whole. A replica that takes over has it too,
---          so that it tells of the lives before
--- ARGV[2]  how many fields it may have; with more, all is forgotten
--- ARGV[3]  and so on, three words each: what the node saw of a primary, see
---          epoch_takeover.go: its master_replid, its offset, how long ago in ms
--- Returns {generation now, run_id, master_replid2, all of the same life, {life, when
--- it began in ms since the epoch, ...}, all of lives that this one took over whole}.
--- A process that took over from another lives since it was first seen; one that
--- did not, since it was started.
+-- Returns and updates the epoch history of this primary, see epochHistory. A run is named
+-- '<run_id> <master_replid2>'.
+-- KEYS[1]  the history, a hash with three kinds of fields:
+--            <epoch>        the run that it belongs to
+--            since <run>    the start of the run, in Unix ms
+--            whole <epoch>  the run that took over from this epoch without loss
+--          A replica that takes over has the hash of its primary, and so the runs before
+--          its own. Left out if no key is in a slot of the primary
+-- ARGV[1]  time in ms after which the hash expires; each call renews it
+-- ARGV[2]  maximum number of fields; a hash with more is deleted
+-- ARGV[…]  three words for each primary that the node probed, see epoch_takeover.go:
+--          master_replid; replication offset; age of the probe in ms
+-- Returns {epoch, run_id, master_replid2, the epochs of this run, {run, start in Unix
+-- ms, …}, the epochs from which this run took over without loss}.
+-- The run of a process that took over starts when a node first sees it; that of another
+-- process starts with the process.
 local info = redis.call('INFO', 'server', 'replication')
 local epoch = current_epoch()
 local process = string.match(info, 'run_id:(%w+)') or '-' -- some providers hide it
@@ -23,8 +26,8 @@ if string.match(before, '^0+$') then
 	since = since - uptime
 end
 
--- Whether a replica that had everything acknowledged took over, and from which
--- generation. uptime is up to a second too long.
+-- took is the epoch from which this process took over, if it was then a replica that had
+-- everything acknowledged. uptime is up to a second too long.
 local followed = tonumber(string.match(info, 'second_repl_offset:(%-?%d+)'))
 local took = nil
 for i = 3, #ARGV, 3 do
@@ -58,13 +61,13 @@ if KEYS[1] then
 		elseif value == former then
 			whole[#whole + 1] = tonumber(field)
 		elseif string.sub(value, 1, #process) == process then
-			redis.pcall('HDEL', KEYS[1], field) -- it does not come back
+			redis.pcall('HDEL', KEYS[1], field) -- a run of this process that is over
 		end
 	end
 	if #seen > 2 * ARGV[2] then
 		redis.pcall('DEL', KEYS[1])
 	end
-	-- Without memory left this fails, and a failover more may be told.
+	-- Without free memory this fails; then readers may get one failover gap more.
 	redis.pcall('HSET', KEYS[1], epoch, run, 'since ' .. run, string.format('%.0f', since))
 	for _, other in ipairs(whole) do
 		redis.pcall('HSET', KEYS[1], 'whole ' .. other, run)

@@ -14,49 +14,48 @@ import (
 )
 
 const (
-	// quorumTTL is how long a confirmation counts, so that 15,000 channels need
-	// not ask for one each.
+	// quorumTTL is how long a passed check counts, so that 15,000 channels share one.
 	quorumTTL = time.Second
-	// refusalTTL is how long a refusal counts. It says nothing untrue of anyone:
-	// readers only wait longer.
+	// refusalTTL is how long a failed check counts. It may delay readers, but never
+	// misleads them.
 	refusalTTL = 500 * time.Millisecond
-	// wantedTTL is how long a takeover that is not confirmed is asked about after
-	// the last reader that needed it.
+	// wantedTTL is how long an unconfirmed takeover is checked again after the last
+	// reader that needed it.
 	wantedTTL = time.Minute
 )
 
-// epochTransition is what is confirmed: that readers may go from one generation to
-// another. It says nothing of a reader from a third one, which may be newer than
-// the confirmation.
+// epochTransition is a reader's change from one epoch to another, which a quorum check
+// allows. It does not hold for a reader from a third epoch, which may be newer than the
+// check.
 type epochTransition struct{ from, to pubsub.Epoch }
 
-// errNewerEpoch refuses a page whose primary has begun another generation since. It
-// says nothing of the takeover: the next page will be of that generation.
-var errNewerEpoch = errors.New("it has begun another generation since")
+// errNewerEpoch refuses a page because its primary has begun another epoch since. It
+// does not refuse the takeover: the next page will be of that epoch.
+var errNewerEpoch = errors.New("the primary has begun another epoch")
 
-// quorumChecks are the answers to Broker.checkQuorum of late, and the primaries whose
-// takeover is not confirmed.
+// quorumChecks holds the results of recent quorum checks, and the takeovers that are not
+// confirmed.
 type quorumChecks struct {
-	flights singleflight.Group // by transition
+	flights singleflight.Group // by epochTransition
 
 	mu      sync.Mutex
-	granted map[epochTransition]time.Time
+	granted map[epochTransition]time.Time // when the check that passed was asked for
 	waiting map[*primary]*takeover
 
-	checking sync.Mutex // held by recheckTakeovers, guards warned
-	warned   bool       // that a takeover waits for too long
+	checking sync.Mutex // held by recheckTakeovers; guards warned
+	warned   bool       // of a takeover that is unconfirmed for too long
 }
 
-// takeover is a takeover that is refused, to readers from everywhere.
+// takeover is an unconfirmed takeover. It refuses readers from all other epochs.
 type takeover struct {
-	to      pubsub.Epoch // in which the primary answered last
+	to      pubsub.Epoch // the epoch in which the primary last answered
 	since   time.Time    // of the first refusal
 	asked   time.Time    // of the newest refusal
 	wanted  time.Time    // when a reader last needed it
-	because error
+	because error        // of the newest refusal
 }
 
-// cached returns what is known of late; ok is false if it must be asked.
+// cached returns the result of a recent check. ok is false if there is none.
 func (c *quorumChecks) cached(t epochTransition, p *primary) (err error, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +70,7 @@ func (c *quorumChecks) cached(t epochTransition, p *primary) (err error, ok bool
 	return nil, false
 }
 
-// record keeps the answer to a question that was asked at a time.
+// record keeps the result err of a check that was asked for at the time at.
 func (c *quorumChecks) record(t epochTransition, p *primary, at time.Time, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -88,7 +87,8 @@ func (c *quorumChecks) record(t epochTransition, p *primary, at time.Time, err e
 	c.granted[t] = at
 }
 
-// recordRefusal keeps a refusal, and returns what is kept, if anything; c.mu must be held.
+// recordRefusal keeps a refusal and returns the takeover that it is kept in, nil for
+// errNewerEpoch. c.mu must be held.
 func (c *quorumChecks) recordRefusal(p *primary, err error) *takeover {
 	if errors.Is(err, errNewerEpoch) {
 		delete(c.waiting, p)
@@ -106,8 +106,8 @@ func (c *quorumChecks) recordRefusal(p *primary, err error) *takeover {
 	return w
 }
 
-// oldest returns the primary whose takeover has waited longest, and for how long;
-// nil if none waits.
+// oldest returns the takeover that has been unconfirmed longest, its primary and its age.
+// p is nil if there is no such takeover.
 func (c *quorumChecks) oldest() (p *primary, w takeover, age time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,8 +122,8 @@ func (c *quorumChecks) oldest() (p *primary, w takeover, age time.Duration) {
 	return p, w, age
 }
 
-// prune forgets primaries that are none any more, and those that no reader needs,
-// and returns in which generation each of the others answered.
+// prune removes the takeovers of former primaries and those that no reader needs. It
+// returns the epoch of each of the others.
 func (c *quorumChecks) prune(primaries []*primary) map[*primary]pubsub.Epoch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,15 +138,15 @@ func (c *quorumChecks) prune(primaries []*primary) map[*primary]pubsub.Epoch {
 	return all
 }
 
-// checkEpoch returns nil if a page may be given to its reader: one that is in
-// another generation could be led back into a log that was replaced. p is the
-// primary that answered. The error wraps pubsub.ErrUnconfirmed.
+// checkEpoch returns nil if the reader of q may have the page, which p answered. A page
+// of another epoch than the reader's could be from a log that was replaced since, so it
+// needs a quorum check. The error wraps pubsub.ErrUnconfirmed.
 func (b *Broker) checkEpoch(ctx context.Context, p *primary, q *pubsub.Query, page *pubsub.Page) error {
 	if q.Epoch == 0 || q.Epoch == page.Epoch || !b.topology.moves() {
 		return nil
 	}
 	if !b.sharded() && slices.Contains(page.Epochs.Same, q.Epoch) {
-		return nil // the same life: it is what it was
+		return nil // another epoch of the same run
 	}
 	if err := b.checkQuorum(ctx, p, epochTransition{q.Epoch, page.Epoch}); err != nil {
 		return fmt.Errorf("%w: %s: %v", pubsub.ErrUnconfirmed, p.address, err)
@@ -154,11 +154,11 @@ func (b *Broker) checkEpoch(ctx context.Context, p *primary, q *pubsub.Query, pa
 	return nil
 }
 
-// checkQuorum returns nil if p, which answered from a generation that the reader is
-// not in, is the primary in the view of others. One that was frozen or cut off
-// while a replica took over does not know that it was replaced, answers until it
-// is told, and would have clients go back into its log (found by package
-// gateway/failure). All who wait for the same answer ask once.
+// checkQuorum returns nil if p is the primary in the view of the servers that decide, and
+// t therefore holds. A primary that was frozen or cut off while a replica took over
+// keeps answering until it learns of it, and would lead clients back into its old log
+// (found by package gateway/failure). Concurrent calls for the same transition share one
+// check.
 func (b *Broker) checkQuorum(ctx context.Context, p *primary, t epochTransition) error {
 	if err, ok := b.quorum.cached(t, p); ok {
 		return err
@@ -185,12 +185,12 @@ func (b *Broker) checkQuorum(ctx context.Context, p *primary, t epochTransition)
 	}
 }
 
-// recheckTakeovers asks again about takeovers that are not confirmed, whether or not
-// readers come, so that readiness says what is true; and warns once of one that
-// waits for too long.
+// recheckTakeovers checks unconfirmed takeovers again, even without readers, so that
+// readiness is up to date. It warns once if one stays unconfirmed for longer than
+// Options.Timeout.
 func (b *Broker) recheckTakeovers(ctx context.Context) {
 	if !b.quorum.checking.TryLock() {
-		return // it is being done
+		return // another call is at work
 	}
 	defer b.quorum.checking.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout)
@@ -209,15 +209,15 @@ func (b *Broker) recheckTakeovers(ctx context.Context) {
 	switch {
 	case p == nil && b.quorum.warned:
 		b.quorum.warned = false
-		b.logger.Info("no takeover waits for confirmation any more")
+		b.logger.Info("redis takeovers confirmed")
 	case p != nil && age > b.options.Timeout && !b.quorum.warned:
 		b.quorum.warned = true
-		b.logger.Warn("the takeover of another redis primary is not confirmed; its channels deliver nothing until it is",
+		b.logger.Warn("redis takeover not confirmed; its channels deliver nothing until it is",
 			"address", p.address, "since", w.since, "reason", w.because)
 	}
 }
 
-// unconfirmedTakeover is the error for readiness while a takeover has not been confirmed
+// unconfirmedTakeover returns an error for readiness if a takeover has been unconfirmed
 // for longer than Options.Timeout.
 func (b *Broker) unconfirmedTakeover() error {
 	p, w, age := b.quorum.oldest()

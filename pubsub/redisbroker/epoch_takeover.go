@@ -5,19 +5,20 @@ import (
 	"time"
 )
 
-// replicaStatuses are what this node last saw of the primaries, where Options.MinReplicas
-// is set. They say whether a takeover can have lost anything acknowledged.
+// replicaStatuses keeps the newest status of each primary, if Options.MinReplicas is set.
+// epoch_history.lua decides with it whether a takeover can have lost an acknowledged
+// message.
 //
-// A primary that has had no more than MinReplicas replicas in its epoch, counting
-// those that were away, acknowledges nothing before all of them have it. So
-// nothing acknowledged is lost if one of them takes over, and it does if it was
-// running when the node looked, and had by then, or later, what the primary had:
-// second_repl_offset is how far it followed master_replid2. A primary that
-// restarted fails the first test (Redis 7 gives it a master_replid2 too, of its
-// snapshot), a replica that lagged or was cut off the second one.
+// A primary that has had at most MinReplicas replicas in its epoch, disconnected ones
+// included, acknowledges a message only when all of them have it. So no such message is
+// lost if one of them takes over. The new primary was one of them if it was running at
+// the time of the status, and if it followed master_replid2 (as far as
+// second_repl_offset) beyond the offset of the status. A primary that restarted fails
+// the first test (Redis 7 gives it a master_replid2 too, of its snapshot). A replica that
+// lagged or was cut off fails the second one.
 //
-// With more replicas one of them may lack what others acknowledged. Which of them
-// are connected at a look says nothing: they come and go between two looks.
+// With more replicas, one of them may lack messages that others acknowledged. The number
+// connected at the time of a status proves nothing: replicas come and go in between.
 type replicaStatuses struct {
 	mu sync.Mutex
 	at map[string]replicaStatus // by master_replid
@@ -26,25 +27,25 @@ type replicaStatuses struct {
 type replicaStatus struct {
 	offset int64 // master_repl_offset
 	when   time.Time
-	more   bool // more than MinReplicas replicas were seen in this epoch: it never counts
+	more   bool // more than MinReplicas replicas were seen in this epoch; it never counts
 }
 
-// probeReply is what probe.lua answers of a primary.
+// probeReply is what the answer of probe.lua says of a primary.
 type probeReply struct {
 	replid   string
 	offset   int64
-	replicas int // also those that are away or not in sync yet
+	replicas int // including those that are disconnected or not in sync yet
 }
 
-// record notes a look at a primary, asked for at when, that acknowledges what need
-// replicas have.
+// record keeps the status of a primary that was probed at the time when and needs need
+// replicas to acknowledge a message.
 func (r *replicaStatuses) record(reply probeReply, when time.Time, need int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, known := r.at[reply.replid]
 	switch {
 	case before.more:
-	case reply.replicas < need: // it can acknowledge nothing, so the look before still counts
+	case reply.replicas < need: // it can acknowledge nothing, so the status before still counts
 	default:
 		if !known {
 			r.evictOldest()
@@ -53,7 +54,7 @@ func (r *replicaStatuses) record(reply probeReply, when time.Time, need int) {
 	}
 }
 
-// evictOldest forgets the oldest look where there are many.
+// evictOldest makes room for one more status.
 func (r *replicaStatuses) evictOldest() {
 	if r.at == nil {
 		r.at = make(map[string]replicaStatus)
@@ -70,7 +71,7 @@ func (r *replicaStatuses) evictOldest() {
 	delete(r.at, oldest)
 }
 
-// args are the looks as epoch_history.lua takes them.
+// args returns the statuses as arguments of epoch_history.lua.
 func (r *replicaStatuses) args() (args []any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,11 +11,11 @@ import (
 	"comet/pubsub"
 )
 
-// errTooFew says that a publish was carried out and may not survive a failover.
-var errTooFew = errors.New("too few replicas have it")
+// errTooFew reports that a publish was carried out but may not survive a failover.
+var errTooFew = errors.New("too few replicas have the message")
 
-// publishError says what became of a publish that failed with err. Only what
-// was surely not carried out is ErrUnavailable; for the rest nobody can know.
+// publishError wraps err, with which a publish failed, in ErrUnavailable if it was
+// certainly not carried out, and in ErrOutcomeUnknown otherwise.
 func publishError(err error) error {
 	if errors.Is(err, pubsub.ErrUnavailable) {
 		return err
@@ -26,14 +26,14 @@ func publishError(err error) error {
 	return fmt.Errorf("%w: %w", pubsub.ErrOutcomeUnknown, err)
 }
 
-// refused reports whether Redis answered with an error: then a command did
-// nothing, and neither did publish.lua, which answers for each message.
+// refused reports whether err is an answer of Redis: then the command did nothing. This
+// holds for publish.lua too, which answers with errors of single messages otherwise.
 func refused(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer)
 }
 
-// neverSent reports whether the command did not leave this process.
+// neverSent reports whether the command never left this process.
 func neverSent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial" ||
@@ -43,7 +43,7 @@ func neverSent(err error) bool {
 		errors.Is(err, redis.ErrClosed)
 }
 
-// readError wraps what went wrong with a read.
+// readError wraps the error of a read.
 func readError(err error) error {
 	if strings.HasPrefix(err.Error(), "WRONGTYPE") {
 		return fmt.Errorf("%w: %w", pubsub.ErrUnreadable, err)

@@ -1,18 +1,24 @@
--- Takes in one pubsub.Lease, and tells who thereby comes or goes, all or nothing.
--- KEYS[1]  holders, a hash: epoch to its number, and each holder (16 digits) to '<expiry in ms> <version>'
--- KEYS[2]  members, a hash: user to '<how many holders> <since in ms> <Data of the message>'
+-- Applies one pubsub.Lease and relays the joins and leaves that follow, all or nothing.
+-- KEYS[1]  holders, a hash: 'epoch' to the time in µs at which this presence was created,
+--          and each lease owner (16 digits) to '<expiry in ms> <version>'
+-- KEYS[2]  members, a hash: user to '<number of owners> <since in ms> <Data of the message>'
 -- KEYS[3]  order, a sorted set of the same users, for pages
--- KEYS[4]  held, a sorted set of holder and user in one, for holders whose lease is over
---          All four expire together, one lease after a node last called this.
+-- KEYS[4]  held, a sorted set of '<owner><user>', to find the users of an expired lease
+--          All four expire together, one lease after the last call.
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
 -- ARGV[2]  the relay's pub/sub channel, see publish.lua
--- ARGV[3]  holder, ARGV[4] its version, ARGV[5] the epoch that its node knows, 0 if none
--- ARGV[6]  lease in ms, ARGV[7] what of it there is when it is the holder's last, else 0
--- ARGV[8]  how many members to keep, ARGV[9] of how many to let go whose holder's lease is over
--- ARGV[10] how many enter: three words each, '1' if known or '0', user, Data
--- …        those who leave
--- Returns {epoch, generation, 1 if lost, 1 if there are more to let go of, 1 if the
--- relay was refused}.
+-- ARGV[3]  owner
+-- ARGV[4]  version of the owner's lease
+-- ARGV[5]  the creation time that the owner knows; 0 if it knows none
+-- ARGV[6]  TTL of a lease, in ms
+-- ARGV[7]  TTL of this lease if it is the owner's last, in ms, else 0
+-- ARGV[8]  maximum number of members
+-- ARGV[9]  maximum number of users to remove with expired leases
+-- ARGV[10] number of joins, each three words: '1' if the owner knows it as joined, else
+--          '0'; user; Data
+-- ARGV[…]  the users that leave
+-- Returns {creation time, epoch, 1 if the lease is unknown here, 1 if more leases have
+-- expired, 1 if the relay was refused}.
 local holders, members, order, held = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch = current_epoch()
 local time = redis.call('TIME')
@@ -22,7 +28,7 @@ local holder, version, lease = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[6])
 local refused = 0
 local function tell(kind, data)
 	local heard = redis.pcall(ARGV[1], ARGV[2], string.format('- %.0f %s\n', now, kind) .. data)
-	if type(heard) == 'table' then -- what was written before stays, so this is no reason to stop
+	if type(heard) == 'table' then -- not raised: what was written already would stay
 		refused = 1
 	end
 end
@@ -65,7 +71,7 @@ end
 local created = redis.call('HGET', holders, 'epoch')
 local count = redis.call('HLEN', members)
 local torn = count ~= redis.call('ZCARD', order) or (count == 0) ~= (redis.call('ZCARD', held) == 0)
-if not created or torn then -- nothing yet, or Redis has evicted some of it
+if not created or torn then -- a new presence, or Redis evicted a part of it
 	redis.call('DEL', holders, members, order, held)
 	created = string.format('%.0f', time[1] * 1000000 + time[2])
 	redis.call('HSET', holders, 'epoch', created)
@@ -104,8 +110,8 @@ if budget > 0 then
 	for i = 1, #rows, 2 do
 		local other = rows[i]
 		local expiry, rest = string.match(rows[i + 1], '^(%d+)( %d+)$')
-		expiry = tonumber(expiry) -- nil: that is the field 'epoch'
-		if expiry and expiry > now + lease then -- the clock went back
+		expiry = tonumber(expiry) -- nil for the field 'epoch'
+		if expiry and expiry > now + lease then -- the clock stepped back
 			redis.call('HSET', holders, other, string.format('%.0f', now + lease) .. rest)
 		elseif expiry and expiry < now and budget > 0 then
 			local users = redis.call('ZRANGEBYLEX', held, '[' .. other, '(' .. other .. '\255', 'LIMIT', 0, budget)

@@ -8,11 +8,11 @@ import (
 	"comet/pubsub"
 )
 
-// keys makes the Redis names of one Comet. All keys of a channel share the
-// hash tag {channel}, so they live in one Redis Cluster slot.
+// keys makes the names of Redis keys and pub/sub channels. All keys of a channel share
+// the hash tag {channel}, so they are in the same Redis Cluster slot.
 //
-// Keys belong to a database of Redis, pub/sub channels do not: those have the
-// database's number at their end, except for database 0.
+// Keys belong to a database of Redis, but pub/sub channels do not. So the names of
+// those end in the database's number, except for database 0.
 type keys struct {
 	prefix string
 	suffix string // of every pub/sub channel
@@ -25,44 +25,45 @@ func newKeys(prefix string, db int) keys {
 	return keys{prefix, ":" + strconv.Itoa(db)}
 }
 
-// log is the channel's log: a stream with the fields prev, type and data.
-// It expires some time after its newest message, see Options.TTL and Retention.
-// Beside it there may be the key …:end, see newest.lua.
+// log is the channel's log: a stream with the fields prev, type, data and trace. It
+// expires some time after its newest message, see Options.TTL and Retention. The key
+// …:end belongs to it, see newest.lua.
 func (k keys) log(channel string) string { return k.prefix + ":{" + channel + "}:log" }
 
-// once is where publish.lua keeps a draft's idempotency key: a string that
-// expires after Options.KeyWindow.
+// once is a draft's idempotency key: a string, see publish.lua, that expires after
+// Options.KeyWindow.
 func (k keys) once(d *pubsub.Draft) string {
 	return k.prefix + ":{" + d.Channel + "}:key:" + d.KeyName()
 }
 
-// live is the pub/sub channel that relays the channel, see relayed.
+// live is the pub/sub channel that relays the channel, see decodeRelayed.
 func (k keys) live(channel string) string { return k.prefix + ":{" + channel + "}:live" + k.suffix }
 
-// presence is where the channel's presence is: the keys of hold.lua, which
-// says what is in them and when they expire.
+// presence returns the keys of the channel's presence. hold.lua documents their types
+// and expiry.
 func (k keys) presence(channel string) []string {
 	base := k.prefix + ":{" + channel + "}:presence:"
 	return []string{base + "holders", base + "members", base + "order", base + "held"}
 }
 
-// probe is a pub/sub channel for a connection's probes; n chooses its slot.
+// probe is a pub/sub channel for a connection's probes. n selects its slot.
 func (k keys) probe(unique uint64, n int) string {
 	return fmt.Sprintf("%s:{%d}:probe:%016x%s", k.prefix, n, unique, k.suffix)
 }
 
-// lives is what epoch_history.lua remembers: a hash that expires historyTTL after it was
-// last asked for. On Redis Cluster each primary has one, and n chooses its slot.
+// history is the epoch history: a hash, see epoch_history.lua, that expires historyTTL
+// after its last use. On Redis Cluster each primary has one, historyAt; n selects its
+// slot.
 func (k keys) history() string        { return k.prefix + ":lives" }
 func (k keys) historyAt(n int) string { return fmt.Sprintf("%s:{%d}:lives", k.prefix, n) }
 
-// since is a string that nothing but the loss of all data removes, see read.lua. It
-// does not expire. Redis Cluster has none: it would be in each of the slots, and
-// in the way of one that moves.
+// since is a string that only the loss of all data removes, see read.lua. It does not
+// expire. Redis Cluster has none: each slot would need one, and it would stop the move of
+// a slot.
 func (k keys) since() string { return k.prefix + ":since" }
 
-// registry is the keys of the node registry, all in one slot, as announce.lua and nodes.lua
-// have them. Each expires when no node announces any more.
+// registry returns the keys of the node registry, in the order of announce.lua and
+// nodes.lua. All are in one slot and expire when no node announces itself any more.
 func (k keys) registry() []string {
 	names := []string{"alive", "reports", "channels", "asked"}
 	for i, name := range names {
@@ -71,10 +72,11 @@ func (k keys) registry() []string {
 	return names
 }
 
-// check is a key, and a pub/sub channel, that nothing is in: see check.lua.
+// check is a key that never exists, and a pub/sub channel without subscribers, see
+// check.lua.
 func (k keys) check() string { return k.prefix + ":check" }
 
-// channel is the inverse of live.
+// channel returns the channel that live relays. ok is false for other names.
 func (k keys) channel(live string) (string, bool) {
 	name, ok := strings.CutPrefix(live, k.prefix+":{")
 	if !ok {

@@ -10,24 +10,23 @@ import (
 	"comet/pubsub"
 )
 
-// Bounds of what one call of publish.lua takes, during which Redis does nothing
-// else.
+// Limits of one call of publish.lua, during which Redis does nothing else.
 const (
 	chunkDrafts = 64
 	chunkBytes  = 256 << 10
 )
 
-// series is the drafts of one channel of a batch. They are published a chunk at
-// a time: none is sent before those of the chunk before it are answered. So none
-// can overtake another, whatever has to be sent again (a script that is not
-// loaded, a slot that has moved), as Redis takes a chunk as a whole or not at all.
+// series is the drafts of one channel of a batch. They are published a chunk at a time:
+// a chunk is sent after the answer to the one before it. So no draft overtakes another,
+// even if a chunk has to be sent again (a script that is not loaded, a slot that has
+// moved), because Redis carries out a chunk as a whole or not at all.
 type series struct {
 	channel string
-	at      []int // of those that are not published yet, in order
+	at      []int // indices of the drafts that are not published yet, in order
 }
 
-// publishAll publishes drafts of several channels, or several of one. Chunks of
-// different channels go together, in one pipeline to each primary.
+// publishAll publishes several drafts, of one or more channels. Chunks of different
+// channels share one pipeline to each primary.
 func (b *Broker) publishAll(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt) {
 	for todo := seriesOf(drafts); len(todo) > 0; {
 		chunks := make([]chunk, len(todo))
@@ -45,7 +44,7 @@ func (b *Broker) publishAll(ctx context.Context, drafts []pubsub.Draft, receipts
 			case len(s.at) == 0:
 			case err != nil:
 				for _, i := range s.at {
-					receipts[i].Err = fmt.Errorf("%w: not sent, because a message before it failed: %w", pubsub.ErrUnavailable, err)
+					receipts[i].Err = fmt.Errorf("%w: not sent, because an earlier message of the batch failed: %w", pubsub.ErrUnavailable, err)
 				}
 			default:
 				rest = append(rest, s)
@@ -55,7 +54,7 @@ func (b *Broker) publishAll(ctx context.Context, drafts []pubsub.Draft, receipts
 	}
 }
 
-// seriesOf sorts drafts by channel.
+// seriesOf groups drafts by channel.
 func seriesOf(drafts []pubsub.Draft) (all []*series) {
 	byChannel := make(map[string]*series)
 	for i := range drafts {
@@ -70,14 +69,14 @@ func seriesOf(drafts []pubsub.Draft) (all []*series) {
 	return all
 }
 
-// chunk is drafts that one call publishes, and what became of them.
+// chunk is the drafts that one call publishes, and their receipts.
 type chunk struct {
 	drafts   []pubsub.Draft
 	receipts []pubsub.Receipt
-	err      error // of the call as a whole, then in all receipts too
+	err      error // of the call as a whole; all receipts have it too
 }
 
-// next is the first of what is left.
+// next returns the next chunk.
 func (s *series) next(drafts []pubsub.Draft) chunk {
 	n, bytes := 0, 0
 	for ; n < min(len(s.at), chunkDrafts); n++ {
@@ -107,8 +106,8 @@ func copyTo(all []pubsub.Receipt, at []int, receipts []pubsub.Receipt) {
 	}
 }
 
-// publishChunks publishes the chunks at the given indices, each of another
-// channel, which p has.
+// publishChunks publishes the chunks at the given indices. Each is of another channel,
+// and p has all of these channels.
 func (b *Broker) publishChunks(ctx context.Context, p *primary, chunks []chunk, at []int) {
 	calls, wait := b.callChunks(ctx, p, chunks, at, false)
 	var again []int
@@ -139,9 +138,9 @@ func (b *Broker) publishChunks(ctx context.Context, p *primary, chunks []chunk, 
 	_ = others.Wait() // each chunk has its own error
 }
 
-// callChunks calls publish.lua for chunks in one pipeline. With load it loads the
-// script first: another client may have it forgotten again in between, as Redis
-// takes a pipeline in pieces.
+// callChunks calls publish.lua for chunks in one pipeline. With load it loads the script
+// first. Another client may flush it in between, because Redis reads a pipeline in
+// pieces.
 func (b *Broker) callChunks(ctx context.Context, p *primary, chunks []chunk, at []int, load bool) (calls []*call, wait *redis.Cmd) {
 	pipe := p.client.Pipeline()
 	if load {
@@ -168,7 +167,7 @@ func (b *Broker) newChunkCall(ctx context.Context, drafts []pubsub.Draft) *call 
 	return newScriptCall(ctx, publishScript, false, keys, args)
 }
 
-// finishChunk takes the answer to a chunk's call.
+// finishChunk sets the results of a chunk from the answer to its call.
 func (b *Broker) finishChunk(c *chunk, call *call, wait *redis.Cmd) {
 	cmd := call.markUnsent()
 	if _, relayed := cmd.Val().(int64); relayed {

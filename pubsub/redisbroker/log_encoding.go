@@ -9,17 +9,17 @@ import (
 	"comet/pubsub"
 )
 
-// What the relay carries is text: a line and the data,
+// The relay's payload is text, a line and the data:
 //
-//	<id> SP <prev> SP <type> LF <data>     a message, as publish.lua writes it
+//	<id> SP <prev> SP <type> LF <data>     a message, see publish.lua
 //	- SP <unix ms> SP <type> LF <data>     an ephemeral message
-//	! SP <id> SP <prev>                    a message that is to be read, as too large to be relayed
+//	! SP <id> SP <prev>                    a message too large for the relay; nodes read it
 //
-// Before any of them may stand, if the message has one,
+// A message with a trace has this prefix:
 //
 //	~ SP <trace> SP
 
-// tracePrefix is what stands before a message with a trace; empty without one.
+// tracePrefix returns the prefix of a message with a trace, or "".
 func tracePrefix(trace string) string {
 	if trace == "" {
 		return ""
@@ -43,7 +43,7 @@ func encodeAnnounced(id pubsub.ID) []byte {
 	b := append([]byte(nil), "! "...)
 	b = id.Append(b)
 	b = append(b, ' ')
-	return id.Append(b) // as its own predecessor: it has to be read anyway
+	return id.Append(b) // its own ID as the predecessor, because nodes read it anyway
 }
 
 func decodeRelayed(channel, payload string) (m *pubsub.Message, err error) {
@@ -75,10 +75,10 @@ func decodeRelayed(channel, payload string) (m *pubsub.Message, err error) {
 	return newMessage(channel, first, second, kind, data, trace)
 }
 
-// decodeEntry reads a stream entry as read.lua returns it:
-// {id, {"prev", prev, "type", type, "data", data}}, with "trace", trace after
-// these if there is one. An entry that is no message is pubsub.Unreadable, and
-// err says why. m is nil if not even its ID can be read.
+// decodeEntry decodes a stream entry from read.lua:
+// {id, {"prev", prev, "type", type, "data", data}}, followed by "trace" and trace if the
+// message has one. For an entry that is not a message, m is unreadable and err is the
+// reason. m is nil if the ID cannot be decoded either.
 func decodeEntry(channel string, entry any) (m *pubsub.Message, err error) {
 	pair, _ := entry.([]any)
 	if len(pair) != 2 {
@@ -95,7 +95,7 @@ func decodeEntry(channel string, entry any) (m *pubsub.Message, err error) {
 	return m, nil
 }
 
-// decodeFields makes a message of an entry's ID and fields.
+// decodeFields makes a message from the ID and the fields of an entry.
 func decodeFields(channel, id string, list any) (*pubsub.Message, error) {
 	fields, _ := list.([]any)
 	var prev, kind, data, trace string
@@ -118,9 +118,9 @@ func decodeFields(channel, id string, list any) (*pubsub.Message, error) {
 	return newMessage(channel, id, prev, kind, data, trace)
 }
 
-// parseEntryID is the ID of a stream's entry, or the next one that there is if it
-// is one that Comet never gives: its sequence number is too large or means the
-// start of an empty log.
+// parseEntryID parses the ID of a stream entry. If Comet never gives such an ID (the
+// sequence number is too large, or means the start of an empty log), it returns the next
+// ID that it may give.
 func parseEntryID(text string) (pubsub.ID, error) {
 	id, err := pubsub.ParseID(text)
 	if err == nil && (pubsub.Cursor{ID: id}).Last() == id {
@@ -135,7 +135,7 @@ func parseEntryID(text string) (pubsub.ID, error) {
 	return pubsub.ID{MS: ms + 1}, nil
 }
 
-// newMessage makes a message; one without data is only announced.
+// newMessage makes a message. One without data is only announced.
 func newMessage(channel, id, prev, kind, data, trace string) (*pubsub.Message, error) {
 	m := &pubsub.Message{Channel: channel, Type: kind, Trace: trace}
 	if data != "" {

@@ -7,10 +7,10 @@ import (
 	"comet/internal/metrics"
 )
 
-// errForeign says that what was read is no message of Comet's.
+// errForeign reports that an entry is not a message of Comet's.
 var errForeign = errors.New("not written by Comet")
 
-// Place is where something was found that is no message.
+// Place is where an entry was found that is not a message.
 type Place string
 
 // The places.
@@ -19,10 +19,10 @@ const (
 	InRelay Place = "relay"
 )
 
-// Places are all there are.
+// Places lists all places.
 var Places = []Place{InLog, InRelay}
 
-// foreign counts what is no message, and warns of it once per minute.
+// foreign counts entries that are not messages, and logs a warning once per minute.
 type foreign struct {
 	counts   *metrics.Counts[Place]
 	warnings *metrics.Warnings
@@ -32,8 +32,8 @@ func newForeign(logger *slog.Logger) *foreign {
 	return &foreign{counts: metrics.NewCounts(Places...), warnings: metrics.NewWarnings(logger)}
 }
 
-// found counts one at a place.
+// found counts one entry and logs it.
 func (f *foreign) found(in Place, channel string, err error) {
 	f.counts.Add(in, 1)
-	f.warnings.Warn("found something that is not a message; skipped it", "in", string(in), "channel", channel, "error", err)
+	f.warnings.Warn("entry that is not a message skipped", "in", string(in), "channel", channel, "error", err)
 }

@@ -12,11 +12,11 @@ import (
 )
 
 // call is one command that publishes. It knows whether the command has left this
-// process, and can be withdrawn until it has: what did not leave, and never will,
-// is ErrUnavailable and not ErrOutcomeUnknown.
+// process, and can be withdrawn until then. A command that never leaves fails with
+// ErrUnavailable instead of ErrOutcomeUnknown.
 type call struct {
 	cmd   *redis.Cmd
-	first string // the command's first argument: a script, or where to relay
+	first string // the command's first argument: a script or a pub/sub channel
 	state atomic.Int32
 }
 
@@ -27,7 +27,7 @@ const (
 	withdrawn
 )
 
-// newScriptCall makes the call of a script by its hash or, with whole, by its text.
+// newScriptCall makes a call of a script by its hash or, with whole, by its text.
 func newScriptCall(ctx context.Context, s *script, whole bool, keys []string, args []any) *call {
 	c := &call{first: s.Hash()}
 	name := "evalsha"
@@ -38,16 +38,16 @@ func newScriptCall(ctx context.Context, s *script, whole bool, keys []string, ar
 	return c
 }
 
-// newRelayCall makes the call that relays payload on a pub/sub channel.
+// newRelayCall makes a call that relays payload on the pub/sub channel live.
 func newRelayCall(ctx context.Context, verb, live string, payload []byte) *call {
 	c := &call{first: live}
 	c.cmd = redis.NewCmd(ctx, verb, c, payload)
 	return c
 }
 
-// MarshalBinary implements encoding.BinaryMarshaler: go-redis asks for the
-// argument when it writes the command to a connection. A call that was withdrawn
-// names no script, or a relay that nobody listens to, and so does nothing.
+// MarshalBinary implements encoding.BinaryMarshaler. go-redis calls it for the argument
+// when it writes the command to a connection. A withdrawn call has an empty argument,
+// which is no script and no pub/sub channel in use, so it does nothing.
 func (c *call) MarshalBinary() ([]byte, error) {
 	if c.state.CompareAndSwap(queued, left) || c.state.Load() == left {
 		return []byte(c.first), nil
@@ -55,8 +55,8 @@ func (c *call) MarshalBinary() ([]byte, error) {
 	return nil, nil
 }
 
-// markUnsent marks the error of a call that has not left, once it cannot leave any
-// more.
+// markUnsent wraps the error of a call that has not left in ErrUnavailable. Call it once
+// the call cannot leave any more.
 func (c *call) markUnsent() *redis.Cmd {
 	if err := c.cmd.Err(); err != nil && c.state.Load() == queued {
 		c.cmd.SetErr(fmt.Errorf("%w: %w", pubsub.ErrUnavailable, err))
@@ -64,21 +64,21 @@ func (c *call) markUnsent() *redis.Cmd {
 	return c.cmd
 }
 
-// Bounds of what one pipeline takes: what Redis and the connection's buffers
-// digest without a pause for all others.
+// Limits of one pipeline, so that it does not delay other clients of Redis and fits into
+// the connection's buffers.
 const (
 	pipelineCalls = 200
 	pipelineBytes = 128 << 10
 )
 
-// pipeline carries calls to one primary. There is one pipeline under way at a
-// time, and what comes meanwhile goes together in the next.
+// pipeline sends calls to one primary, one batch at a time. Calls that come meanwhile
+// share the next batch.
 type pipeline struct {
 	client *redis.Client
 
 	mu     sync.Mutex
-	queue  []*batch // the last one is open to more calls
-	busy   bool     // run is running
+	queue  []*batch // the last one takes more calls
+	busy   bool     // run is at work
 	closed bool
 	runs   sync.WaitGroup
 }
@@ -101,9 +101,8 @@ func (p *pipeline) script(ctx context.Context, s *script, keys []string, args []
 	return cmd
 }
 
-// do carries out a call of about so many bytes. It waits for the answer until ctx
-// ends; then the call is withdrawn or, if it has left already, its outcome
-// unknown.
+// do carries out a call of about the given number of bytes. It waits for the answer until
+// ctx ends. Then the call is withdrawn or, if it has left already, its outcome is unknown.
 func (p *pipeline) do(ctx context.Context, c *call, bytes int) *redis.Cmd {
 	b := p.add(c, bytes)
 	if b == nil {
@@ -117,7 +116,7 @@ func (p *pipeline) do(ctx context.Context, c *call, bytes int) *redis.Cmd {
 	if c.state.CompareAndSwap(queued, withdrawn) {
 		return failed(ctx, fmt.Errorf("%w: not sent: %w", pubsub.ErrUnavailable, context.Cause(ctx)))
 	}
-	return failed(ctx, context.Cause(ctx)) // c.cmd is the pipeline's
+	return failed(ctx, context.Cause(ctx)) // c.cmd belongs to the pipeline
 }
 
 // add queues a call. It returns nil after close.
@@ -142,7 +141,7 @@ func (p *pipeline) add(c *call, bytes int) *batch {
 	return b
 }
 
-// run sends what is queued until nothing is.
+// run sends batches until the queue is empty.
 func (p *pipeline) run() {
 	for {
 		p.mu.Lock()
@@ -168,8 +167,8 @@ func (p *pipeline) send(b *batch) {
 	close(b.done)
 }
 
-// close ends the calls that are queued, has do refuse more, and waits for what is
-// under way, which the end of the client's connections ends.
+// close fails the queued calls and all later ones, and waits for the batch under way.
+// The caller has closed the client's connections, which ends that batch.
 func (p *pipeline) close() {
 	p.mu.Lock()
 	queue := p.queue

@@ -12,8 +12,8 @@ import (
 	"comet/pubsub"
 )
 
-// Publish implements pubsub.Broker. A single draft shares a pipeline with
-// other callers' drafts; several go in pipelines of their own, see publishAll.
+// Publish implements pubsub.Broker. A single draft shares a pipeline with those of other
+// callers. Several drafts use pipelines of their own, see publishAll.
 func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Receipt {
 	receipts := make([]pubsub.Receipt, len(drafts))
 	ctx, end, err := b.startCall(ctx)
@@ -38,9 +38,9 @@ func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Re
 	return receipts
 }
 
-// publishChunk publishes drafts of one channel, in order, by one call of
-// publish.lua, wherever the channel is by now. With shared the call goes in a
-// pipeline with others'. It returns the error with which the whole call failed.
+// publishChunk publishes drafts of one channel, in order, with one call of publish.lua.
+// It follows redirects. With shared the call shares a pipeline with others. It returns
+// the error if the call failed as a whole.
 func (b *Broker) publishChunk(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt, shared bool) error {
 	keys, args := b.publishArgs(drafts)
 	var wait *redis.Cmd
@@ -48,8 +48,8 @@ func (b *Broker) publishChunk(ctx context.Context, drafts []pubsub.Draft, receip
 		if shared && !asking {
 			return p.shared.script(ctx, publishScript, keys, args, len(drafts[0].Data))
 		}
-		// WAIT is about the connection's last write, which the script makes for a
-		// repeated key too.
+		// WAIT covers the connection's last write. The script writes for a repeated key
+		// too.
 		var cmd *redis.Cmd
 		args := args
 		if asking {
@@ -66,11 +66,11 @@ func (b *Broker) publishChunk(ctx context.Context, drafts []pubsub.Draft, receip
 	return b.fillReceipts(receipts, answer.(*redis.Cmd), wait)
 }
 
-// waitFor is how long WAIT may take, in a call that may take Options.Timeout.
+// waitFor is the timeout of WAIT, a part of Options.Timeout.
 func (b *Broker) waitFor() time.Duration { return b.options.Timeout * 2 / 3 }
 
-// relayAt relays again, at the primary that the channel leaves, what was
-// published at another: who subscribed there has heard nothing.
+// relayAt relays drafts again at p, which the channel is leaving. They were published at
+// another primary, so that subscribers at p have not received them.
 func (b *Broker) relayAt(ctx context.Context, p *primary, drafts []pubsub.Draft, answer *redis.Cmd) {
 	receipts := make([]pubsub.Receipt, len(drafts))
 	_ = b.fillReceipts(receipts, answer, nil)
@@ -84,30 +84,30 @@ func (b *Broker) relayAt(ctx context.Context, p *primary, drafts []pubsub.Draft,
 		default:
 			payload = encodeAnnounced(r.ID)
 		}
-		_ = p.client.SPublish(ctx, b.keys.live(drafts[i].Channel), payload).Err() // else the sweep finds it
+		_ = p.client.SPublish(ctx, b.keys.live(drafts[i].Channel), payload).Err() // on failure the sweep delivers it
 	}
 }
 
-// publishEphemeral relays without the log.
+// publishEphemeral relays a draft without appending it to the log.
 func (b *Broker) publishEphemeral(ctx context.Context, d *pubsub.Draft) pubsub.Receipt {
 	live, payload := b.keys.live(d.Channel), encodeEphemeral(d)
-	cmd, _ := b.call(ctx, live, func(p *primary, _ bool) redis.Cmder { // which is never asked for elsewhere
+	cmd, _ := b.call(ctx, live, func(p *primary, _ bool) redis.Cmder { // never redirected by ASK, as it names no key
 		return p.shared.do(ctx, newRelayCall(ctx, b.verb(), live, payload), len(payload))
 	})
 	if err := cmd.Err(); err != nil {
 		return pubsub.Receipt{Err: publishError(err)}
 	}
-	return pubsub.Receipt{} // the answer is how many connections heard it, which says nothing
+	return pubsub.Receipt{} // the answer, the number of connections that received it, is of no use
 }
 
-// Indices in publish.lua's ARGV, which explains them. While its slot is being moved
-// the log itself is kept for as long as the ID of its newest message.
+// Indices in ARGV, see publish.lua. While the slot moves, the log itself is kept for as
+// long as the ID of its newest message.
 const (
 	argTTL    = 2
 	argEndTTL = 3
 )
 
-// publishArgs are publish.lua's KEYS and ARGV for drafts of one channel.
+// publishArgs returns the KEYS and ARGV of publish.lua for drafts of one channel.
 func (b *Broker) publishArgs(drafts []pubsub.Draft) (keys []string, args []any) {
 	channel := drafts[0].Channel
 	size, ttl := b.options.Retention(channel)
@@ -129,7 +129,7 @@ func (b *Broker) publishArgs(drafts []pubsub.Draft) (keys []string, args []any) 
 	return keys, args
 }
 
-// verb is the command that relays.
+// verb returns the command that relays.
 func (b *Broker) verb() string {
 	if b.sharded() {
 		return "SPUBLISH"
@@ -137,7 +137,7 @@ func (b *Broker) verb() string {
 	return "PUBLISH"
 }
 
-// The outcomes in an answer of publish.lua, which explains them.
+// Outcomes in the answer of publish.lua, see there.
 const (
 	wasPublished = iota
 	wasRepeated
@@ -147,9 +147,8 @@ const (
 	wasNotRenewed
 )
 
-// fillReceipts makes receipts of an answer of publish.lua and of that of WAIT, which is
-// nil if there was none. It returns the error with which the whole call failed,
-// as Redis said it.
+// fillReceipts sets receipts from the answers of publish.lua and of WAIT, which is nil
+// without MinReplicas. It returns the error of Redis if the call failed as a whole.
 func (b *Broker) fillReceipts(receipts []pubsub.Receipt, answer, wait *redis.Cmd) error {
 	list, err := publishAnswer(answer)
 	if err == nil && len(list)/2 != len(receipts) {
@@ -174,7 +173,7 @@ func (b *Broker) fillReceipts(receipts []pubsub.Receipt, answer, wait *redis.Cmd
 	return nil
 }
 
-// publishAnswer returns the words of an answer of publish.lua, which explains them.
+// publishAnswer returns the words of an answer of publish.lua.
 func publishAnswer(answer *redis.Cmd) ([]any, error) {
 	if id, ok := answer.Val().(string); ok {
 		return []any{id, int64(wasPublished)}, nil
@@ -182,7 +181,7 @@ func publishAnswer(answer *redis.Cmd) ([]any, error) {
 	return answer.Slice()
 }
 
-// receipt reads the two words for a message in an answer of publish.lua.
+// receipt decodes the two words for a message in an answer of publish.lua.
 func (b *Broker) receipt(first, second any) pubsub.Receipt {
 	text, _ := first.(string)
 	outcome, _ := second.(int64)
@@ -190,7 +189,7 @@ func (b *Broker) receipt(first, second any) pubsub.Receipt {
 		return pubsub.Receipt{Err: fmt.Errorf("%w: %w", pubsub.ErrUnavailable, refusal(text))}
 	}
 	if text == "" {
-		return pubsub.Receipt{} // it is ephemeral
+		return pubsub.Receipt{} // of an ephemeral message
 	}
 	text, why, _ := strings.Cut(text, " ")
 	id, err := pubsub.ParseID(text)
@@ -200,16 +199,16 @@ func (b *Broker) receipt(first, second any) pubsub.Receipt {
 	case outcome == wasReused:
 		return pubsub.Receipt{Err: fmt.Errorf("%w: it is that of message %s", pubsub.ErrKeyReused, text)}
 	case outcome == wasNotRelayed:
-		return pubsub.Receipt{Err: fmt.Errorf("%w: it is in the log, but was not relayed: %w", pubsub.ErrOutcomeUnknown, refusal(why))}
-	case outcome == wasNotRenewed && b.options.MinReplicas > 0: // WAIT was about nothing
-		return pubsub.Receipt{Err: fmt.Errorf("%w: the first publish may not be at the replicas: %w", pubsub.ErrOutcomeUnknown, refusal(why))}
+		return pubsub.Receipt{Err: fmt.Errorf("%w: the message is in the log, but was not relayed: %w", pubsub.ErrOutcomeUnknown, refusal(why))}
+	case outcome == wasNotRenewed && b.options.MinReplicas > 0: // WAIT covered no write
+		return pubsub.Receipt{Err: fmt.Errorf("%w: the replicas may not have the first message with this key: %w", pubsub.ErrOutcomeUnknown, refusal(why))}
 	case outcome == wasNotRenewed:
 		b.reportPartial(ToPublish, "an idempotency key was not renewed", why)
 	}
 	return pubsub.Receipt{ID: id, Duplicate: outcome == wasRepeated || outcome == wasNotRenewed}
 }
 
-// refusal is an error with which Redis answered one command of a script.
+// refusal is the error of one command of a script.
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
@@ -217,15 +216,16 @@ func (r refusal) Error() string { return string(r) }
 // RedisError implements redis.Error.
 func (refusal) RedisError() {}
 
-// reportPartial notes what Redis refused of something that was carried out.
+// reportPartial counts and logs that Redis refused a part of an operation that was
+// carried out.
 func (b *Broker) reportPartial(o Operation, what string, why any) {
 	err, _ := why.(string)
 	b.errorCounts.count(o, refusal(err))
-	b.partial.Warn("redis refused a part of an operation; the rest is done", "operation", string(o), "part", what, "error", err)
+	b.partial.Warn("redis refused a part of an operation; the rest was done", "operation", string(o), "part", what, "error", err)
 }
 
-// reached reads the answer of WAIT, nil without one: an error says that too few
-// replicas have it.
+// reached returns an error if the answer of WAIT shows that too few replicas have the
+// messages. wait may be nil.
 func (b *Broker) reached(wait *redis.Cmd) error {
 	if wait == nil {
 		return nil

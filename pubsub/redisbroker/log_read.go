@@ -12,7 +12,7 @@ import (
 	"comet/pubsub"
 )
 
-// Read implements pubsub.Broker; all queries go in one pipeline a primary.
+// Read implements pubsub.Broker. The queries to a primary share one pipeline.
 func (b *Broker) Read(ctx context.Context, queries []pubsub.Query) []pubsub.Page {
 	ctx, end, err := b.startCall(ctx)
 	if err != nil {
@@ -50,14 +50,14 @@ func (b *Broker) Shard(channel string) any {
 	return p
 }
 
-// ended is the context of what must not wait.
+// ended is a context that has ended, for calls that must not wait.
 var ended = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-// readGroup answers the queries at the given indices, whose logs p has.
+// readGroup answers the queries at the given indices, of logs that p has.
 func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Query, at []int, pages []pubsub.Page) {
 	cmds := b.readAll(ctx, p, queries, at)
 	if len(cmds) > 0 && notLoaded(cmds[0].Err()) {
@@ -65,10 +65,10 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 			cmds = b.readAll(ctx, p, queries, at)
 		}
 	}
-	mixed := make(map[*primary][]int) // pages that are to have Lives, by who answered
+	mixed := make(map[*primary][]int) // indices of the pages that need Epochs, by primary that answered
 	for n, cmd := range cmds {
 		i, by := at[n], p
-		if kind, _ := redirected(cmd.Err()); kind != none || notLoaded(cmd.Err()) { // as in holdGroup
+		if kind, _ := redirected(cmd.Err()); kind != none || notLoaded(cmd.Err()) { // see holdGroup
 			cmd, by = b.readOne(ctx, &queries[i])
 		}
 		pages[i] = b.page(&queries[i], cmd)
@@ -98,13 +98,14 @@ func (b *Broker) readAll(ctx context.Context, p *primary, queries []pubsub.Query
 	return cmds
 }
 
-// readOne follows redirects, loads the script, and also returns who answered.
+// readOne answers one query. It follows redirects and loads the script, and also returns
+// the primary that answered.
 func (b *Broker) readOne(ctx context.Context, q *pubsub.Query) (*redis.Cmd, *primary) {
 	keys, args := b.readArgs(q)
 	return b.callScript(ctx, readScript, keys, args)
 }
 
-// readArgs are read.lua's KEYS and ARGV.
+// readArgs returns the KEYS and ARGV of read.lua.
 func (b *Broker) readArgs(q *pubsub.Query) (keys []string, args []any) {
 	direction := "forward"
 	if q.Backward {
@@ -117,7 +118,7 @@ func (b *Broker) readArgs(q *pubsub.Query) (keys []string, args []any) {
 	return []string{b.keys.log(q.Channel)}, args
 }
 
-// page reads the answer of read.lua.
+// page decodes an answer of read.lua.
 func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 	if err := cmd.Err(); err != nil {
 		return pubsub.Page{Err: readError(err)}
@@ -142,14 +143,14 @@ func (b *Broker) page(q *pubsub.Query, cmd *redis.Cmd) pubsub.Page {
 	since, _ := answer[5].(string)
 	past, _ := answer[6].(string)
 	p.Now = uint64(now)
-	p.IntactSince, _ = pubsub.ParseID(since) // else it is not known
+	p.IntactSince, _ = pubsub.ParseID(since) // zero if it is unknown
 	p.PreviousEnd, _ = pubsub.ParseID(past)  // likewise
 	_, p.TTL = b.options.Retention(q.Channel)
 	return p
 }
 
-// messages decodes the entries of a log. One whose place is not beyond the
-// cursor is left out: see parseEntryID.
+// messages decodes the entries of a log. An entry that is not beyond the cursor is left
+// out: parseEntryID may have changed its ID.
 func (b *Broker) messages(q *pubsub.Query, entries []any) []*pubsub.Message {
 	all := make([]*pubsub.Message, 0, len(entries))
 	for _, entry := range entries {
@@ -171,14 +172,14 @@ func isBeyond(q *pubsub.Query, id pubsub.ID) bool {
 	return id.Compare(q.Cursor) > 0
 }
 
-// answers are the pages of a Read. They come from each primary together, and
-// are taken when all have come or the context ends: a connection that waits for
-// Redis does not notice that.
+// answers collects the pages of a Read, which come from several primaries. Read returns
+// them when all have come or its context ends; a connection that waits for Redis does
+// not notice the latter.
 type answers struct {
 	done chan struct{} // closed when all have come
 
 	mu    sync.Mutex
-	over  bool // they were taken
+	over  bool // wait has returned pages
 	pages []pubsub.Page
 }
 
@@ -186,7 +187,7 @@ func newAnswers(n int) *answers {
 	return &answers{done: make(chan struct{}), pages: make([]pubsub.Page, n)}
 }
 
-// fail takes the error of the page with index i.
+// fail sets the error of page i.
 func (a *answers) fail(i int, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -195,7 +196,7 @@ func (a *answers) fail(i int, err error) {
 	}
 }
 
-// put takes the pages at the given indices.
+// put sets the pages at the given indices.
 func (a *answers) put(at []int, pages []pubsub.Page) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -207,12 +208,11 @@ func (a *answers) put(at []int, pages []pubsub.Page) {
 	}
 }
 
-// lateAnswers is how long to wait, at the end of a context's time, for
-// connections that end by the same time: they tell what went wrong, and what had
-// come before.
+// lateAnswers is how long wait goes on after the deadline of its context. Connections
+// end at the same deadline, and then return their answers or a better error.
 const lateAnswers = 100 * time.Millisecond
 
-// wait returns the pages. Those that have not come have ctx's error.
+// wait returns the pages. Those that have not come have the error of ctx.
 func (a *answers) wait(ctx context.Context) []pubsub.Page {
 	select {
 	case <-a.done:

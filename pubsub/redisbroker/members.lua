@@ -1,9 +1,11 @@
--- Reads a page of who is in a channel.
--- KEYS[1]  members, KEYS[2] order, as in hold.lua
--- ARGV[1]  the user behind whom to begin, or empty
--- ARGV[2]  how many at most
--- Returns {how many there are, 1 if some are behind the page, {user, value in members, …}}.
-current_epoch() -- no replica
+-- Reads a page of a channel's members.
+-- KEYS[1]  members, see hold.lua
+-- KEYS[2]  order, see hold.lua
+-- ARGV[1]  the user after which the page starts, or empty
+-- ARGV[2]  maximum number of members
+-- Returns {number of members of the channel, 1 if there are more after the page, {user,
+-- value in members, …}}.
+current_epoch() -- fails on a replica
 local limit = tonumber(ARGV[2])
 local from = ARGV[1] == '' and '-' or '(' .. ARGV[1]
 local users = redis.call('ZRANGEBYLEX', KEYS[2], from, '+', 'LIMIT', 0, limit + 1)

@@ -1,18 +1,18 @@
--- end_key is the ID of the log's newest message if that is a large one, or if the
--- log is kept for a short time: a string that expires with the log, or later, see
--- pubsub.EndTTL. It is a hint: other programs, nodes of
--- earlier versions, eviction, or a slot on its way may make it wrong or missing.
--- It is not one of KEYS, see the relay's pub/sub channel in publish.lua.
+-- end_key is a string, the ID of the log's newest message if that is large or if the log's
+-- TTL is short. It expires with the log, or later, see pubsub.EndTTL. It is a hint: other
+-- programs, nodes of earlier versions, eviction, or a moving slot may make it wrong or
+-- missing. It is not one of KEYS, for the same reason as the relay's pub/sub channel in
+-- publish.lua.
 local end_key = string.sub(KEYS[1], 1, -4) .. 'end'
 
--- highest is after every ID that there can be (pubsub.MaxMS). Entries after it are
--- not Comet's and are not read; publish.lua removes them, as no ID follows theirs.
+-- highest is after every ID of Comet's (pubsub.MaxMS). Entries after it are not read, and
+-- publish.lua removes them, because no ID can follow theirs.
 local highest = '4398046511103-0'
 
--- newest returns the ID of the newest message of the log KEYS[1], '0-0' if it
--- has none, and what end_key says, or false: with an empty log, the newest message
--- of the log before. It goes without the message where it
--- can: to bring one into a script costs some 1.5 ms a MB.
+-- newest returns the ID of the newest message of the log KEYS[1], or '0-0' if it is empty,
+-- and the value of end_key, or false. With an empty log the latter is the newest message
+-- of the log that was there before. It avoids reading the message, because that costs
+-- about 1.5 ms per MB in a script.
 local function newest()
 	local id = redis.pcall('GET', end_key)
 	local hint = type(id) == 'string' and id
@@ -26,7 +26,8 @@ local function newest()
 	if last then
 		return last[1], hint
 	end
-	-- Nothing confirms it. An ID more than a minute ahead of the clock is not Comet's.
+	-- No entry proves the hint here. An ID more than a minute ahead of the clock is not
+	-- Comet's.
 	local ms = hint and tonumber(string.match(hint, '^(%d+)%-%d+$'))
 	return '0-0', ms and ms <= redis.call('TIME')[1] * 1000 + 60000 and hint
 end

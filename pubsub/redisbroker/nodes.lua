@@ -1,6 +1,6 @@
--- Reads the board, see announce.lua.
--- KEYS     as there
--- ARGV[1]  for how long to ask for channels, in ms; 0: not at all
+-- Reads the node registry, see announce.lua.
+-- KEYS     as in announce.lua
+-- ARGV[1]  for how long to ask nodes for their channels, in ms; 0 does not ask
 -- Returns {node, report, channels or '', node, …}.
 local now = redis.call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)

@@ -14,7 +14,7 @@ import (
 	"comet/pubsub"
 )
 
-// UpdateLeases implements pubsub.Broker; all holdings go in one pipeline a primary.
+// UpdateLeases implements pubsub.Broker. The leases of a primary share one pipeline.
 func (b *Broker) UpdateLeases(ctx context.Context, holdings []pubsub.Lease) []pubsub.LeaseResult {
 	answers := make([]pubsub.LeaseResult, len(holdings))
 	ctx, end, err := b.startCall(ctx)
@@ -34,15 +34,15 @@ func (b *Broker) UpdateLeases(ctx context.Context, holdings []pubsub.Lease) []pu
 	return answers
 }
 
-// redirects is how many holdings at a time are sent again, each by itself.
+// redirects is the maximum number of calls that are sent again at a time.
 const redirects = 16
 
-// holdGroup sends the holdings at the given indices, whose channels p has.
+// holdGroup sends the leases at the given indices, of channels that p has.
 func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Lease, at []int, answers []pubsub.LeaseResult) {
 	cmds := b.holdAll(ctx, p, holdings, at, false)
-	// Redis takes a pipeline in pieces, and another client may load the script or
-	// have it forgotten in between. So each answer speaks for itself alone. Their
-	// order says nothing: each holding is of another channel.
+	// Redis reads a pipeline in pieces, and another client may load or flush the script in
+	// between. So each answer counts for its own call only. Their order does not matter:
+	// each lease is of another channel.
 	var missing, again []int
 	for n, cmd := range cmds {
 		if notLoaded(cmd.Err()) {
@@ -54,8 +54,8 @@ func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Le
 			cmds[missing[n]] = cmd
 		}
 	}
-	// Who cannot be had soon is tried again by the presence; all others wait for
-	// this call to return.
+	// The timeout is short because all leases wait for this call. The presence sends a
+	// lease that failed again.
 	ctx, cancel := context.WithTimeout(ctx, b.options.Timeout/4)
 	defer cancel()
 	var others errgroup.Group
@@ -76,8 +76,8 @@ func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Le
 	_ = others.Wait() // each answer has its own error
 }
 
-// holdAll sends the holdings at the given indices in one pipeline. With load the
-// script is loaded first.
+// holdAll sends the leases at the given indices in one pipeline. With load it loads the
+// script first.
 func (b *Broker) holdAll(ctx context.Context, p *primary, holdings []pubsub.Lease, at []int, load bool) []*redis.Cmd {
 	pipe := p.client.Pipeline()
 	if load {
@@ -92,7 +92,7 @@ func (b *Broker) holdAll(ctx context.Context, p *primary, holdings []pubsub.Leas
 	return cmds
 }
 
-// holdArgs are hold.lua's KEYS and ARGV.
+// holdArgs returns the KEYS and ARGV of hold.lua.
 func (b *Broker) holdArgs(h *pubsub.Lease) (keys []string, args []any) {
 	args = append(make([]any, 0, 10+3*len(h.Join)+len(h.Leave)),
 		b.verb(), b.keys.live(h.Channel), string(h.Owner), h.Version, h.Created,
@@ -111,7 +111,7 @@ func (b *Broker) holdArgs(h *pubsub.Lease) (keys []string, args []any) {
 	return b.keys.presence(h.Channel), args
 }
 
-// held reads the answer of hold.lua.
+// held decodes an answer of hold.lua.
 func (b *Broker) held(cmd *redis.Cmd) pubsub.LeaseResult {
 	answer, err := cmd.Int64Slice()
 	if err != nil {
@@ -148,7 +148,7 @@ func (b *Broker) Members(ctx context.Context, channel, after string, limit int) 
 	return page, nil
 }
 
-// decodeMembers reads the answer of members.lua.
+// decodeMembers decodes an answer of members.lua.
 func decodeMembers(answer []any) (page pubsub.MemberPage, err error) {
 	if len(answer) != 3 {
 		return page, errForeign
@@ -169,7 +169,7 @@ func decodeMembers(answer []any) (page pubsub.MemberPage, err error) {
 	return page, nil
 }
 
-// decodeMember reads a value of the members in hold.lua.
+// decodeMember decodes a value of the members hash, see hold.lua.
 func decodeMember(user, value string) (m pubsub.Member, err error) {
 	_, rest, _ := strings.Cut(value, " ")
 	since, data, _ := strings.Cut(rest, " ")

@@ -1,7 +1,8 @@
--- Sends one probe, see relay_probe.go.
+-- Publishes one probe, see relay_probe.go.
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
--- ARGV[2]  the probe's pub/sub channel, ARGV[3] what to send
--- Returns {generation, master_replid, master_repl_offset, connected_slaves}, see
+-- ARGV[2]  the probe's pub/sub channel
+-- ARGV[3]  payload
+-- Returns {epoch, master_replid, master_repl_offset, connected_slaves}, see
 -- epoch_takeover.go.
 local epoch = current_epoch()
 local info = redis.call('INFO', 'replication')

@@ -3,40 +3,39 @@
 -- KEYS[1]  the log, a stream
 -- KEYS[…]  one for each message with an idempotency key, a string '<id> <sum>'
 -- ARGV[1]  PUBLISH, or SPUBLISH on Redis Cluster
--- ARGV[2]  how many messages to keep at least
--- ARGV[3]  how long to keep the log after its newest message, in ms
--- ARGV[4]  how long to keep the newest message's ID, in ms, see newest.lua; 0 while
---          the slot is being moved here: the key may still come from there, and
---          the move would stop at one that exists here
--- ARGV[5]  how long to remember idempotency keys, in ms
+-- ARGV[2]  minimum number of messages to keep
+-- ARGV[3]  TTL of the log after its newest message, in ms
+-- ARGV[4]  TTL of the newest message's ID, in ms, see newest.lua; 0 while the slot moves
+--          here: the key may still arrive, and the move stops at a key that exists
+-- ARGV[5]  TTL of idempotency keys, in ms
 -- ARGV[6]  data of more bytes is not relayed, only announced
--- ARGV[7]  the relay's pub/sub channel, in the log's slot. It is no key: were it
---          named as one, Redis Cluster would miss it wherever the slot is being
---          moved, and refuse (TRYAGAIN) until the move is over
+-- ARGV[7]  the relay's pub/sub channel, in the log's slot. It is not one of KEYS: Redis
+--          Cluster would look for a key of this name, and refuse the call (TRYAGAIN)
+--          while the slot moves
 -- ARGV[…]  four for each message:
 --          type; '' if the message is ephemeral
---          data; of an ephemeral message all that is relayed
---          trace; '' if it has none
---          sum of what it says; '' if it has no idempotency key
--- Returns the id alone if the call published one message and nothing was refused: a
+--          data; of an ephemeral message the whole payload for the relay
+--          trace; '' without one
+--          checksum of the message; '' without an idempotency key
+-- Returns only the id if the call published one message and nothing was refused: a
 -- table would cost 2 % of a publish. Else two words for each message:
 --          id        0  published; an ephemeral message has the id ''
---          id        1  its key was seen before: the first message's ID
---          id        2  its key was seen before, with another sum
+--          id        1  duplicate of the message with this ID, by its key
+--          id        2  the key was used for the message with this ID, which differs
 --          error     3  refused, and not published
 --          id error  4  in the log, but the relay was refused
---          id error  5  as 1, but the key's time was not renewed
--- and after all of them, only if that was refused, the error of the log's expiry.
+--          id error  5  as 1, but the key's TTL was not renewed
+-- If the log's expiry was refused, its error follows as the last word.
 local epoch, now = current_epoch(), redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local prev, hint = newest()
 if prev == '0-0' and hint then
 	prev = hint
 end
-local prev_ms = tonumber(string.match(prev, '^%d+')) -- 0 of '0-0': the clock is after it
+local prev_ms = tonumber(string.match(prev, '^%d+')) -- 0 of '0-0', which the clock is always after
 
--- seen returns the first message's ID and the outcome for a message whose key was
--- seen before; '' and 0 for others.
+-- seen returns the first message's ID and the outcome for a message whose key was used
+-- before, else '' and 0.
 local seen = KEYS[2] and function(name, sum)
 	local value = redis.pcall('GET', name)
 	if type(value) == 'table' then
@@ -49,7 +48,7 @@ local seen = KEYS[2] and function(name, sum)
 	if first ~= sum then
 		return id, 2
 	end
-	-- A write, so that WAIT on this connection is about the first publish too.
+	-- This is a write, so that WAIT on this connection covers the first publish too.
 	local renewed = redis.pcall('PEXPIRE', name, ARGV[5])
 	if type(renewed) == 'table' then
 		return id .. ' ' .. renewed.err, 5
@@ -58,7 +57,7 @@ local seen = KEYS[2] and function(name, sum)
 end
 
 local answer, n, next_key = {'', 0}, 0, 2
-local last -- the bytes of the newest message that was appended
+local last -- size in bytes of the newest message that was appended
 for i = 8, #ARGV, 4 do
 	local kind, data, trace, sum = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
 	local id, outcome, name = '', 0, nil
@@ -69,7 +68,7 @@ for i = 8, #ARGV, 4 do
 		next_key = next_key + 1
 	end
 	if kind ~= '' and outcome == 0 then
-		-- The ID is pubsub.NextID: <ms>-<counter * 2^20 + generation>.
+		-- The ID is pubsub.NextID: <ms>-<counter * 2^20 + epoch>.
 		local ms, seq = now, epoch
 		if ms <= prev_ms then
 			local counter = math.floor(string.match(prev, '%-(%d+)') / 1048576) + 1
@@ -82,7 +81,7 @@ for i = 8, #ARGV, 4 do
 		id = string.format('%.0f-%d', ms, seq)
 		local added
 		if name then
-			-- The key comes first: were it refused later, a repeat would be published.
+			-- The key is set first: if it were refused after XADD, a repeat would be published.
 			added = redis.pcall('SET', name, id .. ' ' .. sum, 'PX', ARGV[5])
 		end
 		if not (added and added.err) then
@@ -95,8 +94,8 @@ for i = 8, #ARGV, 4 do
 					added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data, 'trace', trace)
 				end
 				if type(added) == 'table' and not retried and string.find(added.err, 'ID', 1, true) then
-					-- Another program has appended what is after every ID there can be, or
-					-- has deleted the newest entry, whose ID Redis remembers.
+					-- Another program has appended an entry after every ID of Comet's, or has
+					-- deleted the newest entry; Redis remembers its ID.
 					for _, entry in ipairs(redis.pcall('XRANGE', KEYS[1], highest, '+', 'COUNT', 100)) do
 						redis.pcall('XDEL', KEYS[1], entry[1])
 					end
@@ -105,7 +104,7 @@ for i = 8, #ARGV, 4 do
 				end
 			until not retry
 			if type(added) == 'table' and name then
-				redis.pcall('SET', name, '', 'PX', 1) -- which was allowed a moment ago
+				redis.pcall('SET', name, '', 'PX', 1) -- undo; SET was allowed just before
 			end
 		end
 		if type(added) == 'table' then
@@ -138,7 +137,7 @@ if last then
 	local ttl = ARGV[3]
 	if ARGV[4] ~= '0' and (last > 4096 or ARGV[4] ~= ttl) then
 		if redis.pcall('SET', end_key, prev, 'PX', ARGV[4]).err then
-			ttl = ARGV[4] -- then the log itself is known for as long
+			ttl = ARGV[4] -- keep the log itself for that time
 		end
 	elseif ARGV[4] ~= '0' and hint then
 		redis.pcall('DEL', end_key)

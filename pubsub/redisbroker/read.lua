@@ -1,19 +1,20 @@
--- Reads a part of a channel's log, as it is at one moment.
+-- Reads a page of a channel's log, atomically.
 -- KEYS[1]  the log, a stream
 -- ARGV[1]  'forward' or 'backward'
 -- ARGV[2]  exclusive cursor; '0-0' is before the first and, backward, after the last message
--- ARGV[3]  how many messages at most
--- ARGV[4]  how many bytes of data at most; the first message is returned whatever its size
--- ARGV[5]  a key that FLUSHALL removes: a string, the time since when nothing has
---          removed it, <ms>-<generation>. May be left out; not in the log's slot
--- Returns {generation, ID of the newest message or '0-0', stream entries, 1 if
--- there may be more, the time in ms if the log is empty, what ARGV[5] says or '0-0',
--- the newest message of the log before, if this one is empty, or '0-0'};
--- the generation alone where the newest message is the cursor's, as nearly always
--- when a relay was lost and all channels are read.
+-- ARGV[3]  maximum number of messages
+-- ARGV[4]  maximum number of bytes of data; the first message may have more
+-- ARGV[5]  a key that only the loss of all data removes, as by FLUSHALL: a string, the time
+--          since which it exists, '<ms>-<epoch>'. It is not in the log's slot, and may be
+--          left out
+-- Returns {epoch, ID of the newest message or '0-0', stream entries, 1 if there may be
+-- more, the time in ms if the log is empty else 0, the value of ARGV[5] or '0-0', the
+-- newest message of the log before if this one is empty, or '0-0'}.
+-- Returns only the epoch if the cursor is at the newest message, as in nearly all
+-- channels when all are read after a relay connection was lost.
 
--- since returns what ARGV[5] says. Where it is not there nothing can have removed
--- data after ms, by the clock of the primary of generation gen.
+-- since returns the value of ARGV[5]. If the key does not exist, it is set to ms and
+-- epoch: no data was removed after that time.
 local function since(ms, epoch)
 	local known = ARGV[5] and redis.pcall('GET', ARGV[5])
 	if type(known) == 'string' then
@@ -22,7 +23,7 @@ local function since(ms, epoch)
 	if known == false then
 		local now = string.format('%.0f-%.0f', ms, epoch)
 		local set = redis.pcall('SET', ARGV[5], now)
-		return set.ok and now or '0-0' -- without memory left, or replicas
+		return set.ok and now or '0-0' -- fails without free memory, or replicas
 	end
 	return '0-0'
 end
@@ -42,9 +43,9 @@ if ARGV[1] == 'forward' and ARGV[2] == finish then
 	return current_epoch()
 end
 
--- The entries are read a few at a time: how large they are only reading them
--- tells. Steps of four take no more time than one of all (measured: 64 entries of
--- 50 B, 1 KB, 10 KB).
+-- The entries are read a few at a time, because only reading one shows its size. Steps of
+-- four take no more time than one step of all (measured: 64 entries of 50 B, 1 KB,
+-- 10 KB).
 local entries, more = {}, 0
 local limit, budget = tonumber(ARGV[3]), tonumber(ARGV[4])
 local command, from, to = 'XRANGE', '(' .. ARGV[2], highest
@@ -69,7 +70,7 @@ while limit > 0 and more == 0 do
 	end
 	if more == 0 and #read < count then
 		if #entries == 0 and command == 'XRANGE' then
-			-- The log ends at the cursor, or before it, and end_key may be wrong.
+			-- The log ends at the cursor or before it; end_key may be wrong.
 			local last = redis.call('XREVRANGE', KEYS[1], highest, '-', 'COUNT', 1)[1]
 			if not last then
 				return empty()

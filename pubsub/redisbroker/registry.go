@@ -15,7 +15,7 @@ func (b *Broker) Announce(ctx context.Context, r pubsub.NodeReport, ttl time.Dur
 	if err := r.Validate(); err != nil {
 		return false, err
 	}
-	ms := max(1, ttl.Milliseconds()) // 0 would take it off
+	ms := max(1, ttl.Milliseconds()) // 0 would remove the node
 	asked, err = b.announce(ctx, r.Node, ms, r.Report, r.Channels)
 	if err != nil {
 		return false, fmt.Errorf("announce %q: %w", r.Node, err)
@@ -65,7 +65,7 @@ func (b *Broker) Nodes(ctx context.Context, ask bool) ([]pubsub.NodeReport, erro
 	var all []pubsub.NodeReport
 	for part := range slices.Chunk(fields, 3) {
 		if len(part) < 3 || part[1] == "" {
-			continue // of no node
+			continue // a node without a report
 		}
 		r := pubsub.NodeReport{Node: part[0], Report: []byte(part[1])}
 		if part[2] != "" {
@@ -77,7 +77,7 @@ func (b *Broker) Nodes(ctx context.Context, ask bool) ([]pubsub.NodeReport, erro
 	return all, nil
 }
 
-// registryError counts and wraps what went wrong.
+// registryError counts and wraps an error.
 func (b *Broker) registryError(err error) error {
 	err = readError(err)
 	b.errorCounts.count(ToRegistry, err)

@@ -11,35 +11,34 @@ import (
 	"comet/pubsub"
 )
 
-// relay keeps connections to the primaries and gives each wanted channel to one of
-// them: on Redis Cluster to the primary that has its slot, else to one of
-// Options.Links by its hash. A connection that failed in any way is thrown away
-// whole, so that what a connection carried had no hole in it; its channels are then
-// carried anew, by whoever has them. One goroutine owns it, Relay's.
+// relay keeps connections to the primaries and assigns each wanted channel to one of
+// them: on Redis Cluster to that of the primary that has its slot, else to one of
+// Options.Links by its hash. A connection is closed at its first error, so that nothing
+// is missing from what a connection carried; its channels are then assigned again. The
+// goroutine of Relay owns it.
 type relay struct {
 	broker        *Broker
 	sink          pubsub.Sink
 	conns         map[pubsubConnKey]*pubsubConn
-	disconnected  []string  // channels that a connection has lost, which the sink is still to be told
-	since         time.Time // when all of lost were carried
+	disconnected  []string  // channels that a connection has lost and the sink does not know of yet
+	since         time.Time // when all of disconnected were last carried
 	ended         chan *pubsubConn
-	movedChannels chan string // channels that a server takes away from a connection that goes on
+	movedChannels chan string // channels that a server has taken from a connection that goes on
 	found         chan []*primary
-	asking        bool            // the primaries are being asked for; found answers, with nil if nobody knows
-	ctx           context.Context // the connections'
-	retry         *time.Timer     // set while something waits for a connection
-	wait          time.Duration
-	busy          sync.WaitGroup // connections, and who asks
+	asking        bool            // findPrimaries is at work; it sends to found, nil without a primary
+	ctx           context.Context // of the connections
+	retry         *time.Timer     // set while a channel waits for a connection
+	wait          time.Duration   // until the next retry
+	busy          sync.WaitGroup  // connections and findPrimaries
 }
 
-// pubsubConnKey says which connection: on Redis Cluster the only one to a primary.
+// pubsubConnKey identifies a connection. On Redis Cluster number is always 0.
 type pubsubConnKey struct {
 	primary *primary
 	number  int
 }
 
-// searchEvery is how often the primaries are asked for where they may be others
-// by now.
+// searchEvery is how often the primaries are searched for, if they may be replaced.
 const searchEvery = time.Second
 
 const (
@@ -73,7 +72,7 @@ func (b *Broker) Relay(ctx context.Context, sink pubsub.Sink) error {
 	return ctx.Err()
 }
 
-// run works until ctx ends, and then waits for the connections.
+// run runs the relay until ctx ends, and then waits for the connections.
 func (r *relay) run(ctx context.Context) {
 	patrol := time.NewTicker(searchEvery)
 	defer patrol.Stop()
@@ -101,8 +100,8 @@ func (r *relay) run(ctx context.Context) {
 	}
 }
 
-// applyChanges gives new channels to connections, and takes others away. Where no connection can
-// be had, reconcile goes on later.
+// applyChanges assigns new channels to connections, and removes others. Channels that
+// cannot be assigned now are left to reconcile.
 func (r *relay) applyChanges(ctx context.Context, changes []change) {
 	r.reportDisconnected() // before one of these is carried again
 	waiting := false
@@ -120,8 +119,8 @@ func (r *relay) applyChanges(ctx context.Context, changes []change) {
 	}
 }
 
-// connOf is the connection that has a channel, nil while it waits for one. There are
-// few connections; a map of the channels beside theirs would take 0.1 KiB each.
+// connOf returns the connection of a channel, nil while it waits for one. It asks all
+// connections, which are few; a map would take 0.1 KiB per channel.
 func (r *relay) connOf(channel string) *pubsubConn {
 	for _, c := range r.conns {
 		if c.has(channel) {
@@ -131,7 +130,7 @@ func (r *relay) connOf(channel string) *pubsubConn {
 	return nil
 }
 
-// assign gives a channel that none carries to a connection, if one can be had.
+// assign adds a channel without a connection to one. It returns false if it cannot.
 func (r *relay) assign(ctx context.Context, channel string) bool {
 	p, err := r.broker.topology.of(ctx, r.broker.keys.live(channel))
 	if err != nil {
@@ -142,7 +141,7 @@ func (r *relay) assign(ctx context.Context, channel string) bool {
 	return true
 }
 
-// connsPerPrimary is how many connections there are to a primary.
+// connsPerPrimary returns the number of relay connections to a primary.
 func (b *Broker) connsPerPrimary() int {
 	if b.sharded() {
 		return 1
@@ -156,7 +155,7 @@ func (r *relay) numberOf(channel string) int {
 	return int(h.Sum32() % uint32(r.broker.connsPerPrimary()))
 }
 
-// openConn finds or starts a connection.
+// openConn returns a connection, and starts it if it does not exist.
 func (r *relay) openConn(p *primary, number int) *pubsubConn {
 	key := pubsubConnKey{p, number}
 	c := r.conns[key]
@@ -174,24 +173,24 @@ func (r *relay) openConn(p *primary, number int) *pubsubConn {
 	return c
 }
 
-// removeConn takes a failed connection away; its channels are carried by nobody.
+// removeConn removes a failed connection. Its channels have none then.
 func (r *relay) removeConn(c *pubsubConn) {
 	delete(r.conns, c.key)
 	r.noteDisconnected(c.probe.heardAt, c.channels()...)
 	r.reportDisconnected()
-	level := slog.LevelDebug // one that never worked says nothing new
+	level := slog.LevelDebug // one that never worked is no news
 	if c.worked() {
 		level, r.wait = slog.LevelWarn, minReconnect
 	}
-	r.broker.logger.Log(context.Background(), level, "relay connection to redis failed, will make a new one", "address", c.key.primary.address, "error", c.err)
+	r.broker.logger.Log(context.Background(), level, "relay connection to redis failed; reconnecting", "address", c.key.primary.address, "error", c.err)
 	r.broker.health.failed(c.key, c.err)
 	r.broker.errorCounts.count(ToRelay, c.err)
 	r.retryLater()
 }
 
-// channelMoved says that a channel's slot has left the primary of its connection, which goes
-// on without it, and may have given it back already. Often many come at once, so
-// the sink is told when all have.
+// channelMoved removes a channel from its connection, because its slot has left the
+// primary. The connection may have released it already. Often many channels move
+// together, so the sink learns of them at the next retry.
 func (r *relay) channelMoved(channel string) {
 	if c := r.connOf(channel); c != nil {
 		c.removeChannel(channel)
@@ -200,7 +199,7 @@ func (r *relay) channelMoved(channel string) {
 	r.retry.Reset(minReconnect - rand.N(minReconnect/2))
 }
 
-// noteDisconnected notes channels that were carried at a time and may not have been since.
+// noteDisconnected keeps channels that were last certainly carried at the time since.
 func (r *relay) noteDisconnected(since time.Time, channels ...string) {
 	if len(r.disconnected) == 0 || since.Before(r.since) {
 		r.since = since
@@ -208,7 +207,7 @@ func (r *relay) noteDisconnected(since time.Time, channels ...string) {
 	r.disconnected = append(r.disconnected, channels...)
 }
 
-// reportDisconnected tells the sink what was lost.
+// reportDisconnected reports the disconnected channels to the sink.
 func (r *relay) reportDisconnected() {
 	if len(r.disconnected) > 0 {
 		r.sink.Disconnected(r.since, r.disconnected...)
@@ -216,14 +215,15 @@ func (r *relay) reportDisconnected() {
 	}
 }
 
-// retryLater has reconcile try again soon, each time after a longer wait.
+// retryLater schedules reconcile, each time after a longer wait.
 func (r *relay) retryLater() {
 	r.retry.Reset(r.wait - rand.N(r.wait/2))
 	r.wait = min(2*r.wait, maxReconnect)
 }
 
-// findPrimaries has the primaries found, and reconcile called. The relay does not wait for
-// it: a node of a Redis Cluster that hangs must not hold up the others' connections.
+// findPrimaries searches for the primaries in the background, and sends them to found.
+// The relay does not wait for it: a node of a Redis Cluster that hangs must not delay the
+// connections to others.
 func (r *relay) findPrimaries(ctx context.Context) {
 	if r.asking {
 		return
@@ -235,8 +235,8 @@ func (r *relay) findPrimaries(ctx context.Context) {
 		primaries, err := r.broker.topology.all(asked)
 		r.broker.health.searched(err)
 		if err != nil {
-			r.broker.logger.Debug("cannot find the primaries, will try again", "error", err)
-			primaries = r.broker.topology.known() // nobody says that they changed
+			r.broker.logger.Debug("search for redis primaries failed; retrying", "error", err)
+			primaries = r.broker.topology.known() // as there is no news of them
 		}
 		select {
 		case r.found <- primaries:
@@ -247,9 +247,9 @@ func (r *relay) findPrimaries(ctx context.Context) {
 	})
 }
 
-// reconcile gives every channel to the connection that it belongs to now, and makes sure
-// that there are connections even with nothing to carry, because they are also what
-// tells whether the relay works.
+// reconcile opens the connections to primaries, and assigns every channel to the one it
+// belongs to now. It opens connections even without channels, because their probes show
+// whether the relay works.
 func (r *relay) reconcile(ctx context.Context, primaries []*primary) {
 	r.reportDisconnected()
 	if len(primaries) == 0 {
@@ -268,7 +268,7 @@ func (r *relay) reconcile(ctx context.Context, primaries []*primary) {
 	}
 }
 
-// openAll opens the connections to all primaries.
+// openAll opens the connections to primaries, and stops all others.
 func (r *relay) openAll(primaries []*primary) {
 	keys := make(map[pubsubConnKey]bool)
 	for _, p := range primaries {
@@ -279,7 +279,7 @@ func (r *relay) openAll(primaries []*primary) {
 	}
 	for key, c := range r.conns {
 		if !keys[key] {
-			c.stop() // no primary any more
+			c.stop() // no longer a primary
 		}
 	}
 	r.broker.health.keep(keys)

@@ -15,28 +15,27 @@ import (
 
 var (
 	errSilent = errors.New("no answer to PING")
-	errGone   = errors.New("it is no primary any more")
+	errGone   = errors.New("the server is no longer a primary")
 )
 
-// pubsubConn is one pub/sub connection, from its making to its first failure.
-// go-redis would mend it by itself, but then nobody would know what was
-// missed; so every error ends the connection.
+// pubsubConn is one pub/sub connection, until its first error. go-redis would reconnect
+// and subscribe again by itself, and messages in between would be lost unnoticed.
 type pubsubConn struct {
 	broker        *Broker
 	key           pubsubConnKey
 	primary       *primary
 	sink          pubsub.Sink
-	movedChannels chan<- string // to the relay: channels that the server takes away
+	movedChannels chan<- string // to the relay: channels that the server has taken
 	pubsub        *redis.PubSub
 	probe         *probe
 	kick          chan struct{} // holds a token while changes may be non-empty
 	stopped       chan struct{} // closed by stop
 	stopping      sync.Once
-	err           error // why it ended; set by run
+	err           error // with which it ended; set by run
 
-	mu          sync.Mutex      // guards all below, and is held while the sink is called
-	carried     map[string]bool // channels; true if confirmed
-	unconfirmed map[string]int  // SUBSCRIBEs of a channel that are not confirmed yet
+	mu          sync.Mutex      // guards all below; held while the sink is called
+	carried     map[string]bool // by channel: whether the subscription is confirmed
+	unconfirmed map[string]int  // by channel: number of SUBSCRIBEs not confirmed yet
 	changes     []change
 }
 
@@ -47,7 +46,7 @@ func newPubsubConn(r *relay, key pubsubConnKey) *pubsubConn {
 		kick: make(chan struct{}, 1), stopped: make(chan struct{}),
 		carried: make(map[string]bool), unconfirmed: make(map[string]int),
 	}
-	// Both connect at the first subscription.
+	// These connect at the first command.
 	if r.broker.sharded() {
 		c.pubsub = p.client.SSubscribe(context.Background())
 	} else {
@@ -57,7 +56,7 @@ func newPubsubConn(r *relay, key pubsubConnKey) *pubsubConn {
 	return c
 }
 
-// addChannel adds a channel.
+// addChannel adds a channel and subscribes to it.
 func (c *pubsubConn) addChannel(channel string) {
 	c.mu.Lock()
 	c.carried[channel] = false
@@ -67,7 +66,7 @@ func (c *pubsubConn) addChannel(channel string) {
 	c.wake()
 }
 
-// removeChannel takes a channel away, of which nothing more reaches the sink.
+// removeChannel removes a channel. The sink gets nothing more of it.
 func (c *pubsubConn) removeChannel(channel string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,7 +77,7 @@ func (c *pubsubConn) removeChannel(channel string) {
 	}
 }
 
-// has reports whether a channel was given to the connection.
+// has reports whether the connection has a channel.
 func (c *pubsubConn) has(channel string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,7 +85,7 @@ func (c *pubsubConn) has(channel string) bool {
 	return had
 }
 
-// channels is all that were given to the connection.
+// channels returns all channels of the connection.
 func (c *pubsubConn) channels() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,29 +102,29 @@ func (c *pubsubConn) wake() {
 // stop ends the connection.
 func (c *pubsubConn) stop() { c.stopping.Do(func() { close(c.stopped) }) }
 
-// worked reports whether the connection, which has ended, has ever carried a probe.
+// worked reports whether a probe has ever come back. The connection must have ended.
 func (c *pubsubConn) worked() bool { return !c.probe.heardAt.IsZero() }
 
-// connect makes the connection's connection. All that is done with it later has the
-// context ended: go-redis would replace a connection that failed, and subscribe
-// again there, with the context of whatever failed. A canceled one prevents that,
-// and nothing else, as a write or a read heeds only a context's deadline.
+// connect connects to Redis. All later calls of go-redis get the context ended: go-redis
+// would use the context of a call that failed to reconnect and subscribe again. A
+// canceled context prevents that and nothing else, as writes and reads only use a
+// context's deadline.
 func (c *pubsubConn) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.broker.options.Timeout)
 	defer cancel()
-	if err := c.pubsub.Ping(ctx); err != nil { // that it is answered is seen with the first SUBSCRIBE
+	if err := c.pubsub.Ping(ctx); err != nil { // the answer is read with that to the first SUBSCRIBE
 		return fmt.Errorf("connect: %w", err)
 	}
 	return nil
 }
 
-// run carries until ctx ends or the connection fails.
+// run runs the connection until ctx ends or the connection fails.
 func (c *pubsubConn) run(ctx context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// Closing is what ends a Receive under way.
+	// Only Close ends a Receive under way.
 	defer context.AfterFunc(ctx, func() { _ = c.pubsub.Close() })()
-	defer c.pubsub.Close() //nolint:errcheck // a second Close only says so
+	defer c.pubsub.Close() //nolint:errcheck // a second Close returns an error
 
 	if c.err = c.connect(ctx); c.err != nil {
 		return
@@ -143,8 +142,8 @@ func (c *pubsubConn) run(ctx context.Context) {
 	c.err = context.Cause(ctx)
 }
 
-// subscribeBatch is how many channels one SUBSCRIBE names. 15,000 channels are
-// then 30 commands instead of one of 1 MB, which would hold up Redis.
+// subscribeBatch is the maximum number of channels of one SUBSCRIBE. 15,000 channels are
+// 30 commands then, instead of one of 1 MB, which would block Redis.
 const subscribeBatch = 512
 
 // write sends subscriptions until ctx ends or one fails.
@@ -174,8 +173,8 @@ func (c *pubsubConn) write(ctx context.Context) error {
 	}
 }
 
-// batch is how many channels one command may name. Those of one SSUBSCRIBE must
-// have the same slot.
+// batch returns the maximum number of channels of one command. Those of one SSUBSCRIBE
+// must have the same slot.
 func (c *pubsubConn) batch() int {
 	if c.broker.sharded() {
 		return 1
@@ -183,7 +182,7 @@ func (c *pubsubConn) batch() int {
 	return subscribeBatch
 }
 
-// send sends changes that are all of one kind.
+// send sends changes, which must be of one kind.
 func (c *pubsubConn) send(changes []change) error {
 	names := make([]string, len(changes))
 	for i, ch := range changes {
@@ -203,7 +202,7 @@ func (c *pubsubConn) unsubscribe(names ...string) error {
 	return c.command("unsubscribe", c.pubsub.Unsubscribe, c.pubsub.SUnsubscribe, names)
 }
 
-// command writes a command in its plain form, or in that for sharded pub/sub.
+// command sends the plain command or, on Redis Cluster, that for sharded pub/sub.
 func (c *pubsubConn) command(what string, plain, sharded func(context.Context, ...string) error, names []string) error {
 	do := plain
 	if c.broker.sharded() {

@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// health is what the probes found out, by connection.
+// health is the result of the newest probes, by connection.
 type health struct {
 	mu     sync.Mutex
 	conns  map[pubsubConnKey]*connHealth
-	search error // why no primary was found, when last asked; nil: some were
+	search error // of the newest search for primaries
 }
 
 type connHealth struct {
-	heardAt time.Time     // of the last probe that came back; zero: none yet
-	trip    time.Duration // that it took, through Redis and back
-	err     error         // of what went wrong since
+	heardAt time.Time     // when the newest probe came back; zero before the first one
+	trip    time.Duration // of that probe, through Redis and back
+	err     error         // the newest error since
 }
 
-// Ready reports, without asking Redis, whether publishes, the relay and reads
-// work: nil if a probe of every connection came back a short time ago and no takeover
-// waits for its confirmation for longer than Options.Timeout. It may be called
-// at any time; the error says what is wrong.
+// Ready returns nil if publishes, the relay and reads work, and otherwise an error that
+// says what does not: a probe of each connection has come back a short time ago, every
+// slot has a primary, and no takeover has been unconfirmed for longer than
+// Options.Timeout. It does not ask Redis, and may be called at any time.
 func (b *Broker) Ready() error {
 	if err := b.health.ready(time.Now(), probeEvery+b.options.Timeout); err != nil {
 		return err
@@ -35,12 +35,12 @@ func (b *Broker) Ready() error {
 	return b.unconfirmedTakeover()
 }
 
-// RelayAge is how long ago the oldest of the connections' newest probes came back;
-// ok is false if one has none yet.
+// RelayAge returns the time since the newest probe of each connection came back, the
+// maximum over all connections. ok is false if a connection has none yet.
 func (b *Broker) RelayAge() (age time.Duration, ok bool) { return b.health.age(time.Now()) }
 
-// RelayDelay is how long the newest probe of the slowest connection took through Redis
-// and back; ok is false if a connection has none yet.
+// RelayDelay returns the time that the newest probe of each connection took through Redis
+// and back, the maximum over all connections. ok is false if a connection has none yet.
 func (b *Broker) RelayDelay() (delay time.Duration, ok bool) { return b.health.delay() }
 
 var errNotConnected = errors.New("not connected to redis yet")
@@ -90,14 +90,14 @@ func (h *health) delay() (delay time.Duration, ok bool) {
 	return delay, len(h.conns) > 0
 }
 
-// searched keeps what came of asking for the primaries.
+// searched keeps the error of the newest search for primaries.
 func (h *health) searched(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.search = err
 }
 
-// keep makes these the connections there are.
+// keep sets the connections that exist.
 func (h *health) keep(keys map[pubsubConnKey]bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -116,7 +116,7 @@ func (h *health) keep(keys map[pubsubConnKey]bool) {
 	}
 }
 
-// change changes what is known of a connection, unless that is no more.
+// change changes the state of a connection, if it still exists.
 func (h *health) change(key pubsubConnKey, change func(*connHealth)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -133,7 +133,8 @@ func (h *health) unsent(key pubsubConnKey, err error) {
 	h.change(key, func(c *connHealth) { c.err = err })
 }
 
-// failed says that the connection ended; the next one has heard nothing yet.
+// failed sets the error of a connection that ended. No probe of the next one has come
+// back yet.
 func (h *health) failed(key pubsubConnKey, err error) {
 	if errors.Is(err, context.Canceled) {
 		return

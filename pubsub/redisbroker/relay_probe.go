@@ -14,31 +14,31 @@ import (
 	"comet/pubsub"
 )
 
-// probeEvery is how often a connection is asked to carry something.
+// probeEvery is the interval between the probes of a connection.
 const probeEvery = 2 * time.Second
 
 var (
-	errDeaf     = errors.New("what was published did not come")
-	errReplaced = errors.New("the primary is another one, or began a new life")
+	errDeaf     = errors.New("a published probe did not come")
+	errReplaced = errors.New("the primary was replaced or restarted")
 	errReplica  = errors.New("it is a replica; waiting for the primary at this address")
 )
 
-// probe is the watchdog of one connection: it publishes to a pub/sub channel of its
-// own and expects that back. Nothing else finds a connection that answers PING
-// but carries nothing, as to a server that was cut off from its cluster, or
-// whose subscriptions were forgotten. It also sees when a new generation begins
-// while the connection goes on, as where a primary is demoted and promoted again: then
-// every channel must be read, also those on which nothing is published.
+// probe is the watchdog of one connection. It publishes to a pub/sub channel of its own
+// and expects the message back. Nothing else detects a connection that answers PING but
+// delivers nothing, as to a server that was cut off from its cluster or has lost its
+// subscriptions. It also detects a new epoch on a connection that goes on, as when a
+// primary is demoted and promoted again. Then every channel must be read, also those to
+// which nothing is published.
 type probe struct {
 	conn       *pubsubConn
 	channel    string        // set before subscribed is closed
 	subscribed chan struct{} // closed when SUBSCRIBE is sent
 	confirmed  chan struct{} // closed by confirm
 	confirming sync.Once
-	echo       chan string  // what came; the newest is enough
-	number     uint64       // of the last one sent
-	epoch      pubsub.Epoch // of the primary; 0: not known yet
-	heardAt    time.Time    // of the last one that came back
+	echo       chan string  // the newest payload that came back
+	number     uint64       // of the newest probe
+	epoch      pubsub.Epoch // of the primary; 0 while unknown
+	heardAt    time.Time    // when the newest probe came back
 }
 
 func newProbe(l *pubsubConn) *probe {
@@ -48,10 +48,10 @@ func newProbe(l *pubsubConn) *probe {
 	}
 }
 
-// confirm says that the SUBSCRIBE is confirmed; more than once does nothing.
+// confirm is called when Redis confirms the SUBSCRIBE. A second call does nothing.
 func (p *probe) confirm() { p.confirming.Do(func() { close(p.confirmed) }) }
 
-// run probes until ctx ends or nothing came back.
+// run sends probes until ctx ends or one does not come back.
 func (p *probe) run(ctx context.Context) (err error) {
 	if p.channel, err = p.name(ctx); err != nil {
 		return err
@@ -78,9 +78,9 @@ func (p *probe) run(ctx context.Context) (err error) {
 	}
 }
 
-// once sends one probe and waits for it. A probe that could not be sent says
-// nothing about the connection, unless a replica refused it: the connection may be to that
-// one, and must not stay there when the address leads to the primary again.
+// once sends one probe and waits for it. A probe that could not be sent is no error of
+// the connection, unless a replica refused it: the connection may be to that replica, and
+// must not stay there when the address leads to the primary again.
 func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 	b := p.conn.broker
 	p.number++
@@ -94,7 +94,7 @@ func (p *probe) once(ctx context.Context, timeout time.Duration) error {
 		b.health.unsent(p.conn.key, err)
 		b.errorCounts.count(ToProbe, err)
 		return nil
-	case p.epoch != epoch && !p.sameRun(ctx, timeout) && p.epoch != 0: // asked the first time too, so that it is known
+	case p.epoch != epoch && !p.sameRun(ctx, timeout) && p.epoch != 0: // sameRun is called for the first probe too, to learn the run
 		return errReplaced
 	default:
 		p.epoch = epoch
@@ -137,12 +137,11 @@ func (p *probe) publish(ctx context.Context, timeout time.Duration, number strin
 	return pubsub.Epoch(epoch), nil
 }
 
-// isReplica reports whether err is epoch.lua's answer on a replica, or
-// Redis's own to a write there.
+// isReplica reports whether err is the answer of epoch.lua on a replica, or that of Redis
+// to a write there.
 func isReplica(err error) bool { return refused(err) && strings.HasPrefix(err.Error(), "READONLY") }
 
-// sameRun reports whether the generation now is of the same life as the one
-// before.
+// sameRun reports whether the current epoch is of the same run as p.epoch.
 func (p *probe) sameRun(ctx context.Context, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -150,7 +149,7 @@ func (p *probe) sameRun(ctx context.Context, timeout time.Duration) bool {
 	return err == nil && slices.Contains(now.same, p.epoch)
 }
 
-// heard takes what the connection has brought; it does not block.
+// heard takes a payload that came back. It does not block.
 func (p *probe) heard(number string) {
 	select {
 	case <-p.echo:
@@ -162,7 +161,8 @@ func (p *probe) heard(number string) {
 	}
 }
 
-// name is a pub/sub channel that no other connection has, at the connection's primary.
+// name returns the name of a pub/sub channel at the connection's primary that no other
+// connection uses.
 func (p *probe) name(ctx context.Context) (string, error) {
 	b := p.conn.broker
 	unique := rand.Uint64()
@@ -179,7 +179,7 @@ func (p *probe) name(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("%s: %w", p.conn.primary.address, errGone)
 }
 
-// await waits for an event.
+// await waits until event is closed.
 func await(ctx context.Context, event <-chan struct{}, timeout time.Duration) error {
 	late := time.NewTimer(timeout)
 	defer late.Stop()
@@ -187,7 +187,7 @@ func await(ctx context.Context, event <-chan struct{}, timeout time.Duration) er
 	case <-event:
 		return nil
 	case <-late.C:
-		return fmt.Errorf("not confirmed within %v", timeout)
+		return fmt.Errorf("no confirmation within %v", timeout)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -12,11 +12,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// read hands what arrives to the sink until the connection fails. A connection that has
-// been silent for Options.Timeout is asked for a sign of life.
+// read passes messages to the sink until the connection fails. It sends PING if nothing
+// has come for Options.Timeout.
 func (c *pubsubConn) read(ctx context.Context) error {
 	select {
-	case <-c.probe.subscribed: // before that there is no connection to read from
+	case <-c.probe.subscribed: // before that the connection is not open
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -75,19 +75,19 @@ func (c *pubsubConn) handleProbeSubscription(kind string) error {
 	return nil
 }
 
-// handleSubscription tells the sink of a confirmation. taken says that the server
-// took the channel away: its slot has left the primary.
+// handleSubscription reports a confirmed subscription to the sink. taken reports whether
+// the server took the channel away, because its slot has left the primary.
 func (c *pubsubConn) handleSubscription(channel, kind string) (taken bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	confirmed, wanted := c.carried[channel]
 	if kind == "sunsubscribe" || kind == "unsubscribe" {
-		if confirmed { // else it is the answer to an UNSUBSCRIBE of before
+		if confirmed { // else it answers an earlier UNSUBSCRIBE
 			delete(c.carried, channel)
 		}
 		return confirmed
 	}
-	// An earlier confirmation may be of a SUBSCRIBE that was taken back since.
+	// An earlier confirmation may be of a SUBSCRIBE that was undone since.
 	if c.unconfirmed[channel]--; c.unconfirmed[channel] > 0 {
 		return false
 	}
@@ -99,9 +99,8 @@ func (c *pubsubConn) handleSubscription(channel, kind string) (taken bool) {
 	return false
 }
 
-// handleMoved gives back what was to be subscribed in a slot that is not the
-// primary's. That may also be the answer to an UNSUBSCRIBE, which then was not
-// needed.
+// handleMoved releases the unconfirmed channels of a slot that the primary does not have.
+// err may also answer an UNSUBSCRIBE, which was not needed then.
 func (c *pubsubConn) handleMoved(ctx context.Context, err error) {
 	slot := strings.Fields(err.Error())[1]
 	var taken []string
@@ -119,7 +118,7 @@ func (c *pubsubConn) handleMoved(ctx context.Context, err error) {
 	c.release(ctx, taken...)
 }
 
-// release gives channels that the connection no longer has to the relay.
+// release returns channels that the connection no longer has to the relay.
 func (c *pubsubConn) release(ctx context.Context, channels ...string) {
 	for _, channel := range channels {
 		select {
@@ -129,13 +128,12 @@ func (c *pubsubConn) release(ctx context.Context, channels ...string) {
 	}
 }
 
-// maxAhead is how much later than this node's clock a relayed message may be that
-// is taken at its word. Were one taken that the log does not have, all that is
-// earlier would pass for old.
+// maxAhead is how far a relayed message may be ahead of this node's clock and still be
+// trusted. If one were trusted that the log does not have, all earlier messages would
+// count as old.
 const maxAhead = time.Minute
 
-// handleMessage hands a message to the sink, if the connection still carries its
-// channel.
+// handleMessage passes a message to the sink, if the connection still has its channel.
 func (c *pubsubConn) handleMessage(channel, payload string) {
 	m, err := decodeRelayed(channel, payload)
 	if err != nil {
@@ -143,7 +141,7 @@ func (c *pubsubConn) handleMessage(channel, payload string) {
 		return
 	}
 	if time.Until(m.ID.Time()) > maxAhead {
-		m.Data = nil // then it is only announced, and the log has to say so too
+		m.Data = nil // then it is only announced, and is read from the log
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,13 +6,13 @@ import (
 	"sync"
 )
 
-// wanted is what the relay shall carry, as the hub says it.
+// wanted is the channels that the hub wants relayed.
 type wanted struct {
 	kick chan struct{} // holds a token while changes may be non-empty
 
 	mu       sync.Mutex
 	channels map[string]struct{}
-	changes  []change // since they were last taken
+	changes  []change // since takeChanges was last called
 }
 
 type change struct {
@@ -46,7 +46,7 @@ func (w *wanted) change(channels []string, carry bool) {
 	}
 }
 
-// takeChanges returns the changes since it was last called.
+// takeChanges returns and clears the changes.
 func (w *wanted) takeChanges() []change {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -55,7 +55,7 @@ func (w *wanted) takeChanges() []change {
 	return changes
 }
 
-// all is everything.
+// all returns all wanted channels.
 func (w *wanted) all() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -45,7 +45,7 @@ var (
 	membersScript  = newScript(epochLua + membersLua)
 )
 
-// script is a Lua script with its text, for servers that do not have it yet.
+// script is a Lua script. It keeps the text for servers that have not loaded it.
 type script struct {
 	*redis.Script
 	text string
@@ -53,11 +53,11 @@ type script struct {
 
 func newScript(text string) *script { return &script{redis.NewScript(text), text} }
 
-// loadIn loads s in a pipeline. redis.Script.Load would take the answer, which
-// has not come yet, for the script's hash.
+// loadIn loads s in a pipeline. redis.Script.Load does not work there: it reads the
+// answer, which has not come yet.
 func (s *script) loadIn(ctx context.Context, pipe redis.Pipeliner) { pipe.ScriptLoad(ctx, s.text) }
 
-// evaluate calls s through c, and loads it where it is missing.
+// evaluate calls s through c, and loads it if it is missing.
 func (s *script) evaluate(ctx context.Context, c redis.Scripter, keys []string, args []any) *redis.Cmd {
 	cmd := c.EvalSha(ctx, s.Hash(), keys, args...)
 	if notLoaded(cmd.Err()) {
@@ -66,15 +66,15 @@ func (s *script) evaluate(ctx context.Context, c redis.Scripter, keys []string, 
 	return cmd
 }
 
-// around is what goes before and behind a script on its connection.
+// around is the commands before and after a script on its connection.
 type around struct {
-	asking   bool          // ASKING before it
-	replicas int           // unless 0, WAIT for so many behind it
-	patience time.Duration // of WAIT
+	asking   bool          // send ASKING before it
+	replicas int           // unless 0, send WAIT for this number of replicas after it
+	patience time.Duration // timeout of WAIT
 }
 
-// inPipeline calls s through c, with all that belongs to it in one pipeline.
-// wait is the answer to WAIT, nil without.
+// inPipeline calls s through c, with the commands around it in one pipeline. wait is the
+// answer to WAIT, or nil.
 func (s *script) inPipeline(ctx context.Context, c *redis.Client, keys []string, args []any, a around) (cmd, wait *redis.Cmd) {
 	send := func(call func(redis.Pipeliner) *redis.Cmd) {
 		_, _ = c.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each command has its error
@@ -95,7 +95,7 @@ func (s *script) inPipeline(ctx context.Context, c *redis.Client, keys []string,
 	return cmd, wait
 }
 
-// command is the words of EVAL or EVALSHA.
+// command returns the words of EVAL or EVALSHA.
 func command(name string, script any, keys []string, args []any) []any {
 	words := make([]any, 0, 3+len(keys)+len(args))
 	words = append(words, name, script, len(keys))
@@ -105,8 +105,8 @@ func command(name string, script any, keys []string, args []any) []any {
 	return append(words, args...)
 }
 
-// notLoaded reports whether Redis does not know a script (it was restarted, or
-// SCRIPT FLUSH came): the call did nothing and can be made again in full.
+// notLoaded reports whether Redis does not have the script, as after a restart or SCRIPT
+// FLUSH. The call did nothing and can be made again.
 func notLoaded(err error) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT")
 }

@@ -12,40 +12,40 @@ import (
 	"comet/pubsub"
 )
 
-// Operation is what Redis was asked to do.
+// Operation is an operation on Redis.
 type Operation string
 
-// Everything that Redis is asked to do.
+// The operations.
 const (
 	ToPublish  Operation = "publish"
 	ToRead     Operation = "read"
 	ToRelay    Operation = "relay"    // a relay connection failed
-	ToProbe    Operation = "probe"    // a probe of one could not be published
+	ToProbe    Operation = "probe"    // a probe of a relay connection could not be published
 	ToPresent  Operation = "presence" // see UpdateLeases and Members
 	ToRegistry Operation = "nodes"    // see pubsub.NodeRegistry
 )
 
-// Kind is a kind of trouble with Redis.
+// Kind is a kind of error.
 type Kind string
 
-// The kinds of trouble.
+// The kinds of errors.
 const (
-	RefusedIt   Kind = "refused"     // it answered with an error
-	TimedOut    Kind = "timeout"     // it did not answer in time
-	Unreachable Kind = "unreachable" // no connection, or no primary was found
+	RefusedIt   Kind = "refused"     // Redis answered with an error
+	TimedOut    Kind = "timeout"     // Redis did not answer in time
+	Unreachable Kind = "unreachable" // no connection was made, or no primary was found
 	NoneFree    Kind = "pool"        // no connection of the pool was free in time
-	Changed     Kind = "changed"     // the primary is another one, or none any more
-	TooFew      Kind = "replicas"    // fewer than Options.MinReplicas have a message in time
-	Broken      Kind = "broken"      // the connection ended, or what came makes no sense
+	Changed     Kind = "changed"     // the primary was replaced, restarted or demoted
+	TooFew      Kind = "replicas"    // fewer than Options.MinReplicas replicas had a message in time
+	Broken      Kind = "broken"      // the connection ended, or an answer could not be decoded
 )
 
-// Operations and Kinds are all there are.
+// Operations and Kinds list all operations and kinds.
 var (
 	Operations = []Operation{ToPublish, ToRead, ToRelay, ToProbe, ToPresent, ToRegistry}
 	Kinds      = []Kind{RefusedIt, TimedOut, Unreachable, NoneFree, Changed, TooFew, Broken}
 )
 
-// kindOf sorts an error; ok is false for one that Redis has no part in.
+// kindOf returns the kind of an error. ok is false if Redis did not cause it.
 func kindOf(err error) (kind Kind, ok bool) {
 	var op *net.OpError
 	var timeout net.Error
@@ -69,7 +69,7 @@ func kindOf(err error) (kind Kind, ok bool) {
 	return Broken, true
 }
 
-// errorCounters are counts of errors.
+// errorCounters counts errors by operation and kind.
 type errorCounters map[Operation]*metrics.Counts[Kind]
 
 func newErrorCounters() errorCounters {
@@ -80,37 +80,36 @@ func newErrorCounters() errorCounters {
 	return all
 }
 
-// count counts err, if it is one.
+// count counts err unless it is nil or Redis did not cause it.
 func (t errorCounters) count(o Operation, err error) {
 	if kind, ok := kindOf(err); ok {
 		t[o].Add(kind, 1)
 	}
 }
 
-// Stats is what a Broker has at the moment, and has counted since the start.
+// Stats is the state of a Broker, and what it has counted since its start.
 type Stats struct {
-	// Errors has all operations and kinds. A publish or read counts for each
-	// message or log, and presence for each channel.
+	// Errors has all operations and kinds. Publishes count per message, reads per log,
+	// and presence per channel.
 	Errors map[Operation]map[Kind]int64
-	// Foreign is what was found that is no message, each time that it was read.
+	// Foreign is the number of entries found that are not messages. An entry counts each
+	// time it is read.
 	Foreign map[Place]int64
 	Pool    PoolStats
-	// Unconfirmed is for how long the takeover of another primary has not been
-	// confirmed, the one that has waited longest; 0 if none waits.
+	// Unconfirmed is the age of the oldest unconfirmed takeover; 0 without one.
 	Unconfirmed time.Duration
 }
 
-// PoolStats is about the connections to the primaries that are known now, but
-// for the relay's.
+// PoolStats is about the connections to the current primaries, without the relay's.
 type PoolStats struct {
 	Hits     int64 // commands that found an idle connection
 	Misses   int64 // commands that did not
-	Timeouts int64 // commands that waited in vain for one
+	Timeouts int64 // commands that waited for one until their timeout
 	Idle     int
 	Busy     int
 }
 
-// add adds a client's pools.
+// add adds the pools of a client.
 func (p *PoolStats) add(client *redis.Client) {
 	pools := []*redis.PoolStats{client.PoolStats()}
 	if pipelines := pools[0].PipelineStats; pipelines != nil {
@@ -121,11 +120,12 @@ func (p *PoolStats) add(client *redis.Client) {
 		p.Misses += int64(s.Misses)
 		p.Timeouts += int64(s.Timeouts)
 		p.Idle += int(s.IdleConns)
-		p.Busy += max(0, int(s.TotalConns)-int(s.IdleConns)) // not of one moment
+		p.Busy += max(0, int(s.TotalConns)-int(s.IdleConns)) // the two may be of different moments
 	}
 }
 
-// Stats may be called at any time, also after Close; it asks nobody.
+// Stats returns the current Stats. It may be called at any time, also after Close, and
+// does not ask Redis.
 func (b *Broker) Stats() Stats {
 	s := Stats{Errors: make(map[Operation]map[Kind]int64), Foreign: b.foreign.counts.Stats()}
 	for _, o := range Operations {

@@ -7,34 +7,33 @@ import (
 	"comet/pubsub"
 )
 
-// topology says which primary has which key. go-redis would find that out and
-// redirect commands by itself, but it sends one again whose answer was lost, and
-// a publish must not be; it asks nodes one after another, so that an address
-// that drops what is sent to it holds up everything; and it takes the first
-// answer for true.
+// topology knows which primary has which key. go-redis can do that too, and follow
+// redirects, but: it repeats a command after its answer was lost, and a publish must not
+// be repeated; it asks nodes one after another, so that an address that drops packets
+// delays everything; and it believes the first answer.
 //
-// All methods may be called concurrently. Those with a context wait for servers
-// and end with it; the others do not wait.
+// All methods may be called concurrently. Those with a context wait for servers until it
+// ends; the others do not wait.
 type topology interface {
 	// of returns the primary that has key, as far as known.
 	of(ctx context.Context, key string) (*primary, error)
-	// all asks for the primaries that there are now.
+	// all searches for the current primaries and returns them.
 	all(ctx context.Context) ([]*primary, error)
-	// at returns the primary that from named in a redirect.
+	// at returns the primary at the address that from named in a redirect.
 	at(ctx context.Context, from *primary, address string) (*primary, error)
-	// checkQuorum returns nil if p, which answered from generation epoch, is a primary
-	// in the view of those that decide on it, asked after checkQuorum was called.
+	// checkQuorum returns nil if p, which answered in epoch, is a primary in the view of
+	// the servers that decide on it. They are asked after the call.
 	checkQuorum(ctx context.Context, p *primary, epoch pubsub.Epoch) error
-	// known returns the primaries that there were when last asked.
+	// known returns the primaries that the newest search found.
 	known() []*primary
-	// replicas returns how many replicas p has, connected or not, as far as others
-	// know; 0 where p alone knows.
+	// replicas returns the number of replicas of p, connected or not, as far as other
+	// servers know; 0 if only p knows.
 	replicas(p *primary) int
 	// whole returns nil if every key has a primary, as far as known.
 	whole() error
-	// moves reports whether primaries can be replaced by others.
+	// moves reports whether primaries can be replaced.
 	moves() bool
-	// close ends what is under way, and waits for it.
+	// close closes all connections, and waits for the calls under way.
 	close() error
 }
 
@@ -54,9 +53,8 @@ func (s single) replicas(*primary) int                                     { ret
 func (s single) whole() error                                              { return nil }
 func (s single) moves() bool                                               { return false }
 
-// eachPrimary sorts n things by the primary that has their channel, has do do
-// those of each, primaries side by side, and waits. failed is called with each
-// thing whose primary cannot be found.
+// eachPrimary groups the indices below n by the primary of their channel, calls do for
+// each primary, in parallel, and waits. It calls failed for each index without a primary.
 func (b *Broker) eachPrimary(ctx context.Context, n int, channel func(i int) string, failed func(i int, err error), do func(p *primary, at []int)) {
 	groups := make(map[*primary][]int)
 	for i := range n {

@@ -11,31 +11,31 @@ import (
 	"time"
 )
 
-// askerPool is the pool size of an asker, which uses one connection: after that
-// many dials that failed go-redis dials by itself, each second, for ever.
+// askerPool is the pool size of an asker, which uses one connection. After askerPool
+// failed dials go-redis would dial by itself, each second, for ever.
 const askerPool = 256
 
-var errNobodyAsked = errors.New("no server has answered yet")
+var errNoAnswer = errors.New("no server has answered yet")
 
-// asker is a connection to a server that is asked about the topology, apart from
-// those for data: they may all be busy, or wait for a server that hangs.
+// asker is a connection that asks a server about the topology. The connections for data
+// may all be busy, or wait for a server that hangs.
 type asker[C io.Closer] struct {
 	address string
 	client  C
 	dialer  *dialer
-	busy    atomic.Bool // it has not answered yet; it is left out meanwhile
+	busy    atomic.Bool // it has not answered yet; askAll leaves it out
 }
 
-// askers are those of one topology, by address.
+// askers holds the askers of one topology.
 type askers[C io.Closer] struct {
 	open func(address string) (C, *dialer)
 
-	asking sync.WaitGroup // also those that are waited for no more
+	asking sync.WaitGroup // calls under way, also those that askAll has left
 	mu     sync.Mutex
-	all    map[string]*asker[C]
+	all    map[string]*asker[C] // by address
 }
 
-// keep makes these the addresses to ask.
+// keep sets the addresses to ask.
 func (a *askers[C]) keep(addresses []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -61,16 +61,15 @@ func (a *asker[C]) close() {
 	_ = a.client.Close()
 }
 
-// close ends all, and waits for those that are being asked.
+// close closes all askers, and waits for the calls under way.
 func (a *askers[C]) close() {
 	a.keep(nil)
 	a.asking.Wait()
 }
 
-// askAll asks all side by side and returns the answers. Once enough says that
-// there are enough of them, it waits for the others only for another grace. If
-// there is no answer, err says why: what a server said rather than that one was
-// not reached.
+// askAll asks all servers in parallel and returns the answers. Once enough returns true
+// for them, it waits only grace longer for the others. Without any answer it returns an
+// error, preferably one that a server answered with.
 func askAll[C io.Closer, T any](ctx context.Context, a *askers[C], grace time.Duration, ask func(context.Context, *asker[C]) (T, error), enough func([]T) bool) (answers []T, err error) {
 	type result struct {
 		answer T
@@ -79,7 +78,7 @@ func askAll[C io.Closer, T any](ctx context.Context, a *askers[C], grace time.Du
 	a.mu.Lock()
 	all := slices.Collect(maps.Values(a.all))
 	a.mu.Unlock()
-	results := make(chan result, len(all)) // nobody waits for the last of them
+	results := make(chan result, len(all)) // buffered: askAll may return before the last ones
 	pending := 0
 	for _, one := range all {
 		if !one.busy.CompareAndSwap(false, true) {
@@ -95,7 +94,7 @@ func askAll[C io.Closer, T any](ctx context.Context, a *askers[C], grace time.Du
 	late := time.NewTimer(grace)
 	late.Stop()
 	defer late.Stop()
-	err = errNobodyAsked
+	err = errNoAnswer
 	for waiting := false; pending > 0; {
 		select {
 		case r := <-results:
@@ -103,7 +102,7 @@ func askAll[C io.Closer, T any](ctx context.Context, a *askers[C], grace time.Du
 			switch {
 			case r.err == nil:
 				answers = append(answers, r.answer)
-			case err == errNobodyAsked || refused(r.err):
+			case err == errNoAnswer || refused(r.err):
 				err = r.err
 			}
 			if !waiting && enough(answers) {
@@ -114,7 +113,7 @@ func askAll[C io.Closer, T any](ctx context.Context, a *askers[C], grace time.Du
 			return answers, nil
 		case <-ctx.Done():
 			pending = 0
-			if err == errNobodyAsked {
+			if err == errNoAnswer {
 				err = context.Cause(ctx)
 			}
 		}

@@ -14,14 +14,13 @@ import (
 	"comet/pubsub"
 )
 
-// maxOthersAsked is how many addresses that are no primary's are asked in a round,
-// by chance if there are more.
+// maxOthersAsked is the maximum number of addresses of other nodes than primaries asked
+// in a round. If there are more, they are chosen at random.
 const maxOthersAsked = 32
 
-// cluster is the topology of a Redis Cluster. Every round asks all nodes side by
-// side, at the addresses of the settings and at those that nodes named, and takes
-// what is newest in their answers. A primary is its node ID; an address is only
-// where to connect to.
+// cluster is the topology of a Redis Cluster. Every round asks the nodes in parallel, at
+// the addresses of the settings and at those that nodes named, and merges the newest of
+// their answers. The node ID identifies a primary; an address is only where to connect.
 type cluster struct {
 	options Options
 	askers  askers[*redis.Client]
@@ -30,17 +29,17 @@ type cluster struct {
 	retired sync.WaitGroup             // primaries being closed
 
 	mu     sync.Mutex          // guards all below, and changes of now
-	guests map[string]*primary // without slots, by ID: a redirect named them
+	guests map[string]*primary // nodes without slots that a redirect named, by ID
 	closed bool
 }
 
-// clusterMap says which primary has which slot. It does not change.
+// clusterMap is which primary has which slot. It is immutable.
 type clusterMap struct {
 	owner     [slots]*primary
-	primaries []*primary // each that has slots
-	unowned   int        // slots that nobody has
-	names     map[string]string
-	replicas  map[string]int // by ID of the primary
+	primaries []*primary        // all with slots
+	unowned   int               // number of slots without a primary
+	names     map[string]string // node ID by the address in a redirect
+	replicas  map[string]int    // number of replicas by ID of the primary
 }
 
 func newCluster(o Options) *cluster {
@@ -101,8 +100,8 @@ func (c *cluster) known() []*primary {
 	return nil
 }
 
-// ask is one round. While fewer nodes than most of the known primaries have
-// answered, it waits longer for the others.
+// ask runs one round. It waits longer while no more nodes have answered than half of the
+// number of known primaries.
 func (c *cluster) ask() ([]*view, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.options.Timeout/3)
 	defer cancel()
@@ -120,12 +119,11 @@ func (c *cluster) ask() ([]*view, error) {
 	return views, nil
 }
 
-// adopt makes the map of what views say, and closes primaries that are none any
-// more.
+// adopt makes a new map from views, and closes former primaries.
 func (c *cluster) adopt(views []*view) error {
 	l := merge(views)
-	if len(l.owners) == 0 { // as of a node that was reset, or not introduced yet
-		return errors.New("the nodes that answer know of no slots")
+	if len(l.owners) == 0 { // as from a node that was reset, or has not joined yet
+		return errors.New("the nodes that answer know of no slots with a primary")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -156,7 +154,7 @@ func (c *cluster) adopt(views []*view) error {
 	return nil
 }
 
-// toAsk is the addresses to ask in the next round: those of the settings, those of
+// toAsk returns the addresses to ask in the next round: those of the settings, those of
 // all primaries, and some others.
 func (c *cluster) toAsk(m *clusterMap, l *layout) []string {
 	all := slices.Clone(c.options.Addresses)
@@ -168,8 +166,8 @@ func (c *cluster) toAsk(m *clusterMap, l *layout) []string {
 	return append(all, others[:min(len(others), maxOthersAsked)]...)
 }
 
-// primaryWith returns the primary with the ID: the one there is, if its address is
-// the best or it has just answered there, else a new one. c.mu must be held.
+// primaryWith returns the primary with the ID: the existing one if its address is the
+// best one or it has just answered there, else a new one. c.mu must be held.
 func (c *cluster) primaryWith(id string, before *clusterMap, l *layout) *primary {
 	there := c.guests[id]
 	if i := slices.IndexFunc(before.primaries, func(p *primary) bool { return p.id == id }); i >= 0 {
@@ -182,8 +180,7 @@ func (c *cluster) primaryWith(id string, before *clusterMap, l *layout) *primary
 	return newPrimary(&c.options, id, endpoints[0])
 }
 
-// retire closes what was in before, or a guest, and has no part any more. c.mu
-// must be held.
+// retire closes the primaries and guests that are no longer in use. c.mu must be held.
 func (c *cluster) retire(before, now *clusterMap, l *layout) {
 	gone := slices.DeleteFunc(slices.Clone(before.primaries), func(p *primary) bool { return slices.Contains(now.primaries, p) })
 	for id, p := range c.guests {
@@ -195,7 +192,7 @@ func (c *cluster) retire(before, now *clusterMap, l *layout) {
 		}
 	}
 	for _, p := range gone {
-		c.retired.Go(func() { _ = p.close() }) // what is under way there fails, as its server's would
+		c.retired.Go(func() { _ = p.close() }) // calls under way there fail, as if the server had failed
 	}
 }
 
@@ -205,7 +202,7 @@ func (c *cluster) at(ctx context.Context, from *primary, address string) (*prima
 	if p := c.named(address); p != nil {
 		return p, nil
 	}
-	// The node may have been introduced to the cluster a moment ago.
+	// The node may have joined the cluster a moment ago.
 	if _, err := c.rounds.do(ctx, true); err != nil {
 		return nil, fmt.Errorf("%w: find %s: %w", pubsub.ErrUnavailable, address, err)
 	}
@@ -215,8 +212,8 @@ func (c *cluster) at(ctx context.Context, from *primary, address string) (*prima
 	return nil, fmt.Errorf("%w: redirected to %s, which no node of the Redis Cluster knows", pubsub.ErrUnavailable, address)
 }
 
-// named is the primary, or the node that is about to be one, that redirects call
-// address; nil if none is.
+// named returns the primary, or the node that is about to become one, that redirects call
+// address, or nil.
 func (c *cluster) named(address string) *primary {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,9 +234,9 @@ func (c *cluster) named(address string) *primary {
 	return c.guests[id]
 }
 
-// checkQuorum asks the other primaries: most of all, p counted, must list p as a
-// healthy one. A takeover needs the votes of most, so one that was replaced
-// cannot have them; and one that is cut off from the others cannot deny them.
+// checkQuorum asks the other primaries. A majority of all, p included, must list p as a
+// healthy primary. A takeover needs the votes of a majority too, so a primary that was
+// replaced cannot pass, even if it is cut off from the others.
 func (c *cluster) checkQuorum(ctx context.Context, p *primary, _ pubsub.Epoch) error {
 	views, err := c.rounds.do(ctx, true)
 	if err != nil {
@@ -249,10 +246,10 @@ func (c *cluster) checkQuorum(ctx context.Context, p *primary, _ pubsub.Epoch) e
 	isPrimary := func(id string) bool {
 		return slices.ContainsFunc(m.primaries, func(p *primary) bool { return p.id == id })
 	}
-	hasSlots := true // by its own account
+	hasSlots := true // in its own view
 	for _, v := range views {
 		if v.from == p.address && v.self != p.id {
-			return errors.New("another node answers at its address")
+			return errors.New("another node answers at the address of the primary")
 		}
 		if v.self == p.id {
 			hasSlots = len(v.nodes[p.id].slots) > 0
@@ -271,7 +268,7 @@ func (c *cluster) checkQuorum(ctx context.Context, p *primary, _ pubsub.Epoch) e
 	if 2*len(agree) > len(m.primaries) {
 		return nil
 	}
-	return fmt.Errorf("%d of %d primaries of the Redis Cluster list it as a healthy one", len(agree), len(m.primaries))
+	return fmt.Errorf("only %d of %d primaries of the Redis Cluster list it as healthy", len(agree), len(m.primaries))
 }
 
 func (c *cluster) close() error {

@@ -6,22 +6,21 @@ import (
 	"slices"
 )
 
-// layout is what views together say: which node has which slot, and where each
-// node is.
+// layout is the merged views: which node has which slot, and where each node is.
 type layout struct {
-	owner     [slots]string       // node ID; empty: none
+	owner     [slots]string       // ID of the primary; empty without one
 	owners    map[string]bool     // the IDs in owner
-	primaries map[string]bool     // IDs of all primaries, also of those without slots
-	replicas  map[string]int      // of each primary, also those that are away, by ID
-	endpoints map[string][]string // by ID, the best first
-	names     map[string]string   // ID by what a redirect may say
-	addresses []string            // every endpoint
+	primaries map[string]bool     // IDs of all primaries, also those without slots
+	replicas  map[string]int      // number of replicas, also disconnected ones, by ID
+	endpoints map[string][]string // by ID, the best one first
+	names     map[string]string   // ID by the address in a redirect
+	addresses []string            // all endpoints
 	answered  map[string]string   // ID by the address that was asked
 }
 
-// merge reads views. A slot belongs to the claim with the highest epoch: one
-// that was replaced does not know that, and some nodes may not yet either. A
-// node that says itself that a slot is not its own does not have it.
+// merge merges views. A slot belongs to the node whose claim has the highest epoch: a
+// node that was replaced may still claim it, and others may not know yet. A node that
+// does not claim a slot in its own view does not have it.
 func merge(views []*view) *layout {
 	views = slices.SortedFunc(slices.Values(views), func(a, b *view) int { return cmp.Compare(a.from, b.from) })
 	l := &layout{
@@ -48,7 +47,7 @@ func merge(views []*view) *layout {
 						continue
 					}
 					newest := l.owner[slot] == "" || n.epoch > epochs[slot] ||
-						n.epoch == epochs[slot] && id < l.owner[slot] // any, but always the same
+						n.epoch == epochs[slot] && id < l.owner[slot] // an arbitrary choice, but always the same
 					if newest {
 						l.owner[slot], epochs[slot] = id, n.epoch
 					}
@@ -65,15 +64,15 @@ func merge(views []*view) *layout {
 	return l
 }
 
-// locate fills in where the nodes are. Nodes may be called by several addresses,
-// which not all can be reached; one at which the node itself answered is better
-// than what most say.
+// locate sets where the nodes are. A node may have several addresses, and some may not be
+// reachable. An address at which the node itself answered is better than one that most
+// views have.
 func (l *layout) locate(views []*view) {
 	score := make(map[string]map[string]int) // by ID and endpoint
 	for _, v := range views {
 		l.answered[v.from] = v.self
 	}
-	followers := make(map[string]map[string]bool) // by primary: what any view says
+	followers := make(map[string]map[string]bool) // IDs of replicas by primary, from all views
 	for _, v := range views {
 		for id, n := range v.nodes {
 			if n.primary {

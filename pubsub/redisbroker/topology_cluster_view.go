@@ -11,23 +11,22 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// view is a Redis Cluster as one of its nodes sees it.
+// view is a Redis Cluster in the view of one node.
 type view struct {
 	from  string // the address that was asked
 	self  string // ID of the node that answered
 	nodes map[string]*viewNode
 }
 
-// viewNode is a node in a view. Only its ID says which node it is: the same node
-// has an IP address, a host name, and where ports are forwarded addresses that
-// only some can reach.
+// viewNode is a node in a view. Only the ID identifies a node: it may have an IP address,
+// a host name and, with forwarded ports, addresses that only some clients can reach.
 type viewNode struct {
-	endpoint string   // where the node that was asked says that clients should connect; host:port
-	names    []string // all that a redirect may call it, host:port each
+	endpoint string   // host:port for clients, according to the node that was asked
+	names    []string // all addresses that a redirect may have, host:port each
 	primary  bool
-	healthy  bool   // neither failed nor suspected to have
+	healthy  bool   // neither failed nor suspected of it
 	epoch    uint64 // of its claim to the slots; the newest claim counts
-	follows  string // ID of the primary that it is a replica of; "-": none
+	follows  string // ID of the primary of a replica; "-" for a primary
 	slots    []slotRange
 }
 
@@ -48,7 +47,7 @@ func askView(ctx context.Context, client *redis.Client, address string) (*view, 
 	return v, nil
 }
 
-// parseNodes reads CLUSTER NODES, which address answered. Its lines are
+// parseNodes parses the answer of address to CLUSTER NODES. Its lines are
 //
 //	<id> <ip>:<port>@<bus port>[,<host name>[,<key>=<value>]…] <flags, comma-separated> <primary's ID or -> <ping> <pong> <epoch> <link> [<slots>…]
 //
@@ -82,7 +81,7 @@ func parseNodes(text, address string) (*view, error) {
 	return v, nil
 }
 
-// takeAddress reads the second field of CLUSTER NODES.
+// takeAddress parses the second field of CLUSTER NODES.
 func (n *viewNode) takeAddress(field, asked string) {
 	address, names, _ := strings.Cut(field, ",")
 	address, _, _ = strings.Cut(address, "@")
@@ -94,8 +93,8 @@ func (n *viewNode) takeAddress(field, asked string) {
 	}
 }
 
-// parseSlots reads "5" or "0-5460"; a slot on its way stands in brackets and is
-// another's still.
+// parseSlots parses "5" or "0-5460". ok is false for a slot in brackets, which is moving
+// and still belongs to another node.
 func parseSlots(text string) (r slotRange, ok bool) {
 	first, last, isRange := strings.Cut(text, "-")
 	if !isRange {
@@ -107,10 +106,10 @@ func parseSlots(text string) (r slotRange, ok bool) {
 	return r, err1 == nil && err2 == nil && 0 <= r.first && r.first <= r.last && r.last < slots
 }
 
-// takeEndpoints reads CLUSTER SLOTS: {first, last, {endpoint, port, ID, …}, …}
-// each. The endpoint is what cluster-preferred-endpoint-type says: an IP
-// address, a host name ("?" where the node has none), or nil, which is the
-// address that was asked.
+// takeEndpoints decodes the answer to CLUSTER SLOTS, a list of
+// {first, last, {endpoint, port, ID, …}, …}. The endpoint depends on
+// cluster-preferred-endpoint-type: an IP address, a host name ("?" if the node has none),
+// or nil, which means the host that was asked.
 func (v *view) takeEndpoints(answer any) {
 	ranges, _ := answer.([]any)
 	for _, r := range ranges {
@@ -131,8 +130,8 @@ func (v *view) takeEndpoints(answer any) {
 	}
 }
 
-// splitAddress splits what Redis prints: host and port at the last colon, IPv6
-// addresses without brackets.
+// splitAddress splits an address as Redis prints it at the last colon. IPv6 addresses have
+// no brackets.
 func splitAddress(address string) (host, port string) {
 	at := strings.LastIndexByte(address, ':')
 	if at < 0 {
@@ -141,10 +140,10 @@ func splitAddress(address string) (host, port string) {
 	return strings.Trim(address[:at], "[]"), address[at+1:]
 }
 
-// reachable is where to connect to for a host and port that the server at the
-// address asked named. Without a host it is the one that was asked. So it is for
-// a loopback address, unless asked is one too: the port is forwarded from there.
-// A port of 0 is the one that was asked, as a node that speaks only TLS may say.
+// reachable returns the address to connect to for a host and port that the server at the
+// address asked named. Without a host it uses that of asked, and also for a loopback
+// address unless asked is one too, because ports are forwarded from there then. For port
+// 0, which a node that speaks only TLS may name, it uses the port of asked.
 func reachable(host, port, asked string) string {
 	askedHost, askedPort, err := net.SplitHostPort(asked)
 	if err != nil {

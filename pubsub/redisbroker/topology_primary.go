@@ -2,15 +2,14 @@ package redisbroker
 
 import "github.com/redis/go-redis/v9"
 
-// primary is a server that takes writes. Its client never sends a command
-// twice, and follows no redirect. There is one primary for each pair of identity
-// and address: where one of them changes there is another primary, so two are
-// the same if their pointers are.
+// primary is a server that takes writes. Its client never repeats a command and follows no
+// redirect. There is one value for each pair of ID and address, so pointers can be
+// compared.
 type primary struct {
-	id      string // of the node, as CLUSTER MYID; empty but in a Redis Cluster
+	id      string // of the node, see CLUSTER MYID; empty without Redis Cluster
 	address string // host:port or a socket's path, to connect to
 	client  *redis.Client
-	shared  *pipeline // of concurrent publishes
+	shared  *pipeline // for concurrent publishes
 	dialer  *dialer
 }
 
@@ -20,9 +19,8 @@ func newPrimary(o *Options, id, address string) *primary {
 	return &primary{id, address, client, newPipeline(client), d}
 }
 
-// close ends the primary's connections, and with them all that is under way
-// there: go-redis alone would wait for the answers, and a frozen server gives
-// none.
+// close closes all connections to the primary, which ends the calls under way. go-redis
+// alone would wait for their answers, and a frozen server gives none.
 func (p *primary) close() error {
 	p.dialer.shut()
 	p.shared.close()

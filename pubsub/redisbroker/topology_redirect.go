@@ -9,21 +9,21 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A redirect is an answer that says the command was not carried out, and that
-// it is to be sent again, here or elsewhere
+// redirect is a kind of answer that means that the command was not carried out, and has to
+// be sent again, here or elsewhere
 // (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#redirection-and-resharding).
 type redirect uint8
 
 const (
 	none  redirect = iota
 	moved          // another primary has the slot
-	ask            // the slot is on its way; for this once, ask another primary
-	later          // the slot is on its way, or has no primary at the moment
+	ask            // the slot is moving; ask another primary, this time only
+	later          // the slot is moving, or has no primary at the moment
 )
 
-// redirected reads an answer. The address is where Redis says that the slot is:
-// <endpoint>:<port>, where the endpoint may be an IP address (IPv6 without
-// brackets), a host name, "?" or nothing, see topology.at.
+// redirected returns the kind of redirect that err is. address is where the slot is
+// according to Redis: <endpoint>:<port>, where the endpoint is an IP address (IPv6 without
+// brackets), a host name, "?" or empty, see topology.at.
 func redirected(err error) (kind redirect, address string) {
 	if err == nil || !refused(err) {
 		return none, ""
@@ -40,19 +40,18 @@ func redirected(err error) (kind redirect, address string) {
 	return none, ""
 }
 
-// Between two tries the cluster gets some time to settle.
+// Pauses between two attempts, for the cluster to settle.
 const (
 	minRedirectPause = 5 * time.Millisecond
 	maxRedirectPause = 200 * time.Millisecond
 )
 
-// send sends one command to p. With asking it does so behind an ASKING, because
-// p is only about to have the key.
+// send sends one command to p. With asking it sends ASKING before it, because the key is
+// only moving to p.
 type send func(p *primary, asking bool) redis.Cmder
 
-// call carries out one command at the primary of a key, wherever that is by
-// now, until ctx ends. If the key is on its way elsewhere and was found there,
-// left is the primary that it leaves.
+// call carries out one command at the primary of a key, and follows redirects until ctx
+// ends. If the key is moving and was found at its new primary, left is the old one.
 func (b *Broker) call(ctx context.Context, key string, do send) (cmd redis.Cmder, left *primary) {
 	pause := minRedirectPause
 	for {
@@ -74,15 +73,15 @@ func (b *Broker) call(ctx context.Context, key string, do send) (cmd redis.Cmder
 		select {
 		case <-time.After(pause/2 + rand.N(pause/2)):
 		case <-ctx.Done():
-			return cmd, nil // it was refused
+			return cmd, nil // cmd has the redirect
 		}
 		pause, left = min(2*pause, maxRedirectPause), nil
-		_, _ = b.topology.all(ctx) // else what was known before is the best there is
+		_, _ = b.topology.all(ctx) // on failure the known primaries are tried again
 	}
 }
 
-// callScript calls a script through call, on a connection of its own.
-// It also returns who answered, nil if nobody did.
+// callScript calls a script through call, in a pipeline of its own. It also returns the
+// primary that answered, nil without one.
 func (b *Broker) callScript(ctx context.Context, s *script, keys []string, args []any) (answer *redis.Cmd, by *primary) {
 	cmd, _ := b.call(ctx, keys[0], func(p *primary, asking bool) redis.Cmder {
 		by = p

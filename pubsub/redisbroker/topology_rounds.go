@@ -5,15 +5,14 @@ import (
 	"sync"
 )
 
-// rounds runs one function for all who want its result: one at a time, and
-// those who need a result that is no older than their question share the next
-// one.
+// rounds runs a function for concurrent callers that share its results. One round runs at a
+// time. Callers that need a fresh result share the next round.
 type rounds[T any] struct {
-	run func() (T, error) // ends soon by itself
+	run func() (T, error) // bounds its own time
 
 	mu      sync.Mutex
-	now     *round[T] // being run; nil: none
-	next    *round[T] // to be run after it; nil: nobody waits for it
+	now     *round[T] // under way, or nil
+	next    *round[T] // runs after it; nil if no caller needs it
 	running sync.WaitGroup
 	closed  bool
 }
@@ -24,7 +23,7 @@ type round[T any] struct {
 	err    error
 }
 
-// do waits for a result until ctx ends. A fresh one was begun after the call.
+// do waits for a result until ctx ends. With fresh, its round begins after the call.
 func (r *rounds[T]) do(ctx context.Context, fresh bool) (result T, err error) {
 	r.mu.Lock()
 	if r.closed {
@@ -52,7 +51,7 @@ func (r *rounds[T]) do(ctx context.Context, fresh bool) (result T, err error) {
 	}
 }
 
-// work runs one, and then others as long as there is a next one.
+// work runs one, and then the next rounds until there is none.
 func (r *rounds[T]) work(one *round[T]) {
 	for one != nil {
 		one.result, one.err = r.run()
@@ -64,7 +63,7 @@ func (r *rounds[T]) work(one *round[T]) {
 	}
 }
 
-// close lets no more rounds begin, and waits for those that are wanted.
+// close makes later calls of do fail, and waits for the rounds that callers wait for.
 func (r *rounds[T]) close() {
 	r.mu.Lock()
 	r.closed = true

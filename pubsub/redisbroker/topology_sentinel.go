@@ -16,11 +16,11 @@ import (
 	"comet/pubsub"
 )
 
-// sentinels is the topology of a primary that Sentinels watch. Every round asks
-// all of them side by side, those of the settings and those that they know. The
-// primary is the one with the highest config-epoch, which grows with each
-// takeover: so Sentinels that are dead, retired or not listed do not matter, and
-// one that has not heard of a takeover is overruled by one that has.
+// sentinels is the topology of a primary that Sentinels watch. Every round asks all
+// Sentinels in parallel, those of the settings and those that they know. The primary is
+// the one with the highest config-epoch, which grows with each takeover. So Sentinels
+// that are dead, retired or not listed do not matter, and the answer of one that knows of
+// a takeover overrules that of one that does not.
 type sentinels struct {
 	options Options
 	askers  askers[*redis.SentinelClient]
@@ -31,29 +31,29 @@ type sentinels struct {
 
 	mu     sync.Mutex // guards all below, and changes of now
 	epoch  uint64     // of the primary
-	follow int        // its replicas
-	seenAt time.Time  // when a Sentinel last named that epoch, or a higher one
+	follow int        // number of its replicas
+	seenAt time.Time  // when a Sentinel last named that epoch or a higher one
 	closed bool
 }
 
-// election is what one Sentinel says of the primary.
+// election is the answer of one Sentinel about the primary.
 type election struct {
 	address string
 	epoch   uint64
-	quorum  int      // how many Sentinels must agree that the primary is down
+	quorum  int      // number of Sentinels that must agree that the primary is down
 	others  []string // addresses of the Sentinels that it knows
 
-	// replicas is how many replicas it knows, also those that are away: a Sentinel
-	// forgets none (num-slaves).
+	// replicas is the number of replicas that it knows, also disconnected ones: a
+	// Sentinel never forgets one (num-slaves).
 	replicas int
 }
 
-// anyNumber is the number of replicas where a Sentinel does not say it.
+// anyNumber is the number of replicas if a Sentinel does not answer with it.
 const anyNumber = math.MaxInt
 
-// oldEpochAfter is for how long a lower epoch than the primary's is ignored: the
-// Sentinels that know better may not be reached for a moment. Then it counts, as
-// after SENTINEL RESET.
+// oldEpochAfter is how long a lower epoch than the primary's is ignored: the Sentinels that
+// know the higher one may be unreachable for a moment. After that it counts, as after
+// SENTINEL RESET.
 const oldEpochAfter = 10 * time.Second
 
 func newSentinels(o Options) *sentinels {
@@ -111,8 +111,8 @@ func (s *sentinels) known() []*primary {
 	return nil
 }
 
-// ask is one round. While fewer Sentinels than their own quorum have answered, it
-// waits longer for the others.
+// ask runs one round. It waits longer while fewer Sentinels than their quorum have
+// answered.
 func (s *sentinels) ask() (*election, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.Timeout/3)
 	defer cancel()
@@ -130,8 +130,8 @@ func (s *sentinels) ask() (*election, error) {
 	return best, s.adopt(best, answers)
 }
 
-// newest is the answer with the highest epoch; of several the one whose primary
-// most name.
+// newest returns the answer with the highest epoch. Among several it prefers the primary
+// that most Sentinels name.
 func newest(answers []*election) *election {
 	votes := make(map[string]int)
 	var best *election
@@ -164,7 +164,7 @@ func (s *sentinels) askOne(ctx context.Context, a *asker[*redis.SentinelClient])
 	}
 	others, err := a.client.Sentinels(ctx, s.options.Master).Result()
 	if err != nil {
-		return e, nil // the listed ones remain
+		return e, nil // without the Sentinels that it knows
 	}
 	for _, other := range others {
 		if other["ip"] != "" && other["port"] != "" {
@@ -174,12 +174,11 @@ func (s *sentinels) askOne(ctx context.Context, a *asker[*redis.SentinelClient])
 	return e, nil
 }
 
-// askAddress is askOne where the user may ask for the address alone: its epoch is
-// the lowest.
+// askAddress is askOne for a user that may only ask for the address. The epoch is 0.
 func (s *sentinels) askAddress(ctx context.Context, a *asker[*redis.SentinelClient]) (*election, error) {
 	pair, err := a.client.GetMasterAddrByName(ctx, s.options.Master).Result()
 	if err == nil && len(pair) != 2 {
-		err = fmt.Errorf("it names %q", pair)
+		err = fmt.Errorf("the Sentinel answered with the address %q", pair)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sentinel %s: %w", a.address, err)
@@ -187,8 +186,8 @@ func (s *sentinels) askAddress(ctx context.Context, a *asker[*redis.SentinelClie
 	return &election{address: reachable(pair[0], pair[1], a.address), replicas: anyNumber}, nil
 }
 
-// adopt makes the primary of best the one there is, and answers' Sentinels those
-// to ask.
+// adopt makes the primary of best the current one, and adds the Sentinels of answers to
+// those to ask.
 func (s *sentinels) adopt(best *election, answers []*election) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +201,7 @@ func (s *sentinels) adopt(best *election, answers []*election) error {
 	s.askers.keep(addresses)
 	before := s.now.Load()
 	if before != nil && best.epoch < s.epoch && time.Since(s.seenAt) < oldEpochAfter {
-		return fmt.Errorf("sentinels name %s of epoch %d, and knew one of epoch %d", best.address, best.epoch, s.epoch)
+		return fmt.Errorf("the Sentinels name %s of config-epoch %d, but named a primary of config-epoch %d before", best.address, best.epoch, s.epoch)
 	}
 	s.epoch, s.seenAt, s.follow = best.epoch, time.Now(), 0
 	for _, a := range answers {
@@ -218,8 +217,8 @@ func (s *sentinels) adopt(best *election, answers []*election) error {
 	return nil
 }
 
-// checkQuorum asks the Sentinels, and then the primary that they name, which must be
-// in generation epoch.
+// checkQuorum asks the Sentinels, and then the primary that they name, which must be in
+// epoch.
 func (s *sentinels) checkQuorum(ctx context.Context, p *primary, epoch pubsub.Epoch) error {
 	if _, err := s.rounds.do(ctx, true); err != nil {
 		return err
@@ -227,7 +226,7 @@ func (s *sentinels) checkQuorum(ctx context.Context, p *primary, epoch pubsub.Ep
 	named := s.now.Load()
 	answer, err := historyScript.evaluate(ctx, named.client, nil, nil).Slice()
 	if err != nil {
-		return fmt.Errorf("%s, which the Sentinels name: %w", named.address, err)
+		return fmt.Errorf("ask %s, the primary that the Sentinels name: %w", named.address, err)
 	}
 	switch {
 	case len(answer) > 0 && answer[0] == int64(epoch):
@@ -235,7 +234,7 @@ func (s *sentinels) checkQuorum(ctx context.Context, p *primary, epoch pubsub.Ep
 	case named == p:
 		return errNewerEpoch
 	}
-	return fmt.Errorf("the Sentinels name %s, which is another", named.address)
+	return fmt.Errorf("the Sentinels name %s as the primary", named.address)
 }
 
 func (s *sentinels) close() error {

@@ -2,10 +2,10 @@ package redisbroker
 
 import "strings"
 
-// slots is how many a Redis Cluster has.
+// slots is the number of slots of a Redis Cluster.
 const slots = 16384
 
-// keySlot is the Redis Cluster slot of a key: that of its hash tag, if it has one.
+// keySlot returns the Redis Cluster slot of a key, that of its hash tag if it has one.
 func keySlot(key string) int {
 	if _, rest, ok := strings.Cut(key, "{"); ok {
 		if tag, _, ok := strings.Cut(rest, "}"); ok && tag != "" {
@@ -15,8 +15,8 @@ func keySlot(key string) int {
 	return slotOf(key)
 }
 
-// slotOf is the Redis Cluster slot of a channel, whose name is the hash tag of
-// all its keys: CRC-16/XMODEM
+// slotOf returns the Redis Cluster slot of a channel. Its name is the hash tag of all its
+// keys. The hash is CRC-16/XMODEM
 // (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model).
 func slotOf(channel string) int {
 	const polynomial = 0x1021
