@@ -7,11 +7,11 @@ import (
 	"comet/internal/testenv"
 )
 
-// patience bounds every wait; nothing takes so long by right.
+// patience is the timeout of every wait. Nothing should take that long.
 const patience = testenv.Patience
 
-// await asks again and again until it is so: what others' processes do tells
-// nobody when it is done.
+// await polls until the condition holds, because other processes do not signal what
+// they do.
 func await(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)

@@ -12,8 +12,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// The password is changed in Redis and in the file that it is read from, and
-// then all connections end.
+// The password changes in Redis and in the file that it is read from, and then all
+// connections end.
 func TestPasswordChanges(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "password")
@@ -43,7 +43,7 @@ func TestPasswordChanges(t *testing.T) {
 	c.verify()
 }
 
-// Each of the rules is needed, and without it Check says so at once.
+// Each ACL rule is needed: without one, Check reports it at once.
 func TestCheckRules(t *testing.T) {
 	t.Parallel()
 	rules := redisbroker.ACLRules()
@@ -75,7 +75,7 @@ func TestCheckRules(t *testing.T) {
 	}
 }
 
-// What cannot work is refused at the start, with how to mend it.
+// A Redis that cannot work is refused at the start, with how to fix it.
 func TestCheckRefuses(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP, redistest.Password("secret"))
@@ -103,6 +103,6 @@ func TestCheckRefuses(t *testing.T) {
 	away := newBroker(t, at("127.0.0.1:1"))
 	defer away.Close()
 	if err := away.Check(t.Context()); !errors.Is(err, pubsub.ErrUnavailable) {
-		t.Errorf("nobody there: %v, want ErrUnavailable", err)
+		t.Errorf("no server: %v, want ErrUnavailable", err)
 	}
 }

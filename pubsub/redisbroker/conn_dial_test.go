@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A name stands for addresses of which some drop what is sent to them and some
-// refuse: neither holds up the one that takes the connection.
+// A name has addresses that drop packets and addresses that refuse connections. Neither
+// delays the one that accepts.
 func TestFirstOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := errors.New("refused")

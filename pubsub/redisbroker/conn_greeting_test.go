@@ -11,7 +11,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// A Redis that closes connections with an error as its only words is quoted.
+// The error of a Redis that answers with an error and closes is quoted.
 func TestGreetingIsQuoted(t *testing.T) {
 	t.Parallel()
 	const denied = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set. In this mode connections are only accepted from the loopback interface.\r\n"

@@ -7,8 +7,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// Two clusters share one Redis and a prefix, in different databases: what one
-// publishes, kept or ephemeral, never reaches subscribers of the other.
+// Two installations share one Redis and a prefix, in different databases. Messages of
+// one, kept or ephemeral, never reach subscribers of the other.
 func TestDatabasesAreApart(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -23,7 +23,7 @@ func TestDatabasesAreApart(t *testing.T) {
 	}
 	staging.say("a")
 	staging.awaitReceived()
-	production.say("a") // after all of the other's on the same server
+	production.say("a") // after all of the others on the same server
 	production.awaitReceived()
 	for _, l := range production.listeners {
 		if len(l.items) != 1 {

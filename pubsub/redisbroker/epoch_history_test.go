@@ -56,7 +56,7 @@ func TestRestartEmpty(t *testing.T) {
 	c.verify(pubsub.Restarted)
 }
 
-// Redis hangs for less than the watchdog's patience: all waits, and goes on.
+// Redis hangs for less than Timeout: everything waits, and then goes on.
 func TestFrozenShortly(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -70,8 +70,8 @@ func TestFrozenShortly(t *testing.T) {
 	server.Freeze()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if r := c.nodes[0].Publish(ctx, []pubsub.Draft{{Channel: "nobody", Data: []byte("1")}})[0]; !errors.Is(r.Err, pubsub.ErrOutcomeUnknown) && !errors.Is(r.Err, pubsub.ErrUnavailable) {
-		t.Errorf("publish to a frozen redis: %v", r.Err) // unavailable: it waited for those before it, and never left
+	if r := c.nodes[0].Publish(ctx, []pubsub.Draft{{Channel: "other", Data: []byte("1")}})[0]; !errors.Is(r.Err, pubsub.ErrOutcomeUnknown) && !errors.Is(r.Err, pubsub.ErrUnavailable) {
+		t.Errorf("publish to a frozen redis: %v", r.Err) // unavailable: it waited for earlier calls, and never left
 	}
 	server.Thaw()
 	c.awaitMore(50)
@@ -82,8 +82,8 @@ func TestFrozenShortly(t *testing.T) {
 	c.verify()
 }
 
-// Redis hangs for longer than that, as 10 or 60 s are with the default Timeout
-// of 3 s: publishing fails, and nothing is lost or told.
+// Redis hangs for longer than Timeout, as 10 s or 60 s are with the default of 3 s:
+// publishes fail, and nothing is lost or reported.
 func TestFrozenLong(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -96,7 +96,7 @@ func TestFrozenLong(t *testing.T) {
 	server.Freeze()
 	c.awaitReady(0, false)
 	for range 4 {
-		if _, err := c.try(c.nodes[0], "nobody"); !errors.Is(err, pubsub.ErrOutcomeUnknown) && !errors.Is(err, pubsub.ErrUnavailable) {
+		if _, err := c.try(c.nodes[0], "other"); !errors.Is(err, pubsub.ErrOutcomeUnknown) && !errors.Is(err, pubsub.ErrUnavailable) {
 			t.Errorf("publish answered %v", err)
 		}
 	}
@@ -108,7 +108,7 @@ func TestFrozenLong(t *testing.T) {
 	c.verify()
 }
 
-// subscribedConnections names those that SUBSCRIBE.
+// subscribedConnections returns the IDs of the connections with subscriptions.
 func subscribedConnections(server *redistest.Server) string {
 	var all []string
 	for line := range strings.Lines(server.Do("CLIENT", "LIST", "TYPE", "pubsub").(string)) {
@@ -138,7 +138,7 @@ func TestNodeCutOff(t *testing.T) {
 	if err := c.brokers[0].Ready(); err != nil {
 		t.Errorf("the other node is not ready: %v", err)
 	}
-	if _, err := c.try(c.nodes[1], "nobody"); err == nil {
+	if _, err := c.try(c.nodes[1], "other"); err == nil {
 		t.Error("a publish at the node was accepted")
 	}
 	proxy.Heal()
@@ -148,7 +148,7 @@ func TestNodeCutOff(t *testing.T) {
 	c.verify()
 }
 
-// The primary is made a replica and a primary again, and no connection ends.
+// The primary is demoted and promoted again while connections stay open.
 func TestDemotedAndPromoted(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP)
@@ -177,8 +177,8 @@ func TestDemotedAndPromoted(t *testing.T) {
 	c.verify(pubsub.Failover)
 }
 
-// The primary is replaced by one without data, and takes over again with all that
-// it had, as a backup that is restored: nothing comes twice.
+// The primary is replaced by one without data, and then takes over again with all its
+// data, like a restored backup: no message comes twice.
 func TestPrimaryComesBack(t *testing.T) {
 	t.Parallel()
 	server, other := redistest.Start(t, redistest.TCP), redistest.Start(t, redistest.TCP)
@@ -197,8 +197,8 @@ func TestPrimaryComesBack(t *testing.T) {
 	c.verify(pubsub.Restarted, pubsub.Failover)
 }
 
-// A primary gets its first replica, whereupon Redis draws a new replication ID:
-// that is no failover.
+// A primary gets its first replica, for which Redis draws a new replication ID. That is
+// no failover.
 func TestFirstReplica(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP)
@@ -209,14 +209,14 @@ func TestFirstReplica(t *testing.T) {
 	c.awaitMore(50)
 	before := c.log("busy").End.Epoch
 	redistest.Replica(t, server)
-	await(t, "there is a new generation", func() bool { return c.log("busy").End.Epoch != before })
+	await(t, "there is a new epoch", func() bool { return c.log("busy").End.Epoch != before })
 	c.awaitMore(50)
 	c.say("quiet")
 	c.drain()
 	c.verify()
 }
 
-// Redis's clock steps back: the IDs go on where they were.
+// The clock of Redis steps back: IDs keep increasing.
 func TestClockSteppedBack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Clock(0))

@@ -14,8 +14,8 @@ import (
 	"comet/pubsub"
 )
 
-// A reader from a generation that began since is not led back because of what was
-// confirmed to others before; a refusal counts for all, for a shorter time.
+// A passed check counts for one transition only, so that it leads no reader from a newer
+// epoch back. A refusal counts for readers from all epochs, for a shorter time.
 func TestConfirmationIsOfATransition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c quorumChecks
@@ -61,7 +61,7 @@ func TestConfirmationIsOfATransition(t *testing.T) {
 	})
 }
 
-// fakeQuorum is a topology of one primary whose takeovers are confirmed or not.
+// fakeQuorum is a topology of one primary; checkQuorum returns err.
 type fakeQuorum struct {
 	single
 	asked int
@@ -76,13 +76,13 @@ func (d *fakeQuorum) checkQuorum(context.Context, *primary, pubsub.Epoch) error 
 	return d.err
 }
 
-// A takeover that is not confirmed is asked about once by all who read, makes the
-// node unready after some seconds, warns once, and is over when it is confirmed.
+// All readers share one check of an unconfirmed takeover. It makes the node unready
+// after some seconds and is logged once, until it is confirmed.
 func TestUnconfirmedIsVisible(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		p := &primary{address: "redis.example:6379"}
-		d := &fakeQuorum{single: single{p}, err: errors.New("nobody says so")}
+		d := &fakeQuorum{single: single{p}, err: errors.New("no majority")}
 		b := &Broker{options: Options{Timeout: 3 * time.Second}, topology: d, ctx: t.Context(), logger: slog.New(slog.NewTextHandler(&log, nil))}
 		read := func(from pubsub.Epoch) error {
 			return b.checkEpoch(t.Context(), p, &pubsub.Query{Epoch: from}, &pubsub.Page{Epoch: 2})
@@ -90,7 +90,7 @@ func TestUnconfirmedIsVisible(t *testing.T) {
 		var readers sync.WaitGroup
 		for range 100 {
 			readers.Go(func() {
-				if err := read(1); !errors.Is(err, pubsub.ErrUnconfirmed) || !errors.Is(err, pubsub.ErrUnavailable) || !strings.Contains(err.Error(), "nobody says so") {
+				if err := read(1); !errors.Is(err, pubsub.ErrUnconfirmed) || !errors.Is(err, pubsub.ErrUnavailable) || !strings.Contains(err.Error(), "no majority") {
 					t.Errorf("read: %v", err)
 				}
 			})
@@ -106,7 +106,7 @@ func TestUnconfirmedIsVisible(t *testing.T) {
 			time.Sleep(time.Second)
 			b.recheckTakeovers(t.Context())
 		}
-		if err := b.unconfirmedTakeover(); err == nil || !strings.Contains(err.Error(), "nobody says so") {
+		if err := b.unconfirmedTakeover(); err == nil || !strings.Contains(err.Error(), "no majority") {
 			t.Errorf("after 10 s: %v", err)
 		}
 		if n := strings.Count(log.String(), "WARN"); n != 1 {

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// A look counts while exactly as many replicas are there as must have a message,
-// and after that while there are fewer, since nothing is acknowledged then. Once
-// there were more, none counts in that epoch.
+// A status counts if exactly MinReplicas replicas exist. It still counts when there are
+// fewer later, as nothing is acknowledged then. Once there were more, no status counts in
+// that epoch.
 func TestReplicaStatuses(t *testing.T) {
 	t.Parallel()
 	const need = 1
 	for name, c := range map[string]struct {
 		replicas []int
-		offset   int64 // of the look that counts; 0: none does
+		offset   int64 // of the status that counts; 0: none does
 	}{
 		"none yet":                    {},
 		"one":                         {[]int{1, 1}, 2},
@@ -21,7 +21,7 @@ func TestReplicaStatuses(t *testing.T) {
 		"two":                         {[]int{2}, 0},
 		"one that went":               {[]int{1, 0}, 1},
 		"one, then two":               {[]int{1, 2}, 0},
-		"two, of which one went":      {[]int{2, 1}, 0},
+		"two, one goes":               {[]int{2, 1}, 0},
 		"two for a moment":            {[]int{1, 2, 1}, 0},
 		"two, then none":              {[]int{1, 2, 0}, 0},
 		"another came while none was": {[]int{1, 0, 1}, 3},
@@ -34,7 +34,7 @@ func TestReplicaStatuses(t *testing.T) {
 		case c.offset == 0 && len(args) > 0:
 			t.Errorf("%s: %v counts", name, args)
 		case c.offset != 0 && (len(args) != 3 || args[0] != "a" || args[1] != c.offset):
-			t.Errorf("%s: %v counts, want the look at %d", name, args, c.offset)
+			t.Errorf("%s: %v counts, want the status at %d", name, args, c.offset)
 		}
 	}
 }

@@ -10,13 +10,13 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// takeoverHarness is a primary with a replica, and nodes that want every publish to be on one
-// replica. They reach the primary at an address that the test leads elsewhere.
+// takeoverHarness is a primary with a replica, and nodes with MinReplicas 1. They reach
+// the primary through front.
 type takeoverHarness struct {
 	*harness
 	primary, replica *redistest.Server
 	way              *redistest.Proxy // of the replica to the primary
-	front            *redistest.Proxy // of the nodes to whoever is primary
+	front            *redistest.Proxy // of the nodes to the current primary
 	options          redisbroker.Options
 	kept             pubsub.Cursor // after a message that every server has
 }
@@ -37,20 +37,20 @@ func newTakeoverHarness(t *testing.T) *takeoverHarness {
 	return d
 }
 
-// awaitProbe waits until all nodes have looked at the primary from now on.
+// awaitProbe waits until all nodes have probed the primary after the call.
 func (c *harness) awaitProbe() {
 	c.t.Helper()
 	asked := time.Now()
 	for _, b := range c.brokers {
-		await(c.t, "the node has looked", func() bool {
+		await(c.t, "the node has probed", func() bool {
 			age, ok := b.RelayAge()
 			return ok && age < time.Since(asked)
 		})
 	}
 }
 
-// awaitOldServers waits until all nodes have looked at the primary at a time at
-// which servers that run now had surely been running.
+// awaitOldServers waits until all nodes have probed the primary at a time at which the
+// servers that run now were certainly running, as uptime is in whole seconds.
 func (c *harness) awaitOldServers() {
 	c.t.Helper()
 	for since := time.Now(); time.Since(since) < 3*time.Second; {
@@ -58,25 +58,25 @@ func (c *harness) awaitOldServers() {
 	}
 }
 
-// redirect has the nodes find another primary.
+// redirect makes the nodes connect to another primary.
 func (d *takeoverHarness) redirect(to *redistest.Server) {
 	d.front.Lead(to.Addr())
 	d.front.Reset()
 	d.awaitProbe()
 }
 
-// resume returns what a client gets at a node from d.kept on, up to a message that
-// is published now.
+// resume returns what a client with the cursor d.kept gets at a node, up to a message
+// published by resume.
 func (d *takeoverHarness) resume(node *pubsub.Hub) []pubsub.Item {
 	d.t.Helper()
-	l := listenFrom(d.t, "who comes back", "a", d.kept, 0, node)
+	l := listenFrom(d.t, "resumed subscriber", "a", d.kept, 0, node)
 	d.say("a")
 	l.awaitID(d.log("a").End)
 	return l.items
 }
 
-// A replica that had everything takes over: nobody is told of anything, at nodes
-// that start afterwards neither.
+// A replica that had everything takes over: no gap is reported, not even at nodes that
+// start afterwards.
 func TestTakeoverWhole(t *testing.T) {
 	testenv.Large(t)
 	t.Parallel()
@@ -85,7 +85,7 @@ func TestTakeoverWhole(t *testing.T) {
 	d.awaitOldServers()
 	d.primary.Kill()
 	d.replica.Promote()
-	redistest.Replica(t, d.replica) // or nothing would be acknowledged
+	redistest.Replica(t, d.replica) // without it nothing would be acknowledged
 	d.redirect(d.replica)
 	for _, node := range []*pubsub.Hub{d.nodes[0], d.join(d.options)} {
 		if items := d.resume(node); len(gaps(items)) > 0 || len(items) < 2 {
@@ -94,8 +94,8 @@ func TestTakeoverWhole(t *testing.T) {
 	}
 }
 
-// What the primary acknowledged is lost, or could be: that is reported, although
-// a replica had to have it.
+// Acknowledged messages are lost, or may be. That is reported, although a replica had to
+// have them.
 func TestTakeoverNotWhole(t *testing.T) {
 	testenv.Large(t)
 	t.Parallel()
@@ -146,9 +146,9 @@ func TestTakeoverNotWhole(t *testing.T) {
 			redistest.Replica(t, to)
 			d.redirect(to)
 			for _, node := range []*pubsub.Hub{d.nodes[0], d.join(d.options)} {
-				told := gaps(d.resume(node))
-				if len(told) != 1 || told[0].Reason != pubsub.Failover {
-					t.Errorf("told %v, want a failover", told)
+				reported := gaps(d.resume(node))
+				if len(reported) != 1 || reported[0].Reason != pubsub.Failover {
+					t.Errorf("got %v, want a failover", reported)
 				}
 			}
 		})

@@ -1,6 +1,6 @@
 package redisbroker
 
-// ACLRules are aclRules for tests from outside.
+// ACLRules returns aclRules.
 func ACLRules() []string { return aclRules }
 
 // SlotOf is slotOf.

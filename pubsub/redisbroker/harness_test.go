@@ -14,12 +14,12 @@ import (
 	"comet/pubsub/redisbroker"
 )
 
-// timeout is every broker's here: short, so that what must time out does soon.
+// timeout is the Timeout of brokers, short so that timeouts happen soon.
 const timeout = time.Second
 
-// harness is some nodes over one Redis, those who publish there, and those who
-// listen: some stay, others come back again and again with their cursor, each
-// time to another node. In the end everybody must have had everything once.
+// harness is several nodes over one Redis, with publishers and listeners. Some listeners
+// stay connected, others resume with their cursor, each time at another node. At the end
+// each listener must have had each message once.
 type harness struct {
 	t         *testing.T
 	nodes     []*pubsub.Hub
@@ -28,12 +28,12 @@ type harness struct {
 
 	number   atomic.Int64 // of messages
 	mu       sync.Mutex
-	accepted map[pubsub.ID]string // what was acknowledged, and its channel
+	accepted map[pubsub.ID]string // channel by ID of acknowledged messages
 	stop     context.CancelFunc
 	busy     sync.WaitGroup // publishers
 }
 
-// newHarness starts a node with each of the options, two if there is one.
+// newHarness starts a node with each of the options. With one, it starts two nodes.
 func newHarness(t *testing.T, options ...redisbroker.Options) *harness {
 	t.Helper()
 	if len(options) == 1 {
@@ -46,7 +46,7 @@ func newHarness(t *testing.T, options ...redisbroker.Options) *harness {
 	return c
 }
 
-// join adds a node.
+// join starts one more node.
 func (c *harness) join(options redisbroker.Options) *pubsub.Hub {
 	c.t.Helper()
 	if options.Timeout == 0 {
@@ -56,7 +56,7 @@ func (c *harness) join(options redisbroker.Options) *pubsub.Hub {
 	options.Logger = slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", len(c.nodes))
 	b := newBroker(c.t, options)
 	hub := pubsub.NewHub(b, pubsub.Options{
-		Sweep:   time.Hour, // nothing here may depend on it
+		Sweep:   time.Hour, // so that no test depends on it
 		Timeout: patience,
 		Linger:  10 * time.Millisecond,
 		Logger:  options.Logger,
@@ -71,28 +71,28 @@ func (c *harness) join(options redisbroker.Options) *pubsub.Hub {
 	return hub
 }
 
-// listen has every channel listened to: on each node by one who stays, and by
-// one who wanders.
+// listen starts listeners of each channel: one that stays at each node, and one that
+// moves from node to node.
 func (c *harness) listen(channels ...string) {
 	c.t.Helper()
 	c.listenFixed(channels...)
 	for _, channel := range channels {
-		c.listeners = append(c.listeners, listen(c.t, channel+", who wanders", channel, 7, c.nodes...))
+		c.listeners = append(c.listeners, listen(c.t, channel+", moving between nodes", channel, 7, c.nodes...))
 	}
 }
 
-// listenFixed is listen without the one who wanders.
+// listenFixed starts only the listeners that stay.
 func (c *harness) listenFixed(channels ...string) {
 	c.t.Helper()
 	for _, channel := range channels {
 		for i, node := range c.nodes {
-			c.listeners = append(c.listeners, listen(c.t, fmt.Sprintf("%s, who stays at node %d", channel, i), channel, 0, node))
+			c.listeners = append(c.listeners, listen(c.t, fmt.Sprintf("%s, at node %d", channel, i), channel, 0, node))
 		}
 	}
 }
 
-// flood publishes to the channels, one publisher each, until drain. What is
-// refused goes again, with its idempotency key.
+// flood starts one publisher per channel, which run until drain. Refused messages are
+// published again, with their idempotency keys.
 func (c *harness) flood(channels ...string) {
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
@@ -131,7 +131,7 @@ func (c *harness) publish(ctx context.Context, hub *pubsub.Hub, channel string) 
 			return
 		}
 		if errors.Is(r.Err, pubsub.ErrOutcomeUnknown) && draft.Key == "" {
-			return // it may be there: who publishes without a key has to live with that
+			return // it may be in the log, and cannot be repeated without a key
 		}
 		select {
 		case <-pause.C:
@@ -149,7 +149,7 @@ func (c *harness) say(channels ...string) {
 	}
 }
 
-// acceptedSoFar is how many messages were.
+// acceptedSoFar returns the number of acknowledged messages.
 func (c *harness) acceptedSoFar() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -163,33 +163,33 @@ func (c *harness) awaitMore(n int) {
 	await(c.t, "more is published", func() bool { return c.acceptedSoFar() >= want })
 }
 
-// pause ends the flood.
+// pause stops the publishers of flood.
 func (c *harness) pause() {
 	c.stop()
 	c.busy.Wait()
 }
 
-// drain ends the flood and waits until everybody has all that there is.
+// drain stops the publishers and waits until all listeners have everything.
 func (c *harness) drain() {
 	c.t.Helper()
 	c.pause()
 	c.awaitReceived()
 }
 
-// try publishes one message once, and returns what came of it and how long it took.
+// try publishes one message once, and returns the error and the time it took.
 func (c *harness) try(hub *pubsub.Hub, channel string) (took time.Duration, err error) {
 	start := time.Now()
 	r := hub.Publish(context.Background(), []pubsub.Draft{{Channel: channel, Data: []byte("1")}})[0]
 	return time.Since(start), r.Err
 }
 
-// awaitReady waits until a node is ready, or not.
+// awaitReady waits until a node is ready or, with false, not ready.
 func (c *harness) awaitReady(node int, ready bool) {
 	c.t.Helper()
 	await(c.t, fmt.Sprintf("node %d is ready: %v", node, ready), func() bool { return (c.brokers[node].Ready() == nil) == ready })
 }
 
-// log is all that a channel's log has.
+// log returns the whole log of a channel.
 func (c *harness) log(channel string) *pubsub.Page {
 	c.t.Helper()
 	all := &pubsub.Page{}
@@ -210,10 +210,9 @@ func (c *harness) log(channel string) *pubsub.Page {
 	}
 }
 
-// verify fails unless every listener had every message of the log once, in
-// order, every gap begins and ends where it says, and everybody was told of
-// gaps of exactly these reasons, in order. What was accepted and is not in the
-// log must lie before one of them.
+// verify fails unless every listener had every message of the log once, in order, and
+// gaps with exactly these reasons, in order, that start and end where they say. Accepted
+// messages that are not in the log must be before such a gap.
 func (c *harness) verify(reasons ...pubsub.Reason) {
 	c.t.Helper()
 	logs := make(map[string]map[pubsub.ID]bool)
@@ -235,7 +234,7 @@ func (c *harness) verify(reasons ...pubsub.Reason) {
 	}
 }
 
-// awaitGaps waits until everybody was told of n gaps.
+// awaitGaps waits until all listeners have n gaps.
 func (c *harness) awaitGaps(n int) {
 	c.t.Helper()
 	for _, l := range c.listeners {
@@ -243,7 +242,7 @@ func (c *harness) awaitGaps(n int) {
 	}
 }
 
-// awaitReceived waits until everybody has all that was published so far.
+// awaitReceived waits until all listeners have everything published so far.
 func (c *harness) awaitReceived() {
 	c.t.Helper()
 	for _, l := range c.listeners {

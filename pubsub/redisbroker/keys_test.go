@@ -2,8 +2,8 @@ package redisbroker
 
 import "testing"
 
-// Redis pub/sub knows no databases, so the names must differ. Those of database
-// 0 are what nodes of earlier versions use.
+// Pub/sub has no databases, so the names of channels differ. Those of database 0 are
+// also used by nodes of earlier versions.
 func TestRelayNamesByDatabase(t *testing.T) {
 	t.Parallel()
 	zero, one, eleven := newKeys("comet", 0), newKeys("comet", 1), newKeys("comet", 11)

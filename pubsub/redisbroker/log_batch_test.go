@@ -15,8 +15,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// numbered is n drafts of a channel, larger together than what Redis takes of a
-// pipeline at once, every seventh with a key.
+// numbered returns n drafts of a channel, every seventh with a key. Together they are
+// larger than what Redis reads of a pipeline at once.
 func numbered(channel string, n int) []pubsub.Draft {
 	drafts := make([]pubsub.Draft, n)
 	for i := range drafts {
@@ -48,7 +48,7 @@ func wantOrder(t *testing.T, b pubsub.Broker, channel string, n int) {
 	}
 }
 
-// inLoop does something again and again until the test ends.
+// inLoop repeats a function until the test ends.
 func inLoop(t *testing.T, do func(ctx context.Context)) {
 	ctx, stop := context.WithCancel(context.Background())
 	var busy sync.WaitGroup
@@ -63,8 +63,8 @@ func inLoop(t *testing.T, do func(ctx context.Context)) {
 	})
 }
 
-// Redis forgets its scripts all the time, and other clients load them again, in
-// the middle of batches: each channel's messages keep their order.
+// Scripts are flushed and loaded all the time, in the middle of batches: the messages of
+// each channel keep their order.
 func TestBatchOrder(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -97,14 +97,14 @@ func TestBatchOrder(t *testing.T) {
 	all.Wait()
 }
 
-// withKept are options that keep everything.
+// withKept returns options that keep everything.
 func withKept(o redisbroker.Options) redisbroker.Options {
 	o.Size, o.TTL, o.KeyWindow = 100_000, time.Hour, time.Minute
 	return o
 }
 
-// A slot moves to and fro in the middle of batches, some messages of which have
-// keys: each channel's keep their order.
+// A slot moves to and fro in the middle of batches with and without keys: the messages
+// of each channel keep their order.
 func TestBatchOrderMovedSlot(t *testing.T) {
 	t.Parallel()
 	testenv.Large(t)
@@ -170,7 +170,7 @@ func TestBatchReplicas(t *testing.T) {
 	if s := b.Stats().Pool; s.Timeouts > 0 || s.Busy+s.Idle > 3 {
 		t.Errorf("pool: %+v", s)
 	}
-	// Without the replica each draft says so, and each is in the log.
+	// Without the replica each draft fails, and each is in the log.
 	replica.Freeze()
 	defer replica.Thaw()
 	options.Timeout = time.Second
@@ -183,8 +183,8 @@ func TestBatchReplicas(t *testing.T) {
 	}
 }
 
-// A holding that Redis has carried out is not sent again because another one met
-// a script that was not loaded.
+// A lease that Redis has applied is not sent again when the script was not loaded for
+// another one.
 func TestHoldOnce(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

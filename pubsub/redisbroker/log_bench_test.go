@@ -13,7 +13,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// publishers is how many publish at the same time.
+// publishers is the number of concurrent publishers.
 const publishers = 512
 
 // BenchmarkPublish publishes 100-byte messages to many channels, through one
@@ -94,8 +94,8 @@ func publishThrough(b *testing.B, o Options, servers ...*redistest.Server) {
 	inParallel(b, func(i int) error { return broker.Publish(b.Context(), []pubsub.Draft{benchDraft(i)})[0].Err })
 }
 
-// cpuSeconds is what the servers have used, which tells whether they or this
-// process are what is full.
+// cpuSeconds returns the CPU time that the servers have used. It shows whether they or
+// this process are the bottleneck.
 func cpuSeconds(b *testing.B, servers []*redistest.Server) (sum float64) {
 	for _, server := range servers {
 		for line := range strings.Lines(server.Do("INFO", "cpu").(string)) {

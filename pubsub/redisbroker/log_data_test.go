@@ -13,8 +13,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// All data goes in the middle of everything. Clients that are there get everything,
-// and a gap, as nothing proves that they did.
+// All data is removed under load. Connected clients get everything, and a gap, because
+// nothing proves that they did.
 func TestFlushAll(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -41,13 +41,13 @@ func TestFlushAll(t *testing.T) {
 			t.Errorf("%s: got %d of %d", l.name, n, c.acceptedSoFar()-2)
 		}
 	}
-	back := listenFrom(t, "who comes back", "quiet", pubsub.CursorAfter(gone), 0, c.join(at(server.Addr())))
+	back := listenFrom(t, "resumed subscriber", "quiet", pubsub.CursorAfter(gone), 0, c.join(at(server.Addr())))
 	back.awaitID(c.log("quiet").End)
 	back.judge(ids(c.log("quiet")), []pubsub.Reason{pubsub.Restarted})
 }
 
-// Redis forgets the scripts in the middle of pipelined batches, which have
-// ephemeral messages too: each goes once, in order.
+// The scripts are flushed in the middle of pipelined batches, with ephemeral messages
+// too: each message is sent once, in order.
 func TestScriptFlush(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -78,12 +78,12 @@ func TestScriptFlush(t *testing.T) {
 	}
 	for i, m := range log[1:] {
 		if before := log[i]; len(m.Data) == len(before.Data) && bytes.Compare(m.Data, before.Data) <= 0 {
-			t.Fatalf("%s came behind %s", m.Data, before.Data)
+			t.Fatalf("%s came after %s", m.Data, before.Data)
 		}
 	}
 }
 
-// Redis has no memory left, and takes no writes. Subscribers stay.
+// Redis has no memory left and refuses writes. Subscribers stay connected.
 func TestOutOfMemory(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -99,14 +99,14 @@ func TestOutOfMemory(t *testing.T) {
 	if err := c.brokers[0].Check(t.Context()); !errors.Is(err, pubsub.ErrUnavailable) {
 		t.Errorf("check: %v, want ErrUnavailable", err)
 	}
-	c.listeners = append(c.listeners, listen(t, "who comes meanwhile", "new", 0, c.nodes[0]))
+	c.listeners = append(c.listeners, listen(t, "new subscriber", "new", 0, c.nodes[0]))
 	server.Do("CONFIG", "SET", "maxmemory", "0")
 	c.say("a", "new")
 	c.drain()
 	c.verify()
 }
 
-// Redis makes room by dropping logs: that is warned of, and told.
+// Redis evicts logs: the node has warned of it, and reports the loss.
 func TestEviction(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Args("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"))
@@ -132,7 +132,7 @@ func TestEviction(t *testing.T) {
 		return server.Do("DBSIZE") == int64(0)
 	})
 	server.Do("CONFIG", "SET", "maxmemory", "0")
-	back := listenFrom(t, "who comes back", "a", pubsub.CursorAfter(had), 0, c.nodes[0])
+	back := listenFrom(t, "resumed subscriber", "a", pubsub.CursorAfter(had), 0, c.nodes[0])
 	c.say("a")
 	back.awaitID(c.log("a").End)
 	back.judge(ids(c.log("a")), []pubsub.Reason{pubsub.Restarted})

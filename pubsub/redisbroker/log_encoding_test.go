@@ -8,7 +8,7 @@ import (
 	"comet/pubsub"
 )
 
-// What is relayed without a trace is not a byte longer for there being traces.
+// Payloads without a trace are no longer than before traces existed.
 func TestEncodeEphemeral(t *testing.T) {
 	plain := string(encodeEphemeral(&pubsub.Draft{Type: "typing", Data: []byte(`"x"`)}))
 	if !strings.HasPrefix(plain, "- ") || !strings.HasSuffix(plain, " typing\n\"x\"") {
@@ -24,8 +24,8 @@ func TestEncodeEphemeral(t *testing.T) {
 	}
 }
 
-// A trace changes nothing else of what is decoded, and nothing that anybody can
-// send makes it fail otherwise than with an error.
+// A trace changes nothing else of the decoded message. Any input decodes or returns an
+// error.
 func FuzzDecodeRelayed(f *testing.F) {
 	for _, seed := range []string{"1-1048577 0-0 message\n1", "- 5 message\n1", "! 1-1048577 1-1048577", "~ 00-a 1-1 0-0 m\n1", "~ ", ""} {
 		f.Add(seed)

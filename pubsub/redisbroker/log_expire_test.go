@@ -8,9 +8,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// A node is cut off for longer than a log is kept, and a message comes and
-// expires meanwhile: on a channel that was empty as on one that was not, the
-// node's subscribers are told.
+// A node is cut off for longer than a log is kept, and a message comes and expires
+// meanwhile. The node's subscribers get a gap, whether the channel was empty or not.
 func TestExpiredWhileNodeCutOff(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -43,14 +42,14 @@ func TestExpiredWhileNodeCutOff(t *testing.T) {
 	say("empty", "used")
 	for _, l := range []*listener{empty, used} {
 		l.until("the next message", func(items []pubsub.Item) bool { return items[len(items)-1].Message != nil })
-		if told := gaps(l.items); len(told) != 1 || told[0].Reason != pubsub.Restarted {
-			t.Errorf("%s: told %v, want restarted", l.name, told)
+		if reported := gaps(l.items); len(reported) != 1 || reported[0].Reason != pubsub.Restarted {
+			t.Errorf("%s: got %v, want restarted", l.name, reported)
 		}
 	}
 }
 
-// The log of a channel with a short TTL expires while clients are away. Those that
-// had everything are told nothing, however long they were away; the others are.
+// The log of a channel with a short TTL expires while clients are away. Those that had
+// everything get no gap, however long they were away; the others do.
 func TestExpiredWhileAway(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -95,9 +94,9 @@ func TestExpiredWhileAway(t *testing.T) {
 	check("after the next message")
 }
 
-// A message comes to an empty channel and goes with all data: clients that were
-// away are told, before and after the next message. Others that saw the channel
-// empty afterwards are not.
+// A message comes to an empty channel and is removed with all data. Clients that were
+// away get a gap, before and after the next message. Others that saw the channel empty
+// afterwards do not.
 func TestFlushedFromEmpty(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -121,23 +120,23 @@ func TestFlushedFromEmpty(t *testing.T) {
 	await(t, "the clock goes on", func() bool { return time.Now().UnixMilli() > int64(before.ID.MS)+5 })
 	publish()
 	server.Do("FLUSHALL")
-	early := listenFrom(t, "who comes before the next message", "c", before, 0, b)
+	early := listenFrom(t, "resumed before the next message", "c", before, 0, b)
 	early.until("a gap", func(items []pubsub.Item) bool { return len(gaps(items)) == 1 })
 	after := empty()
 	publish()
 	for name, c := range map[string]struct {
-		at   pubsub.Cursor
-		told int
-	}{"who comes after it": {before, 1}, "who saw the channel empty afterwards": {after, 0}} {
+		at       pubsub.Cursor
+		reported int
+	}{"resumed after it": {before, 1}, "saw the channel empty afterwards": {after, 0}} {
 		l := listenFrom(t, name, "c", c.at, 0, b)
 		l.until("the message", func(items []pubsub.Item) bool { return len(items) > 0 && items[len(items)-1].Message != nil })
-		if told := gaps(l.items); len(told) != c.told || c.told == 1 && told[0].Reason != pubsub.Restarted {
-			t.Errorf("%s: told %v, want %d", name, told, c.told)
+		if reported := gaps(l.items); len(reported) != c.reported || c.reported == 1 && reported[0].Reason != pubsub.Restarted {
+			t.Errorf("%s: got %v, want %d", name, reported, c.reported)
 		}
 	}
 }
 
-// hubOver is a hub over b; both are closed at the end of the test.
+// hubOver returns a hub over b. Both are closed at the end of the test.
 func hubOver(t *testing.T, b pubsub.Broker) *pubsub.Hub {
 	hub := pubsub.NewHub(b, pubsub.Options{Sweep: time.Hour, Timeout: patience, Linger: 10 * time.Millisecond})
 	t.Cleanup(func() {

@@ -15,7 +15,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// syncBuffer is a log that is read while it is written.
+// syncBuffer is a buffer that is read while it is written.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -33,8 +33,8 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// foreignEntries are what another program may append to a log, each an ID and
-// fields; own stands for the message that it is to follow.
+// foreignEntries are entries that another program may append to a log, each an ID and
+// fields. own is the ID of the message before it.
 var foreignEntries = map[string]func(own pubsub.ID) []any{
 	"of other fields": func(pubsub.ID) []any { return []any{"*", "foo", "bar"} },
 	"without data":    func(own pubsub.ID) []any { return []any{next(own), "prev", own, "type", "x"} },
@@ -58,8 +58,8 @@ func next(id pubsub.ID) pubsub.ID {
 	return pubsub.ID{MS: id.MS, Counter: id.Counter + 1, Epoch: id.Epoch}
 }
 
-// What another program appends to a log is a gap to everybody, once, and the
-// channel goes on after it.
+// An entry that another program appends to a log is reported as a gap to all subscribers,
+// once, and the channel goes on after it.
 func TestForeignEntry(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -76,7 +76,7 @@ func TestForeignEntry(t *testing.T) {
 			}
 			first := publish("1")
 			begin := pubsub.Cursor{ID: first, Epoch: first.Epoch}
-			stays := listenFrom(t, "who stays", channel, begin, 0, c.nodes[0])
+			stays := listenFrom(t, "connected subscriber", channel, begin, 0, c.nodes[0])
 			args := []any{"XADD", "comet:{" + channel + "}:log"}
 			for i, arg := range entry(first) {
 				if i == 0 || i == 2 { // the ID, and prev
@@ -86,7 +86,7 @@ func TestForeignEntry(t *testing.T) {
 			}
 			server.Do(args...)
 			last := publish("2")
-			back := listenFrom(t, "who comes back", channel, begin, 1, c.nodes...)
+			back := listenFrom(t, "resumed subscriber", channel, begin, 1, c.nodes...)
 			for _, l := range []*listener{stays, back} {
 				l.awaitID(last)
 				if len(l.items) != 2 || l.items[0].Gap == nil || l.items[0].Gap.Reason != pubsub.Unreadable || l.items[1].Message == nil {
@@ -116,9 +116,9 @@ func TestForeignEntry(t *testing.T) {
 	}
 }
 
-// Entries after every ID that there can be are removed by the next publish, and
-// nobody is told of them: no ID follows theirs. It is the same where another
-// program has deleted the newest entry, which Redis remembers the ID of.
+// Entries after every ID of Comet's are removed by the next publish and are not reported,
+// because no ID can follow theirs. The same holds if another program has deleted the
+// newest entry, as Redis remembers its ID.
 func TestForeignEntryLast(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -137,11 +137,11 @@ func TestForeignEntryLast(t *testing.T) {
 	} {
 		c.say(channel, channel) // with and without a key
 		before := c.log(channel).End
-		stays := listenFrom(t, "who stays", channel, pubsub.CursorAfter(before), 0, c.nodes[0])
+		stays := listenFrom(t, "connected subscriber", channel, pubsub.CursorAfter(before), 0, c.nodes[0])
 		spoil("comet:{" + channel + "}:log")
 		c.say(channel, channel)
 		last := c.log(channel).End
-		back := listenFrom(t, "who comes back", channel, pubsub.CursorAfter(before), 0, c.nodes[1])
+		back := listenFrom(t, "resumed subscriber", channel, pubsub.CursorAfter(before), 0, c.nodes[1])
 		for _, l := range []*listener{stays, back} {
 			l.awaitID(last)
 			var want []pubsub.Reason
@@ -170,8 +170,8 @@ func brief(items []pubsub.Item) (all []string) {
 	return all
 }
 
-// What another program relays reaches no subscriber, keeps nothing from them,
-// and costs one warning.
+// A payload that another program relays reaches no subscriber and delays no message. It
+// is logged once.
 func TestForeignRelay(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -187,7 +187,7 @@ func TestForeignRelay(t *testing.T) {
 	c.nodes = append(c.nodes, hub)
 	c.say("a")
 	first := c.log("a").End
-	l := listen(t, "who stays", "a", 0, hub)
+	l := listen(t, "connected subscriber", "a", 0, hub)
 	future := fmt.Sprintf("4000000000000-%d", first.Epoch)
 	for _, payload := range []string{
 		"garbage", "", "\n", "- 1 comet.gap\n{}", "- 1 comet.bye\n{}", "- 1 comet.ready\n{}", "- 1 x\rid: 666\n1", "- 1 x\n1\n\nid: 666\n", "- 1 x\nno JSON",
@@ -211,21 +211,21 @@ func TestForeignRelay(t *testing.T) {
 	}
 }
 
-// A relayed message that the log does not have, and that is a moment ahead, is
-// not found out at once. The channel goes on with the next message all the same.
+// A relayed message that is not in the log and a moment ahead is not detected at once.
+// The channel goes on with the next message nevertheless.
 func TestForeignRelayAhead(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	c := newHarness(t, at(server.Addr()))
 	c.say("a")
 	first := c.log("a").End
-	l := listenFrom(t, "who stays", "a", pubsub.CursorAfter(first), 0, c.nodes[0])
+	l := listenFrom(t, "connected subscriber", "a", pubsub.CursorAfter(first), 0, c.nodes[0])
 	server.Do("PUBLISH", "comet:{a}:live", fmt.Sprintf("%d-%d %v x\n1", first.MS+30_000, first.Epoch, first))
 	l.until("what was relayed", func(items []pubsub.Item) bool { return len(items) == 1 })
 	c.say("a")
 	l.awaitID(c.log("a").End)
-	if told := gaps(l.items); len(told) != 1 || told[0].Reason != pubsub.Rewound {
-		t.Errorf("told of %v", told)
+	if reported := gaps(l.items); len(reported) != 1 || reported[0].Reason != pubsub.Rewound {
+		t.Errorf("got %v", reported)
 	}
 	c.say("a")
 	l.awaitID(c.log("a").End)

@@ -15,7 +15,7 @@ var (
 	smallData = []byte("1")
 )
 
-// calls is how often the server has carried out a command, in scripts too.
+// calls returns how often the server has carried out a command, in scripts too.
 func calls(server *redistest.Server, command string) (n int) {
 	for line := range strings.Lines(server.Do("INFO", "commandstats").(string)) {
 		if _, err := fmt.Sscanf(line, "cmdstat_"+command+":calls=%d,", &n); err == nil {
@@ -25,7 +25,7 @@ func calls(server *redistest.Server, command string) (n int) {
 	return 0
 }
 
-// No large message is read for its ID alone.
+// Large messages are not read only for their IDs.
 func TestNewestReadsNoMessage(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -45,8 +45,8 @@ func TestNewestReadsNoMessage(t *testing.T) {
 	}
 }
 
-// Whatever is in the key beside the log, the chain of messages stays whole, and
-// readers find its end.
+// The chain of messages stays whole, and readers find its end, with any value of the key
+// of the newest message's ID.
 func TestNewestIsAHint(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -90,8 +90,8 @@ func TestNewestIsAHint(t *testing.T) {
 	}
 }
 
-// Where nothing confirms the key beside the log, as that has expired, it counts only
-// if Comet may have written it.
+// After the log has expired, the key of the newest message's ID counts only if Comet may
+// have written it.
 func TestNewestOfNoLog(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -109,8 +109,8 @@ func TestNewestOfNoLog(t *testing.T) {
 	}
 }
 
-// Where the ID of the newest message cannot be kept after a short-lived log, the log
-// is kept for as long.
+// If the ID of the newest message cannot be kept after a short-lived log, the log is kept
+// for that time.
 func TestNewestRefused(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -124,8 +124,8 @@ func TestNewestRefused(t *testing.T) {
 	}
 }
 
-// A message to a short-lived log that has expired, while its slot is being moved,
-// does not stop the move.
+// A message to a short-lived log that has expired, while its slot moves, does not stop
+// the move.
 func TestNewestHalfMoved(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 0)

@@ -11,7 +11,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// Only a message with a trace takes more of the relay, and of the log.
+// Only messages with a trace are larger in the relay and in the log.
 func TestTracePayload(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -33,7 +33,7 @@ func TestTracePayload(t *testing.T) {
 			t.Fatal(receipt.Err)
 		}
 		want := prefix + receipt.ID.String() + " 0-0 message\n1"
-		for { // probes of the relay come this way too
+		for { // the probes of the relay come this way too
 			m, err := live.ReceiveMessage(ctx)
 			if err != nil {
 				t.Fatalf("%q was not relayed: %v", want, err)

@@ -15,8 +15,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// Redis refuses one of the commands that a publish needs: ACLs are not
-// replicated, and may change. The error says what became of the message.
+// Redis refuses one of the commands that a publish needs, as ACLs may change and are not
+// replicated. The error shows whether the message was published.
 func TestPublishRefused(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -31,7 +31,7 @@ func TestPublishRefused(t *testing.T) {
 	inLog := func(channel string) int64 { return server.Do("XLEN", "comet:{"+channel+"}:log").(int64) }
 	const nothing, unknown, published = "nothing", "unknown", "published"
 	for _, c := range []struct{ rule, plain, keyed string }{
-		{"-get", published, nothing}, // without a key it is only for a hint
+		{"-get", published, nothing}, // without a key, only the hint needs it
 		{"-set", published, nothing},
 		{"-xadd", nothing, nothing},
 		{"-time", nothing, nothing},
@@ -72,7 +72,7 @@ func TestPublishRefused(t *testing.T) {
 			}
 		}
 	}
-	if n := strings.Count(log.String(), "level=WARN"); n != 1 { // -pexpire, which nobody else is told of
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 { // for -pexpire, which no error reports
 		t.Errorf("%d warnings:\n%s", n, log)
 	}
 	if n := b.Stats().Errors[redisbroker.ToPublish][redisbroker.RefusedIt]; n < 15 {
@@ -80,7 +80,7 @@ func TestPublishRefused(t *testing.T) {
 	}
 }
 
-// A draft that Redis refuses keeps the others of its chunk from nothing.
+// A draft that Redis refuses does not affect the others of its chunk.
 func TestChunkPartlyRefused(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -105,8 +105,8 @@ func TestChunkPartlyRefused(t *testing.T) {
 	}
 }
 
-// Redis hangs. What was sent and not answered is unknown; what waited for that to
-// be answered has not left, and never does.
+// Redis hangs. The outcome of drafts that were sent is unknown. Drafts that waited for
+// their answer have not left, and never do.
 func TestPublishNeverLeft(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -143,7 +143,7 @@ func TestPublishNeverLeft(t *testing.T) {
 	if unknown == 0 || unknown == waiting {
 		t.Errorf("%d of %d are unknown", unknown, waiting)
 	}
-	if err := publish(t.Context(), "last"); err != nil { // goes after all that could still be sent
+	if err := publish(t.Context(), "last"); err != nil { // sent after everything that could still be sent
 		t.Error(err)
 	}
 	if n := server.Do("XLEN", "comet:{frozen}:log").(int64); n > unknown {
@@ -151,12 +151,12 @@ func TestPublishNeverLeft(t *testing.T) {
 	}
 }
 
-// Nobody answers at Redis's address: nothing was sent, by one draft or several.
+// No server answers at the address: nothing was sent, for one draft or several.
 func TestPublishNoRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr())
-	proxy.Cut() // which accepts, and then says nothing
+	proxy.Cut() // it accepts connections and never answers
 	options := withKept(at(proxy.Addr()))
 	options.Timeout = 300 * time.Millisecond
 	b := newBroker(t, options)
@@ -170,7 +170,7 @@ func TestPublishNoRedis(t *testing.T) {
 	}
 }
 
-// A chunk whose outcome is unknown is the last of its channel that is sent.
+// After a chunk with an unknown outcome no other chunk of its channel is sent.
 func TestBatchStopsAtFailure(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -203,7 +203,7 @@ func TestBatchStopsAtFailure(t *testing.T) {
 	}
 }
 
-// Presence goes on where the relay is refused, and only its events are missing.
+// Presence works while the relay is refused; only its events are missing.
 func TestHoldNotRelayed(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

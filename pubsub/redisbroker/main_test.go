@@ -8,13 +8,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// These tests wait for Redis most of the time: more of them than there are
-	// cores get on well side by side.
+	// These tests wait for Redis most of the time, so more of them than cores run in
+	// parallel.
 	const sideBySide = "8"
 	if err := flag.Set("test.parallel", sideBySide); err != nil {
 		panic(err)
 	}
-	// go-redis's probe of a server that is away ends a second after its client.
+	// go-redis probes an unreachable server until a second after its client is closed.
 	const probe = "github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(probe))
 }

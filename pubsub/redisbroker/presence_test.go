@@ -15,14 +15,15 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// party is two nodes with presence, and what a subscriber is told of channel c.
+// party is two nodes with presence, and the joins and leaves of channel c that a
+// subscriber received.
 type party struct {
 	t     *testing.T
 	nodes [2]*pubsub.Presence
 	done  sync.WaitGroup
 
-	mu   sync.Mutex
-	told []string // "+alice", "-alice"
+	mu     sync.Mutex
+	events []string // "+alice", "-alice"
 }
 
 const partyTTL = 8 * time.Second // leases are 3/5 of it
@@ -74,7 +75,7 @@ func (p *party) listen(ctx context.Context, s *pubsub.Subscriber) {
 			if err := json.Unmarshal(it.Message.Data, &m); err != nil {
 				p.t.Errorf("%s: %v", it.Message.Data, err)
 			}
-			p.told = append(p.told, map[string]string{pubsub.JoinType: "+", pubsub.LeaveType: "-"}[it.Message.Type]+m.User)
+			p.events = append(p.events, map[string]string{pubsub.JoinType: "+", pubsub.LeaveType: "-"}[it.Message.Type]+m.User)
 		}
 		p.mu.Unlock()
 	}
@@ -83,7 +84,7 @@ func (p *party) listen(ctx context.Context, s *pubsub.Subscriber) {
 func (p *party) heard() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return strings.Join(p.told, " ")
+	return strings.Join(p.events, " ")
 }
 
 func (p *party) enter(node int, user string) pubsub.Membership {
@@ -91,7 +92,7 @@ func (p *party) enter(node int, user string) pubsub.Membership {
 	return s
 }
 
-// await waits until these are there, as every node sees it.
+// await waits until every node lists these members.
 func (p *party) await(users ...string) {
 	p.t.Helper()
 	await(p.t, fmt.Sprintf("%q are there", users), func() bool {
@@ -109,7 +110,7 @@ func (p *party) awaitReceived(want string) {
 	p.t.Helper()
 	await(p.t, want, func() bool { return len(p.heard()) >= len(want) })
 	if got := p.heard(); got != want {
-		p.t.Fatalf("told %q, want %q", got, want)
+		p.t.Fatalf("got %q, want %q", got, want)
 	}
 }
 
@@ -120,8 +121,8 @@ func (p *party) pass(d time.Duration) {
 	}
 }
 
-// Whatever happens to Redis, the members are back, and nobody is told what they
-// know.
+// After each failure of Redis the members are back, and no join or leave is reported
+// twice.
 func TestPresenceThrough(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(t *testing.T) (o redisbroker.Options, trouble func(p *party)){
@@ -185,7 +186,7 @@ func TestPresenceThrough(t *testing.T) {
 			p.await("alice")
 			p.enter(1, "bob")
 			p.awaitReceived("+alice +bob")
-			p.pass(partyTTL / 2) // the nodes may now see to each other's leases
+			p.pass(partyTTL / 2) // the nodes may now expire each other's leases
 			trouble(p)
 			p.await("alice", "bob")
 			p.pass(partyTTL)
@@ -197,8 +198,8 @@ func TestPresenceThrough(t *testing.T) {
 	}
 }
 
-// A failover that loses a join brings it back. It is told again, unless the
-// failover took longer than a lease, behind which nothing is.
+// A join that a failover loses comes back. It is reported again, unless the failover
+// took longer than a lease: then all of the presence has expired.
 func TestPresenceFailoverLosing(t *testing.T) {
 	t.Parallel()
 	sentinel := redistest.StartSentinel(t)
@@ -214,11 +215,11 @@ func TestPresenceFailoverLosing(t *testing.T) {
 	p.await("alice", "bob")
 	p.pass(partyTTL)
 	if got := p.heard(); got != "+alice +bob" && got != "+alice +bob +bob" {
-		t.Errorf("told %q", got)
+		t.Errorf("got %q", got)
 	}
 }
 
-// What an idle channel costs Redis does not depend on how many are in it.
+// The cost of an idle channel in Redis does not depend on its number of members.
 func TestPresenceCost(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -241,13 +242,14 @@ func TestPresenceCost(t *testing.T) {
 	})
 	before := calls()
 	p.pass(2 * partyTTL)
-	// Ten intervals, two nodes, and the probes of as many links.
+	// Ten intervals, two nodes, and the probes of their relay connections.
 	if n := calls() - before; n < 10 || n > 50 {
 		t.Errorf("%d calls", n)
 	}
 }
 
-// FuzzDecodeMembers: what is foreign is an error, and the rest comes back.
+// FuzzDecodeMembers checks that members survive a round trip, and that other input is an
+// error.
 func FuzzDecodeMembers(f *testing.F) {
 	f.Add("alice", "1 1767323045678 {\"user\":\"alice\",\"info\":{\"a\":1}}")
 	f.Add("alice", "1 1767323045678 {\"user\":\"bob\"}")

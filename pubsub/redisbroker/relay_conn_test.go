@@ -6,7 +6,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// A second confirmation of the probe's SUBSCRIBE changes nothing.
+// A second confirmation of the probe's SUBSCRIBE has no effect.
 func TestProbeConfirmedTwice(t *testing.T) {
 	t.Parallel()
 	c := &pubsubConn{}
@@ -23,8 +23,8 @@ func TestProbeConfirmedTwice(t *testing.T) {
 	}
 }
 
-// go-redis does not replace a connection's connection that ended: what was missed
-// meanwhile would go unnoticed.
+// go-redis does not reconnect a pubsubConn that ended: messages lost meanwhile would go
+// unnoticed.
 func TestLinkDoesNotReconnect(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

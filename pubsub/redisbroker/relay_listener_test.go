@@ -23,14 +23,15 @@ type listener struct {
 	grown chan struct{} // closed and replaced when items has grown
 }
 
-// listen subscribes at the first of hubs before it returns. Unless visit is 0,
-// it leaves after so many items, and comes back to the next with its cursor.
+// listen starts a listener, which has subscribed at the first of hubs when listen returns.
+// Unless visit is 0, it unsubscribes after that number of items and resumes at the next
+// hub with its cursor.
 func listen(t *testing.T, name, channel string, visit int, hubs ...*pubsub.Hub) *listener {
 	t.Helper()
 	return begin(t, name, pubsub.Start{Channel: channel}, visit, hubs)
 }
 
-// listenFrom is listen from a cursor on.
+// listenFrom is listen with a cursor to start at.
 func listenFrom(t *testing.T, name, channel string, at pubsub.Cursor, visit int, hubs ...*pubsub.Hub) *listener {
 	t.Helper()
 	return begin(t, name, pubsub.Start{Channel: channel, From: pubsub.From{Cursor: &at}}, visit, hubs)
@@ -43,7 +44,7 @@ func begin(t *testing.T, name string, start pubsub.Start, visit int, hubs []*pub
 	await(t, name+" has subscribed", func() (ok bool) {
 		var err error
 		if sub, err = hubs[0].Subscribe(t.Context(), []pubsub.Start{start}); err != nil && !errors.Is(err, pubsub.ErrUnavailable) {
-			t.Fatalf("%s: %v", name, err) // else it may come again, as after a 503
+			t.Fatalf("%s: %v", name, err) // else it may try again, as after a 503
 		}
 		return err == nil
 	})
@@ -96,7 +97,7 @@ func (l *listener) add(it pubsub.Item) {
 	l.grown = make(chan struct{})
 }
 
-// until waits until enough says so.
+// until waits until enough returns true for the items.
 func (l *listener) until(what string, enough func([]pubsub.Item) bool) {
 	l.t.Helper()
 	late := time.After(patience)
@@ -115,7 +116,7 @@ func (l *listener) until(what string, enough func([]pubsub.Item) bool) {
 	}
 }
 
-// awaitID waits until the listener is at the message id, or further.
+// awaitID waits until the listener is at the message id or after it.
 func (l *listener) awaitID(id pubsub.ID) {
 	l.t.Helper()
 	if id.IsZero() {
@@ -138,15 +139,15 @@ func gaps(items []pubsub.Item) (all []pubsub.Gap) {
 func (l *listener) judge(log map[pubsub.ID]bool, reasons []pubsub.Reason) {
 	l.t.Helper()
 	at, had := l.start.Last(), make(map[pubsub.ID]bool)
-	var told []pubsub.Reason
-	lacking := "" // of the log, by what came without a gap
+	var reported []pubsub.Reason
+	lacking := "" // description of an item that does not follow the one before it
 	for _, it := range l.items {
 		switch {
 		case it.Gap != nil:
 			if it.Gap.From != at || it.Gap.To != it.After.Last() {
 				l.t.Errorf("%s: gap %+v, but it goes from %v to %v", l.name, *it.Gap, at, it.After.Last())
 			}
-			told, lacking = append(told, it.Gap.Reason), ""
+			reported, lacking = append(reported, it.Gap.Reason), ""
 		case had[it.Message.ID]:
 			l.t.Errorf("%s: %v came twice", l.name, it.Message.ID)
 		default:
@@ -161,10 +162,10 @@ func (l *listener) judge(log map[pubsub.ID]bool, reasons []pubsub.Reason) {
 		at = it.After.Last()
 	}
 	if lacking != "" {
-		l.t.Errorf("%s: got %s, which is not in the log, and was not told", l.name, lacking)
+		l.t.Errorf("%s: got %s, which is not in the log and not in a gap", l.name, lacking)
 	}
-	if !slices.Equal(told, reasons) {
-		l.t.Errorf("%s: told of gaps %v, want %v", l.name, gaps(l.items), reasons)
+	if !slices.Equal(reported, reasons) {
+		l.t.Errorf("%s: got gaps %v, want %v", l.name, gaps(l.items), reasons)
 	}
 	missing := 0
 	for id := range log {

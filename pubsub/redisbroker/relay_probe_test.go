@@ -11,8 +11,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// deafener is a way to a server that can swallow what pub/sub brings, while
-// everything else passes, PONG too.
+// deafener is a proxy to a server that can drop pub/sub messages and pass everything else,
+// PONG too.
 type deafener struct {
 	net.Listener
 	target string
@@ -73,8 +73,8 @@ func (d *deafener) answer(client, server net.Conn) {
 	}
 }
 
-// A connection that answers PING but carries nothing is found, the node says that it
-// is not ready, and a new connection is made.
+// A connection that answers PING but delivers nothing is detected. The node is not ready
+// until it has a new connection.
 func TestDeafLink(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP)

@@ -13,11 +13,11 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// resyncChannels is how many channels a node has open in BenchmarkResync.
+// resyncChannels is the number of channels of the node in BenchmarkResync.
 const resyncChannels = 15_000
 
 // BenchmarkResync cuts the relay of a node with many open channels, each with a
-// message, and waits until all are carried and read again. Nothing was missed.
+// message, and waits until all are subscribed and read again. No message is lost.
 func BenchmarkResync(b *testing.B) {
 	server := redistest.Start(b)
 	options := at(server.Addr())
@@ -61,7 +61,7 @@ func BenchmarkResync(b *testing.B) {
 	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/resync")
 }
 
-// bytesSent is what the server sent to all its clients.
+// bytesSent returns the number of bytes that the server sent to clients.
 func bytesSent(b *testing.B, server *redistest.Server) int {
 	for line := range strings.Lines(server.Do("INFO", "stats").(string)) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "total_net_output_bytes:"); ok {
@@ -76,7 +76,7 @@ func bytesSent(b *testing.B, server *redistest.Server) int {
 	return 0
 }
 
-// countingReads tells when so many logs were read.
+// countingReads is a broker that signals when a number of logs has been read.
 type countingReads struct {
 	pubsub.Broker
 

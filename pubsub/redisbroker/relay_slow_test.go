@@ -13,8 +13,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// Redis is 300 ms away: no connection is taken for dead, and publishers share round
-// trips.
+// The round trip to Redis takes 300 ms: no connection is closed as dead, and publishers
+// share round trips.
 func TestSlow(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -47,13 +47,13 @@ func TestSlow(t *testing.T) {
 	c.verify()
 }
 
-// A node does not read what the relay brings, until Redis ends the connection.
+// A node does not read from the relay until Redis closes the connection.
 func TestRelayOverrun(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Args("--client-output-buffer-limit", "pubsub 64kb 0 0"))
 	proxy := redistest.StartProxy(t, server.Addr())
 	slow := at(proxy.Addr())
-	slow.Timeout = 10 * time.Second // it is Redis that gives up
+	slow.Timeout = 10 * time.Second // so that Redis gives up first
 	c := newHarness(t, at(server.Addr()), slow)
 	c.listen("a")
 	c.say("a")

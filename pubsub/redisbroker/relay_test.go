@@ -8,7 +8,7 @@ import (
 	"comet/pubsub"
 )
 
-// lostSink notes what was lost.
+// lostSink records disconnected channels.
 type lostSink struct {
 	pubsub.Sink
 	lost []string
@@ -18,8 +18,8 @@ func (s *lostSink) Disconnected(_ time.Time, channels ...string) {
 	s.lost = append(s.lost, channels...)
 }
 
-// A channel that its connection has given back already, because the server took it
-// away, is told as lost all the same.
+// A channel that its connection has already released, because the server took it away, is
+// reported as disconnected nevertheless.
 func TestOrphanOfNoLink(t *testing.T) {
 	sink := &lostSink{}
 	r := &relay{sink: sink, retry: time.NewTimer(time.Hour)}
@@ -29,7 +29,7 @@ func TestOrphanOfNoLink(t *testing.T) {
 	r.reportDisconnected()
 	r.reportDisconnected()
 	if want := []string{"a", "b"}; !slices.Equal(sink.lost, want) {
-		t.Errorf("told that %q were lost, want %q once", sink.lost, want)
+		t.Errorf("reported that %q were lost, want %q once", sink.lost, want)
 	}
 	select {
 	case <-r.retry.C:

@@ -10,7 +10,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// Some providers hide parts of INFO: a generation is known nevertheless.
+// Some providers hide parts of INFO: the epoch is known nevertheless.
 func TestHistoryWithoutInfo(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -9,7 +9,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// TestStats makes each kind of trouble that one server can give.
+// TestStats causes each kind of error that one server can cause.
 func TestStats(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -69,7 +69,7 @@ func TestStats(t *testing.T) {
 	read()
 	want("frozen", b, redisbroker.ToRead, redisbroker.TimedOut, 2)
 	if _, err := b.Members(t.Context(), "a", "", 1); err == nil {
-		t.Error("read who is there from a frozen server")
+		t.Error("members were read from a frozen server")
 	}
 	want("frozen", b, redisbroker.ToPresent, redisbroker.TimedOut, 1)
 	server.Thaw()
@@ -82,7 +82,7 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// hold is what a node says at first, of those who come.
+// hold returns the first lease of a node, in which users join.
 func hold(channel string, users ...string) pubsub.Lease {
 	h := pubsub.Lease{Channel: channel, Owner: "0123456789abcdef", TTL: time.Minute, MemberLimit: 1}
 	for _, user := range users {

@@ -12,17 +12,17 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// store is a Redis of any topology.
+// store is a Redis with any topology.
 type store struct {
-	options   redisbroker.Options // to reach it
+	options   redisbroker.Options // to connect to it
 	servers   []*redistest.Server // those with data, in the order to start them
 	primaries []*redistest.Server
-	settle    func()             // returns when it is well after a primary's restart
-	cluster   *redistest.Cluster // if it is one
+	settle    func()             // waits until the store works after a primary's restart
+	cluster   *redistest.Cluster // nil for other topologies
 }
 
-// suite runs pubsubtest over stores that start makes: one that most tests
-// share, each under a prefix of its own, and more for those that break theirs.
+// suite runs pubsubtest over stores that start makes. Most tests share one, each with its
+// own prefix. Tests that break their store get their own.
 func suite(t *testing.T, start func(t *testing.T) *store) {
 	shared := start(t)
 	var number atomic.Int64
@@ -40,7 +40,7 @@ func suite(t *testing.T, start func(t *testing.T) *store) {
 	})
 }
 
-// suite is s, and what is in it under a prefix, as the suite breaks it.
+// suite returns s with one prefix as the store of pubsubtest.
 func (s *store) suite(prefix string, node func() pubsub.Broker) *pubsubtest.Cluster {
 	wipe := func() {
 		for _, p := range s.primaries {
@@ -104,7 +104,7 @@ func (s *store) suite(prefix string, node func() pubsub.Broker) *pubsubtest.Clus
 	return c
 }
 
-// primaryOf is the server that has key.
+// primaryOf returns the server that has key.
 func (s *store) primaryOf(key string) *redistest.Server {
 	if s.cluster != nil {
 		return s.cluster.NodeFor(key)
@@ -121,8 +121,7 @@ func newBroker(t testing.TB, o redisbroker.Options) *redisbroker.Broker {
 	return b
 }
 
-// standalone is one server, reached with the options that change makes of the
-// simplest.
+// standalone starts one server. change adapts the options of the brokers.
 func standalone(change func(*redisbroker.Options), options ...redistest.Option) func(*testing.T) *store {
 	return func(t *testing.T) *store {
 		server := redistest.Start(t, append(options, redistest.Persist)...)
@@ -148,19 +147,19 @@ func TestBrokerLinks(t *testing.T) {
 	suite(t, standalone(func(o *redisbroker.Options) { o.Links = 3 }))
 }
 
-// Everything is announced.
+// All messages are too large for the relay.
 func TestBrokerInline(t *testing.T) {
 	t.Parallel()
 	suite(t, standalone(func(o *redisbroker.Options) { o.Inline = 1 }))
 }
 
-// The user may do what Check says that Comet needs, and nothing else.
+// The user has only the permissions that Check asks for.
 func TestBrokerTLSUser(t *testing.T) {
 	t.Parallel()
 	suite(t, standalone(asUser, redistest.TLS(), user()))
 }
 
-// user is who may do what Comet needs.
+// user returns the ACL of a user with the permissions that Comet needs.
 func user() redistest.Option {
 	rules := append([]string{"-@all"}, redisbroker.ACLRules()...)
 	return redistest.User("comet", "secret", append(rules, "~comet:*", "&comet:*")...)
@@ -175,15 +174,15 @@ func TestBrokerSentinel(t *testing.T) {
 	suite(t, func(t *testing.T) *store {
 		sentinel := redistest.StartSentinel(t, redistest.Persist)
 		for _, watcher := range sentinel.Sentinels() {
-			// A restart shall be no failover as well, however long it takes.
+			// A restart is not to become a failover too, even if it takes long.
 			watcher.Do("SENTINEL", "SET", sentinel.Master(), "down-after-milliseconds", 60_000)
 		}
 		return &store{
 			options:   redisbroker.Options{Addresses: sentinel.Addresses(), Master: sentinel.Master()},
 			servers:   sentinel.Servers(),
 			primaries: sentinel.Servers()[:1],
-			// With its replica again the primary begins another generation, which a node
-			// knows as the same life only if it has looked before.
+			// With a replica again the primary begins another epoch. A node knows that it
+			// is of the same run only if it has seen the run before.
 			settle: func() { sentinel.Primary().AwaitReplica(sentinel.Servers()[1]) },
 		}
 	})

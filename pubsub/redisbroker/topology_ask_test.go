@@ -14,8 +14,8 @@ type nothing struct{}
 
 func (nothing) Close() error { return nil }
 
-// Servers that answer nothing hold up nobody for longer than the grace, are left
-// out while they are still being asked, and asked again afterwards.
+// Servers that do not answer delay a caller only by the grace. They are left out until
+// they answer, and are asked again after that.
 func TestAskAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &askers[nothing]{open: func(string) (nothing, *dialer) { return nothing{}, newDialer(&Options{}) }}
@@ -56,7 +56,7 @@ func TestAskAll(t *testing.T) {
 		}
 		a.keep([]string{"dead"})
 		if _, err := round(1); err == nil || err.Error() != "refused" {
-			t.Errorf("nobody answered: %v", err)
+			t.Errorf("no answer: %v", err)
 		}
 		a.close()
 	})

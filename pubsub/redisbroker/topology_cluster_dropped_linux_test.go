@@ -15,10 +15,9 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// All nodes of a Redis Cluster come back at other addresses, and nothing answers
-// at the old ones: what is sent there is dropped, where on loopback it would be
-// refused at once. The nodes of Comet find them by the one name that leads to
-// any of them, and deliver again soon.
+// All nodes of a Redis Cluster come back at other addresses, and packets to the old ones
+// are dropped; on loopback they would be refused at once. The nodes of Comet find them
+// by a name that resolves to any of them, and deliver again soon.
 func TestClusterDroppedAddresses(t *testing.T) {
 	testenv.Large(t)
 	if !inNetwork(t) {
@@ -53,13 +52,13 @@ func TestClusterDroppedAddresses(t *testing.T) {
 		t.Errorf("delivering again %v after the cluster was well", took)
 	}
 	for _, l := range c.listeners {
-		if told := gaps(l.items); len(told) != 1 || told[0].Reason != pubsub.Failover {
-			t.Errorf("%s: gaps %v, want one failover", l.name, told)
+		if reported := gaps(l.items); len(reported) != 1 || reported[0].Reason != pubsub.Failover {
+			t.Errorf("%s: gaps %v, want one failover", l.name, reported)
 		}
 	}
 }
 
-// inNetwork reports whether t runs in a network of its own. Else it runs t there,
+// inNetwork reports whether t runs in its own network namespace. If not, it runs t in one,
 // in another process, and fails or skips as that does.
 func inNetwork(t *testing.T) bool {
 	t.Helper()
@@ -88,8 +87,7 @@ func inNetwork(t *testing.T) bool {
 	return false
 }
 
-// droppingNetwork is addresses that drop what is sent to them as soon as nothing
-// has them any more.
+// droppingNetwork is a network that drops packets to addresses that no host has any more.
 type droppingNetwork struct {
 	t     *testing.T
 	ip    string
@@ -102,7 +100,7 @@ func newDroppingNetwork(t *testing.T) *droppingNetwork {
 	n := &droppingNetwork{t: t, ip: os.Getenv("COMET_TEST_NETWORK"), next: 1}
 	n.run("link set lo up")
 	n.run("address add 198.18.255.1/32 dev lo")
-	n.run("route add 198.18.0.0/16 dev lo") // what comes back there for nobody is dropped
+	n.run("route add 198.18.0.0/16 dev lo") // packets to unused addresses come back here and are dropped
 	return n
 }
 
@@ -113,7 +111,7 @@ func (n *droppingNetwork) run(arguments string) {
 	}
 }
 
-// host returns an address of this machine that nobody has had.
+// host returns a new address of this machine.
 func (n *droppingNetwork) host() string {
 	n.t.Helper()
 	host := fmt.Sprintf("198.18.0.%d", n.next)
@@ -123,7 +121,7 @@ func (n *droppingNetwork) host() string {
 	return host
 }
 
-// dropAll takes away all addresses that there are.
+// dropAll removes all addresses.
 func (n *droppingNetwork) dropAll() {
 	n.t.Helper()
 	for _, host := range n.hosts {

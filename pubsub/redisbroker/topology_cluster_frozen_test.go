@@ -8,7 +8,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// A primary is replaced while it is frozen and has publishes under way: those to
+// A primary is replaced while it is frozen and publishes are under way. Publishes to
 // other primaries do not wait for it.
 func TestClusterFrozenPrimary(t *testing.T) {
 	t.Parallel()

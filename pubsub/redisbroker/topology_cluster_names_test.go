@@ -10,8 +10,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// Whatever a Redis Cluster calls its nodes, a takeover is recognised, and a slot
-// that is on its way is followed.
+// With any kind of names for the nodes of a Redis Cluster, takeovers are recognised, and
+// moving slots are followed.
 func TestClusterHostNames(t *testing.T) {
 	t.Parallel()
 	takeoverAndMove(t, redistest.Endpoints("hostname"))

@@ -10,7 +10,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// channelAt is a channel whose slot the node has, the n-th such.
+// channelAt returns the n-th channel with a slot of the node.
 func channelAt(c *redistest.Cluster, node *redistest.Server, n int) string {
 	for i := 0; ; i++ {
 		if channel := fmt.Sprint("c", i); c.NodeFor("{"+channel+"}") == node {
@@ -30,14 +30,13 @@ func reach(c *redistest.Cluster) redisbroker.Options {
 	return redisbroker.Options{Addresses: c.Addresses(), Cluster: true}
 }
 
-// Slots move under load, with everything in them, to and fro: nobody is told
-// of anything.
+// Slots move to and fro under load, with everything in them: no gap is reported.
 func TestClusterMoveSlot(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 0)
 	nodes := cluster.Nodes()
 	options := reach(cluster)
-	options.Timeout = 10 * time.Second // a primary that does not say in time since when it lives means a failover
+	options.Timeout = 10 * time.Second // a primary whose history is not read in time counts as a failover
 	c := newHarness(t, options)
 	busy, quiet, other := channelAt(cluster, nodes[0], 0), channelAt(cluster, nodes[0], 1), channelAt(cluster, nodes[1], 0)
 	c.listen(busy, quiet, other)
@@ -54,8 +53,8 @@ func TestClusterMoveSlot(t *testing.T) {
 	c.verify()
 }
 
-// A slot stays half moved for some time: channels that are there, channels that
-// are new, subscribers that come, publishers with and without key.
+// A slot stays half moved for some time: with existing channels, new channels, new
+// subscribers, and publishers with and without keys.
 func TestClusterHalfMovedSlot(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 0)
@@ -83,9 +82,9 @@ func TestClusterHalfMovedSlot(t *testing.T) {
 	c.verify()
 }
 
-// A slot that is half moved hides from a node that the primary does not know its
-// scripts: what is behind the first one is carried out all the same. (Leases in
-// the slot itself fail, because they name several keys, and soon.)
+// A half-moved slot hides from a node that the primary has not loaded its scripts: the
+// calls after the first one are carried out nevertheless. Leases in the slot itself fail
+// soon, because they name several keys.
 func TestClusterHalfMovedUnknown(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 0)
@@ -111,7 +110,7 @@ func TestClusterHalfMovedUnknown(t *testing.T) {
 	end()
 }
 
-// sameSlot is another channel in the slot of the one given.
+// sameSlot returns another channel in the slot of channel.
 func sameSlot(channel string) string {
 	want := redisbroker.SlotOf(channel)
 	for i := 0; ; i++ {
@@ -121,8 +120,8 @@ func sameSlot(channel string) string {
 	}
 }
 
-// A primary hands over to its replica, which has everything. The generation is
-// a new one, so everybody is told of a failover, and nothing is missing.
+// A primary hands over to its replica, which has everything. The epoch is new, so a
+// failover is reported, and nothing is missing.
 func TestClusterFailover(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 1)
@@ -141,7 +140,7 @@ func TestClusterFailover(t *testing.T) {
 	c.verify(pubsub.Failover)
 }
 
-// A primary is killed. What it took last may be missing.
+// A primary is killed. Its newest messages may be missing.
 func TestClusterKill(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 1)
@@ -176,10 +175,10 @@ func TestClusterKill(t *testing.T) {
 	away.verify()
 }
 
-// A channel moves, and the primary that it came to fails at once, with messages
-// that nobody saw. Who comes back from before the move is told, although the
-// primary that it was at lives. Who comes back to a channel that only moved is
-// not, at nodes that have just started neither.
+// A channel moves, and its new primary fails at once, with messages that no client saw.
+// Clients with a cursor from before the move get a gap, although the first primary still
+// runs. Clients of a channel that only moved get none, not even at nodes that have just
+// started.
 func TestClusterMovedAndLost(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, 1)
@@ -192,7 +191,7 @@ func TestClusterMovedAndLost(t *testing.T) {
 	cluster.MoveSlot(slotOf(cluster, lost), to)
 	to.KillLosing(func() { c.say(lost) }, replicaOf(t, cluster, to))
 	cluster.AwaitFailover(to)
-	c.listeners = append(c.listeners, listenFrom(t, "who was at the first primary", lost, before, 0, c.nodes[0]))
+	c.listeners = append(c.listeners, listenFrom(t, "had a cursor from the first primary", lost, before, 0, c.nodes[0]))
 	c.awaitGaps(1)
 	c.drain()
 	c.verify(pubsub.Failover)
@@ -207,14 +206,14 @@ func TestClusterMovedAndLost(t *testing.T) {
 	cluster.MoveSlot(slotOf(cluster, moved), cluster.NodeFor("{"+lost+"}"))
 	after.join(reach(cluster))
 	for i, node := range after.nodes {
-		after.listeners = append(after.listeners, listenFrom(t, fmt.Sprint("who comes to node ", i), moved, before, 0, node))
+		after.listeners = append(after.listeners, listenFrom(t, fmt.Sprint("resumed at node ", i), moved, before, 0, node))
 	}
 	after.say(moved)
 	after.drain()
 	after.verify()
 }
 
-// otherPrimary is a primary that is not the one given.
+// otherPrimary returns a primary other than the given one.
 func otherPrimary(c *redistest.Cluster, not *redistest.Server) *redistest.Server {
 	for i := 0; ; i++ {
 		if p := c.NodeFor(fmt.Sprint(i)); p != not {
@@ -231,7 +230,7 @@ func ids(p *pubsub.Page) map[pubsub.ID]bool {
 	return all
 }
 
-// replicaOf is the replica of a primary.
+// replicaOf returns the replica of a primary.
 func replicaOf(t *testing.T, c *redistest.Cluster, primary *redistest.Server) *redistest.Server {
 	t.Helper()
 	own := primary.Do("CLUSTER", "MYID")

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What Redis prints for an address, by the address that was asked.
+// Addresses as Redis prints them, with the address that was asked.
 func TestReachable(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ said, asked, want string }{
@@ -78,11 +78,11 @@ ff :0@0 master,noaddr - 0 1426238316232 1 disconnected
 		}
 	}
 	if _, err := parseNodes("aa 127.0.0.1:7000@17000 master - 0 0 4 connected\n", "x:1"); err == nil {
-		t.Error("read an answer of nobody")
+		t.Error("parsed an answer without a node")
 	}
 }
 
-// claim is a node in a view, as its only one.
+// claim returns a view with one node.
 func claim(epoch uint64, endpoint string, first, last int) *viewNode {
 	return &viewNode{primary: true, healthy: true, epoch: epoch, endpoint: endpoint, names: []string{endpoint}, slots: []slotRange{{first, last}}}
 }
@@ -108,7 +108,7 @@ func TestMerge(t *testing.T) {
 	if l := merge([]*view{old, late}); l.owner[0] != "old" {
 		t.Errorf("where no answer knows better, slot 0 is %s's", l.owner[0])
 	}
-	// Who has a slot no more says so itself, whatever epochs say.
+	// The own view of a node that lost a slot overrules epochs.
 	gave := &view{from: "o:1", self: "old", nodes: map[string]*viewNode{"old": claim(9, "o:1", 1, 9), "new": claim(1, "n:1", 0, 0)}}
 	others := &view{from: "l:1", self: "late", nodes: map[string]*viewNode{"old": claim(9, "o:1", 0, 9), "late": claim(2, "l:1", 10, 20)}}
 	if l := merge([]*view{gave, others}); l.owner[0] != "new" || l.owner[1] != "old" || l.owner[21] != "" {
@@ -133,7 +133,7 @@ func TestMergeEndpoints(t *testing.T) {
 	}
 }
 
-// A node that was reset, or is in no cluster yet, changes nothing.
+// A node that was reset, or has not joined a cluster yet, changes nothing.
 func TestAdoptOfNothing(t *testing.T) {
 	t.Parallel()
 	c := newCluster(Options{Addresses: []string{"127.0.0.1:1"}, Timeout: time.Second})

@@ -9,7 +9,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// A replica answers nobody: what it has may be old, or not be there yet.
+// A replica serves no client: its data may be old, or not loaded yet.
 func TestReplicaIsNotRead(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP)
@@ -23,10 +23,9 @@ func TestReplicaIsNotRead(t *testing.T) {
 	}
 }
 
-// A node starts while its address leads to a replica, as a Service does during
-// a switch: it waits, says why it is not ready, and goes on as soon as the
-// address leads to the primary, although its connections to the replica stay
-// open.
+// A node starts while its address leads to a replica, as a Kubernetes Service may during a
+// switch. It waits, reports why it is not ready, and goes on as soon as the address leads
+// to the primary, although its connections to the replica stay open.
 func TestReplicaAtTheAddress(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.TCP)

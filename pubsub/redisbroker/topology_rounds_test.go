@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Who needs a fresh result shares the next round with all others that do; who
-// does not, shares the one that is under way. Nobody waits beyond its context.
+// Callers that need a fresh result share the next round. Others share the round under
+// way. No call outlasts its context.
 func TestRounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var number atomic.Int32

@@ -2,8 +2,8 @@ package redisbroker
 
 import "testing"
 
-// The highest epoch decides, however few Sentinels know it; among equals what
-// most say.
+// The highest epoch decides, even if few Sentinels know it. Among equal epochs the
+// majority decides.
 func TestNewestElection(t *testing.T) {
 	t.Parallel()
 	old, fresh, odd := election{address: "old", epoch: 3}, election{address: "new", epoch: 4}, election{address: "odd", epoch: 4}

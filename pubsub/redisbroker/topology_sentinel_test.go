@@ -14,8 +14,8 @@ func watch(s *redistest.Sentinel) redisbroker.Options {
 	return redisbroker.Options{Addresses: s.Addresses(), Master: s.Master()}
 }
 
-// The replica that takes over has everything. Nobody can know, so everybody is
-// told of a failover, once, and nothing is missing.
+// The replica that takes over has everything. That cannot be known, so a failover is
+// reported, once, and nothing is missing.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	sentinel := redistest.StartSentinel(t)
@@ -63,7 +63,7 @@ func TestSentinelFailoverLosing(t *testing.T) {
 		c.say("seen", "unseen", "quiet")
 	}
 	c.awaitReceived()
-	old.Restart() // and is a replica from now on
+	old.Restart() // as a replica
 	c.say("seen")
 	c.awaitReceived()
 	for _, l := range c.listeners {
@@ -78,8 +78,7 @@ func TestSentinelFailoverLosing(t *testing.T) {
 	}
 }
 
-// Who was away at the failover is told when they come back, wherever their
-// cursor is.
+// Clients that were away at the failover get a gap when they resume, with any cursor.
 func TestSentinelFailoverLosingResume(t *testing.T) {
 	t.Parallel()
 	sentinel := redistest.StartSentinel(t)
@@ -102,14 +101,13 @@ func TestSentinelFailoverLosingResume(t *testing.T) {
 		if i >= len(kept.Messages) {
 			want.From, want.Reason = m.ID, pubsub.Rewound
 		}
-		if told := gaps(l.items); len(told) != 1 || told[0] != want {
-			t.Errorf("%s: told %v, want %v", l.name, told, want)
+		if reported := gaps(l.items); len(reported) != 1 || reported[0] != want {
+			t.Errorf("%s: got %v, want %v", l.name, reported, want)
 		}
 	}
 }
 
-// With as many replicas as MinReplicas nothing acknowledged is lost, so nobody is
-// told of anything.
+// With MinReplicas replicas nothing acknowledged is lost, so no gap is reported.
 func TestSentinelMinReplicas(t *testing.T) {
 	t.Parallel()
 	sentinel := redistest.StartSentinel(t)
@@ -123,7 +121,7 @@ func TestSentinelMinReplicas(t *testing.T) {
 	c.awaitMore(50)
 	c.drain()
 	replica.Freeze()
-	took, err := c.try(c.nodes[0], "nobody")
+	took, err := c.try(c.nodes[0], "other")
 	if !errors.Is(err, pubsub.ErrOutcomeUnknown) || took < timeout/2 {
 		t.Errorf("with the replica frozen: publish answered %v after %v, want ErrOutcomeUnknown", err, took)
 	}
@@ -140,9 +138,9 @@ func TestSentinelMinReplicas(t *testing.T) {
 	c.verify()
 }
 
-// With more replicas than MinReplicas a takeover is reported, although only one of
-// them was there when the node looked: the one that is away may come back with less,
-// and take over after the other one has acknowledged more.
+// With more replicas than MinReplicas a takeover is reported, even if only one of them was
+// connected at the newest probe: another may reconnect with less data, and take over
+// after the first one has acknowledged more.
 func TestSentinelReplicaAway(t *testing.T) {
 	t.Parallel()
 	sentinel := redistest.StartSentinel(t, redistest.Replicas(2))

@@ -47,8 +47,8 @@ func TestSentinelAddressAlone(t *testing.T) {
 	c.verify()
 }
 
-// takeover has the replica take over from a primary that froze, and then the old
-// primary come back.
+// takeover lets the replica take over from a frozen primary, and then thaws the old
+// primary.
 func takeover(t *testing.T, sentinel *redistest.Sentinel, options redisbroker.Options, also func()) {
 	t.Helper()
 	old := sentinel.Servers()[0]
@@ -69,9 +69,8 @@ func takeover(t *testing.T, sentinel *redistest.Sentinel, options redisbroker.Op
 	c.verify(pubsub.Failover)
 }
 
-// startOldSentinel starts what answers as a Sentinel of epoch 0 that takes the
-// server at primary for the primary, and knows no other Sentinel. Unless all may
-// be asked, it answers for the address alone.
+// startOldSentinel starts a fake Sentinel with epoch 0 that names the server at primary,
+// and knows no other Sentinel. Unless all is true, it only answers with the address.
 func startOldSentinel(t *testing.T, primary string, all bool) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -115,7 +114,7 @@ func startOldSentinel(t *testing.T, primary string, all bool) (address string) {
 	return l.Addr().String()
 }
 
-// commands yields the words of each command that comes, until the connection ends.
+// commands yields the words of each command, until the connection ends.
 func commands(c net.Conn) func(yield func([]string) bool) {
 	return func(yield func([]string) bool) {
 		in := bufio.NewReader(c)
@@ -138,9 +137,9 @@ func commands(c net.Conn) func(yield func([]string) bool) {
 	}
 }
 
-// No Sentinel is left when the primary begins a new life: what it has is given to
-// nobody who comes from the life before, the node says that it is not ready and
-// why, and goes on when a Sentinel is back.
+// No Sentinel is left when the primary begins a new run. Readers from the run before get
+// no page, the node reports that it is not ready and why, and goes on when a Sentinel is
+// back.
 func TestSentinelUnconfirmed(t *testing.T) {
 	t.Parallel()
 	sentinel := redistest.StartSentinel(t, redistest.Persist)
