@@ -64,9 +64,10 @@ func credentials(t testing.TB) map[string]credential {
 	forbidden := want{http.StatusForbidden, "forbidden", `channel "c"`}
 	foreign := want{http.StatusForbidden, "forbidden", "another origin"}
 	origin := want{http.StatusForbidden, "credential-wrong-origin", "auth.cookie.origins"}
+	missing := want{http.StatusUnauthorized, "credential-missing", "No credential was sent"}
 	several := want{http.StatusBadRequest, "credential-several", "2 credentials"}
 	return map[string]credential{
-		"none":             refusedAll(unauthorized("missing")),
+		"none":             refusedAll(missing),
 		"no bearer":        refusedAll(unauthorized("malformed"), "Authorization", "Basic YWxpY2U6c2VjcmV0"),
 		"empty":            refusedAll(unauthorized("malformed"), "Authorization", "Bearer "),
 		"nonsense":         refused("malformed", "a.b.c"),
@@ -88,7 +89,7 @@ func credentials(t testing.TB) map[string]credential {
 		"revoked":          altered("revoked", "sub", "mallory"),
 		"wrong key":        refused("unknown-key", otherText),
 		"key's name":       refused("unknown-key", "backend"),
-		"name and key":     refused("unknown-key", "backend:"+keyText),
+		"name and key":     refusedAll(want{http.StatusUnauthorized, "credential-unknown-key", "without its name"}, bearer("backend:"+keyText)...),
 		"lacking":          refusedAll(forbidden, bearer(token(t, map[string]any{"comet": map[string]any{"subscribe": []string{"d"}, "publish": []string{"c/*"}}}))...),
 		"lacking all":      refusedAll(forbidden, bearer(token(t, map[string]any{"comet": nil}))...),
 		"lacking, by key":  refusedAll(forbidden, bearer(readerText)...),
@@ -109,7 +110,7 @@ func credentials(t testing.TB) map[string]credential {
 		"cookie, foreign":  {header: cookie(right, "Origin", "https://evil.example"), writes: foreign},
 		"cookie, fetched":  {header: cookie(right, "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"), writes: foreign},
 		"cookie, wrong":    {header: cookie("a.b.c"), reads: unauthorized("malformed"), writes: origin},
-		"cookie, other":    refusedAll(unauthorized("missing"), "Cookie", "other="+right),
+		"cookie, other":    refusedAll(missing, "Cookie", "other="+right),
 		"cookie, header":   refusedAll(several, cookie(right, bearer(right)...)...),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"comet/gateway/auth"
 	"comet/pubsub"
 )
 
@@ -36,6 +37,24 @@ func TestFailuresLogged(t *testing.T) {
 			time.Sleep(time.Second) // of the bubble
 		}
 	})
+}
+
+// A client without a credential is asked for one where nodes take some. The
+// setting of anonymous clients is named only where nothing else can help.
+func TestMissingCredential(t *testing.T) {
+	denied := &auth.DeniedError{Verb: auth.Publish, Channel: "c", Credential: auth.None, Lacking: "the setting auth.anonymous.publish"}
+	for credentials, want := range map[bool]struct {
+		status int
+		detail string
+	}{
+		true:  {401, "No credential was sent, and without one you may not publish to channel \"c\": send a token or a key as `Authorization: Bearer …`, or a token in the parameter access_token."},
+		false: {403, `You may not publish to channel "c": the setting auth.anonymous.publish does not include it.`},
+	} {
+		p := (&policy{Policy: Policy{Credentials: credentials}}).toProblem(denied)
+		if p.status != want.status || p.Detail != want.detail {
+			t.Errorf("credentials %v: %d %s, want %+v", credentials, p.status, p.Detail, want)
+		}
+	}
 }
 
 // Without a Tracer a publish costs nothing more for there being some.

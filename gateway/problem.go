@@ -167,7 +167,7 @@ func (p *policy) refusal(err error) *Problem {
 	var silent *hook.Unavailable
 	switch {
 	case errors.As(err, &denied) && denied.Credential == auth.None && p.Credentials:
-		return problem(credentials[auth.Missing], "%s", denied.Error())
+		return problem(credentials[auth.Missing], "%s", denied.MissingCredential())
 	case errors.As(err, &denied):
 		return problem(forbidden, "%s", denied.Error())
 	case errors.As(err, &bad):

@@ -95,7 +95,7 @@ func (a *Authenticator) identify(r *http.Request) (p *Principal, token string, e
 	case err != nil:
 		return nil, "", err
 	case c.from == nowhere && a.anonymous.hasNothing():
-		return nil, "", refuse(Missing, "A credential is required: send a token or a key in the header Authorization, as Bearer and the token.")
+		return nil, "", refuse(Missing, "No credential was sent, and one is required: send a token or a key as `Authorization: Bearer …`, or a token in the parameter access_token.")
 	case c.from == nowhere:
 		return a.anonymous, "", nil
 	}
@@ -108,9 +108,9 @@ func (a *Authenticator) identify(r *http.Request) (p *Principal, token string, e
 	}
 	switch {
 	case a.options.Tokens == nil:
-		return nil, "", refuse(UnknownKey, "Unknown key: send one of the keys of this node (auth.keys) in the header Authorization, as Bearer and the key.")
+		return nil, "", refuse(UnknownKey, "Unknown key: send one of the keys of this node (auth.keys) in the header Authorization, as Bearer and the key.%s", withoutName(c.text))
 	case c.from == header && a.options.Keys != nil && !looksLikeToken(c.text):
-		return nil, "", refuse(UnknownKey, "The credential in the header Authorization is neither a token nor one of the keys of this node (auth.keys).")
+		return nil, "", refuse(UnknownKey, "The credential in the header Authorization is neither a token nor one of the keys of this node (auth.keys).%s", withoutName(c.text))
 	}
 	return nil, c.text, nil
 }
@@ -130,3 +130,12 @@ func (a *Authenticator) CookieOrigins() []string { return a.options.Origins }
 
 // looksLikeToken distinguishes a malformed token from an unknown key.
 func looksLikeToken(text string) bool { return strings.Count(text, ".") == 2 }
+
+// withoutName returns a hint for a credential that looks like a line of
+// auth.keys_file, name:secret, and otherwise nothing.
+func withoutName(credential string) string {
+	if !strings.Contains(credential, ":") {
+		return ""
+	}
+	return " What was sent has a colon: send the secret of the key alone, without its name."
+}

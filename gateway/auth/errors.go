@@ -67,6 +67,13 @@ func (e *DeniedError) Error() string {
 	return fmt.Sprintf("You may not %s channel %q: %s does not include it.", e.Verb.phrase(), e.Channel, e.Lacking)
 }
 
+// MissingCredential returns a sentence for a client that sent no credential to a
+// node that takes some. It names no setting: the fix is a credential.
+func (e *DeniedError) MissingCredential() string {
+	return fmt.Sprintf("No credential was sent, and without one you may not %s channel %q: send a token or a key as `Authorization: Bearer …`, or a token in the parameter access_token.",
+		e.Verb.phrase(), e.Channel)
+}
+
 // Verb is the action of a permission. Claims and settings have the same names.
 type Verb string
 

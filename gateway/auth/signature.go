@@ -72,7 +72,7 @@ func (t *Tokens) explain(parsed *jwt.Token, set *keySet, err error) error {
 	case len(t.keysFor(parsed, set).Keys) == 0:
 		return refuse(WrongAlgorithm, "This node has no key for the algorithm %s that fits the token: add one (auth.jwt), or get a token with another algorithm.", algorithm)
 	}
-	return refuse(BadSignature, "The signature of the token does not match any key of this node (auth.jwt): check that the issuer and the node use the same key.")
+	return refuse(BadSignature, "The signature of the token does not match any key of this node (auth.jwt): check that the issuer and the node use the same key. A secret is the text of its line, without the end of the line, and is not decoded.")
 }
 
 // mayBeFetched reports whether token's key may be at the URL but not in set.
