@@ -196,7 +196,9 @@ func TestClusterMovedAndLost(t *testing.T) {
 	c.drain()
 	c.verify(pubsub.Failover)
 
-	after := newHarness(t, reach(cluster))
+	options := reach(cluster)
+	options.Timeout = patience // without an answer of each primary a failover is reported
+	after := newHarness(t, options)
 	longAfter := time.Now().Add(1500 * time.Millisecond) // more than clocks may differ
 	await(t, "a message long after the failover", func() bool {
 		after.say(moved)
@@ -204,7 +206,7 @@ func TestClusterMovedAndLost(t *testing.T) {
 		return int64(before.ID.MS) > longAfter.UnixMilli()
 	})
 	cluster.MoveSlot(slotOf(cluster, moved), cluster.NodeFor("{"+lost+"}"))
-	after.join(reach(cluster))
+	after.join(options)
 	for i, node := range after.nodes {
 		after.listeners = append(after.listeners, listenFrom(t, fmt.Sprint("resumed at node ", i), moved, before, 0, node))
 	}
