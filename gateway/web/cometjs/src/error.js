@@ -5,7 +5,7 @@ export class CometError extends Error {
   constructor(problem) { Object.assign(super(problem.detail), problem); }
 }
 
-/** What an event says about a try that failed and the next one, as data that a bus can carry. */
+/** The data of an event about a failed try and the next one, in a form that a bus can carry. */
 export const retryOf = (error, wait, failures) =>
   ({ error: { detail: error.message ?? 'disconnected', ...error.status && error }, wait, failures });
 
