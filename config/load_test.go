@@ -51,6 +51,7 @@ func sample(t *testing.T) map[string]string {
 		"http.listen":                "127.0.0.1:9999",
 		"http.heartbeat":             "1m30s",
 		"http.max_age":               "2h",
+		"http.chat":                  "true",
 		"http.cors.origins":          "https://a.example,https://b.example",
 		"http.tls.cert":              "chain.pem",
 		"http.tls.key":               "key.pem",
@@ -212,7 +213,7 @@ func TestSettingsLand(t *testing.T) {
 	got := mustLoad(t, Source{Environ: environ})
 	want := Settings{
 		HTTP: HTTP{
-			Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second, MaxAge: 2 * time.Hour,
+			Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second, MaxAge: 2 * time.Hour, Chat: true,
 			CORS:           CORS{Origins: []string{"https://a.example", "https://b.example"}},
 			TLS:            TLS{Cert: "chain.pem", Key: "key.pem"},
 			TrustedProxies: []string{"10.0.0.0/8", "192.0.2.1"}, ForwardedHeader: "Forwarded",

@@ -35,6 +35,7 @@ type HTTP struct {
 	Listen    string // host:port
 	Heartbeat time.Duration
 	MaxAge    time.Duration // of a stream; 0: none
+	Chat      bool          // whether to serve the chat page
 	CORS      CORS
 	TLS       TLS
 	// TrustedProxies are addresses or prefixes (CIDR) of proxies that may name the

@@ -39,6 +39,8 @@ var table = []Setting{
 
 	row("http.max_age", "0s", "longest duration of a stream, varied by up to a tenth, so that streams spread over nodes added later; 0s: no limit",
 		duration(0, 720*time.Hour), func(s *Settings) *time.Duration { return &s.HTTP.MaxAge }),
+	row("http.chat", "false", "whether to serve the chat page at `/`, for tests and demonstrations; comet demo serves it",
+		boolean(), func(s *Settings) *bool { return &s.HTTP.Chat }),
 	list("http.cors.origins", "origins whose pages may call this node from a browser; `*`: every origin, without cookies",
 		freeText(), func(s *Settings) *[]string { return &s.HTTP.CORS.Origins }),
 	row("http.tls.cert", "", "PEM file of the certificate chain for HTTPS and HTTP/2; read again when it changes",

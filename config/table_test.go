@@ -87,6 +87,7 @@ func TestWriteYAML(t *testing.T) {
   listen: "127.0.0.1:8080"  # default
   heartbeat: 25s  # default
   max_age: 0s  # default
+  chat: false  # default
   cors:
     # origins: not set  # default
   tls:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"comet/gateway"
 	"comet/gateway/web/browsertest"
 )
 
@@ -12,7 +13,7 @@ import (
 func TestChatShowsText(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)
-	c := overMemory(t, setup{})
+	c := overMemory(t, setup{gateway: gateway.Options{Chat: true}})
 	page := c.nodes[0].url + "/#lobby"
 	hostile := []string{
 		`<img src=x onerror="window.owned = 1">`,

@@ -39,6 +39,8 @@ type Options struct {
 
 	Replays *conn.Replays // bounds the memory of streams and polls that read the log; default: conn.DefaultReplayMemory
 
+	Chat bool // whether to serve the chat page
+
 	Holder Holder       // of event streams; default: conn.Portable
 	Logger *slog.Logger // default: none
 }

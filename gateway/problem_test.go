@@ -205,7 +205,7 @@ func TestProblemsOfHistory(t *testing.T) {
 
 func TestProblemsOfPathsAndMethods(t *testing.T) {
 	overEach(t, setup{}, func(t *testing.T, c *cluster) {
-		for _, path := range []string{"/v1", "/v1/", "/v2/events", "/v1/events/", "/v1/channels/c", "/v1/channels/messages", "/index.html", "//"} {
+		for _, path := range []string{"/v1", "/v1/", "/v2/events", "/v1/events/", "/v1/channels/c", "/v1/channels/messages", "/index.html", "/", "/chat.css", "//"} {
 			wantProblem(t, path, c.send(get(path)), want{404, "not-found", path})
 		}
 		for _, test := range []struct{ method, path, allow string }{
@@ -214,7 +214,7 @@ func TestProblemsOfPathsAndMethods(t *testing.T) {
 			{http.MethodPost, "/v1/poll?channel=c", "GET"},
 			{http.MethodDelete, publishTo, "GET, POST"},
 			{http.MethodPut, "/v1/channels/a%2Fb/messages", "GET, POST"},
-			{http.MethodPost, "/", "GET, HEAD"},
+			{http.MethodPost, "/comet.js", "GET, HEAD"},
 		} {
 			a := c.send(request{method: test.method, target: test.path})
 			wantProblem(t, test.path, a, want{405, "method-not-allowed", "use " + test.allow})

@@ -51,7 +51,7 @@ func newRouter(g *Gateway) http.Handler {
 		router.Path(row.path).Methods(row.method).Handler(g.handle(row))
 		allowed[row.path] = append(allowed[row.path], row.method)
 	}
-	for _, path := range web.Paths() { // the chat and the JavaScript client
+	for _, path := range web.Paths(g.options.Chat) {
 		router.Path(path).Methods(http.MethodGet, http.MethodHead).Handler(g.page)
 		allowed[path] = []string{http.MethodGet, http.MethodHead}
 	}

@@ -260,7 +260,7 @@ func TestChatRooms(t *testing.T) {
 func TestChatSimple(t *testing.T) {
 	t.Parallel()
 	testenv.Large(t)
-	_, node := startNode(t)
+	_, node := startNode(t, "--http-chat")
 	c := newChatter(t, "ada", node)
 	c.await(`!document.querySelector('#simple').hidden && document.querySelector('#directs-section').hidden && document.querySelector('#people-section').hidden`)
 	c.say("Hello")

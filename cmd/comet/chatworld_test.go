@@ -66,7 +66,7 @@ drain: {delay: 0s, spread: 0s}
 func (w *chatWorld) start(i int) {
 	w.t.Helper()
 	n := w.nodes[i]
-	p := start(w.t, "serve", "--config", w.config, "--node", n.name, "--redis", w.redis.Addr(), "--http-listen", n.address, "--admin-listen", "")
+	p := start(w.t, "serve", "--config", w.config, "--node", n.name, "--redis", w.redis.Addr(), "--http-listen", n.address, "--admin-listen", "", "--http-chat")
 	address := p.awaitErr(`msg=serving .*url=http://(\S+)`)[1]
 	w.mu.Lock()
 	defer w.mu.Unlock()

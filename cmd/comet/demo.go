@@ -124,6 +124,7 @@ func demoSettings(address, redisAddress string, open bool) (*config.Loaded, erro
 	}
 	loaded.Drain = config.Drain{} // there is nowhere else to go
 	loaded.Auth.RevocationsFile = ""
+	loaded.HTTP.Chat = true
 	return loaded, nil
 }
 

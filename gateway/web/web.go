@@ -74,9 +74,13 @@ var clientFiles = map[string]*file{
 	"/openapi.yaml": newFile(yaml, openAPI),
 }
 
-// Paths is every path that Handler serves, in order.
-func Paths() []string {
-	paths := slices.AppendSeq(slices.Collect(maps.Keys(chatFiles)), maps.Keys(clientFiles))
+// Paths is every path that Handler serves, in order; without chat, those of the
+// JavaScript client only.
+func Paths(chat bool) []string {
+	paths := slices.Collect(maps.Keys(clientFiles))
+	if chat {
+		paths = slices.AppendSeq(paths, maps.Keys(chatFiles))
+	}
 	slices.Sort(paths)
 	return paths
 }
