@@ -29,8 +29,9 @@ type tail struct {
 	first  uint64
 	bytes  int
 	origin Cursor
-	// back is the place after the last gap at which the log went back. A cursor may
-	// be in the log again and mean another place in front of it.
+	// back is the place after the last gap at which the log went back, or on to what it
+	// had before. A cursor may be in the log again and mean another place in front of
+	// it, or lack what the gap skips.
 	back uint64
 
 	// pending are messages that arrived while the log is being read; those in
@@ -256,7 +257,7 @@ func (t *tail) startRead() bool {
 
 func (t *tail) append(it Item) {
 	t.items = append(t.items, it)
-	if it.Gap != nil && (it.Gap.Reason == Restarted || it.Gap.Reason == Rewound) {
+	if g := it.Gap; g != nil && (g.Reason == Restarted || g.Reason == Rewound || g.Reason == Failover && g.To != g.From) {
 		t.back = t.first + uint64(len(t.items))
 	}
 	t.bytes += it.size()
