@@ -3,6 +3,7 @@
 package pubsubtest
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -131,6 +132,7 @@ func nodeWith(t *testing.T, c *Cluster, o pubsub.Options) *pubsub.Hub {
 func hubOver(t *testing.T, b pubsub.Broker, o pubsub.Options) *pubsub.Hub {
 	t.Helper()
 	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	o.Timeout = cmp.Or(o.Timeout, 15*time.Second) // a busy machine takes longer than the default
 	hub := pubsub.NewHub(b, o)
 	t.Cleanup(func() {
 		hub.Close()
