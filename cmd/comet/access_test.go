@@ -54,7 +54,7 @@ func TestCommandTokenMistakes(t *testing.T) {
 		"query, no URL":  {args: []string{"--url", "localhost/?access_token=" + secret}, exit: exitUsage, want: `--url: invalid address "localhost/"`},
 		"user":           {args: []string{"--url", "//" + secret + "@localhost"}, exit: exitUsage, want: `--url: invalid address "localhost"`},
 		"flag":           {args: []string{"--token=" + secret}, exit: exitUsage, want: `unknown flag: --token; did you mean --token-file\?`},
-		"query, no node": {args: []string{"--url", nobody + "/%zz?access_token=" + secret}, exit: exitUsage, want: `--url: invalid address`},
+		"query, no node": {args: []string{"--url", deadURL + "/%zz?access_token=" + secret}, exit: exitUsage, want: `--url: invalid address`},
 	} {
 		for _, command := range [][]string{{"publish", "news", "x"}, {"subscribe", "news"}} {
 			t.Run(command[0]+", "+name, func(t *testing.T) {
@@ -84,11 +84,11 @@ func TestCommandWildcards(t *testing.T) {
 // An outage of several tries is one line, and its end another.
 func TestSubscribeOutage(t *testing.T) {
 	t.Parallel()
-	p := start(t, "subscribe", "news", "--url", nobody)
-	p.awaitErr(`^comet: no node listens at ` + nobody + `; trying again until it works, Ctrl-C ends it\n$`)
+	p := start(t, "subscribe", "news", "--url", deadURL)
+	p.awaitErr(`^comet: no node listens at ` + deadURL + `; trying again until it works, Ctrl-C ends it\n$`)
 	node, url := startNode(t)
-	q := start(t, "subscribe", "news", "--cursor", "earliest", "--url", nobody+","+url)
-	q.awaitErr(`no node listens at ` + nobody + `; .*\ncomet: connected\n$`)
+	q := start(t, "subscribe", "news", "--cursor", "earliest", "--url", deadURL+","+url)
+	q.awaitErr(`no node listens at ` + deadURL + `; .*\ncomet: connected\n$`)
 	publishLines(t, "a\n", "news", url)
 	q.awaitOut("a\n")
 	node.wantLeave(syscall.SIGINT)

@@ -108,15 +108,15 @@ func TestPublishFails(t *testing.T) {
 	}
 }
 
-// nobody is where nothing listens.
-const nobody = "http://127.0.0.1:1"
+// deadURL is where nothing listens.
+const deadURL = "http://127.0.0.1:1"
 
 func TestPublishServerAway(t *testing.T) {
 	t.Parallel()
-	p := runToEnd(t, "publish", "news", "x", "--url", nobody, "--timeout", "3s")
+	p := runToEnd(t, "publish", "news", "x", "--url", deadURL, "--timeout", "3s")
 	p.wantExit(exitFailure)
 	p.wantOut("")
-	p.wantErrOut(2, `^comet: no node listens at `+nobody+`; trying again for up to 3s, Ctrl-C ends it\n`, `\ncomet: publish "news": .*refused.*\n$`)
+	p.wantErrOut(2, `^comet: no node listens at `+deadURL+`; trying again for up to 3s, Ctrl-C ends it\n`, `\ncomet: publish "news": .*refused.*\n$`)
 }
 
 // Trying again cannot help if a node has no TLS.
@@ -132,7 +132,7 @@ func TestPublishInterrupted(t *testing.T) {
 	t.Parallel()
 	t.Run("while trying", func(t *testing.T) {
 		t.Parallel()
-		p := start(t, "publish", "news", "x", "--url", nobody)
+		p := start(t, "publish", "news", "x", "--url", deadURL)
 		p.awaitErr(`trying again`)
 		p.signal(syscall.SIGINT)
 		p.wantExit(exitInterrupted)
