@@ -20,20 +20,19 @@ import (
 	"comet/internal/testenv"
 )
 
-// abuse is how much of it.
+// abuse is the size of TestAbuse.
 type abuse struct {
 	subscribers int           // honest ones
 	halves      int           // requests that are half sent, at any time
-	flood       int           // publishes a second of one user
+	flood       int           // publishes per second of one user
 	workers     int           // connections of the flood
-	every       time.Duration // the honest publisher publishes
-	phase       time.Duration // before it, and with it
+	every       time.Duration // between publishes of the honest publisher
+	phase       time.Duration // of the quiet part and of the part with abuse
 }
 
-// While strangers hold as many half-sent requests as they can, and a user
-// publishes far over the limit, honest subscribers lose nothing. How late they
-// get it is in the log. `make test-all` does it with the numbers of
-// docs/security.md.
+// TestAbuse checks that honest subscribers lose nothing while other clients hold
+// many half-sent requests and a user publishes far over the limit. The log has the
+// latency. `make test-all` runs it with the numbers of docs/security.md.
 func TestAbuse(t *testing.T) {
 	t.Parallel()
 	a := abuse{subscribers: 50, halves: 100, flood: 300, workers: 20, every: 50 * time.Millisecond, phase: 2 * time.Second}
@@ -90,10 +89,10 @@ func TestAbuse(t *testing.T) {
 	seconds := int64(time.Since(began)/time.Second) + 1
 
 	created, refused := statuses[http.StatusCreated].Load(), statuses[http.StatusTooManyRequests].Load()
-	t.Logf("%d subscribers; quiet: p50 %v, p99 %v; with %d half-sent requests (%d were cut) and %d publishes a second (%d taken, %d refused): p50 %v, p99 %v",
+	t.Logf("%d subscribers; quiet: p50 %v, p99 %v; with %d half-sent requests (%d were cut) and %d publishes per second (%d accepted, %d refused): p50 %v, p99 %v",
 		a.subscribers, quiet.at(50), quiet.at(99), a.halves, cut.Load(), (created+refused)/seconds, created, refused, loaded.at(50), loaded.at(99))
-	if created == 0 || created > 100*(seconds+1) { // a second's worth at once
-		t.Errorf("of the flood %d were taken in %d s and %d refused", created, seconds, refused)
+	if created == 0 || created > 100*(seconds+1) { // the limit allows a burst of one second
+		t.Errorf("of the flood %d were accepted in %d s and %d refused", created, seconds, refused)
 	}
 }
 
@@ -104,7 +103,7 @@ func (l latencies) at(percent int) time.Duration {
 	return l[(len(l)-1)*percent/100].Round(10 * time.Microsecond)
 }
 
-// audience is honest subscribers, each with a goroutine that reads.
+// audience is the honest subscribers, each with a goroutine that reads.
 type audience struct {
 	got  []chan time.Duration // each message's latency, in order; closed when one is missing, repeated, or the stream ends
 	seen int                  // messages that each had at the last settle
@@ -137,7 +136,7 @@ func newAudience(t *testing.T, host string, n int) *audience {
 	return a
 }
 
-// hear puts the latency of each message into got, as long as each is the next.
+// hear sends the latency of each message to got, until one is not the next.
 func hear(events *wire.Reader, got chan<- time.Duration) {
 	defer close(got)
 	for next := 0; ; {
@@ -158,8 +157,8 @@ func hear(events *wire.Reader, got chan<- time.Duration) {
 	}
 }
 
-// settle waits until everyone has had so many messages in all, and is how late
-// the new ones were.
+// settle waits until each subscriber has received sent messages in all, and
+// returns the latencies of the new ones.
 func (a *audience) settle(t *testing.T, sent int) (l latencies) {
 	t.Helper()
 	late := time.After(deadline)
@@ -181,7 +180,7 @@ func (a *audience) settle(t *testing.T, sent int) (l latencies) {
 	return l
 }
 
-// rawClient publishes over one connection, at little cost.
+// rawClient publishes over one connection, with little CPU.
 type rawClient struct {
 	net.Conn
 	r          *bufio.Reader
@@ -198,7 +197,7 @@ func newRawClient(t *testing.T, host, credential string) *rawClient {
 	return &rawClient{c, bufio.NewReader(c), credential}
 }
 
-// publish is the status; 0: the connection broke.
+// publish returns the status, or 0 if the connection broke.
 func (c *rawClient) publish(channel, data string) (status int) {
 	_ = c.SetDeadline(time.Now().Add(deadline))
 	fmt.Fprintf(c, "POST /v1/channels/%s/messages HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", channel, c.credential, len(data), data)
@@ -221,7 +220,7 @@ func halfSend(ctx context.Context, host string, cut *atomic.Int64) {
 		}
 		done := context.AfterFunc(ctx, func() { _ = c.Close() })
 		if _, err := io.WriteString(c, "GET /v1/events?channel=honest HTTP/1.1\r\nHost: h\r\nX-Half: "); err == nil {
-			_, _ = io.Copy(io.Discard, c) // until the node has had enough
+			_, _ = io.Copy(io.Discard, c) // until the node closes it
 		}
 		if done() {
 			cut.Add(1)

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// arrows is what a package may import of this module; test files may import
-// more. The row of the longest name that a package begins with counts.
+// arrows lists the packages of this module that a package may import; test files
+// may import more. The row with the longest prefix of the package's name counts.
 var arrows = map[string][]string{
 	"comet/bench":                   {},
 	"comet/bench/comparison":        {"comet/bench", "comet/gateway/wire", "comet/pubsub"},
@@ -80,7 +80,7 @@ func TestPackageComments(t *testing.T) {
 	}
 }
 
-// rowOf is the row of arrows for a package.
+// rowOf returns the row of arrows for a package.
 func rowOf(name string) (row string, ok bool) {
 	for row = name; row != "."; row = path.Dir(row) {
 		if _, ok := arrows[row]; ok {
@@ -98,14 +98,14 @@ func matches(pattern, name string) bool {
 // module is the module's folder.
 var module = filepath.Join("..", "..")
 
-// source is what the files of a package, without its tests, have.
+// source describes the files of a package, without its tests.
 type source struct {
 	imports   map[string]bool // of this module
 	templates bool            // it imports text/template or html/template
 	comments  int             // package comments
 }
 
-// packagesOf is every package of the module, by import path.
+// packagesOf returns every package of the module, by import path.
 func packagesOf(t *testing.T) map[string]*source {
 	t.Helper()
 	packages := make(map[string]*source)
@@ -116,7 +116,7 @@ func packagesOf(t *testing.T) map[string]*source {
 		case entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && file != module || entry.Name() == "testdata"):
 			return fs.SkipDir
 		case entry.IsDir() && file != module && isModule(file):
-			return fs.SkipDir // one of its own
+			return fs.SkipDir // another module
 		case !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go"):
 			return nil
 		}

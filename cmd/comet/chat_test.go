@@ -11,9 +11,9 @@ import (
 
 var chatDuration = flag.Duration("chat.duration", 0, "how long TestChat takes, with longer troubles; 0: a round or two")
 
-// TestChat is the proof of the whole: three browsers on three nodes talk while
-// tabs are closed, nodes die, Redis restarts and the network goes away. In the
-// end everyone has seen all that was said, in the same order.
+// TestChat has three browsers on three nodes talk while tabs are closed, nodes
+// die, Redis restarts and the network fails. At the end all pages show all
+// messages, in the same order.
 func TestChat(t *testing.T) {
 	t.Parallel()
 	testenv.Large(t)

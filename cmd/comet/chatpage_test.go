@@ -15,13 +15,14 @@ import (
 	"comet/internal/testenv"
 )
 
-// startDemo starts the demo and is the address of its front.
+// startDemo starts the demo and returns the address of its front.
 func startDemo(t testing.TB) string {
 	t.Helper()
 	return start(t, "demo", "--listen", "127.0.0.1:0").awaitOut(`chat +(\S+)`)[1]
 }
 
-// The page jumps nowhere, fits every screen and has nothing to complain of.
+// TestChatScreens checks that the page does not jump, fits every screen and logs
+// no errors.
 func TestChatScreens(t *testing.T) {
 	t.Parallel()
 	testenv.Large(t)
@@ -44,8 +45,8 @@ func TestChatScreens(t *testing.T) {
 	}
 }
 
-// BenchmarkChatPaint measures when the first content is on the screen, in ms from
-// the request on.
+// BenchmarkChatPaint measures when the first content is on the screen, in ms after
+// the request.
 func BenchmarkChatPaint(b *testing.B) {
 	c := newChatter(b, "ada", startDemo(b))
 	for b.Loop() {
@@ -57,7 +58,7 @@ func BenchmarkChatPaint(b *testing.B) {
 	}
 }
 
-// Everything can be done without a mouse.
+// TestChatKeyboard uses the whole page without a mouse.
 func TestChatKeyboard(t *testing.T) {
 	t.Parallel()
 	testenv.Large(t)
@@ -103,7 +104,8 @@ func TestChatKeyboard(t *testing.T) {
 	c.b.WantNoComplaints()
 }
 
-// Escape does not lead past the sign-in, and a bad name is told.
+// TestChatSignIn checks that Escape does not skip the sign-in, and that a bad name
+// is reported.
 func TestChatSignIn(t *testing.T) {
 	t.Parallel()
 	testenv.Large(t)
@@ -128,8 +130,8 @@ func TestChatSignIn(t *testing.T) {
 	wantQuiet(b, "400")
 }
 
-// A screen reader has a name for everything that can be used, and hears new
-// messages.
+// TestChatForScreenReaders checks that all controls have a name, and that new
+// messages are announced.
 func TestChatForScreenReaders(t *testing.T) {
 	t.Parallel()
 	testenv.Large(t)
@@ -164,7 +166,8 @@ func TestChatForScreenReaders(t *testing.T) {
 	}
 }
 
-// What somebody wrote outlives a reload of the page, and is published once.
+// TestChatOutbox checks that unsent messages survive a reload of the page, and are
+// published once.
 func TestChatOutbox(t *testing.T) {
 	t.Parallel()
 	testenv.Large(t)
@@ -189,7 +192,7 @@ func TestChatOutbox(t *testing.T) {
 	}
 }
 
-// refuser is a front before front, which publishes nothing while it refuses.
+// refuser starts a proxy in front of front. It refuses publishes while refuses is true.
 func refuser(t *testing.T, front string, refuses *atomic.Bool) string {
 	t.Helper()
 	target, err := url.Parse(front)
@@ -218,8 +221,9 @@ func refuser(t *testing.T, front string, refuses *atomic.Bool) string {
 	return server.URL
 }
 
-// A message of the day comes from the command line and stays until it was seen;
-// links lead where they say; unread messages are counted; history is read back.
+// TestChatRooms checks that a message of the day from the command line stays until
+// it was seen, that links lead where they say, that unread messages are counted,
+// and that history is read back.
 func TestChatRooms(t *testing.T) {
 	t.Parallel()
 	testenv.Large(t)
@@ -256,7 +260,7 @@ func TestChatRooms(t *testing.T) {
 	c.await(`document.querySelector('#motd').hidden && !document.querySelector('#menu-unread').textContent.includes('1')`)
 }
 
-// Where nobody gives tokens the page is a simple chat.
+// TestChatSimple checks that the page is a simple chat on a node without tokens.
 func TestChatSimple(t *testing.T) {
 	t.Parallel()
 	testenv.Large(t)
@@ -269,10 +273,10 @@ func TestChatSimple(t *testing.T) {
 		c.b.Show(s)
 		c.b.WantFit(s)
 	}
-	wantQuiet(c.b, "404") // of the desk that is not there
+	wantQuiet(c.b, "404") // of the token desk, which this node lacks
 }
 
-// focus is where Tab would lead.
+// focus gives an element the keyboard focus, as Tab would.
 func (c *chatter) focus(selector string) {
 	c.t.Helper()
 	c.await(fmt.Sprintf(`(document.querySelector(%[1]s).focus(), document.activeElement === document.querySelector(%[1]s))`, quoted(selector)))

@@ -9,7 +9,7 @@ import (
 	"comet/internal/testenv"
 )
 
-// chatScreens is what the docs show the chat on.
+// chatScreens are the screens on which the docs show the chat.
 var chatScreens = []browsertest.Screen{
 	{Name: "light", Width: 1100, Height: 720},
 	{Name: "dark", Width: 1100, Height: 720, Dark: true},

@@ -10,12 +10,12 @@ import (
 	"comet/gateway/web/browsertest"
 )
 
-// chatter is somebody in the chat, with a browser of their own.
+// chatter is a user of the chat, with their own browser.
 type chatter struct {
 	t     testing.TB
 	name  string
 	b     *browsertest.Browser   // the tab that is open
-	tabs  []*browsertest.Browser // all that were
+	tabs  []*browsertest.Browser // all tabs, with closed ones
 	front string
 }
 
@@ -27,7 +27,7 @@ func newChatter(t testing.TB, name, front string) *chatter {
 	return c
 }
 
-// newTab opens the chat once more.
+// newTab opens the chat in a new tab.
 func (c *chatter) newTab() {
 	c.t.Helper()
 	c.b = c.b.NewTab()
@@ -71,22 +71,22 @@ func (c *chatter) awaitConnected() {
 	c.await(`document.querySelector('#status').dataset.state === 'connected'`)
 }
 
-// noneWaits is when all that somebody said was published and came back.
+// noneWaits is true when all messages of the page were published and came back.
 const noneWaits = `!document.querySelector('.pending .message')`
 
-// awaitText waits for a message with the text in what is looked at.
+// awaitText waits for a message with the text in the open conversation.
 func (c *chatter) awaitText(text string) {
 	c.t.Helper()
 	c.await(fmt.Sprintf(`[...document.querySelectorAll('.live .text, .older .text')].some(e => e.textContent.includes(%s))`, quoted(text)))
 }
 
-// awaitPeople waits until just these are listed, in order.
+// awaitPeople waits until exactly these names are listed, in order.
 func (c *chatter) awaitPeople(names ...string) {
 	c.t.Helper()
 	c.await(fmt.Sprintf(`[...document.querySelectorAll('#people .name')].map(e => e.textContent).join() === %s`, quoted(strings.Join(names, ","))))
 }
 
-// open goes to a conversation as its link does.
+// open opens a conversation as its link does.
 func (c *chatter) open(place string) {
 	c.t.Helper()
 	title := "#" + place
@@ -111,14 +111,14 @@ func (c *chatter) say(text string) {
 	press(c.b, "Enter")
 }
 
-// setOffline takes the network away from the page, or gives it back.
+// setOffline disconnects the page from the network, or connects it.
 func (c *chatter) setOffline(offline bool) {
 	c.t.Helper()
 	c.b.Call("Network.emulateNetworkConditions", map[string]any{"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}, nil)
 }
 
-// watchTyping notes from now on whether the page says that other is typing, which
-// it does for some seconds only.
+// watchTyping starts to watch whether the page says that other is typing, which it
+// does for some seconds only.
 func (c *chatter) watchTyping(other *chatter) {
 	c.t.Helper()
 	c.b.Evaluate(fmt.Sprintf(`(window.sawTyping = false, new MutationObserver(() => {
@@ -126,7 +126,7 @@ func (c *chatter) watchTyping(other *chatter) {
 	}).observe(document.querySelector('#typing'), {childList: true}), true)`, quoted(other.name+" is typing…")), new(bool))
 }
 
-// sawTyping reports whether it did, within some seconds.
+// sawTyping reports whether the page said so since watchTyping or says so within 3 s.
 func (c *chatter) sawTyping() (saw bool) {
 	c.t.Helper()
 	c.b.Evaluate(`new Promise(done => {
@@ -139,7 +139,7 @@ func (c *chatter) sawTyping() (saw bool) {
 // line is a message as the page shows it.
 type line struct{ ID, Name, Text string }
 
-// transcript reads back to the beginning of what is looked at, and is all of it.
+// transcript reads the open conversation back to its beginning and returns all of it.
 func (c *chatter) transcript() (lines []line) {
 	c.t.Helper()
 	c.await(`(document.querySelector('#scroller').scrollTop = 0, document.querySelector('.top').textContent.startsWith('This is the beginning'))`)
@@ -147,14 +147,14 @@ func (c *chatter) transcript() (lines []line) {
 	return lines
 }
 
-// gaps is the lines that say that messages may be missing.
+// gaps returns the lines that say that messages may be missing.
 func (c *chatter) gaps() (lines []string) {
 	c.t.Helper()
 	c.b.Evaluate(`[...document.querySelectorAll('.log .gap')].map(e => e.textContent)`, &lines)
 	return lines
 }
 
-// complaints is what consoles of all tabs have.
+// complaints returns the lines in the consoles of all tabs.
 func (c *chatter) complaints() (all []complaint) {
 	c.t.Helper()
 	for _, tab := range c.tabs {
@@ -191,7 +191,7 @@ func (c *chatter) decode(raw json.RawMessage, into any) {
 	}
 }
 
-// quoted is a JavaScript string.
+// quoted returns text as a JavaScript string.
 func quoted(text string) string {
 	b, _ := json.Marshal(text)
 	return string(b)

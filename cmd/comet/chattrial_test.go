@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// chatTrial is three people in three browsers on three nodes, what they said, and
-// when there was trouble.
+// chatTrial is three people in three browsers on three nodes, with their messages
+// and the times of trouble.
 type chatTrial struct {
 	t       *testing.T
 	world   *chatWorld
@@ -24,7 +24,7 @@ type chatTrial struct {
 	network  time.Duration
 }
 
-// window is a time of trouble, in which requests may fail.
+// window is a time of trouble: requests may fail in it.
 type window struct{ from, to time.Time }
 
 func newChatTrial(t *testing.T, network time.Duration) *chatTrial {
@@ -47,13 +47,13 @@ func (c *chatTrial) names() (all []string) {
 	return all
 }
 
-// newText is one that nobody said before.
+// newText returns a text that is new in the chat.
 func (c *chatTrial) newText(who *chatter) string {
 	c.number++
 	return fmt.Sprintf("%s says no. %d.", who.name, c.number)
 }
 
-// talk has everybody say something in the lobby, so many times.
+// talk has every person say something in the lobby, times times.
 func (c *chatTrial) talk(times int) {
 	c.t.Helper()
 	for range times {
@@ -70,7 +70,7 @@ func (c *chatTrial) say(p *chatter) {
 	c.said[p.name] = append(c.said[p.name], text)
 }
 
-// settle waits until everyone is connected and has what everyone said last.
+// settle waits until all are connected and have the last message of each person.
 func (c *chatTrial) settle() {
 	c.t.Helper()
 	for _, p := range c.people {
@@ -82,7 +82,7 @@ func (c *chatTrial) settle() {
 	}
 }
 
-// trouble does something, after which all must be well again.
+// trouble calls do, and waits until all pages have recovered.
 func (c *chatTrial) trouble(do func()) {
 	c.t.Helper()
 	from := time.Now()
@@ -91,7 +91,7 @@ func (c *chatTrial) trouble(do func()) {
 	c.windows = append(c.windows, window{from, time.Now()})
 }
 
-// typing is seen by the others, and forgotten.
+// typing checks that the others see that ada is typing, and that it ends.
 func (c *chatTrial) typing() {
 	c.t.Helper()
 	ada, others := c.people[0], c.people[1:]
@@ -99,10 +99,10 @@ func (c *chatTrial) typing() {
 		p.watchTyping(ada)
 	}
 	typed := ""
-	// What is typed just while a token is renewed is not told: go on as a person does.
+	// Typing is not reported just while a token is renewed: type on, as a person does.
 	for typed == "" || !others[0].sawTyping() || !others[1].sawTyping() {
 		if len(typed) > 100 {
-			c.t.Fatal("somebody does not see that ada is typing")
+			c.t.Fatal("a page does not show that ada is typing")
 		}
 		typed += "Well, "
 		ada.typeOnly("Well, ")
@@ -114,7 +114,7 @@ func (c *chatTrial) typing() {
 	}
 }
 
-// direct is a conversation of two that the third has no part in.
+// direct has two people talk in a direct conversation, without the third.
 func (c *chatTrial) direct() {
 	c.t.Helper()
 	ada, grace := c.people[0], c.people[1]
@@ -132,8 +132,8 @@ func (c *chatTrial) direct() {
 	}
 }
 
-// reopen closes a tab in the middle of a sentence; who was there leaves, and
-// comes back.
+// reopen closes the tab of p and opens a new one: p leaves the lists of the others
+// and comes back.
 func (c *chatTrial) reopen(p *chatter) {
 	c.t.Helper()
 	c.say(p)
@@ -156,13 +156,13 @@ func (c *chatTrial) everyoneThere() {
 	}
 }
 
-// killNode kills the node of a person, who goes on at another.
+// killNode kills the node of p, whose page continues on another.
 func (c *chatTrial) killNode(p *chatter) {
 	c.t.Helper()
 	name := text(p.b, "#status .node")
 	i := slices.IndexFunc(c.world.nodes, func(n *chatNode) bool { return n.name == name })
 	if i < 0 {
-		c.t.Fatalf("%s is on %q, which is none of the nodes", p.name, name)
+		c.t.Fatalf("%s is on %q, an unknown node", p.name, name)
 	}
 	c.world.kill(i)
 	c.talk(2)
@@ -182,7 +182,7 @@ func (c *chatTrial) restartRedis() {
 	c.talk(1)
 }
 
-// cutNetwork takes a person's network away, who goes on writing.
+// cutNetwork disconnects p, who writes two messages meanwhile.
 func (c *chatTrial) cutNetwork(p *chatter) {
 	c.t.Helper()
 	back := time.After(c.network)
@@ -195,8 +195,8 @@ func (c *chatTrial) cutNetwork(p *chatter) {
 	p.await(`document.querySelector('#banner').hidden`)
 }
 
-// wantTranscripts compares what every page shows, from the beginning, with what
-// was said.
+// wantTranscripts compares the whole conversations of every page with the messages
+// of the trial.
 func (c *chatTrial) wantTranscripts() {
 	c.t.Helper()
 	c.wantTranscript("lobby", c.people, func(*chatter) string { return "lobby" }, c.said)
@@ -219,7 +219,7 @@ func (c *chatTrial) wantTranscript(what string, people []*chatter, place func(*c
 			first = lines
 		}
 		if !slices.Equal(first, lines) {
-			c.t.Errorf("%s: the transcript of %s is another one than that of %s: %s", what, p.name, people[0].name, firstDifference(first, lines))
+			c.t.Errorf("%s: the transcript of %s differs from that of %s: %s", what, p.name, people[0].name, firstDifference(first, lines))
 		}
 		by := map[string][]string{}
 		for _, l := range lines {
@@ -231,7 +231,7 @@ func (c *chatTrial) wantTranscript(what string, people []*chatter, place func(*c
 			}
 		}
 		if gaps := p.gaps(); len(gaps) > c.restarts || slices.ContainsFunc(gaps, func(g string) bool { return !strings.Contains(g, "(failover)") }) {
-			c.t.Errorf("%s: %s is told of %q, after %d restarts of Redis", what, p.name, gaps, c.restarts)
+			c.t.Errorf("%s: the page of %s reports %q, after %d restarts of Redis", what, p.name, gaps, c.restarts)
 		}
 	}
 	c.t.Logf("%s: %d messages, the same in %d browsers", what, len(first), len(people))
@@ -246,10 +246,9 @@ func firstDifference[T comparable](a, b []T) string {
 	return fmt.Sprintf("%d and %d lines", len(a), len(b))
 }
 
-// wantQuietConsoles allows no error in a console but what the browser itself logs
-// of requests to the server: those that failed while there was trouble, and those
-// with a token that was just over, by which comet.js learns to get a new one; and
-// that it then got none while there was trouble. Scripts may complain of nothing.
+// wantQuietConsoles allows three kinds of lines in a console. The browser logs
+// requests that failed during trouble, and requests with an expired token, after
+// which comet.js gets a new one. comet.js warns if it gets no token during trouble.
 func (c *chatTrial) wantQuietConsoles() {
 	c.t.Helper()
 	excused := 0
@@ -262,7 +261,7 @@ func (c *chatTrial) wantQuietConsoles() {
 			c.t.Errorf("the console of %s: %s", p.name, e.raw)
 		}
 	}
-	c.t.Logf("%d requests failed, by %d troubles or a token that was over", excused, len(c.windows))
+	c.t.Logf("%d requests failed, by %d troubles or an expired token", excused, len(c.windows))
 }
 
 func (c *chatTrial) excuses(p *chatter, e complaint) bool {
@@ -279,7 +278,7 @@ func (c *chatTrial) excuses(p *chatter, e complaint) bool {
 
 // complaint is a line in the console of a page.
 type complaint struct {
-	source, text, url string // source is "network", or what else it is
+	source, text, url string // source is "network", or the kind of line
 	at                time.Time
 	raw               json.RawMessage
 }

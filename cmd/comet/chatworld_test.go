@@ -18,8 +18,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// chatWorld is the nodes of a chat as processes, with the demo's own desk for
-// tokens before them. Its methods are for the test's own goroutine.
+// chatWorld is the nodes of a chat as processes, behind a proxy with the demo's
+// token desk. Its methods are for the test's own goroutine.
 type chatWorld struct {
 	t      *testing.T
 	redis  *redistest.Server
@@ -37,7 +37,7 @@ type chatNode struct {
 	address string // the same each time
 }
 
-// newChatWorld starts so many nodes. Tokens live for ttl.
+// newChatWorld starts a number of nodes. Tokens live for ttl.
 func newChatWorld(t *testing.T, nodes int, ttl time.Duration) *chatWorld {
 	t.Helper()
 	w := &chatWorld{t: t, redis: redistest.Start(t, redistest.Persist), desk: newDemoDesk(slog.New(slog.DiscardHandler))}
@@ -62,7 +62,7 @@ drain: {delay: 0s, spread: 0s}
 	return w
 }
 
-// start starts a node, at the address that it had.
+// start starts a node, at its former address if it had one.
 func (w *chatWorld) start(i int) {
 	w.t.Helper()
 	n := w.nodes[i]
@@ -87,8 +87,8 @@ func (w *chatWorld) kill(i int) {
 	<-p.ended
 }
 
-// front serves the page at an address of its own, with streams on the i-th node,
-// or the next one that runs.
+// front starts a proxy and returns its address. It serves the page, with streams on
+// the i-th node or the next one that runs.
 func (w *chatWorld) front(i int) string {
 	w.t.Helper()
 	proxy := &httputil.ReverseProxy{
@@ -126,10 +126,10 @@ func (w *chatWorld) running(i int) *url.URL {
 			return u
 		}
 	}
-	return &url.URL{Scheme: "http", Host: "127.0.0.1:1"} // nobody
+	return &url.URL{Scheme: "http", Host: "127.0.0.1:1"} // nothing listens there
 }
 
-// publish is what the command line says in a room.
+// publish publishes with `comet publish`.
 func (w *chatWorld) publish(args ...string) {
 	w.t.Helper()
 	runToEnd(w.t, append(append([]string{"publish"}, args...), "--url", w.running(0).String())...).wantExit(exitOK)

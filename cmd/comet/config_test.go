@@ -35,7 +35,7 @@ redis: {addresses: ["127.0.0.1:1"], password: hush}
 		t.Error("the password was printed")
 	}
 
-	// What was printed is a file that means the same, but for the secret.
+	// The output is a file with the same meaning, without the secret.
 	again := runToEnd(t, "config", "print", "--config", servertest.NewFile(t, p.out.String()), "--redis-password", "hush")
 	again.wantExit(exitOK)
 	if got, want := settingsOf(again), settingsOf(p); got != want {
@@ -45,7 +45,7 @@ redis: {addresses: ["127.0.0.1:1"], password: hush}
 
 var origin = regexp.MustCompile(`(?m)  # \S+$`)
 
-// settingsOf is what config print wrote, without origins.
+// settingsOf returns the output of config print without origins.
 func settingsOf(p *process) string { return origin.ReplaceAllString(p.out.String(), "") }
 
 func TestConfigCheck(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// clusterOf is nodes that share a Redis, each with an admin listener.
+// clusterOf is a cluster of nodes on one Redis, each with an admin listener.
 type clusterOf struct {
 	processes    []*process
 	urls, admins []string
@@ -31,7 +31,7 @@ func startCluster(t testing.TB, nodes int, args ...string) *clusterOf {
 	return c
 }
 
-// dashboardScreens is what it must fit.
+// dashboardScreens are the screens that the dashboard must fit.
 var dashboardScreens = []browsertest.Screen{
 	{Name: "desk", Width: 1280, Height: 900},
 	{Name: "dark", Width: 1280, Height: 900, Dark: true},
@@ -43,13 +43,13 @@ func awaitPage(b *browsertest.Browser, condition string) {
 	b.Evaluate(fmt.Sprintf(`new Promise(done => { const look = () => (%s) ? done(true) : setTimeout(look, 20); look(); })`, condition), new(bool))
 }
 
-// text is what an element shows.
+// text returns the text of an element.
 func text(b *browsertest.Browser, selector string) (shown string) {
 	b.Evaluate(fmt.Sprintf(`document.querySelector(%q).textContent`, selector), &shown)
 	return shown
 }
 
-// keyCodes is what press knows by name.
+// keyCodes are the keys that press knows by name.
 var keyCodes = map[string]int{"Tab": 9, "Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 
 // press types into the page: a key of the keyboard, or text.
@@ -67,8 +67,8 @@ func press(b *browsertest.Browser, key string) {
 	b.Call("Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code}, nil)
 }
 
-// wantQuiet fails for what the page complained of, but for answers that it
-// expects: the given statuses, and no presence.
+// wantQuiet fails for each error in the page's console, except answers that the
+// page expects: those with the given statuses, and "no presence".
 func wantQuiet(b *browsertest.Browser, expected ...string) {
 	const entries = "Log.entryAdded"
 	b.Events[entries] = slices.DeleteFunc(b.Events[entries], func(e json.RawMessage) bool {
@@ -79,13 +79,14 @@ func wantQuiet(b *browsertest.Browser, expected ...string) {
 	b.WantNoComplaints()
 }
 
-// jumps is the sum of what moved on the page without having been asked to
-// (https://web.dev/articles/cls): 0.1 is what people notice.
+// jumps computes the cumulative layout shift of the page
+// (https://web.dev/articles/cls): people notice 0.1.
 const jumps = `new Promise(done => new PerformanceObserver(list =>
 	done(list.getEntries().reduce((sum, e) => sum + (e.hadRecentInput ? 0 : e.value), 0))).observe({type: 'layout-shift', buffered: true}) ??
 	setTimeout(() => done(0), 500))`
 
-// The dashboard of three nodes shows what they have, live, on every screen.
+// TestDashboard checks that the dashboard shows the data of three nodes, live, on
+// every screen.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)
@@ -149,8 +150,8 @@ func inspectByKeyboard(t *testing.T, b *browsertest.Browser, hostile string) {
 	}
 }
 
-// With admin.token the page asks for it, keeps it for the tab, and shows nothing
-// without; the assets alone are open.
+// TestDashboardSignIn checks that the page asks for admin.token, keeps it for the
+// tab, and shows no data without it. Only the assets need no token.
 func TestDashboardSignIn(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)

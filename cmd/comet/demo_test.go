@@ -53,8 +53,8 @@ func testDemo(t *testing.T, flags ...string) {
 	demo.wantErrOut(0)
 }
 
-// checkRebinding wants a browser refused to which a page's own name leads to the
-// listener at url.
+// checkRebinding checks that the listener at url refuses a browser that reached it
+// by the name of another site (DNS rebinding).
 func checkRebinding(t *testing.T, url string, paths ...string) {
 	t.Helper()
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
@@ -73,7 +73,7 @@ func checkRebinding(t *testing.T, url string, paths ...string) {
 	}
 }
 
-// askAs sends a request under another Host than that of the URL.
+// askAs sends a request with the given Host instead of the URL's.
 func askAs(t *testing.T, host, method, url string, header ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(""))
@@ -93,8 +93,8 @@ func askAs(t *testing.T, host, method, url string, header ...string) *http.Respo
 	return response
 }
 
-// A node that is open to its machine is not open to any page that a browser
-// there shows, by whatever way it asks.
+// TestOpenNodeRebinding checks that a node that is open to its machine refuses the
+// pages of other sites in a browser there, on all paths.
 func TestOpenNodeRebinding(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t)

@@ -25,9 +25,8 @@ const (
 // the two of a direct conversation.
 var demoName = regexp.MustCompile(`^[\pL\pN]([\pL\pM\pN ._-]{0,30}[\pL\pM\pN._-])?$`)
 
-// demoDesk gives everyone who asks a token in the name that they say: it knows
-// no passwords, so it is for the demo alone. An application's own sign-in stands
-// in its place.
+// demoDesk gives every client a token for the name that it asks for. It knows no
+// passwords, so it is for the demo alone: an application has its own sign-in.
 //
 //	POST /demo/token {"name": "alice"} → 200 {"token": "…"}, or 400 {"detail": "…"}
 type demoDesk struct {
@@ -86,10 +85,10 @@ func (d *demoDesk) give(w http.ResponseWriter, name string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"token": token})
 }
 
-// demoPermissions is what a user of the chat may do: talk in all rooms, and with
-// one other user each in `dm/alice~bob`, where names are in order. Who begins
-// such a conversation says so in the other one's `inbox/bob`, which only that one
-// may read.
+// demoPermissions returns the permissions of a user of the chat: all rooms, and
+// direct conversations `dm/alice~bob` with one other user each, where names are in
+// order. The user that begins one announces it in `inbox/bob`, which only bob may
+// read.
 func demoPermissions(name string) (p auth.Permissions, err error) {
 	direct := []string{"chat/**", "dm/" + name + "~*", "dm/*~" + name}
 	if p.Subscribe, err = auth.ParsePatterns(append(direct, "inbox/"+name)); err != nil {

@@ -9,7 +9,7 @@ import (
 	"comet/internal/servertest"
 )
 
-// demoToken is what the desk gives to name.
+// demoToken returns a token of the desk for name.
 func demoToken(t *testing.T, front, name string) string {
 	t.Helper()
 	body, _ := json.Marshal(map[string]string{"name": name})
@@ -21,7 +21,8 @@ func demoToken(t *testing.T, front, name string) string {
 	return answer.Token
 }
 
-// A token of the demo opens all rooms, and of the direct conversations one's own.
+// TestDemoToken checks that a token of the demo opens all rooms, and only the direct
+// conversations of its user.
 func TestDemoToken(t *testing.T) {
 	t.Parallel()
 	front := startDemo(t)

@@ -12,9 +12,9 @@ import (
 	"comet/internal/servertest"
 )
 
-// However few descriptors a process has and however many connections one address
-// opens and leaves idle, half sent, silent or resting after a poll, operators
-// are answered and so are other addresses.
+// TestIdleFlood checks that a node with few descriptors still answers operators and
+// other addresses while one address opens many connections and leaves them idle,
+// half sent, silent or kept alive after a poll.
 func TestIdleFlood(t *testing.T) {
 	t.Parallel()
 	const half = "GET / HTTP/1.1\r\nHost: "
@@ -48,7 +48,7 @@ func TestIdleFlood(t *testing.T) {
 			}
 			for _, c := range all {
 				if strings.HasSuffix(test.request, "\r\n\r\n") {
-					_, _ = c.Read(make([]byte, 1024)) // what a refused one reads does not matter
+					_, _ = c.Read(make([]byte, 1024)) // a refused connection may read anything
 				}
 			}
 			if r := servertest.Get(t, admin+"/readyz"); r.StatusCode != http.StatusOK {

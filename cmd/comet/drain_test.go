@@ -10,8 +10,8 @@ import (
 	"comet/internal/servertest"
 )
 
-// A node that is to leave says so to load balancers first, while it goes on
-// serving, and then goodbye to its clients.
+// TestDrain checks that a draining node first reports it to load balancers while it
+// still serves, and then sends comet.bye to its clients.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(t *testing.T, node *process, admin string){
@@ -33,13 +33,13 @@ func TestDrain(t *testing.T) {
 			node.awaitErr("msg=\"drain started\"")
 			r := servertest.Get(t, admin+"/readyz")
 			if body := servertest.Body(t, r); r.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "draining") {
-				t.Errorf("while it leaves: %s, %s", r.Status, body)
+				t.Errorf("while it drains: %s, %s", r.Status, body)
 			}
 			if r := servertest.Get(t, url+"/v1/channels/news/messages"); r.StatusCode != http.StatusOK {
 				t.Errorf("it no longer serves: %s", r.Status)
 			}
 			if e := servertest.NextEvent(t, events); e.Kind != wire.KindBye || e.Reason != "shutdown" || e.Retry == 0 {
-				t.Errorf("it said %+v instead of goodbye", e)
+				t.Errorf("the stream got %+v, want comet.bye", e)
 			}
 			node.wantExit(exitOK)
 			node.awaitErr("remaining=0")
@@ -47,7 +47,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A second signal ends the node at once.
+// TestDrainCutShort checks that a second signal ends the node at once.
 func TestDrainCutShort(t *testing.T) {
 	t.Parallel()
 	node, url, _ := startNodeWithAdmin(t, "--drain-delay", "10m")

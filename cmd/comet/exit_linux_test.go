@@ -14,8 +14,9 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// Whatever Redis does and whatever clients are there, a node has ended 5 s after
-// drain.delay and drain.spread, and has said goodbye to those that listen.
+// TestExitInTime checks that a node ends 5 s after drain.delay and drain.spread at
+// the latest, whatever its Redis and its clients do, and sends comet.bye to the
+// clients that read.
 func TestExitInTime(t *testing.T) {
 	t.Parallel()
 	const delay, spread = 200 * time.Millisecond, 500 * time.Millisecond
@@ -35,7 +36,7 @@ func TestExitInTime(t *testing.T) {
 			p, url, _ := startNodeWithAdmin(t, "--redis-addresses", address, "--drain-delay", delay.String(), "--drain-spread", spread.String(), "--presence-ttl", "5s")
 			var events *wire.Reader
 			if name != "never there" {
-				for range 40 { // more than sockets take
+				for range 40 { // more than the socket buffers hold
 					if r := servertest.Ask(t, http.MethodPost, url+"/v1/channels/big/messages", strings.Repeat("x", 60_000), "Content-Type", "text/plain"); r.StatusCode != http.StatusCreated {
 						t.Fatal(r.Status)
 					}
@@ -69,7 +70,7 @@ func TestExitInTime(t *testing.T) {
 					e = servertest.NextEvent(t, events)
 				}
 				if e.Kind != wire.KindBye || e.Reason != "shutdown" {
-					t.Errorf("a stream was told %+v", e)
+					t.Errorf("a stream got %+v, want comet.bye", e)
 				}
 			}
 			p.wait()
@@ -83,7 +84,7 @@ func TestExitInTime(t *testing.T) {
 	}
 }
 
-// unusedAddress is where nothing listens.
+// unusedAddress returns an address on which nothing listens.
 func unusedAddress(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

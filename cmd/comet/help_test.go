@@ -19,7 +19,7 @@ func runHere(t testing.TB, args ...string) (code int, out, errOut string) {
 	return code, o.String(), e.String()
 }
 
-// eachCommand calls do with every command that a person sees.
+// eachCommand calls do with every command that is not hidden.
 func eachCommand(c *cobra.Command, do func(*cobra.Command)) {
 	do(c)
 	for _, sub := range c.Commands() {
@@ -72,8 +72,8 @@ func TestExamples(t *testing.T) {
 	})
 }
 
-// commandsIn is the arguments of each comet in a line of shell, as far as
-// examples go: single quotes, pipes, comments.
+// commandsIn returns the arguments of each comet in a line of shell. It knows the
+// syntax that examples use: single quotes, pipes, comments.
 func commandsIn(line string) (commands [][]string) {
 	line, _, _ = strings.Cut(line, "#")
 	for part := range strings.FieldsFuncSeq(line, func(r rune) bool { return strings.ContainsRune("|>()", r) }) {
@@ -149,7 +149,7 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("completion %s: exit code %d, error output %q, output:\n%s", shell, code, errOut, out)
 		}
 	}
-	// What the scripts ask for.
+	// The scripts call this command.
 	for line, want := range map[string]string{
 		"__complete pu":                              "publish\t",
 		"__complete config c":                        "check\t",

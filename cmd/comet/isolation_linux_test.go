@@ -15,12 +15,12 @@ import (
 	"comet/internal/servertest"
 )
 
-// Whatever the clients of one address do, those of another open channels, get what
-// is published, publish and resume, and operators see a node that is ready; in a
-// time that is compared with that of the same node before.
+// TestIsolationOfClients checks that the clients of one address cannot keep those of
+// another from subscribing, receiving, publishing and resuming, nor operators from
+// seeing a ready node. It compares the time that this takes with the time before.
 func TestIsolationOfClients(t *testing.T) {
 	t.Parallel()
-	// The application answers at once, but what is asked of the channel slow never.
+	// The application answers at once, but never for the channel slow.
 	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if question, err := io.ReadAll(r.Body); err == nil && bytes.Contains(question, []byte(`"slow"`)) {
 			<-r.Context().Done()
@@ -95,7 +95,7 @@ func awaitStream(t *testing.T, url string) *wire.Reader {
 	return events
 }
 
-// useNode does all that a client does, five times, and is the median of the times.
+// useNode does all that a client does, five times, and returns the median time.
 func useNode(t *testing.T, url, admin, channel string) time.Duration {
 	t.Helper()
 	var took []time.Duration

@@ -11,8 +11,8 @@ import (
 )
 
 // processVariable makes this test binary the program, so that tests run the
-// real thing, race detector included, without building it again. What the
-// program starts inherits it. (COMET_* would be a setting.)
+// real thing, race detector included, without building it again. Processes that the
+// program starts inherit it. (COMET_* would be a setting.)
 const processVariable = "TEST_PROCESS_COMET"
 
 func TestMain(m *testing.M) {

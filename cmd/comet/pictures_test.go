@@ -16,14 +16,14 @@ import (
 	"comet/pubsub"
 )
 
-// pictureScreens is what the docs show the dashboard on.
+// pictureScreens are the screens on which the docs show the dashboard.
 var pictureScreens = []browsertest.Screen{
 	{Name: "light", Width: 1200, Height: 1000},
 	{Name: "dark", Width: 1200, Height: 1000, Dark: true},
 	{Name: "phone", Width: 360, Height: 800},
 }
 
-// pictureTime is how much past the pictures show.
+// pictureTime is the time span that the pictures show.
 const pictureTime = 75 * time.Second
 
 // TestDashboardPictures makes the pictures of the docs: see `make screenshots`.
@@ -32,7 +32,7 @@ func TestDashboardPictures(t *testing.T) {
 	b := browsertest.Start(t)
 	c := startCluster(t, 3)
 	town(t, c.urls)
-	if browsertest.Pictures() { // else a glance is enough
+	if browsertest.Pictures() { // without pictures a short look is enough
 		select {
 		case <-time.After(pictureTime):
 		case <-t.Context().Done():
@@ -40,7 +40,7 @@ func TestDashboardPictures(t *testing.T) {
 	}
 	for _, s := range pictureScreens {
 		b.Show(s)
-		b.Open(c.admins[0] + "/?" + s.Name + "#chat%2Flobby") // another page, and not only another place in it
+		b.Open(c.admins[0] + "/?" + s.Name + "#chat%2Flobby") // the query makes it another page; a fragment alone does not
 		awaitPage(b, `document.querySelectorAll('#nodes tr').length === 3 && document.querySelectorAll('#messages article').length > 3 &&
 			document.querySelectorAll('#channels li').length > 5 && document.querySelectorAll('.plot[data-lines="3"] canvas').length === 4`)
 		b.WantFit(s)
@@ -48,8 +48,8 @@ func TestDashboardPictures(t *testing.T) {
 	}
 }
 
-// place is a channel of the town: how many listen, and how often something is
-// said, by the wave that it follows.
+// place is a channel of the town: its number of listeners, and its rate of
+// messages, which follows a wave.
 type place struct {
 	channel   string
 	listeners int
@@ -58,9 +58,9 @@ type place struct {
 	say       func() any
 }
 
-// town is clients that talk, until the end of t.
+// town starts clients that talk until the end of t.
 func town(t testing.TB, urls []string) {
-	clients := make([]*client.Client, len(urls)) // one a node
+	clients := make([]*client.Client, len(urls)) // one per node
 	for i, url := range urls {
 		var err error
 		if clients[i], err = client.New(client.Options{URLs: []string{url}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
@@ -94,7 +94,7 @@ func town(t testing.TB, urls []string) {
 	t.Cleanup(func() { cancel(); all.Wait() })
 }
 
-// talk publishes, more and less by turns.
+// talk publishes at a rate that rises and falls.
 func (p place) talk(ctx context.Context, c *client.Client) {
 	for began := time.Now(); ; {
 		swing := 1 + 0.6*math.Sin(2*math.Pi*time.Since(began).Seconds()/p.wave.Seconds())

@@ -15,9 +15,9 @@ import (
 // presenceTTL makes leases of 6 s, which a node renews also on a busy machine.
 const presenceTTL = 10 * time.Second
 
-// Three nodes, of which one is killed: its users leave after presence.ttl, which
-// the streams of both others hear once. Who leaves with a node that drains, and
-// comes to another one, never left.
+// TestPresenceOfProcesses kills one of three nodes: its users leave after
+// presence.ttl, and streams on the other nodes get each leave once. Users that move
+// from a draining node to another have not left.
 func TestPresenceOfProcesses(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
@@ -63,15 +63,15 @@ func TestPresenceOfProcesses(t *testing.T) {
 	servertest.WantPresence(t, watcher, "-carol")
 	servertest.WantUsers(t, third, "chat/1", "bob", "other", "watcher")
 	select {
-	case <-time.After(presenceTTL / 2): // in which more could be told, and must not
+	case <-time.After(presenceTTL / 2): // no other change may be reported meanwhile
 	case <-t.Context().Done():
 	}
 	stream(third, "marker")
 	servertest.WantPresence(t, watcher, "+marker")
 }
 
-// A node on which a channel was open before it had presence sees to the leases
-// there: it tells who left with a node that died.
+// TestReloadRulesLeases checks that a node watches the leases of a channel that was
+// open before it had presence: it reports users that left with a node that died.
 func TestReloadRulesLeases(t *testing.T) {
 	t.Parallel()
 	files := servertest.NewVolume(t, "channels: []")

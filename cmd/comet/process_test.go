@@ -27,13 +27,13 @@ type process struct {
 	ended       <-chan struct{} // closed once it ended and its output is complete
 }
 
-// setup is how to start a process, besides its arguments.
+// setup says how to start a process, besides its arguments.
 type setup struct {
 	environ []string
 	in      io.Reader // nil: empty
 	out     *os.File  // nil: process.out
 
-	descriptors int // how many it may have open; 0: as many as the test
+	descriptors int // how many it may have open; 0: the limit of the test
 }
 
 // start starts comet with args. It is killed in t's cleanup, if it still runs.
@@ -97,7 +97,7 @@ func (s setup) runToEnd(t testing.TB, args ...string) *process {
 	return p
 }
 
-// wait waits for the end, and is the exit code; -1 after a signal.
+// wait waits for the end and returns the exit code; -1 after a signal.
 func (p *process) wait() int {
 	p.t.Helper()
 	select {
@@ -135,8 +135,8 @@ func (p *process) wantOut(want string) {
 	}
 }
 
-// wantErrOut checks that the error output has a match of each pattern, and so
-// many lines.
+// wantErrOut checks that the error output has a match of each pattern, and that
+// number of lines.
 func (p *process) wantErrOut(lines int, patterns ...string) {
 	p.t.Helper()
 	text := p.errOut.String()
@@ -163,7 +163,7 @@ func (p *process) awaitErr(pattern string) []string {
 }
 
 // startNode starts `comet serve` on a free port, without an admin listener
-// unless args turn it on, and returns when it serves.
+// unless args enable it, and returns when it serves.
 func startNode(t testing.TB, args ...string) (p *process, url string) {
 	t.Helper()
 	return setup{}.startNode(t, args...)
@@ -182,14 +182,14 @@ func startNodeWithAdmin(t testing.TB, args ...string) (p *process, url, admin st
 	return p, url, p.awaitErr(`msg=serving .*admin=(\S+)`)[1]
 }
 
-// wantLeave ends a node or demo with s, and wants it to have ended well.
+// wantLeave sends s to a node or demo and checks that it exits with 0.
 func (p *process) wantLeave(s syscall.Signal) {
 	p.t.Helper()
 	p.signal(s)
 	p.wantExit(exitOK)
 }
 
-// numbers is a line for each number of the range.
+// numbers returns a line for each number of the range.
 func numbers(from, to int) string {
 	var b strings.Builder
 	for n := from; n <= to; n++ {

@@ -22,11 +22,11 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// proxies are the load balancers whose files k8s/lb has.
+// proxies are the load balancers with a file in k8s/lb.
 var proxies = map[string]struct {
 	file string
 	args func(file, folder string) []string
-	// replace is text of the file, and what goes there for a node.
+	// replace is a text of the file and its replacement for a node.
 	node func(i int, public, admin string) []string
 }{
 	"nginx": {
@@ -70,7 +70,7 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// atOnce has a node go without waiting for load balancers or clients.
+// atOnce makes a node end without waiting for load balancers or clients.
 var atOnce = []string{"--drain-delay", "0s", "--drain-spread", "0s"}
 
 // balanced is three nodes behind a load balancer.
@@ -157,7 +157,7 @@ func runProxy(t testing.TB, path string, args []string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = c.Process.Signal(os.Interrupt) // its workers go with it
+		_ = c.Process.Signal(os.Interrupt) // its workers end with it
 		<-ended
 		if t.Failed() {
 			text := log.String()
@@ -166,7 +166,7 @@ func runProxy(t testing.TB, path string, args []string) {
 	})
 }
 
-// load is a thousand subscribers, one node less from the second second on.
+// load runs a thousand subscribers, and kills a node in the second second of delivery.
 func (b *balanced) load(t *testing.T, transport bench.Transport) *bench.Result {
 	t.Helper()
 	delivering, killed := 0, false
@@ -193,7 +193,7 @@ func (b *balanced) load(t *testing.T, transport bench.Transport) *bench.Result {
 }
 
 // BenchmarkProxies measures the latency of single events: HAProxy without
-// http-no-delay holds each up, for 209 ms (p50, November 2026).
+// http-no-delay delays each by 209 ms (p50, November 2026).
 func BenchmarkProxies(b *testing.B) {
 	for program := range proxies {
 		b.Run(program, func(b *testing.B) {
@@ -211,7 +211,7 @@ func BenchmarkProxies(b *testing.B) {
 	}
 }
 
-// lines is fifty readers of NDJSON, and a node less in the middle.
+// lines runs fifty readers of NDJSON, and kills a node in the middle.
 func (b *balanced) lines(t *testing.T) {
 	const readers, messages = 50, 60
 	publisher, err := client.New(client.Options{URLs: []string{b.url}})
@@ -240,8 +240,8 @@ func (b *balanced) lines(t *testing.T) {
 	reading.Wait()
 }
 
-// readLines reads so many messages of the channel lines from the oldest on, and
-// goes on where it was when it is cut off. It is the payloads, one a line.
+// readLines reads a number of messages of the channel lines, the oldest first, and
+// resumes after a disconnect. It returns the payloads, one per line.
 func readLines(ctx context.Context, url string, messages int) string {
 	var got strings.Builder
 	cursor := "earliest"
@@ -272,7 +272,7 @@ func readLines(ctx context.Context, url string, messages int) string {
 	return got.String()
 }
 
-// replaceOnce wants old to be there once.
+// replaceOnce replaces old, which must occur once.
 func replaceOnce(t testing.TB, text, old, replacement string) string {
 	t.Helper()
 	if n := strings.Count(text, old); n != 1 {

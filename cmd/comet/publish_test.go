@@ -53,7 +53,7 @@ func TestPublish(t *testing.T) {
 			if !regexp.MustCompile("^" + test.out + "$").MatchString(p.out.String()) {
 				t.Errorf("standard output %q", p.out)
 			}
-			// A last message tells where the others end.
+			// The last message marks the end of the others.
 			runToEnd(t, "publish", name, "the end", "--url", url).wantExit(exitOK)
 			count := len(test.kept) + 1
 			kept := runToEnd(t, "subscribe", name, "--url", url, "--cursor", "earliest", "--json", "--count", strconv.Itoa(count))
@@ -108,7 +108,7 @@ func TestPublishFails(t *testing.T) {
 	}
 }
 
-// deadURL is where nothing listens.
+// deadURL is a URL on which nothing listens.
 const deadURL = "http://127.0.0.1:1"
 
 func TestPublishServerAway(t *testing.T) {
@@ -156,7 +156,7 @@ func TestPublishInterrupted(t *testing.T) {
 	})
 }
 
-// TestOutputFull has an output that takes nothing.
+// TestOutputFull writes to a full device.
 func TestOutputFull(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {

@@ -10,8 +10,8 @@ import (
 	"comet/internal/servertest"
 )
 
-// A node without Redis that is killed right after a revocation still knows it
-// when it is back.
+// TestRevocationsSurviveRestart checks that a node without Redis that is killed right
+// after a revocation still knows it after a restart.
 func TestRevocationsSurviveRestart(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()
@@ -58,7 +58,9 @@ func TestRevocationsSurviveRestart(t *testing.T) {
 	}
 }
 
-// Where no file can be, the node says so and serves; one that is set must be.
+// TestRevocationsFileThatCannotBe checks that a node that cannot write the default
+// file warns and serves, and that one that cannot write the file in its settings
+// does not start.
 func TestRevocationsFileThatCannotBe(t *testing.T) {
 	t.Parallel()
 	file := servertest.NewFile(t, "")

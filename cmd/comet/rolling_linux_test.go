@@ -15,14 +15,14 @@ import (
 // rolling is a rolling restart under load.
 type rolling struct {
 	streams, polls int
-	rate           float64 // messages a second, to streams
+	rate           float64 // messages per second, to streams
 	spread         time.Duration
 	duration       time.Duration // of the load; all nodes must have left and come back by then
 }
 
 // TestRollingRestart restarts three nodes behind HAProxy, one by one, while
-// subscribers listen and messages come. None is lost or comes twice. How evenly
-// the subscribers of a node come to the others is in the log.
+// subscribers listen and messages come. No message is lost or repeated. The log has
+// the rate at which the subscribers of a node move to the others.
 func TestRollingRestart(t *testing.T) {
 	testenv.Large(t)
 	r := rolling{streams: 5000, polls: 500, rate: 190, spread: 10 * time.Second, duration: 75 * time.Second}
@@ -57,7 +57,7 @@ func TestRollingRestart(t *testing.T) {
 	t.Logf("at most %d reconnects per second; drain.spread implies %.0f", slices.Max(connects[1:]), implied)
 }
 
-// exactly runs a load, of which nothing may be lost or repeated.
+// exactly runs a load and checks that no message is lost or repeated.
 func (b *balanced) exactly(t *testing.T, p bench.Plan, r rolling, progress func(bench.Second)) {
 	p.Target, p.Duration, p.Patience = bench.Target{Nodes: []string{b.url}}, r.duration, time.Minute
 	result, err := bench.Run(t.Context(), p, bench.Options{Hosts: []bench.WorkerHost{bench.InProcess()}, Progress: progress})

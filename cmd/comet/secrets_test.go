@@ -15,7 +15,7 @@ import (
 
 const redisPassword = "redis-password-0123456789abcdef"
 
-// leakFinder collects what a node shows, and the secrets it must not.
+// leakFinder collects the output of a node, and the secrets that must not be in it.
 type leakFinder struct {
 	t       *testing.T
 	secrets map[string]string // name by text
@@ -27,7 +27,7 @@ func (f *leakFinder) secret(name, text string) string {
 	return text
 }
 
-// see asks for something, and keeps all of the answer.
+// see sends a request and keeps all of the answer.
 func (f *leakFinder) see(method, url, body string, header ...string) *http.Response {
 	f.t.Helper()
 	r := servertest.Ask(f.t, method, url, body, header...)
@@ -49,8 +49,8 @@ func (f *leakFinder) check() {
 	}
 }
 
-// No secret is shown in any log line, answer, error, metric or profile, however
-// it is used.
+// TestNoSecretIsShown checks that no log line, answer, error, metric or profile has
+// a secret.
 func TestNoSecretIsShown(t *testing.T) {
 	t.Parallel()
 	f := &leakFinder{t: t, secrets: map[string]string{}, shown: map[string]string{}}
@@ -59,7 +59,7 @@ func TestNoSecretIsShown(t *testing.T) {
 		"COMET_REDIS_PASSWORD=" + redisPassword,
 		"COMET_AUTH_KEYS=backend:" + f.secret("auth.keys", servertest.BackendKey),
 		"COMET_AUTH_JWT_SECRET=" + f.secret("auth.jwt.secret", servertest.JWTSecret),
-		"COMET_EVENTS_URL=http://127.0.0.1:1/nobody", // so that it fails
+		"COMET_EVENTS_URL=http://127.0.0.1:1/events", // so that it fails
 		"COMET_EVENTS_SECRET_FILE=" + servertest.NewFile(t, f.secret("events.secret_file", "events-secret-0123456789abcdef0123456789abcdef")),
 		"COMET_ADMIN_TOKEN=" + f.secret("admin.token", servertest.AdminToken),
 	}
@@ -115,7 +115,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	f.check()
 }
 
-// sendRaw sends what no client would, and waits for the end.
+// sendRaw sends bytes that no client would send, and waits for the end.
 func sendRaw(t *testing.T, url, text string) {
 	t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
@@ -134,8 +134,8 @@ func sendRaw(t *testing.T, url, text string) {
 	}
 }
 
-// No setting that is a secret is printed, right or wrong, and no mistake in what
-// files have is quoted.
+// TestNoSecretIsPrinted checks that no secret setting is printed, valid or not, and
+// that no error quotes the content of a file.
 func TestNoSecretIsPrinted(t *testing.T) {
 	t.Parallel()
 	f := &leakFinder{t: t, secrets: map[string]string{}, shown: map[string]string{}}

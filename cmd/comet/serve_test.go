@@ -28,18 +28,18 @@ func TestServeLeaves(t *testing.T) {
 			}
 			node.wantLeave(signal)
 			if bye := servertest.NextEvent(t, events); bye.Kind != wire.KindBye || bye.Reason != "shutdown" {
-				t.Errorf("the node said %+v instead of goodbye", bye)
+				t.Errorf("the stream got %+v, want comet.bye", bye)
 			}
 			if _, err := events.Next(); !errors.Is(err, io.EOF) {
-				t.Errorf("after the goodbye: %v", err)
+				t.Errorf("after comet.bye: %v", err)
 			}
 			node.awaitErr(`msg="node stopped" node=alone`)
 		})
 	}
 }
 
-// TestServeReloads checks that a node reads its settings again at SIGHUP. The file
-// lies behind a link, so that the node does not notice the change by itself.
+// TestServeReloads checks that a node reads its settings again at SIGHUP. The path of
+// the file has a link in it, so that the node does not notice the change by itself.
 func TestServeReloads(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -89,7 +89,7 @@ func TestServeTwoNodes(t *testing.T) {
 	}
 }
 
-// TestServeNodeKilled kills the node that a subscriber is at.
+// TestServeNodeKilled kills the node of a subscriber.
 func TestServeNodeKilled(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -157,7 +157,7 @@ func TestServeAtReplica(t *testing.T) {
 	node.wantLeave(syscall.SIGTERM)
 }
 
-// awaitReadyz asks until /readyz has the status and the part.
+// awaitReadyz asks until /readyz answers with the status and the part.
 func awaitReadyz(t testing.TB, admin string, status int, part string) {
 	t.Helper()
 	late := time.After(deadline)

@@ -16,8 +16,8 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// A thousand clients of eight addresses resume from a log of 60 MB and do not read. The node stays
-// below 300 MiB, and goes on to deliver.
+// TestThousandStalledReplays has a thousand clients of eight addresses resume from a
+// log of 60 MB and not read. The node stays below 300 MiB and still delivers.
 func TestThousandStalledReplays(t *testing.T) {
 	t.Parallel()
 	testenv.Large(t)
@@ -69,8 +69,8 @@ func TestThousandStalledReplays(t *testing.T) {
 
 var runtimeLine = regexp.MustCompile(`(?m)^go_memstats_sys_bytes (\S+)$`)
 
-// runtimeMemory is how many bytes a node's Go runtime has had from the system at
-// most. What the race detector keeps beside, several times as much, is not in it.
+// runtimeMemory returns the most bytes that a node's Go runtime has had from the
+// system. It does not count the memory of the race detector, several times as much.
 func runtimeMemory(t *testing.T, admin string) int {
 	t.Helper()
 	body, err := io.ReadAll(servertest.Get(t, admin+"/metrics").Body)

@@ -9,7 +9,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// TestStartFails has what must end the start, each with one clear line.
+// TestStartFails checks the errors that end the start. Each is one clear line.
 func TestStartFails(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Password("right"))
@@ -84,7 +84,7 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// listenAnywhere is the address of a listener, until t ends.
+// listenAnywhere opens a listener until t ends and returns its address.
 func listenAnywhere(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

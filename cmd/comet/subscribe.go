@@ -111,7 +111,7 @@ func warnOfWildcards(cmd *cobra.Command, channels []string) {
 	}
 }
 
-// show prints e. It fails if that cannot be written: nobody reads any more, or
+// show prints e. It fails if the output cannot be written: its reader is gone, or
 // the disk is full.
 func show(cmd *cobra.Command, e *wire.Event, several, asJSON bool) error {
 	out := cmd.OutOrStdout()

@@ -35,7 +35,7 @@ func TestSubscribe(t *testing.T) {
 	}
 }
 
-// TestSubscribeJSON goes on behind the ID that a message was printed with.
+// TestSubscribeJSON resumes after the printed ID of a message.
 func TestSubscribeJSON(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t)
@@ -53,7 +53,7 @@ func TestSubscribeJSON(t *testing.T) {
 	rest.wantOut(numbers(2, 3))
 }
 
-// TestSubscribeGap sees a history that was trimmed behind its cursor.
+// TestSubscribeGap resumes from a cursor whose next messages were trimmed.
 func TestSubscribeGap(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t, "--history-size", "2")

@@ -23,8 +23,8 @@ func isTerminal(stream any) bool {
 // Standard Annex #9).
 func reorders(r rune) bool { return r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 }
 
-// escaped is text without the characters of which bad is true: they are written
-// as Go writes them in a string, \x1b for one.
+// escaped returns text with the characters for which bad is true written as in a
+// Go string: \x1b for one.
 func escaped(text string, bad func(rune) bool) string {
 	if !strings.ContainsFunc(text, bad) {
 		return text
@@ -41,7 +41,7 @@ func escaped(text string, bad func(rune) bool) string {
 	return b.String()
 }
 
-// oneLine is text that others wrote, as it can be shown on one line: it neither
+// oneLine returns text of others so that it can be shown on one line: it neither
 // controls the terminal nor looks like several lines. A tab stays.
 func oneLine(text string) string {
 	return escaped(text, func(r rune) bool {
@@ -49,12 +49,12 @@ func oneLine(text string) string {
 	})
 }
 
-// severalLines is oneLine for a text that may have line ends.
+// severalLines is like oneLine, but line ends stay.
 func severalLines(text string) string {
 	return escaped(text, func(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '\n' || reorders(r) })
 }
 
-// safeJSON is a JSON text that says the same and controls no terminal. JSON
+// safeJSON returns an equivalent JSON text that does not control the terminal. JSON
 // itself escapes the control characters below the space alone, so what is left
 // can only be within strings.
 func safeJSON(text []byte) []byte {
@@ -73,7 +73,7 @@ func safeJSON(text []byte) []byte {
 	return b
 }
 
-// printable keeps a stranger's name or token from writing to the terminal.
+// printable keeps a foreign name or token from controlling the terminal.
 func printable(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(text)

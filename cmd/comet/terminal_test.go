@@ -53,7 +53,8 @@ func FuzzOneLine(f *testing.F) {
 	})
 }
 
-// What others publish, and what a server says, is shown and does nothing.
+// TestSubscribeEscapes checks that messages and server errors are shown but do not
+// control the terminal.
 func TestSubscribeEscapes(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t)

@@ -167,7 +167,7 @@ func TestTokenMistakes(t *testing.T) {
 	}
 }
 
-// A token of a stranger must not write to the terminal.
+// TestPrintable checks that a foreign token does not control the terminal.
 func TestPrintable(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{"alice": "alice", "größe 1": "größe 1", "\x1b[2J": `"\x1b[2J"`, "a\u202eb": `"a\u202eb"`} {

@@ -15,8 +15,9 @@ func deliveries(r *cluster.Report) int64 { return r.Deliveries.Total }
 func publishes(r *cluster.Report) int64  { return r.Publishes.Total }
 func written(r *cluster.Report) int64    { return r.Bytes.Total }
 
-// What the nodes tell is what a load test counted at the other end: subscribers
-// exactly, by channel too, and deliveries and publishes in total.
+// TestViewAgreesWithBench checks that the reports of the nodes agree with the counts
+// of a load test: subscribers exactly, by channel too, and deliveries and publishes
+// in total.
 func TestViewAgreesWithBench(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"sse", "poll"} {
@@ -27,7 +28,7 @@ func TestViewAgreesWithBench(t *testing.T) {
 			run := start(t, "bench", "run", "--nodes", strings.Join(c.urls, ","), "--subscribers", "60", "--channels", "4",
 				"--transport", transport, "--settle", "6s", "--rate", "50", "--duration", "2s", "--json", file)
 			all := awaitReports(t, c.admins[0], "60 subscribers", func(all []cluster.Report) bool { return total(all, streams) == 60 })
-			before := total(all, publishes) // what nodes that start say to each other
+			before := total(all, publishes) // messages between nodes that start
 			if got := total(all, func(r *cluster.Report) int64 { return r.Connections.By[transport] }); got != 60 {
 				t.Errorf("%d of 60 subscribers are by %s", got, transport)
 			}
@@ -63,7 +64,7 @@ func TestViewAgreesWithBench(t *testing.T) {
 	}
 }
 
-// wantNumbers checks what any node of a cluster knows of itself.
+// wantNumbers checks the numbers that any node of a cluster reports.
 func wantNumbers(t *testing.T, all []cluster.Report) {
 	t.Helper()
 	for _, r := range all {

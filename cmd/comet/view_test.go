@@ -30,7 +30,7 @@ func askJSON[T any](t testing.TB, url string) (answer T) {
 	return answer
 }
 
-// reports is what the node at admin tells of all.
+// reports returns the reports of all nodes, from the node at admin.
 func reports(t testing.TB, admin string) (all []cluster.Report) {
 	t.Helper()
 	for _, raw := range askJSON[cluster.NodeList](t, admin+"/v1/nodes").Nodes {
@@ -43,7 +43,7 @@ func reports(t testing.TB, admin string) (all []cluster.Report) {
 	return all
 }
 
-// awaitReports waits until what the node at admin tells is as it should be.
+// awaitReports waits until the reports of the node at admin satisfy a condition.
 func awaitReports(t testing.TB, admin, what string, ok func([]cluster.Report) bool) []cluster.Report {
 	t.Helper()
 	late := time.After(deadline)
@@ -71,8 +71,8 @@ func total(all []cluster.Report, of func(*cluster.Report) int64) (sum int64) {
 
 func streams(r *cluster.Report) int64 { return r.Connections.Streams }
 
-// A node that is killed is told of for its lifetime and no longer, one that
-// leaves says so and is gone at once.
+// TestViewForgetsNodes checks that a killed node is listed until its report expires,
+// and that a node that leaves is reported as draining and then removed at once.
 func TestViewForgetsNodes(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "--drain-delay", "3s")
