@@ -8,8 +8,8 @@ import (
 	"comet/internal/servertest"
 )
 
-// The command line shows the token of --token-file or COMET_TOKEN to nodes, and
-// to nobody else.
+// TestCommandToken checks that the command line sends the token of --token-file or
+// COMET_TOKEN to nodes, and shows it nowhere else.
 func TestCommandToken(t *testing.T) {
 	t.Parallel()
 	_, url := startNode(t, servertest.GuardedFlags(t)...)

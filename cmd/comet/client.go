@@ -33,7 +33,7 @@ func (a *access) addTo(cmd *cobra.Command) {
 }
 
 // connect returns a client for the nodes of the flags or of the environment.
-// What it tries again goes to standard error, by way of the retryNotice.
+// The retryNotice reports its retries on standard error.
 func (a *access) connect(cmd *cobra.Command, until string) (*client.Client, *retryNotice, error) {
 	urls := a.urls
 	source := "--url"
@@ -99,7 +99,7 @@ func tokenFrom(file, variable string) (string, error) {
 }
 
 // baseURL parses an address that a flag or variable gives. Errors do not contain
-// its query, password or user, one of which may be a token.
+// its query, password or user: any of them may be a token.
 func baseURL(source, text, example string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
