@@ -52,12 +52,12 @@ func at(ms uint64, gen pubsub.Epoch) happening {
 
 func message(ms uint64, gen pubsub.Epoch) happening {
 	id := idOf(ms, gen)
-	return happening{kind: got, id: id, key: id.String(), after: pubsub.CursorAfter(id)}
+	return happening{kind: gotMessage, id: id, key: id.String(), after: pubsub.CursorAfter(id)}
 }
 
 func gapOf(why pubsub.Reason, from, to pubsub.ID, gen pubsub.Epoch) happening {
 	return happening{
-		kind:  told,
+		kind:  gotGap,
 		gap:   pubsub.Gap{Channel: "news", From: from, To: to, Reason: why},
 		after: pubsub.Cursor{ID: to, Epoch: gen},
 	}
@@ -80,7 +80,7 @@ func rewoundFrom(ms uint64, to pubsub.ID) happening {
 func TestJudgeNotices(t *testing.T) {
 	t.Parallel()
 	var (
-		unknown    = happening{kind: got, id: idOf(14, genA), key: "nobody's"}
+		unknown    = happening{kind: gotMessage, id: idOf(14, genA), key: "nobody's"}
 		neverKept  = message(12, 0xc)
 		somewhere  = happening{kind: startedSomewhere}
 		wrongAfter = rewoundFrom(15, idOf(13, genA))

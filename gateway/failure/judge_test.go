@@ -23,8 +23,8 @@ const (
 	started happeningKind = iota
 	// startedSomewhere: the answer did not say where, see Ready of a poll.
 	startedSomewhere
-	got
-	told
+	gotMessage
+	gotGap
 )
 
 func (h happening) String() string {
@@ -33,7 +33,7 @@ func (h happening) String() string {
 		return fmt.Sprintf("%s: starts at %v", h.note, h.after)
 	case startedSomewhere:
 		return h.note + ": starts"
-	case got:
+	case gotMessage:
 		return fmt.Sprintf("%s: gets %v (%s)", h.note, h.id, h.key)
 	}
 	return fmt.Sprintf("%s: is told %s from %v to %v, is at %v", h.note, h.gap.Reason, h.gap.From, h.gap.To, h.after)
@@ -60,23 +60,23 @@ type judge struct {
 	fresh, anywhere bool
 	before          pubsub.Epoch // that a gap told the end of; 0: none since the last message
 	had             map[pubsub.ID]bool
-	gaps            map[toldGap]bool
+	gaps            map[gapKey]bool
 }
 
-type toldGap struct {
+type gapKey struct {
 	from, to pubsub.ID
 	gen      pubsub.Epoch
 }
 
 func newJudge(t *truth) *judge {
-	return &judge{truth: t, place: -1, had: make(map[pubsub.ID]bool), gaps: make(map[toldGap]bool)}
+	return &judge{truth: t, place: -1, had: make(map[pubsub.ID]bool), gaps: make(map[gapKey]bool)}
 }
 
 // history judges all that a client got, and its end: it must have come to the
 // end of the log. It returns the index of what is wrong, and why.
 func (j *judge) history(all []happening) (at int, wrong error) {
 	for i, h := range all {
-		if err := j.take(h); err != nil {
+		if err := j.next(h); err != nil {
 			return i, err
 		}
 	}
@@ -86,11 +86,11 @@ func (j *judge) history(all []happening) (at int, wrong error) {
 	return -1, nil
 }
 
-func (j *judge) take(h happening) error {
+func (j *judge) next(h happening) error {
 	switch h.kind {
 	case started, startedSomewhere:
 		return j.start(h)
-	case got:
+	case gotMessage:
 		return j.message(h)
 	}
 	return j.gap(h)
@@ -215,7 +215,7 @@ func (j *judge) lostMessage(id pubsub.ID) error {
 
 func (j *judge) gap(h happening) error {
 	g, t := h.gap, j.truth
-	key := toldGap{g.From, g.To, h.after.Epoch}
+	key := gapKey{g.From, g.To, h.after.Epoch}
 	switch {
 	case !j.begun:
 		return fmt.Errorf("it begins with a gap")

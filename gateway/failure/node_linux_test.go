@@ -52,7 +52,7 @@ func startNode(t testing.TB, binary, name string, environ ...string) *node {
 			n.process.kill()
 		}
 		if t.Failed() {
-			n.tellLog()
+			n.logTail()
 		}
 		_ = log.Close()
 	})
@@ -145,8 +145,8 @@ func (n *node) leave() {
 	}
 }
 
-// tellLog logs the end of the node's log; -artifacts keeps all of it.
-func (n *node) tellLog() {
+// logTail logs the end of the node's log; -artifacts keeps all of it.
+func (n *node) logTail() {
 	const lines = 60
 	text, err := os.ReadFile(n.log.Name())
 	if err != nil {

@@ -26,8 +26,8 @@ type backend struct {
 	of func(channel string) *redistest.Server
 	// replicas are those of a primary.
 	replicas func(primary *redistest.Server) []*redistest.Server
-	// mend returns when all of it runs and is well.
-	mend func()
+	// awaitHealthy returns when all of it runs and is well.
+	awaitHealthy func()
 }
 
 // redisTimeout is redis.timeout of the nodes.
@@ -51,7 +51,7 @@ func startStandalone(t testing.TB) *backend {
 		servers:  []*redistest.Server{server},
 		of:       func(string) *redistest.Server { return server },
 		replicas: func(*redistest.Server) []*redistest.Server { return nil },
-		mend: func() {
+		awaitHealthy: func() {
 			for _, w := range ways {
 				w.Heal()
 				w.Delay(0)
@@ -73,7 +73,7 @@ func startSentinel(t testing.TB) *backend {
 		servers: s.Servers(),
 		of:      func(string) *redistest.Server { return s.Primary() },
 	}
-	b.mend = func() { b.awaitReplicas(s.Primary) }
+	b.awaitHealthy = func() { b.awaitReplicas(s.Primary) }
 	b.replicas = b.others
 	failOver := func(primary *redistest.Server) { b.failOver(s, primary) }
 	awaitOther := func(primary *redistest.Server) { s.AwaitPrimaryOther(primary) }
@@ -90,10 +90,10 @@ func startCluster(t testing.TB) *backend {
 		environ: func(int) []string {
 			return []string{"COMET_REDIS_CLUSTER=true", "COMET_REDIS_ADDRESSES=" + strings.Join(c.Addresses(), ",")}
 		},
-		quiet:   true,
-		servers: nodes,
-		of:      func(channel string) *redistest.Server { return c.NodeFor(logKey(channel)) },
-		mend:    c.AwaitOK,
+		quiet:        true,
+		servers:      nodes,
+		of:           func(channel string) *redistest.Server { return c.NodeFor(logKey(channel)) },
+		awaitHealthy: c.AwaitOK,
 	}
 	b.replicas = func(primary *redistest.Server) []*redistest.Server {
 		shard := slices.Index(nodes, primary) / 2 * 2

@@ -138,7 +138,7 @@ func (r *round) run(length time.Duration) {
 	r.t.Cleanup(working.Wait) // also where a trouble ends the test
 	r.t.Cleanup(publishing.Wait)
 	r.t.Cleanup(cancel)
-	defer r.tell()
+	defer r.logSchedule()
 	churn, settle := context.WithCancel(ctx)
 	defer settle()
 	for _, p := range r.publishers {
@@ -149,8 +149,8 @@ func (r *round) run(length time.Duration) {
 	}
 	for time.Since(r.start) < length {
 		pause(r.t.Context(), r.some(50*time.Millisecond, 600*time.Millisecond))
-		r.strike(pick(r, r.redis.troubles))
-		r.redis.mend()
+		r.inject(pick(r, r.redis.troubles))
+		r.redis.awaitHealthy()
 	}
 	r.note("all is well")
 	settle()
@@ -167,8 +167,8 @@ func (r *round) note(format string, args ...any) {
 	r.story = append(r.story, fmt.Sprintf("%8.3fs ", time.Since(r.start).Seconds())+fmt.Sprintf(format, args...))
 }
 
-// strike lets a trouble come, and returns when it is over.
-func (r *round) strike(t trouble) {
+// inject lets a trouble come, and returns when it is over.
+func (r *round) inject(t trouble) {
 	r.note("%s", t.name)
 	what := t.do(r)
 	r.note("%s: over, %s", t.name, what)
@@ -183,9 +183,9 @@ func (r *round) publishLast(ctx context.Context) {
 	r.publishers = append(r.publishers, last)
 }
 
-// tell tells the schedule of a round that failed; with -v, of each. A seed
+// logSchedule tells the schedule of a round that failed; with -v, of each. A seed
 // always gives the same, but for its times, and for how far it gets.
-func (r *round) tell() {
+func (r *round) logSchedule() {
 	if r.t.Failed() || testing.Verbose() {
 		r.t.Logf("seed %d, what happened:\n%s", r.seed, strings.Join(r.story, "\n"))
 	}

@@ -181,7 +181,7 @@ func (s *subscriber) take(e wire.Event) (done bool) {
 	}
 	if moved {
 		s.release(func(*pubsub.Gap) bool { return true }, at)
-		s.place(at)
+		s.startChannels(at)
 		s.cursor = e.Cursor
 	}
 	return len(s.ends) == len(s.channels)
@@ -198,7 +198,7 @@ func (s *subscriber) ready(e wire.Event, at []pubsub.Cursor) {
 	}
 	s.begun = true
 	if at != nil {
-		s.place(at)
+		s.startChannels(at)
 	}
 }
 
@@ -209,9 +209,9 @@ func (s *subscriber) moved(at []pubsub.Cursor) bool {
 	return err != nil || !slices.EqualFunc(old, at, func(a, b pubsub.Cursor) bool { return a.Last() == b.Last() && a.Epoch == b.Epoch })
 }
 
-// place begins the channels of which nothing has come. A poll that is answered
+// startChannels begins the channels of which nothing has come. A poll that is answered
 // with something tells only behind that where it is.
-func (s *subscriber) place(at []pubsub.Cursor) {
+func (s *subscriber) startChannels(at []pubsub.Cursor) {
 	for i, channel := range s.channels {
 		if len(s.got[channel]) == 0 {
 			s.at[channel] = at[i].Last()
@@ -227,11 +227,11 @@ func (s *subscriber) gap(g *pubsub.Gap, at []pubsub.Cursor) {
 		s.held = append(s.held, g)
 		return
 	}
-	s.tell(g, at)
+	s.addGap(g, at)
 }
 
-func (s *subscriber) tell(g *pubsub.Gap, at []pubsub.Cursor) {
-	h := happening{kind: told, gap: *g, after: s.behind(g.Channel, g.To, at)}
+func (s *subscriber) addGap(g *pubsub.Gap, at []pubsub.Cursor) {
+	h := happening{kind: gotGap, gap: *g, after: s.cursorAfter(g.Channel, g.To, at)}
 	s.at[g.Channel] = g.To
 	s.add(g.Channel, h)
 }
@@ -241,7 +241,7 @@ func (s *subscriber) message(m *pubsub.Message, at []pubsub.Cursor) {
 	if err := json.Unmarshal(m.Data, &data); err != nil {
 		s.fail("message %v: %v", m.ID, err)
 	}
-	h := happening{kind: got, id: m.ID, key: data.Key, after: s.behind(m.Channel, m.ID, at)}
+	h := happening{kind: gotMessage, id: m.ID, key: data.Key, after: s.cursorAfter(m.Channel, m.ID, at)}
 	if at != nil && s.form != poll && h.after != pubsub.CursorAfter(m.ID) {
 		s.fail("message %v of %s has the cursor %v", m.ID, m.Channel, h.after)
 	}
@@ -258,7 +258,7 @@ func (s *subscriber) release(due func(*pubsub.Gap) bool, at []pubsub.Cursor) {
 	var later []*pubsub.Gap
 	for _, g := range s.held {
 		if due(g) {
-			s.tell(g, at)
+			s.addGap(g, at)
 		} else {
 			later = append(later, g)
 		}
@@ -266,10 +266,10 @@ func (s *subscriber) release(due func(*pubsub.Gap) bool, at []pubsub.Cursor) {
 	s.held = later
 }
 
-// behind is the cursor behind an event that goes to id; without a generation
+// cursorAfter is the cursor behind an event that goes to id; without a generation
 // where the cursor is not told, or of something that comes later in the answer
 // to a poll.
-func (s *subscriber) behind(channel string, id pubsub.ID, at []pubsub.Cursor) pubsub.Cursor {
+func (s *subscriber) cursorAfter(channel string, id pubsub.ID, at []pubsub.Cursor) pubsub.Cursor {
 	i := slices.Index(s.channels, channel)
 	if at == nil || i < 0 || s.form == poll && at[i].Last() != id {
 		return pubsub.Cursor{ID: id}

@@ -23,7 +23,7 @@ func (r *round) during(d time.Duration) {
 		return
 	}
 	pause(r.t.Context(), d/2)
-	r.strike(pick(r, troublesOfNodes))
+	r.inject(pick(r, troublesOfNodes))
 	pause(r.t.Context(), d/2)
 }
 
@@ -64,7 +64,7 @@ var troublesOfNodes = []trouble{
 // troublesOfAll are those that any Redis can have, and the nodes.
 var troublesOfAll = []trouble{
 	{"a node's", 4, func(r *round) string {
-		r.strike(pick(r, troublesOfNodes))
+		r.inject(pick(r, troublesOfNodes))
 		return ""
 	}},
 	{"pub/sub connections killed", 3, func(r *round) string {

@@ -34,7 +34,7 @@ func (r *round) judge() {
 	for _, truth := range truths {
 		lost += len(truth.lost)
 	}
-	r.t.Logf("%d messages and %d gaps delivered; %d acknowledged messages were lost", count[got], count[told], lost)
+	r.t.Logf("%d messages and %d gaps delivered; %d acknowledged messages were lost", count[gotMessage], count[gotGap], lost)
 }
 
 // wrongPublishing is what is wrong with receipts and logs.
