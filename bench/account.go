@@ -1,24 +1,24 @@
 package bench
 
-// obey does what the coordinator orders.
-func (s *eventLoop) obey() {
+// handleOrders does what the coordinator orders.
+func (s *eventLoop) handleOrders() {
 	for {
 		select {
 		case o := <-s.orders:
 			s.lag = max(s.lag, s.clock.now().since(o.at))
-			s.follow(&o.order)
+			s.handleOrder(&o.order)
 		default:
 			return
 		}
 	}
 }
 
-func (s *eventLoop) follow(o *order) {
+func (s *eventLoop) handleOrder(o *order) {
 	switch {
 	case o.Arrive:
 		s.gate = s.clock.now()
 	case o.Began != 0:
-		s.begin(o.Began)
+		s.startPublishing(o.Began)
 	case o.Tick != nil:
 		r := s.report()
 		r.Tick = o.Tick.Number
@@ -41,9 +41,9 @@ func (s *eventLoop) reply(r reply) {
 	}
 }
 
-// begin makes sure that nobody who is not in yet misses the first messages:
+// startPublishing makes sure that nobody who is not in yet misses the first messages:
 // they ask again, for the oldest, or are left out of the account.
-func (s *eventLoop) begin(at instant) {
+func (s *eventLoop) startPublishing(at instant) {
 	s.began = at
 	now := s.clock.now()
 	for i := range s.subscribers {
@@ -58,22 +58,22 @@ func (s *eventLoop) begin(at instant) {
 	}
 }
 
-// count adds an error.
-func (s *eventLoop) count(kind string) {
+// countError adds an error.
+func (s *eventLoop) countError(kind string) {
 	if s.counts.Errors == nil {
 		s.counts.Errors = make(map[string]int64)
 	}
 	s.counts.Errors[kind]++
 }
 
-// tell reports before it is asked when the coordinator waits for it.
-func (s *eventLoop) tell() {
+// reportProgress reports before it is asked when the coordinator waits for it.
+func (s *eventLoop) reportProgress() {
 	arrived := s.arrived == len(s.subscribers)
 	complete := s.finished && s.outstanding == 0
-	if arrived == s.told.arrived && complete == s.told.complete {
+	if arrived == s.reported.arrived && complete == s.reported.complete {
 		return
 	}
-	s.told.arrived, s.told.complete = arrived, complete
+	s.reported.arrived, s.reported.complete = arrived, complete
 	s.reply(reply{Report: s.report()})
 }
 
@@ -81,7 +81,7 @@ func (s *eventLoop) tell() {
 func (s *eventLoop) report() *report {
 	r := s.counts
 	s.counts = report{}
-	r.latency, r.resume = s.latency.take(), s.resume.take()
+	r.latency, r.resume = s.latency.flush(), s.resume.flush()
 	r.Lag, s.lag = s.lag, 0
 	r.Connected, r.Arrived = s.connected, s.arrived
 	r.LastArrival, r.LastDelivery = s.lastArrival, s.lastDelivery
@@ -105,12 +105,12 @@ func (s *eventLoop) finish(t *totals) {
 		s.exempt[e] = true
 	}
 	s.outstanding = 0
-	s.each(func(_ *subscriber, missing int64) { s.outstanding += missing })
+	s.eachAccounted(func(_ *subscriber, missing int64) { s.outstanding += missing })
 }
 
-// each calls f with every subscriber that is accounted for, and how many
+// eachAccounted calls f with every subscriber that is accounted for, and how many
 // messages it lacks.
-func (s *eventLoop) each(f func(sub *subscriber, missing int64)) {
+func (s *eventLoop) eachAccounted(f func(sub *subscriber, missing int64)) {
 	issued := s.issuedTo()
 	exempt := make(map[uint32][]exempt)
 	for _, e := range s.totals.Exempt {
@@ -161,7 +161,7 @@ func (s *eventLoop) final() *final {
 		return f
 	}
 	seen := make(map[channelOrder]bool)
-	s.each(func(sub *subscriber, missing int64) {
+	s.eachAccounted(func(sub *subscriber, missing int64) {
 		f.Lost += missing
 		o := channelOrder{int(sub.channel), sub.messages.got, sub.messages.order}
 		if missing == 0 && o.Messages > 0 && !seen[o] {

@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// An agent's connection begins with a line each way: an entry and an
-// admission. Then it is the stream to a worker.
+// An agent's connection begins with a line each way: an agentRequest and an
+// agentAnswer. Then it is the stream to a worker.
 type (
-	entry struct {
+	agentRequest struct {
 		Token string `json:"token"`
 	}
-	admission struct {
+	agentAnswer struct {
 		Error string `json:"error,omitempty"`
 	}
 )
@@ -81,7 +81,7 @@ type agent struct {
 func (a *agent) serve(ctx context.Context, c net.Conn) {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	in, err := a.admit(c)
+	in, err := a.authenticate(c)
 	if err != nil {
 		a.logger.WarnContext(ctx, "coordinator refused", "from", c.RemoteAddr().String(), "error", err)
 		answer(c, err)
@@ -101,14 +101,14 @@ func (a *agent) serve(ctx context.Context, c net.Conn) {
 	a.logger.InfoContext(ctx, "worker ended", "from", c.RemoteAddr().String())
 }
 
-// admit reads the entry.
-func (a *agent) admit(c net.Conn) (*bufio.Reader, error) {
+// authenticate reads the entry.
+func (a *agent) authenticate(c net.Conn) (*bufio.Reader, error) {
 	if err := c.SetDeadline(time.Now().Add(entryTime)); err != nil {
 		return nil, err
 	}
 	in := bufio.NewReaderSize(c, entrySize)
 	line, err := in.ReadSlice('\n')
-	var e entry
+	var e agentRequest
 	if err == nil {
 		err = json.Unmarshal(line, &e)
 	}
@@ -122,7 +122,7 @@ func (a *agent) admit(c net.Conn) (*bufio.Reader, error) {
 }
 
 func answer(c net.Conn, err error) error {
-	var a admission
+	var a agentAnswer
 	if err != nil {
 		a.Error = err.Error()
 	}
@@ -170,14 +170,14 @@ func dialAgent(ctx context.Context, address, token string) (_ net.Conn, err erro
 	if err := c.SetDeadline(time.Now().Add(2 * entryTime)); err != nil {
 		return nil, err
 	}
-	if err := json.NewEncoder(c).Encode(entry{token}); err != nil {
+	if err := json.NewEncoder(c).Encode(agentRequest{token}); err != nil {
 		return nil, err
 	}
 	line, err := readLine(c)
 	if err != nil {
 		return nil, fmt.Errorf("it does not answer as an agent does: %w", err)
 	}
-	var a admission
+	var a agentAnswer
 	if err := json.Unmarshal(line, &a); err != nil {
 		return nil, errors.New("it does not answer as an agent does: is it one, of this version?")
 	}

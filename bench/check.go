@@ -71,10 +71,10 @@ func (c *coordinator) checkPublish(ctx context.Context, n *node) error {
 	}
 	response, text, err := c.client.ask(r)
 	if err != nil {
-		return complain(n.url(""), err)
+		return explainError(n.url(""), err)
 	}
 	if response.StatusCode/100 != 2 {
-		return complainStatus("publish", r.URL, response, text)
+		return explainStatus("publish", r.URL, response, text)
 	}
 	if why := c.client.dialect.refused(text); why != "" {
 		return fmt.Errorf("%s: the server refuses to publish: %s", n.url(""), why)
@@ -102,12 +102,12 @@ func (c *coordinator) checkSubscribe(ctx context.Context, n *node) error {
 	defer transport.CloseIdleConnections()
 	response, err := transport.RoundTrip(r)
 	if err != nil {
-		return complain(n.url(""), err)
+		return explainError(n.url(""), err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
-		return complainStatus("subscribe", r.URL, response, text)
+		return explainStatus("subscribe", r.URL, response, text)
 	}
 	if polls {
 		return nil
@@ -127,8 +127,8 @@ func watch(what string, stream io.ReadCloser) error {
 	return nil
 }
 
-// complain says what an error of a request means.
-func complain(what string, err error) error {
+// explainError says what an error of a request means.
+func explainError(what string, err error) error {
 	var name *net.DNSError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -149,9 +149,9 @@ func complain(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// complainStatus says what a status means. The query is left out: a template
+// explainStatus says what a status means. The query is left out: a template
 // may have a secret in it.
-func complainStatus(verb string, u *url.URL, r *http.Response, text []byte) error {
+func explainStatus(verb string, u *url.URL, r *http.Response, text []byte) error {
 	where := *u
 	where.RawQuery = ""
 	advice := "is the preset, or the template, that of this server?"
@@ -191,10 +191,10 @@ func (c *coordinator) prime(ctx context.Context) error {
 			}
 			response, text, err := c.client.ask(r)
 			if err != nil {
-				return complain(r.URL.Host, err)
+				return explainError(r.URL.Host, err)
 			}
 			if response.StatusCode/100 != 2 {
-				return complainStatus("publish", r.URL, response, text)
+				return explainStatus("publish", r.URL, response, text)
 			}
 			return nil
 		})

@@ -15,8 +15,8 @@ type used struct {
 	at        instant
 }
 
-// look reads what was used. The workers' part is that of their last report.
-func (c *coordinator) look() used {
+// readUsed reads what was used. The workers' part is that of their last report.
+func (c *coordinator) readUsed() used {
 	u := used{reading: c.meter.read(c.ctx), at: c.clock.now()}
 	own := true // this process is not a worker's too
 	c.workers.processes(func(m *remoteWorker) {
@@ -33,12 +33,12 @@ func (c *coordinator) look() used {
 	return u
 }
 
-// charge finds out what the delivery took since before.
-func (c *coordinator) charge(before used, began instant) error {
+// measureCost finds out what the delivery took since before.
+func (c *coordinator) measureCost(before used, began instant) error {
 	if err := c.sync(false); err != nil {
 		return err
 	}
-	after := c.look()
+	after := c.readUsed()
 	d := &c.result.Delivery
 	if last := c.lastDelivery(); last > began {
 		d.Seconds = last.since(began).Seconds()

@@ -8,7 +8,7 @@ func (c *coordinator) deliver() error {
 	if err := c.sync(false); err != nil {
 		return err
 	}
-	before := c.look()
+	before := c.readUsed()
 	c.tally.lag = 0
 	began := c.clock.now()
 	c.workers.send(order{Began: began})
@@ -34,7 +34,7 @@ func (c *coordinator) deliver() error {
 	if err := c.awaitDeliveries(); err != nil {
 		return err
 	}
-	return c.charge(before, began)
+	return c.measureCost(before, began)
 }
 
 // cancelUnless ends everything, if the publishers still work, and waits for

@@ -35,12 +35,12 @@ func nextEvent(b []byte) (e event, n int) {
 			return event{}, length + 1
 		}
 		n += length + 1
-		e.take(line)
+		e.parseLine(line)
 	}
 }
 
-// take notes a line. That of the data, by far the most common, is left alone.
-func (e *event) take(line []byte) {
+// parseLine notes a line. That of the data, by far the most common, is left alone.
+func (e *event) parseLine(line []byte) {
 	switch line[0] {
 	case 'i':
 		if value, ok := fieldValue(line, "id"); ok {

@@ -23,8 +23,8 @@ func (h histogram) record(d time.Duration) {
 	_ = h.RecordValue(min(max(d, time.Microsecond), longest).Microseconds())
 }
 
-// take returns what was recorded, and empties h.
-func (h *histogram) take() histogram {
+// flush returns what was recorded, and empties h.
+func (h *histogram) flush() histogram {
 	taken := *h
 	if taken.TotalCount() == 0 {
 		return histogram{}
@@ -45,8 +45,8 @@ func (h histogram) encode() string {
 	return string(text)
 }
 
-// add adds what encode made.
-func (h histogram) add(text string) error {
+// merge adds what encode made.
+func (h histogram) merge(text string) error {
 	if text == "" {
 		return nil
 	}

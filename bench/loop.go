@@ -42,7 +42,7 @@ type eventLoop struct {
 	totals      *totals
 	exempt      map[exempt]bool
 	gaps        int64
-	told        struct{ arrived, complete bool } // the coordinator knows
+	reported    struct{ arrived, complete bool } // the coordinator knows
 
 	holes                     int64 // messages in holes
 	lastArrival, lastDelivery instant
@@ -152,21 +152,21 @@ func (s *eventLoop) run(ctx context.Context) error {
 		}
 		now := s.clock.now()
 		for _, r := range ready {
-			s.attend(r, now)
+			s.handleReady(r, now)
 		}
-		s.obey()
-		s.step(now)
+		s.handleOrders()
+		s.runDue(now)
 	}
 	return ctx.Err()
 }
 
-// step does what time brings; began is when this round of the loop did.
-func (s *eventLoop) step(began instant) {
+// runDue does what time brings; began is when this round of the loop did.
+func (s *eventLoop) runDue(began instant) {
 	now := s.clock.now()
-	s.fire(now)
-	s.admit(now)
+	s.fireTimers(now)
+	s.startArrivals(now)
 	s.runChurn(now)
-	s.tell()
+	s.reportProgress()
 	s.lag = max(s.lag, s.clock.now().since(began))
 }
 
@@ -195,8 +195,8 @@ func (s *eventLoop) nextArrival() (at instant, ok bool) {
 	return s.gate.after(time.Duration(part * float64(s.share.Plan.Ramp))), true
 }
 
-// admit lets subscribers begin to arrive.
-func (s *eventLoop) admit(now instant) {
+// startArrivals lets subscribers begin to arrive.
+func (s *eventLoop) startArrivals(now instant) {
 	for {
 		at, ok := s.nextArrival()
 		if !ok || at > now {
@@ -208,8 +208,8 @@ func (s *eventLoop) admit(now instant) {
 	}
 }
 
-// attend does what there is to do for a connection.
-func (s *eventLoop) attend(r readiness, now instant) {
+// handleReady does what there is to do for a connection.
+func (s *eventLoop) handleReady(r readiness, now instant) {
 	sub := &s.subscribers[r.index]
 	if sub.generation != r.generation || sub.fd < 0 {
 		return // it was about a connection before
@@ -219,14 +219,14 @@ func (s *eventLoop) attend(r readiness, now instant) {
 		return
 	}
 	if err := s.sockets.connected(sub.fd, r); err != nil {
-		s.lose(r.index, kindOf(err), now)
+		s.failConnection(r.index, kindOf(err), now)
 		return
 	}
-	s.ask(r.index, now)
+	s.sendRequest(r.index, now)
 }
 
-// delivered enters a delivery.
-func (s *eventLoop) delivered(sub *subscriber, m *payloadHeader, at instant) {
+// recordDelivery enters a delivery.
+func (s *eventLoop) recordDelivery(sub *subscriber, m *payloadHeader, at instant) {
 	if m.run != s.share.Run || m.channel != uint32(sub.channel) || m.publisher >= uint32(s.turns.publishers) || m.sequence >= s.sequence {
 		sub.messages.unknown++
 		return

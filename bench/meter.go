@@ -16,14 +16,14 @@ import (
 // meter reads what server and store have used. A process that ends keeps what
 // it has used, and a node that does not answer what it said last.
 type meter struct {
-	server, store account
+	server, store processGroup
 	metrics       string // a URL, or ""
 	client        http.Client
 	scraped       usage
 }
 
-// account is the processes of one party.
-type account struct {
+// processGroup is the processes of one party.
+type processGroup struct {
 	pids []int
 	cpu  map[int]time.Duration // by process, of children too
 }
@@ -34,8 +34,8 @@ const scrapeTime = 500 * time.Millisecond
 // newMeter returns an error if what is to be read is not there.
 func newMeter(ctx context.Context, p *Plan) (*meter, error) {
 	m := &meter{
-		server:  account{p.ServerPIDs, make(map[int]time.Duration)},
-		store:   account{p.StorePIDs, make(map[int]time.Duration)},
+		server:  processGroup{p.ServerPIDs, make(map[int]time.Duration)},
+		store:   processGroup{p.StorePIDs, make(map[int]time.Duration)},
 		metrics: p.MetricsURL,
 		client:  http.Client{Transport: &http.Transport{}, Timeout: scrapeTime},
 	}
@@ -89,7 +89,7 @@ func (m *meter) readExactly(ctx context.Context) reading {
 
 func (m *meter) close() { m.client.CloseIdleConnections() }
 
-func (a *account) read(memory func(pid int) int64) (u usage) {
+func (a *processGroup) read(memory func(pid int) int64) (u usage) {
 	for _, root := range a.pids {
 		for _, pid := range family(root) {
 			if cpu, err := cpuOf(pid); err == nil {

@@ -59,7 +59,7 @@ func (c *coordinator) await(over func() bool) error {
 	for !over() {
 		select {
 		case s := <-c.workers.replies:
-			if err := c.take(s); err != nil {
+			if err := c.handleReply(s); err != nil {
 				return err
 			}
 		case <-c.ticker.C:
@@ -76,8 +76,8 @@ func (c *coordinator) await(over func() bool) error {
 	return nil
 }
 
-// take notes what a worker replied.
-func (c *coordinator) take(s signed) error {
+// handleReply notes what a worker replied.
+func (c *coordinator) handleReply(s workerReply) error {
 	switch {
 	case s.err != nil && s.from.final != nil:
 		return nil // it has ended as it should
@@ -88,12 +88,12 @@ func (c *coordinator) take(s signed) error {
 	case s.Final != nil:
 		s.from.final = s.Final
 	case s.Report != nil:
-		return c.takeReport(s.from, s.Report)
+		return c.handleReport(s.from, s.Report)
 	}
 	return nil
 }
 
-func (c *coordinator) takeReport(m *remoteWorker, r *report) error {
+func (c *coordinator) handleReport(m *remoteWorker, r *report) error {
 	if r.Memory == 0 {
 		r.Memory = m.latest.Memory
 	}
@@ -101,7 +101,7 @@ func (c *coordinator) takeReport(m *remoteWorker, r *report) error {
 	if r.Tick > 0 {
 		m.answered = r.Tick
 	}
-	if err := c.tally.add(r); err != nil {
+	if err := c.tally.addReport(r); err != nil {
 		return fmt.Errorf("%s: %w", m.host, err)
 	}
 	if c.timeline.open && c.answered() {

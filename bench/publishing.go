@@ -87,7 +87,7 @@ func (p *publishing) publishAll(ctx context.Context, number int) {
 		}
 		m := payloadHeader{p.run, uint32(p.turns.channel(i)), uint32(number), uint32(p.turns.sequence(i)), due}
 		fate := to.deliver(ctx, &m, p.key(i), p.plan.Size)
-		p.enter(&m, fate, turn)
+		p.recordFate(&m, fate, turn)
 		if to.gaveUp && p.late() {
 			return // the server is gone, and the time is over
 		}
@@ -130,8 +130,8 @@ const (
 	undecided            // nobody can tell
 )
 
-// enter notes what became of a publisher's message.
-func (p *publishing) enter(m *payloadHeader, f fate, turn int) {
+// recordFate notes what became of a publisher's message.
+func (p *publishing) recordFate(m *payloadHeader, f fate, turn int) {
 	now := p.clock.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()

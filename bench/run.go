@@ -125,7 +125,7 @@ func (c *coordinator) assemble() (err error) {
 	if err := c.check(c.ctx); err != nil {
 		return err
 	}
-	if err := c.staff(); err != nil {
+	if err := c.startWorkers(); err != nil {
 		return err
 	}
 	if c.primes() {

@@ -40,7 +40,7 @@ func (s *eventLoop) read(i int32) {
 	v := &s.sink
 	v.sub, v.index, v.at, v.close = sub, i, s.clock.now(), false
 	if err != nil {
-		s.lapse(i, kindOf(err), v.at)
+		s.handleClose(i, kindOf(err), v.at)
 		return
 	}
 	s.counts.Bytes += int64(len(b))
@@ -51,7 +51,7 @@ func (s *eventLoop) read(i int32) {
 	switch {
 	case sub.generation != generation: // it has hung up
 	case err != nil:
-		s.fail(i, err, v.at)
+		s.handleReadError(i, err, v.at)
 	default:
 		sub.text = kept(sub.text, v.text)
 		sub.answer = kept(sub.answer, v.answer)
@@ -66,9 +66,9 @@ func kept(old, b []byte) []byte {
 	return append(old[:0], b...)
 }
 
-// lapse is called when the server has ended the connection. Between two short
+// handleClose is called when the server has ended the connection. Between two short
 // polls it may.
-func (s *eventLoop) lapse(i int32, kind string, now instant) {
+func (s *eventLoop) handleClose(i int32, kind string, now instant) {
 	sub := &s.subscribers[i]
 	if sub.state == statePaused {
 		next := sub.timer
@@ -77,19 +77,19 @@ func (s *eventLoop) lapse(i int32, kind string, now instant) {
 		s.setTimer(i, next)
 		return
 	}
-	s.lose(i, kind, now)
+	s.failConnection(i, kind, now)
 }
 
-// fail is called when what came was no good.
-func (s *eventLoop) fail(i int32, err error, now instant) {
+// handleReadError is called when what came was no good.
+func (s *eventLoop) handleReadError(i int32, err error, now instant) {
 	var lost lostError
 	switch {
 	case errors.Is(err, errBye):
-		s.lose(i, kindBye, now)
+		s.failConnection(i, kindBye, now)
 	case errors.As(err, &lost):
-		s.lose(i, string(lost), now)
+		s.failConnection(i, string(lost), now)
 	default:
-		s.lose(i, kindOf(err), now)
+		s.failConnection(i, kindOf(err), now)
 	}
 }
 
@@ -112,7 +112,7 @@ func (v *responseSink) head(b []byte) error {
 	}
 	v.sub.state = stateOpen
 	v.sub.timer = 0
-	v.enter(v.sub, v.at)
+	v.markConnected(v.sub, v.at)
 	return nil
 }
 
@@ -156,7 +156,7 @@ func (v *responseSink) events(b []byte) (n int, err error) {
 		case "comet.gap":
 			v.gaps++
 		default:
-			v.take(e.text)
+			v.recordMessages(e.text)
 		}
 	}
 	if last.hasID {
@@ -176,7 +176,7 @@ func (v *responseSink) end() error {
 	}
 	v.sub.cursor = cursor
 	v.gaps += int64(gaps)
-	v.take(v.text)
+	v.recordMessages(v.text)
 	v.text, v.answer = v.text[:0], v.answer[:0]
 	generation := v.sub.generation
 	if v.pollAgain(); v.sub.generation != generation {
@@ -189,7 +189,7 @@ func (v *responseSink) end() error {
 func (v *responseSink) pollAgain() {
 	sub, i := v.sub, v.index
 	if v.traits.atOnce {
-		v.enter(sub, v.at) // the answer said where it is: nothing can be missed
+		v.markConnected(sub, v.at) // the answer said where it is: nothing can be missed
 	}
 	next := v.at
 	if v.share.Plan.Transport == ShortPoll {
@@ -202,7 +202,7 @@ func (v *responseSink) pollAgain() {
 		return
 	}
 	if v.share.Plan.Transport != ShortPoll {
-		v.ask(i, v.at)
+		v.sendRequest(i, v.at)
 		return
 	}
 	sub.state = statePaused
@@ -222,14 +222,14 @@ func (v *responseSink) nextPoll(sub *subscriber, i int32) instant {
 	return v.at.after(time.Duration(chance * float64(interval)))
 }
 
-// take enters the messages of text.
-func (v *responseSink) take(text []byte) {
+// recordMessages enters the messages of text.
+func (v *responseSink) recordMessages(text []byte) {
 	for {
 		s, rest, ok := nextPayloadHeader(text)
 		if !ok {
 			return
 		}
 		text = rest
-		v.delivered(v.sub, &s, v.at)
+		v.recordDelivery(v.sub, &s, v.at)
 	}
 }

@@ -56,7 +56,7 @@ func TestHistogram(t *testing.T) {
 	h.record(time.Hour)
 	sum := newHistogram()
 	for range 2 {
-		if err := sum.add(h.encode()); err != nil {
+		if err := sum.merge(h.encode()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,13 +69,13 @@ func TestHistogram(t *testing.T) {
 			t.Errorf("the curve falls from %+v to %+v", a, b)
 		}
 	}
-	if err := sum.add("no histogram"); err == nil {
+	if err := sum.merge("no histogram"); err == nil {
 		t.Error("anything can be added")
 	}
-	if taken := h.take(); taken.TotalCount() != 1002 || h.TotalCount() != 0 {
+	if taken := h.flush(); taken.TotalCount() != 1002 || h.TotalCount() != 0 {
 		t.Errorf("taken %d, left %d", taken.TotalCount(), h.TotalCount())
 	}
-	if empty := h.take(); empty.encode() != "" {
+	if empty := h.flush(); empty.encode() != "" {
 		t.Error("an empty histogram has a text")
 	}
 }

@@ -17,7 +17,7 @@ import (
 type sockets struct {
 	source netip.Addr // where connections to loopback come from; zero: anywhere
 	epoll  int
-	bell   int // an eventfd, see wake
+	wakeFD int // an eventfd, see wake
 	events []unix.EpollEvent
 	ready  []readiness
 	buffer []byte
@@ -41,12 +41,12 @@ func openSockets(source netip.Addr) (*sockets, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
 	}
-	s := &sockets{source: source, epoll: epoll, bell: -1, events: make([]unix.EpollEvent, 512), buffer: make([]byte, 256<<10)}
-	if s.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+	s := &sockets{source: source, epoll: epoll, wakeFD: -1, events: make([]unix.EpollEvent, 512), buffer: make([]byte, 256<<10)}
+	if s.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		s.close()
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	if err := s.control(unix.EPOLL_CTL_ADD, s.bell, unix.EPOLLIN, readiness{index: bellIndex}); err != nil {
+	if err := s.control(unix.EPOLL_CTL_ADD, s.wakeFD, unix.EPOLLIN, readiness{index: bellIndex}); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -59,8 +59,8 @@ func (s *sockets) close() {
 	defer s.mu.Unlock()
 	s.closed = true
 	unix.Close(s.epoll)
-	if s.bell >= 0 {
-		unix.Close(s.bell)
+	if s.wakeFD >= 0 {
+		unix.Close(s.wakeFD)
 	}
 }
 
@@ -73,7 +73,7 @@ func (s *sockets) wake() {
 	}
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
-	_, _ = unix.Write(s.bell, one[:]) // a full counter rings too
+	_, _ = unix.Write(s.wakeFD, one[:]) // a full counter rings too
 }
 
 // wait returns what is ready, at the latest after timeout. What it returns is
@@ -86,7 +86,7 @@ func (s *sockets) wait(timeout time.Duration) ([]readiness, error) {
 	s.ready = s.ready[:0]
 	for _, e := range s.events[:max(n, 0)] {
 		if e.Fd == bellIndex {
-			_, _ = unix.Read(s.bell, s.buffer[:8])
+			_, _ = unix.Read(s.wakeFD, s.buffer[:8])
 			continue
 		}
 		s.ready = append(s.ready, readiness{e.Fd, e.Pad})

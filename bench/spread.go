@@ -89,8 +89,8 @@ func portion(total, n, i int) (first, count int) {
 	return first, total*(i+1)/n - first
 }
 
-// staff starts workers on every host and gives each its share.
-func (c *coordinator) staff() error {
+// startWorkers starts workers on every host and gives each its share.
+func (c *coordinator) startWorkers() error {
 	s := newSpread(c.plan.Subscribers, c.nodes)
 	hosts := c.options.Hosts
 	if len(hosts) == 0 {
@@ -100,7 +100,7 @@ func (c *coordinator) staff() error {
 	for i := range hosts {
 		p := &hosts[i]
 		first, count := portion(c.plan.Subscribers, len(hosts), i)
-		m, err := c.workers.add(c.ctx, p)
+		m, err := c.workers.startWorker(c.ctx, p)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (c *coordinator) staff() error {
 		}
 		for k := range n {
 			if k > 0 {
-				if m, err = c.workers.add(c.ctx, p); err != nil {
+				if m, err = c.workers.startWorker(c.ctx, p); err != nil {
 					return err
 				}
 			}

@@ -67,8 +67,8 @@ func (s *eventLoop) setTimer(i int32, at instant) {
 	}
 }
 
-// fire does what is to be done by now.
-func (s *eventLoop) fire(now instant) {
+// fireTimers does what is to be done by now.
+func (s *eventLoop) fireTimers(now instant) {
 	for {
 		at, ok := s.timers.first()
 		if !ok || at > now {
@@ -101,9 +101,9 @@ func (s *eventLoop) due(i int32, now instant) {
 		}
 		s.connect(i, now)
 	case statePaused:
-		s.ask(i, now)
+		s.sendRequest(i, now)
 	default: // no answer
-		s.lose(i, kindTimeout, now)
+		s.failConnection(i, kindTimeout, now)
 	}
 }
 
@@ -115,25 +115,25 @@ func (s *eventLoop) connect(i int32, now instant) {
 	s.pending++
 	fd, connected, err := s.sockets.dial(s.share.Nodes[sub.node].Address, readiness{i, sub.generation})
 	if err != nil {
-		s.lose(i, kindOf(err), now)
+		s.failConnection(i, kindOf(err), now)
 		return
 	}
 	sub.fd = fd
 	s.setTimer(i, now.after(answerTime))
 	if connected {
-		s.ask(i, now)
+		s.sendRequest(i, now)
 	}
 }
 
-// ask sends the next request.
-func (s *eventLoop) ask(i int32, now instant) {
+// sendRequest sends the next request.
+func (s *eventLoop) sendRequest(i int32, now instant) {
 	sub := &s.subscribers[i]
 	wait := sub.polls && s.share.Plan.Transport != ShortPoll && s.waits(sub)
 	s.request = s.appendRequest(s.request[:0], sub, wait)
 	s.counts.Requests++
 	sub.asked = now
 	if err := s.sockets.write(sub.fd, s.request); err != nil {
-		s.lose(i, kindOf(err), now)
+		s.failConnection(i, kindOf(err), now)
 		return
 	}
 	switch {
@@ -151,7 +151,7 @@ func (s *eventLoop) ask(i int32, now instant) {
 		sub.timer = 0
 	}
 	if wait && len(sub.cursor) > 0 {
-		s.enter(sub, now)
+		s.markConnected(sub, now)
 	}
 }
 
@@ -161,14 +161,14 @@ func (s *eventLoop) waits(sub *subscriber) bool {
 	return !s.traits.atOnce || sub.in && len(sub.cursor) > 0
 }
 
-// enter notes that a subscriber is in.
-func (s *eventLoop) enter(sub *subscriber, now instant) {
+// markConnected notes that a subscriber is in.
+func (s *eventLoop) markConnected(sub *subscriber, now instant) {
 	if sub.in {
 		return
 	}
 	sub.in = true
 	sub.attempts, sub.retry = 0, 0
-	s.settle(sub)
+	s.clearPending(sub)
 	s.connected++
 	s.counts.Connects++
 	if sub.away != 0 {
@@ -186,8 +186,8 @@ func (s *eventLoop) enter(sub *subscriber, now instant) {
 	}
 }
 
-// settle takes a subscriber off those on their way in.
-func (s *eventLoop) settle(sub *subscriber) {
+// clearPending takes a subscriber off those on their way in.
+func (s *eventLoop) clearPending(sub *subscriber) {
 	if sub.pending {
 		sub.pending = false
 		s.pending--
@@ -201,7 +201,7 @@ func (s *eventLoop) hangUp(sub *subscriber, now instant) {
 		sub.fd = -1
 	}
 	sub.generation++
-	s.settle(sub)
+	s.clearPending(sub)
 	if sub.in {
 		sub.in = false
 		s.connected--
@@ -211,10 +211,10 @@ func (s *eventLoop) hangUp(sub *subscriber, now instant) {
 	sub.state, sub.timer = stateAway, 0
 }
 
-// lose ends a connection that failed, and has another one made in a while, at
+// failConnection ends a connection that failed, and has another one made in a while, at
 // another node.
-func (s *eventLoop) lose(i int32, kind string, now instant) {
-	s.count(kind)
+func (s *eventLoop) failConnection(i int32, kind string, now instant) {
+	s.countError(kind)
 	s.reconnect(i, s.backoff(i), now)
 }
 

@@ -74,13 +74,13 @@ func newTally() tally {
 	return tally{latency: newHistogram(), resume: newHistogram(), secondLatency: newHistogram(), errors: make(map[string]int64)}
 }
 
-// add takes a report. It fails if that is malformed.
-func (t *tally) add(r *report) error {
+// addReport takes a report. It fails if that is malformed.
+func (t *tally) addReport(r *report) error {
 	for _, h := range []struct {
 		to   histogram
 		from string
 	}{{t.latency, r.Latency}, {t.secondLatency, r.Latency}, {t.resume, r.Resume}} {
-		if err := h.to.add(h.from); err != nil {
+		if err := h.to.merge(h.from); err != nil {
 			return err
 		}
 	}

@@ -13,8 +13,8 @@ import (
 type workers struct {
 	clock   clock
 	members []*remoteWorker
-	replies chan signed    // from all; never closed
-	reading sync.WaitGroup // two goroutines per worker
+	replies chan workerReply // from all; never closed
+	reading sync.WaitGroup   // two goroutines per worker
 }
 
 // remoteWorker is one worker.
@@ -33,8 +33,8 @@ type remoteWorker struct {
 	final    *final
 }
 
-// signed is a reply, or the error that ended a worker's stream.
-type signed struct {
+// workerReply is a reply, or the error that ended a worker's stream.
+type workerReply struct {
 	from *remoteWorker
 	reply
 	err error
@@ -43,10 +43,10 @@ type signed struct {
 // replyTime is how long a worker may take to answer.
 const replyTime = 15 * time.Second
 
-func newWorkers(c clock) *workers { return &workers{clock: c, replies: make(chan signed)} }
+func newWorkers(c clock) *workers { return &workers{clock: c, replies: make(chan workerReply)} }
 
-// add starts a worker and waits for its hello.
-func (c *workers) add(ctx context.Context, p *WorkerHost) (*remoteWorker, error) {
+// startWorker starts a worker and waits for its hello.
+func (c *workers) startWorker(ctx context.Context, p *WorkerHost) (*remoteWorker, error) {
 	stream, err := p.Start(ctx)
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (c *workers) read(ctx context.Context, m *remoteWorker) {
 	for {
 		r, err := m.lines.receive()
 		select {
-		case c.replies <- signed{m, r, err}:
+		case c.replies <- workerReply{m, r, err}:
 		case <-ctx.Done():
 			return
 		}

@@ -102,8 +102,8 @@ func flagMistakes(cmd *cobra.Command, err error) error {
 	return &usageError{errors.New(strings.Join(lines, "\n"))}
 }
 
-// own refuses a target on another machine unless said is true: the owner's flag is set.
-func own(cmd *cobra.Command, t *bench.Target, said bool) error {
+// checkOwnTarget refuses a target on another machine unless said is true: the owner's flag is set.
+func checkOwnTarget(cmd *cobra.Command, t *bench.Target, said bool) error {
 	if said || t.OnLoopback() {
 		return nil
 	}

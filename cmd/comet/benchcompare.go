@@ -95,7 +95,7 @@ func (o *benchCompareOptions) check(cmd *cobra.Command) error {
 		if err := flagMistakes(cmd, p.Validate()); err != nil {
 			return err
 		}
-		if err := own(cmd, &p.Target, o.own); err != nil {
+		if err := checkOwnTarget(cmd, &p.Target, o.own); err != nil {
 			return err
 		}
 	}

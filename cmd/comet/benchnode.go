@@ -46,7 +46,7 @@ func startChildNode(ctx context.Context) (*childNode, error) {
 			n.command.Env = append(n.command.Env, v)
 		}
 	}
-	setApart(n.command)
+	detach(n.command)
 	serving := make(chan error, 1)
 	go n.run(serving)
 	select {

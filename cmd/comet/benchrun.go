@@ -120,7 +120,7 @@ func (o *benchRunOptions) complete(cmd *cobra.Command) error {
 	if err := flagMistakes(cmd, p.Validate()); err != nil {
 		return err
 	}
-	return own(cmd, t, o.own)
+	return checkOwnTarget(cmd, t, o.own)
 }
 
 func benchRun(cmd *cobra.Command, o *benchRunOptions) error {
