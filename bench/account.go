@@ -1,6 +1,6 @@
 package bench
 
-// handleOrders does what the coordinator orders.
+// handleOrders handles the coordinator's pending orders.
 func (s *eventLoop) handleOrders() {
 	for {
 		select {
@@ -41,8 +41,9 @@ func (s *eventLoop) reply(r reply) {
 	}
 }
 
-// startPublishing makes sure that nobody who is not in yet misses the first messages:
-// they ask again, for the oldest, or are left out of the account.
+// startPublishing handles subscribers that are not connected when publishing
+// begins. They ask again, starting with the oldest message, or are excluded from
+// the accounting.
 func (s *eventLoop) startPublishing(at instant) {
 	s.began = at
 	now := s.clock.now()
@@ -58,7 +59,7 @@ func (s *eventLoop) startPublishing(at instant) {
 	}
 }
 
-// countError adds an error.
+// countError counts an error of that kind.
 func (s *eventLoop) countError(kind string) {
 	if s.counts.Errors == nil {
 		s.counts.Errors = make(map[string]int64)
@@ -66,7 +67,7 @@ func (s *eventLoop) countError(kind string) {
 	s.counts.Errors[kind]++
 }
 
-// reportProgress reports before it is asked when the coordinator waits for it.
+// reportProgress sends a report at once when all subscribers have arrived or nothing is missing.
 func (s *eventLoop) reportProgress() {
 	arrived := s.arrived == len(s.subscribers)
 	complete := s.finished && s.outstanding == 0
@@ -77,7 +78,7 @@ func (s *eventLoop) reportProgress() {
 	s.reply(reply{Report: s.report()})
 }
 
-// report is what was seen since the last one.
+// report returns the counts since the last report.
 func (s *eventLoop) report() *report {
 	r := s.counts
 	s.counts = report{}
@@ -93,11 +94,11 @@ func (s *eventLoop) report() *report {
 	return &r
 }
 
-// accounted reports whether what the subscriber lacks is lost: it was in when
-// publishing began, or could begin with the oldest message.
+// accounted reports whether messages that the subscriber lacks count as lost: it
+// was connected when publishing began, or could begin with the oldest message.
 func (sub *subscriber) accounted() bool { return sub.was && !sub.late }
 
-// finish finds out what is missing.
+// finish counts the missing messages.
 func (s *eventLoop) finish(t *totals) {
 	s.totals, s.finished = t, true
 	s.exempt = make(map[exempt]bool, len(t.Exempt))
@@ -108,8 +109,8 @@ func (s *eventLoop) finish(t *totals) {
 	s.eachAccounted(func(_ *subscriber, missing int64) { s.outstanding += missing })
 }
 
-// eachAccounted calls f with every subscriber that is accounted for, and how many
-// messages it lacks.
+// eachAccounted calls f with every accounted subscriber and the number of
+// messages that it lacks.
 func (s *eventLoop) eachAccounted(f func(sub *subscriber, missing int64)) {
 	issued := s.issuedTo()
 	exempt := make(map[uint32][]exempt)
@@ -131,7 +132,7 @@ func (s *eventLoop) eachAccounted(f func(sub *subscriber, missing int64)) {
 	}
 }
 
-// issuedTo is how many messages each channel has of each publisher.
+// issuedTo returns the number of messages of each channel by publisher.
 func (s *eventLoop) issuedTo() [][]uint32 {
 	all := make([]uint32, s.turns.channels*s.turns.publishers)
 	issued := make([][]uint32, s.turns.channels)
@@ -147,7 +148,7 @@ func (s *eventLoop) issuedTo() [][]uint32 {
 	return issued
 }
 
-// final is what the trackers have at the end.
+// final adds up the trackers at the end of the run.
 func (s *eventLoop) final() *final {
 	f := &final{Gaps: s.gaps}
 	for i := range s.subscribers {

@@ -15,7 +15,7 @@ const (
 	fakeMessages    = 20
 )
 
-// honest gives every subscriber each message once.
+// honest sends each message to every subscriber once.
 func honest(_, _ int, message string) []string { return []string{message} }
 
 func TestRunAccountsForEveryMessage(t *testing.T) {
@@ -91,7 +91,7 @@ func TestRunAccountsForEveryMessage(t *testing.T) {
 	}
 }
 
-// The seconds of the timeline add up to the whole.
+// The seconds of the timeline add up to the result.
 func checkTimeline(t *testing.T, r *Result) {
 	t.Helper()
 	var deliveries, requests int64
@@ -107,8 +107,8 @@ func checkTimeline(t *testing.T, r *Result) {
 	}
 }
 
-// A fake without history ends a stream: its subscriber comes back, and what
-// was published meanwhile is lost.
+// A fake without history ends a stream. Its subscriber reconnects, and messages
+// published meanwhile are lost.
 func TestRunComesBackToAStreamThatEnded(t *testing.T) {
 	t.Parallel()
 	url := startFake(t, func(subscriber, index int, message string) []string {
@@ -164,7 +164,7 @@ func TestRunChurns(t *testing.T) {
 	}
 }
 
-// A node of two dies in the middle: its subscribers go on at the other one.
+// One of two nodes ends in the middle: its subscribers go on at the other one.
 func TestRunSurvivesANode(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 2)
@@ -189,7 +189,7 @@ func TestRunSurvivesANode(t *testing.T) {
 	}
 }
 
-// Every node dies: the run ends all the same, and says so.
+// All nodes end: the run ends too, and reports it.
 func TestRunEndsWithItsServer(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1)
@@ -245,7 +245,7 @@ func TestRunIsInterrupted(t *testing.T) {
 	}
 }
 
-// unsteady answers the first publishes of each message with trouble.
+// unsteady fails the first publishes of each message.
 type unsteady struct {
 	http.Handler
 	trouble func(w http.ResponseWriter, r *http.Request, attempt int) bool

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// An agent's connection begins with a line each way: an agentRequest and an
-// agentAnswer. Then it is the stream to a worker.
+// A connection to an agent begins with one line of JSON each way: an agentRequest
+// and an agentAnswer. Then it is the stream to a worker.
 type (
 	agentRequest struct {
 		Token string `json:"token"`
@@ -33,13 +33,12 @@ const (
 	entrants  = 256             // connections at a time
 )
 
-// ServeAgent lets coordinators on other machines use this one: each connection
-// with the right token gets a worker of its own from start. It serves until
-// ctx ends, then closes l and everything else. Without a token it refuses to
-// listen to more than loopback.
+// ServeAgent lets coordinators on other machines use this one. It starts a worker
+// for each connection with the right token. It serves until ctx ends, then closes
+// l and all connections. Without a token it refuses to listen beyond loopback.
 func ServeAgent(ctx context.Context, l net.Listener, token string, start Start, logger *slog.Logger) error {
 	if address, err := netip.ParseAddrPort(l.Addr().String()); token == "" && (err != nil || !address.Addr().IsLoopback()) {
-		return errors.Join(fmt.Errorf("agent: %s is open to other machines, who could use it against anyone: set a token", l.Addr()), l.Close())
+		return errors.Join(fmt.Errorf("agent: %s is open to other machines, which could load any server through it: set a token", l.Addr()), l.Close())
 	}
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -74,7 +73,7 @@ type agent struct {
 	token  [sha256.Size]byte // hashed, so that comparing takes the same time for every length
 	start  Start
 	logger *slog.Logger
-	room   chan struct{} // holds a token for each connection
+	room   chan struct{} // has an element for each connection
 	busy   sync.WaitGroup
 }
 
@@ -101,7 +100,7 @@ func (a *agent) serve(ctx context.Context, c net.Conn) {
 	a.logger.InfoContext(ctx, "worker ended", "from", c.RemoteAddr().String())
 }
 
-// authenticate reads the entry.
+// authenticate reads the request and checks its token.
 func (a *agent) authenticate(c net.Conn) (*bufio.Reader, error) {
 	if err := c.SetDeadline(time.Now().Add(entryTime)); err != nil {
 		return nil, err
@@ -113,7 +112,7 @@ func (a *agent) authenticate(c net.Conn) (*bufio.Reader, error) {
 		err = json.Unmarshal(line, &e)
 	}
 	if err != nil {
-		return nil, errors.New("the first line is not that of a coordinator")
+		return nil, errors.New("the first line is not a coordinator's")
 	}
 	if given := sha256.Sum256([]byte(e.Token)); subtle.ConstantTimeCompare(given[:], a.token[:]) != 1 {
 		return nil, errors.New("the token is wrong: it must be the agent's own")
@@ -129,20 +128,20 @@ func answer(c net.Conn, err error) error {
 	return json.NewEncoder(c).Encode(a)
 }
 
-// pipe copies both ways until either side ends.
+// pipe copies in both directions until either side ends.
 func pipe(c net.Conn, in io.Reader, worker io.ReadWriteCloser) {
 	var copying sync.WaitGroup
 	copying.Go(func() {
 		_, _ = io.Copy(worker, in)
-		_ = worker.Close() // the coordinator has gone
+		_ = worker.Close() // the coordinator disconnected
 	})
 	_, _ = io.Copy(c, worker)
-	_ = c.Close() // the worker has ended, which ends the other copying too
+	_ = c.Close() // the worker has ended: end the other copying too
 	copying.Wait()
 }
 
-// DialAgents are the hosts at agents' addresses, host:port each. They are
-// dialled when a worker is started there.
+// DialAgents returns the hosts at the agents' addresses, each host:port. It dials
+// an agent when a worker is started there.
 func DialAgents(addresses []string, token string) (hosts []WorkerHost) {
 	for _, address := range addresses {
 		hosts = append(hosts, WorkerHost{Name: "agent " + address, Start: func(ctx context.Context) (io.ReadWriteCloser, error) {
@@ -179,7 +178,7 @@ func dialAgent(ctx context.Context, address, token string) (_ net.Conn, err erro
 	}
 	var a agentAnswer
 	if err := json.Unmarshal(line, &a); err != nil {
-		return nil, errors.New("it does not answer as an agent does: is it one, of this version?")
+		return nil, errors.New("it does not answer as an agent does: is it an agent of this version?")
 	}
 	if a.Error != "" {
 		return nil, errors.New(a.Error)
@@ -187,7 +186,7 @@ func dialAgent(ctx context.Context, address, token string) (_ net.Conn, err erro
 	return c, c.SetDeadline(time.Time{})
 }
 
-// readLine reads no more than the line: what follows is the worker's.
+// readLine reads one line and no byte after it: the rest belongs to the worker.
 func readLine(r io.Reader) (line []byte, err error) {
 	var b [1]byte
 	for len(line) < entrySize {

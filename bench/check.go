@@ -17,13 +17,13 @@ import (
 
 const (
 	checkTime = 10 * time.Second
-	// glance is how long a stream is watched, to see that it is not closed at
-	// once.
+	// glance is how long check reads a stream, to see that the server does not
+	// close it at once.
 	glance = 300 * time.Millisecond
 )
 
-// check finds out whether the servers do what the run asks of them, and
-// reports what is wrong, a line each.
+// check tries a publish and a subscribe at every node. Its error has a line for
+// each fault.
 func (c *coordinator) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
@@ -37,7 +37,7 @@ func (c *coordinator) check(ctx context.Context) error {
 			})
 		}
 	}
-	_ = all.Wait() // for polls: their channel has a message
+	_ = all.Wait() // before the polls, so that their channel has a message
 	for i := range c.nodes {
 		all.Go(func() error {
 			found[len(c.client.nodes)+i] = c.checkSubscribe(ctx, &c.nodes[i])
@@ -48,7 +48,7 @@ func (c *coordinator) check(ctx context.Context) error {
 	return distinct(found)
 }
 
-// distinct joins errors that say different things.
+// distinct joins the errors with different texts.
 func distinct(found []error) error {
 	said := make(map[string]bool)
 	var errs []error
@@ -61,7 +61,7 @@ func distinct(found []error) error {
 	return errors.Join(errs...)
 }
 
-// probe is the name of a channel that is none of the run's.
+// probe returns the name of a channel that the run does not use.
 func (c *coordinator) probe() string { return fmt.Sprintf("%s-%08x-probe", c.plan.Channel, c.run) }
 
 func (c *coordinator) checkPublish(ctx context.Context, n *node) error {
@@ -82,7 +82,7 @@ func (c *coordinator) checkPublish(ctx context.Context, n *node) error {
 	return nil
 }
 
-// checkSubscribe asks as a subscriber would.
+// checkSubscribe sends a subscriber's request.
 func (c *coordinator) checkSubscribe(ctx context.Context, n *node) error {
 	polls := c.plan.Transport == LongPoll || c.plan.Transport == ShortPoll
 	s := &seek{channel: c.probe(), poll: polls}
@@ -97,7 +97,7 @@ func (c *coordinator) checkSubscribe(ctx context.Context, n *node) error {
 	if !polls {
 		r.Header.Set("Accept", "text/event-stream")
 	}
-	// A connection of its own: this one may be left with a stream on it.
+	// Use a separate connection: a stream may stay open on it.
 	transport := c.client.http.Transport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
 	response, err := transport.RoundTrip(r)
@@ -115,46 +115,46 @@ func (c *coordinator) checkSubscribe(ctx context.Context, n *node) error {
 	return watch(n.url(""), response.Body)
 }
 
-// watch sees whether a stream stays open.
+// watch returns an error if the server closes the stream at once.
 func watch(what string, stream io.ReadCloser) error {
 	timer := time.AfterFunc(glance, func() { stream.Close() })
 	defer timer.Stop()
 	began := time.Now()
 	_, err := io.Copy(io.Discard, stream)
 	if time.Since(began) < glance && (err == nil || kindOf(err) == kindClosed || kindOf(err) == kindReset) {
-		return fmt.Errorf("%s: the server answers a subscriber and closes at once: it may be full, or the path or the preset is not for a stream", what)
+		return fmt.Errorf("%s: the server accepts a subscriber and closes the stream at once: it may be full, or the path or preset is not a stream's", what)
 	}
 	return nil
 }
 
-// explainError says what an error of a request means.
+// explainError returns an error that says what err, of a request, means and what to do.
 func explainError(what string, err error) error {
 	var name *net.DNSError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%s: nobody listens there (connection refused): is the server running, and is this its address?", what)
+		return fmt.Errorf("%s: connection refused: is the server running, and is this its address?", what)
 	case errors.As(err, &name):
 		return fmt.Errorf("%s: the name cannot be resolved", what)
 	case kindOf(err) == kindTimeout:
 		return fmt.Errorf("%s: no answer within %v: is it the right address, and does the server send a stream's header before its first event?", what, checkTime)
 	case strings.Contains(err.Error(), "malformed HTTP"):
-		return fmt.Errorf("%s: what answers there does not speak HTTP/1.1: is it the right port, and not one with TLS?", what)
+		return fmt.Errorf("%s: the server does not speak HTTP/1.1: is it the right port, and one without TLS?", what)
 	case kindOf(err) == kindClosed, kindOf(err) == kindReset:
-		return fmt.Errorf("%s: the server closes the connection without an answer: it may be full, or want TLS", what)
+		return fmt.Errorf("%s: the server closes the connection without an answer: it may be full, or expect TLS", what)
 	}
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
-		err = wrapped.Err // the rest is the URL again
+		err = wrapped.Err // the rest repeats the URL
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// explainStatus says what a status means. The query is left out: a template
-// may have a secret in it.
+// explainStatus returns an error that says what r's status means and what to do.
+// It leaves out the query, which may have a secret from a template in it.
 func explainStatus(verb string, u *url.URL, r *http.Response, text []byte) error {
 	where := *u
 	where.RawQuery = ""
-	advice := "is the preset, or the template, that of this server?"
+	advice := "is the preset or template right for this server?"
 	switch {
 	case r.StatusCode == http.StatusUnauthorized:
 		advice = "the token is missing or wrong"
@@ -163,7 +163,7 @@ func explainStatus(verb string, u *url.URL, r *http.Response, text []byte) error
 	case r.StatusCode == http.StatusTooManyRequests, r.StatusCode >= 500:
 		advice = "the server is overloaded or in trouble"
 	case r.StatusCode/100 == 3:
-		advice = "name the address that it redirects to"
+		advice = "use the address that it redirects to"
 	}
 	said := strings.Join(strings.Fields(string(text)), " ")
 	if len(said) > 200 || said == "" || strings.HasPrefix(said, "<") {
@@ -172,13 +172,13 @@ func explainStatus(verb string, u *url.URL, r *http.Response, text []byte) error
 	return fmt.Errorf("%s: %s to %s: %s. It says: %s", &where, r.Status, verb, advice, said)
 }
 
-// primes reports whether channels need a message before subscribers come.
+// primes reports whether channels need a message before subscribers connect.
 func (c *coordinator) primes() bool {
 	t := c.plan.Transport
 	return c.client.dialect.traits().primed && (t == LongPoll || t == Mixed)
 }
 
-// prime publishes to every channel a message that is none of the run's.
+// prime publishes a message to every channel that does not count for the run.
 func (c *coordinator) prime(ctx context.Context) error {
 	var all errgroup.Group
 	all.SetLimit(max(4, c.plan.Publishers))

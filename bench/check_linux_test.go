@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// answering is the URL of a server that answers every connection with text and
+// answering returns the URL of a server that answers every connection with text and
 // closes it.
 func answering(t *testing.T, text string) string {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -42,7 +42,7 @@ func status(code int, text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, text, code) })
 }
 
-// readOnly has streams, and takes no messages.
+// readOnly has streams, but accepts no messages.
 var readOnly = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		w.WriteHeader(http.StatusForbidden)
@@ -58,18 +58,18 @@ func TestRunRefuses(t *testing.T) {
 		why  string
 		with func(*Plan)
 	}{
-		{"connection refused", func(p *Plan) { p.Target.Nodes = []string{"http://127.0.0.1:1"} }},
+		{"connection refused: is the server running", func(p *Plan) { p.Target.Nodes = []string{"http://127.0.0.1:1"} }},
 		{"401 Unauthorized to subscribe: the token is missing or wrong", func(p *Plan) { p.Target.Nodes = []string{serve(t, status(401, ""))} }},
 		{"lacks the permission for these channels. It says: not yours", func(p *Plan) { p.Target.Nodes = []string{serve(t, status(403, "not yours"))} }},
 		{"403 Forbidden to publish", func(p *Plan) { p.Target.Nodes, p.Messages = []string{serve(t, readOnly)}, 1 }},
 		{"is the preset", func(p *Plan) { p.Target.Preset = "comet" }},
-		{"closes at once", func(p *Plan) {
+		{"closes the stream at once", func(p *Plan) {
 			p.Target.Nodes = []string{serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))}
 		}},
 		{"does not speak HTTP", func(p *Plan) { p.Target.Nodes = []string{answering(t, "-ERR unknown command\r\n")} }},
 		{"closes the connection without an answer", func(p *Plan) { p.Target.Nodes = []string{answering(t, "")} }},
 		{"the name cannot be resolved", func(p *Plan) { p.Target.Nodes = []string{"http://nowhere.invalid"} }},
-		{"process 1073741824 cannot be charged", func(p *Plan) { p.ServerPIDs = []int{1 << 30} }},
+		{"process 1073741824 cannot be measured", func(p *Plan) { p.ServerPIDs = []int{1 << 30} }},
 		{"metrics: ", func(p *Plan) { p.MetricsURL = "http://127.0.0.1:1/metrics" }},
 		{"descriptors that a process may have", func(p *Plan) { p.Subscribers = 10_000_000 }},
 		{"subscribers: 0", func(p *Plan) { p.Subscribers = 0 }},
@@ -83,7 +83,7 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
-// Two bad nodes are two lines.
+// Each faulty node has a line.
 func TestRunRefusesEveryNode(t *testing.T) {
 	plan := Plan{Target: Target{Nodes: []string{"http://127.0.0.1:1", serve(t, status(401, "")), "http://127.0.0.1:2"}}, Subscribers: 1}
 	_, err := Run(t.Context(), plan, inTest())
@@ -92,7 +92,7 @@ func TestRunRefusesEveryNode(t *testing.T) {
 	}
 }
 
-// Nobody gets in: the checks were passed, and then the server is full.
+// No subscriber connects: the checks pass, and then the server is full.
 func TestRunWithoutSubscribers(t *testing.T) {
 	var asked atomic.Int64
 	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -106,7 +106,7 @@ func TestRunWithoutSubscribers(t *testing.T) {
 	}))
 	plan := Plan{Target: Target{Nodes: []string{url}}, Subscribers: 1, Patience: 300 * time.Millisecond}
 	_, err := Run(t.Context(), plan, inTest())
-	if !contains(err, "no subscriber got in") || !contains(err, "status 503") {
+	if !contains(err, "no subscriber connected") || !contains(err, "status 503") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// churn is who disconnects when, while messages are published. It is chosen
-// for a second at a time.
+// churn is the schedule of subscribers that disconnect while messages are
+// published. It is chosen for one second at a time.
 type churn struct {
 	second  int
-	leavers []alarm // of this second, who is left, in order
+	leavers []alarm // those of this second still to disconnect, in order
 }
 
-// next is when somebody disconnects.
+// next returns the time of the next disconnect.
 func (c *churn) next() (at instant, ok bool) {
 	if len(c.leavers) == 0 {
 		return 0, false
@@ -21,19 +21,19 @@ func (c *churn) next() (at instant, ok bool) {
 	return c.leavers[0].at, true
 }
 
-// runChurn disconnects who is to be by now, and has them resume at once.
+// runChurn disconnects the subscribers that are due. They resume at once.
 func (s *eventLoop) runChurn(now instant) {
 	if s.share.Plan.Churn == 0 || s.began == 0 || s.finished {
 		return
 	}
 	for s.began.after(time.Duration(s.churn.second)*time.Second) <= now {
-		s.leave(now, now) // who is left of the second before
+		s.leave(now, now) // the rest of the second before
 		s.chooseLeavers()
 	}
 	s.leave(now, now)
 }
 
-// chooseLeavers makes the seed's choice for the next second.
+// chooseLeavers chooses, by the seed, the subscribers that disconnect in the next second.
 func (s *eventLoop) chooseLeavers() {
 	start := s.began.after(time.Duration(s.churn.second) * time.Second)
 	s.churn.leavers = s.churn.leavers[:0]
@@ -48,7 +48,7 @@ func (s *eventLoop) chooseLeavers() {
 	s.churn.second++
 }
 
-// leave disconnects who is to leave by then and is in.
+// leave disconnects the connected subscribers that are due by then.
 func (s *eventLoop) leave(then, now instant) {
 	for {
 		at, ok := s.churn.next()

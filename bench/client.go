@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// client is how the coordinator itself speaks to the nodes: by net/http.
+// client sends the coordinator's own requests to the nodes, through net/http.
 type client struct {
 	http    *http.Client
 	dialect dialect
@@ -22,7 +22,7 @@ type client struct {
 }
 
 func newClient(p *Plan, nodes []node, names func(int) string) *client {
-	// A node's address is the one that was looked up.
+	// Dial the addresses that were looked up before the run.
 	addresses := make(map[string]string)
 	for _, n := range nodes {
 		addresses[hostPort(n.Host)] = n.Address.String()
@@ -58,7 +58,7 @@ func hostPort(host string) string {
 
 func (c *client) close() { c.http.CloseIdleConnections() }
 
-// request makes the request that publishes data at a node.
+// request returns the request that publishes data at a node.
 func (c *client) request(ctx context.Context, n *node, channel, key, data string) (*http.Request, error) {
 	p := c.dialect.publish(channel, key, data)
 	r, err := http.NewRequestWithContext(ctx, p.method, n.url(p.path), strings.NewReader(p.body))
@@ -74,8 +74,8 @@ func (c *client) request(ctx context.Context, n *node, channel, key, data string
 	return r, nil
 }
 
-// ask sends a request and returns the answer's status, header, and the start
-// of its body.
+// ask sends a request and returns the response with the start of its body. The
+// body is closed.
 func (c *client) ask(r *http.Request) (*http.Response, []byte, error) {
 	response, err := c.http.Do(r)
 	if err != nil {
@@ -86,13 +86,13 @@ func (c *client) ask(r *http.Request) (*http.Response, []byte, error) {
 	return response, text, err
 }
 
-// publisher is one connection's worth of publishing.
+// publisher publishes over one connection.
 type publisher struct {
 	*client
 	number int
 	node   int
 	halted <-chan struct{} // closed: no more attempts
-	gaveUp bool            // the last message ran out of patience: until one gets through, each is tried once
+	gaveUp bool            // the last message ran out of patience: until a publish succeeds, each is tried once
 }
 
 func (c *client) publisher(number int, halted <-chan struct{}) *publisher {
@@ -104,12 +104,12 @@ const (
 	publishPauseMost  = time.Second
 )
 
-// deliver publishes a message, again and again where that is safe, until its
-// fate is decided or patience is over.
+// deliver publishes a message. It retries, where that is safe, until the fate of
+// the message is decided or twice Plan.Patience is over.
 func (p *publisher) deliver(ctx context.Context, m *payloadHeader, key string, size int) (f fate) {
 	data := string(m.append(nil, size))
 	end := time.Now().Add(2 * p.plan.Patience)
-	f.verdict = failed // as long as no attempt can have come through
+	f.verdict = failed // as long as no attempt can have succeeded
 	pause := publishPauseLeast
 	for {
 		a := p.attempt(ctx, p.names(int(m.channel)), key, data)
@@ -143,12 +143,12 @@ func (p *publisher) jitter(d time.Duration, m *payloadHeader) time.Duration {
 	return time.Duration((0.5 + shareOf(chance)) * float64(d))
 }
 
-// attempt is how one publish request ended. No kind: with success.
+// attempt is the outcome of one publish request. Without a kind it succeeded.
 type attempt struct {
 	kind  string
 	maybe bool          // it may have been published
 	final bool          // another attempt would end the same
-	after time.Duration // the server said to wait so long
+	after time.Duration // the server's Retry-After
 }
 
 func (p *publisher) attempt(ctx context.Context, channel, key, data string) attempt {
@@ -184,7 +184,7 @@ func (p *publisher) attempt(ctx context.Context, channel, key, data string) atte
 	return a
 }
 
-// sleep reports false if it was ended early.
+// sleep returns false if it was interrupted.
 func (p *publisher) sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// used is what server, store and generator have used by some time.
+// used is the resources that server, store and generator have used up to a time.
 type used struct {
 	reading
 	generator time.Duration
@@ -15,10 +15,10 @@ type used struct {
 	at        instant
 }
 
-// readUsed reads what was used. The workers' part is that of their last report.
+// readUsed reads the resources used so far. The workers' part is from their last report.
 func (c *coordinator) readUsed() used {
 	u := used{reading: c.meter.read(c.ctx), at: c.clock.now()}
-	own := true // this process is not a worker's too
+	own := true // this process has no worker, which would count it already
 	c.workers.processes(func(m *remoteWorker) {
 		u.generator += m.latest.CPU
 		own = own && m.hello.Process != processID
@@ -33,7 +33,7 @@ func (c *coordinator) readUsed() used {
 	return u
 }
 
-// measureCost finds out what the delivery took since before.
+// measureCost sets the cost and duration of the delivery since before.
 func (c *coordinator) measureCost(before used, began instant) error {
 	if err := c.sync(false); err != nil {
 		return err
@@ -59,12 +59,12 @@ func (c *coordinator) measureCost(before used, began instant) error {
 
 const (
 	saturated   = 0.85                   // of a core, for a loop
-	lagging     = 250 * time.Millisecond // without a look at the connections
+	lagging     = 250 * time.Millisecond // between two reads of the connections
 	machineFull = 0.95                   // of this machine's CPUs
-	judged      = 0.5                    // seconds of delivery, or CPU shares are chance
+	judged      = 0.5                    // seconds of delivery; CPU shares of less are noise
 )
 
-// checkGenerator warns if it was the generator that was measured.
+// checkGenerator warns if the generator was the bottleneck.
 func (c *coordinator) checkGenerator(before, after used, seconds float64) {
 	var all, most float64
 	for i := range after.loops {
@@ -77,22 +77,22 @@ func (c *coordinator) checkGenerator(before, after used, seconds float64) {
 		return
 	}
 	if most > saturated {
-		c.warn("The generator was saturated, not only the server: a worker used %.0f %% of a core, so latencies may be its own. "+
+		c.warn("The generator was saturated: a worker used %.0f %% of a core, so latencies may be its own. "+
 			"Use more workers (agents on other machines), fewer subscribers, or a lower rate.", 100*most)
 	}
 	if c.tally.lag > lagging {
-		c.warn("A worker did not look at its connections for %d ms: latencies may be too long by that. "+
-			"Let the machine do less beside, or put agents on other machines.", c.tally.lag.Milliseconds())
+		c.warn("A worker did not read its connections for %d ms: measured latencies may be too long by that. "+
+			"Stop other programs on this machine, or put agents on other machines.", c.tally.lag.Milliseconds())
 	}
 	cores := float64(runtime.NumCPU())
 	took := after.at.since(before.at).Seconds()
 	if busy := 1 - (after.idle-before.idle).Seconds()/took/cores; after.idle > 0 && busy > machineFull {
-		c.warn("The CPUs of this machine were %.0f %% busy: what runs on it, generator and server maybe, took them from each other. "+
-			"Latencies are those of a machine that is full.", 100*busy)
+		c.warn("The CPUs of this machine were %.0f %% busy: the programs on it, maybe generator and server, competed for them. "+
+			"The latencies are those of a saturated machine.", 100*busy)
 	}
 }
 
-// conclude puts the result together.
+// conclude fills in the result.
 func (c *coordinator) conclude() {
 	r := &c.result
 	r.Publish = c.publishing.result()
@@ -111,10 +111,10 @@ func (c *coordinator) conclude() {
 	}
 	d.Latency, r.Resume = c.tally.latency.latency(), c.tally.resume.latency()
 	if n := c.publishing.unsent(); n > 0 && c.plan.publishes() && !r.Interrupted {
-		c.warn("%d of the plan's messages were not sent, because the server took none any more.", n)
+		c.warn("%d of the plan's messages were not sent, because the server no longer accepted any.", n)
 	}
 	if traits := c.client.dialect.traits(); !traits.resumes && c.plan.Churn > 0 {
-		c.warn("Subscribers of the preset %s cannot resume: what is lost while they reconnect is lost.", c.plan.Target.Preset)
+		c.warn("Subscribers of the preset %s cannot resume: messages published while they reconnect are lost.", c.plan.Target.Preset)
 	}
 	r.Seconds = c.clock.now().since(c.timeline.began).Seconds()
 }
@@ -158,7 +158,7 @@ func (c *coordinator) trouble() (t Trouble) {
 func (c *coordinator) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	c.result.Warnings = append(c.result.Warnings, text)
-	c.options.Logger.WarnContext(c.ctx, "the numbers are less than they seem", "why", text)
+	c.options.Logger.WarnContext(c.ctx, "results are less reliable than they seem", "why", text)
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

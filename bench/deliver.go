@@ -17,7 +17,7 @@ func (c *coordinator) deliver() error {
 		defer close(published)
 		c.publishing.work(c.ctx, began)
 	}()
-	// Whatever comes, the publishers are waited for.
+	// Wait for the publishers in any case.
 	defer func() {
 		c.publishing.halt()
 		c.cancelUnless(published)
@@ -37,8 +37,7 @@ func (c *coordinator) deliver() error {
 	return c.measureCost(before, began)
 }
 
-// cancelUnless ends everything, if the publishers still work, and waits for
-// them.
+// cancelUnless cancels the run and waits for the publishers, if they still work.
 func (c *coordinator) cancelUnless(published <-chan struct{}) {
 	if !closed(published) {
 		c.cancel()
@@ -55,7 +54,7 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// awaitDeliveries returns when everything has come, or nothing did for long.
+// awaitDeliveries returns when everything was delivered, or nothing for Plan.Patience.
 func (c *coordinator) awaitDeliveries() error {
 	c.workers.send(order{Finish: &totals{Issued: c.publishing.issued, Exempt: c.publishing.exempt}})
 	quietSince := c.clock.now()
@@ -67,7 +66,7 @@ func (c *coordinator) awaitDeliveries() error {
 		if err != nil || complete() {
 			return err
 		}
-		if err := c.sync(false); err != nil { // what is known may be a second old
+		if err := c.sync(false); err != nil { // the last reports may be a second old
 			return err
 		}
 		if last := c.lastDelivery(); last > quietSince {

@@ -5,21 +5,21 @@ import (
 	"slices"
 )
 
-// dialect is how a server is asked for what a channel gets, and given a
-// message. Its methods are called concurrently.
+// dialect is the API of a server: how to subscribe and how to publish. Its
+// methods are called concurrently.
 type dialect interface {
 	traits() traits
 	// appendPath adds the path, with its query, of a subscriber's GET.
 	appendPath(b []byte, s *seek) []byte
-	// appendHeader adds header lines of its own, each ended by CRLF.
+	// appendHeader adds the dialect's header lines, each ended by CRLF.
 	appendHeader(b []byte, s *seek) []byte
-	// next reads the answer to a poll: where the next one goes on, and how many
-	// gaps it told of. Nothing is kept of head and body.
+	// next parses the answer to a poll. It appends the cursor of the next poll to
+	// b and counts the reported gaps. It does not retain head and body.
 	next(b []byte, head, body []byte) (cursor []byte, gaps int, err error)
-	// publish is the request that publishes data. Key is the same whenever the
-	// message is.
+	// publish returns the request that publishes data. Retries of a message have
+	// the same key.
 	publish(channel, key, data string) publication
-	// refused is why a publish was not taken in spite of its status; "" if it was.
+	// refused returns why a publish failed in spite of its status; "" if it did not.
 	refused(answer []byte) string
 }
 
@@ -28,16 +28,16 @@ type traits struct {
 	polls    bool // long-polls
 	atOnce   bool // polls that do not wait
 	primed   bool // a poll without a cursor waits, so a channel must have a message before
-	resumes  bool // a subscriber that comes back misses nothing
-	earliest bool // and one without a cursor can begin with the oldest message kept
-	keyed    bool // a publish can be repeated: its key keeps it from being published twice
+	resumes  bool // a subscriber that reconnects misses nothing
+	earliest bool // a subscriber without a cursor can begin with the oldest message
+	keyed    bool // a publish can be retried: its key prevents duplicates
 }
 
 // seek is what a subscriber asks for.
 type seek struct {
 	channel  string
 	cursor   []byte // empty: none yet
-	earliest bool   // without a cursor: begin with the oldest message kept
+	earliest bool   // without a cursor: begin with the oldest message
 	poll     bool
 	wait     bool // of a poll: until there is something
 }
@@ -73,7 +73,7 @@ func Presets() []string {
 
 func (t *Target) dialect() dialect { return presets[t.Preset](t) }
 
-// header is what goes with every request, subscriber's or publisher's.
+// header returns the header lines of every request, of subscribers and publishers.
 func (t *Target) header() []string {
 	if t.Token == "" || t.Preset == presetCentrifugo {
 		return t.Headers
@@ -81,7 +81,7 @@ func (t *Target) header() []string {
 	return append(slices.Clip(t.Headers), "Authorization: Bearer "+t.Token)
 }
 
-// appendEscaped adds text as a query may have it.
+// appendEscaped adds text with the escaping of a query.
 func appendEscaped(b, text []byte) []byte {
 	const hex = "0123456789ABCDEF"
 	for _, c := range text {
@@ -95,7 +95,7 @@ func appendEscaped(b, text []byte) []byte {
 	return b
 }
 
-// appendLastEventID is how a stream resumes (HTML, section 9.2.4).
+// appendLastEventID adds the header with which a stream resumes (HTML, section 9.2.4).
 func appendLastEventID(b []byte, s *seek) []byte {
 	if len(s.cursor) == 0 || s.poll {
 		return b

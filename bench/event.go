@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// event is one event of a stream, as far as a subscriber looks at it. Its
-// slices are of the bytes that it was read from.
+// event is one event of a stream, with the fields that a subscriber needs. Its
+// slices point into the bytes that it was parsed from.
 type event struct {
 	text  []byte // all of its lines
 	name  []byte
 	id    []byte
-	hasID bool // id may be empty: there is no cursor any more
+	hasID bool // an empty id clears the cursor
 	retry time.Duration
 }
 
-// nextEvent reads the first event of b and returns how many bytes it has; 0 if
-// it is not complete. A comment before an event, as heartbeats are, is an event
-// without anything, so that idle subscribers buffer nothing. Lines end with LF
-// or CRLF: a CR alone, which HTML 9.2.6 allows too, is used by none.
+// nextEvent parses the first event of b and returns its length, 0 if it is not
+// complete. A comment before an event, like a heartbeat, is returned as an empty
+// event, so that idle subscribers buffer nothing. Lines end with LF or CRLF: no
+// server uses a CR alone, which HTML 9.2.6 allows too.
 func nextEvent(b []byte) (e event, n int) {
 	for {
 		length := bytes.IndexByte(b[n:], '\n')
@@ -39,7 +39,7 @@ func nextEvent(b []byte) (e event, n int) {
 	}
 }
 
-// parseLine notes a line. That of the data, by far the most common, is left alone.
+// parseLine parses a line. It skips data lines, which are by far the most common.
 func (e *event) parseLine(line []byte) {
 	switch line[0] {
 	case 'i':

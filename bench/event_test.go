@@ -9,7 +9,7 @@ import (
 var events = []struct {
 	name, bytes string
 	want        event
-	rest        string // what is not of the event
+	rest        string // after the event
 }{
 	{"message", "id: 1-0\ndata: x\n\n", event{id: []byte("1-0"), hasID: true}, ""},
 	{"CRLF", "id: 1-0\r\ndata: x\r\n\r\nid", event{id: []byte("1-0"), hasID: true}, "id"},
@@ -37,7 +37,7 @@ func TestNextEvent(t *testing.T) {
 	}
 }
 
-// An event ends where its lines do, whatever follows it.
+// The length of an event does not depend on the bytes after it.
 func FuzzNextEvent(f *testing.F) {
 	for _, test := range events {
 		f.Add([]byte(test.bytes), []byte("x"))
@@ -51,7 +51,7 @@ func FuzzNextEvent(f *testing.F) {
 			t.Errorf("an event of %d bytes with %d of text in %q", n, len(e.text), b)
 		}
 		if again, m := nextEvent(append(bytes.Clone(b), more...)); m != n || !bytes.Equal(again.id, e.id) || again.hasID != e.hasID {
-			t.Errorf("%q: %d bytes, with %q behind it %d", b, n, more, m)
+			t.Errorf("%q: %d bytes, with %q after it %d", b, n, more, m)
 		}
 	})
 }

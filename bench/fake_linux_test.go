@@ -14,9 +14,9 @@ import (
 	"comet/gateway/conn"
 )
 
-// fake is a push server in Nchan's dialect. Its streams have no history.
-// Mangle says what a subscriber of a channel gets for a message, in pieces: by
-// default the message. A piece that is empty ends its stream.
+// fake is a push server in Nchan's dialect. Its streams have no history. mangle
+// returns the pieces that a subscriber of a channel gets for a message: by default
+// the message. An empty piece ends the stream.
 type fake struct {
 	mangle func(subscriber, index int, message string) []string
 
@@ -47,7 +47,7 @@ func newFake(mangle func(subscriber, index int, message string) []string) http.H
 	return mux
 }
 
-// serve serves h until t ends, as a node does: what was parked comes back.
+// serve serves h until t ends, with parked connections like a node.
 func serve(t *testing.T, h http.Handler) string {
 	url, stop := serveUntil(h)
 	t.Cleanup(stop)

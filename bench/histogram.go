@@ -17,13 +17,13 @@ func newHistogram() histogram {
 	return histogram{hdrhistogram.New(1, longest.Microseconds(), 3)}
 }
 
-// record takes a time beyond the range as the end of the range: clocks of two
-// machines may make a latency less than nothing.
+// record records d. It clamps d to the range: with the clocks of two machines a
+// latency may seem negative.
 func (h histogram) record(d time.Duration) {
 	_ = h.RecordValue(min(max(d, time.Microsecond), longest).Microseconds())
 }
 
-// flush returns what was recorded, and empties h.
+// flush returns the recorded times and empties h.
 func (h *histogram) flush() histogram {
 	taken := *h
 	if taken.TotalCount() == 0 {
@@ -33,7 +33,7 @@ func (h *histogram) flush() histogram {
 	return taken
 }
 
-// encode is h as text, "" if there is none.
+// encode returns h as text, "" for an empty one.
 func (h histogram) encode() string {
 	if h.Histogram == nil {
 		return ""
@@ -45,7 +45,7 @@ func (h histogram) encode() string {
 	return string(text)
 }
 
-// merge adds what encode made.
+// merge adds the times of an encoded histogram.
 func (h histogram) merge(text string) error {
 	if text == "" {
 		return nil
@@ -58,16 +58,16 @@ func (h histogram) merge(text string) error {
 	return nil
 }
 
-// milliseconds is the time that percent of 100 do not exceed.
+// milliseconds returns the time that percent of the values do not exceed.
 func (h histogram) milliseconds(percent float64) float64 {
 	return float64(h.ValueAtQuantile(percent)) / 1e3
 }
 
-// curveTicks is how many points a Curve has for each halving of the distance
+// curveTicks is the number of points of a Curve for each halving of the distance
 // to 100 %.
 const curveTicks = 5
 
-// latency is h in numbers.
+// latency returns the percentiles of h.
 func (h histogram) latency() Latency {
 	l := Latency{Count: h.TotalCount()}
 	if l.Count == 0 {

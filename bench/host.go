@@ -7,25 +7,25 @@ import (
 	"sync"
 )
 
-// Start starts a worker and returns the stream to it. Closing the stream ends
-// the worker, and returns when it is gone.
+// Start starts a worker and returns the stream to it. Closing the stream ends the
+// worker and waits for its end.
 type Start func(ctx context.Context) (io.ReadWriteCloser, error)
 
 // WorkerHost is where workers run.
 type WorkerHost struct {
-	Name  string // for messages, as "this machine"
+	Name  string // for messages, like "this machine"
 	Start Start
-	// Single hosts have room for one worker: it shares its process.
+	// Single means that the host has only one worker, in this process.
 	Single bool
 }
 
-// InProcess is a host within this process: for few subscribers, and where no
-// other process may be started.
+// InProcess returns a host within this process, for a few subscribers, or where
+// no other process can be started.
 func InProcess() WorkerHost {
 	return WorkerHost{Name: "this process", Single: true, Start: func(ctx context.Context) (io.ReadWriteCloser, error) {
 		ours, theirs := net.Pipe()
 		w := &inProcess{Conn: ours}
-		w.running.Go(func() { _ = ServeWorker(ctx, theirs) }) // it has said why, or was closed
+		w.running.Go(func() { _ = ServeWorker(ctx, theirs) }) // the coordinator got the error, or closed the stream
 		return w, nil
 	}}
 }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptorLimit is how many descriptors this process may have. Go has raised
-// the soft limit to the hard one when it started (https://pkg.go.dev/os).
+// descriptorLimit returns the number of descriptors that this process may have.
+// Go raised the soft limit to the hard one at the start (https://pkg.go.dev/os).
 func descriptorLimit() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
@@ -19,8 +19,8 @@ func descriptorLimit() int {
 	return int(limit.Cur)
 }
 
-// portRange is how many connections one address may have to another
-// (ip_local_port_range of ip(7)).
+// portRange returns the number of connections that one address may have to
+// another (ip_local_port_range of ip(7)).
 func portRange() int {
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
 	var low, high int
@@ -28,15 +28,15 @@ func portRange() int {
 		_, err = fmt.Sscan(string(text), &low, &high)
 	}
 	if err != nil {
-		return 28_000 // what Linux has unless it is told otherwise
+		return 28_000 // the default of Linux
 	}
 	return high - low + 1
 }
 
-// threadCPU is what the calling thread has used.
+// threadCPU returns the CPU time of the calling thread.
 func threadCPU() time.Duration { return cpuTime(unix.RUSAGE_THREAD) }
 
-// processCPU is what this process has used.
+// processCPU returns the CPU time of this process.
 func processCPU() time.Duration { return cpuTime(unix.RUSAGE_SELF) }
 
 func cpuTime(who int) time.Duration {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// eventLoop is a worker's share of the subscribers, served by one goroutine: run's.
+// eventLoop serves a worker's share of the subscribers in one goroutine, that of run.
 type eventLoop struct {
 	// Fixed.
 	share    *share
@@ -18,11 +18,11 @@ type eventLoop struct {
 	turns    turns
 	names    []string // of the channels
 	header   []byte   // lines of every request
-	sequence uint32   // no message has this number among its publisher's to a channel, or a higher one
+	sequence uint32   // above every sequence number of the plan
 	sockets  *sockets
 	orders   chan received // from the coordinator; the sender wakes sockets
 	replies  chan<- reply
-	ended    <-chan struct{} // nobody takes replies any more
+	ended    <-chan struct{} // closed when nothing receives replies any more
 
 	// Owned by run's goroutine.
 	subscribers []subscriber
@@ -31,35 +31,35 @@ type eventLoop struct {
 	sink        responseSink
 	request     []byte
 
-	opened      int     // that have begun to arrive
-	pending     int     // on their way in
-	arrived     int     // that were in
-	connected   int     // that are in
+	opened      int     // subscribers that have begun to connect
+	pending     int     // connecting
+	arrived     int     // have been connected
+	connected   int     // are connected
 	gate        instant // when the arrival began; 0: not yet
 	began       instant // when publishing did; 0: not yet
-	finished    bool    // it is over, and outstanding is known
-	outstanding int64   // deliveries that are missing then
+	finished    bool    // publishing is over, and outstanding is known
+	outstanding int64   // missing deliveries
 	totals      *totals
 	exempt      map[exempt]bool
 	gaps        int64
-	reported    struct{ arrived, complete bool } // the coordinator knows
+	reported    struct{ arrived, complete bool } // to the coordinator
 
-	holes                     int64 // messages in holes
+	holes                     int64 // missing messages below newer ones
 	lastArrival, lastDelivery instant
-	counts                    report // since the last one
+	counts                    report // since the last report
 	latency, resume           histogram
 	lag                       time.Duration
 	stopped                   bool
 }
 
-// received is an order, with when it came.
+// received is an order and the time at which it was received.
 type received struct {
 	order
 	at instant
 }
 
-// newEventLoop returns an error only if the system or the share is no good. Orders
-// come over orders, which has to be followed by a sockets.wake.
+// newEventLoop returns an event loop for share. After a send to orders, the
+// sender must call sockets.wake.
 func newEventLoop(share *share, c clock, orders chan received, replies chan<- reply) (*eventLoop, error) {
 	plan := &share.Plan
 	s := &eventLoop{
@@ -100,7 +100,7 @@ func channelName(start string, run uint32, channel int) string {
 	return fmt.Sprintf("%s-%08x-%d", start, run, channel)
 }
 
-// global is the number that subscriber i has among all of the run.
+// global returns the number of subscriber i among all of the run.
 func (s *eventLoop) global(i int32) uint64 { return uint64(s.share.First) + uint64(i) }
 
 func (s *eventLoop) newSubscriber(i int) subscriber {
@@ -134,12 +134,12 @@ func (s *eventLoop) appendRequest(b []byte, sub *subscriber, wait bool) []byte {
 	return append(append(b, s.header...), "\r\n"...)
 }
 
-// patrol is how often run looks at its context while nothing comes.
+// patrol is how often run checks its context while nothing happens.
 const patrol = 100 * time.Millisecond
 
-// run follows the coordinator's orders and reads what comes, until it is told
-// to stop or ctx ends; then it closes every connection. It has a thread to
-// itself, so that its CPU can be told.
+// run handles the coordinator's orders and the subscribers' connections until an
+// order stops it or ctx ends. Then it closes every connection. It locks its
+// thread, so that its CPU time can be measured.
 func (s *eventLoop) run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -160,7 +160,7 @@ func (s *eventLoop) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// runDue does what time brings; began is when this round of the loop did.
+// runDue runs timers, arrivals and churn that are due. began is the start of this round of the loop.
 func (s *eventLoop) runDue(began instant) {
 	now := s.clock.now()
 	s.fireTimers(now)
@@ -170,7 +170,7 @@ func (s *eventLoop) runDue(began instant) {
 	s.lag = max(s.lag, s.clock.now().since(began))
 }
 
-// pause is how long run may wait for something to come.
+// pause returns how long run may wait for events.
 func (s *eventLoop) pause() time.Duration {
 	now := s.clock.now()
 	next := now.after(patrol)
@@ -186,7 +186,7 @@ func (s *eventLoop) pause() time.Duration {
 	return max(0, next.since(now))
 }
 
-// nextArrival is when the next subscriber may begin to arrive.
+// nextArrival returns when the next subscriber may connect; ok is false if none may.
 func (s *eventLoop) nextArrival() (at instant, ok bool) {
 	if s.gate == 0 || s.opened == len(s.subscribers) || s.pending >= s.share.Arriving {
 		return 0, false
@@ -195,7 +195,7 @@ func (s *eventLoop) nextArrival() (at instant, ok bool) {
 	return s.gate.after(time.Duration(part * float64(s.share.Plan.Ramp))), true
 }
 
-// startArrivals lets subscribers begin to arrive.
+// startArrivals connects the subscribers that are due.
 func (s *eventLoop) startArrivals(now instant) {
 	for {
 		at, ok := s.nextArrival()
@@ -208,11 +208,11 @@ func (s *eventLoop) startArrivals(now instant) {
 	}
 }
 
-// handleReady does what there is to do for a connection.
+// handleReady handles an event of a connection.
 func (s *eventLoop) handleReady(r readiness, now instant) {
 	sub := &s.subscribers[r.index]
 	if sub.generation != r.generation || sub.fd < 0 {
-		return // it was about a connection before
+		return // it is of an earlier connection
 	}
 	if sub.state != stateConnecting {
 		s.read(r.index)
@@ -225,7 +225,7 @@ func (s *eventLoop) handleReady(r readiness, now instant) {
 	s.sendRequest(r.index, now)
 }
 
-// recordDelivery enters a delivery.
+// recordDelivery records a delivery.
 func (s *eventLoop) recordDelivery(sub *subscriber, m *payloadHeader, at instant) {
 	if m.run != s.share.Run || m.channel != uint32(sub.channel) || m.publisher >= uint32(s.turns.publishers) || m.sequence >= s.sequence {
 		sub.messages.unknown++

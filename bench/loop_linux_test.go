@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// newTestLoop is an event loop without connections, all of whose subscribers are in.
+// newTestLoop returns an event loop without sockets. All of its subscribers are connected.
 func newTestLoop(t testing.TB, plan Plan, subscribers int) *eventLoop {
 	plan.Subscribers = subscribers
 	plan = plan.complete()
@@ -24,7 +24,7 @@ func newTestLoop(t testing.TB, plan Plan, subscribers int) *eventLoop {
 	return s
 }
 
-// feed has subscriber 0 read b.
+// feed makes subscriber 0 read b.
 func feed(s *eventLoop, b []byte) error {
 	s.sink.sub, s.sink.index, s.sink.at = &s.subscribers[0], 0, s.clock.now()
 	s.sink.text = append(s.sink.text[:0], s.subscribers[0].text...)
@@ -48,7 +48,7 @@ func TestDeliveryAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := chunk(messageEvent(0, "1795332004162-680290"))
-	if err := feed(s, read); err != nil { // the cursor's place
+	if err := feed(s, read); err != nil { // the buffer of the cursor
 		t.Fatal(err)
 	}
 	if n := testing.AllocsPerRun(1000, func() {
@@ -57,15 +57,15 @@ func TestDeliveryAllocatesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}); n != 0 {
-		t.Errorf("%v allocations a delivery", n)
+		t.Errorf("%v allocations per delivery", n)
 	}
 	if got := s.subscribers[0].messages.got; got < 1000 {
 		t.Errorf("%d deliveries", got)
 	}
 }
 
-// Of an event that is not complete nothing counts, neither its message nor its
-// cursor; and an idle subscriber has no buffers.
+// Neither the message nor the cursor of an incomplete event counts. An idle
+// subscriber has no buffers.
 func TestOnlyCompleteEventsCount(t *testing.T) {
 	s := newTestLoop(t, Plan{Messages: 2}, 1)
 	sub := &s.subscribers[0]
@@ -102,7 +102,7 @@ func TestControlEvents(t *testing.T) {
 	}
 }
 
-// The seed alone chooses who leaves and when, however many workers there are.
+// The seed alone chooses the leavers and their times, with any number of workers.
 func TestChurnIsTheSeeds(t *testing.T) {
 	leavers := func(first, count int) (all map[uint64]instant) {
 		s := newTestLoop(t, Plan{Churn: 0.2, Seed: 5}, count)
@@ -131,15 +131,15 @@ func TestChurnIsTheSeeds(t *testing.T) {
 	}
 }
 
-// An idle subscriber is to take 4 KiB at most, sockets not counted; this is
-// what its struct and tracker take of it.
+// An idle subscriber may take at most 4 KiB, without sockets. This is the part of
+// its struct and tracker.
 func TestSubscriberIsSmall(t *testing.T) {
 	if size := unsafe.Sizeof(subscriber{}); size > 320 {
 		t.Errorf("a subscriber has %d bytes", size)
 	}
 }
 
-// BenchmarkDelivery is one delivery, but for the system calls.
+// BenchmarkDelivery measures one delivery without system calls.
 func BenchmarkDelivery(b *testing.B) {
 	s := newTestLoop(b, Plan{}, 1)
 	if err := feed(s, []byte(streamHead)); err != nil {

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain is a worker process too: tests start this binary as one.
+// TestMain is also the worker process that tests start.
 func TestMain(m *testing.M) {
 	if slices.Equal(os.Args[1:], []string{"bench", "worker"}) {
 		if err := ServeWorker(context.Background(), stdio{os.Stdin, os.Stdout}); err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// meter reads what server and store have used. A process that ends keeps what
-// it has used, and a node that does not answer what it said last.
+// meter reads the CPU and memory of server and store. The CPU time of a process
+// that ended still counts. For a node that does not answer, its last metrics count.
 type meter struct {
 	server, store processGroup
 	metrics       string // a URL, or ""
@@ -25,13 +25,13 @@ type meter struct {
 // processGroup is the processes of one party.
 type processGroup struct {
 	pids []int
-	cpu  map[int]time.Duration // by process, of children too
+	cpu  map[int]time.Duration // by process, including children
 }
 
-// scrapeTime bounds a look at metrics, which the whole run waits for.
+// scrapeTime bounds a read of the metrics, which blocks the whole run.
 const scrapeTime = 500 * time.Millisecond
 
-// newMeter returns an error if what is to be read is not there.
+// newMeter returns an error if a process or the metrics cannot be read.
 func newMeter(ctx context.Context, p *Plan) (*meter, error) {
 	m := &meter{
 		server:  processGroup{p.ServerPIDs, make(map[int]time.Duration)},
@@ -41,10 +41,10 @@ func newMeter(ctx context.Context, p *Plan) (*meter, error) {
 	}
 	for _, pid := range slices.Concat(p.ServerPIDs, p.StorePIDs) {
 		if _, err := cpuOf(pid); err != nil {
-			return nil, fmt.Errorf("process %d cannot be charged: %w", pid, err)
+			return nil, fmt.Errorf("process %d cannot be measured: %w", pid, err)
 		}
 		if _, err := memoryOf(pid); err != nil {
-			return nil, fmt.Errorf("process %d cannot be charged: %w", pid, err)
+			return nil, fmt.Errorf("process %d cannot be measured: %w", pid, err)
 		}
 	}
 	if m.scrapes() {
@@ -55,32 +55,32 @@ func newMeter(ctx context.Context, p *Plan) (*meter, error) {
 	return m, nil
 }
 
-// scrapes reports whether the server is charged by its metrics.
+// scrapes reports whether the server is measured by its metrics.
 func (m *meter) scrapes() bool { return m.metrics != "" && len(m.server.pids) == 0 }
 
-// charges reports whether the server is charged at all.
+// charges reports whether the server is measured.
 func (m *meter) charges() bool { return m.metrics != "" || len(m.server.pids) > 0 }
 
-// reading is the usage of both.
+// reading is the usage of server and store.
 type reading struct{ server, store usage }
 
-// read looks quickly: memory is what is resident.
+// read is cheap: memory is the resident size.
 func (m *meter) read(ctx context.Context) (r reading) {
 	r.server = m.server.read(residentOf)
 	r.store = m.store.read(residentOf)
 	if m.scrapes() {
-		_ = m.scrape(ctx) // what it said last
+		_ = m.scrape(ctx) // on failure, the last metrics count
 		r.server = m.scraped
 	}
 	return r
 }
 
-// readExactly has the exact memory of the server, which takes it a moment.
+// readExactly also reads the exact memory of the server, which pauses it for a moment.
 func (m *meter) readExactly(ctx context.Context) reading {
 	r := m.read(ctx)
 	if !m.scrapes() {
 		r.server = m.server.read(func(pid int) int64 {
-			memory, _ := memoryOf(pid) // none if it has ended
+			memory, _ := memoryOf(pid) // 0 if it has ended
 			return memory
 		})
 	}
@@ -131,7 +131,7 @@ const (
 	memoryMetric = "process_resident_memory_bytes"
 )
 
-// parseMetrics reads the Prometheus text format as far as it takes.
+// parseMetrics parses the two metrics from the Prometheus text format.
 func parseMetrics(r io.Reader) (u usage, err error) {
 	cpu, memory := false, false
 	lines := bufio.NewScanner(io.LimitReader(r, 16<<20))
@@ -148,13 +148,12 @@ func parseMetrics(r io.Reader) (u usage, err error) {
 	case lines.Err() != nil:
 		return usage{}, lines.Err()
 	case !cpu || !memory:
-		return usage{}, fmt.Errorf("there is no %s, or no %s", cpuMetric, memoryMetric)
+		return usage{}, fmt.Errorf("%s or %s is missing", cpuMetric, memoryMetric)
 	}
 	return u, nil
 }
 
-// metric is the value of a sample of that name, with any labels. Series of
-// several processes add up.
+// metric returns the value of a line of the metric name, with any labels.
 func metric(line, name string) (float64, bool) {
 	rest, found := strings.CutPrefix(line, name)
 	if !found || rest == "" || rest[0] != ' ' && rest[0] != '{' {

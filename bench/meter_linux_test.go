@@ -24,7 +24,7 @@ func TestUsageOfThisProcess(t *testing.T) {
 	}
 }
 
-// A process that ends keeps what it used, and its memory is gone.
+// The CPU time of a process that ended still counts, its memory does not.
 func TestMeterOfAProcessThatEnds(t *testing.T) {
 	child := exec.Command("cat")
 	in, err := child.StdinPipe()

@@ -55,7 +55,7 @@ func TestMeterScrapes(t *testing.T) {
 	if got := m.readExactly(t.Context()).server; got != (usage{time.Second, 1000}) {
 		t.Errorf("read %+v of a server that says nothing, want what it said last", got)
 	}
-	if _, err := newMeter(t.Context(), &Plan{MetricsURL: server.URL}); !contains(err, "there is no process_cpu_seconds_total") {
+	if _, err := newMeter(t.Context(), &Plan{MetricsURL: server.URL}); !contains(err, "process_cpu_seconds_total or process_resident_memory_bytes is missing") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -5,23 +5,23 @@ import (
 	"fmt"
 )
 
-// payloadHeader is what a message says about itself. In its text, numbers in
-// hexadecimal:
+// payloadHeader is the start of a message. It identifies the message. Its text,
+// with the numbers in hexadecimal, is:
 //
-//	payloadHeader:<run, 8 digits>.<channel, 6>.<publisher, 4>.<sequence, 8>.<due, 16>:
+//	stamp:<run, 8 digits>.<channel, 6>.<publisher, 4>.<sequence, 8>.<due, 16>:
 //
-// Nothing of it needs escaping, in JSON or elsewhere, and its length is fixed.
+// It needs no escaping, in JSON or elsewhere, and has a fixed length.
 type payloadHeader struct {
-	run       uint32 // which run's it is
+	run       uint32 // number of the run
 	channel   uint32
 	publisher uint32
 	sequence  uint32  // among the messages of its publisher to its channel
-	due       instant // when it was to be published
+	due       instant // when it was due to be published
 }
 
 const payloadMark = "stamp:"
 
-// Where in a payload header its numbers end.
+// Offsets in the header at which its numbers end.
 const (
 	runEnd       = len(payloadMark) + 8
 	channelEnd   = runEnd + 1 + 6
@@ -30,7 +30,7 @@ const (
 	dueEnd       = sequenceEnd + 1 + 16
 )
 
-// MinSize is how many bytes the smallest message has: its payload header.
+// MinSize is the size of the smallest message: a payload header, in bytes.
 const MinSize = dueEnd + 1
 
 // append adds s and fills it up to size.
@@ -39,8 +39,8 @@ func (s *payloadHeader) append(b []byte, size int) []byte {
 	return append(b, bytes.Repeat([]byte("x"), size-MinSize)...)
 }
 
-// nextPayloadHeader is the first header in text, and what follows it; ok is false if
-// there is none.
+// nextPayloadHeader returns the first header in text and the bytes after it; ok
+// is false if text has no header.
 func nextPayloadHeader(text []byte) (s payloadHeader, rest []byte, ok bool) {
 	for {
 		at := bytes.Index(text, []byte(payloadMark))
@@ -54,7 +54,7 @@ func nextPayloadHeader(text []byte) (s payloadHeader, rest []byte, ok bool) {
 	}
 }
 
-// parsePayloadHeader reads b, which begins with the mark and has MinSize bytes.
+// parsePayloadHeader parses b, which begins with the mark and has MinSize bytes.
 func parsePayloadHeader(b []byte) (payloadHeader, bool) {
 	if b[runEnd] != '.' || b[channelEnd] != '.' || b[publisherEnd] != '.' || b[sequenceEnd] != '.' || b[dueEnd] != ':' {
 		return payloadHeader{}, false
@@ -67,7 +67,7 @@ func parsePayloadHeader(b []byte) (payloadHeader, bool) {
 	return payloadHeader{uint32(run), uint32(channel), uint32(publisher), uint32(sequence), instant(due)}, ok1 && ok2 && ok3 && ok4 && ok5
 }
 
-// parseHex reads at most 16 lower-case digits.
+// parseHex parses at most 16 lower-case digits.
 func parseHex(digits []byte) (n uint64, ok bool) {
 	for _, c := range digits {
 		switch {

@@ -54,7 +54,7 @@ func TestPayloadHeaderAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A header that is read is written the same.
+// A parsed header is written the same.
 func FuzzPayloadHeader(f *testing.F) {
 	text := (&payloadHeader{1, 2, 3, 4, 5}).append(nil, MinSize)
 	f.Add(text)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Phases of a run, as Second.Phase has them.
+// Phases of a run, the values of Second.Phase.
 const (
 	phaseArrive  = "arrive"
 	phaseSettle  = "settle"
@@ -19,16 +19,16 @@ const (
 )
 
 const (
-	// arrivalPatience times Plan.Patience is how long nobody may arrive before the
-	// arrival is over, with those who are in.
+	// arrivalPatience times Plan.Patience without a new subscriber ends the
+	// arrival.
 	arrivalPatience = 3
-	// lateness is how long after the last delivery repeats are waited for.
+	// lateness is how long to wait for repeats after the last delivery.
 	lateness = 200 * time.Millisecond
-	// pace is how often a wait looks at the time.
+	// pace is how often a wait checks the time.
 	pace = 50 * time.Millisecond
 )
 
-// conduct leads through the phases, once everything is prepared.
+// conduct runs the phases, after prepare.
 func (c *coordinator) conduct() error {
 	c.workers.start(c.ctx)
 	c.ticker = time.NewTicker(time.Second)
@@ -51,8 +51,9 @@ func (c *coordinator) conduct() error {
 	return nil
 }
 
-// await follows the run until over says so. It fails if a worker does, or the
-// caller's context ends for another reason than ErrInterrupted.
+// await handles the workers' replies until over returns true. It fails if a
+// worker fails, or if the caller's context ends with another cause than
+// ErrInterrupted.
 func (c *coordinator) await(over func() bool) error {
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
@@ -76,7 +77,7 @@ func (c *coordinator) await(over func() bool) error {
 	return nil
 }
 
-// handleReply notes what a worker replied.
+// handleReply handles a reply of a worker, or the end of its stream.
 func (c *coordinator) handleReply(s workerReply) error {
 	switch {
 	case s.err != nil && s.from.final != nil:
@@ -110,12 +111,12 @@ func (c *coordinator) handleReport(m *remoteWorker, r *report) error {
 	return nil
 }
 
-// answered reports whether all workers have answered the last tick.
+// answered reports whether all workers have replied to the last tick.
 func (c *coordinator) answered() bool {
 	return c.workers.all(func(m *remoteWorker) bool { return m.answered >= c.timeline.ticks })
 }
 
-// sync has every worker report, so that its gauges are of now.
+// sync asks every worker for a report, so that its gauges are up to date.
 func (c *coordinator) sync(memory bool) error {
 	c.timeline.ticks++
 	c.workers.send(order{Tick: &tick{Number: c.timeline.ticks, Memory: memory}})
@@ -127,7 +128,7 @@ func (c *coordinator) arrived() int {
 	return sum(c.workers, func(m *remoteWorker) int { return m.latest.Arrived })
 }
 
-// arrive lets the subscribers in and measures what that costs.
+// arrive connects the subscribers and measures the cost.
 func (c *coordinator) arrive() error {
 	before := c.meter.readExactly(c.ctx)
 	c.tally.memory, c.timeline.charged = before.server.memory, before
@@ -151,7 +152,7 @@ func (c *coordinator) arrive() error {
 	a := &c.result.Arrival
 	a.Subscribers = arrived
 	if arrived == 0 && !c.result.Interrupted {
-		return fmt.Errorf("no subscriber got in within %v: %s", patience, describe(c.tally.errors))
+		return fmt.Errorf("no subscriber connected within %v: %s", patience, describe(c.tally.errors))
 	}
 	for _, m := range c.workers.members {
 		a.Seconds = max(a.Seconds, m.latest.LastArrival.since(began).Seconds())
@@ -160,7 +161,7 @@ func (c *coordinator) arrive() error {
 		a.PerSecond = float64(arrived) / a.Seconds
 	}
 	if missing := c.plan.Subscribers - arrived; missing > 0 && !c.result.Interrupted {
-		c.warn("%d of %d subscribers did not get in: %s.", missing, c.plan.Subscribers, describe(c.tally.errors))
+		c.warn("%d of %d subscribers did not connect: %s.", missing, c.plan.Subscribers, describe(c.tally.errors))
 	}
 	if arrived > 0 {
 		c.result.Cost.ConnectMicros = micros(cost) / float64(arrived)
@@ -168,7 +169,7 @@ func (c *coordinator) arrive() error {
 	return nil
 }
 
-// describe is errors by kind, the most frequent first.
+// describe lists the errors by kind, the most frequent first.
 func describe(errors map[string]int64) string {
 	kinds := slices.SortedFunc(maps.Keys(errors), func(a, b string) int { return int(errors[b] - errors[a]) })
 	var parts []string
@@ -181,7 +182,7 @@ func describe(errors map[string]int64) string {
 	return strings.Join(parts, ", ")
 }
 
-// settle waits, and reads what memory the subscribers take.
+// settle waits for Plan.Settle and measures the memory of idle subscribers.
 func (c *coordinator) settle() error {
 	began := c.clock.now()
 	err := c.await(func() bool { return c.result.Interrupted || c.clock.now().since(began) >= c.plan.Settle })
@@ -202,7 +203,7 @@ func (c *coordinator) settle() error {
 	return nil
 }
 
-// finish hears the workers' last words.
+// finish collects the workers' final reports.
 func (c *coordinator) finish() error {
 	began := c.clock.now()
 	if err := c.await(func() bool { return c.clock.now().since(began) > lateness }); err != nil {

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// pollWait is how long a long-poll of Comet waits, its default.
+// pollWait is how long a long-poll of Comet waits by default.
 const pollWait = 25 * time.Second
 
-// comet is docs/protocol.md.
+// comet is the dialect of docs/protocol.md.
 type comet struct{}
 
 func (comet) traits() traits {
@@ -47,7 +47,7 @@ func (comet) next(b []byte, _, body []byte) ([]byte, int, error) {
 	if !found || !ended {
 		return nil, 0, errors.New("an answer to a poll has no cursor")
 	}
-	// Gaps come last, and what is a message's own quotes is escaped in it.
+	// Gaps come last. Quotes within a message are escaped.
 	_, gaps, _ := bytes.Cut(body, []byte(`"gap":[`))
 	return append(b, cursor...), bytes.Count(gaps, []byte(`"reason":`)), nil
 }
@@ -61,9 +61,10 @@ func (comet) publish(channel, key, data string) publication {
 
 func (comet) refused([]byte) string { return "" }
 
-// nchan is an nginx that has Nchan's locations /stream, /poll and /publish,
-// each for the channel in the argument id. A subscriber without a cursor gets
-// the oldest message first (https://nchan.io/#nchan_subscriber_first_message).
+// nchan is the dialect of an nginx with Nchan's locations /stream, /poll and
+// /publish, each for the channel in the argument id. A subscriber without a cursor
+// gets the oldest message first
+// (https://nchan.io/#nchan_subscriber_first_message).
 type nchan struct{}
 
 func (nchan) traits() traits { return traits{polls: true, primed: true, resumes: true, earliest: true} }
@@ -98,7 +99,7 @@ func (nchan) publish(channel, _, data string) publication {
 
 func (nchan) refused([]byte) string { return "" }
 
-// streams is what servers without polls share.
+// streams implements a dialect's methods for servers without polls.
 type streams struct{}
 
 func (streams) next([]byte, []byte, []byte) ([]byte, int, error) {
@@ -107,8 +108,8 @@ func (streams) next([]byte, []byte, []byte) ([]byte, int, error) {
 
 func (streams) refused([]byte) string { return "" }
 
-// mercure is a Mercure hub (https://mercure.rocks/spec). Its subscribers' and
-// publishers' rights are one token's.
+// mercure is the dialect of a Mercure hub (https://mercure.rocks/spec). One token
+// has the rights of subscribers and publishers.
 type mercure struct{ streams }
 
 func (mercure) traits() traits { return traits{resumes: true, earliest: true} }
@@ -129,7 +130,7 @@ func (mercure) publish(channel, _, data string) publication {
 	return publication{method: "POST", path: "/.well-known/mercure", header: header, body: body}
 }
 
-// centrifugo is Centrifugo's uni_sse, which has no resume
+// centrifugo is the dialect of Centrifugo's uni_sse, which has no resume
 // (https://centrifugal.dev/docs/transports/uni_sse), and its HTTP API. Its
 // connections must be allowed without a token.
 type centrifugo struct {
@@ -158,7 +159,7 @@ func (c centrifugo) publish(channel, _, data string) publication {
 	return publication{method: "POST", path: "/api/publish", header: header, body: string(body)}
 }
 
-// refused: an error comes with status 200 (https://centrifugal.dev/docs/server/server_api).
+// refused reads an error that has status 200 (https://centrifugal.dev/docs/server/server_api).
 func (centrifugo) refused(answer []byte) string {
 	var a struct {
 		Error *struct {
@@ -172,7 +173,7 @@ func (centrifugo) refused(answer []byte) string {
 	return fmt.Sprintf("error %d %s", a.Error.Code, a.Error.Message)
 }
 
-// custom is any server with SSE streams, from templates.
+// custom is the dialect of any server with SSE streams, made of templates.
 type custom struct {
 	streams
 	subscribe, path, body string
@@ -183,7 +184,7 @@ func newCustom(t *Target) custom {
 	return custom{subscribe: templatePath(t.SubscribeURL), path: templatePath(t.PublishURL), body: t.PublishBody, method: t.PublishMethod}
 }
 
-// templatePath is a template without its server.
+// templatePath returns a template without its server.
 func templatePath(template string) string {
 	if !absolute(template) {
 		return template
@@ -205,7 +206,7 @@ func (c custom) publish(channel, _, data string) publication {
 	fill := strings.NewReplacer("{channel}", channel, "{data}", data)
 	p := publication{method: c.method, path: fill.Replace(c.path), body: fill.Replace(c.body), header: plainText}
 	if c.body != "{data}" && strings.ContainsAny(c.body[:1], "{[") {
-		p.header = [][2]string{{"Content-Type", "application/json"}} // a header of the target's wins
+		p.header = [][2]string{{"Content-Type", "application/json"}} // Target.Headers override it
 	}
 	return p
 }

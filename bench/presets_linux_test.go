@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// asMercure makes a node a hub, as far as the preset goes.
+// asMercure makes a node act as a Mercure hub, as far as the preset needs it.
 func asMercure(node http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/.well-known/mercure" || r.Header.Get("Authorization") != "Bearer t" {
@@ -31,7 +31,7 @@ func asMercure(node http.Handler) http.Handler {
 	})
 }
 
-// asCentrifugo makes a node a Centrifugo, but for the form of its messages.
+// asCentrifugo makes a node act as Centrifugo, except for the form of its messages.
 func asCentrifugo(node http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

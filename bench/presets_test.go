@@ -101,7 +101,7 @@ func TestCentrifugoRefuses(t *testing.T) {
 	}
 }
 
-// A token is in no JSON but that of a share.
+// Only the JSON of a share has a token.
 func TestTokensStayInside(t *testing.T) {
 	plan := Plan{Target: Target{Token: "hidden", Headers: []string{"Cookie: hidden"}}}
 	text, err := json.Marshal(Result{Plan: plan})

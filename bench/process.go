@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// LocalProcesses is this machine: each worker is a process of its own, this
-// program again with the arguments args (default: bench worker), which must
-// call ServeWorker with its standard input and output. None outlives this
-// process.
+// LocalProcesses returns this machine as a host. Each worker is a process: this
+// program with the arguments args (default: bench worker), which must call
+// ServeWorker with its standard input and output. Linux kills the workers when
+// this process ends.
 func LocalProcesses(args ...string) WorkerHost {
 	if len(args) == 0 {
 		args = []string{"bench", "worker"}
@@ -30,24 +30,24 @@ func LocalProcesses(args ...string) WorkerHost {
 	}}
 }
 
-// endTime is how long a worker process may take to leave.
+// endTime is how long a worker process may take to end.
 const endTime = 5 * time.Second
 
-// process is a worker's process, and the stream to it.
+// process is a worker's process and the stream to it.
 type process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    io.ReadCloser
 	errors tail
 	done   chan struct{} // closed by run when the process has ended
-	err    error         // how, valid then
+	err    error         // of its end; valid after done
 }
 
 func startProcess(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	cmd.Stderr = &p.errors
 	cmd.SysProcAttr = diesWithParent()
-	// Pipes of our own: those of exec.Cmd are closed by Wait, read or not.
+	// Wait closes the pipes of exec.Cmd, even before they are read: make other ones.
 	in, toIn, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -68,9 +68,9 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// run starts the process and waits for it, all on one thread: Linux ends the
-// child when the thread that started it does, not only when the process does
-// (https://go.dev/issue/27505), and a locked thread stays.
+// run starts the process and waits for it. It keeps its thread locked, because
+// Linux kills the child when the thread that started it ends
+// (https://go.dev/issue/27505).
 func (p *process) run(started chan<- error) {
 	defer close(p.done)
 	runtime.LockOSThread()
@@ -82,8 +82,8 @@ func (p *process) run(started chan<- error) {
 	}
 }
 
-// Read implements io.Reader. At the end of the stream it says how the process
-// ended, if not well.
+// Read implements io.Reader. At the end of the stream its error has what the
+// process wrote to its error output, if anything.
 func (p *process) Read(b []byte) (int, error) {
 	n, err := p.out.Read(b)
 	if !errors.Is(err, io.EOF) {
@@ -102,8 +102,8 @@ func (p *process) Read(b []byte) (int, error) {
 // Write implements io.Writer.
 func (p *process) Write(b []byte) (int, error) { return p.in.Write(b) }
 
-// Close implements io.Closer: the process is asked to leave by the end of its
-// input, then killed, and in any case waited for.
+// Close implements io.Closer. The end of its input asks the process to end. After
+// endTime Close kills it. Close waits for its end.
 func (p *process) Close() error {
 	_ = p.in.Close()
 	select {
@@ -115,7 +115,7 @@ func (p *process) Close() error {
 	return p.out.Close()
 }
 
-// tail keeps the end of what is written to it.
+// tail keeps the last bytes written to it.
 type tail struct {
 	mu   sync.Mutex
 	text []byte

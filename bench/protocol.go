@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// The coordinator and a worker speak NDJSON: the coordinator sends orders, the
-// worker replies. A worker begins with some Asks for the time and a Hello, and
-// ends with Final, or with Failed at any time.
+// The coordinator and a worker exchange NDJSON: the coordinator sends orders, the
+// worker replies. A worker begins with some Asks for the time and a Hello. It ends
+// with Final, or at any time with Failed.
 
-// protocolVersion changes whenever an order or a reply means something else.
+// protocolVersion changes with the meaning of an order or a reply.
 const protocolVersion = 1
 
 // order is a line from the coordinator. One of its fields is set.
 type order struct {
-	Time   instant `json:"time,omitempty"` // the answer to Ask: what the coordinator's clock says
+	Time   instant `json:"time,omitempty"` // the answer to Ask: the time of the coordinator's clock
 	Share  *share  `json:"share,omitempty"`
-	Arrive bool    `json:"arrive,omitempty"` // let the subscribers in
+	Arrive bool    `json:"arrive,omitempty"` // connect the subscribers
 	Began  instant `json:"began,omitempty"`  // when publishing begins
 	Tick   *tick   `json:"tick,omitempty"`
 	Finish *totals `json:"finish,omitempty"` // everything is published
@@ -30,40 +30,40 @@ type order struct {
 // tick asks for a report.
 type tick struct {
 	Number int  `json:"number"`
-	Memory bool `json:"memory,omitempty"` // with the worker's memory, which takes a moment to find out
+	Memory bool `json:"memory,omitempty"` // with the worker's memory, which takes a moment to measure
 }
 
-// share is what a worker has to do.
+// share is a worker's part of the run.
 type share struct {
 	Plan     Plan     `json:"plan"`
-	Token    string   `json:"token,omitempty"` // which the plan's JSON leaves out
+	Token    string   `json:"token,omitempty"` // the plan's JSON leaves it out
 	Headers  []string `json:"headers,omitempty"`
 	Run      uint32   `json:"run"`
 	Nodes    []node   `json:"nodes"`
 	First    int      `json:"first"` // the share is subscribers First to First+Count-1
 	Count    int      `json:"count"`
-	Source   string   `json:"source,omitempty"` // the address that connections to loopback come from
-	Arriving int      `json:"arriving"`         // how many may be on their way in at a time
+	Source   string   `json:"source,omitempty"` // source address of connections to loopback
+	Arriving int      `json:"arriving"`         // the limit of connects at a time
 }
 
-// validate keeps a coordinator's mistake from being the worker's crash.
+// validate returns an error for a share that would crash the worker.
 func (s *share) validate() error {
 	if err := s.Plan.Validate(); err != nil {
 		return fmt.Errorf("share: %w", err)
 	}
 	if len(s.Nodes) == 0 || s.First < 0 || s.Count < 1 || s.Count > s.Plan.Subscribers || s.Arriving < 1 {
-		return errors.New("share: there are no nodes, or no subscribers, in it")
+		return errors.New("share: it has no nodes or no subscribers")
 	}
 	return nil
 }
 
-// totals is what was published.
+// totals are the published messages.
 type totals struct {
-	Issued []int    `json:"issued"` // by publisher: of how many messages it had the turn
+	Issued []int    `json:"issued"` // number of messages by publisher
 	Exempt []exempt `json:"exempt,omitempty"`
 }
 
-// exempt is a message that was not published, or maybe not.
+// exempt is a message that was not, or maybe not, published.
 type exempt struct {
 	Channel   uint32 `json:"c"`
 	Publisher uint32 `json:"p"`
@@ -72,26 +72,26 @@ type exempt struct {
 
 // reply is a line from a worker. One of its fields is set.
 type reply struct {
-	Ask    bool    `json:"ask,omitempty"` // what time is it?
+	Ask    bool    `json:"ask,omitempty"` // for the time
 	Hello  *hello  `json:"hello,omitempty"`
 	Report *report `json:"report,omitempty"`
 	Final  *final  `json:"final,omitempty"`
 	Failed string  `json:"failed,omitempty"`
 }
 
-// hello is what a worker can do, and is.
+// hello describes a worker and its limits.
 type hello struct {
 	Protocol    int    `json:"protocol"`
-	Process     string `json:"process"`     // the same from workers of one process
-	Descriptors int    `json:"descriptors"` // that its process may have
-	Ports       int    `json:"ports"`       // for connections of one address to another
+	Process     string `json:"process"`     // the same for all workers of a process
+	Descriptors int    `json:"descriptors"` // limit of its process
+	Ports       int    `json:"ports"`       // limit of connections of one address to another
 	Cores       int    `json:"cores"`
 	Memory      int64  `json:"memory"` // bytes, before the run; 0: unknown
 }
 
-// report is what a worker has seen since its last one.
+// report is a worker's counts since its last report.
 type report struct {
-	Tick       int              `json:"tick,omitempty"` // that it answers
+	Tick       int              `json:"tick,omitempty"` // the number of the tick that it answers
 	Connects   int              `json:"connects"`
 	Deliveries int64            `json:"deliveries"`
 	Bytes      int64            `json:"bytes"`
@@ -99,28 +99,28 @@ type report struct {
 	Errors     map[string]int64 `json:"errors,omitempty"`
 	Latency    string           `json:"latency,omitempty"` // encoded histograms
 	Resume     string           `json:"resume,omitempty"`
-	Lag        time.Duration    `json:"lag_ns"` // the longest that the loop did not look at its connections
+	Lag        time.Duration    `json:"lag_ns"` // the longest time between two reads of the connections
 
-	// These are as they are now.
+	// Gauges.
 	Connected    int           `json:"connected"`
-	Arrived      int           `json:"arrived"` // subscribers that were in
+	Arrived      int           `json:"arrived"` // subscribers that have been connected
 	LastArrival  instant       `json:"last_arrival,omitempty"`
 	LastDelivery instant       `json:"last_delivery,omitempty"`
 	Missing      int64         `json:"missing"`
-	Finished     bool          `json:"finished,omitempty"` // missing is final, but for what still comes
+	Finished     bool          `json:"finished,omitempty"` // Missing only falls, with late deliveries
 	CPU          time.Duration `json:"cpu_ns"`             // of the worker's process
 	LoopCPU      time.Duration `json:"loop_cpu_ns"`        // of its loop alone
 	Memory       int64         `json:"memory,omitempty"`
 
-	latency, resume histogram // what encode makes text of
+	latency, resume histogram // before encode
 }
 
-// encode is left to the goroutine that sends: the loop has no time for it.
+// encode runs in the goroutine that sends, because it takes too long for the loop.
 func (r *report) encode() {
 	r.Latency, r.Resume = r.latency.encode(), r.resume.encode()
 }
 
-// final is a worker's last word.
+// final is a worker's last reply.
 type final struct {
 	Received   int64          `json:"received"`
 	Lost       int64          `json:"lost"`
@@ -131,8 +131,8 @@ type final struct {
 	Orders     []channelOrder `json:"orders,omitempty"`
 }
 
-// channelOrder is an order that some subscribers of a channel, who lack
-// nothing, saw its messages in. Only those of as many messages compare.
+// channelOrder is an order in which subscribers of a channel that lack nothing
+// received its messages. Only orders of the same number of messages compare.
 type channelOrder struct {
 	Channel  int    `json:"c"`
 	Messages int64  `json:"n"`

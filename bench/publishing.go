@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// publishing is the messages of a run, sent by its publishers.
+// publishing publishes the messages of a run.
 type publishing struct {
 	plan   *Plan
 	run    uint32
 	clock  clock
 	turns  turns
 	total  int  // messages
-	known  bool // total is; else only time ends the publishing
+	known  bool // total is known; else only time ends the publishing
 	client *client
 	halted chan struct{} // closed by halt
 
@@ -22,7 +22,7 @@ type publishing struct {
 	began instant
 
 	mu      sync.Mutex
-	counts  Publish // but for times
+	counts  Publish // without times
 	latency histogram
 	errors  map[string]int64
 	issued  []int // by publisher
@@ -39,11 +39,11 @@ func newPublishing(plan *Plan, run uint32, clock clock, client *client) *publish
 	return p
 }
 
-// halt makes work return after the messages that are under way.
+// halt makes work return after the messages in flight.
 func (p *publishing) halt() { p.once.Do(func() { close(p.halted) }) }
 
-// work publishes and returns when everything is decided, or has been waited
-// for long enough.
+// work publishes all messages. It returns when the fate of each is known or
+// given up.
 func (p *publishing) work(ctx context.Context, began instant) {
 	p.began = began
 	var publishers sync.WaitGroup
@@ -53,9 +53,9 @@ func (p *publishing) work(ctx context.Context, began instant) {
 	publishers.Wait()
 }
 
-// due is when message i is to be published: at its time if there is a rate. A
-// server that answers late does not slow the offer down until all publishers
-// wait for it, and then the wait is part of the latency.
+// due returns when message i is to be published. With a rate, a slow server does
+// not slow the schedule down: if all publishers wait, the wait is part of the
+// latency.
 func (p *publishing) due(i int) instant {
 	if p.plan.Rate > 0 {
 		return p.began.after(time.Duration(float64(i) / p.plan.Rate * float64(time.Second)))
@@ -63,7 +63,7 @@ func (p *publishing) due(i int) instant {
 	return p.clock.now()
 }
 
-// over reports whether a message that is due then comes after the end.
+// over reports whether message i, which is due then, is after the end.
 func (p *publishing) over(i int, due instant) bool {
 	return p.known && i >= p.total || p.plan.Duration > 0 && due.since(p.began) >= p.plan.Duration
 }
@@ -76,7 +76,7 @@ func (p *publishing) late() bool {
 	return true
 }
 
-// publishAll publishes every message whose turn it is at one publisher.
+// publishAll publishes all messages of one publisher.
 func (p *publishing) publishAll(ctx context.Context, number int) {
 	to := p.client.publisher(number, p.halted)
 	for turn := 0; ; turn++ {
@@ -96,7 +96,7 @@ func (p *publishing) publishAll(ctx context.Context, number int) {
 
 func (p *publishing) key(i int) string { return fmt.Sprintf("%08x-%d", p.run, i) }
 
-// await waits for a message's time; false: there will be none.
+// await waits until due. It returns false if publishing was halted.
 func (p *publishing) await(ctx context.Context, due instant) bool {
 	timer := time.NewTimer(due.since(p.clock.now()))
 	defer timer.Stop()
@@ -115,7 +115,7 @@ func (p *publishing) await(ctx context.Context, due instant) bool {
 	}
 }
 
-// fate is what became of a message.
+// fate is the outcome of a publish with its retries.
 type fate struct {
 	verdict verdict
 	retried int
@@ -127,10 +127,10 @@ type verdict int
 const (
 	acknowledged verdict = iota
 	failed               // it was not published
-	undecided            // nobody can tell
+	undecided            // it may have been published
 )
 
-// recordFate notes what became of a publisher's message.
+// recordFate counts the outcome of a publisher's message.
 func (p *publishing) recordFate(m *payloadHeader, f fate, turn int) {
 	now := p.clock.now()
 	p.mu.Lock()
@@ -154,8 +154,8 @@ func (p *publishing) recordFate(m *payloadHeader, f fate, turn int) {
 	p.exempt = append(p.exempt, exempt{m.channel, m.publisher, m.sequence})
 }
 
-// soFar is how many publishes were acknowledged, and how many errors there
-// were. It may be called while work runs.
+// soFar returns the numbers of acknowledged publishes and of errors. It may be
+// called while work runs.
 func (p *publishing) soFar() (acknowledged int, errors int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,7 +165,7 @@ func (p *publishing) soFar() (acknowledged int, errors int64) {
 	return p.counts.Acknowledged, errors
 }
 
-// unsent is how many messages of the plan were never sent.
+// unsent returns the number of messages of the plan that were never sent.
 func (p *publishing) unsent() int {
 	sent := 0
 	for _, n := range p.issued {
@@ -177,7 +177,7 @@ func (p *publishing) unsent() int {
 	return max(0, p.total-sent)
 }
 
-// result is what was published. Work has returned.
+// result returns the counts and latency. It must be called after work.
 func (p *publishing) result() Publish {
 	r := p.counts
 	r.Latency = p.latency.latency()

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// sink takes what a responseReader reads, piece by piece. The bytes are valid
+// sink receives the parts of responses from a responseReader. The bytes are valid
 // until the method returns. An error ends the reading.
 type sink interface {
 	head(b []byte) error // status line and header, with the empty line
@@ -15,16 +15,16 @@ type sink interface {
 	end() error          // the response is complete
 }
 
-// responseReader reads the responses of one HTTP/1 connection to GET
-// requests, from bytes as they come. Between reads of whole chunks it keeps no
-// buffer, so thousands of them are cheap.
+// responseReader parses the responses to GET requests of one HTTP/1 connection,
+// incrementally. Between reads of whole chunks it keeps no buffer, so thousands of
+// them are cheap.
 type responseReader struct {
-	rest []byte // what came and is not used yet
+	rest []byte // bytes received but not used yet
 	part part
-	left int64 // bytes that the body or chunk still has
+	left int64 // remaining bytes of the body or chunk
 }
 
-// part is where in a response the reader is.
+// part is the reader's position in a response.
 type part uint8
 
 const (
@@ -37,12 +37,12 @@ const (
 	inTrailer
 )
 
-// maxHead bounds a header, and any other line that is framing.
+// maxHead bounds a header, and any other line of the framing.
 const maxHead = 64 << 10
 
 var errFraming = errors.New("not HTTP/1")
 
-// feed takes what a read brought.
+// feed parses the bytes of a read.
 func (r *responseReader) feed(b []byte, to sink) error {
 	if len(r.rest) > 0 {
 		b = append(r.rest, b...)
@@ -65,7 +65,7 @@ func (r *responseReader) feed(b []byte, to sink) error {
 	return nil
 }
 
-// step uses the first bytes of b and returns how many; 0 if it needs more.
+// step consumes the first bytes of b and returns their number; 0 if it needs more.
 func (r *responseReader) step(b []byte, to sink) (int, error) {
 	switch r.part {
 	case inHead:
@@ -112,7 +112,7 @@ func (r *responseReader) readHead(b []byte, to sink) (int, error) {
 	return len(head), nil
 }
 
-// readBody takes what b has of the body or chunk.
+// readBody consumes the part of the body or chunk in b.
 func (r *responseReader) readBody(b []byte, to sink) (int, error) {
 	n := int(min(r.left, int64(len(b))))
 	r.left -= int64(n)
@@ -127,7 +127,7 @@ func (r *responseReader) readBody(b []byte, to sink) (int, error) {
 	return n, to.end()
 }
 
-// readLine takes a line of the chunked framing.
+// readLine consumes a line of the chunked framing.
 func (r *responseReader) readLine(b []byte, to sink) (int, error) {
 	end := bytes.Index(b, []byte("\r\n"))
 	if end < 0 {
@@ -166,7 +166,7 @@ func bounded(b []byte) error {
 	return nil
 }
 
-// statusOf reads "HTTP/1.1 200 …".
+// statusOf parses a status line like "HTTP/1.1 200 OK".
 func statusOf(head []byte) (int, error) {
 	rest, found := bytes.CutPrefix(head, []byte("HTTP/1.1 "))
 	if !found {
@@ -176,7 +176,7 @@ func statusOf(head []byte) (int, error) {
 		return 0, fmt.Errorf("%w: %.20q", errFraming, head)
 	}
 	status, err := strconv.ParseUint(string(rest[:3]), 10, 16)
-	if err != nil || status < 200 { // nothing was asked that 1xx would answer
+	if err != nil || status < 200 { // no request asks for a 1xx
 		return 0, fmt.Errorf("%w: %.20q", errFraming, head)
 	}
 	return int(status), nil
@@ -190,8 +190,8 @@ func parseSize(b []byte, base int) (int64, error) {
 	return int64(n), nil
 }
 
-// headerValue is the value of the first header line of that name, nil if there
-// is none.
+// headerValue returns the value of the first header line of that name, nil
+// without one.
 func headerValue(head []byte, name string) []byte {
 	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
 		if len(line) > len(name) && line[len(name)] == ':' && bytes.EqualFold(line[:len(name)], []byte(name)) {

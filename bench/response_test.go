@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// transcript is a sink that writes down what it is told, bodies in one piece.
+// transcript is a sink that records its calls, with each body in one piece.
 type transcript struct {
 	text  strings.Builder
 	first string // the body of the first response that is complete
@@ -38,8 +38,8 @@ func (t *transcript) end() error {
 	return nil
 }
 
-// read is what a reader makes of b, given to it in pieces of at most size
-// bytes.
+// read feeds b to a reader in pieces of at most size bytes and returns the
+// transcript.
 func read(b []byte, size int) (*transcript, error) {
 	var r responseReader
 	var t transcript
@@ -95,8 +95,8 @@ func TestResponseReader(t *testing.T) {
 	}
 }
 
-// How the bytes are split makes no difference, and what net/http reads too has
-// the same body.
+// The split of the bytes makes no difference, and the body is the same as that of
+// net/http.
 func FuzzResponseReader(f *testing.F) {
 	for _, test := range responses {
 		if len(test.bytes) < 1000 {

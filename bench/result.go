@@ -2,7 +2,7 @@ package bench
 
 import "time"
 
-// Result is what a run found out. Its JSON is what `comet bench --json` prints.
+// Result is the result of a run. Its JSON is the output of `comet bench run --json`.
 type Result struct {
 	Plan        Plan      `json:"plan"`
 	Began       time.Time `json:"began"`
@@ -15,48 +15,48 @@ type Result struct {
 	Publish  Publish  `json:"publish"`
 	Delivery Delivery `json:"delivery"`
 	Trouble  Trouble  `json:"trouble"`
-	// Resume is the time from a disconnect, by churn or by the server, until
-	// the subscriber is in again.
+	// Resume is the time between a disconnect, by churn or by the server, and the
+	// reconnected subscriber.
 	Resume Latency `json:"resume"`
 	Cost   Cost    `json:"cost"`
 
-	// Warnings are sentences on what makes the numbers less than they seem, as
-	// a saturated generator.
+	// Warnings are sentences on what makes the numbers less reliable, like a
+	// saturated generator.
 	Warnings []string `json:"warnings,omitempty"`
 	Timeline []Second `json:"timeline"`
 }
 
-// Arrival is how the subscribers came in.
+// Arrival is about the connects of the subscribers.
 type Arrival struct {
-	Subscribers int     `json:"subscribers"` // that were in
-	Seconds     float64 `json:"seconds"`     // until the last one was
+	Subscribers int     `json:"subscribers"` // that connected
+	Seconds     float64 `json:"seconds"`     // until the last one connected
 	PerSecond   float64 `json:"per_second"`
 }
 
-// Publish is what was published.
+// Publish counts the published messages.
 type Publish struct {
 	Acknowledged int     `json:"acknowledged"`
-	Failed       int     `json:"failed"`  // refused, so never to be delivered
-	Unknown      int     `json:"unknown"` // neither, in spite of repeats: delivered or not is right
+	Failed       int     `json:"failed"`  // refused: must not be delivered
+	Unknown      int     `json:"unknown"` // no answer, in spite of retries: may be delivered
 	Retried      int     `json:"retried"`
 	PerSecond    float64 `json:"per_second"`
-	Latency      Latency `json:"latency"` // from the time it was due to the answer
+	Latency      Latency `json:"latency"` // between the time it was due and the answer
 }
 
-// Delivery is what was received.
+// Delivery is about the received messages.
 type Delivery struct {
 	Expected  int64   `json:"expected"`
 	Received  int64   `json:"received"` // distinct
-	Seconds   float64 `json:"seconds"`  // from the first publish to the last delivery
+	Seconds   float64 `json:"seconds"`  // between the first publish and the last delivery
 	PerSecond float64 `json:"per_second"`
-	Bytes     int64   `json:"bytes"`    // that the subscribers' connections brought, all of HTTP
-	Requests  int64   `json:"requests"` // that the subscribers sent
-	// Of one delivery.
+	Bytes     int64   `json:"bytes"`    // received by the subscribers, including HTTP's framing
+	Requests  int64   `json:"requests"` // sent by the subscribers
+	// Per delivery.
 	BytesEach    float64 `json:"bytes_each"`
 	RequestsEach float64 `json:"requests_each"`
-	// Latency is from the time a message was due to be published to the end of
-	// the read that brought it: a publisher that is late makes it longer, not
-	// fewer (coordinated omission).
+	// Latency is the time between the moment at which a message was due to be
+	// published and the end of the read that received it. A late publisher makes
+	// latencies longer: it does not hide them (coordinated omission).
 	Latency Latency `json:"latency"`
 }
 
@@ -68,41 +68,41 @@ type Latency struct {
 	P99   float64 `json:"p99_ms"`
 	P999  float64 `json:"p999_ms"`
 	Max   float64 `json:"max_ms"`
-	// Curve is the latency at rising shares, for drawing; nil for none.
+	// Curve is the latency at rising percentages, for a chart; nil without values.
 	Curve []Quantile `json:"curve,omitempty"`
 }
 
-// Quantile is the latency that Percent of 100 do not exceed.
+// Quantile is the latency that Percent of the values do not exceed.
 type Quantile struct {
 	Percent float64 `json:"percent"`
 	MS      float64 `json:"ms"`
 }
 
-// Trouble counts what should not have happened. Its zero value is a perfect
+// Trouble counts faults and errors. Its zero value is a perfect
 // run.
 type Trouble struct {
-	Lost       int64 `json:"lost"` // acknowledged, and never came to a subscriber of the channel
+	Lost       int64 `json:"lost"` // acknowledged, but not received by a subscriber of the channel
 	Repeated   int64 `json:"repeated"`
-	OutOfOrder int64 `json:"out_of_order"` // came after a later one of the same publisher
-	Unknown    int64 `json:"unknown"`      // of messages that this run did not publish
-	Orders     int   `json:"orders"`       // channels whose subscribers saw different orders of publishers' messages
-	// Gaps is how many comet.gap events were received: losses that were told.
+	OutOfOrder int64 `json:"out_of_order"` // received after a later one of the same publisher
+	Unknown    int64 `json:"unknown"`      // messages that this run did not publish
+	Orders     int   `json:"orders"`       // channels with different orders of messages at different subscribers
+	// Gaps is the number of comet.gap events received: losses that the server reported.
 	Gaps int64 `json:"gaps"`
-	// Errors of connections, requests and publishes by kind, as "refused",
+	// Errors of connections, requests and publishes by kind, like "refused",
 	// "reset", "closed", "timeout", "status 503".
 	Errors map[string]int64 `json:"errors,omitempty"`
 }
 
-// Cost is what the run took of server, store and generator. Zero: not measured.
+// Cost is the resources that server, store and generator used. Zero: not measured.
 type Cost struct {
-	ConnectMicros    float64 `json:"connect_us"`         // server CPU an arrival
-	IdleKiB          float64 `json:"idle_kib"`           // growth of the server's memory a subscriber, after Settle
-	DeliveryMicros   float64 `json:"delivery_us"`        // server CPU a delivery
-	StoreMicros      float64 `json:"store_us"`           // of the store
-	GeneratorMicros  float64 `json:"generator_us"`       // of this tool, all its processes
-	GeneratorKiB     float64 `json:"generator_kib"`      // memory of this tool a subscriber, after Settle
-	GeneratorLoad    float64 `json:"generator_load"`     // its CPU while delivering, of one core for each worker: 1 is saturated
-	ServerCPUSeconds float64 `json:"server_cpu_seconds"` // while delivering
+	ConnectMicros    float64 `json:"connect_us"`         // server CPU per connect
+	IdleKiB          float64 `json:"idle_kib"`           // growth of the server's memory per subscriber, after Settle
+	DeliveryMicros   float64 `json:"delivery_us"`        // server CPU per delivery
+	StoreMicros      float64 `json:"store_us"`           // CPU of the store per delivery
+	GeneratorMicros  float64 `json:"generator_us"`       // CPU of this tool, all its processes, per delivery
+	GeneratorKiB     float64 `json:"generator_kib"`      // memory of this tool per subscriber, after Settle
+	GeneratorLoad    float64 `json:"generator_load"`     // its CPU during the delivery, as a share of one core per worker: 1 is saturated
+	ServerCPUSeconds float64 `json:"server_cpu_seconds"` // during the delivery
 }
 
 // Second is one second of the run.
@@ -116,8 +116,8 @@ type Second struct {
 	Bytes      int64   `json:"bytes"`
 	Requests   int64   `json:"requests"`
 	Errors     int64   `json:"errors"`
-	Missing    int64   `json:"missing"` // holes seen so far that may still be filled
-	P50        float64 `json:"p50_ms"`  // of publish-to-receive in this second
+	Missing    int64   `json:"missing"` // not received yet, though later ones were
+	P50        float64 `json:"p50_ms"`  // latencies of this second
 	P90        float64 `json:"p90_ms"`
 	P99        float64 `json:"p99_ms"`
 	P999       float64 `json:"p999_ms"`

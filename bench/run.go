@@ -1,13 +1,12 @@
-// Package bench is a load generator for push servers. It holds many
-// thousands of subscribers of many channels, in workers of which each has some
-// thousands in one goroutine, publishes, and tells what came of it: every
-// message's delivery to every subscriber is accounted for, with its latency,
-// and what it cost the server in CPU and memory.
+// Package bench is a load generator for push servers. It holds many thousands of
+// subscribers of many channels and publishes to them. It accounts for the delivery
+// of every message to every subscriber, with its latency, and measures the
+// server's use of CPU and memory.
 //
-// Run is the coordinator: it starts the workers at its hosts, publishes, and
-// merges what they report. The servers are spoken to over plain HTTP/1.1; a
-// preset of Target says how. Workers need Linux (epoll); the package compiles
-// everywhere.
+// Run is the coordinator: it starts workers at its hosts, publishes, and merges
+// the workers' reports. A worker holds thousands of subscribers in one goroutine.
+// All requests are plain HTTP/1.1. A preset of Target chooses the server's API.
+// Workers need Linux (epoll); the package compiles everywhere.
 package bench
 
 import (
@@ -20,25 +19,25 @@ import (
 	"time"
 )
 
-// ErrInterrupted as the cause of a context's end has Run end early, with the
-// results so far.
+// ErrInterrupted, as the cause of a context's end, makes Run end early and return
+// the results so far.
 var ErrInterrupted = errors.New("interrupted")
 
-// Options of a Run that make no difference to its results.
+// Options of a Run that do not change its results.
 type Options struct {
 	Hosts    []WorkerHost // where workers run; default: LocalProcesses
-	Progress func(Second) // called once a second, on Run's goroutine
-	Logger   *slog.Logger // default: none
+	Progress func(Second) // called every second, on Run's goroutine
+	Logger   *slog.Logger // default: discard
 	Version  string       // of the tool, for the result
 }
 
-// Run checks the plan and the servers, lets the subscribers arrive, waits for
-// Settle, publishes, and returns when all is delivered or Patience is over.
-// What goes wrong from the arrival on is no error but in the result; a run
-// always ends. An error is a plan that is no good, servers that do not do what
-// it asks of them, limits that are too low (a line each), a worker that fails,
-// or ctx's cause. If that is ErrInterrupted, and the arrival has begun, there
-// is no error, and the result is what was found out so far.
+// Run checks the plan and the servers, connects the subscribers, waits for Settle,
+// publishes, and returns when all is delivered or Patience is over. It always
+// returns. Failures of the servers after the start of the arrival are in the
+// result, not errors. Run returns an error, with a line for each fault, if the plan
+// is invalid, if the servers fail the checks, if limits of the system are too low,
+// if a worker fails, or if ctx ends. If the cause of ctx's end is ErrInterrupted
+// and the arrival has begun, Run returns the results so far without an error.
 func Run(ctx context.Context, plan Plan, options Options) (*Result, error) {
 	plan = plan.complete()
 	if err := plan.Validate(); err != nil {
@@ -64,7 +63,7 @@ func Run(ctx context.Context, plan Plan, options Options) (*Result, error) {
 // coordinator is one Run. It belongs to Run's goroutine.
 type coordinator struct {
 	caller  context.Context // Run's
-	ctx     context.Context // of what goes on when the caller has interrupted
+	ctx     context.Context // outlives an interrupt by the caller
 	cancel  context.CancelFunc
 	plan    Plan
 	options Options
@@ -80,7 +79,7 @@ type coordinator struct {
 	timeline   timeline
 	tally      tally
 
-	interrupted <-chan struct{} // the caller's end; nil once it is known
+	interrupted <-chan struct{} // the end of caller; nil after it was handled
 	result      Result
 }
 
@@ -98,8 +97,7 @@ func newCoordinator(ctx context.Context, plan Plan, options Options) *coordinato
 
 func (c *coordinator) name(channel int) string { return channelName(c.plan.Channel, c.run, channel) }
 
-// prepare is everything before the load. It ends when the caller's context
-// does.
+// prepare does everything before the load. It ends with the caller's context.
 func (c *coordinator) prepare() error {
 	stop := context.AfterFunc(c.caller, c.cancel)
 	err := c.assemble()

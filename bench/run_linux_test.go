@@ -18,7 +18,7 @@ import (
 	"comet/pubsub/membroker"
 )
 
-// inTest are options whose workers are goroutines of the test.
+// inTest are options with workers that are goroutines of the test.
 func inTest() Options {
 	return Options{Hosts: []WorkerHost{InProcess()}, Version: "test"}
 }
@@ -50,8 +50,8 @@ func newBroker() *membroker.Cluster {
 	return membroker.New(membroker.Options{Size: 10_000, TTL: time.Hour, KeyWindow: time.Minute})
 }
 
-// newGateway is a node's handler, and what closes the connections that it
-// holds.
+// newGateway returns a node's handler, and a function that closes its
+// connections.
 func newGateway(t *testing.T, broker *membroker.Cluster) (h http.Handler, hangUp func()) {
 	hub := pubsub.NewHub(broker.Node(), pubsub.Options{})
 	t.Cleanup(hub.Close)
@@ -72,8 +72,8 @@ func newGateway(t *testing.T, broker *membroker.Cluster) (h http.Handler, hangUp
 	return g, hangUp
 }
 
-// lossPatience is for plans that lose messages: a wait for nothing, but long
-// enough that a busy machine loses no other ones.
+// lossPatience is for plans that lose messages: short, but long enough that a busy
+// machine loses no other ones.
 const lossPatience = 5 * time.Second
 
 // mustRun runs a plan, with a Patience for the busiest machine if it has none.

@@ -2,8 +2,8 @@ package bench
 
 import "math"
 
-// choice is a random number that depends on nothing but the seed and what the
-// choice is about: it is the same in every run, by however many workers.
+// choice returns a random number that depends only on seed and about: it is the
+// same in every run, with any number of workers.
 func choice(seed uint64, about ...uint64) uint64 {
 	h := seed
 	for _, x := range about {
@@ -20,10 +20,10 @@ func splitMix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// shareOf makes a choice a number from 0 to below 1.
+// shareOf maps a choice to a number from 0 to below 1.
 func shareOf(choice uint64) float64 { return float64(choice>>11) / (math.MaxUint64>>11 + 1) }
 
-// What a choice is about.
+// Subjects of choices.
 const (
 	aboutNode uint64 = iota
 	aboutTransport

@@ -7,30 +7,30 @@ import (
 	"time"
 )
 
-// responseSink is a read from one subscriber's connection: the sink of its response.
-// There is one for all, so that a read allocates nothing.
+// responseSink is the sink for a read of one subscriber's connection. All
+// subscribers of a loop share one, so that a read allocates nothing.
 type responseSink struct {
 	*eventLoop
 	sub   *subscriber
 	index int32
 	at    instant // when the read had returned
 
-	text   []byte // the body so far, of what is not complete; kept from read to read
+	text   []byte // the incomplete part of the body; reused from read to read
 	answer []byte // the head of a poll's answer
-	close  bool   // the connection ends with this answer
+	close  bool   // the connection closes after this answer
 }
 
-// lostError ends the reading of a response; it is the kind of error to count.
+// lostError ends the reading of a response. Its text is the kind of error to count.
 type lostError string
 
 func (e lostError) Error() string { return string(e) }
 
 var (
-	errBye    = errors.New("the server said goodbye")
-	errHungUp = errors.New("the subscriber has hung up")
+	errBye    = errors.New("the server sent comet.bye")
+	errHungUp = errors.New("the subscriber closed the connection")
 )
 
-// read takes what has come for a subscriber.
+// read reads a subscriber's connection and handles the received bytes.
 func (s *eventLoop) read(i int32) {
 	sub := &s.subscribers[i]
 	b, err := s.sockets.read(sub.fd)
@@ -49,7 +49,7 @@ func (s *eventLoop) read(i int32) {
 	generation := sub.generation
 	err = sub.response.feed(b, v)
 	switch {
-	case sub.generation != generation: // it has hung up
+	case sub.generation != generation: // the connection was closed
 	case err != nil:
 		s.handleReadError(i, err, v.at)
 	default:
@@ -58,7 +58,7 @@ func (s *eventLoop) read(i int32) {
 	}
 }
 
-// kept is a copy of b in old; nothing for nothing.
+// kept copies b into old. It returns nil for an empty b.
 func kept(old, b []byte) []byte {
 	if len(b) == 0 {
 		return nil
@@ -66,21 +66,21 @@ func kept(old, b []byte) []byte {
 	return append(old[:0], b...)
 }
 
-// handleClose is called when the server has ended the connection. Between two short
-// polls it may.
+// handleClose handles a connection that the server closed. That is no failure
+// between two short polls.
 func (s *eventLoop) handleClose(i int32, kind string, now instant) {
 	sub := &s.subscribers[i]
 	if sub.state == statePaused {
 		next := sub.timer
 		s.hangUp(sub, now)
-		sub.away = 0 // it had nothing to be away from
+		sub.away = 0 // it missed nothing
 		s.setTimer(i, next)
 		return
 	}
 	s.failConnection(i, kind, now)
 }
 
-// handleReadError is called when what came was no good.
+// handleReadError closes a connection with a faulty response.
 func (s *eventLoop) handleReadError(i int32, err error, now instant) {
 	var lost lostError
 	switch {
@@ -116,7 +116,7 @@ func (v *responseSink) head(b []byte) error {
 	return nil
 }
 
-// body implements sink: it takes the events that are complete.
+// body implements sink. It handles complete events.
 func (v *responseSink) body(b []byte) error {
 	if v.sub.polls {
 		v.text = append(v.text, b...)
@@ -133,9 +133,9 @@ func (v *responseSink) body(b []byte) error {
 	return err
 }
 
-// events takes the events of b and returns how many bytes they have. The
-// cursor is that of the last one that is complete: what comes after it is sent
-// again to who resumes.
+// events handles the complete events of b and returns their length. The cursor
+// becomes that of the last one: after a reconnect the server sends again what
+// follows it.
 func (v *responseSink) events(b []byte) (n int, err error) {
 	var last event
 	for err == nil {
@@ -165,7 +165,7 @@ func (v *responseSink) events(b []byte) (n int, err error) {
 	return n, err
 }
 
-// end implements sink: a poll polls again. A stream should have no end.
+// end implements sink. A poll polls again. The end of a stream is a failure.
 func (v *responseSink) end() error {
 	if !v.sub.polls {
 		return lostError(kindClosed)
@@ -185,11 +185,11 @@ func (v *responseSink) end() error {
 	return nil
 }
 
-// pollAgain goes on after an answer.
+// pollAgain sends or schedules the poll after an answer.
 func (v *responseSink) pollAgain() {
 	sub, i := v.sub, v.index
 	if v.traits.atOnce {
-		v.markConnected(sub, v.at) // the answer said where it is: nothing can be missed
+		v.markConnected(sub, v.at) // with the answer's cursor it misses nothing
 	}
 	next := v.at
 	if v.share.Plan.Transport == ShortPoll {
@@ -209,9 +209,9 @@ func (v *responseSink) pollAgain() {
 	v.setTimer(i, next)
 }
 
-// nextPoll is when a subscriber polls next: an interval after it did, however
-// long the answer took. The first pause is any part of one, so that those who
-// arrived together do not stay together.
+// nextPoll returns when a subscriber polls next: an interval after its last poll,
+// however long the answer took. The first pause is a random part of an interval,
+// so that subscribers that connected together do not poll together.
 func (v *responseSink) nextPoll(sub *subscriber, i int32) instant {
 	interval := v.share.Plan.Interval
 	if sub.paced {
@@ -222,7 +222,7 @@ func (v *responseSink) nextPoll(sub *subscriber, i int32) instant {
 	return v.at.after(time.Duration(chance * float64(interval)))
 }
 
-// recordMessages enters the messages of text.
+// recordMessages records the messages in text.
 func (v *responseSink) recordMessages(text []byte) {
 	for {
 		s, rest, ok := nextPayloadHeader(text)

@@ -29,7 +29,7 @@ func TestTimers(t *testing.T) {
 		}
 	}
 	if _, ok := all.first(); ok {
-		t.Error("there is one more")
+		t.Error("there is one more alarm")
 	}
 }
 
@@ -80,8 +80,8 @@ func TestHistogram(t *testing.T) {
 	}
 }
 
-// A clock that is an hour behind, and a way to the coordinator that takes a
-// second there and, once, less back.
+// The clock is one hour slow. A request to the coordinator takes one second, and
+// its answer once takes less.
 func TestClockOffset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := newClock(), newClock()
@@ -127,7 +127,7 @@ func TestChoiceIsFair(t *testing.T) {
 		t.Errorf("%d of %d choices are below 0.1", below, n)
 	}
 	if choice(1, 2, 3) == choice(2, 2, 3) || choice(1, 2, 3) == choice(1, 3, 2) {
-		t.Error("a choice is not the seed's and the matter's alone")
+		t.Error("a choice depends on more than the seed and its subject")
 	}
 }
 

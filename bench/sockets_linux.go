@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockets are the connections of an event loop, waited for by epoll. All methods but
+// sockets are the connections of an event loop, in an epoll set. All methods but
 // wake belong to one goroutine.
 type sockets struct {
-	source netip.Addr // where connections to loopback come from; zero: anywhere
+	source netip.Addr // source address of connections to loopback; zero: any
 	epoll  int
 	wakeFD int // an eventfd, see wake
 	events []unix.EpollEvent
@@ -26,12 +26,11 @@ type sockets struct {
 	closed bool
 }
 
-// readiness says which connection there is something to do for. It is the
-// caller's number and that number's life, so that what was meant for a
-// connection before is told from what is meant for this one.
+// readiness names a connection that is ready, by the caller's index. The
+// generation distinguishes it from earlier connections with the same index.
 type readiness struct{ index, generation int32 }
 
-// errAgain is what read returns if nothing has come.
+// errAgain is returned by read if there is nothing to read.
 var errAgain error = unix.EAGAIN
 
 const bellIndex = -1
@@ -73,10 +72,10 @@ func (s *sockets) wake() {
 	}
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
-	_, _ = unix.Write(s.wakeFD, one[:]) // a full counter rings too
+	_, _ = unix.Write(s.wakeFD, one[:]) // a full counter also wakes
 }
 
-// wait returns what is ready, at the latest after timeout. What it returns is
+// wait returns the ready connections, at the latest after timeout. The slice is
 // valid until the next call.
 func (s *sockets) wait(timeout time.Duration) ([]readiness, error) {
 	n, err := unix.EpollWait(s.epoll, s.events, int((timeout + time.Millisecond - 1).Milliseconds()))
@@ -94,7 +93,7 @@ func (s *sockets) wait(timeout time.Duration) ([]readiness, error) {
 	return s.ready, nil
 }
 
-// control's event carries r, not the descriptor.
+// control changes the epoll set. The event of fd carries r.
 func (s *sockets) control(operation, fd int, events uint32, r readiness) error {
 	if err := unix.EpollCtl(s.epoll, operation, fd, &unix.EpollEvent{Events: events, Fd: r.index, Pad: r.generation}); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
@@ -102,8 +101,8 @@ func (s *sockets) control(operation, fd int, events uint32, r readiness) error {
 	return nil
 }
 
-// dial begins a connection. If it is not connected yet, r becomes ready when it
-// is, or failed: see connected.
+// dial begins a connection. If connected is false, r becomes ready when the
+// connection succeeded or failed: see connected.
 func (s *sockets) dial(to netip.AddrPort, r readiness) (fd int32, connected bool, err error) {
 	domain := unix.AF_INET
 	if to.Addr().Is6() {
@@ -122,7 +121,7 @@ func (s *sockets) dial(to netip.AddrPort, r readiness) (fd int32, connected bool
 
 func (s *sockets) connect(fd int, to netip.AddrPort, r readiness) (connected bool, err error) {
 	if s.source.Is4() && to.Addr().Is4() && to.Addr().IsLoopback() {
-		// Without it bind would take a port for itself alone.
+		// Without this option, bind would reserve a port exclusively.
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
 			return false, err
 		}
@@ -130,8 +129,8 @@ func (s *sockets) connect(fd int, to netip.AddrPort, r readiness) (connected boo
 			return false, err
 		}
 	}
-	// Close with a reset: thousands of connections in TIME_WAIT would be a load
-	// on the next run.
+	// Close with a reset: thousands of connections in TIME_WAIT would burden the
+	// next run.
 	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
 		return false, err
 	}
@@ -152,8 +151,8 @@ func socketAddress(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-// connected is how the connection that dial began turned out. From then on r
-// is ready when something has come.
+// connected returns the outcome of dial's connection. After success r becomes
+// ready when there is something to read.
 func (s *sockets) connected(fd int32, r readiness) error {
 	number, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
@@ -165,8 +164,8 @@ func (s *sockets) connected(fd int32, r readiness) error {
 	return s.control(unix.EPOLL_CTL_MOD, int(fd), unix.EPOLLIN, r)
 }
 
-// write writes a request. A server that has not read the one before would be
-// the only reason for a full socket.
+// write writes a request. The socket is full only if the server has not read
+// earlier requests.
 func (s *sockets) write(fd int32, b []byte) error {
 	n, err := unix.Write(int(fd), b)
 	if err == nil && n < len(b) || errors.Is(err, unix.EAGAIN) {
@@ -175,8 +174,9 @@ func (s *sockets) write(fd int32, b []byte) error {
 	return err
 }
 
-// read reads once; wait tells if there is more. The bytes are valid until the
-// next call. At the end of the connection it returns io.EOF.
+// read reads once. If there is more to read, wait returns the connection again.
+// The bytes are valid until the next call. At the end of the connection it returns
+// io.EOF.
 func (s *sockets) read(fd int32) ([]byte, error) {
 	n, err := unix.Read(int(fd), s.buffer)
 	switch {

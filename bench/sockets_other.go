@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// sockets is nothing here: only Linux has epoll.
+// sockets is empty: only Linux has epoll.
 type sockets struct{}
 
-// errAgain is what read returns if nothing has come.
-var errAgain = errors.New("nothing has come")
+// errAgain is returned by read if there is nothing to read.
+var errAgain = errors.New("nothing to read")
 
 type readiness struct{ index, generation int32 }
 

@@ -7,27 +7,27 @@ import (
 )
 
 const (
-	// spareDescriptors of a worker's process are for its streams, epoll and what
-	// Go keeps open.
+	// spareDescriptors are reserved in a worker's process for its own streams,
+	// epoll and the Go runtime.
 	spareDescriptors = 64
-	// workerMost is how many subscribers one loop serves well.
+	// workerMost is the number of subscribers that one loop serves well.
 	workerMost = 16_000
-	// workerLeast is how many make it worth while to have another worker, as long
-	// as there are cores.
+	// workerLeast is the number of subscribers for which another worker pays off,
+	// as long as there are cores.
 	workerLeast = 5_000
 	// workersMost bounds the processes of a host.
 	workersMost = 64
-	// arrivingMost is how many subscribers may be on their way in at a time: it
-	// keeps the server busy and its accept queue from overflowing.
+	// arrivingMost limits the connects at a time: enough to keep the server busy,
+	// without an overflow of its accept queue.
 	arrivingMost = 128
 	sparePorts   = 200 // of an address, for others
 )
 
-// spread is how the subscribers are divided.
+// spread divides the subscribers among workers.
 type spread struct {
 	subscribers int
 	nodes       []node
-	bound       bool // connections come from an address for each worker
+	bound       bool // each worker has a source address of its own
 }
 
 func newSpread(subscribers int, nodes []node) spread {
@@ -40,14 +40,14 @@ func newSpread(subscribers int, nodes []node) spread {
 	return s
 }
 
-// workers is how many workers a host needs for so many subscribers. The error
-// says what to do.
+// workers returns the number of workers that a host needs for subscribers. The
+// error says what to do.
 func (s *spread) workers(p *WorkerHost, h *hello, subscribers int) (int, error) {
 	each := h.Descriptors - spareDescriptors
 	if s.bound {
 		each = min(each, s.reach(h))
 	} else if limit := s.reach(h); subscribers > limit {
-		return 0, fmt.Errorf("%s: %d subscribers are more than the %d connections that one address may have to these nodes: "+
+		return 0, fmt.Errorf("%s: %d subscribers exceed the %d connections that one address may have to these nodes: "+
 			"widen net.ipv4.ip_local_port_range, add nodes, or share the load with more agents", p.Name, subscribers, limit)
 	}
 	if p.Single {
@@ -67,7 +67,7 @@ func (s *spread) workers(p *WorkerHost, h *hello, subscribers int) (int, error) 
 	return max(n, min(h.Cores, subscribers/workerLeast)), nil
 }
 
-// reach is how many connections may come from one address.
+// reach returns the number of connections that one address may have to the nodes.
 func (s *spread) reach(h *hello) int {
 	distinct := make(map[netip.AddrPort]bool)
 	for _, n := range s.nodes {
@@ -78,18 +78,18 @@ func (s *spread) reach(h *hello) int {
 
 func divideUp(a, b int) int { return (a + b - 1) / b }
 
-// source is the loopback address that a worker's connections come from.
+// source returns the loopback address of a worker's connections.
 func source(worker int) string {
 	return netip.AddrFrom4([4]byte{127, 0, byte(1 + worker/200), byte(2 + worker%200)}).String()
 }
 
-// portion is the numbers of the i-th of n equal parts of total.
+// portion returns the i-th of n equal parts of total.
 func portion(total, n, i int) (first, count int) {
 	first = total * i / n
 	return first, total*(i+1)/n - first
 }
 
-// startWorkers starts workers on every host and gives each its share.
+// startWorkers starts workers on every host and sends each its share.
 func (c *coordinator) startWorkers() error {
 	s := newSpread(c.plan.Subscribers, c.nodes)
 	hosts := c.options.Hosts
@@ -127,7 +127,7 @@ func (c *coordinator) startWorkers() error {
 	return nil
 }
 
-// fill completes a share.
+// fill sets the fields of a share that are common to the workers.
 func (c *coordinator) fill(s *share, worker int, bound bool) {
 	s.Plan, s.Token, s.Headers = c.plan, c.plan.Target.Token, c.plan.Target.Headers
 	s.Run, s.Nodes = c.run, c.nodes

@@ -31,9 +31,9 @@ func TestSpread(t *testing.T) {
 		{"too few descriptors", loopback, 100_000, hello{Descriptors: 256, Ports: 28_232, Cores: 2}, false, 0, "would take 521 processes of 256 descriptors"},
 		{"no descriptors", loopback, 1, hello{Descriptors: 60, Ports: 28_232, Cores: 2}, false, 0, "only 60 descriptors: raise ulimit -n"},
 		{"few ports, an address a worker", nodesAt("127.0.0.1:1"), 10_000, hello{Descriptors: 20_000, Ports: 1200, Cores: 2}, false, 10, ""},
-		{"few ports elsewhere", nodesAt("10.0.0.1:1"), 10_000, hello{Descriptors: 20_000, Ports: 1200, Cores: 2}, false, 0, "more than the 1000 connections"},
+		{"few ports elsewhere", nodesAt("10.0.0.1:1"), 10_000, hello{Descriptors: 20_000, Ports: 1200, Cores: 2}, false, 0, "exceed the 1000 connections"},
 		{"more nodes elsewhere", nodesAt("10.0.0.1:1", "10.0.0.2:1", "10.0.0.2:1"), 2000, hello{Descriptors: 20_000, Ports: 1200, Cores: 2}, false, 1, ""},
-		{"IPv6 loopback has one address", nodesAt("[::1]:1"), 2000, hello{Descriptors: 20_000, Ports: 1200, Cores: 2}, false, 0, "more than the 1000 connections"},
+		{"IPv6 loopback has one address", nodesAt("[::1]:1"), 2000, hello{Descriptors: 20_000, Ports: 1200, Cores: 2}, false, 0, "exceed the 1000 connections"},
 		{"in this process", loopback, 19_000, hello{Descriptors: 20_000, Ports: 28_232, Cores: 2}, true, 1, ""},
 		{"too many in this process", loopback, 20_000, hello{Descriptors: 20_000, Ports: 28_232, Cores: 2}, true, 0, "or use worker processes"},
 	} {

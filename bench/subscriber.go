@@ -2,9 +2,9 @@ package bench
 
 import "time"
 
-// subscriber is one client: at most one connection, where it resumes, and what
-// came. It belongs to the goroutine of its event loop. There are thousands: while
-// nothing comes it has no buffers.
+// subscriber is one client: at most one connection, its cursor, and a record of
+// the messages received. It belongs to the goroutine of its event loop. There are
+// thousands of them: an idle one has no buffers.
 type subscriber struct {
 	fd         int32 // -1: not connected
 	generation int32 // counts its connections
@@ -12,23 +12,23 @@ type subscriber struct {
 	channel    int32
 	state      state
 	polls      bool
-	in         bool // it gets what is published now
-	was        bool // it was in before
-	late       bool // it could not be in when publishing began: it is not accounted for
-	pending    bool // connecting, or waiting to get in
+	in         bool // connected: it receives new messages
+	was        bool // it has been connected
+	late       bool // it was not connected when publishing began: it is not accounted for
+	pending    bool // connecting, or waiting for the answer
 	paced      bool // its short polls have begun
 	attempts   uint8
 
-	retry time.Duration // what the server said to wait before a reconnect; 0: nothing
-	away  instant       // since when it is out, after it was in
+	retry time.Duration // before a reconnect, as the server asked; 0: not asked
+	away  instant       // when it was disconnected; 0: not since it was connected
 	asked instant       // when it sent its last request
 
-	timer  instant // when it has something to do; 0: never
-	queued instant // of its alarm; 0: it has none
+	timer  instant // when it is due; 0: never
+	queued instant // time of its alarm; 0: no alarm
 
 	cursor   []byte
-	text     []byte // of the body: what is not complete
-	answer   []byte // of an incomplete answer to a poll: the head
+	text     []byte // the incomplete part of the body
+	answer   []byte // the head of an incomplete answer to a poll
 	response responseReader
 	messages tracker
 }
@@ -46,18 +46,18 @@ const (
 )
 
 const (
-	// answerTime is how long a connection, and an answer that needs not wait
-	// for a message, may take.
+	// answerTime is the limit for a connect, and for an answer that does not wait
+	// for a message.
 	answerTime = 10 * time.Second
-	// Reconnects wait about this long, doubled with each failure.
+	// The delay of a reconnect begins with backoffLeast and doubles with each failure.
 	backoffLeast = 100 * time.Millisecond
 	backoffMost  = 2 * time.Second
 	retryMost    = 10 * time.Second // even if the server says more
-	// crowded is how long a reconnect is put off when too many are under way.
+	// crowded is how long a reconnect is postponed when too many are in progress.
 	crowded = 10 * time.Millisecond
 )
 
-// setTimer gives the subscriber something to do then.
+// setTimer makes the subscriber due at that time.
 func (s *eventLoop) setTimer(i int32, at instant) {
 	sub := &s.subscribers[i]
 	sub.timer = at
@@ -67,7 +67,7 @@ func (s *eventLoop) setTimer(i int32, at instant) {
 	}
 }
 
-// fireTimers does what is to be done by now.
+// fireTimers handles the subscribers that are due.
 func (s *eventLoop) fireTimers(now instant) {
 	for {
 		at, ok := s.timers.first()
@@ -91,7 +91,7 @@ func (s *eventLoop) fireTimers(now instant) {
 	}
 }
 
-// due is called when a subscriber's timer is.
+// due handles a subscriber whose timer has expired.
 func (s *eventLoop) due(i int32, now instant) {
 	switch s.subscribers[i].state {
 	case stateAway:
@@ -125,7 +125,7 @@ func (s *eventLoop) connect(i int32, now instant) {
 	}
 }
 
-// sendRequest sends the next request.
+// sendRequest sends the subscriber's next request.
 func (s *eventLoop) sendRequest(i int32, now instant) {
 	sub := &s.subscribers[i]
 	wait := sub.polls && s.share.Plan.Transport != ShortPoll && s.waits(sub)
@@ -155,13 +155,13 @@ func (s *eventLoop) sendRequest(i int32, now instant) {
 	}
 }
 
-// waits reports whether the next long-poll may wait for a message: not if it
-// has to tell first that the subscriber is in.
+// waits reports whether the next long-poll may wait for a message. It may not if
+// its answer has to confirm first that the subscriber is connected.
 func (s *eventLoop) waits(sub *subscriber) bool {
 	return !s.traits.atOnce || sub.in && len(sub.cursor) > 0
 }
 
-// markConnected notes that a subscriber is in.
+// markConnected counts a subscriber as connected.
 func (s *eventLoop) markConnected(sub *subscriber, now instant) {
 	if sub.in {
 		return
@@ -182,11 +182,11 @@ func (s *eventLoop) markConnected(sub *subscriber, now instant) {
 	s.arrived++
 	s.lastArrival = now
 	if s.finished {
-		sub.late = true // the account is made
+		sub.late = true // missing messages are counted already
 	}
 }
 
-// clearPending takes a subscriber off those on their way in.
+// clearPending removes a subscriber from those that are connecting.
 func (s *eventLoop) clearPending(sub *subscriber) {
 	if sub.pending {
 		sub.pending = false
@@ -194,7 +194,7 @@ func (s *eventLoop) clearPending(sub *subscriber) {
 	}
 }
 
-// hangUp ends the subscriber's connection, if it has one.
+// hangUp closes the subscriber's connection, if it has one.
 func (s *eventLoop) hangUp(sub *subscriber, now instant) {
 	if sub.fd >= 0 {
 		s.sockets.hangUp(sub.fd)
@@ -211,14 +211,14 @@ func (s *eventLoop) hangUp(sub *subscriber, now instant) {
 	sub.state, sub.timer = stateAway, 0
 }
 
-// failConnection ends a connection that failed, and has another one made in a while, at
-// another node.
+// failConnection counts a failure, closes the connection, and schedules a
+// reconnect to another node.
 func (s *eventLoop) failConnection(i int32, kind string, now instant) {
 	s.countError(kind)
 	s.reconnect(i, s.backoff(i), now)
 }
 
-// reconnect has a subscriber come back at another node.
+// reconnect closes the connection and schedules a reconnect to another node.
 func (s *eventLoop) reconnect(i int32, in time.Duration, now instant) {
 	sub := &s.subscribers[i]
 	s.hangUp(sub, now)
@@ -227,7 +227,7 @@ func (s *eventLoop) reconnect(i int32, in time.Duration, now instant) {
 	s.setTimer(i, now.after(in))
 }
 
-// backoff is how long a subscriber waits after a failure.
+// backoff returns the subscriber's delay after a failure.
 func (s *eventLoop) backoff(i int32) time.Duration {
 	sub := &s.subscribers[i]
 	least := backoffLeast
@@ -239,7 +239,7 @@ func (s *eventLoop) backoff(i int32) time.Duration {
 	return time.Duration((0.5 + shareOf(chance)) * float64(wait))
 }
 
-// nextNode is another node than the subscriber's, if there is one.
+// nextNode returns another node than the subscriber's, if there is one.
 func (s *eventLoop) nextNode(i int32) int32 {
 	sub := &s.subscribers[i]
 	n := uint64(len(s.share.Nodes))

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// node is where a server is asked.
+// node is the address of a server.
 type node struct {
 	Address netip.AddrPort `json:"address"`
 	Host    string         `json:"host"`   // the Host header
@@ -33,7 +33,7 @@ func (t Target) OnLoopback() bool {
 	return err == nil
 }
 
-// bases are the base URLs of all nodes, and of templates that name a server.
+// bases returns the base URLs of all nodes, and of templates that name a server.
 func (t *Target) bases() (all []*url.URL, err error) {
 	for _, text := range t.Nodes {
 		base, err := parseBase(text)
@@ -54,9 +54,8 @@ func (t *Target) bases() (all []*url.URL, err error) {
 	return all, nil
 }
 
-// resolve finds the addresses that a template is asked at: its own, or those
-// of all nodes. Names are looked up once; a name's first address is taken,
-// IPv4 if it has one.
+// resolve returns the servers of a template: the one that it names, or all nodes.
+// It looks a name up once and uses its first address, IPv4 if it has one.
 func (t *Target) resolve(ctx context.Context, template string) (nodes []node, err error) {
 	bases := t.Nodes
 	if absolute(template) {
@@ -108,15 +107,15 @@ func parseBase(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%q is no URL: write it as http://127.0.0.1:8080", text)
+		return nil, fmt.Errorf("%q is not a URL: write it like http://127.0.0.1:8080", text)
 	case u.Scheme == "https":
-		return nil, fmt.Errorf("%q: the load generator speaks no TLS; name the server's plain HTTP address, or put a proxy that ends TLS before it", u.Redacted())
+		return nil, fmt.Errorf("%q: the load generator does not speak TLS: give the server's plain HTTP address, or put a proxy before it", u.Redacted())
 	case u.Scheme != "http" || u.Hostname() == "":
-		return nil, fmt.Errorf("%q is not the URL of a server: write it as http://127.0.0.1:8080", u.Redacted())
+		return nil, fmt.Errorf("%q is not the URL of a server: write it like http://127.0.0.1:8080", u.Redacted())
 	case u.User != nil:
 		return nil, fmt.Errorf("%q has a user in it: send an Authorization header instead", u.Redacted())
 	case u.Fragment != "":
-		return nil, fmt.Errorf("%q has a fragment, which no server gets to see", text)
+		return nil, fmt.Errorf("%q has a fragment, which is never sent to a server", text)
 	}
 	return u, nil
 }
@@ -133,7 +132,7 @@ func splitTemplate(template string) (base *url.URL, path string, err error) {
 	}
 	host, path := rest[:at], rest[at:]
 	if strings.Contains(host, "{") {
-		return nil, "", errors.New("there is no placeholder in the name of a server: put it behind the host")
+		return nil, "", errors.New("the server's name has a placeholder: put it into the path or query")
 	}
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path

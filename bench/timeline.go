@@ -2,21 +2,21 @@ package bench
 
 import "time"
 
-// timeline is the run second by second. A second is closed when all workers
-// have said what they saw of it.
+// timeline is the state of the run's seconds. A second is closed when all workers
+// have reported it.
 type timeline struct {
 	began   instant
 	phase   string
-	ticks   int     // how often the workers were asked to report
-	open    bool    // they were asked for a second, and not all have answered
+	ticks   int     // reports asked of the workers
+	open    bool    // asked for a second, and not all have answered
 	asked   instant // when
-	closed  instant // the second before
+	closed  instant // end of the second before
 	acked   int     // publishes before this second
 	errors  int64   // of publishes before this second
 	charged reading // of the meter then
 }
 
-// second asks the workers what they saw of the second that ends.
+// second asks the workers for a report of the second that ends.
 func (c *coordinator) second() {
 	if c.timeline.open {
 		c.closeSecond() // without those who did not answer
@@ -26,7 +26,7 @@ func (c *coordinator) second() {
 	c.workers.send(order{Tick: &tick{Number: c.timeline.ticks}})
 }
 
-// closeSecond adds what was seen since the one before.
+// closeSecond adds a second to the timeline: the counts since the one before.
 func (c *coordinator) closeSecond() {
 	t := &c.timeline
 	now := c.clock.now()
@@ -57,7 +57,7 @@ func (c *coordinator) closeSecond() {
 	}
 }
 
-// tally adds up what the workers report.
+// tally is the sum of the workers' reports.
 type tally struct {
 	memory          int64 // of the server, before the arrival
 	latency, resume histogram
@@ -74,7 +74,7 @@ func newTally() tally {
 	return tally{latency: newHistogram(), resume: newHistogram(), secondLatency: newHistogram(), errors: make(map[string]int64)}
 }
 
-// addReport takes a report. It fails if that is malformed.
+// addReport adds a report. It returns an error for a malformed histogram.
 func (t *tally) addReport(r *report) error {
 	for _, h := range []struct {
 		to   histogram
@@ -99,7 +99,7 @@ func (t *tally) addReport(r *report) error {
 	return nil
 }
 
-// takeSecond returns what came since the last call.
+// takeSecond returns the counts since the last call.
 func (t *tally) takeSecond() Second {
 	s := t.second
 	if h := t.secondLatency; h.TotalCount() > 0 {

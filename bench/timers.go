@@ -1,7 +1,7 @@
 package bench
 
-// timers are the times at which subscribers have something to do. They are a
-// heap of which entries may be outdated: a subscriber's own timer counts.
+// timers is a heap of the times at which subscribers are due. An entry may be
+// outdated: subscriber.timer counts.
 type timers struct{ heap []alarm }
 
 type alarm struct {
@@ -22,7 +22,7 @@ func (t *timers) push(a alarm) {
 	}
 }
 
-// first is when the next alarm is; ok is false if there is none.
+// first returns the time of the next alarm; ok is false without one.
 func (t *timers) first() (at instant, ok bool) {
 	if len(t.heap) == 0 {
 		return 0, false
@@ -30,7 +30,7 @@ func (t *timers) first() (at instant, ok bool) {
 	return t.heap[0].at, true
 }
 
-// pop takes the next alarm out. There must be one.
+// pop removes and returns the next alarm. The heap must not be empty.
 func (t *timers) pop() alarm {
 	first := t.heap[0]
 	last := len(t.heap) - 1

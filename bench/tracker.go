@@ -2,24 +2,24 @@ package bench
 
 import "slices"
 
-// tracker records which messages came to one subscriber. For each publisher of
-// its channel it knows the number to come next, and the holes below it.
+// tracker records the messages that one subscriber received. For each publisher
+// of its channel it has the next sequence number, and the holes below it.
 type tracker struct {
 	next  []uint32 // by publisher
-	holes []hole   // below next; nil as long as everything comes in order
+	holes []hole   // below next; nil as long as messages arrive in order
 	got   int64    // distinct messages
-	order uint64   // a hash of the order in which they came
+	order uint64   // hash of the order in which they arrived
 
-	repeated   uint32 // came again
-	outOfOrder uint32 // came after a later one of the same publisher
+	repeated   uint32 // received again
+	outOfOrder uint32 // received after a later one of the same publisher
 	unknown    uint32 // never published
 }
 
-// hole is messages from..to-1 of a publisher, which did not come yet.
+// hole is the messages from..to-1 of a publisher, which were not received yet.
 type hole struct{ publisher, from, to uint32 }
 
-// record records a delivery. It reports whether it is the message's first, and
-// by how many the messages in holes have grown.
+// record records a delivery. It returns whether it is the message's first one, and
+// the change of the number of messages in holes.
 func (l *tracker) record(publisher, sequence uint32) (first bool, missing int64) {
 	next := &l.next[publisher]
 	switch {
@@ -37,11 +37,11 @@ func (l *tracker) record(publisher, sequence uint32) (first bool, missing int64)
 		return false, 0
 	}
 	l.got++
-	l.order = (l.order ^ (uint64(publisher)<<32 | uint64(sequence)) + 1) * 0x100000001b3 // FNV-1a, a message a step
+	l.order = (l.order ^ (uint64(publisher)<<32 | uint64(sequence)) + 1) * 0x100000001b3 // FNV-1a, one step per message
 	return true, missing
 }
 
-// fill takes a message out of its hole, if it is in one.
+// fill removes a message from its hole. It returns false if it is in no hole.
 func (l *tracker) fill(publisher, sequence uint32) bool {
 	i := l.holeOf(publisher, sequence)
 	if i < 0 {
@@ -62,7 +62,7 @@ func (l *tracker) fill(publisher, sequence uint32) bool {
 	return true
 }
 
-// holeOf is the index of the hole that the message is in, or -1.
+// holeOf returns the index of the message's hole, or -1.
 func (l *tracker) holeOf(publisher, sequence uint32) int {
 	return slices.IndexFunc(l.holes, func(h hole) bool {
 		return h.publisher == publisher && h.from <= sequence && sequence < h.to
@@ -73,8 +73,8 @@ func (l *tracker) has(publisher, sequence uint32) bool {
 	return sequence < l.next[publisher] && l.holeOf(publisher, sequence) < 0
 }
 
-// missing is how many did not come of the first totals[i] messages of each
-// publisher i.
+// missing returns how many of the first totals[i] messages of each publisher i
+// were not received.
 func (l *tracker) missing(totals []uint32) (n int64) {
 	for publisher, total := range totals {
 		if next := l.next[publisher]; next < total {

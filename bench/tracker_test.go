@@ -59,7 +59,7 @@ func (n *naive) enter(publisher, sequence uint32) bool {
 	return true
 }
 
-// inHoles is how many messages below the newest did not come.
+// inHoles returns the number of messages below the newest that are missing.
 func (n *naive) inHoles() (holes int64) {
 	for publisher, newest := range n.newest {
 		for sequence := range newest {
@@ -120,6 +120,6 @@ func TestTrackerAllocatesNothing(t *testing.T) {
 		l.record(0, sequence)
 		sequence++
 	}); n != 0 {
-		t.Errorf("%v allocations a message", n)
+		t.Errorf("%v allocations per message", n)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Kinds of errors, as Trouble.Errors has them.
+// Kinds of errors, the keys of Trouble.Errors.
 const (
 	kindRefused     = "refused"
 	kindReset       = "reset"
@@ -25,7 +25,7 @@ const (
 
 func kindStatus(status int) string { return fmt.Sprint("status ", status) }
 
-// kindOf is the kind of an error of a connection.
+// kindOf returns the kind of a connection's error.
 func kindOf(err error) string {
 	var timeout net.Error
 	switch {

@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// usage is what processes have used.
+// usage is the CPU time and memory of processes.
 type usage struct {
 	cpu    time.Duration // user and system
 	memory int64         // bytes resident
 }
 
-// Processes are looked at in Linux's /proc.
+// The functions below read Linux's /proc.
 
-// family is a process, its children, theirs, and so on. It is empty if the
-// process is not there.
+// family returns a process and its descendants. It is empty if the process does
+// not exist.
 func family(pid int) (pids []int) {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
 		return nil
 	}
 	pids = append(pids, pid)
-	for _, task := range tasks { // each thread has children of its own
+	for _, task := range tasks { // each thread has its own list of children
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
 		if err != nil {
 			continue // it has ended
@@ -60,9 +60,9 @@ func cpuOf(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, nil
 }
 
-// memoryOf is the proportional set size: resident memory, in which a page that
-// processes share counts once for all of them. For a process alone it is RSS;
-// for nginx, whose workers share a zone, RSS would count that twice.
+// memoryOf returns the proportional set size: resident memory, with a page that
+// processes share divided among them. For a single process it is the RSS. For
+// nginx, with a zone that its workers share, RSS would count the zone twice.
 func memoryOf(pid int) (int64, error) {
 	path := fmt.Sprintf("/proc/%d/smaps_rollup", pid)
 	text, err := os.ReadFile(path)
@@ -78,7 +78,7 @@ func memoryOf(pid int) (int64, error) {
 	return 0, fmt.Errorf("read resident memory: %s has no Pss", path)
 }
 
-// ownMemory is that of this process, 0 where it cannot be told.
+// ownMemory returns the memory of this process, 0 if it is unknown.
 func ownMemory() int64 {
 	memory, err := memoryOf(os.Getpid())
 	if err != nil {
@@ -87,7 +87,7 @@ func ownMemory() int64 {
 	return memory
 }
 
-// residentOf is RSS. Unlike memoryOf it costs the process nothing.
+// residentOf returns the RSS. Unlike memoryOf it does not slow the process down.
 func residentOf(pid int) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
@@ -104,9 +104,8 @@ func residentOf(pid int) int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// machineIdle is how long the CPUs of this machine have been idle, all in all;
-// ok is false where it cannot be told. It is field 4 of proc_stat(5)'s first
-// line.
+// machineIdle returns the idle time of all CPUs of this machine, field 4 of the
+// first line of proc_stat(5); ok is false if it is unknown.
 func machineIdle() (idle time.Duration, ok bool) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {

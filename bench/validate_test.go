@@ -33,21 +33,21 @@ func TestValidate(t *testing.T) {
 		{"pid", func(p *Plan) { p.ServerPIDs = []int{-1} }, "pid: -1"},
 		{"metrics", func(p *Plan) { p.MetricsURL = "metrics" }, "metrics: "},
 		{"no nodes", func(p *Plan) { p.Target.Nodes = nil }, "nodes: name at least one"},
-		{"TLS", func(p *Plan) { p.Target.Nodes = []string{"https://example.org"} }, "speaks no TLS"},
-		{"no scheme", func(p *Plan) { p.Target.Nodes = []string{"127.0.0.1:8080"} }, "write it as http://"},
+		{"TLS", func(p *Plan) { p.Target.Nodes = []string{"https://example.org"} }, "does not speak TLS"},
+		{"no scheme", func(p *Plan) { p.Target.Nodes = []string{"127.0.0.1:8080"} }, "write it like http://"},
 		{"a user", func(p *Plan) { p.Target.Nodes = []string{"http://a:secret@127.0.0.1"} }, "has a user in it"},
 		{"preset", func(p *Plan) { p.Target.Preset = "faye" }, `preset: "faye" is none of`},
 		{"template without custom", func(p *Plan) { p.Target.SubscribeURL = "/x" }, "go with the preset custom"},
 		{"polls of Mercure", func(p *Plan) { p.Target.Preset, p.Transport = "mercure", LongPoll }, "has no long-polls"},
 		{"short polls of Nchan", func(p *Plan) { p.Target.Preset, p.Transport = "nchan", ShortPoll }, "has no short polls"},
-		{"header", func(p *Plan) { p.Target.Headers = []string{"A: b", "no header"} }, `headers: the second is no "Name: value"`},
+		{"header", func(p *Plan) { p.Target.Headers = []string{"A: b", "no header"} }, `headers: the second is not like "Name: value"`},
 		{"two headers in one", func(p *Plan) { p.Target.Headers = []string{"A: b\r\nC: d"} }, "headers: the first"},
 		{"token", func(p *Plan) { p.Target.Token = "a\nb" }, "token: "},
 		{"custom without URL", func(p *Plan) { p.Target.Preset = "custom" }, "subscribe url: the preset custom needs one"},
 		{"custom that cannot publish", func(p *Plan) { p.Target, p.Messages = custom, 1; p.Target.PublishURL = "" }, "publish url: it is needed"},
 		{"custom of one channel", func(p *Plan) { p.Target, p.Channels = custom, 2; p.Target.SubscribeURL = "/e" }, "lacks {channel}"},
 		{"custom body", func(p *Plan) { p.Target = custom; p.Target.PublishBody = "x" }, "lacks {data}"},
-		{"custom with a placeholder for a server", func(p *Plan) { p.Target = custom; p.Target.SubscribeURL = "http://{channel}/" }, "subscribe url: there is no placeholder"},
+		{"custom with a placeholder for a server", func(p *Plan) { p.Target = custom; p.Target.SubscribeURL = "http://{channel}/" }, "subscribe url: the server's name has a placeholder"},
 		{"custom with white space", func(p *Plan) { p.Target = custom; p.Target.SubscribeURL = "/e HTTP/1.1" }, "white space"},
 		{"neither path nor URL", func(p *Plan) { p.Target = custom; p.Target.SubscribeURL = "events" }, "neither a URL nor a path"},
 	} {
@@ -58,12 +58,12 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", test.name, err, test.want)
 		}
 		if err != nil && strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: the error tells a secret: %v", test.name, err)
+			t.Errorf("%s: the error has a secret: %v", test.name, err)
 		}
 	}
 	many := Plan{Target: Target{Nodes: []string{"ftp://x"}}, Rate: -1, Churn: -1}
 	if err := many.Validate(); err == nil || strings.Count(err.Error(), "\n") < 3 {
-		t.Errorf("not every mistake is told: %v", err)
+		t.Errorf("not every mistake is reported: %v", err)
 	}
 	if err := (Target{}).Validate(); !contains(err, "nodes: ") {
 		t.Errorf("an empty target: %v", err)

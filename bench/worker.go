@@ -10,19 +10,19 @@ import (
 	"sync"
 )
 
-// processID is the same in all workers of a process, and in no other.
+// processID identifies this process: its workers have the same one.
 var processID = rand.Text()
 
-// ServeWorker holds the subscribers that a coordinator gives it over rw, until
-// the run is over (nil), the coordinator has gone or ctx ends. If rw is an
-// io.Closer it is closed; if it is not, a goroutine that reads from it may stay
-// behind after an error.
+// ServeWorker holds the subscribers that a coordinator assigns to it over rw,
+// until the run is over (nil), the coordinator disconnects or ctx ends. It closes
+// an rw that is an io.Closer. Otherwise a goroutine that reads from rw may be left
+// after an error.
 func ServeWorker(ctx context.Context, rw io.ReadWriter) error {
 	w := &worker{lines: newLines[reply, order](rw), clock: newClock(), orders: make(chan received, 16), replies: make(chan reply, 16)}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if closer, ok := rw.(io.Closer); ok {
-		// Closing ends the reading, too.
+		// Closing also ends the reading.
 		defer context.AfterFunc(ctx, func() { closer.Close() })()
 		defer w.busy.Wait()
 		defer closer.Close()
@@ -50,7 +50,7 @@ type worker struct {
 	busy    sync.WaitGroup
 }
 
-// greet asks for the time, says hello and returns the share.
+// greet synchronizes the clock, sends the hello and returns the share.
 func (w *worker) greet() (*share, error) {
 	offset, err := w.clock.offset(func() (instant, error) {
 		if err := w.lines.send(reply{Ask: true}); err != nil {
@@ -71,7 +71,7 @@ func (w *worker) greet() (*share, error) {
 		return nil, err
 	}
 	if o.Share == nil {
-		return nil, errors.New("the first order is no share")
+		return nil, errors.New("the first order is not a share")
 	}
 	o.Share.Plan.Target.Token, o.Share.Plan.Target.Headers = o.Share.Token, o.Share.Headers
 	return o.Share, o.Share.validate()
@@ -84,7 +84,7 @@ func greeting() *hello {
 	}
 }
 
-// work runs the event loop between two goroutines that read and write.
+// work runs the event loop, and two goroutines that read orders and write replies.
 func (w *worker) work(ctx context.Context, cancel context.CancelCauseFunc, share *share) error {
 	loop, err := newEventLoop(share, w.clock, w.orders, w.replies)
 	if err != nil {
@@ -109,12 +109,12 @@ func (w *worker) work(ctx context.Context, cancel context.CancelCauseFunc, share
 	return err
 }
 
-// read hands orders to the event loop, until the last one.
+// read passes orders to the event loop, until the last one.
 func (w *worker) read(ctx context.Context, s *eventLoop) error {
 	for {
 		o, err := w.lines.receive()
 		if errors.Is(err, io.EOF) {
-			return errors.New("the coordinator has gone")
+			return errors.New("the coordinator disconnected")
 		}
 		if err != nil {
 			return err

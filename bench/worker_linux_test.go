@@ -33,7 +33,7 @@ func startAgent(t *testing.T, token string) (address string) {
 	return l.Addr().String()
 }
 
-// Processes of this machine and of two agents share a run.
+// Workers of this machine and of two agents share a run.
 func TestRunWithProcesses(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -81,7 +81,7 @@ func TestAgentRefuses(t *testing.T) {
 	}
 	defer c.Close()
 	io.WriteString(c, "GET / HTTP/1.1\r\n\r\n")
-	if answer, err := io.ReadAll(c); err != nil || !strings.Contains(string(answer), "not that of a coordinator") {
+	if answer, err := io.ReadAll(c); err != nil || !strings.Contains(string(answer), "the first line is not a coordinator") {
 		t.Errorf("a browser gets %q, %v", answer, err)
 	}
 }
@@ -99,7 +99,7 @@ func TestAgentStaysOnLoopback(t *testing.T) {
 	}
 }
 
-// brokenHost has a worker that does what speak says.
+// brokenHost returns a host with a worker that runs speak.
 func brokenHost(speak func(rw io.ReadWriter)) WorkerHost {
 	return WorkerHost{Name: "there", Start: func(context.Context) (io.ReadWriteCloser, error) {
 		ours, theirs := net.Pipe()
@@ -112,7 +112,7 @@ func brokenHost(speak func(rw io.ReadWriter)) WorkerHost {
 	}}
 }
 
-// greeted says hello, reads the share, and then does as speak says.
+// greeted sends a hello, reads the share, and then runs speak.
 func greeted(speak func(rw io.ReadWriter, orders *json.Decoder)) func(io.ReadWriter) {
 	return func(rw io.ReadWriter) {
 		h := greeting()
@@ -132,9 +132,9 @@ func TestBrokenWorkers(t *testing.T) {
 		host WorkerHost
 		want string
 	}{
-		{"it goes at once", brokenHost(func(io.ReadWriter) {}), "there: the worker ended before it said hello"},
+		{"it goes at once", brokenHost(func(io.ReadWriter) {}), "there: the worker ended before its hello"},
 		{"it speaks something else", brokenHost(func(rw io.ReadWriter) { io.WriteString(rw, "hello\n") }), "there: read a line of JSON"},
-		{"it is of another version", brokenHost(func(rw io.ReadWriter) { io.WriteString(rw, `{"hello":{"protocol":99}}`) }), "there: the worker speaks version 99"},
+		{"it is of another version", brokenHost(func(rw io.ReadWriter) { io.WriteString(rw, `{"hello":{"protocol":99}}`) }), "there: the worker has version 99"},
 		{"it fails", brokenHost(func(rw io.ReadWriter) { io.WriteString(rw, `{"failed":"no epoll"}`) }), "there: no epoll"},
 		{"it goes in the middle", brokenHost(greeted(func(_ io.ReadWriter, orders *json.Decoder) {
 			var o order
@@ -143,7 +143,7 @@ func TestBrokenWorkers(t *testing.T) {
 		{"it fails in the middle", brokenHost(greeted(func(rw io.ReadWriter, orders *json.Decoder) {
 			io.WriteString(rw, `{"failed":"too hot"}`)
 		})), "there: a worker failed: too hot"},
-		{"its histogram is none", brokenHost(greeted(func(rw io.ReadWriter, orders *json.Decoder) {
+		{"its histogram is malformed", brokenHost(greeted(func(rw io.ReadWriter, orders *json.Decoder) {
 			io.WriteString(rw, `{"report":{"latency":"?"}}`)
 			_, _ = io.Copy(io.Discard, orders.Buffered())
 		})), "there: "},
@@ -160,7 +160,7 @@ func TestWorkerRefuses(t *testing.T) {
 		order order
 		want  string
 	}{
-		{"no share", order{Arrive: true}, "no share"},
+		{"not a share", order{Arrive: true}, "not a share"},
 		{"a share of nothing", order{Share: &share{}}, "share: subscribers: 0"},
 		{"a share without nodes", order{Share: &share{Plan: Plan{Target: Target{Nodes: []string{"http://127.0.0.1"}}, Subscribers: 1}}}, "no nodes"},
 	} {
@@ -193,7 +193,7 @@ func TestWorkerRefuses(t *testing.T) {
 	}
 }
 
-// A coordinator that dies leaves no worker behind.
+// Workers end with their coordinator.
 func TestWorkerEndsWithItsCoordinator(t *testing.T) {
 	stream, err := LocalProcesses().Start(t.Context())
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// workers is the workers of a run, as the coordinator sees them.
+// workers are the workers of a run, at the coordinator.
 type workers struct {
 	clock   clock
 	members []*remoteWorker
@@ -17,7 +17,7 @@ type workers struct {
 	reading sync.WaitGroup   // two goroutines per worker
 }
 
-// remoteWorker is one worker.
+// remoteWorker is the coordinator's side of one worker.
 type remoteWorker struct {
 	host   string
 	stream io.ReadWriteCloser
@@ -28,7 +28,7 @@ type remoteWorker struct {
 	out    chan order // to the goroutine that sends
 	gone   context.CancelFunc
 
-	latest   report // its gauges are the worker's
+	latest   report // with the worker's gauges
 	answered int    // the last tick it answered
 	final    *final
 }
@@ -63,13 +63,13 @@ func (c *workers) startWorker(ctx context.Context, p *WorkerHost) (*remoteWorker
 	return m, nil
 }
 
-// handshake answers what the worker asks until it says hello.
+// handshake answers the worker's requests for the time until it sends its hello.
 func (c *workers) handshake(m *remoteWorker) error {
 	for {
 		r, err := m.lines.receive()
 		switch {
 		case errors.Is(err, io.EOF):
-			return errors.New("the worker ended before it said hello")
+			return errors.New("the worker ended before its hello")
 		case err != nil:
 			return err
 		case r.Failed != "":
@@ -81,15 +81,15 @@ func (c *workers) handshake(m *remoteWorker) error {
 		case r.Hello != nil:
 			m.hello = *r.Hello
 			if m.hello.Protocol != protocolVersion {
-				return fmt.Errorf("the worker speaks version %d of the protocol, and this is version %d: use the same comet everywhere", m.hello.Protocol, protocolVersion)
+				return fmt.Errorf("the worker has version %d of the protocol, and this is version %d: use the same version of comet everywhere", m.hello.Protocol, protocolVersion)
 			}
 			return nil
 		}
 	}
 }
 
-// start begins the exchange with every worker: its replies now come
-// over c.replies, until ctx ends.
+// start starts two goroutines per worker, until ctx ends: one sends its replies to
+// c.replies, one sends it orders.
 func (c *workers) start(ctx context.Context) {
 	for _, m := range c.members {
 		var life context.Context
@@ -119,7 +119,7 @@ func (c *workers) write(ctx context.Context, m *remoteWorker) {
 		select {
 		case o := <-m.out:
 			if m.lines.send(o) != nil {
-				return // the reader tells
+				return // the reader returns the error
 			}
 		case <-ctx.Done():
 			return
@@ -127,8 +127,8 @@ func (c *workers) write(ctx context.Context, m *remoteWorker) {
 	}
 }
 
-// send gives every worker the order. A worker that takes no more orders is
-// found out by what it does not answer.
+// send sends the order to every worker, without blocking. A worker that accepts
+// no more orders fails later, because its answer is missing.
 func (c *workers) send(o order) {
 	for _, m := range c.members {
 		select {
@@ -145,13 +145,13 @@ func (c *workers) stop() {
 		if m.gone != nil {
 			m.gone()
 		}
-		closing.Go(func() { _ = m.stream.Close() }) // it has ended, or been killed
+		closing.Go(func() { _ = m.stream.Close() }) // the worker has ended, or been killed
 	}
 	closing.Wait()
 	c.reading.Wait()
 }
 
-// all reports whether something is true of every worker.
+// all reports whether is returns true for every worker.
 func (c *workers) all(is func(*remoteWorker) bool) bool {
 	for _, m := range c.members {
 		if !is(m) {
@@ -161,7 +161,7 @@ func (c *workers) all(is func(*remoteWorker) bool) bool {
 	return true
 }
 
-// sum adds up a number of every worker.
+// sum adds up of's values for all workers.
 func sum[T int | int64 | time.Duration](c *workers, of func(*remoteWorker) T) (total T) {
 	for _, m := range c.members {
 		total += of(m)

@@ -22,8 +22,8 @@ import (
 	"comet/pubsub"
 )
 
-// bareCommand is the argument, before an address, that makes this binary the
-// bare server: a process of its own, so that its CPU can be told.
+// bareCommand is the argument, before an address, that makes this binary the bare
+// server. It is a separate process, so that its CPU time can be measured.
 const bareCommand = "serve-bare"
 
 func (l *lab) startBare(address netip.AddrPort) (*process, error) {
@@ -34,16 +34,15 @@ func (l *lab) startBare(address netip.AddrPort) (*process, error) {
 	return startProcess(filepath.Join(l.dir, "bare.log"), self, bareCommand, address.String())
 }
 
-// bareServer is as little as a server can do: every GET is a subscriber, every
-// POST one loop of write(2) over all of them, of the bytes that Comet would
-// send. It has no channels, keeps nothing, and notices nobody who leaves.
+// bareServer does the minimum of a server: every GET is a subscriber, and every
+// POST is one loop of write(2) over all of them, with the bytes that Comet would
+// send. It has no channels, stores nothing, and does not notice disconnects.
 type bareServer struct {
 	mu          sync.Mutex
 	subscribers []*os.File
 }
 
-// serveBare serves until ctx ends. The process ends then, and with it whatever
-// still runs.
+// serveBare serves until ctx ends. Its goroutines end with the process.
 func serveBare(ctx context.Context, address string) error {
 	l, err := net.Listen("tcp4", address)
 	if err != nil {

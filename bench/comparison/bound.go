@@ -4,8 +4,8 @@ package main
 
 import "fmt"
 
-// bound is a part of a target: a number, or one times what another server
-// reached in the same run.
+// bound is a part of a target: a number, or a factor of another server's value in
+// the same run.
 type bound struct {
 	sign   string // ≤, ≥ or <
 	factor float64

@@ -18,7 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// lab is the Redis of all servers, and what is needed to start them.
+// lab is the Redis of all servers, and the programs and files to start them.
 type lab struct {
 	dir        string // of everything that is written; removed by close
 	comet      string // binary
@@ -28,15 +28,15 @@ type lab struct {
 	connection *redis.Client
 }
 
-// server is one that is measured.
+// server is a measured server.
 type server struct {
 	process *process
 	address netip.AddrPort
 	preset  string // of bench.Target
 }
 
-// openLab finds or builds what is needed and starts Redis. Nothing is left of
-// it after an error.
+// openLab finds or builds the programs and starts Redis. After an error it leaves
+// nothing running.
 func openLab(ctx context.Context, cometPath string) (l *lab, err error) {
 	l = &lab{comet: cometPath}
 	if l.nginx, err = findTools(); err != nil {
@@ -84,7 +84,7 @@ func (l *lab) close() (err error) {
 	return errors.Join(err, os.RemoveAll(l.dir))
 }
 
-// start starts a server on an empty Redis and returns when it takes messages.
+// start starts a server on an empty Redis and returns when it accepts messages.
 func (l *lab) start(ctx context.Context, name string) (*server, error) {
 	if err := l.connection.FlushAll(ctx).Err(); err != nil {
 		return nil, fmt.Errorf("empty Redis: %w", err)
@@ -116,10 +116,10 @@ func (l *lab) start(ctx context.Context, name string) (*server, error) {
 	return s, nil
 }
 
-// probePaths is where a server gets its first message, by preset.
+// probePaths has the path of a server's first publish, by preset.
 var probePaths = map[string]string{"comet": "/v1/channels/probe/messages", "nchan": "/publish?id=probe"}
 
-// probe publishes a message, and finds out whether it went to Redis.
+// probe publishes a message and checks that it is in Redis.
 func (l *lab) probe(ctx context.Context, name string, s *server) error {
 	url := "http://" + s.address.String() + probePaths[s.preset]
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("probe"))
@@ -142,7 +142,7 @@ func (l *lab) probe(ctx context.Context, name string, s *server) error {
 	return nil
 }
 
-// await tries until the process is ready, has ended, or took too long.
+// await calls try until the process is ready, has ended, or takes too long.
 func (p *process) await(ctx context.Context, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -163,7 +163,7 @@ func (p *process) await(ctx context.Context, try func() error) error {
 	}
 }
 
-// freeAddress is a loopback address that nobody listens on.
+// freeAddress returns a loopback address without a listener.
 func freeAddress() (netip.AddrPort, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -1,15 +1,15 @@
 //go:build linux
 
 // Comparison compares Comet with Nchan, the push module of nginx, on this
-// machine: it starts both on loopback with a Redis of their own, puts the same
-// loads on them by turns, and prints one Markdown table with the targets.
+// machine. It starts both on loopback with a Redis of their own, runs the same
+// loads against them in turn, and prints one Markdown table with the targets.
 //
 //	go run ./bench/comparison [-quick] [-only NAME] [-rounds N] [-comet PATH] [-json FILE]
 //
 // It needs redis-server, nginx and Nchan (Debian: apt-get install
 // --no-install-recommends redis-server nginx libnginx-mod-nchan), a descriptor
-// limit of 20,000 (ulimit -n), and a machine that does nothing else. What it
-// starts ends with it, on Ctrl-C too.
+// limit of 20,000 (ulimit -n), and a machine that does nothing else. The programs
+// that it starts end with it, also on Ctrl-C.
 package main
 
 import (
@@ -39,7 +39,7 @@ type flags struct {
 }
 
 func main() {
-	// SIGPIPE too: `comparison | head` must not leave servers and files behind.
+	// Also handle SIGPIPE: `comparison | head` must stop the servers and remove the files.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
 	err := command(ctx, os.Args[1:])
@@ -55,7 +55,7 @@ func main() {
 
 func command(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == bareCommand { // this binary again, see startBare
-		signal.Ignore(syscall.SIGPIPE) // it writes to subscribers that have left
+		signal.Ignore(syscall.SIGPIPE) // it writes to subscribers that have disconnected
 		return serveBare(ctx, args[1])
 	}
 	var f flags
@@ -78,7 +78,7 @@ func command(ctx context.Context, args []string) error {
 	return compare(ctx, f, chosen)
 }
 
-// compare measures, and prints the table also of what was done before an error.
+// compare measures and prints the table, after an error with the results so far.
 func compare(ctx context.Context, f flags, chosen []scenario) (err error) {
 	var raw io.Writer = io.Discard
 	if f.json != "" {
@@ -102,7 +102,7 @@ func compare(ctx context.Context, f flags, chosen []scenario) (err error) {
 	}
 	writeTable(os.Stdout, chosen, all)
 	if f.quick {
-		fmt.Println("\nA quick run, with a tenth of the subscribers: it shows that everything works, and no more.")
+		fmt.Println("\nA quick run with a tenth of the subscribers: it shows only that everything works.")
 	}
 	return err
 }

@@ -14,7 +14,7 @@ import (
 	"comet/bench"
 )
 
-// The servers that are compared, as the table calls them.
+// The names of the compared servers in the table.
 const (
 	comet = "Comet"
 	nchan = "Nchan"
@@ -23,10 +23,10 @@ const (
 
 var errInterrupted = errors.New("interrupted")
 
-// measurements are the results by scenario and server, a round each.
+// measurements are the results by scenario and server, one per round.
 type measurements map[string]map[string][]*bench.Result
 
-// measure makes the rounds of one scenario, the servers by turns.
+// measure runs the rounds of one scenario, with the servers in turn.
 func measure(ctx context.Context, l *lab, s scenario, f flags, all measurements, raw io.Writer) error {
 	all[s.name] = make(map[string][]*bench.Result)
 	servers := []string{comet, nchan}
@@ -53,7 +53,7 @@ func measure(ctx context.Context, l *lab, s scenario, f flags, all measurements,
 	return nil
 }
 
-// measureOne puts the load on a server that is started for it.
+// measureOne starts a server and runs the load against it.
 func measureOne(ctx context.Context, l *lab, s scenario, name string, quick bool) (*bench.Result, error) {
 	server, err := l.start(ctx, name)
 	if err != nil {
@@ -77,7 +77,7 @@ func measureOne(ctx context.Context, l *lab, s scenario, name string, quick bool
 	return result, nil
 }
 
-// quickened is a small form of a load.
+// quickened returns a small version of a load.
 func quickened(p bench.Plan) bench.Plan {
 	p.Subscribers /= 10
 	p.Channels /= 10

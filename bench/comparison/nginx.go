@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tools are the programs of others.
+// tools are the programs that Comet does not build.
 type tools struct {
 	redis, nginx string
 	module       string // Nchan, a dynamic module of nginx
 }
 
-// findTools says what is missing, and how to get it.
+// findTools returns an error that names the missing tools and how to install them.
 func findTools() (t tools, err error) {
 	var missing []string
 	find := func(what string, paths ...string) string {
@@ -36,7 +36,7 @@ func findTools() (t tools, err error) {
 		return ""
 	}
 	t.redis = find("redis-server", "redis-server")
-	t.nginx = find("nginx", "nginx", "/usr/sbin/nginx") // where Debian has it, which is not in every PATH
+	t.nginx = find("nginx", "nginx", "/usr/sbin/nginx") // Debian's path, which is not in every PATH
 	t.module = find("the Nchan module of nginx", "/usr/lib/nginx/modules/ngx_nchan_module.so", "/usr/lib64/nginx/modules/ngx_nchan_module.so")
 	if len(missing) > 0 {
 		return t, errors.New(strings.Join(missing, ", ") + " not found. Debian, Ubuntu: apt-get install --no-install-recommends " +
@@ -49,8 +49,8 @@ func findTools() (t tools, err error) {
 // directory, worker connections, Redis, address.
 //
 // nchan_redis_pass must be in each location: at a level above, Nchan 1.3.6
-// ignores it without a word and stays in memory (found out by looking into
-// Redis, which lab.probe does each time).
+// silently ignores it and stays in memory (lab.probe checks it each time, in
+// Redis).
 const nginxConfig = `load_module %[1]s;
 %[2]s
 worker_processes 2;

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// endTimeout is how long a process may take to leave when asked to.
+// endTimeout is how long a process may take to end after SIGTERM.
 const endTimeout = 15 * time.Second
 
 // process is one run of a program that comparison started.
@@ -22,9 +22,9 @@ type process struct {
 	done chan struct{} // closed when it has ended and was waited for
 }
 
-// startProcess starts a program, on the main goroutine. It has a group of its
-// own, so that Ctrl-C reaches comparison alone, which then ends it; and it is
-// asked to leave if comparison dies.
+// startProcess starts a program, on the main goroutine. The program has a process
+// group of its own, so that Ctrl-C reaches only comparison, which then ends it. It
+// gets a signal to end if comparison dies.
 func startProcess(log, program string, args ...string) (*process, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -40,12 +40,12 @@ func startProcess(log, program string, args ...string) (*process, error) {
 	}
 	go func() {
 		defer close(p.done) // stop waits for it
-		p.cmd.Wait()        // how it ended is in its log
+		p.cmd.Wait()        // its log has the reason of its end
 	}()
 	return p, nil
 }
 
-// environment is ours without Comet's settings: the measured one has defaults.
+// environment returns our environment without Comet's settings: the measured node has the defaults.
 func environment() (env []string) {
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "COMET_") {
@@ -57,7 +57,7 @@ func environment() (env []string) {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// stop ends the process and waits until it is gone. It may be gone already.
+// stop ends the process and waits for its end. It may have ended already.
 func (p *process) stop() {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -68,7 +68,7 @@ func (p *process) stop() {
 	}
 }
 
-// explain adds to err the end of what the process printed.
+// explain adds the end of the process's log to err.
 func (p *process) explain(err error) error {
 	text, _ := os.ReadFile(p.log)
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")

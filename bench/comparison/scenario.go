@@ -10,11 +10,11 @@ import (
 	"comet/bench"
 )
 
-// scenario is a load, and what of it the table shows.
+// scenario is a load, and the rows of the table that show it.
 type scenario struct {
 	name string
 	load bench.Plan
-	bare bool // measure the bare loop of write(2) too
+	bare bool // also measure the bare loop of write(2)
 	rows []row
 }
 
@@ -97,14 +97,14 @@ func scenarioNames() (names []string) {
 	return names
 }
 
-// choose returns the scenario of that name; of none, all.
+// choose returns the scenario of that name; for an empty name, all.
 func choose(name string) ([]scenario, error) {
 	if name == "" {
 		return scenarios, nil
 	}
 	i := slices.Index(scenarioNames(), name)
 	if i < 0 {
-		return nil, fmt.Errorf("no scenario is called %q; there are %q", name, scenarioNames())
+		return nil, fmt.Errorf("there is no scenario %q: choose one of %q", name, scenarioNames())
 	}
 	return scenarios[i : i+1], nil
 }

@@ -16,8 +16,8 @@ type browser struct {
 
 func startBrowser(t testing.TB) *browser { return &browser{browsertest.Start(t), t} }
 
-// open shows html and returns when it is loaded. From then on Events has what
-// the page did.
+// open shows html and returns when it is loaded. After that, Events has the events
+// of the page.
 func (b *browser) open(html []byte, s browsertest.Screen) {
 	b.t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -29,8 +29,8 @@ func (b *browser) open(html []byte, s browsertest.Screen) {
 	b.Open(server.URL)
 }
 
-// wantQuiet fails for anything that the page complained of, or asked for
-// besides itself, or that does not fit the screen's width.
+// wantQuiet fails the test for an error on the page, for a request besides the
+// page itself, and for content wider than the screen.
 func (b *browser) wantQuiet(s browsertest.Screen) {
 	b.t.Helper()
 	b.WantNoComplaints()

@@ -25,9 +25,9 @@ type bar struct {
 	Percent   float64
 }
 
-// WriteComparisonHTML writes the rows as a page of bar charts that needs
-// nothing else, not even scripts. About is a sentence on what all runs had in
-// common. The only errors are w's.
+// WriteComparisonHTML writes the rows as a page of bar charts, without scripts or
+// other files. about is a sentence about the load of all runs. It returns only
+// errors of w.
 func WriteComparisonHTML(w io.Writer, rows []Row, about string) error {
 	lost := int64(0)
 	for _, r := range rows {

@@ -15,11 +15,11 @@ import (
 // tile is a key number.
 type tile struct{ Name, Value, Unit, Note string }
 
-// chart is a figure that report.js draws; ID says which of its charts.
+// chart is a figure that report.js draws; ID names one of its charts.
 type chart struct{ ID, Title, About string }
 
-// WriteHTML writes r as a page that needs nothing else. An error is w's, or a
-// number in r that JSON does not have, as NaN.
+// WriteHTML writes r as a page that needs no other file. It returns errors of w,
+// and an error for a number in r that JSON does not have, like NaN.
 func WriteHTML(w io.Writer, r *bench.Result) error {
 	data, err := json.Marshal(r)
 	if err != nil {
@@ -108,8 +108,8 @@ func (p *page) addFacts(sections []section) {
 	}
 }
 
-// toneOf is bad for trouble with messages, and good if there was none and the
-// run did what it was to do.
+// toneOf returns bad after trouble with messages, and good after a run without
+// trouble that did all of its plan.
 func toneOf(r *bench.Result) string {
 	switch t := &r.Trouble; {
 	case t.Lost > 0 || len(nonZero(disorder(t)...)) > 0:
@@ -141,7 +141,7 @@ func tilesOf(r *bench.Result) (tiles []tile) {
 	return tiles
 }
 
-// chartsOf is the charts for which r has data.
+// chartsOf returns the charts for which r has data.
 func chartsOf(r *bench.Result) (charts []chart) {
 	some := func(has func(bench.Second) bool) bool { return slices.ContainsFunc(r.Timeline, has) }
 	add := func(has bool, c chart) {
@@ -151,11 +151,11 @@ func chartsOf(r *bench.Result) (charts []chart) {
 	}
 	add(len(r.Timeline) > 0, chart{"connections", "Connections", "connected subscribers, and connects per second"})
 	add(some(func(s bench.Second) bool { return s.P50 > 0 }),
-		chart{"latency", "Delivery latency", "from the time a message was due until it was read, in each second"})
+		chart{"latency", "Delivery latency", "between the time a message was due and its read, per second"})
 	add(some(func(s bench.Second) bool { return s.Deliveries > 0 || s.Published > 0 }),
 		chart{"rates", "Messages", "deliveries and publishes per second"})
 	add(slices.ContainsFunc(latenciesOf(r), func(l latencyRow) bool { return len(l.Curve) > 0 }),
-		chart{"distribution", "Latency distribution", "what a share of all does not exceed, over the whole run"})
+		chart{"distribution", "Latency distribution", "latency by percentile, over the whole run"})
 	add(some(func(s bench.Second) bool { return s.ServerCPU > 0 || s.ServerMiB > 0 }),
 		chart{"server", "Server", "processor cores and memory"})
 	add(some(func(s bench.Second) bool { return s.Errors > 0 || s.Missing > 0 }),

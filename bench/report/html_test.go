@@ -18,7 +18,7 @@ var screens = []browsertest.Screen{
 	{Name: "phone, dark", Width: 390, Height: 844, Dark: true},
 }
 
-// drawnCharts is the charts with a canvas that has a size and pixels of more
+// drawnCharts returns the charts with a canvas that has a size and pixels of more
 // than one colour.
 const drawnCharts = `[...document.querySelectorAll('[data-chart]')].filter(figure => {
 	const canvas = figure.querySelector('canvas')
@@ -83,7 +83,7 @@ func TestComparisonInChromium(t *testing.T) {
 
 const attack = `</script><script>document.title = 'broken'</script><img src=x onerror="document.title = 'broken'">`
 
-// hostile is a result whose texts try to be more than text.
+// hostile is a result with texts that try to inject HTML.
 func hostile() *bench.Result {
 	r := small()
 	r.Plan.Target.Nodes = []string{"http://127.0.0.1/" + attack}
@@ -96,7 +96,7 @@ func hostile() *bench.Result {
 	return r
 }
 
-// TestTextStaysText has what a browser without the policy would be given.
+// TestTextStaysText checks the escaping, on which a browser without the policy relies.
 func TestTextStaysText(t *testing.T) {
 	t.Parallel()
 	html := string(htmlOf(t, hostile()))

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Script and style, as they stand in the pages.
+// Script and style of the pages.
 var (
 	//go:embed report.js
 	pageJS string
@@ -18,8 +18,9 @@ var (
 	pageCSS string
 )
 
-// policy lets a page do what the given parts of it do. It cannot load or send
-// anything, and a script that came in with the data would not run.
+// policy returns a Content-Security-Policy that allows only the given scripts and
+// styles. The page cannot load or send anything, and a script in the data would
+// not run.
 func policy(scripts, styles []string) string {
 	sources := func(parts []string) string {
 		if len(parts) == 0 {
@@ -36,11 +37,11 @@ func policy(scripts, styles []string) string {
 		sources(scripts) + "; style-src " + sources(styles)
 }
 
-// page is an HTML document in the making.
+// page builds an HTML document.
 type page struct{ b strings.Builder }
 
-// newPage returns a page up to the end of its head. The scripts and styles are
-// this package's, and the only ones that the page's policy allows.
+// newPage returns a page up to the end of its head. Its policy allows only the
+// given scripts and styles, which must be this package's.
 func newPage(title string, scripts, styles []string) *page {
 	p := new(page)
 	p.add(`<!doctype html>
@@ -59,7 +60,7 @@ func newPage(title string, scripts, styles []string) *page {
 	return p
 }
 
-// add formats as Printf does, with each value escaped for HTML: it is text, or an
+// add formats like Printf and escapes each value for HTML: as text, or as an
 // attribute in double quotes.
 func (p *page) add(format string, values ...any) {
 	for i, v := range values {
@@ -70,7 +71,7 @@ func (p *page) add(format string, values ...any) {
 	fmt.Fprintf(&p.b, format, values...)
 }
 
-// addTrusted adds parts as they are. Texts from outside belong in add.
+// addTrusted adds parts without escaping. Use add for texts from outside.
 func (p *page) addTrusted(parts ...string) {
 	for _, part := range parts {
 		p.b.WriteString(part)

@@ -9,8 +9,8 @@ import (
 	"comet/bench"
 )
 
-// WriteTable writes r as text for people: the headline, then what was measured,
-// then the warnings. The only errors are w's.
+// WriteTable writes r as text for people: the headline, the measurements, and the
+// warnings. It returns only errors of w.
 func WriteTable(w io.Writer, r *bench.Result) error {
 	var b strings.Builder
 	text, of := headline(r)
@@ -56,8 +56,8 @@ func writeLatencies(w io.Writer, rows []latencyRow) {
 	writeAligned(w, cells)
 }
 
-// writeAligned writes rows of cells, the first column to the left and the
-// others, numbers, to the right.
+// writeAligned writes rows of cells, with the first column aligned left and the
+// others, numbers, aligned right.
 func writeAligned(w io.Writer, rows [][]string) {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
