@@ -8,8 +8,9 @@ import (
 	"comet/pubsub"
 )
 
-// The faked log: one life that was wiped, and one that two primaries wrote. The
-// first of these took 15 and 16, which are lost, and 15 was acknowledged.
+// The faked log has two lives: one that ended with a wipe, and one that two
+// primaries wrote. The first of them took 15 and 16, which a failover lost. 15 was
+// acknowledged.
 //
 //	life 0   1a 2a
 //	life 1   11a 12a 13a | 21b 22b
@@ -75,12 +76,12 @@ func rewoundFrom(ms uint64, to pubsub.ID) happening {
 	return gapOf(pubsub.Rewound, idOf(ms, genA), to, genB)
 }
 
-// TestJudgeNotices holds histories against the faked log. A suite whose judge
-// sees nothing passes always.
+// TestJudgeNotices judges histories against the faked log. With a judge that
+// notices nothing, the suite would always pass.
 func TestJudgeNotices(t *testing.T) {
 	t.Parallel()
 	var (
-		unknown    = happening{kind: gotMessage, id: idOf(14, genA), key: "nobody's"}
+		unknown    = happening{kind: gotMessage, id: idOf(14, genA), key: "unknown"}
 		neverKept  = message(12, 0xc)
 		somewhere  = happening{kind: startedSomewhere}
 		wrongAfter = rewoundFrom(15, idOf(13, genA))
@@ -96,40 +97,40 @@ func TestJudgeNotices(t *testing.T) {
 	}{
 		{"exact", [][]happening{{at(11, genA), message(12, genA), message(13, genA), failoverAt(13)}, b}, ""},
 		{"exact, with what was lost", [][]happening{{at(13, genA), message(15, genA), message(16, genA), rewoundFrom(16, idOf(13, genA))}, b}, ""},
-		{"exact, without what nobody acknowledged", [][]happening{{at(13, genA), message(15, genA), rewoundFrom(15, idOf(13, genA))}, b}, ""},
-		{"exact, over a wipe that was told", [][]happening{{at(1, genA), restartedAt(1), message(11, genA), message(12, genA), message(13, genA), failoverAt(13)}, b}, ""},
+		{"exact, without an unacknowledged message", [][]happening{{at(13, genA), message(15, genA), rewoundFrom(15, idOf(13, genA))}, b}, ""},
+		{"exact, over a wipe that was reported", [][]happening{{at(1, genA), restartedAt(1), message(11, genA), message(12, genA), message(13, genA), failoverAt(13)}, b}, ""},
 		{"exact, over a wipe that took nothing", [][]happening{{at(2, genA), message(11, genA), message(12, genA), message(13, genA), failoverAt(13)}, b}, ""},
 		{"begins somewhere", [][]happening{{somewhere, message(13, genA), failoverAt(13)}, b}, ""},
 
 		{"lost", [][]happening{{at(11, genA), message(13, genA), failoverAt(13)}, b}, "lost silently"},
 		{"lost at the start", [][]happening{{at(11, genA), failoverAt(11)}, b}, "lost silently"},
 		{"lost at the end", [][]happening{{at(13, genA), failoverAt(13)}, b[:1]}, "not come to the end"},
-		{"lost with the primary", [][]happening{{at(13, genA)}, b}, "no gap was told"},
+		{"lost with the primary", [][]happening{{at(13, genA)}, b}, "no gap was reported"},
 		{"lost in front of what was lost", [][]happening{{at(13, genA), message(16, genA)}}, "lost silently"},
 		{"lost in front of the fork", [][]happening{{at(12, genA), message(15, genA)}}, "lost silently"},
 		{"lost with the wiped log", [][]happening{{at(1, genA), message(11, genA)}}, "lost silently"},
-		{"lost behind a gap", [][]happening{{at(13, genA), failoverAt(13)}, b[1:]}, "lost silently"},
-		{"lost behind a restart", [][]happening{{at(2, genA), restartedAt(2), message(12, genA)}}, "lost silently"},
+		{"lost after a gap", [][]happening{{at(13, genA), failoverAt(13)}, b[1:]}, "lost silently"},
+		{"lost after a restart", [][]happening{{at(2, genA), restartedAt(2), message(12, genA)}}, "lost silently"},
 
 		{"repeated", [][]happening{{at(11, genA), message(12, genA), message(12, genA)}}, "comes again"},
 		{"repeated, from in front of the start", [][]happening{{at(12, genA), message(12, genA)}}, "comes late"},
-		{"repeated behind a gap", [][]happening{{at(12, genA), message(13, genA), failoverAt(13), message(13, genA)}}, "comes again"},
-		{"gap of another generation that does not come", [][]happening{{at(12, genA), failoverAt(12), message(13, genA)}}, "and there is none"},
+		{"repeated after a gap", [][]happening{{at(12, genA), message(13, genA), failoverAt(13), message(13, genA)}}, "comes again"},
+		{"gap at the end of an epoch that goes on", [][]happening{{at(12, genA), failoverAt(12), message(13, genA)}}, "reported the end of its epoch"},
 		{"disordered", [][]happening{{at(11, genA), message(13, genA), message(12, genA)}}, "lost silently"},
 		{"disordered among what was lost", [][]happening{{at(13, genA), message(15, genA), message(16, genA), message(15, genA)}}, "comes again"},
-		{"from nobody", [][]happening{{at(13, genA), unknown}}, "nobody published"},
+		{"never published", [][]happening{{at(13, genA), unknown}}, "never published"},
 		{"never in the log", [][]happening{{at(11, genA), neverKept}}, "not in the log"},
 
 		{"gap too wide at its end", [][]happening{{at(13, genA), message(15, genA), rewoundFrom(15, idOf(21, genB))}}, "too wide"},
 		{"gap too wide in front", [][]happening{{at(11, genA), rewoundFrom(11, idOf(13, genA))}}, "the log has"},
-		{"gap over the whole log", [][]happening{{at(11, genA), restartedAt(11)}}, "not begun anew"},
+		{"gap over the whole log", [][]happening{{at(11, genA), restartedAt(11)}}, "not begun again"},
 		{"gap too narrow", [][]happening{{at(13, genA), message(15, genA), failoverAt(13)}}, "but the client is at"},
 		{"gap that goes back too far", [][]happening{{at(12, genA), message(13, genA), message(15, genA), rewoundFrom(15, idOf(12, genA)), message(13, genA)}}, "comes again"},
 		{"gap where nothing happened", [][]happening{{at(11, genA), gapOf(pubsub.Failover, idOf(11, genA), idOf(11, genA), genA)}}, "nothing is missing"},
 		{"gap where the primary lives", [][]happening{{at(21, genB), gapOf(pubsub.Failover, idOf(21, genB), idOf(21, genB), 0xc)}}, "nothing is missing"},
 		{"gap of a failover that covers more", [][]happening{{at(12, genA), gapOf(pubsub.Failover, idOf(12, genA), idOf(13, genA), genB)}}, "covers"},
 		{"gap trimmed", [][]happening{{at(11, genA), gapOf(pubsub.Trimmed, idOf(11, genA), idOf(12, genA), genA)}}, "nothing can be trimmed"},
-		{"gap told again", [][]happening{{at(13, genA), failoverAt(13), failoverAt(13)}}, "told again"},
+		{"gap reported again", [][]happening{{at(13, genA), failoverAt(13), failoverAt(13)}}, "reported again"},
 		{"gap at the start", [][]happening{{failoverAt(13)}}, "begins with a gap"},
 		{"gap with another cursor", [][]happening{{at(13, genA), message(15, genA), wrongAfter}}, "the cursor says"},
 	} {
@@ -150,14 +151,14 @@ func TestJudgeNotices(t *testing.T) {
 	}
 }
 
-// TestMovesAreNoGap: on a Redis Cluster a channel may come to another primary,
-// of another generation, and nobody is told.
+// TestMovesAreNoGap: on a Redis Cluster a channel may move to another primary, of
+// another epoch, without a gap.
 func TestMovesAreNoGap(t *testing.T) {
 	t.Parallel()
 	truth := fakedTruth()
 	truth.quiet = true
 	all := []happening{at(12, genA), message(13, genA), message(21, genB), message(22, genB)}
-	if _, wrong := newJudge(truth).history(all); wrong == nil || !strings.Contains(wrong.Error(), "no gap was told") {
+	if _, wrong := newJudge(truth).history(all); wrong == nil || !strings.Contains(wrong.Error(), "no gap was reported") {
 		t.Errorf("%v, but 15 was lost with the primary", wrong)
 	}
 	truth.lost = nil
@@ -167,12 +168,12 @@ func TestMovesAreNoGap(t *testing.T) {
 	truth.alive[genA] = true
 	all = []happening{at(13, genA), failoverAt(13), message(21, genB), message(22, genB)}
 	if _, wrong := newJudge(truth).history(all); wrong == nil || !strings.Contains(wrong.Error(), "nothing is missing") {
-		t.Errorf("%v, but the gap was told of a primary that lives", wrong)
+		t.Errorf("%v, but the gap is about a primary that lives", wrong)
 	}
 }
 
-// TestMovesThereAndBack: what a primary took and lost after a channel had come
-// back to it was not lost before.
+// TestMovesThereAndBack: a message that a primary took and lost after a channel
+// had moved back to it was not lost before.
 func TestMovesThereAndBack(t *testing.T) {
 	t.Parallel()
 	ids := []pubsub.ID{idOf(1, genA), idOf(2, genB), idOf(3, genA), idOf(5, 0xc)}
@@ -192,12 +193,12 @@ func TestMovesThereAndBack(t *testing.T) {
 		t.Error(wrong)
 	}
 	all = slices.Delete(all, 3, 4)
-	if _, wrong := newJudge(truth).history(all); wrong == nil || !strings.Contains(wrong.Error(), "no gap was told") {
+	if _, wrong := newJudge(truth).history(all); wrong == nil || !strings.Contains(wrong.Error(), "no gap was reported") {
 		t.Errorf("%v, but 4 was lost with the primary", wrong)
 	}
 }
 
-// TestTruthNotices: logs and receipts that cannot be.
+// TestTruthNotices checks impossible logs and receipts.
 func TestTruthNotices(t *testing.T) {
 	t.Parallel()
 	first := entry{id: idOf(1, genA), key: "1"}
@@ -208,9 +209,9 @@ func TestTruthNotices(t *testing.T) {
 		want string
 	}{
 		{"key twice", []entry{first, {id: idOf(2, genA), prev: first.id, key: "1"}}, receipt{}, "twice"},
-		{"hole", []entry{first, {id: idOf(3, genA), prev: idOf(2, genA), key: "3"}}, receipt{}, "says it is behind"},
-		{"disorder", []entry{{id: idOf(2, genA), key: "2"}, {id: first.id, prev: idOf(2, genA), key: "1"}}, receipt{}, "says it is behind"},
-		{"lost by who lives", []entry{first}, receipt{"news", "5", idOf(5, genB)}, "has not failed"},
+		{"hole", []entry{first, {id: idOf(3, genA), prev: idOf(2, genA), key: "3"}}, receipt{}, "says it follows"},
+		{"disorder", []entry{{id: idOf(2, genA), key: "2"}, {id: first.id, prev: idOf(2, genA), key: "1"}}, receipt{}, "says it follows"},
+		{"lost by a primary that lives", []entry{first}, receipt{"news", "5", idOf(5, genB)}, "has not failed"},
 		{"lost from the middle", []entry{{id: idOf(9, genA), key: "9"}}, receipt{"news", "5", idOf(5, genA)}, "has not failed"},
 	} {
 		truth := newTruth("news", [][]entry{test.life})

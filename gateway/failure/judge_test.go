@@ -6,7 +6,7 @@ import (
 	"comet/pubsub"
 )
 
-// happening is one thing that a client got from one channel.
+// happening is one event that a client received from one channel.
 type happening struct {
 	kind  happeningKind
 	id    pubsub.ID  // of a message
@@ -19,9 +19,9 @@ type happening struct {
 type happeningKind uint8
 
 const (
-	// started: after is where it begins, if known is set.
+	// started is the begin of a subscription, at after.
 	started happeningKind = iota
-	// startedSomewhere: the answer did not say where, see Ready of a poll.
+	// startedSomewhere is the begin without a cursor, like Ready of a poll.
 	startedSomewhere
 	gotMessage
 	gotGap
@@ -36,29 +36,31 @@ func (h happening) String() string {
 	case gotMessage:
 		return fmt.Sprintf("%s: gets %v (%s)", h.note, h.id, h.key)
 	}
-	return fmt.Sprintf("%s: is told %s from %v to %v, is at %v", h.note, h.gap.Reason, h.gap.From, h.gap.To, h.after)
+	return fmt.Sprintf("%s: gap %s from %v to %v, is at %v", h.note, h.gap.Reason, h.gap.From, h.gap.To, h.after)
 }
 
-// judge holds what one client got from one channel against the truth:
+// judge compares the events that one client received from one channel with the
+// truth:
 //
-//  1. Messages come in the order of the log, each once.
-//  2. What does not come is told before the next message comes: by a gap that
-//     begins where the client is, and covers it.
-//  3. Where the generation changes a gap is told even if nobody can know what
-//     was lost (see truth.quiet for where it need not); but none where a channel
+//  1. Messages arrive in the order of the log, each once.
+//  2. A missing message is reported before the next message: by a gap that begins
+//     where the client is, and covers it.
+//  3. Where the epoch changes, a gap is reported even if the lost messages are
+//     unknown (truth.quiet has the exceptions). There is no gap where a channel
 //     only moved, or nothing happened.
-//  4. A gap covers nothing that the client could have had, and is told once.
+//  4. A gap covers no message that the client could have received, and is reported
+//     once.
 //
-// A message that was not acknowledged may come or not, at most once.
+// A message that was not acknowledged may arrive or not, at most once.
 type judge struct {
 	truth *truth
 	begun bool
 	at    pubsub.Cursor // Gen 0: not known
-	place int           // of the newest entry that the client has, or was told not to get; -1: none
-	// fresh: what comes next may begin any later life of the log; anywhere also
-	// in its middle.
+	place int           // of the newest entry that the client received or that a gap covered; -1: no entry
+	// fresh: the next message may begin any later life of the log; with anywhere,
+	// also in its middle.
 	fresh, anywhere bool
-	before          pubsub.Epoch // that a gap told the end of; 0: none since the last message
+	before          pubsub.Epoch // ended by a gap since the last message; 0: no such gap
 	had             map[pubsub.ID]bool
 	gaps            map[gapKey]bool
 }
@@ -72,8 +74,8 @@ func newJudge(t *truth) *judge {
 	return &judge{truth: t, place: -1, had: make(map[pubsub.ID]bool), gaps: make(map[gapKey]bool)}
 }
 
-// history judges all that a client got, and its end: it must have come to the
-// end of the log. It returns the index of what is wrong, and why.
+// history judges all events that a client received. They must reach the end of
+// the log. It returns the index of the first wrong event, and the fault.
 func (j *judge) history(all []happening) (at int, wrong error) {
 	for i, h := range all {
 		if err := j.next(h); err != nil {
@@ -114,7 +116,7 @@ func (j *judge) start(h happening) error {
 		j.fresh = true
 	default:
 		if j.place = j.truth.fork(j.at.Last()); j.place < 0 {
-			j.fresh, j.anywhere = true, true // what its primary took is lost, with all before
+			j.fresh, j.anywhere = true, true // its primary lost the message and all before it
 		}
 	}
 	return nil
@@ -123,11 +125,11 @@ func (j *judge) start(h happening) error {
 func (j *judge) message(h happening) error {
 	switch i, kept := j.truth.index[h.id]; {
 	case !j.truth.sent[h.key]:
-		return fmt.Errorf("nobody published it")
+		return fmt.Errorf("it was never published")
 	case j.had[h.id] && !(kept && j.truth.entries[i].overtaken && j.at.Last().IsZero()):
 		return fmt.Errorf("it comes again")
 	case j.before != 0 && j.before == h.id.Epoch:
-		return fmt.Errorf("the gap before it told of another generation, and there is none")
+		return fmt.Errorf("the gap before it reported the end of its epoch")
 	}
 	if err := j.generation(h.id); err != nil {
 		return err
@@ -149,17 +151,17 @@ func (j *judge) generation(id pubsub.ID) error {
 		return nil
 	}
 	if !j.truth.quiet {
-		return fmt.Errorf("it is of another generation than %v, and no gap was told", j.at)
+		return fmt.Errorf("it is of another epoch than %v, and no gap was reported", j.at)
 	}
 	for _, r := range j.truth.lost {
 		if r.id.Epoch == j.at.Epoch && r.id.Compare(j.at.Last()) > 0 && !j.had[r.id] && !j.truth.cameBack(id, r.id) {
-			return fmt.Errorf("%v (%s) is lost, and no gap was told", r.id, r.key)
+			return fmt.Errorf("%v (%s) is lost, and no gap was reported", r.id, r.key)
 		}
 	}
 	return nil
 }
 
-// keptMessage moves to the entry at i.
+// keptMessage judges a message that the log has, at i.
 func (j *judge) keptMessage(i int) error {
 	t := j.truth
 	switch {
@@ -167,7 +169,7 @@ func (j *judge) keptMessage(i int) error {
 		return j.silent(t.lives[t.lifeOf(i)].first, i)
 	case j.fresh && i > j.place:
 	case i <= j.place && !t.entries[i].overtaken:
-		return fmt.Errorf("it comes late, behind what follows it in the log, or was told not to come")
+		return fmt.Errorf("it comes late, after its successor in the log or after a gap that covers it")
 	default:
 		if err := j.silent(j.place+1, i); err != nil {
 			return err
@@ -177,7 +179,7 @@ func (j *judge) keptMessage(i int) error {
 	return nil
 }
 
-// silent fails if the client lacks one of the entries from first to end.
+// silent returns an error if the client lacks one of the entries from first to end-1.
 func (j *judge) silent(first, end int) error {
 	for i := first; i < end; i++ {
 		if e := j.truth.entries[i]; !j.had[e.id] && !e.overtaken {
@@ -187,7 +189,7 @@ func (j *judge) silent(first, end int) error {
 	return nil
 }
 
-// lostMessage moves to a message that a failover took back later.
+// lostMessage judges a message that a failover lost later.
 func (j *judge) lostMessage(id pubsub.ID) error {
 	t := j.truth
 	if t.outlived(id) || t.alive[id.Epoch] {
@@ -222,7 +224,7 @@ func (j *judge) gap(h happening) error {
 	case !j.anywhere && g.From != j.at.Last():
 		return fmt.Errorf("the gap begins at %v, but the client is at %v", g.From, j.at)
 	case j.gaps[key] && h.after.Epoch != 0:
-		return fmt.Errorf("the gap is told again")
+		return fmt.Errorf("the gap is reported again")
 	case h.after.Last() != g.To:
 		return fmt.Errorf("the gap ends at %v, but the cursor says %v", g.To, h.after)
 	}
@@ -233,7 +235,7 @@ func (j *judge) gap(h happening) error {
 		err = j.failover(g, h.after.Epoch)
 	case pubsub.Restarted:
 		if !g.To.IsZero() || t.inLastLife(g.From) {
-			err = fmt.Errorf("the log has not begun anew behind %v", g.From)
+			err = fmt.Errorf("the log has not begun again after %v", g.From)
 		}
 		j.fresh, j.anywhere = true, false
 	case pubsub.Rewound:
@@ -245,21 +247,21 @@ func (j *judge) gap(h happening) error {
 	return err
 }
 
-// failover wants two generations, and that the first one has ended.
+// failover checks that the epoch changed and that the first one has ended.
 func (j *judge) failover(g pubsub.Gap, gen pubsub.Epoch) error {
 	switch {
 	case g.From != g.To:
-		return fmt.Errorf("it covers what comes behind %v", g.From)
+		return fmt.Errorf("it covers messages after %v", g.From)
 	case j.at.Epoch != 0 && (j.at.Epoch == gen || j.truth.alive[j.at.Epoch]):
-		return fmt.Errorf("nothing is missing: the primary of generation %v has not failed", j.at.Epoch)
+		return fmt.Errorf("nothing is missing: the primary of epoch %v has not failed", j.at.Epoch)
 	}
 	j.before = j.at.Epoch
 	return nil
 }
 
-// rewound wants that the log does not have g.From any more, and that it goes on
-// behind the newest message that the client knows: all it may leave out is what
-// nobody can tell from what the client had.
+// rewound checks that the log has no g.From any more, and that the client goes on
+// after the newest message that it knows. The gap may cover only messages that the
+// broker cannot distinguish from those that the client had.
 func (j *judge) rewound(g pubsub.Gap, gen pubsub.Epoch) error {
 	t := j.truth
 	to, kept := t.index[g.To]

@@ -1,7 +1,7 @@
-// Package failure is the failure suite: a cluster of real nodes on a real
-// Redis, clients that come and go, a scheduler that breaks things in an order
-// that a seed decides, and a judge that knows what every log took and holds
-// each client's history against it. It has tests alone.
+// Package failure is the failure suite: a cluster of real nodes on a real Redis,
+// clients that come and go, a scheduler of faults in an order that a seed decides,
+// and a judge that compares the history of each client with the logs. It has only
+// tests.
 //
 //	COMET_TEST_ALL=1 go test ./gateway/failure                  a few seeds
 //	COMET_TEST_ALL=1 go test ./gateway/failure -failure.seed=7 -failure.redis=cluster
@@ -19,15 +19,15 @@ import (
 
 var (
 	seedFlag     = flag.Uint64("failure.seed", defaultSeed, "the first seed")
-	durationFlag = flag.Duration("failure.duration", 0, "run seed after seed for so long over each Redis; 0: a few short rounds")
-	redisFlag    = flag.String("failure.redis", "", "only over standalone, sentinel or cluster; empty: over each, side by side")
+	durationFlag = flag.Duration("failure.duration", 0, "run seed after seed for this time over each Redis; 0: a few short rounds")
+	redisFlag    = flag.String("failure.redis", "", "only standalone, sentinel or cluster; empty: all of them, in parallel")
 )
 
 // defaultSeed begins with a failover that loses messages and with slots that
-// move: a short round gets no further than a few troubles.
+// move: a short round has time for a few faults only.
 const defaultSeed = 12
 
-// The length of a round's troubles. What begins and ends a round takes some
+// The duration of a round's faults. The start and the end of a round take some
 // seconds more.
 const (
 	shortRound = 8 * time.Second

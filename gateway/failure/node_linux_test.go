@@ -19,10 +19,10 @@ import (
 	"comet/internal/testenv"
 )
 
-// patience bounds every wait for what must happen.
+// patience bounds every wait.
 const patience = testenv.Patience
 
-// node is a `comet serve` at one address, however often it is started. Its
+// node is a `comet serve` at one address. It may be started again and again. Its
 // methods are for the test's own goroutine.
 type node struct {
 	t       testing.TB
@@ -34,8 +34,8 @@ type node struct {
 	process *process // the newest run
 }
 
-// startNode starts a node that has the settings environ, beside those of the
-// suite, and ends it in t's cleanup.
+// startNode starts a node with the settings environ in addition to those of the
+// suite. t's cleanup ends it.
 func startNode(t testing.TB, binary, name string, environ ...string) *node {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.ArtifactDir(), name+".log"))
@@ -60,7 +60,7 @@ func startNode(t testing.TB, binary, name string, environ ...string) *node {
 	return n
 }
 
-// cleanEnviron is the environment without settings of the machine.
+// cleanEnviron returns the environment without Comet's settings.
 func cleanEnviron() (environ []string) {
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "COMET_") {
@@ -70,8 +70,8 @@ func cleanEnviron() (environ []string) {
 	return environ
 }
 
-// freeAddress is one below the ports that systems give to outgoing connections,
-// so that a node finds it free when it comes back.
+// freeAddress returns an address with a port below those that systems give to
+// outgoing connections, so that it is still free when a node starts again.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	const first, last = 10_000, 32_767
@@ -88,9 +88,8 @@ func freeAddress(t testing.TB) string {
 
 func (n *node) url() string { return "http://" + n.address }
 
-// start starts the node and returns when it serves. One that Redis refuses, as
-// it may in the middle of a failover, is started again, as a service manager
-// would.
+// start starts the node and returns when it serves. In the middle of a failover
+// Redis may refuse it: then start starts it again, like a service manager.
 func (n *node) start() {
 	n.t.Helper()
 	late := time.Now().Add(patience)
@@ -134,7 +133,7 @@ func (n *node) kill()   { n.process.kill() }
 func (n *node) freeze() { n.process.signal(syscall.SIGSTOP) }
 func (n *node) thaw()   { n.process.signal(syscall.SIGCONT) }
 
-// leave ends the node as an operator would.
+// leave ends the node with SIGTERM, like an operator.
 func (n *node) leave() {
 	n.process.signal(syscall.SIGTERM)
 	select {

@@ -9,7 +9,7 @@ import (
 	"comet/internal/testenv"
 )
 
-// buildComet builds the program, and returns where it is until t ends.
+// buildComet builds the program and returns its path. t's cleanup removes it.
 func buildComet(t testing.TB) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "comet")
@@ -23,7 +23,7 @@ func buildComet(t testing.TB) string {
 // process is one run of comet.
 type process struct {
 	command *exec.Cmd
-	ended   <-chan struct{} // closed when it has
+	ended   <-chan struct{} // closed at its end
 }
 
 func startProcess(command *exec.Cmd) (*process, error) {
@@ -40,7 +40,7 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-// signal sends s; a process that has ended does not hear it.
+// signal sends s. It does nothing after the process has ended.
 func (p *process) signal(s os.Signal) { _ = p.command.Process.Signal(s) }
 
 // kill ends the process at once, frozen or not.

@@ -14,12 +14,12 @@ import (
 
 // payload is the data of a message.
 type payload struct {
-	Key string `json:"key"` // the message's idempotency key, which no other has
+	Key string `json:"key"` // the message's idempotency key, which is unique
 	Pad string `json:"pad,omitempty"`
 }
 
-// publisher publishes one message after the other, and goes on only when it
-// knows that the last one is in the log. It is for one goroutine.
+// publisher publishes one message after another. It goes on only when it knows
+// that the last one is in the log. It is for one goroutine.
 type publisher struct {
 	name     string
 	client   *client.Client
@@ -27,7 +27,7 @@ type publisher struct {
 	channels []string
 
 	receipts []receipt
-	unknown  []string // keys of what was not decided when it ended
+	unknown  []string // keys of messages with an unknown outcome
 	wrong    []string
 }
 
@@ -36,8 +36,8 @@ const (
 	largePad     = 2 << 10               // more than the nodes relay
 )
 
-// run publishes until ctx ends, and then comes to an end with the message under
-// way, before decided does.
+// run publishes until ctx ends. It finishes the message in progress, at the latest
+// when decided ends.
 func (p *publisher) run(ctx, decided context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		key := fmt.Sprintf("%s-%d", p.name, n)
@@ -46,7 +46,7 @@ func (p *publisher) run(ctx, decided context.Context) {
 	}
 }
 
-// publish repeats until the message is in the log.
+// publish retries until the message is in the log.
 func (p *publisher) publish(ctx context.Context, channel, key string) {
 	data := payload{Key: key}
 	if p.random.IntN(10) == 0 {
@@ -74,7 +74,7 @@ func (p *publisher) publish(ctx context.Context, channel, key string) {
 	}
 }
 
-// upTo is a time below d.
+// upTo returns a random time below d.
 func upTo(random *rand.Rand, d time.Duration) time.Duration {
 	return time.Duration(random.Int64N(int64(d)))
 }

@@ -14,19 +14,19 @@ import (
 )
 
 // backend is the Redis of a round. Its methods and functions are for the test's
-// own goroutine, and but for mend they want it to be well.
+// own goroutine. All but awaitHealthy require a healthy Redis.
 type backend struct {
 	t        testing.TB
-	environ  func(node int) []string // the settings that a node reaches it by
+	environ  func(node int) []string // the settings with which a node connects to it
 	quiet    bool                    // see truth
 	servers  []*redistest.Server     // that hold data
-	troubles []trouble               // that it can have
+	troubles []trouble               // its possible faults
 
-	// of is the primary that has a channel.
+	// of returns the primary of a channel.
 	of func(channel string) *redistest.Server
-	// replicas are those of a primary.
+	// replicas returns the replicas of a primary.
 	replicas func(primary *redistest.Server) []*redistest.Server
-	// awaitHealthy returns when all of it runs and is well.
+	// awaitHealthy ends the faults and waits until all of it is healthy.
 	awaitHealthy func()
 }
 
@@ -38,7 +38,7 @@ var backends = map[string]func(testing.TB) *backend{
 	"standalone": startStandalone, "sentinel": startSentinel, "cluster": startCluster,
 }
 
-// startStandalone starts one server, to which each node has a way of its own.
+// startStandalone starts one server, with a proxy for each node.
 func startStandalone(t testing.TB) *backend {
 	server := redistest.Start(t, redistest.Persist)
 	ways := make([]*redistest.Proxy, nodes)
@@ -119,8 +119,9 @@ func (b *backend) failOver(s *redistest.Sentinel, primary *redistest.Server) {
 	b.t.Fatalf("the Sentinels stay with %s", primary.Addr())
 }
 
-// awaitReplicas returns when all other servers follow the primary, whichever
-// that is: a failover may be under way that nobody asked for.
+// awaitReplicas returns when all other servers replicate the primary. It calls
+// primary repeatedly, because a failover that the test did not cause may be in
+// progress.
 func (b *backend) awaitReplicas(primary func() *redistest.Server) {
 	b.t.Helper()
 	for late := time.Now().Add(patience); time.Now().Before(late); pause(b.t.Context(), 50*time.Millisecond) {

@@ -23,7 +23,7 @@ const (
 	publishers  = 5
 )
 
-// channels are those of every round.
+// channels are the channels of every round.
 var channels = []string{"ash", "birch", "cedar", "elm", "fir"}
 
 // TestFailures is the suite.
@@ -51,7 +51,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// round is one cluster, from its start to the judgement.
+// round is one run of a cluster, with its clients and its faults.
 type round struct {
 	t      *testing.T
 	random *rand.Rand // the scheduler's
@@ -60,8 +60,8 @@ type round struct {
 	nodes  []*node
 	start  time.Time
 	http   *http.Client
-	lives  map[string][][]entry // of each channel's log, those that were wiped
-	story  []string             // the schedule as it went
+	lives  map[string][][]entry // by channel: the logs that were wiped
+	story  []string             // the faults so far
 
 	publishers  []*publisher
 	subscribers []*subscriber
@@ -130,12 +130,12 @@ func (r *round) newSubscriber(i int) *subscriber {
 	return s
 }
 
-// run lets publishers and subscribers work while troubles come, for length, and
-// judges what they got when all is well again.
+// run causes faults for length while publishers and subscribers work. It judges
+// their results when the cluster is healthy again.
 func (r *round) run(length time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var working, publishing sync.WaitGroup
-	r.t.Cleanup(working.Wait) // also where a trouble ends the test
+	r.t.Cleanup(working.Wait) // also if a fault ends the test
 	r.t.Cleanup(publishing.Wait)
 	r.t.Cleanup(cancel)
 	defer r.logSchedule()
@@ -167,7 +167,7 @@ func (r *round) note(format string, args ...any) {
 	r.story = append(r.story, fmt.Sprintf("%8.3fs ", time.Since(r.start).Seconds())+fmt.Sprintf(format, args...))
 }
 
-// inject lets a trouble come, and returns when it is over.
+// inject causes a fault and returns when it is over.
 func (r *round) inject(t trouble) {
 	r.note("%s", t.name)
 	what := t.do(r)
@@ -183,8 +183,8 @@ func (r *round) publishLast(ctx context.Context) {
 	r.publishers = append(r.publishers, last)
 }
 
-// logSchedule tells the schedule of a round that failed; with -v, of each. A seed
-// always gives the same, but for its times, and for how far it gets.
+// logSchedule logs the faults of a failed round; with -v, of every round. A seed
+// always gives the same schedule, except for the times and the number of faults.
 func (r *round) logSchedule() {
 	if r.t.Failed() || testing.Verbose() {
 		r.t.Logf("seed %d, what happened:\n%s", r.seed, strings.Join(r.story, "\n"))

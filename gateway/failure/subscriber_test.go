@@ -18,7 +18,7 @@ import (
 	"comet/pubsub"
 )
 
-// form is how a subscriber subscribes.
+// form is the transport and encoding of a subscriber.
 type form string
 
 const (
@@ -27,14 +27,13 @@ const (
 	poll   form = "poll"
 )
 
-// subscriber follows channels through one session after the other, each at
-// other nodes, from the cursor where the last one ended. It is for one
-// goroutine.
+// subscriber subscribes to channels in one session after another, each at other
+// nodes and with the last cursor of the one before. It is for one goroutine.
 type subscriber struct {
 	name     string
 	form     form
 	channels []string // sorted
-	from     string   // where its first session begins
+	from     string   // cursor of its first session
 	urls     []string // of the nodes
 	http     *http.Client
 	random   *rand.Rand
@@ -42,17 +41,17 @@ type subscriber struct {
 	logger   *slog.Logger
 
 	cursor  string
-	session string // how notes call it
+	session string // its name in notes
 	begun   bool
-	at      map[string]pubsub.ID // of the last happening
-	held    []*pubsub.Gap        // of the poll's answer under way
+	at      map[string]pubsub.ID // of the last event
+	held    []*pubsub.Gap        // of the poll's current answer
 	got     map[string][]happening
-	ends    map[string]bool // channels whose last message has come
+	ends    map[string]bool // channels with a received last message
 	wrong   []string
 }
 
-// run comes and goes until churn ends, and then stays until it has the last
-// message of each channel, or ctx ends.
+// run subscribes and disconnects until churn ends. Then it stays until it has the
+// last message of each channel, or ctx ends.
 func (s *subscriber) run(churn, ctx context.Context) {
 	for n := 0; ctx.Err() == nil && len(s.ends) < len(s.channels); n++ {
 		stay := upTo(s.random, 3*time.Second)
@@ -73,7 +72,7 @@ func (s *subscriber) run(churn, ctx context.Context) {
 	}
 }
 
-// subscribe is one session.
+// subscribe runs one session.
 func (s *subscriber) subscribe(ctx context.Context, n int) {
 	urls := slices.Clone(s.urls)
 	s.random.Shuffle(len(urls), func(i, j int) { urls[i], urls[j] = urls[j], urls[i] })
@@ -121,7 +120,7 @@ func (s *subscriber) resume() string {
 	return s.cursor
 }
 
-// lines is one stream of NDJSON, to its end.
+// lines reads one stream of NDJSON to its end.
 func (s *subscriber) lines(ctx context.Context, node string) error {
 	query := url.Values{"channel": s.channels}
 	if cursor := s.resume(); cursor != "" {
@@ -153,14 +152,14 @@ func (s *subscriber) lines(ctx context.Context, node string) error {
 	}
 }
 
-// isRefusal reports whether trying again would not help.
+// isRefusal reports whether a retry would not help.
 func isRefusal(err error) bool {
 	problem, ok := errors.AsType[*client.ProblemError](err)
 	return ok && problem.Status < 500 && problem.Status != http.StatusTooManyRequests && problem.Status != http.StatusRequestTimeout ||
 		errors.Is(err, wire.ErrMalformed)
 }
 
-// take notes an event. done says that the last of all messages has come.
+// take records an event. done reports that the last message of every channel has arrived.
 func (s *subscriber) take(e wire.Event) (done bool) {
 	moved := e.Cursor != s.cursor
 	var at []pubsub.Cursor
@@ -187,10 +186,10 @@ func (s *subscriber) take(e wire.Event) (done bool) {
 	return len(s.ends) == len(s.channels)
 }
 
-// ready begins a session: where the last one ended.
+// ready begins a session, at the cursor where the last one ended.
 func (s *subscriber) ready(e wire.Event, at []pubsub.Cursor) {
 	switch {
-	case s.begun && at != nil && s.form != poll && s.moved(at): // a poll may have come to an empty log meanwhile
+	case s.begun && at != nil && s.form != poll && s.moved(at): // a poll may have found an empty log meanwhile
 		s.fail("it resumes from %q, and the answer begins at %q", s.cursor, e.Cursor)
 		return
 	case s.begun:
@@ -209,8 +208,8 @@ func (s *subscriber) moved(at []pubsub.Cursor) bool {
 	return err != nil || !slices.EqualFunc(old, at, func(a, b pubsub.Cursor) bool { return a.Last() == b.Last() && a.Epoch == b.Epoch })
 }
 
-// startChannels begins the channels of which nothing has come. A poll that is answered
-// with something tells only behind that where it is.
+// startChannels starts the channels without an event so far, at their cursors. The
+// answer to a poll with events has only the cursor after them.
 func (s *subscriber) startChannels(at []pubsub.Cursor) {
 	for i, channel := range s.channels {
 		if len(s.got[channel]) == 0 {
@@ -220,7 +219,7 @@ func (s *subscriber) startChannels(at []pubsub.Cursor) {
 	}
 }
 
-// gap notes a gap at its place. In the answer to a poll gaps come first.
+// gap adds a gap at its place in the order. In the answer to a poll gaps come first.
 func (s *subscriber) gap(g *pubsub.Gap, at []pubsub.Cursor) {
 	placed := len(s.got[g.Channel]) > 0
 	if s.form == poll && placed && g.From != s.at[g.Channel] {
@@ -253,7 +252,7 @@ func (s *subscriber) message(m *pubsub.Message, at []pubsub.Cursor) {
 	s.release(func(g *pubsub.Gap) bool { return g.Channel == m.Channel && g.From == m.ID }, at)
 }
 
-// release notes the gaps that were held and whose place has come.
+// release adds the held gaps that are due.
 func (s *subscriber) release(due func(*pubsub.Gap) bool, at []pubsub.Cursor) {
 	var later []*pubsub.Gap
 	for _, g := range s.held {
@@ -266,9 +265,8 @@ func (s *subscriber) release(due func(*pubsub.Gap) bool, at []pubsub.Cursor) {
 	s.held = later
 }
 
-// cursorAfter is the cursor behind an event that goes to id; without a generation
-// where the cursor is not told, or of something that comes later in the answer
-// to a poll.
+// cursorAfter returns the cursor after an event that ends at id. It has no epoch
+// if there is no cursor, or if that is of a later event in the answer to a poll.
 func (s *subscriber) cursorAfter(channel string, id pubsub.ID, at []pubsub.Cursor) pubsub.Cursor {
 	i := slices.Index(s.channels, channel)
 	if at == nil || i < 0 || s.form == poll && at[i].Last() != id {

@@ -7,16 +7,16 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// trouble is one thing that befalls the cluster. do causes it, and returns when
-// it is over, but for what the nodes have to mend; what says how it went.
+// trouble is a fault of the cluster. do causes it and returns when it is over,
+// maybe before the nodes have recovered; what describes it for the log.
 type trouble struct {
 	name   string
 	weight int
 	do     func(r *round) (what string)
 }
 
-// during has something befall the nodes, half the time, while a trouble of
-// Redis lasts, which is at least d.
+// during waits for d while Redis has a fault. Half the time it also causes a fault
+// of the nodes.
 func (r *round) during(d time.Duration) {
 	if r.random.IntN(2) == 0 {
 		pause(r.t.Context(), d)
@@ -27,7 +27,7 @@ func (r *round) during(d time.Duration) {
 	pause(r.t.Context(), d/2)
 }
 
-// some is a time from the seed.
+// some returns a random duration from the seed.
 func (r *round) some(from, to time.Duration) time.Duration {
 	return (from + upTo(r.random, to-from)).Round(time.Millisecond)
 }
@@ -61,7 +61,7 @@ var troublesOfNodes = []trouble{
 	}},
 }
 
-// troublesOfAll are those that any Redis can have, and the nodes.
+// troublesOfAll are the faults of every kind of Redis and of the nodes.
 var troublesOfAll = []trouble{
 	{"a node's", 4, func(r *round) string {
 		r.inject(pick(r, troublesOfNodes))
@@ -88,13 +88,13 @@ var troublesOfAll = []trouble{
 			n += len(log)
 		}
 		for _, replica := range r.redis.replicas(primary) {
-			primary.AwaitReplica(replica) // or a failover would bring back what was wiped
+			primary.AwaitReplica(replica) // or a failover would restore the wiped messages
 		}
 		return fmt.Sprintf("%s, %d messages", primary.Addr(), n)
 	}},
 }
 
-// troublesOfServers are a primary's.
+// troublesOfServers are the faults of a primary.
 var troublesOfServers = []trouble{
 	{"a primary restarts", 2, restart((*redistest.Server).Stop)},
 	{"a primary crashes and restarts", 2, restart((*redistest.Server).Kill)},
@@ -124,8 +124,8 @@ func freeze(least, most time.Duration) func(*round) string {
 	}
 }
 
-// troublesOfReplicas are failovers: failOver is one that is asked for, and
-// awaitOther waits for that of a primary that is gone.
+// troublesOfReplicas are failovers: failOver requests one, and awaitOther waits
+// for the one after a primary's end.
 func troublesOfReplicas(failOver, awaitOther func(primary *redistest.Server)) []trouble {
 	return []trouble{
 		{"failover, asked for", 2, func(r *round) string {
@@ -153,7 +153,7 @@ func troublesOfReplicas(failOver, awaitOther func(primary *redistest.Server)) []
 	}
 }
 
-// troublesOfWays are those of the network between a node and Redis.
+// troublesOfWays are the faults of the network between a node and Redis.
 func troublesOfWays(ways []*redistest.Proxy) []trouble {
 	return []trouble{
 		{"a node is cut off from Redis", 3, func(r *round) string {
@@ -179,7 +179,7 @@ func troublesOfWays(ways []*redistest.Proxy) []trouble {
 	}
 }
 
-// troublesOfSlots are those of a Redis Cluster that is resharded.
+// troublesOfSlots are the moves of slots while a Redis Cluster is resharded.
 func troublesOfSlots(c *redistest.Cluster) []trouble {
 	choose := func(r *round) (channel string, slot int, to *redistest.Server) {
 		channel = channels[r.random.IntN(len(channels))]

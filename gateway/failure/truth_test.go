@@ -6,43 +6,42 @@ import (
 	"comet/pubsub"
 )
 
-// entry is a message as a channel's log has it.
+// entry is a message in a channel's log.
 type entry struct {
 	id, prev pubsub.ID
 	key      string // see publisher
-	// overtaken: the log was wiped so soon behind it that the wipe may have
-	// overtaken it on its way to a node whose link had broken. It may be
-	// missing then without a gap (the model of the pubsub package says why).
+	// overtaken: the log was wiped so soon after it that the wipe may have
+	// overtaken it on its way to a node with a broken pub/sub connection. Then it
+	// may be missing without a gap (the model of the pubsub package says why).
 	overtaken bool
 }
 
-// receipt is what a publisher was answered: the message is in the log.
+// receipt is the answer to a publisher: the message is in the log.
 type receipt struct {
 	channel string
 	key     string
 	id      pubsub.ID
 }
 
-// truth is what one channel's log took. Nothing was trimmed, so that a message
+// truth is the content of one channel's log. Nothing was trimmed, so each message
 // is in one of the log's lives, or was lost with the primary that took it.
 type truth struct {
 	channel string
 	lives   []life
 	entries []entry           // of all lives
 	index   map[pubsub.ID]int // of entries
-	lost    []receipt         // acknowledged, and in no life
+	lost    []receipt         // acknowledged, but in no life
 	sent    map[string]bool   // the keys that publishers used
-	// alive are the generations of the primaries at the end: such a primary has
-	// lived all the time, and lost nothing.
+	// alive are the epochs of the primaries at the end: such a primary never
+	// failed, and lost nothing.
 	alive map[pubsub.Epoch]bool
-	// quiet: a generation may follow another with nothing lost between, and then
-	// nobody need be told: a channel moved between the primaries of a Redis
-	// Cluster, or a primary was demoted and promoted again.
+	// quiet: an epoch may follow another without a loss, and then needs no gap: a
+	// channel moved between the primaries of a Redis Cluster, or a primary was
+	// demoted and promoted again.
 	quiet bool
 }
 
-// life is a part of entries: what the log had when it was wiped, the last one
-// what it has at the end.
+// life is a part of entries: the log's content at a wipe, or at the end.
 type life struct{ first, end int }
 
 func newTruth(channel string, lives [][]entry) *truth {
@@ -63,7 +62,7 @@ func newTruth(channel string, lives [][]entry) *truth {
 	return t
 }
 
-// acknowledge notes what a publisher was answered.
+// acknowledge adds a publisher's receipt.
 func (t *truth) acknowledge(r receipt) {
 	t.sent[r.key] = true
 	if _, kept := t.index[r.id]; !kept {
@@ -71,7 +70,7 @@ func (t *truth) acknowledge(r receipt) {
 	}
 }
 
-// lifeOf is the index of the life that the entry at i belongs to.
+// lifeOf returns the index of the life of the entry at i.
 func (t *truth) lifeOf(i int) int {
 	for n, l := range t.lives {
 		if i < l.end {
@@ -90,8 +89,8 @@ func (t *truth) inLastLife(id pubsub.ID) bool {
 // firstOfLife reports whether the entry at i begins a life.
 func (t *truth) firstOfLife(i int) bool { return i == t.lives[t.lifeOf(i)].first }
 
-// fork is the index of the newest entry that the primary of id's generation
-// took before id, which was lost; -1: there is none.
+// fork returns the index of the newest entry that the primary of id's epoch took
+// before the lost id, or -1.
 func (t *truth) fork(id pubsub.ID) int {
 	for i := len(t.entries) - 1; i >= 0; i-- {
 		if e := t.entries[i].id; e.Epoch == id.Epoch && e.Compare(id) < 0 {
@@ -101,8 +100,8 @@ func (t *truth) fork(id pubsub.ID) int {
 	return -1
 }
 
-// outlived reports whether the primary that took id, which is not in the log,
-// took a later message that is: then nothing can have taken id away.
+// outlived reports whether the primary that took id, which is not in the log, took
+// a later message that is in the log. Then no failover can have lost id.
 func (t *truth) outlived(id pubsub.ID) bool {
 	for _, e := range t.entries {
 		if e.id.Epoch == id.Epoch && e.id.Compare(id) > 0 {
@@ -112,8 +111,8 @@ func (t *truth) outlived(id pubsub.ID) bool {
 	return false
 }
 
-// cameBack reports whether the log has, behind id, a message that the primary of
-// lost took before lost: then the channel had come back to it.
+// cameBack reports whether the log has, after id, a message that the primary of
+// lost took before lost: then the channel had moved back to it.
 func (t *truth) cameBack(id, lost pubsub.ID) bool {
 	first, kept := t.index[id]
 	if !kept {
@@ -127,8 +126,8 @@ func (t *truth) cameBack(id, lost pubsub.ID) bool {
 	return false
 }
 
-// check holds the logs against the receipts: each key once a life, each message
-// behind the one that it names, and nothing lost that no failover took.
+// check compares the logs with the receipts: each key is in a life once, each
+// message follows the one that it names, and only failovers lost messages.
 func (t *truth) check() (wrong []string) {
 	fail := func(format string, args ...any) {
 		wrong = append(wrong, fmt.Sprintf("channel %s: ", t.channel)+fmt.Sprintf(format, args...))
@@ -141,7 +140,7 @@ func (t *truth) check() (wrong []string) {
 				fail("life %d of the log has the key %s twice, as %v and %v", n, e.key, first, e.id)
 			}
 			if e.prev != prev || e.id.Compare(prev) <= 0 {
-				fail("life %d of the log has %v, which says it is behind %v, behind %v", n, e.id, e.prev, prev)
+				fail("life %d of the log has %v, which says it follows %v, after %v", n, e.id, e.prev, prev)
 			}
 			keys[e.key], prev = e.id, e.id
 		}

@@ -8,9 +8,9 @@ import (
 	"comet/pubsub"
 )
 
-// judge holds what publishers and subscribers have got against the truth.
+// judge compares the answers to publishers and the events of subscribers with the truth.
 func (r *round) judge() {
-	const most = 12 // that are told
+	const most = 12 // reported faults
 	truths := r.truths()
 	wrong := r.wrongPublishing(truths)
 	for _, s := range r.subscribers {
@@ -37,7 +37,7 @@ func (r *round) judge() {
 	r.t.Logf("%d messages and %d gaps delivered; %d acknowledged messages were lost", count[gotMessage], count[gotGap], lost)
 }
 
-// wrongPublishing is what is wrong with receipts and logs.
+// wrongPublishing returns the faults of receipts and logs.
 func (r *round) wrongPublishing(truths map[string]*truth) (wrong []string) {
 	for _, p := range r.publishers {
 		wrong = append(wrong, p.wrong...)
@@ -51,7 +51,7 @@ func (r *round) wrongPublishing(truths map[string]*truth) (wrong []string) {
 	return wrong
 }
 
-// judge is what is wrong with what the subscriber got, with some of its history.
+// judge returns the faults of the subscriber's events, each with a part of the history.
 func (s *subscriber) judge(truths map[string]*truth) (wrong []string) {
 	wrong = s.wrong
 	for _, channel := range s.channels {
@@ -63,7 +63,7 @@ func (s *subscriber) judge(truths map[string]*truth) (wrong []string) {
 	return wrong
 }
 
-// truths are what the logs took.
+// truths returns the truth of every channel.
 func (r *round) truths() map[string]*truth {
 	alive := make(map[pubsub.Epoch]bool)
 	for _, p := range r.redis.primaries() {
@@ -88,11 +88,11 @@ func (r *round) truths() map[string]*truth {
 	return truths
 }
 
-// around is what came before and behind the happening at i.
+// around prints the events around the one at i.
 func around(all []happening, i int) string {
-	const before, behind = 6, 3
+	const before, after = 6, 3
 	var text strings.Builder
-	for n := max(0, i-before); n < min(len(all), i+behind); n++ {
+	for n := max(0, i-before); n < min(len(all), i+after); n++ {
 		mark := "   "
 		if n == i {
 			mark = " → "
@@ -102,7 +102,7 @@ func around(all []happening, i int) string {
 	return text.String()
 }
 
-// keyOf is the key in a message's data; empty if that is no payload.
+// keyOf returns the key in a message's data, empty if that is not a payload.
 func keyOf(data string) string {
 	var p payload
 	if json.Unmarshal([]byte(data), &p) != nil {
