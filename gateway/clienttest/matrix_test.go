@@ -86,16 +86,16 @@ func TestTable(t *testing.T) {
 
 func channelOf(i int) string { return fmt.Sprint("c", i) }
 
-// start starts a client in front of a door of its own.
+// start starts a client in front of a balancer of its own.
 func (m *matrix) start(i int, c known) *run {
-	r := &run{door: newDoor(m.t, m.nodes, m.pages.URL), nodes: m.nodes, channel: channelOf(i), refuses: !c.givesUp, html: c.recipe > 0}
+	r := &run{balancer: newBalancer(m.t, m.nodes, m.pages.URL), nodes: m.nodes, channel: channelOf(i), refuses: !c.givesUp, html: c.recipe > 0}
 	if c.recipe > 0 { // which says what to do when no node is there at first
-		r.door.shut(refuses)
+		r.balancer.shut(refuses)
 	}
 	m.mu.Lock()
 	m.runs[r.channel] = r
 	m.mu.Unlock()
-	url := r.door.url() + target(r.channel)
+	url := r.balancer.url() + target(r.channel)
 	switch c.kind {
 	case inPage:
 		tab := m.browser
@@ -193,7 +193,7 @@ func (m *matrix) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			c.html, c.code = m.fromRecipe(c, channel)
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprintf(w, pageHTML, c.name, c.html, run.door.url()+target(channel), channel, c.code)
+		fmt.Fprintf(w, pageHTML, c.name, c.html, run.balancer.url()+target(channel), channel, c.code)
 	case what == "got":
 		var all []string
 		if err := json.NewDecoder(r.Body).Decode(&all); err == nil {
@@ -208,7 +208,7 @@ func (m *matrix) runOf(channel string) *run {
 	return m.runs[channel]
 }
 
-// pass has the door of the channel answer.
+// pass has the balancer of the channel answer.
 func (m *matrix) pass(w http.ResponseWriter, r *http.Request) {
 	run := m.runOf(r.URL.Query().Get("channel"))
 	if run == nil {
@@ -217,7 +217,7 @@ func (m *matrix) pass(w http.ResponseWriter, r *http.Request) {
 	}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetURL(&url.URL{Scheme: "http", Host: run.door.listen.Addr().String()})
+			p.SetURL(&url.URL{Scheme: "http", Host: run.balancer.listen.Addr().String()})
 		},
 		FlushInterval: -1,
 		Transport:     plainHTTP.Transport,
@@ -243,7 +243,7 @@ func (m *matrix) row(c known, r *run) string {
 	if c.givesUp {
 		after = "gives up"
 	}
-	return fmt.Sprintf("| %s | %s | %s | %d of %d | %s | %s |\n", c.name, versionOf(m.t, c), r.door.resumedBy(), len(r.list()), total, after, c.set)
+	return fmt.Sprintf("| %s | %s | %s | %d of %d | %s | %s |\n", c.name, versionOf(m.t, c), r.balancer.resumedBy(), len(r.list()), total, after, c.set)
 }
 
 // versionOf is the version in package.json or go.mod.

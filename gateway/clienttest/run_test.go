@@ -8,13 +8,13 @@ import (
 
 // run is one client in front of the nodes.
 type run struct {
-	door    *door
-	nodes   *nodes
-	channel string
-	refuses bool // at the first cut the client is answered 503
-	html    bool // messages are paragraphs
+	balancer *balancer
+	nodes    *nodes
+	channel  string
+	refuses  bool // at the first cut the client is answered 503
+	html     bool // messages are paragraphs
 
-	got []string // what the client was handed, each cut to its first word; guarded by door.mu
+	got []string // what the client was handed, each cut to its first word; guarded by balancer.mu
 }
 
 // total is how many messages there are; large is the number of one that is
@@ -30,12 +30,12 @@ func target(channel string) string { return "/v1/events?channel=" + channel + "&
 // take notes a message that the client was handed.
 func (r *run) take(text string) {
 	first, _, _ := strings.Cut(text, " ")
-	r.door.update(func() { r.got = append(r.got, first) })
+	r.balancer.update(func() { r.got = append(r.got, first) })
 }
 
 // show replaces what the client was handed by a longer list, as a page sends it.
 func (r *run) show(texts []string) {
-	r.door.update(func() {
+	r.balancer.update(func() {
 		if len(texts) > len(r.got) {
 			r.got = texts
 		}
@@ -50,7 +50,7 @@ func (r *run) drive() error {
 		what string
 		do   func() error
 	}{
-		{"being refused at first", r.letIn},
+		{"being refused at first", r.reopen},
 		{"the first connection", func() error { return r.awaitStreams(1) }},
 		{"messages 1 to 5", func() error { return r.publish(1, 5) }},
 		{"being kept out", r.keepOut},
@@ -75,14 +75,14 @@ func (r *run) drive() error {
 }
 
 func (r *run) list() []string {
-	r.door.mu.Lock()
-	defer r.door.mu.Unlock()
+	r.balancer.mu.Lock()
+	defer r.balancer.mu.Unlock()
 	return slices.Clone(r.got)
 }
 
-// letIn opens the door for a client that was kept out since the beginning.
-func (r *run) letIn() error {
-	d := r.door
+// reopen opens the balancer for a client that was kept out since the beginning.
+func (r *run) reopen() error {
+	d := r.balancer
 	if err := d.await("an attempt", func() bool { return d.mode == passes || d.refused > 0 }); err != nil {
 		return err
 	}
@@ -115,11 +115,11 @@ func (r *run) send(first, last int) error {
 }
 
 func (r *run) awaitMessages(n int) error {
-	return r.door.await(fmt.Sprint("message ", n), func() bool { return len(r.got) >= n })
+	return r.balancer.await(fmt.Sprint("message ", n), func() bool { return len(r.got) >= n })
 }
 
 func (r *run) awaitStreams(n int) error {
-	return r.door.await("a stream", func() bool { return r.door.ready >= n })
+	return r.balancer.await("a stream", func() bool { return r.balancer.ready >= n })
 }
 
 // keepOut publishes messages 6 to 10 while the client cannot connect.
@@ -128,22 +128,22 @@ func (r *run) keepOut() error {
 	if r.refuses {
 		m = refuses
 	}
-	r.door.shut(m)
-	if err := r.door.await("an attempt", func() bool { return r.door.refused > 0 }); err != nil {
+	r.balancer.shut(m)
+	if err := r.balancer.await("an attempt", func() bool { return r.balancer.refused > 0 }); err != nil {
 		return err
 	}
 	if err := r.send(6, 10); err != nil {
 		return err
 	}
-	r.door.update(func() { r.door.mode = passes })
+	r.balancer.update(func() { r.balancer.mode = passes })
 	return nil
 }
 
 // cut breaks the connection and waits for the next.
 func (r *run) cut() error {
 	var before int
-	r.door.update(func() { before = r.door.ready })
-	r.door.shut(passes)
+	r.balancer.update(func() { before = r.balancer.ready })
+	r.balancer.shut(passes)
 	return r.awaitStreams(before + 1)
 }
 
@@ -151,6 +151,6 @@ func (r *run) cut() error {
 // was handed before they came is there by then.
 func (r *run) awaitHeartbeats() error {
 	var before int
-	r.door.update(func() { before = r.door.beats })
-	return r.door.await("heartbeats", func() bool { return r.door.beats >= before+2 })
+	r.balancer.update(func() { before = r.balancer.beats })
+	return r.balancer.await("heartbeats", func() bool { return r.balancer.beats >= before+2 })
 }

@@ -10,11 +10,11 @@ import (
 	"comet/internal/testenv"
 )
 
-// Everything in comet.test.js, which knows the world by its front's address.
+// Everything in comet.test.js, which knows the cluster by its front's address.
 func TestNode(t *testing.T) {
 	t.Parallel()
 	node := testenv.Program(t, "node")
-	w := newWorld(t)
+	w := newCluster(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, node, "--test", "--test-reporter=spec", "comet.test.js")

@@ -18,7 +18,7 @@ import (
 // front is a proxy before the nodes, with a door under /-/ for the scripts to
 // make trouble and to see what comes through.
 type front struct {
-	world   *world
+	cluster *cluster
 	turn    atomic.Uint32
 	streams atomic.Int64 // open now
 	asked   atomic.Int64 // channels of the newest stream
@@ -33,7 +33,7 @@ type front struct {
 	refuses int           // the status of a longer one
 }
 
-func newFront(w *world) *front { return &front{world: w, drop: make(chan struct{})} }
+func newFront(w *cluster) *front { return &front{cluster: w, drop: make(chan struct{})} }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if door, ok := strings.CutPrefix(r.URL.Path, "/-/"); ok {
@@ -123,7 +123,7 @@ func (f *front) tooLong(r *http.Request) int {
 func (f *front) node() *url.URL {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	nodes := f.world.nodes
+	nodes := f.cluster.nodes
 	for range nodes {
 		if n := nodes[f.turn.Add(1)%uint32(len(nodes))]; n.command != nil {
 			return &url.URL{Scheme: "http", Host: n.address}
@@ -151,7 +151,7 @@ func (f *front) door(w http.ResponseWriter, r *http.Request, what string) {
 		text, err := token(r.FormValue("user"), time.Duration(number("ahead"))*time.Second, time.Duration(number("seconds"))*time.Second)
 		f.say(w, text, err)
 	case "throwout":
-		f.say(w, "", f.world.throwOut(r.Context(), r.FormValue("user")))
+		f.say(w, "", f.cluster.revokeUser(r.Context(), r.FormValue("user")))
 	default:
 		f.trouble(what, number)
 	}
@@ -179,12 +179,12 @@ func (f *front) trouble(what string, number func(string) int) {
 	case "cut":
 		f.cuts = number("answers")
 	case "kill":
-		f.world.kill(f.world.nodes[number("node")])
+		f.cluster.kill(f.cluster.nodes[number("node")])
 	case "leave":
-		f.world.leave(f.world.nodes[number("node")])
+		f.cluster.leave(f.cluster.nodes[number("node")])
 	case "start":
-		f.world.start(f.world.nodes[number("node")])
+		f.cluster.start(f.cluster.nodes[number("node")])
 	default:
-		f.world.t.Errorf("a script wants %q", what)
+		f.cluster.t.Errorf("a script wants %q", what)
 	}
 }

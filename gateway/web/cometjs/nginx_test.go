@@ -25,7 +25,7 @@ http {
 `
 
 // behindNginx is the address of an nginx that buffers, before a node.
-func behindNginx(t *testing.T, w *world) string {
+func behindNginx(t *testing.T, w *cluster) string {
 	t.Helper()
 	program := testenv.Program(t, "nginx")
 	dir, address := t.TempDir(), freeAddress(t)

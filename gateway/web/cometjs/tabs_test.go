@@ -33,15 +33,15 @@ const script = `import('/comet.js').then(({ Comet }) => {
 	return true;
 })`
 
-// tabs is a browser at a world.
+// tabs is a browser at a cluster.
 type tabs struct {
-	*world
+	*cluster
 	first *browsertest.Browser
 }
 
 func newTabs(t *testing.T) *tabs {
 	b := browsertest.Start(t)
-	return &tabs{newWorld(t), b}
+	return &tabs{newCluster(t), b}
 }
 
 // open loads the page into a tab.

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// door is a TCP load balancer before the nodes: each connection goes to the next
+// balancer is a TCP load balancer before the nodes: each connection goes to the next
 // one. It can be cut and closed.
-type door struct {
+type balancer struct {
 	targets []string
 	origin  string // of the page, which may read the refusals
 	listen  net.Listener
@@ -42,13 +42,13 @@ const (
 	refuses      // answers 503, as a load balancer does whose nodes are away
 )
 
-func newDoor(t *testing.T, n *nodes, origin string) *door {
+func newBalancer(t *testing.T, n *nodes, origin string) *balancer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &door{targets: n.addresses, origin: origin, listen: l, changed: make(chan struct{}), open: make(map[net.Conn]bool)}
+	d := &balancer{targets: n.addresses, origin: origin, listen: l, changed: make(chan struct{}), open: make(map[net.Conn]bool)}
 	d.conns.Go(d.accept)
 	t.Cleanup(func() {
 		d.update(func() { d.shutDown = true })
@@ -59,10 +59,10 @@ func newDoor(t *testing.T, n *nodes, origin string) *door {
 	return d
 }
 
-func (d *door) url() string { return "http://" + d.listen.Addr().String() }
+func (d *balancer) url() string { return "http://" + d.listen.Addr().String() }
 
 // update changes the state and wakes those who await.
-func (d *door) update(f func()) {
+func (d *balancer) update(f func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f()
@@ -73,7 +73,7 @@ func (d *door) update(f func()) {
 var errLate = errors.New("nothing came")
 
 // await returns when done says so, which looks at the state.
-func (d *door) await(what string, done func() bool) error {
+func (d *balancer) await(what string, done func() bool) error {
 	late := time.After(patience)
 	for {
 		d.mu.Lock()
@@ -91,12 +91,12 @@ func (d *door) await(what string, done func() bool) error {
 }
 
 // shut cuts what is open, and has m happen to what comes.
-func (d *door) shut(m mode) {
+func (d *balancer) shut(m mode) {
 	d.update(func() { d.mode = m })
 	d.cut()
 }
 
-func (d *door) cut() {
+func (d *balancer) cut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for c := range d.open {
@@ -104,7 +104,7 @@ func (d *door) cut() {
 	}
 }
 
-func (d *door) accept() {
+func (d *balancer) accept() {
 	for {
 		c, err := d.listen.Accept()
 		if err != nil {
@@ -115,7 +115,7 @@ func (d *door) accept() {
 }
 
 // keep has c closed by cut; false: it is to be closed now.
-func (d *door) keep(c net.Conn) (m mode, target string, ok bool) {
+func (d *balancer) keep(c net.Conn) (m mode, target string, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.open[c] = true
@@ -123,7 +123,7 @@ func (d *door) keep(c net.Conn) (m mode, target string, ok bool) {
 	return d.mode, d.targets[d.turn%len(d.targets)], !d.shutDown
 }
 
-func (d *door) serve(c net.Conn) {
+func (d *balancer) serve(c net.Conn) {
 	defer c.Close()
 	m, target, ok := d.keep(c)
 	defer d.update(func() { delete(d.open, c) })
@@ -150,7 +150,7 @@ func (d *door) serve(c net.Conn) {
 	<-down
 }
 
-func (d *door) refuse(c net.Conn, m mode) {
+func (d *balancer) refuse(c net.Conn, m mode) {
 	if m == refuses {
 		if _, err := c.Read(make([]byte, 64<<10)); err != nil {
 			return
@@ -162,7 +162,7 @@ func (d *door) refuse(c net.Conn, m mode) {
 }
 
 // copy carries what comes from one side to the other, and shows it to look.
-func (d *door) copy(to io.Writer, from io.Reader, look func([]byte)) {
+func (d *balancer) copy(to io.Writer, from io.Reader, look func([]byte)) {
 	b := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(b)
@@ -179,7 +179,7 @@ func (d *door) copy(to io.Writer, from io.Reader, look func([]byte)) {
 }
 
 // fromClient notes how a request for a stream resumes.
-func (d *door) fromClient(b []byte) {
+func (d *balancer) fromClient(b []byte) {
 	head, _, _ := strings.Cut(string(b), "\r\n\r\n")
 	line, header, _ := strings.Cut(head, "\r\n")
 	if !strings.HasPrefix(line, "GET /v1/events?") {
@@ -200,7 +200,7 @@ func (d *door) fromClient(b []byte) {
 }
 
 // fromNode counts what the node writes in one piece.
-func (d *door) fromNode(b []byte) {
+func (d *balancer) fromNode(b []byte) {
 	ready, beats := bytes.Count(b, []byte("event: comet.ready\n")), bytes.Count(b, []byte("\r\n:\n\r\n"))
 	if ready+beats > 0 {
 		d.update(func() {
@@ -211,7 +211,7 @@ func (d *door) fromNode(b []byte) {
 }
 
 // resumedBy is how requests for a stream resumed, in words.
-func (d *door) resumedBy() string {
+func (d *balancer) resumedBy() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return strings.Join(d.resumed, ", ")

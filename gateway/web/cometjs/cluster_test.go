@@ -58,8 +58,8 @@ const patience = testenv.Patience
 // secret signs the tokens of the tests.
 const secret = "the secret that the tests of comet.js sign with"
 
-// world is two nodes with a front as their load balancer.
-type world struct {
+// cluster is two nodes with a front as their load balancer.
+type cluster struct {
 	t      *testing.T
 	binary string
 	dir    string
@@ -76,9 +76,9 @@ type node struct {
 	ended                <-chan struct{}
 }
 
-func newWorld(t *testing.T) *world {
+func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), redis: redistest.Start(t, redistest.Persist)}
+	w := &cluster{t: t, dir: t.TempDir(), redis: redistest.Start(t, redistest.Persist)}
 	var err error
 	if w.binary, err = build(); err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // start starts a node and waits until it is ready.
-func (w *world) start(n *node) {
+func (w *cluster) start(n *node) {
 	n.command = exec.Command(w.binary, "serve",
 		"--node", n.name, "--redis", w.redis.Addr(), "--http-listen", n.address, "--admin-listen", n.admin,
 		"--auth-anonymous-subscribe", "open/**,*", "--auth-anonymous-publish", "open/**,*",
@@ -150,7 +150,7 @@ func (w *world) start(n *node) {
 }
 
 // kill ends a node at once.
-func (w *world) kill(n *node) {
+func (w *cluster) kill(n *node) {
 	if n.command != nil {
 		_ = n.command.Process.Kill()
 		<-n.ended
@@ -159,7 +159,7 @@ func (w *world) kill(n *node) {
 }
 
 // leave ends a node as an operator does, so that it drains.
-func (w *world) leave(n *node) {
+func (w *cluster) leave(n *node) {
 	if n.command != nil {
 		_ = n.command.Process.Signal(os.Interrupt)
 		<-n.ended
@@ -180,8 +180,8 @@ func token(user string, ahead, life time.Duration) (string, error) {
 	}).SignedString([]byte(secret))
 }
 
-// throwOut ends what a user has.
-func (w *world) throwOut(ctx context.Context, user string) error {
+// revokeUser ends what a user has.
+func (w *cluster) revokeUser(ctx context.Context, user string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodDelete, "http://"+w.nodes[0].admin+"/v1/users/"+user+"/sessions", strings.NewReader(""))
 	if err != nil {
 		return err
