@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// balancer is a TCP load balancer before the nodes: each connection goes to the next
+// balancer is a TCP load balancer before the nodes. Each connection goes to the next
 // one. It can be cut and closed.
 type balancer struct {
 	targets []string
@@ -33,7 +33,7 @@ type balancer struct {
 	shutDown bool
 }
 
-// mode is what becomes of connections.
+// mode is how the balancer handles new connections.
 type mode int
 
 const (
@@ -72,7 +72,7 @@ func (d *balancer) update(f func()) {
 
 var errLate = errors.New("nothing came")
 
-// await returns when done says so, which looks at the state.
+// await returns when done, which reads the state, returns true.
 func (d *balancer) await(what string, done func() bool) error {
 	late := time.After(patience)
 	for {
@@ -90,7 +90,7 @@ func (d *balancer) await(what string, done func() bool) error {
 	}
 }
 
-// shut cuts what is open, and has m happen to what comes.
+// shut cuts the open connections and handles new ones by m.
 func (d *balancer) shut(m mode) {
 	d.update(func() { d.mode = m })
 	d.cut()
@@ -114,7 +114,7 @@ func (d *balancer) accept() {
 	}
 }
 
-// keep has c closed by cut; false: it is to be closed now.
+// keep registers c for cut. With ok false the caller closes it now.
 func (d *balancer) keep(c net.Conn) (m mode, target string, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -161,7 +161,7 @@ func (d *balancer) refuse(c net.Conn, m mode) {
 	d.update(func() { d.refused++ })
 }
 
-// copy carries what comes from one side to the other, and shows it to look.
+// copy copies bytes from one side to the other, and passes them to look.
 func (d *balancer) copy(to io.Writer, from io.Reader, look func([]byte)) {
 	b := make([]byte, 64<<10)
 	for {
@@ -178,7 +178,7 @@ func (d *balancer) copy(to io.Writer, from io.Reader, look func([]byte)) {
 	}
 }
 
-// fromClient notes how a request for a stream resumes.
+// fromClient records how a request for a stream resumes.
 func (d *balancer) fromClient(b []byte) {
 	head, _, _ := strings.Cut(string(b), "\r\n\r\n")
 	line, header, _ := strings.Cut(head, "\r\n")
@@ -210,7 +210,7 @@ func (d *balancer) fromNode(b []byte) {
 	}
 }
 
-// resumedBy is how requests for a stream resumed, in words.
+// resumedBy describes how requests for a stream resumed.
 func (d *balancer) resumedBy() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds every wait, only against hanging.
+// patience bounds every wait, so that no test hangs.
 const patience = testenv.Patience
 
 // nodes are two processes on one Redis.
@@ -50,7 +50,7 @@ func startNodes(t *testing.T, origin string) *nodes {
 	return n
 }
 
-// build makes a Go program of a folder's package.
+// build builds a Go program.
 func build(t *testing.T, dir, binary, name string) {
 	t.Helper()
 	command := exec.Command("go", "build", "-o", binary, name)
@@ -106,7 +106,7 @@ func (n *nodes) publish(i int, channel, text string) error {
 	return nil
 }
 
-// freeAddress is one that nothing listens on.
+// freeAddress returns an address without a listener.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "write the table of clients into docs/cl
 
 const docs = "../../docs/clients.md"
 
-// matrix is what the clients run with.
+// matrix has the nodes, programs and pages for the clients.
 type matrix struct {
 	*nodes
 	t       *testing.T
@@ -208,7 +208,7 @@ func (m *matrix) runOf(channel string) *run {
 	return m.runs[channel]
 }
 
-// pass has the balancer of the channel answer.
+// pass forwards the request to the balancer of the channel.
 func (m *matrix) pass(w http.ResponseWriter, r *http.Request) {
 	run := m.runOf(r.URL.Query().Get("channel"))
 	if run == nil {
@@ -237,7 +237,7 @@ func serveModule(w http.ResponseWriter, r *http.Request, path string) {
 
 const head = "| client | version | resumes by | raw | after an answer that is not `200` | what to set |\n|---|---|---|---|---|---|\n"
 
-// row is what was seen of a client.
+// row returns a client's row of the table.
 func (m *matrix) row(c known, r *run) string {
 	after := "comes back"
 	if c.givesUp {
@@ -246,7 +246,7 @@ func (m *matrix) row(c known, r *run) string {
 	return fmt.Sprintf("| %s | %s | %s | %d of %d | %s | %s |\n", c.name, versionOf(m.t, c), r.balancer.resumedBy(), len(r.list()), total, after, c.set)
 }
 
-// versionOf is the version in package.json or go.mod.
+// versionOf returns the version in package.json or go.mod.
 func versionOf(t *testing.T, c known) string {
 	t.Helper()
 	file, pattern := "package.json", `"`+regexp.QuoteMeta(c.from)+`": "(?:npm:[^"]*@)?([^"]+)"`

@@ -24,16 +24,16 @@ const (
 	large = 8
 )
 
-// target is what most clients ask for.
+// target is the path and query of most clients' requests.
 func target(channel string) string { return "/v1/events?channel=" + channel + "&format=raw" }
 
-// take notes a message that the client was handed.
+// take records a message that the client received.
 func (r *run) take(text string) {
 	first, _, _ := strings.Cut(text, " ")
 	r.balancer.update(func() { r.got = append(r.got, first) })
 }
 
-// show replaces what the client was handed by a longer list, as a page sends it.
+// show replaces the received messages by a longer list, as a page sends it.
 func (r *run) show(texts []string) {
 	r.balancer.update(func() {
 		if len(texts) > len(r.got) {
@@ -80,7 +80,7 @@ func (r *run) list() []string {
 	return slices.Clone(r.got)
 }
 
-// reopen opens the balancer for a client that was kept out since the beginning.
+// reopen opens the balancer for a client that could not connect since the beginning.
 func (r *run) reopen() error {
 	d := r.balancer
 	if err := d.await("an attempt", func() bool { return d.mode == passes || d.refused > 0 }); err != nil {

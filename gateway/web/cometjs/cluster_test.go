@@ -27,7 +27,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-// programs is where the tests build what they run.
+// programs is the folder of the built programs.
 var programs string
 
 func TestMain(m *testing.M) {
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// build makes the program of the nodes, once for all tests.
+// build builds the program of the nodes, once for all tests.
 var build = sync.OnceValues(func() (string, error) {
 	binary := filepath.Join(programs, "comet")
 	if output, err := exec.Command("go", "build", "-o", binary, "comet/cmd/comet").CombinedOutput(); err != nil {
@@ -149,7 +149,7 @@ func (w *cluster) start(n *node) {
 	w.t.Errorf("%s is not ready", n.name)
 }
 
-// kill ends a node at once.
+// kill ends a node at once, without a drain.
 func (w *cluster) kill(n *node) {
 	if n.command != nil {
 		_ = n.command.Process.Kill()
@@ -158,7 +158,7 @@ func (w *cluster) kill(n *node) {
 	}
 }
 
-// leave ends a node as an operator does, so that it drains.
+// leave ends a node like an operator, so that it drains.
 func (w *cluster) leave(n *node) {
 	if n.command != nil {
 		_ = n.command.Process.Signal(os.Interrupt)
@@ -180,7 +180,7 @@ func token(user string, ahead, life time.Duration) (string, error) {
 	}).SignedString([]byte(secret))
 }
 
-// revokeUser ends what a user has.
+// revokeUser ends the user's sessions.
 func (w *cluster) revokeUser(ctx context.Context, user string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodDelete, "http://"+w.nodes[0].admin+"/v1/users/"+user+"/sessions", strings.NewReader(""))
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"comet/internal/testenv"
 )
 
-// Everything in comet.test.js, which knows the cluster by its front's address.
+// TestNode runs comet.test.js, which gets the address of the cluster's proxy.
 func TestNode(t *testing.T) {
 	t.Parallel()
 	node := testenv.Program(t, "node")

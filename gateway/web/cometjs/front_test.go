@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// front is a proxy before the nodes, with a door under /-/ for the scripts to
-// make trouble and to see what comes through.
+// front is a proxy before the nodes. With requests under /-/ the scripts cause
+// faults and read what it has seen.
 type front struct {
 	cluster *cluster
 	turn    atomic.Uint32
@@ -73,7 +73,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	proxy.ServeHTTP(w, r)
 }
 
-// nowhere is where lost answers go.
+// nowhere discards lost answers.
 type nowhere struct{}
 
 func (nowhere) Header() http.Header         { return http.Header{} }
@@ -92,7 +92,7 @@ func (f *front) modes(r *http.Request) (buffers, cut bool) {
 	return f.buffers, cut
 }
 
-// untilDropped is ctx, ended when the script wants the streams to break.
+// untilDropped returns ctx with an end when the script breaks the streams.
 func (f *front) untilDropped(ctx context.Context) (context.Context, context.CancelFunc) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -108,7 +108,7 @@ func (f *front) untilDropped(ctx context.Context) (context.Context, context.Canc
 	return ctx, cancel
 }
 
-// tooLong is the status for a URL that is too long; 0: it is not.
+// tooLong returns the status for a URL that is too long, 0 for another one.
 func (f *front) tooLong(r *http.Request) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -119,7 +119,7 @@ func (f *front) tooLong(r *http.Request) int {
 	return 0
 }
 
-// node is one that runs, each in its turn.
+// node returns a running node, each in its turn.
 func (f *front) node() *url.URL {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,7 +132,7 @@ func (f *front) node() *url.URL {
 	return &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
 }
 
-// door does what a script asks for.
+// door runs a command of a script.
 func (f *front) door(w http.ResponseWriter, r *http.Request, what string) {
 	number := func(name string) int { n, _ := strconv.Atoi(r.FormValue(name)); return n }
 	switch what {

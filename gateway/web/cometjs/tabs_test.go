@@ -33,7 +33,7 @@ const script = `import('/comet.js').then(({ Comet }) => {
 	return true;
 })`
 
-// tabs is a browser at a cluster.
+// tabs is a browser with tabs that use a cluster.
 type tabs struct {
 	*cluster
 	first *browsertest.Browser
@@ -62,7 +62,7 @@ func (w *tabs) listen(b *browsertest.Browser, arguments string) {
 	}
 }
 
-// caught is what a subscription has kept.
+// caught is the list of messages of a subscription.
 type caught struct {
 	Data   []int
 	Gaps   int
@@ -170,7 +170,7 @@ func TestTabsShare(t *testing.T) {
 	w.wantAll(c, 0, 149)
 	w.wantStreams(1)
 
-	d := w.open(b.NewTab()) // catches up, and then shares
+	d := w.open(b.NewTab()) // it catches up, and then shares
 	w.listen(d, `'open/a', { cursor: 'earliest' }`)
 	w.publish("open/a", 150, 159)
 	for _, tab := range []*browsertest.Browser{b, c, d} {
@@ -207,7 +207,7 @@ func TestTabsComeAndGo(t *testing.T) {
 	w.wantChannels(2) // those of tabs that are gone are left out
 }
 
-// However many clients a page has, it has one connection.
+// All clients of a page share one connection.
 func TestManyClientsShare(t *testing.T) {
 	t.Parallel()
 	w := newTabs(t)

@@ -25,7 +25,7 @@ export class Comet {
   }
 
   subscribe(channels, options = {}) {
-    // A subscription asks for the tabs when it begins: who only publishes has none.
+    // A subscription creates the tabs when it begins: a client that only publishes has none.
     return new Subscription(() => this.#tabs ??= new Tabs(this.#server, () => this.close()), [channels].flat(), options);
   }
 

@@ -1,6 +1,6 @@
 // Refusals of the server.
 
-/** A problem document as an error, and as `wait` the ms after which the server wants to be asked again. */
+/** A problem document as an error; `wait` is the server's Retry-After in ms. */
 export class CometError extends Error {
   constructor(problem) { Object.assign(super(problem.detail), problem); }
 }

@@ -6,7 +6,7 @@ import { poll } from './poll.js';
 import { stream } from './stream.js';
 import { backoff, offline, PATIENCE, pause, sleepers, wake } from './time.js';
 
-const CHANNELS = 64; // of one connection
+const CHANNELS = 64; // the most of one connection
 const AGAIN = 'again', LATE = 'late'; // why a connection is cut: for other channels; for silence
 const POLLS = 600_000; // ms, after which a stream is tried again
 
@@ -47,7 +47,7 @@ export class Line {
     return bytes;
   }
 
-  /** Leaves the channel out; the server hears of it soon, with others that go. */
+  /** Drops the channel; soon a new request tells the server, together with other dropped channels. */
   drop(channel) {
     this.at.delete(channel);
     if (this.at.size) this.#leaving ??= setTimeout(() => this.#reopen(), PATIENCE);
@@ -59,7 +59,7 @@ export class Line {
     this.#reopen();
   }
 
-  /** Ends the connection, and a wait for the next. */
+  /** Closes the connection, and ends the wait for the next one. */
   #reopen() {
     this.#leaving = clearTimeout(this.#leaving);
     this.#control.abort(AGAIN);
@@ -108,7 +108,7 @@ export class Line {
     return { asked, error };
   }
 
-  /** Cuts the connection unless something comes in time. */
+  /** Cuts the connection unless it receives something in time. */
   #expect(ms) {
     this.#heard = Date.now();
     clearTimeout(this.#timer);

@@ -1,4 +1,4 @@
-// Publishing: once, in order, however often it is tried.
+// Publishing: each message once and in order, with retries.
 
 import { CometError, isFinal } from './error.js';
 import { isDots, pathOf } from './server.js';
@@ -36,7 +36,7 @@ export class Outbox {
     }
   }
 
-  /** Tries again for 4 minutes, as the server knows a key for 5; what has no key it tries once. */
+  /** Retries for 4 minutes, as the server keeps a key for 5; a message without a key is sent once. */
   async #send(path, init, once) {
     for (let failures = 0, began; ;) {
       while (offline() && !once) await pause(60_000);

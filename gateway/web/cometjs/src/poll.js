@@ -1,4 +1,4 @@
-// Long-polls: a request for each answer, for where a proxy keeps streams back.
+// Long-polls: a request per answer, for use behind a proxy that buffers streams.
 
 import { nameOf, searchOf } from './items.js';
 import { PATIENCE } from './time.js';

@@ -1,4 +1,4 @@
-// Requests to a node, or to what stands before nodes.
+// Requests to a node or a load balancer.
 
 import { CometError } from './error.js';
 import { Token } from './token.js';
@@ -22,7 +22,7 @@ export class Server {
 
   async json(...request) { return (await this.request(...request)).json(); }
 
-  /** A good answer. A token that is refused is renewed, once. */
+  /** Resolves with a successful answer. Renews a refused token once. */
   async request(path, init, renewed) {
     const token = await this.token.get(), { credentials } = this.options;
     const headers = { ...init?.headers, ...token && { Authorization: `Bearer ${token}` } };
