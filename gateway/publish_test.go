@@ -437,7 +437,7 @@ func TestSlowBody(t *testing.T) {
 		"not authorized":    {publishHead + "Content-Length: 100\r\n\r\nhalf", "HTTP/1.1 401"},
 		"of nothing":        {"POST /nothing HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf", "HTTP/1.1 404"},
 		"of a wrong method": {"PUT /v1/poll HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf", "HTTP/1.1 405"},
-		"of a page":         {"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf", "HTTP/1.1 200"},
+		"of a page":         {"GET /comet.js HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf", "HTTP/1.1 200"},
 		"of history":        {"GET " + publishTo + " HTTP/1.1\r\nHost: h\r\n" + right + "Content-Length: 100\r\n\r\nhalf", "HTTP/1.1 200"},
 		"of a poll":         {"GET /v1/poll?channel=c&wait=1ms HTTP/1.1\r\nHost: h\r\n" + right + "Content-Length: 100\r\n\r\nhalf", "HTTP/1.1 200"},
 	} {
