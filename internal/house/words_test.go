@@ -102,8 +102,7 @@ var allowed = []struct{ file, text, reason string }{
 
 // ledger are the folders, without those in them, that are not clean yet. It only gets
 // shorter: TestWords fails when a folder in it is clean or gone.
-var ledger = []string{
-}
+var ledger = []string{}
 
 type finding struct {
 	file    string
