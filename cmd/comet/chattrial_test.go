@@ -246,9 +246,10 @@ func firstDifference[T comparable](a, b []T) string {
 	return fmt.Sprintf("%d and %d lines", len(a), len(b))
 }
 
-// wantQuietConsoles allows three kinds of lines in a console. The browser logs
+// wantQuietConsoles allows four kinds of lines in a console. The browser logs
 // requests that failed during trouble, and requests with an expired token, after
-// which comet.js gets a new one. comet.js warns if it gets no token during trouble.
+// which comet.js gets a new one. comet.js warns if it gets no token during trouble, and
+// once if it has failed twice in a row.
 func (c *chatTrial) wantQuietConsoles() {
 	c.t.Helper()
 	excused := 0
@@ -271,7 +272,7 @@ func (c *chatTrial) excuses(p *chatter, e complaint) bool {
 		ofServer := strings.HasPrefix(e.url, p.front+"/v1/") || e.url == p.front+demoTokenPath
 		return ofServer && (inTrouble || strings.Contains(e.text, "status of 401"))
 	case "warning":
-		return inTrouble && strings.HasPrefix(e.text, "comet: no token")
+		return inTrouble && (strings.HasPrefix(e.text, "comet: no token") || strings.HasPrefix(e.text, "comet: retry:"))
 	}
 	return false
 }
