@@ -272,11 +272,11 @@ var mutants = []struct {
 	},
 	{
 		"an empty log has always been empty", "logreader.go",
-		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Epoch)) && int64(nowMS)-int64(since) < kept", "return since != 1<<63",
+		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Epoch)) && int64(nowMS)-int64(since) < kept", "_ = kept\n\treturn since != 1<<63",
 	},
 	{
 		"an empty log may always have been another one", "logreader.go",
-		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Epoch)) && int64(nowMS)-int64(since) < kept", "return since == 1<<63",
+		"return since != 0 && since >= min(nowMS, p.sinceMS(f.at.Epoch)) && int64(nowMS)-int64(since) < kept", "_ = kept\n\treturn since == 1<<63",
 	},
 	{
 		"the clocks of two primaries are the same", "logreader.go",
