@@ -106,7 +106,9 @@ func (r *Revocations) Check(user string, issuedAt time.Time) error {
 	if at := r.users[user]; at.After(before) {
 		before = at
 	}
-	switch wait := before.Sub(now); {
+	// Tokens have their time in whole seconds, so one that is issued in the second of
+	// before is refused as well.
+	switch wait := before.Add(time.Second - 1).Truncate(time.Second).Sub(now); {
 	case !issuedAt.Before(before):
 		return nil
 	case wait <= 0:
