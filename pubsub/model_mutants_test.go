@@ -224,7 +224,7 @@ var mutants = []struct {
 	},
 	{
 		"an ephemeral message moves the cursor", "tail.go",
-		"t.append(Item{Message: m, After: t.follow.at})", "t.append(t.follow.follow(m))",
+		"t.append(Item{Message: m, After: t.follow.at})", "t.append(t.follow.advance(m))",
 	},
 	{
 		"a sweep does nothing", "tail.go",
