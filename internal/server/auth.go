@@ -25,9 +25,12 @@ type access struct {
 	limiter     *limit.Limiter
 	tokens      *auth.Tokens      // nil: none are taken
 	keep        chan *auth.Tokens // whose keys run refreshes
+	policy      gateway.Policy    // the one that counts
 	logger      *slog.Logger
 }
 
+// newAccess makes the first policy too. Its error names everything that is wrong with
+// the keys and secrets of s.
 func newAccess(s *config.Settings, listener net.Addr, logger *slog.Logger) (*access, error) {
 	a := &access{
 		listener: listener,
@@ -37,7 +40,11 @@ func newAccess(s *config.Settings, listener net.Addr, logger *slog.Logger) (*acc
 		keep:        make(chan *auth.Tokens, 1),
 		logger:      logger,
 	}
-	var err error
+	_, use, err := a.change(s, true)
+	if err != nil {
+		return nil, err
+	}
+	use()
 	a.kept, err = openRevocations(s, a.revocations, logger)
 	return a, err
 }
@@ -71,19 +78,11 @@ func (a *access) change(s *config.Settings, newTokens bool) (p gateway.Policy, u
 		return p, nil, err
 	}
 	return p, func() {
-		a.limiter, a.tokens = p.Limiter, o.Tokens
+		a.policy, a.limiter, a.tokens = p, p.Limiter, o.Tokens
 		if newTokens {
 			a.keepNew(o.Tokens)
 		}
 	}, nil
-}
-
-// checkCredentials returns everything that is wrong with the keys and secrets that s
-// names.
-func checkCredentials(s *config.Settings) error {
-	_, errKeys := keys(s)
-	_, errTokens := tokens(s, slog.New(slog.DiscardHandler))
-	return errors.Join(errKeys, errTokens)
 }
 
 // loopbackPort is the port of a listener on loopback, if anybody may do anything

@@ -54,16 +54,16 @@ func TestAccessKeepsNewKeys(t *testing.T) {
 }
 
 // All mistakes in credentials are reported at once.
-func TestCheckCredentials(t *testing.T) {
+func TestAccessReportsAllMistakes(t *testing.T) {
 	t.Parallel()
 	s := &config.Settings{}
 	s.Auth.Keys = config.NewSecret("backend:short")
 	s.Auth.JWT = config.JWT{Algorithms: []string{"HS256"}, Secret: config.NewSecret("short")}
-	err := checkCredentials(s)
+	_, err := newAccess(s, &net.TCPAddr{}, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "key") || !strings.Contains(err.Error(), "auth.jwt: ") {
 		t.Errorf("reported %v, want a line for the key and one for the secret", err)
 	}
-	if err := checkCredentials(&config.Settings{}); err != nil {
+	if _, err := newAccess(&config.Settings{}, &net.TCPAddr{}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Error(err)
 	}
 }

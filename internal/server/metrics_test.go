@@ -59,7 +59,11 @@ func makeNode(t *testing.T, connections, held int) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := newNode("n", build{}, &settings.Settings, rules, broker, l, connections, "", slog.New(slog.DiscardHandler))
+	who, err := newAccess(&settings.Settings, l.Addr(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := newNode("n", build{}, &settings.Settings, rules, who, broker, l, connections, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

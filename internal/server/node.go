@@ -55,17 +55,8 @@ type node struct {
 // newNode makes a node that serves on l, at most limit connections, once run.
 // admin is where it serves operators, or empty. It takes over b and l; rules may
 // be shared.
-func newNode(name string, about build, s *config.Settings, rules *channelRules, b pubsub.Broker, l net.Listener, limit int, admin string, logger *slog.Logger) (*node, error) {
+func newNode(name string, about build, s *config.Settings, rules *channelRules, who *access, b pubsub.Broker, l net.Listener, limit int, admin string, logger *slog.Logger) (*node, error) {
 	logger = logger.With("node", name)
-	who, err := newAccess(s, l.Addr(), logger)
-	if err != nil {
-		return nil, err
-	}
-	policy, use, err := who.change(s, true)
-	if err != nil {
-		return nil, err
-	}
-	use()
 	encryption, err := newTLS(s.HTTP.TLS.Cert, s.HTTP.TLS.Key, logger)
 	if err != nil {
 		return nil, err
@@ -97,7 +88,7 @@ func newNode(name string, about build, s *config.Settings, rules *channelRules, 
 	hub := pubsub.NewHub(b, options)
 	g, err := gateway.New(gateway.Options{
 		Hub: hub, Presence: presence, Replays: conn.NewReplays(int64(s.Limits.ReplayMemory)), Node: name, Chat: s.HTTP.Chat, Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
-		Policy: policy, Revocations: who.revocations, RevocationStore: who.kept, Asker: application.asker, Events: application.events, Tracer: tracer,
+		Policy: who.policy, Revocations: who.revocations, RevocationStore: who.kept, Asker: application.asker, Events: application.events, Tracer: tracer,
 	})
 	if err != nil {
 		presence.Close()

@@ -104,7 +104,8 @@ func newNodeAt(ctx context.Context, s *config.Loaded, o Options, l net.Listener,
 	if err != nil {
 		return nil, err
 	}
-	if err := checkCredentials(&s.Settings); err != nil { // before Redis is looked for
+	who, err := newAccess(&s.Settings, l.Addr(), o.Logger.With("node", s.Node)) // before Redis is looked for
+	if err != nil {
 		return nil, err
 	}
 	broker := o.Broker
@@ -119,7 +120,7 @@ func newNodeAt(ctx context.Context, s *config.Loaded, o Options, l net.Listener,
 	warnExposed(s, nil, o.Logger)
 	warnOfDescriptors(&s.Settings, o.Logger)
 	about := build{o.Version, o.Revision}
-	n, err := newNode(s.Node, about, &s.Settings, rules, broker, l, connectionLimit(max(o.Nodes, 1)), operators.url(), o.Logger)
+	n, err := newNode(s.Node, about, &s.Settings, rules, who, broker, l, connectionLimit(max(o.Nodes, 1)), operators.url(), o.Logger)
 	if err != nil {
 		if o.Broker == nil {
 			err = errors.Join(err, broker.Close())
