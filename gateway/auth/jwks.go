@@ -8,10 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"comet/internal/httpurl"
 )
 
 // Bounds of fetching.
@@ -40,7 +41,7 @@ type jwks struct {
 
 func newJWKS(o TokenOptions) (*jwks, error) {
 	u, err := url.Parse(o.JWKSURL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && !isLocal(u) {
+	if err != nil || u.Host == "" || !httpurl.Secure(u) {
 		// A man in the middle could add a key of his own.
 		return nil, errors.New("the JWKS URL must be https://…, or http:// on loopback")
 	}
@@ -61,11 +62,6 @@ func newJWKS(o TokenOptions) (*jwks, error) {
 	return j, nil
 }
 
-func isLocal(u *url.URL) bool {
-	addr, err := netip.ParseAddr(u.Hostname())
-	return u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && addr.IsLoopback())
-}
-
 // checkRedirect allows few redirects, and only to https. A set that is configured
 // as http on loopback may also be redirected to http on loopback. From https this
 // is refused: a program on this machine could choose who signs tokens.
@@ -74,7 +70,7 @@ func checkRedirect(r *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) > 3:
 		return errors.New("too many redirects")
-	case r.URL.Scheme != "https" && (fromHTTPS || !isLocal(r.URL)):
+	case r.URL.Scheme != "https" && fromHTTPS, !httpurl.Secure(r.URL):
 		return errors.New("redirect to a URL that is not https")
 	}
 	return nil

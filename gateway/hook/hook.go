@@ -12,9 +12,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"time"
+
+	"comet/internal/httpurl"
 )
 
 // minSecret is the size of SHA-256 in bytes. A shorter secret is weaker than the
@@ -34,7 +35,7 @@ type Endpoint struct {
 func (e *Endpoint) check() error {
 	var errs []error
 	u, err := url.Parse(e.URL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && !isLocal(u) {
+	if err != nil || u.Host == "" || !httpurl.Secure(u) {
 		// A man in the middle could allow everything.
 		errs = append(errs, errors.New("the URL must be https://…, or http:// on loopback"))
 	}
@@ -42,11 +43,6 @@ func (e *Endpoint) check() error {
 		errs = append(errs, fmt.Errorf("the secret must have at least %d bytes, as from `openssl rand -hex 32`", minSecret))
 	}
 	return errors.Join(errs...)
-}
-
-func isLocal(u *url.URL) bool {
-	addr, err := netip.ParseAddr(u.Hostname())
-	return u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && addr.IsLoopback())
 }
 
 // caller posts JSON to an endpoint.
