@@ -79,6 +79,15 @@ type request struct {
 	body           string
 }
 
+// getPage gets the page that query chooses at target, and parses it.
+func getPage[T any](ctx context.Context, c *Client, target string, query url.Values, parse func([]byte) (T, error)) (page T, err error) {
+	body, err := c.call(ctx, request{method: http.MethodGet, target: target + "?" + query.Encode()}, http.StatusOK)
+	if err != nil {
+		return page, err
+	}
+	return parse(body)
+}
+
 // call sends r to the current node and returns the response's body if the status
 // is want, else a *ProblemError. If the node fails, the next call goes to
 // another node.

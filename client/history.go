@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 
@@ -48,11 +47,7 @@ func (c *Client) History(ctx context.Context, channel string, o HistoryOptions) 
 	if o.Order != "" {
 		query.Set("order", string(o.Order))
 	}
-	body, err := c.call(ctx, request{method: http.MethodGet, target: channelPath(channel, "messages") + "?" + query.Encode()}, http.StatusOK)
-	var page *wire.History
-	if err == nil {
-		page, err = wire.ParseHistory(body)
-	}
+	page, err := getPage(ctx, c, channelPath(channel, "messages"), query, wire.ParseHistory)
 	if err != nil {
 		return nil, fmt.Errorf("history of %q: %w", channel, err)
 	}

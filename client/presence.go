@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 
@@ -31,11 +30,7 @@ func (c *Client) Presence(ctx context.Context, channel string, o PresenceOptions
 	if o.Limit > 0 {
 		query.Set("limit", strconv.Itoa(o.Limit))
 	}
-	body, err := c.call(ctx, request{method: http.MethodGet, target: channelPath(channel, "presence") + "?" + query.Encode()}, http.StatusOK)
-	var page *wire.Presence
-	if err == nil {
-		page, err = wire.ParsePresence(body)
-	}
+	page, err := getPage(ctx, c, channelPath(channel, "presence"), query, wire.ParsePresence)
 	if err != nil {
 		return nil, fmt.Errorf("presence in %q: %w", channel, err)
 	}
