@@ -88,14 +88,7 @@ func (b *Broker) readGroup(ctx context.Context, p *primary, queries []pubsub.Que
 }
 
 func (b *Broker) readAll(ctx context.Context, p *primary, queries []pubsub.Query, at []int) []*redis.Cmd {
-	pipe := p.client.Pipeline()
-	cmds := make([]*redis.Cmd, len(at))
-	for n, i := range at {
-		keys, args := b.readArgs(&queries[i])
-		cmds[n] = pipe.EvalSha(ctx, readScript.Hash(), keys, args...)
-	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	return cmds
+	return readScript.evaluateAll(ctx, p.client, len(at), false, func(n int) ([]string, []any) { return b.readArgs(&queries[at[n]]) })
 }
 
 // readOne answers one query. It follows redirects and loads the script, and also returns

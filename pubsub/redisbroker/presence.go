@@ -79,17 +79,7 @@ func (b *Broker) holdGroup(ctx context.Context, p *primary, holdings []pubsub.Le
 // holdAll sends the leases at the given indices in one pipeline. With load it loads the
 // script first.
 func (b *Broker) holdAll(ctx context.Context, p *primary, holdings []pubsub.Lease, at []int, load bool) []*redis.Cmd {
-	pipe := p.client.Pipeline()
-	if load {
-		holdScript.loadIn(ctx, pipe)
-	}
-	cmds := make([]*redis.Cmd, len(at))
-	for n, i := range at {
-		keys, args := b.holdArgs(&holdings[i])
-		cmds[n] = pipe.EvalSha(ctx, holdScript.Hash(), keys, args...)
-	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	return cmds
+	return holdScript.evaluateAll(ctx, p.client, len(at), load, func(n int) ([]string, []any) { return b.holdArgs(&holdings[at[n]]) })
 }
 
 // holdArgs returns the KEYS and ARGV of hold.lua.

@@ -66,6 +66,22 @@ func (s *script) evaluate(ctx context.Context, c redis.Scripter, keys []string, 
 	return cmd
 }
 
+// evaluateAll sends n calls of s in one pipeline. args returns the KEYS and ARGV of each.
+// With load it loads the script first. Each command has its own error.
+func (s *script) evaluateAll(ctx context.Context, c *redis.Client, n int, load bool, args func(i int) ([]string, []any)) []*redis.Cmd {
+	pipe := c.Pipeline()
+	if load {
+		s.loadIn(ctx, pipe)
+	}
+	cmds := make([]*redis.Cmd, n)
+	for i := range cmds {
+		keys, values := args(i)
+		cmds[i] = pipe.EvalSha(ctx, s.Hash(), keys, values...)
+	}
+	_, _ = pipe.Exec(ctx) // the errors of the commands
+	return cmds
+}
+
 // around is the commands before and after a script on its connection.
 type around struct {
 	asking   bool          // send ASKING before it
