@@ -121,12 +121,16 @@ func serveSample(t *testing.T, code string, command []string) string {
 		cancel()
 		_ = c.Wait() // killed
 	})
-	for deadline := time.Now().Add(testenv.Patience); ; time.Sleep(20 * time.Millisecond) {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for late := time.After(testenv.Patience); ; {
 		if probe, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
 			probe.Close()
 			return "http://127.0.0.1:" + port
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-look.C:
+		case <-late:
 			t.Fatal("the sample does not listen")
 		}
 	}
