@@ -2,17 +2,13 @@ package house
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
 	"os"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
-
-var folder = flag.String("in", "", "with -run Words: fail on the findings in this folder or file, as if it were not in the ledger")
 
 // A rule forbids a word or a turn of phrase.
 type rule struct {
@@ -100,10 +96,6 @@ var allowed = []struct{ file, text, reason string }{
 	{"k8s/image/image.go", "nobody:", "the name of the user in /etc/passwd"},
 }
 
-// ledger are the folders, without those in them, that are not clean yet. It only gets
-// shorter: TestWords fails when a folder in it is clean or gone.
-var ledger = []string{}
-
 type finding struct {
 	file    string
 	line    int
@@ -117,38 +109,16 @@ func (f finding) String() string {
 }
 
 // TestWords keeps the English of comments, strings and docs plain: it fails on each
-// of rules that is broken outside of the ledger. With -v it lists the ledger's too;
-// `go test ./internal/house -run Words -in gateway/conn` lists one folder's, with
-// those in it.
+// of rules that is broken.
 func TestWords(t *testing.T) {
 	t.Parallel()
 	used := make(map[int]bool)
-	open := make(map[string]int) // findings by entry of the ledger
-	var fresh, known strings.Builder
+	var list strings.Builder
 	for _, f := range findings(t, used) {
-		entry := path.Dir(f.file)
-		switch {
-		case *folder != "" && !strings.HasPrefix(f.file+"/", strings.TrimSuffix(*folder, "/")+"/"):
-		case *folder != "" || !slices.Contains(ledger, entry):
-			fmt.Fprintln(&fresh, f)
-		default:
-			open[entry]++
-			fmt.Fprintln(&known, f)
-		}
+		fmt.Fprintln(&list, f)
 	}
-	if fresh.Len() > 0 {
-		t.Errorf("write it in other words, or add it to allowed with the reason:\n%s", &fresh)
-	}
-	if *folder != "" {
-		return
-	}
-	if testing.Verbose() {
-		t.Logf("in the ledger:\n%s", &known)
-	}
-	for _, entry := range ledger {
-		if open[entry] == 0 {
-			t.Errorf("%s is clean or gone: remove it from the ledger", entry)
-		}
+	if list.Len() > 0 {
+		t.Errorf("write it in other words, or add it to allowed with the reason:\n%s", &list)
 	}
 	for i, a := range allowed {
 		if !used[i] {
