@@ -18,7 +18,7 @@ func (m *Message) IsUnreadable() bool { return m.Type == "" }
 // no Data.
 func (m *Message) IsSound() bool {
 	switch {
-	case m.Type == "" || validateTrace(m.Trace) != nil:
+	case m.Type == "" || validateFrom(m.From) != nil || validateTrace(m.Trace) != nil:
 		return false
 	case m.Ephemeral():
 		known := m.Type == JoinType || m.Type == LeaveType || validateType(m.Type) == nil

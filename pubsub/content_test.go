@@ -33,6 +33,7 @@ func TestIsSound(t *testing.T) {
 		"announced": {ID: id, Prev: id, Type: "message"},
 		"ephemeral": {Type: "typing", Data: []byte(`1`)},
 		"join":      {Type: JoinType, Data: []byte(`{"user":"a"}`)},
+		"sent":      {ID: id, Prev: before, Type: "x", Data: []byte(`1`), From: "key:a \"é\""},
 	}
 	for name, m := range sound {
 		if !m.IsSound() {
@@ -50,6 +51,8 @@ func TestIsSound(t *testing.T) {
 		"no JSON":              {Type: "x", Data: []byte("garbage")},
 		"no data":              {Type: "x"},
 		"a trace with a break": {Type: "x", Data: []byte(`1`), Trace: "a\nb"},
+		"a from with a break":  {Type: "x", Data: []byte(`1`), From: "a\nb"},
+		"a from too long":      {Type: "x", Data: []byte(`1`), From: strings.Repeat("x", MaxFromBytes+1)},
 		"no epoch":             {ID: ID{MS: 5}, Type: "x", Data: []byte(`1`)},
 		"before itself":        {ID: id, Prev: after, Type: "x", Data: []byte(`1`)},
 		"its own predecessor":  {ID: id, Prev: id, Type: "x", Data: []byte(`1`)},

@@ -13,7 +13,12 @@ import (
 func (d *Draft) KeyName() string { return digest([]byte(d.Owner), []byte(d.Key)) }
 
 // KeySum is explained at KeyName.
-func (d *Draft) KeySum() string { return digest([]byte(d.Type), d.Data) }
+func (d *Draft) KeySum() string {
+	if d.Tags.IsZero() {
+		return digest([]byte(d.Type), d.Data)
+	}
+	return digest([]byte(d.Type), d.Data, d.Tags.AppendJSON(nil))
+}
 
 // digest is 22 characters that stand for some texts.
 func digest(texts ...[]byte) string {

@@ -32,6 +32,9 @@ type Message struct {
 	// Time is when the primary took the message; for an ephemeral message,
 	// when its node did.
 	Time time.Time
+	// From is the verified sender, see Draft; empty: none.
+	From string
+	Tags Tags
 	// Trace is the Draft's.
 	Trace string
 
@@ -92,9 +95,12 @@ type Draft struct {
 	Key       string // idempotency key, 0 to 128 printable ASCII characters
 	Owner     string // whose Key it is: the same Key of another owner is another one; not validated
 	Ephemeral bool   // relay to the current subscribers only; not with a Key
+	// From is who publishes, as verified by the caller: 0 to MaxFromBytes bytes of UTF-8
+	// without control characters. An empty one costs nothing, nor do no Tags.
+	From string
+	Tags Tags
 	// Trace goes with the message to every node, so that its delivery can be traced:
-	// 0 to MaxTraceBytes printable ASCII characters without spaces. An empty one
-	// costs nothing.
+	// 0 to MaxTraceBytes letters, digits, or any of . _ -. An empty one costs nothing.
 	Trace string
 }
 
@@ -103,12 +109,13 @@ const (
 	MaxChannelBytes = 255
 	MaxTypeBytes    = 64
 	MaxKeyBytes     = 128
+	MaxFromBytes    = 255
 	MaxTraceBytes   = 64
 )
 
 // InvalidError says which part of a request is wrong and how to fix it.
 type InvalidError struct {
-	Field   string // as the interface calls it: channel, type, data, key, trace
+	Field   string // as the interface calls it: channel, type, data, key, from, tags, trace
 	Message string // a sentence without the field's name
 }
 
@@ -131,12 +138,25 @@ func (d *Draft) Validate() error {
 	if len(d.Data) == 0 {
 		return &InvalidError{"data", "is missing: give a JSON value"}
 	}
+	if err := validateFrom(d.From); err != nil {
+		return err
+	}
 	return validateTrace(d.Trace)
 }
 
+func validateFrom(from string) error {
+	if len(from) > MaxFromBytes || !utf8.ValidString(from) || strings.ContainsFunc(from, unicode.IsControl) {
+		return &InvalidError{"from", fmt.Sprintf("must be at most %d bytes of UTF-8 without control characters", MaxFromBytes)}
+	}
+	return nil
+}
+
 func validateTrace(trace string) error {
-	if len(trace) > MaxTraceBytes || strings.ContainsFunc(trace, notPlain) {
-		return &InvalidError{"trace", fmt.Sprintf("must be at most %d printable ASCII characters without spaces", MaxTraceBytes)}
+	ok := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
+	}
+	if len(trace) > MaxTraceBytes || strings.ContainsFunc(trace, func(r rune) bool { return !ok(r) }) {
+		return &InvalidError{"trace", fmt.Sprintf("must be at most %d letters, digits, or any of . _ -", MaxTraceBytes)}
 	}
 	return nil
 }

@@ -62,6 +62,11 @@ func TestDraftValidate(t *testing.T) {
 		{"key with DEL", "key", draft(func(d *Draft) { d.Key = "\x7f" })},
 		{"key of an ephemeral", "key", draft(func(d *Draft) { d.Ephemeral = true })},
 		{"no data", "data", draft(func(d *Draft) { d.Data = nil })},
+		{"longest from", "", draft(func(d *Draft) { d.From = strings.Repeat("x", MaxFromBytes) })},
+		{"from too long", "from", draft(func(d *Draft) { d.From = strings.Repeat("x", MaxFromBytes+1) })},
+		{"from not UTF-8", "from", draft(func(d *Draft) { d.From = "\xff" })},
+		{"from with a line break", "from", draft(func(d *Draft) { d.From = "a\nb" })},
+		{"trace with a quote", "trace", draft(func(d *Draft) { d.Trace = `"` })},
 	} {
 		err := c.draft.Validate()
 		if c.field != "" {

@@ -47,7 +47,7 @@ type tail struct {
 // one read of the log brought.
 type TailLimits struct {
 	Messages int // at least 1
-	Bytes    int // of channel names, types and data
+	Bytes    int // of types, data, senders and tags
 }
 
 type tailState uint8
@@ -280,7 +280,8 @@ func (it *Item) size() int {
 	if it.Message == nil {
 		return overhead
 	}
-	return overhead + len(it.Message.Type) + len(it.Message.Data)
+	m := it.Message
+	return overhead + len(m.Type) + len(m.Data) + len(m.From) + len(m.Tags.json)
 }
 
 // end is the place after the newest item, and the cursor there.
