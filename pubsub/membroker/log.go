@@ -39,7 +39,7 @@ type agingKey struct {
 
 func (l *channelLog) publish(d pubsub.Draft, c *Cluster) pubsub.Receipt {
 	now := time.Now()
-	m := &pubsub.Message{Channel: d.Channel, Type: d.Type, Data: d.Data, Time: now.UTC().Truncate(time.Millisecond), Trace: d.Trace}
+	m := &pubsub.Message{Channel: d.Channel, Type: d.Type, Data: d.Data, Time: now.UTC().Truncate(time.Millisecond), From: d.From, Tags: d.Tags, Trace: d.Trace}
 	if d.Ephemeral {
 		l.relay(m)
 		return pubsub.Receipt{}

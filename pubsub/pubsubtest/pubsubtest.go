@@ -69,6 +69,8 @@ func Run(t *testing.T, newCluster New) {
 		{"Ephemeral", testEphemeral},
 		{"Invalid", testInvalid},
 		{"Trace", testTrace},
+		{"Sender", testSender},
+		{"TagsIdempotent", testTagsIdempotent},
 		{"Read", testRead},
 		{"ReadBounded", testReadBounded},
 		{"FromLast", testFromLast},

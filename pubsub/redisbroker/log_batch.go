@@ -161,7 +161,9 @@ func (b *Broker) callChunks(ctx context.Context, p *primary, chunks []chunk, at 
 // newChunkCall makes the call that publishes drafts of one channel.
 func (b *Broker) newChunkCall(ctx context.Context, drafts []pubsub.Draft) *call {
 	if d := &drafts[0]; len(drafts) == 1 && d.Ephemeral {
-		return newRelayCall(ctx, b.verb(), b.keys.live(d.Channel), encodeEphemeral(d))
+		if payload, old := encodeEphemeral(d); old == nil {
+			return newRelayCall(ctx, b.verb(), b.keys.live(d.Channel), payload)
+		}
 	}
 	keys, args := b.publishArgs(drafts)
 	return newScriptCall(ctx, publishScript, false, keys, args)

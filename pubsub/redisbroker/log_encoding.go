@@ -18,6 +18,12 @@ import (
 // A message with a trace has this prefix:
 //
 //	~ SP <trace> SP
+//
+// A message of version 2 has a meta, see there. n is its length in bytes:
+//
+//	~ SP v2:<n> SP <id> SP <id-1> SP <type> LF ["<prev>","<trace>",<meta>,<data>]
+//	~ SP v2:<n> SP + SP <unix ms> SP <type> LF ["","<trace>",<meta>,<data>]
+//	~ SP v1: SP - SP <unix ms> SP <type> LF <data>    the second one for nodes of version 1
 
 // tracePrefix returns the prefix of a message with a trace, or "".
 func tracePrefix(trace string) string {
@@ -27,18 +33,6 @@ func tracePrefix(trace string) string {
 	return "~ " + trace + " "
 }
 
-func encodeEphemeral(d *pubsub.Draft) []byte {
-	prefix := tracePrefix(d.Trace)
-	b := make([]byte, 0, len(prefix)+18+len(d.Type)+len(d.Data))
-	b = append(b, prefix...)
-	b = append(b, "- "...)
-	b = strconv.AppendInt(b, time.Now().UnixMilli(), 10)
-	b = append(b, ' ')
-	b = append(b, d.Type...)
-	b = append(b, '\n')
-	return append(b, d.Data...)
-}
-
 func encodeAnnounced(id pubsub.ID) []byte {
 	b := append([]byte(nil), "! "...)
 	b = id.Append(b)
@@ -46,39 +40,46 @@ func encodeAnnounced(id pubsub.ID) []byte {
 	return id.Append(b) // its own ID as the predecessor, because nodes read it anyway
 }
 
+// decodeRelayed decodes a payload. m is nil without an error for one that is only for
+// nodes of version 1.
 func decodeRelayed(channel, payload string) (m *pubsub.Message, err error) {
 	var trace string
-	if traced, ok := strings.CutPrefix(payload, "~ "); ok {
-		trace, payload, _ = strings.Cut(traced, " ")
+	if marked, ok := strings.CutPrefix(payload, "~ "); ok {
+		trace, payload, _ = strings.Cut(marked, " ")
+	}
+	if size, ok := strings.CutPrefix(trace, mark2); ok {
+		return decodeVersion2(channel, size, payload)
+	}
+	if trace == markOld {
+		return nil, nil
 	}
 	if ids, ok := strings.CutPrefix(payload, "! "); ok {
 		id, prev, _ := strings.Cut(ids, " ")
-		return newMessage(channel, id, prev, pubsub.DefaultType, "", trace)
+		return newMessage(channel, id, prev, pubsub.DefaultType, "", trace, meta{})
 	}
-	line, data, ok1 := strings.Cut(payload, "\n")
-	first, rest, ok2 := strings.Cut(line, " ")
-	second, kind, ok3 := strings.Cut(rest, " ")
-	if !ok1 || !ok2 || !ok3 {
+	line, data, ok := strings.Cut(payload, "\n")
+	first, second, kind, ok1 := cutLine(line)
+	switch {
+	case !ok || !ok1 || data == "":
 		return nil, errForeign
+	case first == "-":
+		return newEphemeral(channel, second, kind, data, trace, meta{})
 	}
-	if first == "-" {
-		ms, err := strconv.ParseInt(second, 10, 64)
-		m := &pubsub.Message{Channel: channel, Type: kind, Data: []byte(data), Time: time.UnixMilli(ms).UTC(), Trace: trace}
-		if err != nil || ms < 0 || ms > pubsub.MaxMS || !m.IsSound() {
-			return nil, errForeign
-		}
-		return m, nil
-	}
-	if data == "" {
-		return nil, errForeign
-	}
-	return newMessage(channel, first, second, kind, data, trace)
+	return newMessage(channel, first, second, kind, data, trace, meta{})
+}
+
+// cutLine returns the three words of a payload's line.
+func cutLine(line string) (first, second, kind string, ok bool) {
+	first, rest, ok1 := strings.Cut(line, " ")
+	second, kind, ok2 := strings.Cut(rest, " ")
+	return first, second, kind, ok1 && ok2
 }
 
 // decodeEntry decodes a stream entry from read.lua:
-// {id, {"prev", prev, "type", type, "data", data}}, followed by "trace" and trace if the
-// message has one. For an entry that is not a message, m is unreadable and err is the
-// reason. m is nil if the ID cannot be decoded either.
+// {id, {"prev", prev, "type", type, "data", data}}, followed by "trace" and trace, and by
+// "meta" and meta, if the message has them. Other fields are ignored. For an entry that is
+// not a message, m is unreadable and err is the reason. m is nil if the ID cannot be
+// decoded either.
 func decodeEntry(channel string, entry any) (m *pubsub.Message, err error) {
 	pair, _ := entry.([]any)
 	if len(pair) != 2 {
@@ -98,7 +99,7 @@ func decodeEntry(channel string, entry any) (m *pubsub.Message, err error) {
 // decodeFields makes a message from the ID and the fields of an entry.
 func decodeFields(channel, id string, list any) (*pubsub.Message, error) {
 	fields, _ := list.([]any)
-	var prev, kind, data, trace string
+	var prev, kind, data, trace, text string
 	for i := 0; i+1 < len(fields); i += 2 {
 		value, _ := fields[i+1].(string)
 		switch fields[i] {
@@ -110,12 +111,20 @@ func decodeFields(channel, id string, list any) (*pubsub.Message, error) {
 			data = value
 		case "trace":
 			trace = value
+		case "meta":
+			text = value
 		}
 	}
-	if data == "" {
+	x, later, err := decodeMeta(text)
+	switch {
+	case later:
+		return nil, errLater
+	case err != nil:
+		return nil, err
+	case data == "":
 		return nil, errForeign
 	}
-	return newMessage(channel, id, prev, kind, data, trace)
+	return newMessage(channel, id, prev, kind, data, trace, x)
 }
 
 // parseEntryID parses the ID of a stream entry. If Comet never gives such an ID (the
@@ -135,9 +144,9 @@ func parseEntryID(text string) (pubsub.ID, error) {
 	return pubsub.ID{MS: ms + 1}, nil
 }
 
-// newMessage makes a message. One without data is only announced.
-func newMessage(channel, id, prev, kind, data, trace string) (*pubsub.Message, error) {
-	m := &pubsub.Message{Channel: channel, Type: kind, Trace: trace}
+// newMessage makes a message of a log. One without data is only announced.
+func newMessage(channel, id, prev, kind, data, trace string, x meta) (*pubsub.Message, error) {
+	m := &pubsub.Message{Channel: channel, Type: kind, Trace: trace, From: x.From, Tags: x.Tags}
 	if data != "" {
 		m.Data = []byte(data)
 	}
@@ -148,5 +157,15 @@ func newMessage(channel, id, prev, kind, data, trace string) (*pubsub.Message, e
 		return nil, errForeign
 	}
 	m.Time = m.ID.Time()
+	return m, nil
+}
+
+// newEphemeral makes an ephemeral message.
+func newEphemeral(channel, text, kind, data, trace string, x meta) (*pubsub.Message, error) {
+	ms, err := strconv.ParseInt(text, 10, 64)
+	m := &pubsub.Message{Channel: channel, Type: kind, Data: []byte(data), Time: time.UnixMilli(ms).UTC(), Trace: trace, From: x.From, Tags: x.Tags}
+	if err != nil || ms < 0 || ms > pubsub.MaxMS || !m.IsSound() {
+		return nil, errForeign
+	}
 	return m, nil
 }

@@ -10,11 +10,17 @@ import (
 
 // Payloads without a trace are no longer than before traces existed.
 func TestEncodeEphemeral(t *testing.T) {
-	plain := string(encodeEphemeral(&pubsub.Draft{Type: "typing", Data: []byte(`"x"`)}))
+	first := func(payload, old []byte) string {
+		if old != nil {
+			t.Errorf("a second payload %q", old)
+		}
+		return string(payload)
+	}
+	plain := first(encodeEphemeral(&pubsub.Draft{Type: "typing", Data: []byte(`"x"`)}))
 	if !strings.HasPrefix(plain, "- ") || !strings.HasSuffix(plain, " typing\n\"x\"") {
 		t.Errorf("encoded %q", plain)
 	}
-	traced := string(encodeEphemeral(&pubsub.Draft{Type: "typing", Data: []byte(`"x"`), Trace: "00-a"}))
+	traced := first(encodeEphemeral(&pubsub.Draft{Type: "typing", Data: []byte(`"x"`), Trace: "00-a"}))
 	if !strings.HasPrefix(traced, "~ 00-a - ") {
 		t.Errorf("encoded %q", traced)
 	}
@@ -27,7 +33,8 @@ func TestEncodeEphemeral(t *testing.T) {
 // A trace changes nothing else of the decoded message. Any input decodes or returns an
 // error.
 func FuzzDecodeRelayed(f *testing.F) {
-	for _, seed := range []string{"1-1048577 0-0 message\n1", "- 5 message\n1", "! 1-1048577 1-1048577", "~ 00-a 1-1 0-0 m\n1", "~ ", ""} {
+	for _, seed := range []string{"1-1048577 0-0 message\n1", "- 5 message\n1", "! 1-1048577 1-1048577", "~ 00-a 1-1 0-0 m\n1", "~ ", "",
+		"~ v2:7 5-2 5-1 m\n[\"4-1\",\"\",{\"v\":2},1]", "~ v2:7 + 5 m\n[\"\",\"\",{\"v\":2},1]", "~ v1: - 5 m\n1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, payload string) {

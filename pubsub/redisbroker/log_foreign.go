@@ -10,6 +10,9 @@ import (
 // errForeign reports that an entry is not a message of Comet's.
 var errForeign = errors.New("not written by Comet")
 
+// errLater reports that an entry is a message of a version that this node cannot read.
+var errLater = errors.New("written by a later version of Comet")
+
 // Place is where an entry was found that is not a message.
 type Place string
 

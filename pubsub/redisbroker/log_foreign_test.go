@@ -50,6 +50,12 @@ var foreignEntries = map[string]func(own pubsub.ID) []any{
 	"a bad trace": func(own pubsub.ID) []any {
 		return []any{next(own), "prev", own, "type", "x", "data", "1", "trace", "a\nb"}
 	},
+	"of a later version": func(own pubsub.ID) []any {
+		return []any{next(own), "prev", own, "type", "x", "data", "1", "meta", `{"v":3}`}
+	},
+	"a bad sender": func(own pubsub.ID) []any {
+		return []any{next(own), "prev", own, "type", "x", "data", "1", "meta", `{"v":2,"from":"a\nb"}`}
+	},
 	"of a distant future": func(own pubsub.ID) []any { return []any{"4000000000000-5", "foo", "bar"} },
 	"of a large sequence": func(own pubsub.ID) []any { return []any{fmt.Sprintf("%d-99999999999", own.MS), "foo", "bar"} },
 }

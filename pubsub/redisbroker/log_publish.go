@@ -75,29 +75,44 @@ func (b *Broker) relayAt(ctx context.Context, p *primary, drafts []pubsub.Draft,
 	receipts := make([]pubsub.Receipt, len(drafts))
 	_ = b.fillReceipts(receipts, answer, nil)
 	for i := range drafts {
-		var payload []byte
+		var payload, old []byte
 		switch r := &receipts[i]; {
 		case r.Err != nil || r.Duplicate:
 			continue
 		case drafts[i].Ephemeral:
-			payload = encodeEphemeral(&drafts[i])
+			payload, old = encodeEphemeral(&drafts[i])
 		default:
 			payload = encodeAnnounced(r.ID)
 		}
-		_ = p.client.SPublish(ctx, b.keys.live(drafts[i].Channel), payload).Err() // on failure the sweep delivers it
+		live := b.keys.live(drafts[i].Channel)
+		if old != nil {
+			_ = p.client.SPublish(ctx, live, old).Err()
+		}
+		_ = p.client.SPublish(ctx, live, payload).Err() // on failure the sweep delivers it
 	}
 }
 
 // publishEphemeral relays a draft without appending it to the log.
 func (b *Broker) publishEphemeral(ctx context.Context, d *pubsub.Draft) pubsub.Receipt {
-	live, payload := b.keys.live(d.Channel), encodeEphemeral(d)
+	live := b.keys.live(d.Channel)
+	payload, old := encodeEphemeral(d)
+	if old != nil {
+		if err := b.relayPayload(ctx, live, old); err != nil {
+			return pubsub.Receipt{Err: publishError(err)}
+		}
+	}
+	if err := b.relayPayload(ctx, live, payload); err != nil {
+		return pubsub.Receipt{Err: publishError(err)}
+	}
+	return pubsub.Receipt{}
+}
+
+// relayPayload relays a payload on the pub/sub channel live.
+func (b *Broker) relayPayload(ctx context.Context, live string, payload []byte) error {
 	cmd, _ := b.call(ctx, live, func(p *primary, _ bool) redis.Cmder { // never redirected by ASK, as it names no key
 		return p.shared.do(ctx, newRelayCall(ctx, b.verb(), live, payload), len(payload))
 	})
-	if err := cmd.Err(); err != nil {
-		return pubsub.Receipt{Err: publishError(err)}
-	}
-	return pubsub.Receipt{} // the answer, the number of connections that received it, is of no use
+	return cmd.Err() // the answer, the number of connections that received it, is of no use
 }
 
 // Indices in ARGV, see publish.lua. While the slot moves, the log itself is kept for as
@@ -117,14 +132,15 @@ func (b *Broker) publishArgs(drafts []pubsub.Draft) (keys []string, args []any) 
 	for i := range drafts {
 		d := &drafts[i]
 		if d.Ephemeral {
-			args = append(args, "", encodeEphemeral(d), "", "")
+			payload, old := encodeEphemeral(d)
+			args = append(args, "", payload, old, "")
 			continue
 		}
 		sum := ""
 		if d.Key != "" {
 			keys, sum = append(keys, b.keys.once(d)), d.KeySum()
 		}
-		args = append(args, d.Type, d.Data, d.Trace, sum)
+		args = append(args, d.Type, d.Data, encodeExtra(d), sum)
 	}
 	return keys, args
 }

@@ -15,7 +15,8 @@
 -- ARGV[…]  four for each message:
 --          type; '' if the message is ephemeral
 --          data; of an ephemeral message the whole payload for the relay
---          trace; '' without one
+--          trace, or meta (see log_meta.go), or meta LF trace; '' without both; of an
+--          ephemeral message a second payload, which is relayed before the first, or ''
 --          checksum of the message; '' without an idempotency key
 -- Returns only the id if the call published one message and nothing was refused: a
 -- table would cost 2 % of a publish. Else two words for each message:
@@ -61,7 +62,7 @@ local last -- size in bytes of the newest message that was appended
 for i = 8, #ARGV, 4 do
 	local kind, data, trace, sum = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
 	local id, outcome, name = '', 0, nil
-	local payload = data
+	local payload, meta = data, nil
 	if sum ~= '' then
 		name = KEYS[next_key]
 		id, outcome = seen(name, sum)
@@ -79,6 +80,9 @@ for i = 8, #ARGV, 4 do
 			end
 		end
 		id = string.format('%.0f-%d', ms, seq)
+		if trace ~= '' and string.sub(trace, 1, 1) == '{' then
+			meta, trace = string.match(trace, '^([^\n]+)\n?(.*)$')
+		end
 		local added
 		if name then
 			-- The key is set first: if it were refused after XADD, a repeat would be published.
@@ -88,10 +92,14 @@ for i = 8, #ARGV, 4 do
 			local retried = false
 			repeat
 				local retry = false
-				if trace == '' then
+				if trace == '' and not meta then
 					added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data)
-				else
+				elseif trace == '' then
+					added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data, 'meta', meta)
+				elseif not meta then
 					added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data, 'trace', trace)
+				else
+					added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data, 'meta', meta, 'trace', trace)
 				end
 				if type(added) == 'table' and not retried and string.find(added.err, 'ID', 1, true) then
 					-- Another program has appended an entry after every ID of Comet's, or has
@@ -112,13 +120,21 @@ for i = 8, #ARGV, 4 do
 		elseif #data > tonumber(ARGV[6]) then
 			payload = '! ' .. id .. ' ' .. prev
 			prev, prev_ms, last = id, ms, #data
+		elseif meta then
+			-- Nodes of version 1 take this for a message that does not follow the newest one
+			-- that they have. So they read the log, and drop what it says here.
+			payload = '~ v2:' .. #meta .. ' ' .. id .. string.format(' %.0f-%d ', ms, seq - 1) .. kind ..
+				'\n["' .. prev .. '","' .. trace .. '",' .. meta .. ',' .. data .. ']'
+			prev, prev_ms, last, trace = id, ms, #data, ''
 		else
 			payload = id .. ' ' .. prev .. ' ' .. kind .. '\n' .. data
 			prev, prev_ms, last = id, ms, #data
 		end
 	end
 	if outcome == 0 then
-		if trace ~= '' then
+		if trace ~= '' and kind == '' then
+			redis.pcall(ARGV[1], ARGV[7], trace)
+		elseif trace ~= '' then
 			payload = '~ ' .. trace .. ' ' .. payload
 		end
 		local heard = redis.pcall(ARGV[1], ARGV[7], payload)

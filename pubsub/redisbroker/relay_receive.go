@@ -140,6 +140,9 @@ func (c *pubsubConn) handleMessage(channel, payload string) {
 		c.broker.foreign.found(InRelay, channel, err)
 		return
 	}
+	if m == nil {
+		return
+	}
 	if time.Until(m.ID.Time()) > maxAhead {
 		m.Data = nil // then it is only announced, and is read from the log
 	}
