@@ -48,7 +48,7 @@ func TestClusterDroppedAddresses(t *testing.T) {
 	c.awaitReady(1, true)
 	took := time.Since(began)
 	t.Logf("delivering again after %v", took)
-	if took > 15*time.Second {
+	if took > time.Minute { // 3 s on a quiet machine; addresses tried one after another take minutes
 		t.Errorf("delivering again %v after the cluster was well", took)
 	}
 	for _, l := range c.listeners {
