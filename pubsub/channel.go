@@ -11,11 +11,9 @@ import (
 // hold needs one Release. Its methods may be called concurrently.
 type Channel struct {
 	tail
-	hub   *Hub
-	ready chan struct{} // closed by the syncer once the tail is opened
-	// broken is closed by the syncer if the log could not be read before that.
-	broken chan struct{}
-	closed atomic.Bool // the hub has let it go
+	hub     *Hub
+	opening atomic.Pointer[opening]
+	closed  atomic.Bool // the hub has let it go
 
 	// Guarded by Hub.mu.
 	users     int
@@ -33,6 +31,24 @@ type Channel struct {
 	// takeover is not confirmed; zero: it is given.
 	unconfirmed time.Time
 }
+
+// opening is what subscribers wait for while a tail is not open. An open tail has none of
+// its own: most channels of a node are open and idle.
+type opening struct {
+	ready  chan struct{} // closed by the syncer once the tail is open
+	broken chan struct{} // closed by the syncer if the log could not be read before that
+}
+
+func newOpening() *opening {
+	return &opening{ready: make(chan struct{}), broken: make(chan struct{})}
+}
+
+// opened is the opening of every tail that is open.
+var opened = func() *opening {
+	o := newOpening()
+	close(o.ready)
+	return o
+}()
 
 // unconfirmedAfter is how long a takeover may wait for its confirmation before new
 // subscribers are refused. They would get nothing, not even a gap.
@@ -70,10 +86,8 @@ type Watch struct {
 type Watcher interface{ Grown(items []Item) }
 
 func newChannel(name string, h *Hub) *Channel {
-	c := &Channel{
-		tail: tail{limits: h.options.Tail, follow: logReader{channel: name}}, hub: h,
-		ready: make(chan struct{}), broken: make(chan struct{}),
-	}
+	c := &Channel{tail: tail{limits: h.options.Tail, follow: logReader{channel: name}}, hub: h}
+	c.opening.Store(newOpening())
 	c.watchers.prev, c.watchers.next = &c.watchers, &c.watchers
 	return c
 }

@@ -183,7 +183,7 @@ func (h *Hub) acquire(channel string) *Channel {
 func (h *Hub) await(ctx context.Context, places []*subscription) (at int, err error) {
 	isReady := func(p *subscription) bool {
 		select {
-		case <-p.tail.ready:
+		case <-p.tail.opening.Load().ready:
 			return true
 		default:
 			return false
@@ -204,12 +204,13 @@ func (h *Hub) await(ctx context.Context, places []*subscription) (at int, err er
 }
 
 func (h *Hub) awaitOne(ctx context.Context, c *Channel, timeout <-chan time.Time) error {
+	o := c.opening.Load()
 	select {
-	case <-c.ready:
+	case <-o.ready:
 		return nil
-	case <-c.broken:
+	case <-o.broken:
 		select {
-		case <-c.ready: // by now
+		case <-o.ready: // by now
 			return nil
 		default:
 			return ErrUnreadable

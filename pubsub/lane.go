@@ -166,7 +166,7 @@ func (l *lane) applyPage(t *Channel, p *Page) (again bool) {
 	}
 	t.notifyWatchers(end)
 	if first {
-		close(t.ready)
+		close(t.opening.Swap(opened).ready)
 	}
 	return again
 }
@@ -183,7 +183,7 @@ func (l *lane) unreadable(t *Channel, err error) {
 	l.counts.addGaps(t.items[end-t.first:])
 	t.notifyWatchers(end)
 	if !t.opened {
-		close(t.broken)
+		close(t.opening.Load().broken)
 	}
 	l.warnings.Warn("log unreadable; subscribers get a gap", "channel", t.Name(), "error", err)
 }

@@ -197,7 +197,7 @@ func (n *node) taken(r syncRead) {
 	end, _ := t.end()
 	again := t.addPage(r.page)
 	if first {
-		close(t.ready)
+		close(t.opening.Swap(opened).ready)
 	}
 	for place := max(end, t.first); place < t.first+uint64(len(t.items)); place++ {
 		if t.items[place-t.first].silent() {
