@@ -28,6 +28,7 @@ type Cluster struct {
 	options  Options
 	epoch    pubsub.Epoch
 	registry registry
+	records  records
 
 	mu      sync.Mutex
 	logs    map[string]*channelLog

@@ -46,6 +46,9 @@ func (k keys) presence(channel string) []string {
 	return []string{base + "holders", base + "members", base + "order", base + "held"}
 }
 
+// record is a record: a hash, see record.lua, which sets its expiry.
+func (k keys) record(key string) string { return k.prefix + ":{" + key + "}:record" }
+
 // probe is a pub/sub channel for a connection's probes. n selects its slot.
 func (k keys) probe(unique uint64, n int) string {
 	return fmt.Sprintf("%s:{%d}:probe:%016x%s", k.prefix, n, unique, k.suffix)

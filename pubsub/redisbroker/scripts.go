@@ -32,6 +32,10 @@ var (
 	holdLua string
 	//go:embed members.lua
 	membersLua string
+	//go:embed record.lua
+	recordLua string
+	//go:embed recordread.lua
+	recordReadLua string
 
 	publishScript = newScript(epochLua + newestLua + publishLua)
 	readScript    = newScript(epochLua + newestLua + readLua)
@@ -43,6 +47,9 @@ var (
 	nodesScript    = newScript(nodesLua)
 	holdScript     = newScript(epochLua + holdLua)
 	membersScript  = newScript(epochLua + membersLua)
+
+	recordScript     = newScript(recordLua)
+	recordReadScript = newScript(epochLua + recordReadLua)
 )
 
 // script is a Lua script. It keeps the text for servers that have not loaded it.

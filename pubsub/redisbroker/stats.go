@@ -23,6 +23,7 @@ const (
 	ToProbe    Operation = "probe"    // a probe of a relay connection could not be published
 	ToPresent  Operation = "presence" // see UpdateLeases and Members
 	ToRegistry Operation = "nodes"    // see pubsub.NodeRegistry
+	ToRecord   Operation = "record"   // see pubsub.RecordStore
 )
 
 // Kind is a kind of error.
@@ -41,7 +42,7 @@ const (
 
 // Operations and Kinds list all operations and kinds.
 var (
-	Operations = []Operation{ToPublish, ToRead, ToRelay, ToProbe, ToPresent, ToRegistry}
+	Operations = []Operation{ToPublish, ToRead, ToRelay, ToProbe, ToPresent, ToRegistry, ToRecord}
 	Kinds      = []Kind{RefusedIt, TimedOut, Unreachable, NoneFree, Changed, TooFew, Broken}
 )
 
