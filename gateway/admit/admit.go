@@ -133,8 +133,16 @@ func (c *Controller) Admit(r *http.Request, caller *Caller, parse func() (*Subsc
 	if err != nil {
 		return nil, err
 	}
-	if err := c.AskHook(r.Context(), caller, hook.Subscribe, want.Channels...); err != nil {
-		return nil, err
+	return c.AdmitAuthenticated(r, caller, want)
+}
+
+// AdmitAuthenticated is Admit for a caller whose request was authenticated, and whose
+// permissions for the channels of want were checked. A poll may have no channels.
+func (c *Controller) AdmitAuthenticated(r *http.Request, caller *Caller, want *Subscription) (_ *Admission, err error) {
+	if len(want.Channels) > 0 {
+		if err := c.AskHook(r.Context(), caller, hook.Subscribe, want.Channels...); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.acquire(caller); err != nil {
 		return nil, err
@@ -250,13 +258,13 @@ func (a *Admission) attach() error {
 		at[i] = cursor
 		a.Open, a.Positions = append(a.Open, channel), append(a.Positions, position)
 	}
-	if a.Transport != conn.OverPoll && len(at) == 1 {
+	if !a.Transport.Polls() && len(at) == 1 {
 		if behind, ok := a.Open[0].ItemsFrom(a.Positions[0], 1); !ok || len(behind) > 0 {
 			return ErrWouldWait
 		}
 	}
 	a.Cursors = a.cursors(at)
-	if a.Transport == conn.OverPoll { // its positions cannot move
+	if a.Transport.Polls() { // its positions cannot move
 		return a.Charge()
 	}
 	return nil

@@ -165,7 +165,7 @@ func (s *Session) leavePresence() {
 // sendsEvents reports whether the application gets events about a transport.
 // Polls come and go too often for that.
 func (c *Controller) sendsEvents(t conn.Transport) bool {
-	return c.options.Events != nil && t != conn.OverPoll
+	return c.options.Events != nil && !t.Polls()
 }
 
 func (s *Session) sendEvent(reason conn.CloseReason) {

@@ -20,7 +20,7 @@ import (
 // before l.Accept.
 func (p *Parker) EnableFastPath(l *Listener, path FastPath) {
 	deferAccept(l.Listener)
-	p.pollHead = unique.Make(pollHead(path.Header.Clone()))
+	p.pollHead = unique.Make(pollHead(path.Header.Clone(), "application/json"))
 	a := &fastAcceptor{parker: p, path: path}
 	for f := range a.streamHead {
 		a.streamHead[f] = streamHead(path.Header.Clone(), wire.Format(f))

@@ -36,8 +36,12 @@ func (c *closer) drainStep() {
 		ticks += int(c.draining.until - c.schedule.now)
 	}
 	all := &c.registry.all
-	for range (len(*all) + ticks - 1) / ticks {
-		c.close((*all)[len(*all)-1], Shutdown)
+	due := (len(*all) + ticks - 1) / ticks
+	for i := len(*all) - 1; i >= 0 && due > 0; i-- { // from the end: a removal moves the last one down
+		if p := (*all)[i]; p.poll == nil || !p.poll.answering() || !p.poll.other.closing {
+			c.close(p, Shutdown)
+			due--
+		}
 	}
 	if len(*all) == 0 {
 		select {
@@ -56,6 +60,8 @@ func (c *closer) close(p *parked, reason CloseReason) {
 		c.closeStream(p, reason)
 	case p.poll.waiting:
 		c.polls.close(p, reason)
+	case p.poll.answering():
+		p.poll.other.closing = true
 	default:
 		c.registry.close(p)
 	}

@@ -59,12 +59,13 @@ type unshared struct {
 // poll is what a connection has in addition when it long-polls. Between two polls
 // it is idle, without positions.
 type poll struct {
-	waiting   bool
 	header    unique.Handle[string] // of the answer, without date and length; nearly all are equal
 	next      FastFunc
 	read      []byte // the part of the next request that was read already
 	wait      time.Duration
 	idleUntil uint32 // the tick at which an idle connection is closed
+	waiting   bool
+	other     *otherPoll // nil: the answers are those of wire.Poll
 
 	older, newer *parked // in registry.idle
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"comet/gateway/wire"
 	"comet/pubsub"
 )
 
@@ -19,7 +20,7 @@ import (
 // any other request the connection returns to the server.
 func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error {
 	// A poll that does not wait, or has to read the log, ends soon.
-	if !parkablePoll(r) || q.Wait == 0 || !allLive(q.Subscriber) {
+	if !parkablePoll(r, q.BodyRead) || q.Wait == 0 || !allLive(q.Subscriber) {
 		return p.Portable.HoldPoll(w, r, q)
 	}
 	if !p.parking.enter() { // before the server stops tracking the connection
@@ -36,7 +37,9 @@ func (p *Parker) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error
 
 // parkablePoll reports whether the connection of a poll can be parked and then serve
 // the next request. An unread body would look like that request.
-func parkablePoll(r *http.Request) bool { return parkable(r) && !r.Close && r.ContentLength == 0 }
+func parkablePoll(r *http.Request, bodyRead bool) bool {
+	return parkable(r) && !r.Close && (r.ContentLength == 0 || bodyRead)
+}
 
 // parkPoll takes over the hijacked connection of a poll. If it cannot, it answers the
 // poll at once with no items.
@@ -48,15 +51,17 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 		_ = unix.Close(int(fd)) // the connection could not return to a server
 	}
 	if err != nil || owner == nil {
-		b := appendAnswer(nil, pollHead(header)+connectionClose, httpDate(time.Now()), answer(held.Cursors, nil))
-		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
-		_, _ = connection.Write(b) // without it the client polls again
-		held.Ended(Answered)
+		p.answerUnparked(connection, header, held)
 		return
 	}
 	q := &parked{
 		writer: p.nextWriter(), fd: fd, owner: owner, ended: held.Ended,
-		poll: &poll{header: unique.Make(pollHead(header)), next: held.NextPoll, wait: held.Wait, waiting: true},
+		poll: &poll{
+			header: unique.Make(pollHead(header, held.contentType())), next: held.NextPoll, wait: held.Wait, waiting: true,
+		},
+	}
+	if held.Answerer != nil {
+		q.poll.other = &otherPoll{answerer: held.Answerer, interrupt: held.Interrupt}
 	}
 	q.setSession(&held.Session)
 	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
@@ -64,6 +69,25 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 	}
 	p.feeds.joinSubscriber(q, held.Subscriber, held.Cursors)
 	q.writer.add(q)
+	held.Interrupt.notify(func() { q.writer.interrupt(q, held.Interrupt) })
+}
+
+// answerUnparked answers a poll that cannot be parked, with no items, on its hijacked
+// connection.
+func (p *Parker) answerUnparked(connection net.Conn, header http.Header, held *Poll) {
+	body, again := held.body(wire.Poll{}, nil, Answered)
+	if again != nil { // which the next request does
+		again.end(Gone)
+	}
+	err := errGone
+	if body != nil {
+		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_, err = connection.Write(appendAnswer(nil, pollHead(header, held.contentType())+connectionClose, httpDate(time.Now()), body))
+	}
+	if held.Answerer != nil {
+		held.Answerer.Written(err == nil)
+	}
+	held.Ended(Answered) // without an answer the client polls again
 }
 
 // pollServer answers a writer's parked polls and reads the next poll on their
@@ -82,6 +106,9 @@ type pollServer struct {
 
 // answerIfAny answers a poll with what has come, if anything has.
 func (s *pollServer) answerIfAny(p *parked) {
+	if len(p.positions) == 0 {
+		return
+	}
 	first := &p.positions[0]
 	from := first.next
 	items, ok := p.takeItems(pollItems)
@@ -89,6 +116,8 @@ func (s *pollServer) answerIfAny(p *parked) {
 	case !ok:
 		s.answerEmpty(p, Slow) // a position has left its tail: the next poll reads the log
 	case len(items) == 0:
+	case p.poll.other != nil:
+		s.requestAnswer(p, items, Answered)
 	case len(p.positions) > 1:
 		s.answer(p, answer(p.unshared.cursors, items), items, Answered)
 	default:
@@ -99,6 +128,10 @@ func (s *pollServer) answerIfAny(p *parked) {
 
 // answerEmpty answers a poll with no items.
 func (s *pollServer) answerEmpty(p *parked, reason CloseReason) {
+	if p.poll.other != nil {
+		s.requestAnswer(p, nil, reason)
+		return
+	}
 	s.answer(p, answer(p.unshared.cursors, nil), nil, reason)
 }
 
@@ -124,17 +157,30 @@ func (s *pollServer) answer(p *parked, body []byte, items []pubsub.Delivery, rea
 	s.scratch.keep(b)
 	s.registry.setIdle(p)
 	p.ended(reason) // before the write, after which the client may poll again
+	if s.writeAnswer(p, b, items) && !p.removed {
+		s.readWaiting(p)
+	}
+}
+
+// writeAnswer writes the answer b, which has items, to an idle connection. It returns
+// false if the client has gone. If the socket takes only a part, the connection returns
+// to the server with the rest.
+func (s *pollServer) writeAnswer(p *parked, b []byte, items []pubsub.Delivery) bool {
 	n, err := p.write(b)
 	if err != nil {
 		s.registry.close(p)
-		return
+		return false
 	}
-	s.counters.addMessages(OverPoll, messagesIn(items)) // what is left will be written too
+	s.counters.addMessages(p.transport(), messagesIn(items)) // what is left will be written too
 	s.parker.reportWritten(items)
 	if n < len(b) {
 		s.returnToServer(p, append([]byte(nil), b[n:]...))
-		return
 	}
+	return true
+}
+
+// readWaiting reads the next request of an idle connection, if it has come already.
+func (s *pollServer) readWaiting(p *parked) {
 	if p.readable || len(p.poll.read) > 0 {
 		s.readNext(p)
 	}
@@ -143,6 +189,11 @@ func (s *pollServer) answer(p *parked, body []byte, items []pubsub.Delivery, rea
 // close answers a poll with no items and closes its connection, so that a node that
 // drains need not wait for it.
 func (s *pollServer) close(p *parked, reason CloseReason) {
+	if p.poll.other != nil {
+		p.poll.other.closing = true
+		s.requestAnswer(p, nil, reason)
+		return
+	}
 	_, _ = p.write(appendAnswer(nil, p.poll.header.Value()+connectionClose, s.date(), answer(p.unshared.cursors, nil)))
 	p.discardInput()
 	p.reason, p.reasonSent = codeOf(reason), true
@@ -228,7 +279,7 @@ func (p *parked) remoteAddr() string {
 func (q *poll) setHeader(header http.Header, fastPath unique.Handle[string]) {
 	switch {
 	case header != nil:
-		q.header = unique.Make(pollHead(header))
+		q.header = unique.Make(pollHead(header, "application/json"))
 	case fastPath != unique.Handle[string]{}:
 		q.header = fastPath
 	}
@@ -262,7 +313,7 @@ func netConn(p *parked, rest []byte) (net.Conn, error) {
 	}
 	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 	n, err := connection.Write(rest)
-	p.writer.counters.addBytes(OverPoll, n)
+	p.writer.counters.addBytes(p.transport(), n)
 	if err != nil {
 		connection.Close()
 		return nil, err

@@ -108,7 +108,7 @@ func TestParkedBehindTail(t *testing.T) {
 // addPoll parks a poll of the channels at writer w.
 func (b *bench) addPoll(w *writer, channels ...string) *testConn {
 	b.t.Helper()
-	poll := &poll{header: unique.Make(pollHead(http.Header{})), wait: time.Hour, waiting: true}
+	poll := &poll{header: unique.Make(pollHead(http.Header{}, "application/json")), wait: time.Hour, waiting: true}
 	return b.park(&parked{writer: w, ended: func(CloseReason) {}, poll: poll}, channels)
 }
 

@@ -194,6 +194,9 @@ func (g *gauges) add(p *parked, change int64) {
 // transport is how messages come to p's client.
 func (p *parked) transport() Transport {
 	if p.poll != nil {
+		if p.poll.other != nil {
+			return p.poll.other.answerer.Transport()
+		}
 		return OverPoll
 	}
 	return TransportOf(p.format)

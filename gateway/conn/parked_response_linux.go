@@ -59,8 +59,8 @@ func appendHeader(b []byte, header http.Header) []byte {
 var headerValue = strings.NewReplacer("\n", " ", "\r", " ")
 
 // pollHead is the header of a poll's answer up to its length and date.
-func pollHead(header http.Header) string {
-	SetAnswerHeader(header, "application/json")
+func pollHead(header http.Header, contentType string) string {
+	SetAnswerHeader(header, contentType)
 	return string(appendHeader([]byte("HTTP/1.1 200 OK\r\n"), header))
 }
 

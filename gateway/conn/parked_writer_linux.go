@@ -38,6 +38,8 @@ type inbox struct {
 	revoke    []revocation
 	drain     *time.Duration // the spread of a drain that has just been requested
 	closeIdle int            // how many idle polls to close
+	answers   []madeAnswer   // of Answerers
+	interrupt []interrupted  // polls to answer at once
 }
 
 func newWriter(p *Parker, number int) *writer {
@@ -106,6 +108,11 @@ func (w *writer) revoke(r revocation) {
 	w.hand(func(in *inbox) { in.revoke = append(in.revoke, r) })
 }
 
+// interrupt answers p at once, if it still waits for what i belongs to.
+func (w *writer) interrupt(p *parked, i *Interrupt) {
+	w.hand(func(in *inbox) { in.interrupt = append(in.interrupt, interrupted{p, i}) })
+}
+
 // run works until stop is closed.
 func (w *writer) run(stop <-chan struct{}) {
 	tick := time.NewTicker(w.clock.tick)
@@ -159,6 +166,13 @@ func (w *writer) work() {
 		w.flusher.flushOrDefer(s)
 		w.clock.keepTimeEvery(i)
 	}
+	for i := range in.answers {
+		w.polls.finishAnswer(&in.answers[i])
+		w.clock.keepTimeEvery(i)
+	}
+	for _, i := range in.interrupt {
+		w.polls.answerInterrupted(i)
+	}
 	w.doUrgent(&in)
 }
 
@@ -204,7 +218,7 @@ func (w *writer) handle(e event) {
 		w.registry.close(p)
 	case e.readable:
 		p.readable = true
-		if !p.poll.waiting {
+		if !p.poll.waiting && !p.poll.answering() {
 			w.polls.readNext(p)
 		}
 	case p.blocked:

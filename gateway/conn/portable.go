@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -63,6 +64,17 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 
 // HoldPoll waits for items and answers. If it returns an error, nothing was written.
 func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) error {
+	for q != nil {
+		var err error
+		if q, err = p.holdPoll(w, r, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdPoll is HoldPoll until the Answerer has the poll wait again, for next.
+func (p Portable) holdPoll(w http.ResponseWriter, r *http.Request, q *Poll) (next *Poll, err error) {
 	reason, since := Gone, time.Now()
 	defer func() { q.end(reason) }()
 	out := http.NewResponseController(w)
@@ -72,27 +84,41 @@ func (p Portable) HoldPoll(w http.ResponseWriter, r *http.Request, q *Poll) erro
 	if allLive(q.Subscriber) {
 		q.Replay.End()
 	}
+	waiting, interrupt := context.WithCancelCause(ctx)
+	defer interrupt(nil)
+	q.Interrupt.notify(func() { interrupt(errInterrupted) })
+	defer q.Interrupt.notify(nil)
 	var items []pubsub.Delivery
-	var err error
-	items, reason, err = q.next(ctx)
-	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
+	items, reason, err = q.next(waiting)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	body, next := q.body(wire.Poll{More: q.Subscriber.Truncated()}, items, reason)
+	if next != nil {
+		return next, nil
+	}
+	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
 	defer shortenDeadlineAtEnd(ctx, out.SetWriteDeadline)()
 	pending, counters := receiptOf(items, since, &p), p.counters.next()
-	if q.write(w, answerWith(wire.Poll{More: q.Subscriber.Truncated()}, q.Cursors, items), counters) {
-		pending.count(counters, OverPoll, &p)
+	written := body != nil && q.write(w, body, counters)
+	if written {
+		pending.count(counters, q.transport(), &p)
 	}
-	return nil
+	if q.Answerer != nil {
+		q.Answerer.Written(written)
+	}
+	if body == nil {
+		panic(http.ErrAbortHandler) // which closes the connection
+	}
+	return nil, nil
 }
 
 // write answers with body, and reports whether the client is still there.
 func (q *Poll) write(w http.ResponseWriter, body []byte, c *writeCounters) bool {
-	SetAnswerHeader(w.Header(), "application/json")
+	SetAnswerHeader(w.Header(), q.contentType())
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	n, err := w.Write(body)
-	c.addBytes(OverPoll, n)
+	c.addBytes(q.transport(), n)
 	return err == nil
 }
 

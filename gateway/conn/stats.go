@@ -17,11 +17,15 @@ const (
 	OverSSE Transport = iota // in both of its formats
 	OverNDJSON
 	OverPoll
+	OverBayeux        // long-polls of Bayeux clients
 	Transports = iota // how many there are
 )
 
 // String is a metric's label value.
-func (t Transport) String() string { return [Transports]string{"sse", "ndjson", "poll"}[t] }
+func (t Transport) String() string { return [Transports]string{"sse", "ndjson", "poll", "bayeux"}[t] }
+
+// Polls reports whether each answer ends a request, and the client asks again.
+func (t Transport) Polls() bool { return t == OverPoll || t == OverBayeux }
 
 // TransportOf is that of streams in a format.
 func TransportOf(f wire.Format) Transport {
