@@ -89,7 +89,7 @@ func batchLines(w http.ResponseWriter, r *http.Request, limits *Limits) (lines [
 	if media != "application/json" && media != "application/x-ndjson" {
 		return nil, "", problem(wrongMediaType, "A batch is application/json (an array) or application/x-ndjson (one message per line): set the Content-Type.")
 	}
-	body, err := readBody(w, r, limits.batchBytes(), "batch", "16 × limits.message, at least 1 MiB")
+	body, err := readBody(w, r, limits.BatchBytes(), "batch", "16 × limits.message, at least 1 MiB")
 	if err != nil {
 		return nil, "", err
 	}

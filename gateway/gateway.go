@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gorilla/mux"
 	"golang.org/x/time/rate"
 
 	"comet/gateway/admit"
@@ -60,7 +61,7 @@ type Holder interface {
 type Gateway struct {
 	options Options
 	page    http.Handler
-	routes  http.Handler // without the checks of the policy, which come first
+	routes  *mux.Router // without the checks of the policy, which come first
 	policy  atomic.Pointer[policy]
 
 	admission        *admit.Controller

@@ -37,9 +37,9 @@ type Limits struct {
 	Connections int           // streams and polls at a time; 0: no limit
 }
 
-// batchBytes bounds the body of a batch: 16 of the largest messages, or 1 MiB
+// BatchBytes bounds the body of a batch: 16 of the largest messages, or 1 MiB
 // of small ones.
-func (l *Limits) batchBytes() int { return max(16*l.Message, 1<<20) }
+func (l *Limits) BatchBytes() int { return max(16*l.Message, 1<<20) }
 
 // wait returns the longest wait of a long-poll.
 func (l *Limits) wait() time.Duration { return max(0, l.Wait) }

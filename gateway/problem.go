@@ -106,6 +106,9 @@ func (p *policy) toProblem(err error) *Problem {
 	if refusal := p.refusal(err); refusal != nil {
 		return refusal
 	}
+	if mounted := mountedProblem(err); mounted != nil {
+		return mounted
+	}
 	if full, ok := errors.AsType[*admit.FullError](err); ok {
 		return problem(connectionsReached, "This node already has %d connections (limits.connections): come back later, or to another node.", full.Connections)
 	}

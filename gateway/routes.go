@@ -42,7 +42,7 @@ var table = []route{
 }
 
 // newRouter makes the handler of all routes.
-func newRouter(g *Gateway) http.Handler {
+func newRouter(g *Gateway) *mux.Router {
 	// A channel is percent-encoded, and may be `a//b` or `..`: match the path as it
 	// was sent, and do not redirect.
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
@@ -71,10 +71,14 @@ func (g *Gateway) handle(row route) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
-				g.options.Logger.ErrorContext(r.Context(), "panic in a handler", "panic", p, "stack", string(debug.Stack()))
-				panic(http.ErrAbortHandler) // the answer may be incomplete
+			p := recover()
+			if p == nil {
+				return
 			}
+			if p != http.ErrAbortHandler {
+				g.options.Logger.ErrorContext(r.Context(), "panic in a handler", "panic", p, "stack", string(debug.Stack()))
+			}
+			panic(http.ErrAbortHandler) // the answer may be incomplete
 		}()
 		rc := contextOf(r)
 		if err := serve(row, w, r, rc); err != nil {
