@@ -181,6 +181,34 @@ func prefix() kind[string] {
 
 // nodeName allows only ASCII, as the name is sent in HTTP headers. Empty stands for
 // the host name.
+// urlPath is the path of an endpoint that is not one of Comet's own.
+func urlPath() kind[string] {
+	return stringKind("a path such as /bayeux, not below /v1/", func(text string) error {
+		for segment := range strings.SplitSeq(strings.TrimPrefix(text, "/"), "/") {
+			if segment == "" || segment == "." || segment == ".." || strings.Trim(strings.ToLower(segment), "abcdefghijklmnopqrstuvwxyz0123456789.-_~") != "" {
+				return errors.New("must be a path of letters, digits and . - _ ~, as in /bayeux")
+			}
+		}
+		if !strings.HasPrefix(text, "/") || text == "/v1" || strings.HasPrefix(text, "/v1/") {
+			return errors.New("must begin with / and be none of Comet's own paths, as in /bayeux")
+		}
+		return nil
+	})
+}
+
+// channelPrefix is what channels may begin with.
+func channelPrefix() kind[string] {
+	return stringKind("the beginning of a channel name", func(text string) error {
+		switch {
+		case len(text) > 128 || strings.ContainsAny(text, "{}*") || strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text):
+			return errors.New("must be at most 128 bytes without { } * and control characters, as in app/")
+		case strings.HasPrefix(text, "comet."):
+			return errors.New("must not begin with comet., which is kept for the nodes")
+		}
+		return nil
+	})
+}
+
 func nodeName() kind[string] {
 	const allowed = "1 to 64 printable ASCII characters without spaces"
 	return stringKind(allowed, func(text string) error {

@@ -28,6 +28,7 @@ func TestDefaults(t *testing.T) {
 		Redis:    Redis{Prefix: "comet", Timeout: 3 * time.Second, Relays: 1, Inline: 16 << 10},
 		History:  History{Size: 1000, TTL: 24 * time.Hour},
 		Presence: Presence{TTL: 30 * time.Second, Members: 100_000},
+		Bayeux:   Bayeux{Path: "/bayeux", Timeout: 30 * time.Second, MaxInterval: time.Minute},
 		Auth:     Auth{Hook: AuthHook{Timeout: time.Second}, JWT: JWT{JWKSRefresh: 15 * time.Minute, MaxAge: 24 * time.Hour, Leeway: 10 * time.Second}, RevocationsFile: AutoFile},
 		Limits:   Limits{Message: 64 << 10, Batch: 1000, Channels: 64, Wait: 55 * time.Second, Header: 16 << 10, ReplayMemory: 64 << 20},
 		Drain:    Drain{Delay: 5 * time.Second, Spread: 20 * time.Second},
@@ -84,6 +85,12 @@ func sample(t *testing.T) map[string]string {
 		"channels":                   `[{match: "chat/**", history: {size: 9}, presence: true}]`,
 		"presence.ttl":               "10s",
 		"presence.members":           "500",
+		"bayeux.enabled":             "true",
+		"bayeux.path":                "/cometd",
+		"bayeux.prefix":              "app/",
+		"bayeux.timeout":             "20s",
+		"bayeux.interval":            "1s",
+		"bayeux.max_interval":        "2m",
 		"auth.anonymous.subscribe":   "public/**,news",
 		"auth.anonymous.publish":     "chat/*",
 		"auth.keys":                  "backend:hunter5",
@@ -239,6 +246,7 @@ func TestSettingsLand(t *testing.T) {
 		History:  History{Size: 77, TTL: 36 * time.Hour},
 		Channels: []ChannelRule{{"chat/**", History{Size: 9}, true}},
 		Presence: Presence{TTL: 10 * time.Second, Members: 500},
+		Bayeux:   Bayeux{Enabled: true, Path: "/cometd", Prefix: "app/", Timeout: 20 * time.Second, Interval: time.Second, MaxInterval: 2 * time.Minute},
 		Auth: Auth{
 			Anonymous: Anonymous{Subscribe: []string{"public/**", "news"}, Publish: []string{"chat/*"}},
 			Keys:      NewSecret("backend:hunter5"),
@@ -307,7 +315,7 @@ func TestAdminOff(t *testing.T) {
 // TestEmptyVariable: a variable may be empty where a flag may, which is where
 // there is text or a list; elsewhere it counts as not set.
 func TestEmptyVariable(t *testing.T) {
-	needsText := []string{"http.listen", "http.forwarded_header", "redis.prefix", "log.level", "log.format"}
+	needsText := []string{"http.listen", "http.forwarded_header", "redis.prefix", "bayeux.path", "log.level", "log.format"}
 	for _, s := range Table() {
 		want := slices.Contains([]string{"string", "list", "rules"}, s.Type) && !slices.Contains(needsText, s.Key)
 		environ, unknown := readEnviron([]string{s.Env + "="})

@@ -21,6 +21,7 @@ type Settings struct {
 	History  History
 	Channels []ChannelRule
 	Presence Presence
+	Bayeux   Bayeux
 	Auth     Auth
 	Limits   Limits
 	Drain    Drain
@@ -100,6 +101,16 @@ type History struct {
 type Presence struct {
 	TTL     time.Duration // after which members of a crashed node are removed
 	Members int           // listed per channel at most
+}
+
+// Bayeux is the protocol of CometD and Faye clients.
+type Bayeux struct {
+	Enabled     bool
+	Path        string        // of the endpoint
+	Prefix      string        // of the channels that Bayeux clients may use
+	Timeout     time.Duration // longest wait of a connect
+	Interval    time.Duration // between an answer and the next connect
+	MaxInterval time.Duration // how long a session is kept without a connect
 }
 
 // Auth is authentication and permissions; see Settings.Open.

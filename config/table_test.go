@@ -127,6 +127,13 @@ channels: []  # default
 presence:
   ttl: 30s  # default
   members: 100000  # default
+bayeux:
+  enabled: false  # default
+  path: "/bayeux"  # default
+  prefix: ""  # default
+  timeout: 30s  # default
+  interval: 0s  # default
+  max_interval: 1m  # default
 auth:
   anonymous:
     subscribe: ["a", "b\"c"]  # FILE:2

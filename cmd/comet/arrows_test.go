@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"comet/config":                  {"comet/internal/chanpattern", "comet/internal/textfile"},
 	"comet/gateway":                 {"comet/gateway/...", "comet/internal/httpurl", "comet/internal/metrics", "comet/pubsub"},
 	"comet/gateway/admit":           {"comet/gateway/auth", "comet/gateway/conn", "comet/gateway/hook", "comet/gateway/limit", "comet/gateway/trace", "comet/internal/metrics", "comet/pubsub"},
+	"comet/gateway/bayeux":          {"comet/gateway/admit", "comet/gateway/auth", "comet/gateway/conn", "comet/gateway/hook", "comet/gateway/wire", "comet/pubsub"},
 	"comet/gateway/auth":            {"comet/internal/chanpattern", "comet/internal/httpurl", "comet/internal/textfile", "comet/pubsub"},
 	"comet/gateway/wire":            {"comet/pubsub"},
 	"comet/gateway/conn":            {"comet/gateway/wire", "comet/internal/metrics", "comet/pubsub"},

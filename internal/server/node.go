@@ -14,6 +14,7 @@ import (
 	"comet/config"
 	"comet/gateway"
 	"comet/gateway/admit"
+	"comet/gateway/bayeux"
 	"comet/gateway/conn"
 	"comet/pubsub"
 	"comet/pubsub/cluster"
@@ -40,6 +41,7 @@ type node struct {
 	rules     *channelRules
 	parker    *conn.Parker
 	gateway   *gateway.Gateway
+	bayeux    *bayeux.Server // nil: disabled
 	heart     *cluster.Heartbeat
 	listener  *conn.Listener
 	server    *http.Server
@@ -96,6 +98,13 @@ func newNode(name string, about build, s *config.Settings, rules *channelRules, 
 		spans.close(context.Background())
 		return nil, errors.Join(err, parker.Close(context.Background()), application.close(context.Background()))
 	}
+	protocol, err := newBayeux(s, g, hub, b, parker, logger)
+	if err != nil {
+		presence.Close()
+		hub.Close()
+		spans.close(context.Background())
+		return nil, errors.Join(err, parker.Close(context.Background()), application.close(context.Background()))
+	}
 	listener := conn.ListenWith(l, conn.ListenOptions{Limit: limit, Addresses: g.AddressLimit, Logger: logger})
 	if encryption == nil {
 		parker.EnableFastPath(listener, g.FastPath())
@@ -103,7 +112,7 @@ func newNode(name string, about build, s *config.Settings, rules *channelRules, 
 	n := &node{
 		build:  about,
 		logger: logger, access: who, hooks: application, tracing: spans, encrypted: encryption != nil,
-		name: name, broker: b, hub: hub, presence: presence, rules: rules, parker: parker, gateway: g,
+		name: name, broker: b, hub: hub, presence: presence, rules: rules, parker: parker, gateway: g, bayeux: protocol,
 		listener: listener,
 		server: &http.Server{
 			Handler:           g,
@@ -208,6 +217,9 @@ func (n *node) run(ctx context.Context) error {
 // close closes the parts of the node that nothing uses any more.
 func (n *node) close(ctx context.Context) error {
 	err := n.parker.Close(ctx)
+	if n.bayeux != nil {
+		n.bayeux.Close()
+	}
 	n.presence.Close()
 	n.hub.Close()
 	err = errors.Join(err, n.hooks.close(ctx))

@@ -1,0 +1,304 @@
+package bayeux
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"comet/gateway/admit"
+	"comet/gateway/conn"
+	"comet/pubsub"
+)
+
+// connect is a /meta/connect under way. It implements conn.Answerer.
+type connect struct {
+	server   *Server
+	request  *request
+	r        *http.Request // with the credential of the caller
+	caller   *admit.Caller
+	clientID string
+	id       json.RawMessage
+	name     string    // state.connect
+	until    time.Time // the end of the wait
+	channels []string  // that it waits for, sorted
+
+	state *state // as stored; owned by the goroutine that makes the answer
+	sent  int64  // the batch in the answer; 0: none
+
+	mu        sync.Mutex
+	woken     bool            // the session was changed since it was last looked at
+	interrupt *conn.Interrupt // of the current wait
+}
+
+// wake makes the connect look at its session again. It does not wait.
+func (c *connect) wake() {
+	c.mu.Lock()
+	c.woken = true
+	i := c.interrupt
+	c.mu.Unlock()
+	if i != nil {
+		i.Fire()
+	}
+}
+
+// look returns whether wake was called, and the interrupt of the next wait.
+func (c *connect) look() (woken bool, next *conn.Interrupt) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	woken, c.woken = c.woken, false
+	c.interrupt = &conn.Interrupt{}
+	return woken, c.interrupt
+}
+
+// patience is how long a connect waits for Redis before it is refused: most failovers
+// take less, and clients wait 10 s longer than a connect takes.
+const patience = 8 * time.Second
+
+// patiently calls try until it succeeds, fails for another reason than that Redis is
+// away, or patience is over.
+func patiently(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := try(ctx)
+		if err == nil || !errors.Is(err, pubsub.ErrUnavailable) && !errors.Is(err, pubsub.ErrOutcomeUnknown) && !errors.Is(err, pubsub.ErrRecordChanged) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// hold answers a request that is one connect, when something comes for it or its time is
+// over.
+func (e *exchange) hold(m message) error {
+	r := &reply{channel: metaConnect, id: m.id(), ack: -1}
+	e.replies = append(e.replies, r)
+	refuse := func(err error) error {
+		r.err = e.server.fault(err, "")
+		r.fail()
+		return e.answer()
+	}
+	c, err := e.newConnect(m, true)
+	if err != nil {
+		return refuse(err)
+	}
+	_, interrupt := c.look()
+	var a *admit.Admission
+	err = patiently(e.r.Context(), func(context.Context) (err error) {
+		a, err = c.admit()
+		return err
+	})
+	if err != nil {
+		c.server.forget(c)
+		return refuse(err)
+	}
+	defer a.Close()
+	a.Begin()
+	return c.server.options.Holder.HoldPoll(e.w, a.Request, c.poll(a, interrupt))
+}
+
+// poll returns what a holder needs for c.
+func (c *connect) poll(a *admit.Admission, interrupt *conn.Interrupt) *conn.Poll {
+	ended := a.Session.EndFunc()
+	return &conn.Poll{
+		Subscriber: a.Subscriber, Cursors: a.Cursors, Wait: max(0, time.Until(c.until)), Session: a.Bounds(), Replay: a.Replay,
+		Ended: func(reason conn.CloseReason) {
+			if reason == conn.Gone {
+				c.server.forget(c)
+			}
+			ended(reason)
+		},
+		Answerer: c, Interrupt: interrupt, ContentType: c.request.contentType(), BodyRead: true,
+	}
+}
+
+// connectAtOnce answers a connect that came with other messages: it does not wait.
+func (e *exchange) connectAtOnce(m message, r *reply) error {
+	if e.connect != nil {
+		return &fault{code: 400, text: "a request may have one connect"}
+	}
+	c, err := e.newConnect(m, false)
+	if err != nil {
+		return err
+	}
+	defer c.server.forget(c)
+	a, err := c.admit()
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	items, err := a.Subscriber.Poll(a.Request.Context(), maxEvents, 0)
+	if err != nil && !errors.Is(err, pubsub.ErrSlow) {
+		return err
+	}
+	a.Subscriber.Close()
+	events, err := c.deliver(e.r.Context(), items)
+	if err != nil && !errors.Is(err, errReplaced) && !errors.Is(err, errGone) {
+		return err
+	}
+	e.connect = c
+	e.keep(c.clientID, c.state)
+	*r = *c.reply(conn.Answered, events, err)
+	return nil
+}
+
+// newConnect makes the message's connect the one of its session: it acknowledges what the
+// answer before had, and ends the connect before. alone says that the message is alone in
+// its request.
+func (e *exchange) newConnect(m message, alone bool) (*connect, error) {
+	s := e.server
+	var clientID string
+	var st *state
+	var caller *admit.Caller
+	err := patiently(e.r.Context(), func(ctx context.Context) (err error) {
+		clientID, st, caller, err = e.session(ctx, m)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if kind, ok := m.text("connectionType"); !ok || !validConnectionType(kind) {
+		return nil, &fault{code: 400, arguments: kind, text: "connectionType must be long-polling or callback-polling"}
+	}
+	for _, channel := range st.names() {
+		if err := caller.MaySubscribe(channel); err != nil {
+			return nil, s.fault(err, s.nameOf(channel))
+		}
+	}
+	wait := min(s.options.Timeout, max(0, s.options.Limits().Wait))
+	asked, has := m.object("advice").number("timeout")
+	if has {
+		wait = min(wait, time.Duration(asked)*time.Millisecond)
+	}
+	c := &connect{
+		server: s, request: e.request, r: e.r, caller: caller, clientID: clientID, id: m.id(),
+		name: s.node[len(s.node)-8:] + "." + strconv.FormatUint(s.counter.Add(1), 36), until: time.Now().Add(wait),
+	}
+	previous := s.register(c) // before the session names this node, for what others then tell it
+	if err := c.begin(e.r.Context(), m, st, &acknowledgement{m: m, failed: alone && has && asked == 0, id: string(c.id)}); err != nil {
+		s.forget(c)
+		return nil, err
+	}
+	if previous != nil {
+		previous.wake()
+	}
+	return c, nil
+}
+
+// register makes c the connect of its session that this node holds, and returns the one
+// before, or nil.
+func (s *Server) register(c *connect) (previous *connect) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	previous = s.waiting[c.clientID]
+	s.waiting[c.clientID] = c
+	return previous
+}
+
+// forget undoes register.
+func (s *Server) forget(c *connect) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting[c.clientID] == c {
+		delete(s.waiting, c.clientID)
+	}
+}
+
+// acknowledgement is what a connect says about the answer before it.
+type acknowledgement struct {
+	m      message
+	failed bool   // the client asks for an answer at once, as CometD does after a failure
+	id     string // of the connect; Faye repeats it after a failure
+	giveUp time.Time
+}
+
+// confirmTime is how long a connect waits for the node that made the answer before it to
+// say whether it was written.
+const confirmTime = 300 * time.Millisecond
+
+// errUnconfirmed says that it is not known yet whether the last batch was written.
+var errUnconfirmed = errors.New("the last batch is not confirmed")
+
+// apply acknowledges the last batch of st, or has it sent again. It returns errUnconfirmed
+// if that may be known soon.
+func (k *acknowledgement) apply(st *state) error {
+	if !st.pending() {
+		return nil
+	}
+	if st.acks {
+		n, ok := k.m.object("ext").number("ack")
+		st.settle(ok && n >= st.batch)
+		return nil
+	}
+	switch {
+	case st.lost == st.batch:
+		st.settle(false)
+	case st.written == st.batch || !k.failed && (k.id == "" || k.id != st.answered):
+		st.settle(true)
+	case time.Now().After(k.giveUp): // its node has gone before it could say
+		st.settle(false)
+	default:
+		return errUnconfirmed
+	}
+	return nil
+}
+
+// begin stores that c is the connect of its session.
+func (c *connect) begin(ctx context.Context, m message, st *state, k *acknowledgement) error {
+	s := c.server
+	k.giveUp = time.Now().Add(confirmTime)
+	token := m.token()
+	before := ""
+	apply := func(next *state) error {
+		if err := k.apply(next); err != nil {
+			return err
+		}
+		before, next.node, next.connect = next.node, s.node, c.name
+		if token != "" && c.caller.User != "" {
+			next.token = token
+		}
+		return nil
+	}
+	err := patiently(ctx, func(ctx context.Context) (err error) {
+		for {
+			c.state, err = s.change(ctx, c.clientID, st, apply)
+			if err == nil {
+				return nil
+			}
+			if errors.Is(err, errUnconfirmed) {
+				time.Sleep(confirmTime / 15)
+			}
+			again, loadErr := s.load(ctx, c.clientID)
+			if loadErr != nil {
+				return loadErr
+			}
+			if st = again; !errors.Is(err, errUnconfirmed) {
+				return err
+			}
+		}
+	})
+	if err == nil && before != s.node {
+		s.notify(ctx, before, c.clientID)
+	}
+	return err
+}
+
+// admit joins the channels of the session.
+func (c *connect) admit() (*admit.Admission, error) {
+	st := c.state
+	c.channels = st.names()
+	want := &admit.Subscription{Channels: c.channels, Starts: make([]pubsub.Start, len(c.channels)), Transport: conn.OverBayeux, Present: true}
+	for i := range st.channels {
+		at := st.channels[i].acked
+		want.Starts[i] = pubsub.Start{Channel: c.channels[i], From: pubsub.From{Cursor: &at}}
+	}
+	return c.server.options.Admission.AdmitAuthenticated(c.r, c.caller, want)
+}

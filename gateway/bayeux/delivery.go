@@ -1,0 +1,237 @@
+package bayeux
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"comet/gateway/conn"
+	"comet/gateway/wire"
+	"comet/pubsub"
+)
+
+// maxEvents is the most events in one answer; the next one has the rest.
+const maxEvents = 1000
+
+// answerTimeout bounds how long an answer takes to make while Redis is away.
+const answerTimeout = 10 * time.Second
+
+// Errors that end a connect without events.
+var (
+	errReplaced = errors.New("the session has another connect")
+	errGone     = errors.New("the session has ended")
+)
+
+var _ conn.Answerer = (*connect)(nil)
+
+// Transport implements conn.Answerer.
+func (c *connect) Transport() conn.Transport { return conn.OverBayeux }
+
+// Answer implements conn.Answerer.
+func (c *connect) Answer(items []pubsub.Delivery, reason conn.CloseReason, reply func([]byte, *conn.Poll)) {
+	if !c.server.start(func(ctx context.Context) { reply(c.answer(ctx, items, reason)) }) {
+		reply(nil, nil)
+	}
+}
+
+// answer makes the body of the answer or, if the session has other channels now and
+// nothing has come, what to wait for.
+func (c *connect) answer(ctx context.Context, items []pubsub.Delivery, reason conn.CloseReason) (body []byte, again *conn.Poll) {
+	var err error
+	if len(items) == 0 && (reason == conn.Answered || reason == conn.Slow) {
+		if again, items, err = c.waitAgain(ctx, reason); again != nil {
+			return nil, again
+		}
+	}
+	c.server.forget(c)
+	var events []byte
+	if err == nil {
+		events, err = c.deliver(ctx, items)
+	}
+	if err != nil && !errors.Is(err, errReplaced) && !errors.Is(err, errGone) {
+		c.server.options.Logger.Debug("bayeux answer was not stored; closing the connection", "error", err)
+		return nil, nil // it is not known whether the events count as sent: the client must see that it got none
+	}
+	return c.request.wrap(append(c.server.appendReply([]byte{'['}, c.reply(reason, events, err)), ']')), nil
+}
+
+// reply returns the reply to the connect. err may be errReplaced or errGone.
+func (c *connect) reply(reason conn.CloseReason, events []byte, err error) *reply {
+	r := &reply{channel: metaConnect, id: c.id, clientID: c.clientID, ack: -1, events: events, advice: &advice{reconnect: "retry"}}
+	if c.state.acks {
+		r.ack = c.state.batch
+	}
+	switch {
+	case errors.Is(err, errGone):
+		r.advice = &advice{reconnect: "none", bare: true}
+	case errors.Is(err, errReplaced): // two clients that end each other's connects must not do so all the time
+		r.advice.interval = minRetry
+	case reason == conn.Shutdown: // clients should not come back together, nor before the proxy knows
+		r.advice.interval = drainRetry/2 + rand.N(drainRetry)
+	case reason == conn.Revoked:
+		r.err = &fault{code: 401, text: "the token was revoked", advice: &advice{reconnect: "none", bare: true}}
+	case reason == conn.TokenExpired:
+		r.err = &fault{code: 401, text: "the token has expired", advice: &advice{reconnect: "handshake"}}
+	}
+	return r
+}
+
+// drainRetry is about how long a client waits whose node shuts down.
+const drainRetry = time.Second
+
+// waitAgain is called when nothing has come. It looks at the session, if that was changed,
+// and returns what to wait for now, or what has come already. Without both the connect is
+// over. err is errReplaced or errGone.
+func (c *connect) waitAgain(ctx context.Context, reason conn.CloseReason) (again *conn.Poll, items []pubsub.Delivery, err error) {
+	woken, interrupt := c.look()
+	if !woken && reason == conn.Answered || time.Until(c.until) <= 0 {
+		return nil, nil, nil
+	}
+	if err := c.reload(ctx); err != nil {
+		return nil, nil, err
+	}
+	c.r = c.r.WithContext(c.server.ctx) // the request may have been handled
+	a, err := c.admit()
+	if err != nil {
+		return nil, nil, nil // the next connect reports it
+	}
+	defer a.Close()
+	items, err = a.Subscriber.Poll(ctx, maxEvents, 0)
+	if err != nil || len(items) > 0 {
+		return nil, items, nil
+	}
+	a.Begin()
+	return c.poll(a, interrupt), nil, nil
+}
+
+// reload loads the session again. The error is errReplaced, errGone or the store's.
+func (c *connect) reload(ctx context.Context) error {
+	st, err := c.server.load(ctx, c.clientID)
+	if _, gone := err.(*fault); gone {
+		return errGone
+	}
+	switch {
+	case err != nil:
+		return err
+	case st.connect != c.name:
+		return errReplaced
+	}
+	c.state = st
+	return nil
+}
+
+// deliver stores that items are sent, and returns them as events, without those of
+// channels that the client has left. The error is errReplaced or errGone if the session
+// does not take them from this connect; after any other it is not known.
+func (c *connect) deliver(ctx context.Context, items []pubsub.Delivery) (events []byte, err error) {
+	for range conflicts {
+		next := c.state.clone()
+		if events = c.take(next, items); events == nil {
+			return nil, nil
+		}
+		next.batch++
+		next.answered = string(c.id)
+		err = c.server.store(ctx, c.clientID, c.state, next)
+		if err == nil {
+			c.state, c.sent = next, next.batch
+			return events, nil
+		}
+		if err = c.reloadPatiently(ctx, err); err != nil {
+			return nil, err
+		}
+		if c.state.batch == next.batch { // it was stored, though the answer was lost
+			c.sent = next.batch
+			return events, nil
+		}
+	}
+	return nil, err
+}
+
+// reloadPatiently is reload after a store that failed with an error. It tries again until
+// ctx ends.
+func (c *connect) reloadPatiently(ctx context.Context, err error) error {
+	if errors.Is(err, pubsub.ErrRecordChanged) {
+		if err = c.reload(ctx); err == nil || errors.Is(err, errReplaced) || errors.Is(err, errGone) {
+			return err
+		}
+	}
+	for {
+		select {
+		case <-time.After(storeRetry):
+		case <-ctx.Done():
+			return err
+		}
+		if err = c.reload(ctx); err == nil || errors.Is(err, errReplaced) || errors.Is(err, errGone) {
+			return err
+		}
+	}
+}
+
+const storeRetry = 100 * time.Millisecond
+
+// take moves the session's cursors past items, and returns them as events; nil if there
+// are none.
+func (c *connect) take(st *state, items []pubsub.Delivery) (events []byte) {
+	for i := range items {
+		it := &items[i]
+		u := st.find(c.channels[it.Channel])
+		if u == nil {
+			continue
+		}
+		u.sent, u.pending = it.After, true
+		if it.Message == nil && it.Gap == nil {
+			continue
+		}
+		if events != nil {
+			events = append(events, ',')
+		}
+		events = c.server.appendEvent(events, u.channel, &it.Item)
+	}
+	return events
+}
+
+// appendEvent appends an item as a message: an event, or a gap, which has no data and is
+// therefore ignored by clients that do not know it.
+func (s *Server) appendEvent(b []byte, channel string, it *pubsub.Item) []byte {
+	b = appendString(append(b, `{"channel":`...), s.nameOf(channel))
+	if it.Gap != nil {
+		b = wire.AppendGapJSON(append(b, `,"ext":{"comet":{"gap":`...), it.Gap)
+		return append(b, `}}}`...)
+	}
+	b = append(append(b, `,"data":`...), it.Message.Data...)
+	if it.Message.Type != pubsub.DefaultType {
+		b = append(appendString(append(b, `,"ext":{"comet":{"type":`...), it.Message.Type), `}}`...)
+	}
+	return append(b, '}')
+}
+
+// Written implements conn.Answerer. A client that does not acknowledge batches is taken
+// to have what was written to its connection.
+func (c *connect) Written(ok bool) {
+	if c.sent == 0 || ok && c.state.acks {
+		return
+	}
+	c.server.start(func(ctx context.Context) { c.confirm(ctx, ok) })
+}
+
+// confirm stores whether the last batch was written, unless that has been settled.
+func (c *connect) confirm(ctx context.Context, written bool) {
+	sent := c.sent
+	_, err := c.server.change(ctx, c.clientID, c.state, func(next *state) error {
+		switch {
+		case next.batch != sent || !next.pending():
+			return errSettled
+		case written:
+			next.written = sent
+		default:
+			next.lost = sent
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errSettled) {
+		c.server.options.Logger.Debug("bayeux delivery was not confirmed", "error", err)
+	}
+}
+
+var errSettled = errors.New("the batch is settled")

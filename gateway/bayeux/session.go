@@ -1,0 +1,266 @@
+package bayeux
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"comet/pubsub"
+)
+
+// state is a version of a session's record. In the record it has the fields
+//
+//	owner     whose session it is, see ownerOf; absent for an anonymous client
+//	token     the token of the client's messages, if they have one
+//	acks      1 if the client acknowledges batches (ext.ack)
+//	node      the notice channel of the node that held the last connect
+//	connect   the name of the last connect; the one before it is over
+//	batch     the number of the last answer with events
+//	answered  the ID of the message that it answered, as JSON
+//	written   the batch, once it was written to the client's connection
+//	lost      the batch, if it could not be written
+//	c:<name>  for each channel: the cursor up to which the client has acknowledged and,
+//	          after a space, the one up to which the last batch went, if it had events of
+//	          the channel and is not acknowledged
+type state struct {
+	version  uint64
+	owner    string
+	token    string
+	acks     bool
+	node     string
+	connect  string
+	batch    int64
+	answered string
+	written  int64
+	lost     int64
+	channels []subscription // sorted by name
+}
+
+// subscription is where a session is in a channel.
+type subscription struct {
+	channel string
+	acked   pubsub.Cursor
+	sent    pubsub.Cursor
+	pending bool // sent is set
+}
+
+const channelField = "c:"
+
+// fields returns the state as the fields of its record.
+func (st *state) fields() map[string]string {
+	f := make(map[string]string, 6+len(st.channels))
+	set := func(name, value string) {
+		if value != "" {
+			f[name] = value
+		}
+	}
+	number := func(name string, n int64) {
+		if n != 0 {
+			f[name] = strconv.FormatInt(n, 10)
+		}
+	}
+	set("owner", st.owner)
+	set("token", st.token)
+	if st.acks {
+		set("acks", "1")
+	}
+	set("node", st.node)
+	set("connect", st.connect)
+	set("answered", st.answered)
+	number("batch", st.batch)
+	number("written", st.written)
+	number("lost", st.lost)
+	for i := range st.channels {
+		f[channelField+st.channels[i].channel] = st.channels[i].text()
+	}
+	return f
+}
+
+func (u *subscription) text() string {
+	b := u.acked.Append(make([]byte, 0, 64))
+	if u.pending {
+		b = u.sent.Append(append(b, ' '))
+	}
+	return string(b)
+}
+
+// parseState reads what fields writes.
+func parseState(r pubsub.Record) (*state, error) {
+	st := &state{
+		version: r.Version, owner: r.Fields["owner"], token: r.Fields["token"], acks: r.Fields["acks"] == "1",
+		node: r.Fields["node"], connect: r.Fields["connect"], answered: r.Fields["answered"],
+	}
+	var errs [3]error
+	for i, n := range []struct {
+		name string
+		to   *int64
+	}{{"batch", &st.batch}, {"written", &st.written}, {"lost", &st.lost}} {
+		*n.to, errs[i] = strconv.ParseInt(cmp.Or(r.Fields[n.name], "0"), 10, 64)
+	}
+	err := errors.Join(errs[:]...)
+	for name, value := range r.Fields {
+		channel, ok := strings.CutPrefix(name, channelField)
+		if !ok {
+			continue
+		}
+		u, wrong := parseSubscription(channel, value)
+		if err = errors.Join(err, wrong); wrong == nil {
+			st.channels = append(st.channels, u)
+		}
+	}
+	slices.SortFunc(st.channels, func(a, b subscription) int { return strings.Compare(a.channel, b.channel) })
+	return st, err
+}
+
+func parseSubscription(channel, value string) (u subscription, err error) {
+	u.channel = channel
+	acked, sent, pending := strings.Cut(value, " ")
+	if u.acked, err = pubsub.ParseCursor(acked); err == nil && pending {
+		u.pending = true
+		u.sent, err = pubsub.ParseCursor(sent)
+	}
+	return u, err
+}
+
+// clone returns a copy that shares nothing that changes.
+func (st *state) clone() *state {
+	c := *st
+	c.channels = slices.Clone(st.channels)
+	return &c
+}
+
+// find returns the subscription to a channel; nil if there is none.
+func (st *state) find(channel string) *subscription {
+	i, ok := slices.BinarySearchFunc(st.channels, channel, func(u subscription, name string) int { return strings.Compare(u.channel, name) })
+	if !ok {
+		return nil
+	}
+	return &st.channels[i]
+}
+
+// add adds a subscription that begins at a cursor, unless there is one.
+func (st *state) add(channel string, at pubsub.Cursor) {
+	if st.find(channel) == nil {
+		st.channels = append(st.channels, subscription{channel: channel, acked: at})
+		slices.SortFunc(st.channels, func(a, b subscription) int { return strings.Compare(a.channel, b.channel) })
+	}
+}
+
+func (st *state) remove(channel string) {
+	st.channels = slices.DeleteFunc(st.channels, func(u subscription) bool { return u.channel == channel })
+}
+
+// pending reports whether the last batch is not acknowledged.
+func (st *state) pending() bool {
+	return slices.ContainsFunc(st.channels, func(u subscription) bool { return u.pending })
+}
+
+// settle ends the last batch: it is acknowledged, or its events are sent again.
+func (st *state) settle(acknowledged bool) {
+	for i := range st.channels {
+		u := &st.channels[i]
+		if u.pending && acknowledged {
+			u.acked = u.sent
+		}
+		u.sent, u.pending = pubsub.Cursor{}, false
+	}
+}
+
+// changeTo returns the change of the record from st to next.
+func (st *state) changeTo(next *state, ttl time.Duration) pubsub.RecordChange {
+	c := pubsub.RecordChange{Version: st.version, Set: next.fields(), TTL: ttl}
+	for name, value := range st.fields() {
+		now, has := c.Set[name]
+		switch {
+		case !has:
+			c.Remove = append(c.Remove, name)
+		case now == value:
+			delete(c.Set, name)
+		}
+	}
+	return c
+}
+
+// recordKey is the key of a session's record.
+func recordKey(clientID string) string { return pubsub.ControlPrefix + "bayeux." + clientID }
+
+// maxClientID is longer than every client ID; others are not looked for.
+const maxClientID = 64
+
+// errUnknown is the fault of a client without a session, as after a disconnect, after its
+// time, or of another user's.
+func errUnknown() *fault {
+	return &fault{code: 402, text: "session unknown", advice: &advice{reconnect: "handshake"}}
+}
+
+// load returns the state of a session. The error is errUnknown if there is none.
+func (s *Server) load(ctx context.Context, clientID string) (*state, error) {
+	if clientID == "" || len(clientID) > maxClientID || strings.ContainsFunc(clientID, func(r rune) bool { return !alphanum(r) }) {
+		return nil, errUnknown()
+	}
+	r, err := s.options.Records.LoadRecord(ctx, recordKey(clientID))
+	if err != nil {
+		return nil, err
+	}
+	if r.Version == 0 {
+		return nil, errUnknown()
+	}
+	return parseState(r)
+}
+
+func alphanum(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+}
+
+// store changes the record from st to next, and sets the version of next.
+func (s *Server) store(ctx context.Context, clientID string, st, next *state) (err error) {
+	next.version, err = s.options.Records.ChangeRecord(ctx, recordKey(clientID), st.changeTo(next, s.ttl()))
+	return err
+}
+
+// ttl is how long a session is kept after its last connect began: as long as that may
+// wait, and as long as the next one may take to come.
+func (s *Server) ttl() time.Duration {
+	return s.options.Timeout + s.options.Interval + s.options.MaxInterval
+}
+
+// conflicts is how often a change is begun again because of changes by others. Each of
+// those has succeeded, so only a flood of requests for one session gets there.
+const conflicts = 20
+
+// change applies apply to a copy of st, and stores it. If the session was changed
+// meanwhile, or the outcome is unknown, it begins again with what is stored; so apply
+// must be right for a state that it was applied to before.
+func (s *Server) change(ctx context.Context, clientID string, st *state, apply func(*state) error) (_ *state, err error) {
+	for range conflicts {
+		next := st.clone()
+		if err := apply(next); err != nil {
+			return nil, err
+		}
+		err = s.store(ctx, clientID, st, next)
+		if err == nil {
+			return next, nil
+		}
+		if !errors.Is(err, pubsub.ErrRecordChanged) && !errors.Is(err, pubsub.ErrOutcomeUnknown) {
+			return nil, err
+		}
+		if st, err = s.load(ctx, clientID); err != nil {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// channelsOf returns the names of the channels.
+func (st *state) names() []string {
+	names := make([]string, len(st.channels))
+	for i := range names {
+		names[i] = st.channels[i].channel
+	}
+	return names
+}
