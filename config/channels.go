@@ -9,11 +9,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ChannelRule sets history and presence for some channels.
+// ChannelRule sets history, presence and senders for some channels.
 type ChannelRule struct {
 	Match    string  // a pattern, see package chanpattern
 	History  History // overrides Settings.History; zero fields do not
 	Presence bool    // whether the channels have presence
+	NoFrom   bool    // messages do not name their sender: `from: false`
 }
 
 // rulesType is the Setting.Type of a list of rules. The list is YAML in the file, in
@@ -26,7 +27,7 @@ const maxRules = 100
 func channelRules() kind[[]ChannelRule] {
 	return kind[[]ChannelRule]{
 		name:    rulesType,
-		allowed: "list of {match: pattern, history: {size: number, ttl: duration}, presence: true or false}",
+		allowed: "list of {match: pattern, history: {size: number, ttl: duration}, presence: true or false, from: true or false}",
 		parse:   parseChannelRules,
 		format:  formatChannelRules,
 	}
@@ -77,8 +78,13 @@ func parseChannelRule(node *yaml.Node) (rule ChannelRule, err error) {
 			return parseRuleHistory(value, &rule.History)
 		case "presence":
 			return oneValue(name, value, boolean(), &rule.Presence)
+		case "from":
+			from := true
+			err := oneValue(name, value, boolean(), &from)
+			rule.NoFrom = !from
+			return err
 		}
-		return errors.New("has a member that is not one of match, history and presence")
+		return errors.New("has a member that is not one of match, history, presence and from")
 	})
 	if err == nil && rule.Match == "" {
 		err = errors.New(`lacks match: say which channels, as in match: "chat/**"`)
@@ -144,7 +150,11 @@ func ruleMatch() kind[string] {
 func formatChannelRules(rules []ChannelRule) string {
 	items := make([]string, len(rules))
 	for i, r := range rules {
-		items[i] = fmt.Sprintf("{match: %s%s, presence: %t}", strconv.Quote(r.Match), formatRuleHistory(r.History), r.Presence)
+		from := ""
+		if r.NoFrom {
+			from = ", from: false"
+		}
+		items[i] = fmt.Sprintf("{match: %s%s, presence: %t%s}", strconv.Quote(r.Match), formatRuleHistory(r.History), r.Presence, from)
 	}
 	return "[" + strings.Join(items, ", ") + "]"
 }

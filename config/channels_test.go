@@ -27,7 +27,7 @@ var channelRuleTexts = []struct {
 	{`[{match: a, presense: true}]`, nil, "rule 1 has a member that is not one of"},
 	{`[{match: a, history: {size: 10, ttl: 1h30m}}]`, []ChannelRule{{Match: "a", History: History{10, 90 * time.Minute}}}, ""},
 	{`[{history: {size: "10"}, match: a}]`, []ChannelRule{{Match: "a", History: History{Size: 10}}}, ""},
-	{`[{match: a, history: {ttl: 10s}, presence: true}]`, []ChannelRule{{"a", History{TTL: 10 * time.Second}, true}}, ""},
+	{`[{match: a, history: {ttl: 10s}, presence: true}]`, []ChannelRule{{Match: "a", History: History{TTL: 10 * time.Second}, Presence: true}}, ""},
 	{`[{match: a, history: &h {ttl: 10s}}, {match: b, history: *h}]`, []ChannelRule{{Match: "a", History: History{TTL: 10 * time.Second}}, {Match: "b", History: History{TTL: 10 * time.Second}}}, ""},
 	{`[{match: a, history: 10}]`, nil, "rule 1 must have size, ttl or both in its history"},
 	{`[{match: a, history: }]`, nil, "rule 1 must have size, ttl or both in its history"},
@@ -43,6 +43,8 @@ var channelRuleTexts = []struct {
 	{`[{match: ""}]`, nil, "rule 1 has a match that is empty"},
 	{`[{match: a, match: b}]`, nil, "rule 1 has match twice"},
 	{`[{match: [a]}, {match: "a{b"}]`, nil, "rule 1 must have one value as its match; rule 2 has a match that must not contain"},
+	{`[{match: a, from: false}, {match: b, from: true}]`, []ChannelRule{{Match: "a", NoFrom: true}, {Match: "b"}}, ""},
+	{`[{match: a, from: alice}]`, nil, "rule 1 has a from that must be true or false"},
 	{`[{match: a, presence: }]`, nil, "must have one value as its presence"},
 	{"[" + strings.Repeat("{match: a},", maxRules+1) + "]", nil, "101 rules, of at most 100"},
 }
@@ -70,7 +72,7 @@ func TestChannelRulesInFile(t *testing.T) {
 		"channels: '[{match: chat/**, history: {size: 10, ttl: 60m}, presence: true}, {match: b}]'\n",
 	} {
 		loaded := mustLoad(t, Source{File: writeFile(t, "comet.yaml", text)})
-		if want := []ChannelRule{{"chat/**", History{10, time.Hour}, true}, {Match: "b"}}; !slices.Equal(loaded.Channels, want) {
+		if want := []ChannelRule{{Match: "chat/**", History: History{10, time.Hour}, Presence: true}, {Match: "b"}}; !slices.Equal(loaded.Channels, want) {
 			t.Errorf("%q: %v", text, loaded.Channels)
 		}
 		print.Reset()

@@ -82,7 +82,7 @@ func sample(t *testing.T) map[string]string {
 		"redis.inline":               "2KiB",
 		"history.size":               "77",
 		"history.ttl":                "36h",
-		"channels":                   `[{match: "chat/**", history: {size: 9}, presence: true}]`,
+		"channels":                   `[{match: "chat/**", history: {size: 9}, presence: true, from: false}]`,
 		"presence.ttl":               "10s",
 		"presence.members":           "500",
 		"bayeux.enabled":             "true",
@@ -244,7 +244,7 @@ func TestSettingsLand(t *testing.T) {
 			Inline:           2048,
 		},
 		History:  History{Size: 77, TTL: 36 * time.Hour},
-		Channels: []ChannelRule{{"chat/**", History{Size: 9}, true}},
+		Channels: []ChannelRule{{Match: "chat/**", History: History{Size: 9}, Presence: true, NoFrom: true}},
 		Presence: Presence{TTL: 10 * time.Second, Members: 500},
 		Bayeux:   Bayeux{Enabled: true, Path: "/cometd", Prefix: "app/", Timeout: 20 * time.Second, Interval: time.Second, MaxInterval: 2 * time.Minute},
 		Auth: Auth{

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -36,6 +37,7 @@ type credential struct {
 	query  string // to be appended to the request's
 	reads  want   // the answer to GET; zero: it is accepted
 	writes want   // to POST
+	from   string // the sender of its messages, if they are accepted; "": alice
 }
 
 // refusedAll is what is refused whatever it asks for.
@@ -97,7 +99,7 @@ func credentials(t testing.TB) map[string]credential {
 		"right":            {header: bearer(right)},
 		"right, RS256":     {header: bearer(sign(t, jwt.SigningMethodRS256, rsaKey(), claims(nil)))},
 		"right, within":    {header: bearer(token(t, map[string]any{"exp": nil, "nbf": seconds(leeway / 2)}))},
-		"right key":        {header: bearer(keyText)},
+		"right key":        {header: bearer(keyText), from: "key:backend"},
 		"query":            {query: "access_token=" + right},
 		"query, wrong":     {query: "access_token=" + tampered, reads: unauthorized("bad-signature"), writes: unauthorized("bad-signature")},
 		"query, empty":     {query: "access_token=", reads: unauthorized("malformed"), writes: unauthorized("malformed")},
@@ -128,6 +130,9 @@ var endpoints = map[string]endpoint{
 	"poll":     {get("/v1/poll?channel=c&wait=1ms"), http.StatusOK},
 	"history":  {get(publishTo), http.StatusOK},
 	"presence": {get("/v1/channels/c/presence"), http.StatusOK},
+
+	"events, skip_self": {get("/v1/events?channel=c&skip_self=1"), http.StatusOK},
+	"poll, skip_self":   {get("/v1/poll?channel=c&skip_self=1&wait=1ms"), http.StatusOK},
 }
 
 // showing is e's request with the credential.
@@ -161,6 +166,9 @@ func TestCredentials(t *testing.T) {
 				p.bring(e.showing(shown))
 				wantAnswer(t, route+", "+name, p.whole(), e, e.want(shown), shown)
 				p.Close()
+				if w := e.want(shown); e.method == http.MethodPost && w.status < 300 {
+					c.wantFrom(route+", "+name, cmp.Or(shown.from, "alice"))
+				}
 			}
 		}
 	})
@@ -179,7 +187,7 @@ func TestCredentialsOnFastPath(t *testing.T) {
 	right := bearer(token(t, nil))
 	c.openAt(n, "channel=c", right...).want("ready") // opens the channel
 	for name, shown := range credentials(t) {
-		for _, route := range []string{"events", "poll"} {
+		for _, route := range []string{"events", "poll", "events, skip_self", "poll, skip_self"} {
 			e := endpoints[route]
 			came := false
 			for range 2 { // the first time its token may be new to the node

@@ -19,6 +19,7 @@ type batchItem struct {
 	Type      string          `json:"type"`
 	Key       string          `json:"key"`
 	Ephemeral bool            `json:"ephemeral"`
+	Tags      pubsub.Tags     `json:"tags"`
 }
 
 // batchResult is the outcome of one message: published, or an error.
@@ -45,7 +46,7 @@ func postBatch(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestCo
 			results[i].Error = rc.policy.toProblem(err)
 			continue
 		}
-		d.Trace, d.Owner = rc.spanParent(), rc.keyOwner()
+		d.Trace, d.Owner, d.From = rc.spanParent(), rc.keyOwner(), rc.senderIn(d.Channel)
 		drafts, at = append(drafts, d), append(at, i)
 	}
 	if err := rc.policy.Limiter.Publish(rc.Client, len(drafts)); err != nil {
@@ -127,12 +128,12 @@ func itemDraft(rc *requestContext, ask func(channel string) error, line []byte, 
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&item); err != nil {
-		return d, problem(invalidBody, "%s %d is not a message: want {\"channel\", \"data\", \"type\"?, \"key\"?, \"ephemeral\"?}: %v.", what, n, err)
+		return d, problem(invalidBody, "%s %d is not a message: want {\"channel\", \"data\", \"type\"?, \"key\"?, \"ephemeral\"?, \"tags\"?}: %v.", what, n, err)
 	}
 	if _, err := decoder.Token(); err != io.EOF {
 		return d, problem(invalidBody, "%s %d has something after the message: put one JSON object on a line.", what, n)
 	}
-	d = pubsub.Draft{Channel: item.Channel.text, Type: item.Type, Key: item.Key, Ephemeral: item.Ephemeral}
+	d = pubsub.Draft{Channel: item.Channel.text, Type: item.Type, Key: item.Key, Ephemeral: item.Ephemeral, Tags: item.Tags}
 	if d.Data, err = itemData(item.Data, rc.policy.Limits.Message); err == nil {
 		err = d.Validate()
 	}

@@ -19,6 +19,7 @@ func getEvents(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestCo
 		Cursors:    a.Cursors,
 		Several:    len(a.Channels) > 1,
 		Format:     s.format,
+		Skip:       s.skip,
 		Node:       g.options.Node,
 		Session:    a.Bounds(),
 		Replay:     a.Replay,

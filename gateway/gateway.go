@@ -37,6 +37,9 @@ type Options struct {
 	Events          *hook.Events          // of streams that begin and end; default: none
 	Presence        *pubsub.Presence      // of users with streams and waiting polls; default: none
 	Tracer          Tracer                // default: none
+	// Senders reports whether messages of a channel name their sender. It is called for
+	// each message, by many at once. Default: all do.
+	Senders func(channel string) bool
 
 	Replays *conn.Replays // bounds the memory of streams and polls that read the log; default: conn.DefaultReplayMemory
 
@@ -74,6 +77,9 @@ func New(o Options) (*Gateway, error) {
 	setDefault(&o.Heartbeat, 25*time.Second)
 	if o.Replays == nil {
 		o.Replays = conn.NewReplays(conn.DefaultReplayMemory)
+	}
+	if o.Senders == nil {
+		o.Senders = func(string) bool { return true }
 	}
 	if o.Holder == nil {
 		o.Holder = conn.Portable{Heartbeat: o.Heartbeat}

@@ -139,12 +139,12 @@ func TestOpenAPIRoutes(t *testing.T) {
 // readers are the functions that read what a request asks for, by the operation that
 // calls them.
 var readers = map[string][]string{
-	"POST /v1/channels/{channel}/messages": {"pathChannel", "parseMessage"},
+	"POST /v1/channels/{channel}/messages": {"pathChannel", "parseMessage", "tagsOf"},
 	"GET /v1/channels/{channel}/messages":  {"pathChannel", "getHistory"},
 	"GET /v1/channels/{channel}/presence":  {"pathChannel", "getPresence"},
 	"POST /v1/publish":                     {},
-	"GET /v1/events":                       {"parse", "parseStarts", "each", "lastEventID", "parseEvents", "formatOf"},
-	"GET /v1/poll":                         {"parse", "parseStarts", "each", "lastEventID", "parsePoll"},
+	"GET /v1/events":                       {"parse", "parseStarts", "each", "skipSelf", "lastEventID", "parseEvents", "formatOf"},
+	"GET /v1/poll":                         {"parse", "parseStarts", "each", "skipSelf", "lastEventID", "parsePoll"},
 }
 
 // TestOpenAPIParameters: each operation has the parameters that the code reads. Those
@@ -215,6 +215,7 @@ func readParameters(t *testing.T) map[string][]string {
 			})
 		}
 	}
+	read["tagsOf"] = append(read["tagsOf"], "header "+tagsHeader)
 	for _, name := range lastEventIDParameters {
 		read["lastEventID"] = append(read["lastEventID"], "query "+name)
 	}

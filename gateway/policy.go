@@ -79,8 +79,9 @@ func everything() auth.Permissions {
 // judged by one policy from its beginning to its end.
 type policy struct {
 	Policy
-	rules  *admit.Rules
-	router http.Handler
+	rules   *admit.Rules
+	senders func(channel string) bool // Options.Senders
+	router  http.Handler
 	// corsHeader returns the CORS fields of an answer; nil: no answer has any.
 	corsHeader func(*http.Request) http.Header
 }
@@ -90,7 +91,7 @@ type policy struct {
 // changed.
 func (g *Gateway) SetPolicy(p Policy) error {
 	p.setDefaults()
-	next := &policy{Policy: p}
+	next := &policy{Policy: p, senders: g.options.Senders}
 	cors, err := limit.CORS(p.Origins)
 	if err != nil {
 		return err

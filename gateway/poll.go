@@ -22,6 +22,7 @@ func getPoll(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestCont
 		Subscriber: a.Subscriber,
 		Cursors:    a.Cursors,
 		Wait:       s.wait,
+		Skip:       s.skip,
 		Session:    a.Bounds(),
 		Replay:     a.Replay,
 		Ended:      a.Session.EndFunc(),

@@ -39,7 +39,7 @@ func postMessage(g *Gateway, w http.ResponseWriter, r *http.Request, rc *request
 		g.publishesRefused.Add(1)
 		return err
 	}
-	draft.Trace, draft.Owner = rc.spanParent(), rc.keyOwner()
+	draft.Trace, draft.Owner, draft.From = rc.spanParent(), rc.keyOwner(), rc.senderIn(draft.Channel)
 	receipt := g.options.Hub.Publish(r.Context(), []pubsub.Draft{draft})[0]
 	outcome := "published"
 	if receipt.Duplicate {
@@ -77,6 +77,9 @@ func parseMessage(w http.ResponseWriter, r *http.Request, rc *requestContext) (d
 	d.Type, d.Key, d.Ephemeral = p.Get("type"), r.Header.Get("Idempotency-Key"), p.flag("ephemeral")
 	if p.err != nil {
 		return d, p.err
+	}
+	if d.Tags, err = tagsOf(r, p); err != nil {
+		return d, err
 	}
 	media, err := bodyType(r)
 	if err != nil {

@@ -19,6 +19,7 @@ type subscribeRequest struct {
 	admit.Subscription
 	format wire.Format   // of a stream
 	wait   time.Duration // of a poll
+	skip   string        // the sender whose messages are left out; "": none are
 }
 
 // parseFunc reads a subscribeRequest from r.
@@ -85,6 +86,10 @@ func (s *subscribeRequest) parse(r *http.Request, p *parameters, rc *requestCont
 			return err
 		}
 		s.Starts[i].Channel = channel
+	}
+	var err error
+	if s.skip, err = rc.skipSelf(p, s.Channels); err != nil {
+		return err
 	}
 	return s.parseStarts(lastEventID(r, p), p)
 }

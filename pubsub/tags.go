@@ -33,7 +33,7 @@ func NewTags(pairs map[string]string) (Tags, error) {
 		return Tags{}, nil
 	}
 	if len(pairs) > MaxTags {
-		return Tags{}, invalidTags("has %d tags: a message may have %d at most", len(pairs), MaxTags)
+		return Tags{}, invalidTags("must be at most %d: here are %d", MaxTags, len(pairs))
 	}
 	var b strings.Builder
 	bytes, separator := 0, byte('{')
@@ -53,7 +53,7 @@ func NewTags(pairs map[string]string) (Tags, error) {
 		separator = ','
 	}
 	if bytes > MaxTagBytes {
-		return Tags{}, invalidTags("has %d bytes of names and values: a message may have %d at most", bytes, MaxTagBytes)
+		return Tags{}, invalidTags("must have at most %d bytes of names and values in all: here are %d", MaxTagBytes, bytes)
 	}
 	b.WriteByte('}')
 	return Tags{b.String()}, nil
@@ -69,13 +69,13 @@ func validateTag(name, value string) error {
 	}
 	switch {
 	case name == "":
-		return invalidTags("has a tag without a name: write name:value")
+		return invalidTags("must each have a name, as in room:42")
 	case strings.ContainsFunc(name, notInName):
-		return invalidTags("has the name %.40q: a name has only letters, digits, and any of . _ - /", name)
+		return invalidTags("must have names of letters, digits, or any of . _ - /: %.40q has others", name)
 	case !utf8.ValidString(value):
-		return invalidTags("has a value that is not UTF-8, of the tag %.40q", name)
+		return invalidTags("must have values in UTF-8: that of %.40q is not", name)
 	case strings.ContainsFunc(value, unicode.IsControl):
-		return invalidTags("has a value with control characters, of the tag %.40q", name)
+		return invalidTags("must have values without control characters: that of %.40q has some", name)
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func (t *Tags) UnmarshalJSON(text []byte) (err error) {
 	plain := make(map[string]string, len(pairs))
 	for name, value := range pairs {
 		if value == nil {
-			return invalidTags("has a value that is not a string, of the tag %.40q", name)
+			return invalidTags("must have strings as values: that of %.40q is none", name)
 		}
 		plain[name] = *value
 	}

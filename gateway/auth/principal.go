@@ -3,6 +3,7 @@ package auth
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -45,6 +46,22 @@ func (p *Principal) Credential() Credential {
 		return Key
 	}
 	return None
+}
+
+// keySender begins the sender of messages that a key publishes.
+const keySender = "key:"
+
+// Sender returns the sender of messages that p publishes: the user, or `key:` and the name
+// of the key. An anonymous client has none, "", and so has a user whose name could be
+// taken for a key's.
+func (p *Principal) Sender() string {
+	switch {
+	case p.Key != "":
+		return keySender + p.Key
+	case strings.HasPrefix(p.User, keySender):
+		return ""
+	}
+	return p.User
 }
 
 // MaySubscribe returns nil or a *DeniedError.

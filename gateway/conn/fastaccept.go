@@ -28,6 +28,7 @@ type FastResult struct {
 	Positions []uint64          // in the tails of Channels
 	Format    wire.Format       // of a stream
 	Wait      time.Duration     // of a poll, more than 0
+	Skip      string            // the sender whose messages are left out; "": none are
 	Session   Session
 	Trusted   bool              // exempts the connection from the limit of its address
 	Header    http.Header       // of the answer; nil: FastPath.Header

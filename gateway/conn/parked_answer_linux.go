@@ -97,7 +97,7 @@ func (s *pollServer) waitAgain(p *parked, q *Poll) {
 	p.ended = q.Ended
 	p.poll.other = &otherPoll{answerer: q.Answerer, interrupt: q.Interrupt}
 	p.setSession(&q.Session)
-	s.parker.feeds.joinSubscriber(p, q.Subscriber, q.Cursors)
+	s.parker.feeds.joinSubscriber(p, q.Subscriber, q.Cursors, q.Skip)
 	q.Subscriber.Close()
 	shards := s.registry.setWaiting(p, q.Wait)
 	p.blocked = false

@@ -21,8 +21,8 @@ func newFeedTable(p *Portable, writers int) feedTable {
 
 // joinStream gives q its positions in the feeds; false if items have come since.
 func (t *feedTable) joinStream(q *parked, s *Stream) bool {
-	if s.Several {
-		t.joinSubscriber(q, s.Subscriber, s.Cursors)
+	if s.Several || s.Skip != "" {
+		t.joinSubscriber(q, s.Subscriber, s.Cursors, s.Skip)
 		return true
 	}
 	channel, next, _ := s.Subscriber.TailOffset(0)
@@ -43,9 +43,11 @@ func (t *feedTable) joinFeed(q *parked, channel *pubsub.Channel, next uint64) bo
 	return true
 }
 
-// joinSubscriber gives q, which has an unshared encoder, the positions of a subscriber.
-func (t *feedTable) joinSubscriber(q *parked, s *pubsub.Subscriber, cursors *pubsub.CursorSet) {
+// joinSubscriber gives q, which has an unshared encoder, the positions of a subscriber. It
+// leaves out the messages of the sender skip, unless that is "".
+func (t *feedTable) joinSubscriber(q *parked, s *pubsub.Subscriber, cursors *pubsub.CursorSet, skip string) {
 	q.unshared = &unshared{cursors: cursors}
+	q.unshared.setSkip(skip)
 	for i := range s.Channels() {
 		channel, next, _ := s.TailOffset(i)
 		t.joinUnshared(q, channel, next)
@@ -71,10 +73,11 @@ func (t *feedTable) leave(q *parked) {
 // joinResult gives q its positions. It is false if q is a stream of one channel in
 // which messages have come since.
 func (t *feedTable) joinResult(q *parked, next *FastResult) bool {
-	if q.poll == nil && len(next.Channels) == 1 {
+	if q.poll == nil && len(next.Channels) == 1 && next.Skip == "" {
 		return t.joinFeed(q, next.Channels[0], next.Positions[0])
 	}
 	q.unshared = &unshared{cursors: next.Cursors}
+	q.unshared.setSkip(next.Skip)
 	for i, channel := range next.Channels {
 		t.joinUnshared(q, channel, next.Positions[i])
 	}

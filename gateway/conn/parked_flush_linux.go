@@ -134,7 +134,7 @@ func (f *flusher) write(p *parked, data []byte) (n int, ok bool) {
 	return n, true
 }
 
-// sendUnshared writes what a stream of several channels does not have yet.
+// sendUnshared writes what a stream with an unshared encoder does not have yet.
 func (f *flusher) sendUnshared(p *parked) {
 	for {
 		n, ok := f.write(p, p.unshared.pending)
@@ -147,8 +147,11 @@ func (f *flusher) sendUnshared(p *parked) {
 			f.closer.closeStream(p, Slow)
 			return
 		}
-		if len(data) == 0 {
+		switch {
+		case len(items) == 0:
 			return
+		case len(data) == 0: // all were left out
+			continue
 		}
 		if n, ok = f.write(p, data); !ok {
 			return
@@ -169,8 +172,10 @@ func (f *flusher) encodeUnshared(p *parked) (data []byte, items []pubsub.Deliver
 	b := f.scratch[:0]
 	var event, cursor []byte
 	for i := range items {
-		event, cursor = appendDelivery(event[:0], p.format, &items[i], p.unshared.cursors, true, cursor[:0])
-		b = appendChunk(b, event)
+		event, cursor = appendDelivery(event[:0], p.format, &items[i], p.unshared.cursors, len(p.positions) > 1, cursor[:0])
+		if len(event) > 0 {
+			b = appendChunk(b, event)
+		}
 	}
 	f.scratch.keep(b)
 	return b, items, ok

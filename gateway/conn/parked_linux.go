@@ -49,11 +49,13 @@ type position struct {
 }
 
 // unshared is the state of a connection with an encoder of its own: a stream of
-// several channels, because its combination of cursors is unique, or a poll.
+// several channels, because its combination of cursors is unique, one that leaves out the
+// messages of a sender, or a poll.
 type unshared struct {
 	cursors *pubsub.CursorSet
-	pending []byte // encoded, but the socket was full
-	first   int    // the channel to take from first, so that a busy one does not starve others
+	skip    unique.Handle[string] // the sender whose messages are left out; zero: none are
+	pending []byte                // encoded, but the socket was full
+	first   int                   // the channel to take from first, so that a busy one does not starve others
 }
 
 // poll is what a connection has in addition when it long-polls. Between two polls
@@ -104,10 +106,29 @@ func (p *parked) discardInput() {
 	}
 }
 
+// skips reports whether p leaves out the messages of a sender.
+func (u *unshared) skips() bool { return u.skip != unique.Handle[string]{} }
+
+// setSkip makes u leave out the messages of a sender; none if sender is "".
+func (u *unshared) setSkip(sender string) {
+	if sender != "" {
+		u.skip = unique.Make(sender)
+	}
+}
+
 // takeItems returns the next items of all channels and moves the positions: about
-// limit items at most, and no more after maxUnsharedBytes. ok is false if a position has
-// left its tail.
+// limit items at most, and no more after maxUnsharedBytes. Messages that p leaves out are
+// items without a message. ok is false if a position has left its tail.
 func (p *parked) takeItems(limit int) (all []pubsub.Delivery, ok bool) {
+	all, ok = p.takeAll(limit)
+	if p.unshared.skips() {
+		leaveOut(all, p.unshared.skip.Value())
+	}
+	return all, ok
+}
+
+// takeAll is takeItems with the messages that p leaves out.
+func (p *parked) takeAll(limit int) (all []pubsub.Delivery, ok bool) {
 	bytes := 0
 	p.unshared.first = (p.unshared.first + 1) % len(p.positions)
 	for n := range p.positions {

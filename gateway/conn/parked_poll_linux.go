@@ -67,7 +67,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
 		q.poll.read = append([]byte(nil), read...)
 	}
-	p.feeds.joinSubscriber(q, held.Subscriber, held.Cursors)
+	p.feeds.joinSubscriber(q, held.Subscriber, held.Cursors, held.Skip)
 	q.writer.add(q)
 	held.Interrupt.notify(func() { q.writer.interrupt(q, held.Interrupt) })
 }
@@ -115,10 +115,11 @@ func (s *pollServer) answerIfAny(p *parked) {
 	switch {
 	case !ok:
 		s.answerEmpty(p, Slow) // a position has left its tail: the next poll reads the log
-	case len(items) == 0:
+	case isEmpty(items):
+		moveCursors(p.unshared.cursors, items)
 	case p.poll.other != nil:
 		s.requestAnswer(p, items, Answered)
-	case len(p.positions) > 1:
+	case len(p.positions) > 1 || p.unshared.skips():
 		s.answer(p, answer(p.unshared.cursors, items), items, Answered)
 	default:
 		body := first.shard.cachedAnswerFor(from, first.next, func() []byte { return answer(p.unshared.cursors, items) })

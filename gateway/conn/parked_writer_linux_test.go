@@ -89,7 +89,7 @@ func (b *bench) park(p *parked, channels []string) *testConn {
 	cursors := pubsub.NewCursorSet(channels, subscriber.StartCursors())
 	p.fd = int32(fds[0])
 	if p.poll != nil {
-		b.parker.feeds.joinSubscriber(p, subscriber, cursors)
+		b.parker.feeds.joinSubscriber(p, subscriber, cursors, "")
 	} else if !b.parker.feeds.joinStream(p, &Stream{Subscriber: subscriber, Cursors: cursors, Several: len(channels) > 1}) {
 		b.t.Fatal("did not join")
 	}

@@ -17,6 +17,7 @@ type Poll struct {
 	Subscriber *pubsub.Subscriber // the holder closes it
 	Cursors    *pubsub.CursorSet  // the subscriber's positions
 	Wait       time.Duration      // at most, for an item to come
+	Skip       string             // the sender whose messages are left out; "": none are
 	Session    Session
 	Replay     *Replay           // nil: the log is not needed
 	Ended      func(CloseReason) // called once, when the poll has ended
@@ -97,11 +98,22 @@ func (q *Poll) end(reason CloseReason) {
 // pollItems is the most items in one answer; the next poll gets the rest.
 const pollItems = 1000
 
-// next waits for items until q.Wait is over, and returns how the poll ends. These are
-// no errors: no items; the end of the session or node; and a position that has left its
-// tail, because the next poll reads the log.
+// next waits for items until q.Wait is over, and returns how the poll ends. Messages that
+// are left out only move the cursors. These are no errors: no items; the end of the session
+// or node; and a position that has left its tail, because the next poll reads the log.
 func (q *Poll) next(ctx context.Context) (items []pubsub.Delivery, reason CloseReason, err error) {
-	items, err = q.Subscriber.Poll(ctx, pollItems, q.Wait)
+	end := time.Now().Add(q.Wait)
+	for {
+		items, err = q.Subscriber.Poll(ctx, pollItems, time.Until(end))
+		if err != nil || len(items) == 0 {
+			break
+		}
+		if leaveOut(items, q.Skip); !isEmpty(items) {
+			break
+		}
+		moveCursors(q.Cursors, items)
+		q.Replay.Progress()
+	}
 	switch {
 	case err == nil:
 		return items, Answered, nil
@@ -131,6 +143,13 @@ func (q *Poll) body(p wire.Poll, items []pubsub.Delivery, reason CloseReason) (b
 	})
 	<-made
 	return body, again
+}
+
+// moveCursors moves the cursors past items that have neither messages nor gaps.
+func moveCursors(cursors *pubsub.CursorSet, items []pubsub.Delivery) {
+	for i := range items {
+		cursors.Set(items[i].Channel, items[i].After)
+	}
 }
 
 // answer encodes an answer with items and moves the cursors.

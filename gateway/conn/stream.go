@@ -18,6 +18,7 @@ type Stream struct {
 	Cursors    *pubsub.CursorSet  // the subscriber's positions; they move with what is sent
 	Several    bool               // more than one channel
 	Format     wire.Format
+	Skip       string // the sender whose messages are left out; "": none are
 	Node       string
 	Session    Session
 	Replay     *Replay           // ends when the stream has all of the log; nil: it does already
@@ -67,14 +68,13 @@ func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error
 			b = nil
 		}
 		items, err := s.Subscriber.Poll(ctx, pumpItems, p.Heartbeat)
+		leaveOut(items, s.Skip)
 		pending = receiptOf(items, since, p)
-		switch {
-		case err != nil:
+		if err != nil {
 			return s.appendBye(b[:0], err)
-		case len(items) == 0:
-			b = s.Format.AppendHeartbeat(b[:0])
-		default:
-			b = s.appendItems(b[:0], items)
+		}
+		if b = s.appendItems(b[:0], items); len(b) == 0 {
+			b = s.Format.AppendHeartbeat(b)
 		}
 	}
 }
@@ -126,6 +126,24 @@ func (s *Stream) appendItems(b []byte, items []pubsub.Delivery) []byte {
 		b, cursor = appendDelivery(b, s.Format, &items[i], s.Cursors, s.Several, cursor[:0])
 	}
 	return b
+}
+
+// leaveOut removes the messages of a sender from items, which still move the cursors;
+// none if sender is "".
+func leaveOut(items []pubsub.Delivery, sender string) {
+	if sender == "" {
+		return
+	}
+	for i := range items {
+		if m := items[i].Message; m != nil && m.From == sender {
+			items[i].Message = nil
+		}
+	}
+}
+
+// isEmpty reports whether items have neither messages nor gaps.
+func isEmpty(items []pubsub.Delivery) bool {
+	return !slices.ContainsFunc(items, func(it pubsub.Delivery) bool { return it.Message != nil || it.Gap != nil })
 }
 
 // appendDelivery appends one item as an event, and moves its channel's cursor. It also

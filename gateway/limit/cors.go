@@ -30,7 +30,7 @@ func CORS(origins []string) (func(http.Handler) http.Handler, error) {
 	}
 	options := cors.Options{
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodOptions},
-		AllowedHeaders: append([]string{"Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Pragma", "X-Request-Id", "X-Requested-With"}, tracingFields...),
+		AllowedHeaders: append([]string{"Authorization", "Comet-Tags", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Pragma", "X-Request-Id", "X-Requested-With"}, tracingFields...),
 		ExposedHeaders: []string{"Comet-Node", "Retry-After", "X-Request-Id"},
 		MaxAge:         corsAge,
 	}

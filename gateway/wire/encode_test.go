@@ -28,6 +28,16 @@ func typed(m *pubsub.Message, messageType string) *pubsub.Message {
 	return m
 }
 
+// sent is m with a sender and tags.
+func sent(m *pubsub.Message) *pubsub.Message {
+	tags, err := pubsub.NewTags(map[string]string{"room": "42", "lang": `"é"`})
+	if err != nil {
+		panic(err)
+	}
+	m.From, m.Tags = `key:"a"`, tags
+	return m
+}
+
 func ephemeral(m *pubsub.Message) *pubsub.Message {
 	m.ID = pubsub.ID{}
 	return m
@@ -43,6 +53,7 @@ var gap = &pubsub.Gap{
 const (
 	messageHead = `{"id":"1767323045678-0","channel":"chat/42","type":"message","data":`
 	messageTail = `,"time":"2026-01-02T03:04:05.678Z"`
+	sentTail    = `,"from":"key:\"a\"","tags":{"lang":"\"é\"","room":"42"}`
 	gapMembers  = `"channel":"chat/42","from":"1-0","to":"7-1048576","reason":"trimmed"`
 )
 
@@ -61,6 +72,9 @@ func TestAppendMessage(t *testing.T) {
 			"id: c1\nevent: tick\ndata: " + `{"id":"1767323045678-0","channel":"chat/42","type":"tick","data":1` + messageTail + "}\n\n"},
 		{"ephemeral", SSE, ephemeral(message(`1`)), "", true,
 			`data: {"ephemeral":true,"channel":"chat/42","type":"message","data":1` + messageTail + "}\n\n"},
+		{"sent", SSE, sent(message(`1`)), "c1", false, "id: c1\ndata: " + messageHead + `1` + messageTail + sentTail + "}\n\n"},
+		{"sent, line with cursor", NDJSON, sent(message(`1`)), "c1", true, messageHead + `1` + messageTail + sentTail + `,"cursor":"c1"}` + "\n"},
+		{"sent, raw", SSERaw, sent(message(`1`)), "c1", false, "id: c1\ndata: 1\n\n"},
 		{"raw object", SSERaw, message(`{"a":"x\ny"}`), "c1", false, "id: c1\ndata: {\"a\":\"x\\ny\"}\n\n"},
 		{"raw text", SSERaw, typed(message(`"<b>hé \"you\"<\/b>"`), "html"), "c1", false, "id: c1\nevent: html\ndata: <b>hé \"you\"</b>\n\n"},
 		{"raw empty text", SSERaw, ephemeral(message(`""`)), "", false, "data: \n\n"},
@@ -156,6 +170,7 @@ func FuzzAppendString(f *testing.F) {
 func TestAppendersAllocateNothing(t *testing.T) {
 	m, cursor := typed(message(`"a\nb"`), "tick"), []byte("1767323045678-0")
 	m.Channel = "quotes \" and é"
+	sent(m)
 	b := make([]byte, 0, 4<<10)
 	poll := &Poll{Cursor: "c", Messages: []*pubsub.Message{m, m}, Gaps: []*pubsub.Gap{gap}}
 	for name, f := range formats {

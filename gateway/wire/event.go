@@ -54,8 +54,9 @@ type object struct {
 	Data      json.RawMessage `json:"data"`
 	Time      time.Time       `json:"time"`
 	Ephemeral bool            `json:"ephemeral"`
+	Tags      pubsub.Tags     `json:"tags"`
 
-	From   string `json:"from"` // gap, with Channel
+	From   string `json:"from"` // sender of a message; of a gap an ID, with Channel
 	To     string `json:"to"`
 	Reason string `json:"reason"` // gap and bye
 
@@ -92,7 +93,7 @@ func (o *object) decode() (Event, error) {
 }
 
 func (o *object) message() (*pubsub.Message, error) {
-	m := &pubsub.Message{Channel: o.Channel, Type: o.Type, Time: o.Time.UTC()}
+	m := &pubsub.Message{Channel: o.Channel, Type: o.Type, Time: o.Time.UTC(), From: o.From, Tags: o.Tags}
 	if o.Channel == "" || o.Type == "" {
 		return nil, malformed("message", errors.New("channel or type is missing"))
 	}

@@ -14,7 +14,8 @@ const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 //
 //	{"id":"<ms>-<seq>","channel":"…","type":"…","data":…,"time":"2026-01-02T03:04:05.678Z"}
 //
-// An ephemeral message has no id, and as its first member "ephemeral":true.
+// An ephemeral message has no id, and as its first member "ephemeral":true. One with a
+// sender or tags has the members "from":"…" and "tags":{"name":"value"} last.
 func AppendMessageJSON(b []byte, m *pubsub.Message) []byte {
 	return append(appendMessageMembers(append(b, '{'), m), '}')
 }
@@ -29,7 +30,14 @@ func appendMessageMembers(b []byte, m *pubsub.Message) []byte {
 	b = appendString(append(b, `,"type":`...), m.Type)
 	b = append(append(b, `,"data":`...), m.Data...)
 	b = m.Time.UTC().AppendFormat(append(b, `,"time":"`...), timeLayout)
-	return append(b, '"')
+	b = append(b, '"')
+	if m.From != "" {
+		b = appendString(append(b, `,"from":`...), m.From)
+	}
+	if !m.Tags.IsZero() {
+		b = m.Tags.AppendJSON(append(b, `,"tags":`...))
+	}
+	return b
 }
 
 // AppendGapJSON appends g as {"channel":"…","from":"<id>","to":"<id>","reason":"…"}.

@@ -23,6 +23,7 @@ type ruling struct {
 	rules    []config.ChannelRule // of each pattern; nothing is left out
 	rest     config.ChannelRule   // of channels that none matches
 	own      config.ChannelRule   // of the nodes' own channels
+	noFrom   bool                 // of a rule at least
 }
 
 func newChannelRules(s *config.Settings) (*channelRules, error) {
@@ -52,6 +53,7 @@ func newRuling(s *config.Settings) (*ruling, error) {
 		}
 		rule.History.Size = cmp.Or(rule.History.Size, s.History.Size)
 		rule.History.TTL = cmp.Or(rule.History.TTL, s.History.TTL)
+		r.noFrom = r.noFrom || rule.NoFrom
 	}
 	return r, nil
 }
@@ -80,6 +82,11 @@ func (c *channelRules) retention(channel string) (size int, ttl time.Duration) {
 
 // presence reports whether it is kept who is in the channel.
 func (c *channelRules) presence(channel string) bool { return c.of(channel).Presence }
+
+// senders reports whether messages of the channel name their sender.
+func (c *channelRules) senders(channel string) bool {
+	return !c.newest.Load().noFrom || !c.of(channel).NoFrom // mostly without comparing patterns
+}
 
 // setRules has the node go by r.
 func (n *node) setRules(r *ruling) {

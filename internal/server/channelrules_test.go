@@ -51,13 +51,19 @@ func TestChannelRules(t *testing.T) {
 			t.Errorf("%s: %d, %v, presence %t; want %+v", test.channel, size, ttl, presence, test)
 		}
 	}
-	next, err := newRuling(&config.Settings{History: config.History{Size: 5, TTL: time.Hour}})
+	if !rules.senders("news") {
+		t.Error("without a rule that says so, messages have no sender")
+	}
+	next, err := newRuling(&config.Settings{History: config.History{Size: 5, TTL: time.Hour}, Channels: []config.ChannelRule{{Match: "votes/*", NoFrom: true}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	rules.put(next)
 	if size, ttl := rules.retention("chat"); size != 5 || ttl != time.Hour || rules.presence("chat") {
 		t.Errorf("other rules: %d, %v", size, ttl)
+	}
+	if rules.senders("votes/1") || !rules.senders("chat") {
+		t.Error("the rule about senders does not count for its channels alone")
 	}
 	if _, err := newChannelRules(&config.Settings{Channels: []config.ChannelRule{{Match: ""}}}); err == nil {
 		t.Error("an empty pattern is no error")
