@@ -25,6 +25,7 @@ type draftJSON struct {
 	Data      json.RawMessage `json:"data"`
 	Key       string          `json:"key,omitempty"`
 	Ephemeral bool            `json:"ephemeral,omitempty"`
+	Tags      pubsub.Tags     `json:"tags,omitzero"`
 }
 
 // PublishBatch publishes drafts in one request and returns a result for each,
@@ -65,7 +66,7 @@ func batchLines(drafts []pubsub.Draft) (string, error) {
 		if err := d.Validate(); err != nil {
 			return "", fmt.Errorf("draft %d: %w", i, err)
 		}
-		if e.Encode(draftJSON{d.Channel, d.Type, d.Data, keyOf(d), d.Ephemeral}) != nil {
+		if e.Encode(draftJSON{d.Channel, d.Type, d.Data, keyOf(d), d.Ephemeral, d.Tags}) != nil {
 			return "", fmt.Errorf("draft %d: %w", i, pubsub.ErrNotJSON)
 		}
 	}

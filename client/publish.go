@@ -34,7 +34,7 @@ const (
 	publishTimeout = 2 * time.Minute
 )
 
-// Publish publishes d once. After network failures, 408, 429 and 5xx it retries
+// Publish publishes d once. The server sets the sender of the message: d.From is not sent. After network failures, 408, 429 and 5xx it retries
 // with the same idempotency key, no faster than the server asks for, until ctx
 // ends, at most 10 times within 2 minutes. A draft without a Key gets a random
 // one. An ephemeral draft has no key and is therefore sent only once.
@@ -51,6 +51,9 @@ func (c *Client) Publish(ctx context.Context, d pubsub.Draft) (Receipt, error) {
 	query := url.Values{}
 	if d.Type != "" {
 		query.Set("type", d.Type)
+	}
+	for name, value := range d.Tags.All() {
+		query.Add("tag", name+":"+value)
 	}
 	header := http.Header{"Content-Type": {"application/json"}}
 	if d.Ephemeral {

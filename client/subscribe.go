@@ -23,6 +23,9 @@ type SubscribeOptions struct {
 	Cursor string
 	// Last asks for the newest N messages first. It excludes Cursor.
 	Last int
+	// SkipSelf leaves out the messages of the client itself, by their From. The client
+	// needs a token or an API key.
+	SkipSelf bool
 	// Poll uses long-polls instead of a stream.
 	Poll bool
 	// Wait is how long the server holds a poll; 0 is 25 s.
@@ -158,6 +161,9 @@ func (s *subscription) query() url.Values {
 		query.Set("cursor", s.cursor)
 	} else if s.o.Last > 0 {
 		query.Set("last", strconv.Itoa(s.o.Last))
+	}
+	if s.o.SkipSelf {
+		query.Set("skip_self", "true")
 	}
 	return query
 }
