@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -32,6 +33,7 @@ type setup struct {
 	environ []string
 	in      io.Reader // nil: empty
 	out     *os.File  // nil: process.out
+	binary  string    // another comet; empty: the one that is tested
 
 	descriptors int // how many it may have open; 0: the limit of the test
 }
@@ -49,6 +51,7 @@ func (s setup) start(t testing.TB, args ...string) *process {
 		t.Fatal(err)
 	}
 	testenv.TakeSlot(t)
+	self = cmp.Or(s.binary, self)
 	p := &process{t: t, command: exec.Command(self, args...), out: servertest.NewOutput(), errOut: servertest.NewOutput()}
 	if s.descriptors > 0 {
 		limited := fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, s.descriptors)
