@@ -1,9 +1,10 @@
-package chanpattern
+package chanpattern_test
 
 import (
 	"strings"
 	"testing"
 
+	"comet/internal/chanpattern"
 	"comet/pubsub"
 )
 
@@ -14,12 +15,12 @@ var (
 
 func TestSegments(t *testing.T) {
 	for _, p := range patterns {
-		if _, err := Segments(p); err != nil {
+		if _, err := chanpattern.Segments(p); err != nil {
 			t.Errorf("%q: %v", p, err)
 		}
 	}
 	for _, p := range notPatterns {
-		if _, err := Segments(p); err == nil {
+		if _, err := chanpattern.Segments(p); err == nil {
 			t.Errorf("%q is valid", p)
 		}
 	}
@@ -30,7 +31,7 @@ func FuzzSegments(f *testing.F) {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, p string) {
-		_, err := Segments(p)
+		_, err := chanpattern.Segments(p)
 		channel := pubsub.ValidateChannel(p)
 		if err == nil && channel != nil {
 			t.Fatalf("%q is a pattern, but no channel may be called so: %v", p, channel)
@@ -38,7 +39,7 @@ func FuzzSegments(f *testing.F) {
 		if err != nil && channel == nil && !strings.Contains(p, "**") {
 			t.Fatalf("%q is a channel's name without **, but no pattern: %v", p, err)
 		}
-		if _, below := Segments("**/" + p); err == nil && below != nil && len(p) <= maxBytes-3 {
+		if _, below := chanpattern.Segments("**/" + p); err == nil && below != nil && len(p) <= 255-3 {
 			t.Fatalf("%q is a pattern, but not below **", p)
 		}
 	})

@@ -1,4 +1,4 @@
-package auth
+package chanpattern
 
 import (
 	"slices"
@@ -49,7 +49,7 @@ var matchTests = []struct {
 
 func TestMatch(t *testing.T) {
 	for _, test := range matchTests {
-		p, err := ParsePattern(test.pattern)
+		p, err := Parse(test.pattern)
 		if err != nil {
 			t.Errorf("%q: %v", test.pattern, err)
 			continue
@@ -76,19 +76,19 @@ func TestZeroPattern(t *testing.T) {
 	}
 }
 
-func TestParsePatterns(t *testing.T) {
+func TestParseAll(t *testing.T) {
 	texts := []string{"a", "*", "**", "chat/*/log", "a//b", "größe"}
-	if ps, err := ParsePatterns(texts); err != nil || !slices.Equal(ps.Strings(), texts) {
+	if ps, err := ParseAll(texts); err != nil || !slices.Equal(ps.Strings(), texts) {
 		t.Errorf("got %q, %v", ps.Strings(), err)
 	}
-	if ps, err := ParsePatterns(nil); ps != nil || err != nil || ps.Strings() != nil {
+	if ps, err := ParseAll(nil); ps != nil || err != nil || ps.Strings() != nil {
 		t.Errorf("no list is %v, %v", ps, err)
 	}
-	if ps, err := ParsePatterns([]string{}); ps == nil || err != nil {
+	if ps, err := ParseAll([]string{}); ps == nil || err != nil {
 		t.Errorf("an empty list is %v, %v", ps, err)
 	}
 	for _, text := range []string{"", "a**"} {
-		if ps, err := ParsePatterns([]string{"a", text}); ps != nil || err == nil || !strings.HasPrefix(err.Error(), "item 2 ") {
+		if ps, err := ParseAll([]string{"a", text}); ps != nil || err == nil || !strings.HasPrefix(err.Error(), "item 2 ") {
 			t.Errorf("%q: got %v, %v", text, ps, err)
 		}
 	}
@@ -103,7 +103,7 @@ func FuzzMatch(f *testing.F) {
 		if len(text) > 16 || len(channel) > 16 || strings.Count(text, "*") > 6 {
 			t.Skip("the plain matcher would take too long")
 		}
-		p, err := ParsePattern(text)
+		p, err := Parse(text)
 		if err != nil {
 			return
 		}
