@@ -91,6 +91,11 @@ func (ps Patterns) Strings() []string {
 // matchSegments backtracks only to the last **: it can match whatever an earlier one
 // could match in addition.
 func matchSegments(pattern, channel []string) bool {
+	return matchSegmentsBy(pattern, channel, matchText)
+}
+
+// matchSegmentsBy is matchSegments with another way to match one segment.
+func matchSegmentsBy(pattern, channel []string, match func(pattern, text string) bool) bool {
 	p, c := 0, 0
 	star, from := -1, 0
 	for c < len(channel) {
@@ -98,7 +103,7 @@ func matchSegments(pattern, channel []string) bool {
 		case p < len(pattern) && pattern[p] == "**":
 			star, from = p, c
 			p++
-		case p < len(pattern) && matchText(pattern[p], channel[c]):
+		case p < len(pattern) && match(pattern[p], channel[c]):
 			p, c = p+1, c+1
 		case star >= 0:
 			from++
