@@ -11,6 +11,11 @@ import (
 // new message to the nodes that subscribed to its channel. There is one Broker
 // a node; the logs belong to all. Every implementation passes pubsubtest.
 //
+// The messages of a channel with an index log (see Index) are also appended to that
+// and relayed to the nodes that subscribed to it, in the same step, with the same ID. To
+// Read, Shard, Subscribe and Unsubscribe an index log is one channel more. Retention is
+// asked about index logs by their names too.
+//
 // All methods may be called concurrently. After Close they return ErrClosed.
 type Broker interface {
 	NodeRegistry
@@ -62,10 +67,10 @@ type Sink interface {
 	// the order of its log, until Disconnected or Unsubscribe. Earlier messages
 	// must be read. It is called again after each Disconnected.
 	Subscribed(channel string)
-	// Received: a message of a subscribed channel, or one without Data that is
+	// Received: a message of a subscribed log, or one without Data that is
 	// only announced, because it is too large to be relayed: it is in the log.
-	// The sink keeps m.
-	Received(m *Message)
+	// The sink keeps m. The log is a channel's or an index log's, see Index.
+	Received(log string, m *Message)
 	// Disconnected: any number of messages of these channels may have been missed since
 	// a time at which they were carried whole, and none comes until Subscribed.
 	Disconnected(since time.Time, channels ...string)

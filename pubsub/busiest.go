@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Audience is how many subscribers a channel has.
+// Audience is how many subscribers a channel or a pattern has.
 type Audience struct {
 	Channel     string `json:"channel"`
 	Subscribers int    `json:"subscribers"`
 }
 
-// Busiest is the channels with subscribers at this node that wanted accepts,
+// Busiest is the channels and patterns with subscribers at this node that wanted accepts,
 // the busiest first, at most limit; all is how many there are. A stream counts
 // in each of its channels, and a long-poll while it waits.
 //
@@ -32,9 +32,12 @@ func (h *Hub) audiences() []Audience {
 	defer h.mu.Unlock()
 	all := make([]Audience, 0, len(h.open))
 	for channel, c := range h.open {
-		if n := c.users - c.observers; n > 0 {
+		if n := c.users - c.observers; n > 0 && !IsIndexLog(channel) {
 			all = append(all, Audience{channel, n})
 		}
+	}
+	for pattern, n := range h.patterns {
+		all = append(all, Audience{pattern, n})
 	}
 	return all
 }

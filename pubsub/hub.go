@@ -15,8 +15,11 @@ type Options struct {
 	Linger  time.Duration // how long a channel is kept after its last subscriber left; default 5s
 	Sweep   time.Duration // how often each channel is compared with its log; default 30s
 	Timeout time.Duration // the longest wait for a channel to open, and for one read; default 3s
+	// Index has the rules for patterns; nil: there are none.
+	Index *Index
 	// OnOpened is called when a channel gets its first subscriber here, OnClosed when
-	// its last one left Linger ago. Calls come in order. They must not block.
+	// its last one left Linger ago. Calls come in order. They must not block. Index logs
+	// are no channels.
 	OnOpened, OnClosed func(channel string)
 	// OnRelayed is called for each message with a Trace that arrives for subscribers
 	// here, before any of them gets it. It must not block, nor change the message.
@@ -63,8 +66,9 @@ type Hub struct {
 	counts  counts
 	timing  timing
 
-	mu   sync.Mutex
-	open map[string]*Channel
+	mu       sync.Mutex
+	open     map[string]*Channel // by log
+	patterns map[string]int      // subscribers, by pattern
 }
 
 // NewHub starts a hub over b, which it does not close. Close the hub first.
@@ -72,7 +76,7 @@ func NewHub(b Broker, o Options) *Hub {
 	ctx, stop := context.WithCancel(context.Background())
 	h := &Hub{
 		broker: b, options: o.withDefaults(), counts: newCounts(),
-		stop: stop, ctx: ctx, open: make(map[string]*Channel),
+		stop: stop, ctx: ctx, open: make(map[string]*Channel), patterns: make(map[string]int),
 	}
 	h.syncer = newSyncer(b, h.options, &h.counts)
 	h.done.Go(func() {
@@ -132,15 +136,17 @@ func (h *Hub) isOpen(channel string) bool {
 func (h *Hub) EachOpen(f func(channel string)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for channel := range h.open {
-		f(channel)
+	for log := range h.open {
+		if !IsIndexLog(log) {
+			f(log)
+		}
 	}
 }
 
-// Read reads a part of a channel's log. The error is an *InvalidError for a bad
-// channel, or the page's.
+// Read reads a part of a channel's log, or of an index log. The error is an *InvalidError
+// for a bad channel, or the page's.
 func (h *Hub) Read(ctx context.Context, q Query) (Page, error) {
-	if err := ValidateChannel(q.Channel); err != nil {
+	if err := validateLog(q.Channel); err != nil {
 		return Page{}, err
 	}
 	p := h.readLogs(ctx, []Query{q}, ForHistory)[0]
@@ -172,7 +178,9 @@ func (h *Hub) acquire(channel string) *Channel {
 		c = newChannel(channel, h)
 		h.open[channel] = c
 		h.broker.Subscribe(channel)
-		h.options.OnOpened(channel)
+		if !IsIndexLog(channel) {
+			h.options.OnOpened(channel)
+		}
 	}
 	c.users++
 	return c
@@ -251,7 +259,9 @@ func (h *Hub) closeUnused() {
 			delete(h.open, channel)
 			t.closed.Store(true)
 			h.broker.Unsubscribe(channel)
-			h.options.OnClosed(channel)
+			if !IsIndexLog(channel) {
+				h.options.OnClosed(channel)
+			}
 		}
 	}
 }
@@ -287,8 +297,8 @@ func (s relaySink) Subscribed(channel string) {
 	s.h.syncer.add(t)
 }
 
-func (s relaySink) Received(m *Message) {
-	t := s.tail(m.Channel)
+func (s relaySink) Received(log string, m *Message) {
+	t := s.tail(log)
 	if t == nil {
 		return // let go meanwhile
 	}

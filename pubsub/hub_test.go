@@ -27,9 +27,9 @@ type deafSink struct {
 	deaf *atomic.Bool
 }
 
-func (s deafSink) Received(m *pubsub.Message) {
+func (s deafSink) Received(log string, m *pubsub.Message) {
 	if !s.deaf.Load() {
-		s.Sink.Received(m)
+		s.Sink.Received(log, m)
 	}
 }
 

@@ -182,6 +182,14 @@ func ValidateChannel(name string) error {
 	return nil
 }
 
+// validateLog is ValidateChannel for the name of a log, which may be an index log.
+func validateLog(name string) error {
+	if IsIndexLog(name) {
+		return nil
+	}
+	return ValidateChannel(name)
+}
+
 func validateType(t string) error {
 	ok := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-:/", r)

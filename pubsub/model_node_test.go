@@ -91,11 +91,11 @@ func (n *node) relay() bool {
 			n.world.tell("node %d: hears of %s", n.name, n.world.name(c.message.ID))
 			announced := *c.message
 			announced.Data = nil
-			relaySink{n.hub}.Received(&announced)
+			relaySink{n.hub}.Received(modelChannel, &announced)
 			break
 		}
 		n.world.tell("node %d: receives %s", n.name, n.world.name(c.message.ID))
-		relaySink{n.hub}.Received(c.message)
+		relaySink{n.hub}.Received(modelChannel, c.message)
 	default:
 		return false
 	}

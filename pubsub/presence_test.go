@@ -25,7 +25,7 @@ type presenceEvents struct {
 func (t *presenceEvents) Subscribed(string)                 {}
 func (t *presenceEvents) Disconnected(time.Time, ...string) {}
 
-func (t *presenceEvents) Received(m *pubsub.Message) {
+func (t *presenceEvents) Received(_ string, m *pubsub.Message) {
 	var member pubsub.Member
 	if err := json.Unmarshal(m.Data, &member); err != nil {
 		panic(err)

@@ -14,7 +14,9 @@ type From struct {
 	Cursor   *Cursor // after this
 	Earliest bool    // with the oldest message kept
 	// Last: with the newest Last messages, at most MaxPage. There are fewer where they
-	// have more than 4 MiB of data, in all channels of the subscription together.
+	// have more than 4 MiB of data, in all channels of the subscription together. Of a
+	// pattern these are the newest of all its channels together, and other channels of the
+	// index count as data.
 	Last int
 }
 
@@ -22,6 +24,19 @@ type From struct {
 type Start struct {
 	Channel string
 	From    From
+	// Filter selects messages, if Channel is an index log; nil: all. A pattern has a Start
+	// for each of Pattern.Logs.
+	Filter *Filter
+}
+
+// StartsOf returns the starts of a pattern, all at from. Except in From.Cursor, which is
+// of one log, from means each index log.
+func StartsOf(f *Filter, from From) []Start {
+	starts := make([]Start, len(f.Pattern.Logs))
+	for i, log := range f.Pattern.Logs {
+		starts[i] = Start{Channel: log, From: from, Filter: f}
+	}
+	return starts
 }
 
 // ErrSlow ends a subscriber that was so slow that its place left the tail. It
@@ -62,17 +77,18 @@ func (h *Hub) SubscribeUncounted(ctx context.Context, starts []Start) (*Subscrib
 
 func (h *Hub) subscribe(ctx context.Context, starts []Start, s *Subscriber) (*Subscriber, error) {
 	for _, s := range starts {
-		if err := ValidateChannel(s.Channel); err != nil {
+		if err := validateLog(s.Channel); err != nil {
 			return nil, err
 		}
 	}
 	s.hub, s.woken, s.pace = h, make(chan struct{}, 1), newPace(len(starts), replayMessages)
 	for _, start := range starts {
-		p := &subscription{tail: h.acquire(start.Channel), replay: logReader{channel: start.Channel}}
+		p := &subscription{tail: h.acquire(start.Channel), replay: logReader{channel: start.Channel}, filter: start.Filter}
 		if s.places = append(s.places, p); s.observes {
 			p.tail.observe(1)
 		}
 	}
+	s.countPatterns(1)
 	if at, err := s.begin(ctx, starts); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("subscribe %q: %w", starts[at].Channel, err)
@@ -101,6 +117,7 @@ func (s *Subscriber) begin(ctx context.Context, starts []Start) (at int, err err
 			return at, err
 		}
 	}
+	s.trimLast(starts)
 	return 0, nil
 }
 
@@ -123,7 +140,7 @@ func (s *Subscriber) attach(p *subscription, from From) error {
 		p.replay.at = p.start
 		p.unread = !p.joined
 	default:
-		p.search, p.unread = newStartSearch(from, len(s.places)), true
+		p.search, p.unread = newStartSearch(from, len(s.places), p.filter), true
 	}
 	return nil
 }
@@ -137,11 +154,36 @@ func (s *Subscriber) StartCursors() []Cursor {
 	return at
 }
 
+// Position is where the subscriber is in its i-th log: after what Next has returned, and
+// after items that a Filter left out.
+func (s *Subscriber) Position(i int) Cursor {
+	if p := s.places[i]; p.moved {
+		return p.last
+	}
+	return s.places[i].start
+}
+
 // Truncated reports whether From.Last found fewer messages than it should and there are,
 // because of their size.
 func (s *Subscriber) Truncated() bool {
 	return slices.ContainsFunc(s.places, func(p *subscription) bool { return p.cut })
 }
+
+// OnePattern returns the filter of a subscriber of one pattern and nothing else; nil for
+// others.
+func (s *Subscriber) OnePattern() *Filter {
+	if len(s.places) == 0 {
+		return nil
+	}
+	f := s.places[0].filter
+	if f == nil || slices.ContainsFunc(s.places, func(p *subscription) bool { return p.filter != f }) {
+		return nil
+	}
+	return f
+}
+
+// Filter returns the filter of the i-th channel, or nil.
+func (s *Subscriber) Filter(i int) *Filter { return s.places[i].filter }
 
 // Channels is how many channels the subscriber has.
 func (s *Subscriber) Channels() int { return len(s.places) }
@@ -258,6 +300,7 @@ func (s *Subscriber) Grown([]Item) {
 
 // Close lets go of the channels. It may be called more than once.
 func (s *Subscriber) Close() {
+	s.countPatterns(-1)
 	for _, p := range s.places {
 		s.leave(p)
 	}

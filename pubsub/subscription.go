@@ -9,14 +9,18 @@ import (
 // it replays the log.
 type subscription struct {
 	tail   *Channel
+	filter *Filter // nil: all messages are for the subscriber
 	watch  Watch
 	start  Cursor
+	last   Cursor // after the newest item that was taken
+	moved  bool   // last is set
 	joined bool
 	next   uint64    // if joined: the place in the tail of the next item
 	replay logReader // if not
 	held   []Item    // replayed but not yet returned
 
 	search *startSearch // until start is found; nil if it was given
+	found  *startSearch // a finished search in an index log, until trimLast
 	cut    bool         // From.Last found fewer messages than there are
 	unread bool         // the log must be read once before the subscription begins
 	retry  *backoff     // of reading; nil: the last time was a success
@@ -84,7 +88,10 @@ func (p *subscription) addPage(page *Page, keep bool) (done bool) {
 		if found == nil {
 			return false
 		}
-		p.cut, p.search = p.search.cut, nil
+		if p.cut = p.search.cut; p.filter != nil {
+			p.found = p.search
+		}
+		p.search = nil
 		p.beginAt(found)
 		page, keep = found, keep && whole
 	}
@@ -110,6 +117,15 @@ func (p *subscription) beginAt(page *Page) {
 // takeNext returns what was replayed, or what the tail has for p. ErrSlow: its
 // place has left the tail.
 func (p *subscription) takeNext(limit, bytes int) (items []Item, err error) {
+	items, err = p.takeAll(limit, bytes)
+	if n := len(items); n > 0 {
+		p.last, p.moved = items[n-1].After, true
+	}
+	return p.filter.Apply(items), err
+}
+
+// takeAll is takeNext without the filter.
+func (p *subscription) takeAll(limit, bytes int) (items []Item, err error) {
 	if len(p.held) > 0 {
 		items = cut(p.held, limit, bytes)
 		if p.held = p.held[len(items):]; len(p.held) == 0 {

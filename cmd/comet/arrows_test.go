@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"comet/internal/servertest":     {"comet/gateway/auth", "comet/gateway/wire", "comet/internal/testenv", "comet/pubsub"},
 	"comet/internal/metrics":        {},
 	"comet/internal/textfile":       {},
-	"comet/pubsub":                  {"comet/internal/metrics"},
+	"comet/pubsub":                  {"comet/internal/chanpattern", "comet/internal/metrics"},
 	"comet/pubsub/cluster":          {"comet/pubsub"},
 	"comet/pubsub/membroker":        {"comet/pubsub"},
 	"comet/pubsub/redisbroker":      {"comet/internal/metrics", "comet/pubsub"},

@@ -10,9 +10,9 @@ import (
 	"comet/pubsub"
 )
 
-// channelLog is one channel's log with its subscribers.
+// channelLog is the log of one channel, or an index log, with its subscribers.
 type channelLog struct {
-	channel string
+	channel string // or the name of the index log
 
 	mu       sync.Mutex // also held while sinks are called, which keeps the order
 	messages []*pubsub.Message
@@ -37,11 +37,24 @@ type agingKey struct {
 	expires time.Time
 }
 
-func (l *channelLog) publish(d pubsub.Draft, c *Cluster) pubsub.Receipt {
+// publish appends d to the log of its channel and to its index log, and relays it.
+func (c *Cluster) publish(d pubsub.Draft) pubsub.Receipt {
+	l, index := c.lockedWithIndex(d.Channel)
+	defer l.mu.Unlock()
+	if index != nil {
+		defer index.mu.Unlock()
+	}
+	return l.publish(d, index, c)
+}
+
+func (l *channelLog) publish(d pubsub.Draft, index *channelLog, c *Cluster) pubsub.Receipt {
 	now := time.Now()
-	m := &pubsub.Message{Channel: d.Channel, Type: d.Type, Data: d.Data, Time: now.UTC().Truncate(time.Millisecond), From: d.From, Tags: d.Tags, Trace: d.Trace}
+	m := pubsub.Message{Channel: d.Channel, Type: d.Type, Data: d.Data, Time: now.UTC().Truncate(time.Millisecond), From: d.From, Tags: d.Tags, Trace: d.Trace}
 	if d.Ephemeral {
-		l.relay(m)
+		l.relay(&m)
+		if index != nil {
+			index.relay(&m)
+		}
 		return pubsub.Receipt{}
 	}
 	var name, sum string
@@ -53,26 +66,43 @@ func (l *channelLog) publish(d pubsub.Draft, c *Cluster) pubsub.Receipt {
 			return pubsub.Receipt{Err: fmt.Errorf("%w: it is that of message %v", pubsub.ErrKeyReused, first.id)}
 		}
 	}
-	m.Prev = l.newest
-	m.ID = pubsub.NextID(m.Prev, uint64(now.UnixMilli()), c.epoch)
+	newest := l.newest
+	if index != nil && index.newest.Compare(newest) > 0 {
+		newest = index.newest
+	}
+	m.ID = pubsub.NextID(newest, uint64(now.UnixMilli()), c.epoch)
 	m.Time = m.ID.Time()
-	l.messages = append(l.messages, m)
-	size, ttl := c.options.Retention(d.Channel)
+	before := l.newest
+	l.append(m, before, now, c)
+	if d.Key != "" {
+		l.remember(agingKey{name, now.Add(c.options.KeyWindow)}, keyed{m.ID, sum})
+	}
+	if index != nil {
+		indexed := index.newest
+		if !indexed.IsZero() && indexed.Compare(before) < 0 {
+			indexed = before // which the index does not have
+		}
+		index.append(m, indexed, now, c)
+	}
+	return pubsub.Receipt{ID: m.ID}
+}
+
+// append appends m after the message prev, and relays it.
+func (l *channelLog) append(m pubsub.Message, prev pubsub.ID, now time.Time, c *Cluster) {
+	m.Prev = prev
+	l.messages = append(l.messages, &m)
+	size, ttl := c.options.Retention(l.channel)
 	if extra := len(l.messages) - size; extra > 0 {
 		clear(l.messages[:extra])
 		l.messages = l.messages[extra:] // the array goes at its next growth
 	}
 	l.newest, l.expires, l.known = m.ID, now.Add(ttl), now.Add(pubsub.EndTTL(ttl))
-	if d.Key != "" {
-		l.remember(agingKey{name, now.Add(c.options.KeyWindow)}, keyed{m.ID, sum})
-	}
-	l.relay(m)
-	return pubsub.Receipt{ID: m.ID}
+	l.relay(&m)
 }
 
 func (l *channelLog) relay(m *pubsub.Message) {
 	for _, sink := range l.sinks {
-		sink.Received(m)
+		sink.Received(l.channel, m)
 	}
 }
 

@@ -18,9 +18,11 @@ type Options struct {
 	TTL       time.Duration // a log goes when nothing was published for so long
 	KeyWindow time.Duration // how long an idempotency key is remembered
 
-	// Retention says what Size and TTL are for a channel; it is asked at each
-	// publish, by many at once. nil: those above, for all.
-	Retention func(channel string) (size int, ttl time.Duration)
+	// Retention says what Size and TTL are for a channel or index log; it is asked at
+	// each publish, by many at once. nil: those above, for all.
+	Retention func(log string) (size int, ttl time.Duration)
+	// Index says which channels have index logs; nil: none.
+	Index *pubsub.Index
 }
 
 // Cluster is the logs that its nodes share.
@@ -58,11 +60,31 @@ func (c *Cluster) Node() *Broker {
 func (c *Cluster) locked(channel string) *channelLog {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.logs) >= c.tidyLen {
+		c.tidy()
+	}
+	return c.lock(channel)
+}
+
+// lockedWithIndex returns the log of channel and its index log, nil if it has none, both
+// locked.
+func (c *Cluster) lockedWithIndex(channel string) (l, index *channelLog) {
+	name := c.options.Index.Log(channel)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.logs) >= c.tidyLen {
+		c.tidy() // before one is locked: it locks all
+	}
+	if l = c.lock(channel); name != "" {
+		index = c.lock(name)
+	}
+	return l, index
+}
+
+// lock locks the log of channel, and makes it if there is none. The caller holds c.mu.
+func (c *Cluster) lock(channel string) *channelLog {
 	l := c.logs[channel]
 	if l == nil {
-		if len(c.logs) >= c.tidyLen {
-			c.tidy()
-		}
 		l = &channelLog{channel: channel, sinks: make(map[*Broker]pubsub.Sink)}
 		c.logs[channel] = l
 	}
@@ -111,9 +133,7 @@ func (b *Broker) Publish(_ context.Context, drafts []pubsub.Draft) []pubsub.Rece
 			receipts[i].Err = pubsub.ErrClosed
 			continue
 		}
-		l := b.cluster.locked(d.Channel)
-		receipts[i] = l.publish(d, b.cluster)
-		l.mu.Unlock()
+		receipts[i] = b.cluster.publish(d)
 	}
 	return receipts
 }

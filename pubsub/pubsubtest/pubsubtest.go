@@ -19,6 +19,8 @@ type Options struct {
 	TTL  time.Duration // of a log
 	// Retention is instead of Size and TTL, unless it is nil.
 	Retention func(channel string) (size int, ttl time.Duration)
+	// Index says which channels have index logs.
+	Index *pubsub.Index
 	// Alone: the test breaks the store, or the relay, that others could share. All
 	// other clusters may share one store, if they see nothing of each other.
 	Alone bool
@@ -95,6 +97,14 @@ func Run(t *testing.T, newCluster New) {
 		{"CloseAnytime", testCloseAnytime},
 		{"Cancelled", testCancelled},
 		{"Isolation", testIsolation},
+		{"Pattern", testPattern},
+		{"PatternResume", testPatternResume},
+		{"PatternFrom", testPatternFrom},
+		{"PatternTrimmed", testPatternTrimmed},
+		{"PatternRelayCut", testPatternRelayCut},
+		{"PatternRestartEmpty", testPatternRestartEmpty},
+		{"PatternRestartWithData", testPatternRestartWithData},
+		{"PatternOccupied", testPatternOccupied},
 		{"Registry", testRegistry},
 		{"RegistryAsked", testRegistryAsked},
 		{"RegistryExpires", testRegistryExpires},

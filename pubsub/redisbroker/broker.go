@@ -36,9 +36,11 @@ type Options struct {
 	TTL       time.Duration // a log expires this long after its newest message
 	KeyWindow time.Duration // how long an idempotency key is remembered
 
-	// Retention returns the size and TTL of a channel's log. It is called at each
+	// Retention returns the size and TTL of the log of a channel, or of an index log. It is called at each
 	// publish and must be safe for concurrent use. Default: Size and TTL above.
-	Retention func(channel string) (size int, ttl time.Duration)
+	Retention func(log string) (size int, ttl time.Duration)
+
+	Index *pubsub.Index // which channels have index logs; nil: none
 
 	MinReplicas int // replicas that must have a publish before it is acknowledged
 	Links       int // relay connections; default 1. A Redis Cluster always has one per primary
@@ -96,6 +98,9 @@ func New(o Options) (*Broker, error) {
 	}
 	b := &Broker{options: o, keys: newKeys(o.Prefix, o.DB), logger: o.Logger, topology: t, errorCounts: newErrorCounters(), foreign: newForeign(o.Logger),
 		partial: metrics.NewWarnings(o.Logger)}
+	if b.sharded() {
+		b.keys.index = o.Index
+	}
 	b.wanted.kick = make(chan struct{}, 1)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b, nil

@@ -9,40 +9,61 @@ import (
 )
 
 // keys makes the names of Redis keys and pub/sub channels. All keys of a channel share
-// the hash tag {channel}, so they are in the same Redis Cluster slot.
+// the hash tag {channel}, so they are in the same Redis Cluster slot. The name of an index
+// log has its braces itself.
+//
+// A script appends to a channel's log and to its index log in one step. So on Redis
+// Cluster the keys of a channel that has an index log are in the slot of that, and not in
+// one of their own: a channel's log begins again when its rule gets or loses patterns.
 //
 // Keys belong to a database of Redis, but pub/sub channels do not. So the names of
 // those end in the database's number, except for database 0.
 type keys struct {
 	prefix string
-	suffix string // of every pub/sub channel
+	suffix string        // of every pub/sub channel
+	index  *pubsub.Index // on Redis Cluster; else nil
 }
 
 func newKeys(prefix string, db int) keys {
 	if db == 0 {
 		return keys{prefix: prefix}
 	}
-	return keys{prefix, ":" + strconv.Itoa(db)}
+	return keys{prefix: prefix, suffix: ":" + strconv.Itoa(db)}
 }
 
-// log is the channel's log: a stream with the fields prev, type, data and trace. It
-// expires some time after its newest message, see Options.TTL and Retention. The key
+// of is the beginning of the keys of a channel or index log:
+//
+//	comet:{orders/1}                  of a channel
+//	comet:{orders/**:16:3}/orders/1   of a channel with an index log, on Redis Cluster
+//	comet:{orders/**:16:3}:index      of an index log
+func (k keys) of(log string) string {
+	if pubsub.IsIndexLog(log) {
+		return k.prefix + ":" + log + ":index"
+	}
+	if index := k.index.Log(log); index != "" {
+		return k.prefix + ":" + index + "/" + log
+	}
+	return k.prefix + ":{" + log + "}"
+}
+
+// log is the log of a channel, or an index log: a stream with the fields prev, type, data,
+// trace and meta and, in an index log, channel. It expires some time after its newest message, see Options.TTL and Retention. The key
 // …:end belongs to it, see newest.lua.
-func (k keys) log(channel string) string { return k.prefix + ":{" + channel + "}:log" }
+func (k keys) log(channel string) string { return k.of(channel) + ":log" }
 
 // once is a draft's idempotency key: a string, see publish.lua, that expires after
 // Options.KeyWindow.
 func (k keys) once(d *pubsub.Draft) string {
-	return k.prefix + ":{" + d.Channel + "}:key:" + d.KeyName()
+	return k.of(d.Channel) + ":key:" + d.KeyName()
 }
 
 // live is the pub/sub channel that relays the channel, see decodeRelayed.
-func (k keys) live(channel string) string { return k.prefix + ":{" + channel + "}:live" + k.suffix }
+func (k keys) live(channel string) string { return k.of(channel) + ":live" + k.suffix }
 
 // presence returns the keys of the channel's presence. hold.lua documents their types
 // and expiry.
 func (k keys) presence(channel string) []string {
-	base := k.prefix + ":{" + channel + "}:presence:"
+	base := k.of(channel) + ":presence:"
 	return []string{base + "holders", base + "members", base + "order", base + "held"}
 }
 
@@ -79,11 +100,18 @@ func (k keys) registry() []string {
 // check.lua.
 func (k keys) check() string { return k.prefix + ":check" }
 
-// channel returns the channel that live relays. ok is false for other names.
-func (k keys) channel(live string) (string, bool) {
-	name, ok := strings.CutPrefix(live, k.prefix+":{")
-	if !ok {
+// channel returns the channel or index log that live relays. ok is false for other names.
+func (k keys) channel(live string) (log string, ok bool) {
+	name, ok1 := strings.CutPrefix(live, k.prefix+":{")
+	name, ok2 := strings.CutSuffix(name, ":live"+k.suffix)
+	tag, rest, ok3 := strings.Cut(name, "}")
+	switch {
+	case !ok1 || !ok2 || !ok3:
 		return "", false
+	case rest == "":
+		return tag, true
+	case rest == ":index":
+		return "{" + tag + "}", true
 	}
-	return strings.CutSuffix(name, "}:live"+k.suffix)
+	return strings.CutPrefix(rest, "/")
 }

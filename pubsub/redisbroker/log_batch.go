@@ -145,6 +145,9 @@ func (b *Broker) callChunks(ctx context.Context, p *primary, chunks []chunk, at 
 	pipe := p.client.Pipeline()
 	if load {
 		publishScript.loadIn(ctx, pipe)
+		if b.options.Index != nil {
+			indexScript.loadIn(ctx, pipe)
+		}
 	}
 	calls = make([]*call, len(at))
 	for n, i := range at {
@@ -160,13 +163,13 @@ func (b *Broker) callChunks(ctx context.Context, p *primary, chunks []chunk, at 
 
 // newChunkCall makes the call that publishes drafts of one channel.
 func (b *Broker) newChunkCall(ctx context.Context, drafts []pubsub.Draft) *call {
-	if d := &drafts[0]; len(drafts) == 1 && d.Ephemeral {
+	if d := &drafts[0]; len(drafts) == 1 && d.Ephemeral && b.options.Index.Log(d.Channel) == "" {
 		if payload, old := encodeEphemeral(d); old == nil {
 			return newRelayCall(ctx, b.verb(), b.keys.live(d.Channel), payload)
 		}
 	}
-	keys, args := b.publishArgs(drafts)
-	return newScriptCall(ctx, publishScript, false, keys, args)
+	script, keys, args := b.publishArgs(drafts)
+	return newScriptCall(ctx, script, false, keys, args)
 }
 
 // finishChunk sets the results of a chunk from the answer to its call.

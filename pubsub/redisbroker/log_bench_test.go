@@ -41,7 +41,7 @@ func BenchmarkPublish(b *testing.B) {
 			b.Fatal(err)
 		}
 		broker := newBenchBroker(b, Options{Addresses: []string{server.Addr()}})
-		keys, args := broker.publishArgs([]pubsub.Draft{benchDraft(0)})
+		_, keys, args := broker.publishArgs([]pubsub.Draft{benchDraft(0)})
 		inParallel(b, func(int) error { return shared.EvalSha(b.Context(), publishScript.Hash(), keys, args...).Err() })
 	})
 }

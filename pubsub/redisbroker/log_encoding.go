@@ -24,6 +24,8 @@ import (
 //	~ SP v2:<n> SP <id> SP <id-1> SP <type> LF ["<prev>","<trace>",<meta>,<data>]
 //	~ SP v2:<n> SP + SP <unix ms> SP <type> LF ["","<trace>",<meta>,<data>]
 //	~ SP v1: SP - SP <unix ms> SP <type> LF <data>    the second one for nodes of version 1
+//
+// The payload of an index log begins with the name of the message's channel and LF.
 
 // tracePrefix returns the prefix of a message with a trace, or "".
 func tracePrefix(trace string) string {
@@ -40,7 +42,24 @@ func encodeAnnounced(id pubsub.ID) []byte {
 	return id.Append(b) // its own ID as the predecessor, because nodes read it anyway
 }
 
-// decodeRelayed decodes a payload. m is nil without an error for one that is only for
+// decodeRelay decodes a payload of a channel or index log, see decodeRelayed.
+func decodeRelay(log, payload string) (m *pubsub.Message, err error) {
+	if !pubsub.IsIndexLog(log) {
+		return decodeRelayed(log, payload)
+	}
+	channel, payload, ok := strings.Cut(payload, "\n")
+	if !ok || pubsub.ValidateChannel(channel) != nil {
+		return nil, errForeign
+	}
+	return decodeRelayed(channel, payload)
+}
+
+// indexPayload makes the payload of a channel that of its index log.
+func indexPayload(channel string, payload []byte) []byte {
+	return append([]byte(channel+"\n"), payload...)
+}
+
+// decodeRelayed decodes a payload of a channel. m is nil without an error for one that is only for
 // nodes of version 1.
 func decodeRelayed(channel, payload string) (m *pubsub.Message, err error) {
 	var trace string
@@ -77,7 +96,8 @@ func cutLine(line string) (first, second, kind string, ok bool) {
 
 // decodeEntry decodes a stream entry from read.lua:
 // {id, {"prev", prev, "type", type, "data", data}}, followed by "trace" and trace, and by
-// "meta" and meta, if the message has them. Other fields are ignored. For an entry that is
+// "meta" and meta, if the message has them, and in an index log by "channel" and channel.
+// Other fields are ignored. For an entry that is
 // not a message, m is unreadable and err is the reason. m is nil if the ID cannot be
 // decoded either.
 func decodeEntry(channel string, entry any) (m *pubsub.Message, err error) {
@@ -99,7 +119,7 @@ func decodeEntry(channel string, entry any) (m *pubsub.Message, err error) {
 // decodeFields makes a message from the ID and the fields of an entry.
 func decodeFields(channel, id string, list any) (*pubsub.Message, error) {
 	fields, _ := list.([]any)
-	var prev, kind, data, trace, text string
+	var prev, kind, data, trace, text, named string
 	for i := 0; i+1 < len(fields); i += 2 {
 		value, _ := fields[i+1].(string)
 		switch fields[i] {
@@ -113,6 +133,13 @@ func decodeFields(channel, id string, list any) (*pubsub.Message, error) {
 			trace = value
 		case "meta":
 			text = value
+		case "channel":
+			named = value
+		}
+	}
+	if pubsub.IsIndexLog(channel) {
+		if channel = named; pubsub.ValidateChannel(channel) != nil {
+			return nil, errForeign
 		}
 	}
 	x, later, err := decodeMeta(text)

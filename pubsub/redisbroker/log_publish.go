@@ -27,7 +27,7 @@ func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Re
 	switch {
 	case len(drafts) > 1:
 		b.publishAll(ctx, drafts, receipts)
-	case drafts[0].Ephemeral:
+	case drafts[0].Ephemeral && b.options.Index.Log(drafts[0].Channel) == "":
 		receipts[0] = b.publishEphemeral(ctx, &drafts[0])
 	default:
 		b.publishChunk(ctx, drafts, receipts, b.options.MinReplicas == 0)
@@ -42,11 +42,11 @@ func (b *Broker) Publish(ctx context.Context, drafts []pubsub.Draft) []pubsub.Re
 // It follows redirects. With shared the call shares a pipeline with others. It returns
 // the error if the call failed as a whole.
 func (b *Broker) publishChunk(ctx context.Context, drafts []pubsub.Draft, receipts []pubsub.Receipt, shared bool) error {
-	keys, args := b.publishArgs(drafts)
+	script, keys, args := b.publishArgs(drafts)
 	var wait *redis.Cmd
 	answer, left := b.call(ctx, keys[0], func(p *primary, asking bool) redis.Cmder {
 		if shared && !asking {
-			return p.shared.script(ctx, publishScript, keys, args, len(drafts[0].Data))
+			return p.shared.script(ctx, script, keys, args, len(drafts[0].Data))
 		}
 		// WAIT covers the connection's last write. The script writes for a repeated key
 		// too.
@@ -56,7 +56,7 @@ func (b *Broker) publishChunk(ctx context.Context, drafts []pubsub.Draft, receip
 			args = slices.Clone(args)
 			args[argTTL], args[argEndTTL] = args[argEndTTL], 0
 		}
-		cmd, wait = publishScript.inPipeline(ctx, p.client, keys, args,
+		cmd, wait = script.inPipeline(ctx, p.client, keys, args,
 			around{asking: asking, replicas: b.options.MinReplicas, patience: b.waitFor()})
 		return cmd
 	})
@@ -84,11 +84,15 @@ func (b *Broker) relayAt(ctx context.Context, p *primary, drafts []pubsub.Draft,
 		default:
 			payload = encodeAnnounced(r.ID)
 		}
-		live := b.keys.live(drafts[i].Channel)
+		channel := drafts[i].Channel
+		live := b.keys.live(channel)
 		if old != nil {
 			_ = p.client.SPublish(ctx, live, old).Err()
 		}
 		_ = p.client.SPublish(ctx, live, payload).Err() // on failure the sweep delivers it
+		if index := b.options.Index.Log(channel); index != "" {
+			_ = p.client.SPublish(ctx, b.keys.live(index), indexPayload(channel, payload)).Err()
+		}
 	}
 }
 
@@ -122,12 +126,12 @@ const (
 	argEndTTL = 3
 )
 
-// publishArgs returns the KEYS and ARGV of publish.lua for drafts of one channel.
-func (b *Broker) publishArgs(drafts []pubsub.Draft) (keys []string, args []any) {
+// publishArgs returns the script for drafts of one channel, and its KEYS and ARGV.
+func (b *Broker) publishArgs(drafts []pubsub.Draft) (s *script, keys []string, args []any) {
 	channel := drafts[0].Channel
 	size, ttl := b.options.Retention(channel)
 	keys = []string{b.keys.log(channel)}
-	args = make([]any, 0, 7+4*len(drafts))
+	args = make([]any, 0, 7+4*len(drafts)+5)
 	args = append(args, b.verb(), size, ttl.Milliseconds(), pubsub.EndTTL(ttl).Milliseconds(), b.options.KeyWindow.Milliseconds(), b.options.Inline, b.keys.live(channel))
 	for i := range drafts {
 		d := &drafts[i]
@@ -142,7 +146,13 @@ func (b *Broker) publishArgs(drafts []pubsub.Draft) (keys []string, args []any) 
 		}
 		args = append(args, d.Type, d.Data, encodeExtra(d), sum)
 	}
-	return keys, args
+	index := b.options.Index.Log(channel)
+	if index == "" {
+		return publishScript, keys, args
+	}
+	size, ttl = b.options.Retention(index)
+	args = append(args, b.keys.live(index), size, ttl.Milliseconds(), pubsub.EndTTL(ttl).Milliseconds(), channel)
+	return indexScript, append(keys, b.keys.log(index)), args
 }
 
 // verb returns the command that relays.

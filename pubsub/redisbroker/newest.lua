@@ -9,20 +9,23 @@ local end_key = string.sub(KEYS[1], 1, -4) .. 'end'
 -- publish.lua removes them, because no ID can follow theirs.
 local highest = '4398046511103-0'
 
--- newest returns the ID of the newest message of the log KEYS[1], or '0-0' if it is empty,
--- and the value of end_key, or false. With an empty log the latter is the newest message
+-- index is what publish.lua needs to append to an index log too, see index.lua.
+local index = nil
+
+-- newest returns the ID of the newest message of the log key, or '0-0' if it is empty,
+-- and the value of its end_key, or false. With an empty log the latter is the newest message
 -- of the log that was there before. It avoids reading the message, because that costs
 -- about 1.5 ms per MB in a script.
-local function newest()
+local function newest(key, end_key)
 	local id = redis.pcall('GET', end_key)
 	local hint = type(id) == 'string' and id
-	if hint and string.find(hint, '^%d+%-%d+$') and redis.call('XLEN', KEYS[1]) > 0 then
-		local later = redis.pcall('XRANGE', KEYS[1], '(' .. id, highest, 'COUNT', 1)
+	if hint and string.find(hint, '^%d+%-%d+$') and redis.call('XLEN', key) > 0 then
+		local later = redis.pcall('XRANGE', key, '(' .. id, highest, 'COUNT', 1)
 		if not later.err and #later == 0 then
 			return id, hint
 		end
 	end
-	local last = redis.call('XREVRANGE', KEYS[1], highest, '-', 'COUNT', 1)[1]
+	local last = redis.call('XREVRANGE', key, highest, '-', 'COUNT', 1)[1]
 	if last then
 		return last[1], hint
 	end

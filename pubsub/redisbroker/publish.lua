@@ -27,13 +27,69 @@
 --          id error  4  in the log, but the relay was refused
 --          id error  5  as 1, but the key's TTL was not renewed
 -- If the log's expiry was refused, its error follows as the last word.
+-- After index.lua it also appends each message to an index log, and relays it there.
 local epoch, now = current_epoch(), redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
-local prev, hint = newest()
+local prev, hint = newest(KEYS[1], end_key)
 if prev == '0-0' and hint then
 	prev = hint
 end
-local prev_ms = tonumber(string.match(prev, '^%d+')) -- 0 of '0-0', which the clock is always after
+local last_id = index and index.follow(prev) or prev -- the next ID is later than this one
+local last_ms = tonumber(string.match(last_id, '^%d+')) -- 0 of '0-0', which the clock is always after
+
+-- append appends a message to a log. The rest of its arguments are more fields. It returns
+-- a table with the error if that is refused.
+local function append(key, size, id, prev, kind, data, trace, meta, ...)
+	local retried, added = false, nil
+	repeat
+		local retry = false
+		if trace == '' and not meta then
+			added = redis.pcall('XADD', key, 'MAXLEN', '~', size, id, 'prev', prev, 'type', kind, 'data', data, ...)
+		elseif trace == '' then
+			added = redis.pcall('XADD', key, 'MAXLEN', '~', size, id, 'prev', prev, 'type', kind, 'data', data, 'meta', meta, ...)
+		elseif not meta then
+			added = redis.pcall('XADD', key, 'MAXLEN', '~', size, id, 'prev', prev, 'type', kind, 'data', data, 'trace', trace, ...)
+		else
+			added = redis.pcall('XADD', key, 'MAXLEN', '~', size, id, 'prev', prev, 'type', kind, 'data', data, 'meta', meta, 'trace', trace, ...)
+		end
+		if type(added) == 'table' and not retried and string.find(added.err, 'ID', 1, true) then
+			-- Another program has appended an entry after every ID of Comet's, or has
+			-- deleted the newest entry; Redis remembers its ID.
+			for _, entry in ipairs(redis.pcall('XRANGE', key, highest, '+', 'COUNT', 100)) do
+				redis.pcall('XDEL', key, entry[1])
+			end
+			redis.pcall('XSETID', key, prev)
+			retry, retried = true, true
+		end
+	until not retry
+	return added
+end
+
+-- relayed returns the payload of a message for the relay.
+local function relayed(id, ms, seq, prev, kind, data, trace, meta)
+	if #data > tonumber(ARGV[6]) then
+		return '! ' .. id .. ' ' .. prev, trace
+	elseif meta then
+		-- Nodes of version 1 take this for a message that does not follow the newest one
+		-- that they have. So they read the log, and drop what it says here.
+		return '~ v2:' .. #meta .. ' ' .. id .. string.format(' %.0f-%d ', ms, seq - 1) .. kind ..
+			'\n["' .. prev .. '","' .. trace .. '",' .. meta .. ',' .. data .. ']', ''
+	end
+	return id .. ' ' .. prev .. ' ' .. kind .. '\n' .. data, trace
+end
+
+-- expire renews the expiry of a log with the newest message id of some size in bytes. It
+-- returns a table with the error if that is refused.
+local function expire(key, end_key, hint, id, size, ttl, end_ttl)
+	if end_ttl ~= '0' and (size > 4096 or end_ttl ~= ttl) then
+		if redis.pcall('SET', end_key, id, 'PX', end_ttl).err then
+			ttl = end_ttl -- keep the log itself for that time
+		end
+	elseif end_ttl ~= '0' and hint then
+		redis.pcall('DEL', end_key)
+	end
+	return redis.pcall('PEXPIRE', key, ttl)
+end
 
 -- seen returns the first message's ID and the outcome for a message whose key was used
 -- before, else '' and 0.
@@ -59,10 +115,10 @@ end
 
 local answer, n, next_key = {'', 0}, 0, 2
 local last -- size in bytes of the newest message that was appended
-for i = 8, #ARGV, 4 do
+for i = 8, #ARGV - (index and index.words or 0), 4 do
 	local kind, data, trace, sum = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
 	local id, outcome, name = '', 0, nil
-	local payload, meta = data, nil
+	local payload, indexed, meta = data, data, nil
 	if sum ~= '' then
 		name = KEYS[next_key]
 		id, outcome = seen(name, sum)
@@ -71,12 +127,12 @@ for i = 8, #ARGV, 4 do
 	if kind ~= '' and outcome == 0 then
 		-- The ID is pubsub.NextID: <ms>-<counter * 2^20 + epoch>.
 		local ms, seq = now, epoch
-		if ms <= prev_ms then
-			local counter = math.floor(string.match(prev, '%-(%d+)') / 1048576) + 1
+		if ms <= last_ms then
+			local counter = math.floor(string.match(last_id, '%-(%d+)') / 1048576) + 1
 			if counter > 1023 then
-				ms = prev_ms + 1
+				ms = last_ms + 1
 			else
-				ms, seq = prev_ms, counter * 1048576 + seq
+				ms, seq = last_ms, counter * 1048576 + seq
 			end
 		end
 		id = string.format('%.0f-%d', ms, seq)
@@ -89,55 +145,40 @@ for i = 8, #ARGV, 4 do
 			added = redis.pcall('SET', name, id .. ' ' .. sum, 'PX', ARGV[5])
 		end
 		if not (added and added.err) then
-			local retried = false
-			repeat
-				local retry = false
-				if trace == '' and not meta then
-					added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data)
-				elseif trace == '' then
-					added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data, 'meta', meta)
-				elseif not meta then
-					added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data, 'trace', trace)
-				else
-					added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'prev', prev, 'type', kind, 'data', data, 'meta', meta, 'trace', trace)
+			if index then
+				added = append(index.key, index.size, id, index.prev, kind, data, trace, meta, 'channel', index.channel)
+			end
+			if not (index and type(added) == 'table') then
+				added = append(KEYS[1], ARGV[2], id, prev, kind, data, trace, meta)
+				if index and type(added) == 'table' then
+					redis.pcall('XDEL', index.key, id)
 				end
-				if type(added) == 'table' and not retried and string.find(added.err, 'ID', 1, true) then
-					-- Another program has appended an entry after every ID of Comet's, or has
-					-- deleted the newest entry; Redis remembers its ID.
-					for _, entry in ipairs(redis.pcall('XRANGE', KEYS[1], highest, '+', 'COUNT', 100)) do
-						redis.pcall('XDEL', KEYS[1], entry[1])
-					end
-					redis.pcall('XSETID', KEYS[1], prev)
-					retry, retried = true, true
-				end
-			until not retry
+			end
 			if type(added) == 'table' and name then
 				redis.pcall('SET', name, '', 'PX', 1) -- undo; SET was allowed just before
 			end
 		end
 		if type(added) == 'table' then
 			id, outcome = added.err, 3
-		elseif #data > tonumber(ARGV[6]) then
-			payload = '! ' .. id .. ' ' .. prev
-			prev, prev_ms, last = id, ms, #data
-		elseif meta then
-			-- Nodes of version 1 take this for a message that does not follow the newest one
-			-- that they have. So they read the log, and drop what it says here.
-			payload = '~ v2:' .. #meta .. ' ' .. id .. string.format(' %.0f-%d ', ms, seq - 1) .. kind ..
-				'\n["' .. prev .. '","' .. trace .. '",' .. meta .. ',' .. data .. ']'
-			prev, prev_ms, last, trace = id, ms, #data, ''
 		else
-			payload = id .. ' ' .. prev .. ' ' .. kind .. '\n' .. data
-			prev, prev_ms, last = id, ms, #data
+			if index then
+				indexed = relayed(id, ms, seq, index.prev, kind, data, trace, meta)
+				index.prev = id
+			end
+			payload, trace = relayed(id, ms, seq, prev, kind, data, trace, meta)
+			prev, last_id, last_ms, last = id, id, ms, #data
 		end
 	end
 	if outcome == 0 then
 		if trace ~= '' and kind == '' then
 			redis.pcall(ARGV[1], ARGV[7], trace)
 		elseif trace ~= '' then
-			payload = '~ ' .. trace .. ' ' .. payload
+			payload, indexed = '~ ' .. trace .. ' ' .. payload, '~ ' .. trace .. ' ' .. indexed
 		end
 		local heard = redis.pcall(ARGV[1], ARGV[7], payload)
+		if index and type(heard) ~= 'table' then
+			heard = redis.pcall(ARGV[1], index.live, index.channel .. '\n' .. indexed)
+		end
 		if type(heard) == 'table' then
 			if kind == '' then
 				id, outcome = heard.err, 3
@@ -150,15 +191,11 @@ for i = 8, #ARGV, 4 do
 	n = n + 2
 end
 if last then
-	local ttl = ARGV[3]
-	if ARGV[4] ~= '0' and (last > 4096 or ARGV[4] ~= ttl) then
-		if redis.pcall('SET', end_key, prev, 'PX', ARGV[4]).err then
-			ttl = ARGV[4] -- keep the log itself for that time
-		end
-	elseif ARGV[4] ~= '0' and hint then
-		redis.pcall('DEL', end_key)
+	local expiry = expire(KEYS[1], end_key, hint, prev, last, ARGV[3], ARGV[4])
+	if index and type(expiry) ~= 'table' then
+		local moving = ARGV[4] == '0'
+		expiry = expire(index.key, index.end_key, index.hint, prev, last, moving and index.end_ttl or index.ttl, moving and '0' or index.end_ttl)
 	end
-	local expiry = redis.pcall('PEXPIRE', KEYS[1], ttl)
 	if type(expiry) == 'table' then
 		answer[n + 1] = expiry.err
 	end

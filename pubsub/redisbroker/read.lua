@@ -28,7 +28,7 @@ local function since(ms, epoch)
 	return '0-0'
 end
 
-local finish, hint = newest()
+local finish, hint = newest(KEYS[1], end_key)
 
 local function empty()
 	local now = redis.call('TIME')

@@ -106,7 +106,7 @@ func (c *pubsubConn) handleMoved(ctx context.Context, err error) {
 	var taken []string
 	c.mu.Lock()
 	for channel := range c.unconfirmed {
-		if strconv.Itoa(slotOf(channel)) == slot {
+		if strconv.Itoa(keySlot(c.broker.keys.live(channel))) == slot {
 			delete(c.unconfirmed, channel)
 			if _, wanted := c.carried[channel]; wanted {
 				delete(c.carried, channel)
@@ -135,7 +135,7 @@ const maxAhead = time.Minute
 
 // handleMessage passes a message to the sink, if the connection still has its channel.
 func (c *pubsubConn) handleMessage(channel, payload string) {
-	m, err := decodeRelayed(channel, payload)
+	m, err := decodeRelay(channel, payload)
 	if err != nil {
 		c.broker.foreign.found(InRelay, channel, err)
 		return
@@ -149,6 +149,6 @@ func (c *pubsubConn) handleMessage(channel, payload string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, wanted := c.carried[channel]; wanted {
-		c.sink.Received(m)
+		c.sink.Received(channel, m)
 	}
 }

@@ -14,6 +14,8 @@ var (
 	epochLua string
 	//go:embed newest.lua
 	newestLua string
+	//go:embed index.lua
+	indexLua string
 	//go:embed publish.lua
 	publishLua string
 	//go:embed read.lua
@@ -38,6 +40,7 @@ var (
 	recordReadLua string
 
 	publishScript = newScript(epochLua + newestLua + publishLua)
+	indexScript   = newScript(epochLua + newestLua + indexLua + publishLua)
 	readScript    = newScript(epochLua + newestLua + readLua)
 	checkScript   = newScript(epochLua + checkLua)
 	probeScript   = newScript(epochLua + probeLua)

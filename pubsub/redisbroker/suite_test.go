@@ -34,7 +34,7 @@ func suite(t *testing.T, start func(t *testing.T) *store) {
 		options := s.options
 		options.Prefix = fmt.Sprintf("comet:%d", number.Add(1))
 		options.Size, options.TTL, options.KeyWindow = o.Size, o.TTL, time.Minute
-		options.Retention = o.Retention
+		options.Retention, options.Index = o.Retention, o.Index
 		options.Timeout = 5 * time.Second
 		return s.suite(options.Prefix, func() pubsub.Broker { return newBroker(t, options) })
 	})
@@ -47,7 +47,12 @@ func (s *store) suite(prefix string, node func() pubsub.Broker) *pubsubtest.Clus
 			p.Do("FLUSHALL")
 		}
 	}
-	log := func(channel string) string { return prefix + ":{" + channel + "}:log" }
+	log := func(channel string) string {
+		if pubsub.IsIndexLog(channel) {
+			return prefix + ":" + channel + ":index:log"
+		}
+		return prefix + ":{" + channel + "}:log"
+	}
 	c := &pubsubtest.Cluster{
 		Node: node,
 		Append: func(channel string) {

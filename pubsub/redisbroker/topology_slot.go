@@ -15,14 +15,13 @@ func keySlot(key string) int {
 	return slotOf(key)
 }
 
-// slotOf returns the Redis Cluster slot of a channel. Its name is the hash tag of all its
-// keys. The hash is CRC-16/XMODEM
+// slotOf returns the Redis Cluster slot of a hash tag. The hash is CRC-16/XMODEM
 // (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model).
-func slotOf(channel string) int {
+func slotOf(tag string) int {
 	const polynomial = 0x1021
 	var crc uint16
-	for i := range len(channel) {
-		crc ^= uint16(channel[i]) << 8
+	for i := range len(tag) {
+		crc ^= uint16(tag[i]) << 8
 		for range 8 {
 			high := crc&0x8000 != 0
 			crc <<= 1
