@@ -27,11 +27,12 @@ const (
 	NewestFirst Order = "desc"
 )
 
-// History returns one page of channel's log. It tries only once. For the next
+// History returns one page of the log of a channel, or of all channels that a pattern
+// matches. It tries only once. For the next
 // page, set After to the ID of the last message (with NewestFirst, Before).
 // Errors are *ProblemError, those of the network, or wire.ErrMalformed.
 func (c *Client) History(ctx context.Context, channel string, o HistoryOptions) (*wire.History, error) {
-	if err := pubsub.ValidateChannel(channel); err != nil {
+	if err := pubsub.ValidateChannel(channel); err != nil && !pubsub.IsPattern(channel) {
 		return nil, fmt.Errorf("history: %w", err)
 	}
 	query := url.Values{}

@@ -36,6 +36,10 @@ func (s *subscription) stream(ctx context.Context) error {
 		}
 		s.wait.reset()
 		s.asked = e.Retry
+		if e.Kind == wire.KindCursor {
+			s.cursor = e.Cursor
+			continue
+		}
 		if err := s.deliver(e); err != nil {
 			return err
 		}

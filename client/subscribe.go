@@ -15,8 +15,8 @@ import (
 
 // SubscribeOptions of one subscription.
 type SubscribeOptions struct {
-	// Channels are one or more. A cursor is valid for exactly this set of
-	// channels, in any order.
+	// Channels are one or more channels or patterns, as in orders/**. A cursor is valid
+	// for exactly this set, in any order.
 	Channels []string
 	// Cursor is where to resume: the Cursor of an event, or Earliest. Empty
 	// subscribes to new messages only.
@@ -138,6 +138,9 @@ func (o *SubscribeOptions) prepare() error {
 		return &pubsub.InvalidError{Field: "channel", Message: "is missing: give at least one"}
 	}
 	for _, channel := range o.Channels {
+		if pubsub.IsPattern(channel) {
+			continue // the node says whether it is one
+		}
 		if err := pubsub.ValidateChannel(channel); err != nil {
 			return err
 		}

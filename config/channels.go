@@ -9,13 +9,22 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ChannelRule sets history, presence and senders for some channels.
+// ChannelRule sets history, presence, senders and patterns for some channels.
 type ChannelRule struct {
 	Match    string  // a pattern, see package chanpattern
 	History  History // overrides Settings.History; zero fields do not
 	Presence bool    // whether the channels have presence
 	NoFrom   bool    // messages do not name their sender: `from: false`
+	Patterns bool    // whether clients may subscribe to the channels by patterns
+	Index    int     // with Patterns: the number of index logs, see pubsub.Index; else 0
 }
+
+// defaultIndex is the Index of a rule with patterns that has none, and maxIndex the
+// greatest one (pubsub.MaxIndexLogs).
+const (
+	defaultIndex = 16
+	maxIndex     = 64
+)
 
 // rulesType is the Setting.Type of a list of rules. The list is YAML in the file, in
 // variables and in flags.
@@ -27,7 +36,7 @@ const maxRules = 100
 func channelRules() kind[[]ChannelRule] {
 	return kind[[]ChannelRule]{
 		name:    rulesType,
-		allowed: "list of {match: pattern, history: {size: number, ttl: duration}, presence: true or false, from: true or false}",
+		allowed: "list of {match: pattern, history: {size: number, ttl: duration}, presence: true or false, from: true or false, patterns: true or false, index: number}",
 		parse:   parseChannelRules,
 		format:  formatChannelRules,
 	}
@@ -83,9 +92,20 @@ func parseChannelRule(node *yaml.Node) (rule ChannelRule, err error) {
 			err := oneValue(name, value, boolean(), &from)
 			rule.NoFrom = !from
 			return err
+		case "patterns":
+			return oneValue(name, value, boolean(), &rule.Patterns)
+		case "index":
+			return oneValue(name, value, number(1, maxIndex), &rule.Index)
 		}
-		return errors.New("has a member that is not one of match, history, presence and from")
+		return errors.New("has a member that is not one of match, history, presence, from, patterns and index")
 	})
+	switch {
+	case err != nil:
+	case rule.Index != 0 && !rule.Patterns:
+		err = errors.New("has an index, which only patterns need: add patterns: true, or remove index")
+	case rule.Index == 0 && rule.Patterns:
+		rule.Index = defaultIndex
+	}
 	if err == nil && rule.Match == "" {
 		err = errors.New(`lacks match: say which channels, as in match: "chat/**"`)
 	}
@@ -154,9 +174,16 @@ func formatChannelRules(rules []ChannelRule) string {
 		if r.NoFrom {
 			from = ", from: false"
 		}
-		items[i] = fmt.Sprintf("{match: %s%s, presence: %t%s}", strconv.Quote(r.Match), formatRuleHistory(r.History), r.Presence, from)
+		items[i] = fmt.Sprintf("{match: %s%s, presence: %t%s%s}", strconv.Quote(r.Match), formatRuleHistory(r.History), r.Presence, from, formatRulePatterns(r))
 	}
 	return "[" + strings.Join(items, ", ") + "]"
+}
+
+func formatRulePatterns(r ChannelRule) string {
+	if !r.Patterns {
+		return ""
+	}
+	return fmt.Sprintf(", patterns: true, index: %d", r.Index)
 }
 
 func formatRuleHistory(h History) string {

@@ -45,6 +45,11 @@ var channelRuleTexts = []struct {
 	{`[{match: [a]}, {match: "a{b"}]`, nil, "rule 1 must have one value as its match; rule 2 has a match that must not contain"},
 	{`[{match: a, from: false}, {match: b, from: true}]`, []ChannelRule{{Match: "a", NoFrom: true}, {Match: "b"}}, ""},
 	{`[{match: a, from: alice}]`, nil, "rule 1 has a from that must be true or false"},
+	{`[{match: "a/**", patterns: true}]`, []ChannelRule{{Match: "a/**", Patterns: true, Index: 16}}, ""},
+	{`[{match: "a/**", patterns: true, index: 1}]`, []ChannelRule{{Match: "a/**", Patterns: true, Index: 1}}, ""},
+	{`[{match: "a/**", patterns: false}]`, []ChannelRule{{Match: "a/**"}}, ""},
+	{`[{match: "a/**", index: 1}]`, nil, "rule 1 has an index, which only patterns need"},
+	{`[{match: "a/**", patterns: true, index: 65}]`, nil, "rule 1 has a index that is out of range: write 1 to 64"},
 	{`[{match: a, presence: }]`, nil, "must have one value as its presence"},
 	{"[" + strings.Repeat("{match: a},", maxRules+1) + "]", nil, "101 rules, of at most 100"},
 }

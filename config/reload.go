@@ -61,6 +61,9 @@ func (l *Loaded) Reload(next *Loaded) (*Loaded, []Change, error) {
 			changes = append(changes, Change{Key: s.Key, From: s.text(&l.Settings), To: s.text(&next.Settings), Applied: s.Reloads()})
 		}
 	}
+	if !slices.Equal(patternRules(l.Channels), patternRules(next.Channels)) {
+		both.contradict("channels", "changes match, patterns or index of a rule with patterns, by which its logs are named: restart all nodes for that")
+	}
 	// Both are valid alone. But next may open the node to everyone because it also
 	// takes it off the network, which needs a restart.
 	both.checkContradictions()
@@ -71,6 +74,16 @@ func (l *Loaded) Reload(next *Loaded) (*Loaded, []Change, error) {
 		return nil, nil, both.problems
 	}
 	return both.loaded, changes, nil
+}
+
+// patternRules returns the rules with patterns, without what reloads.
+func patternRules(rules []ChannelRule) (all []ChannelRule) {
+	for _, r := range rules {
+		if r.Patterns {
+			all = append(all, ChannelRule{Match: r.Match, Patterns: true, Index: r.Index})
+		}
+	}
+	return all
 }
 
 // ReloadTable returns the table of docs/operations.md with the settings that a

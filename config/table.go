@@ -104,7 +104,7 @@ var table = []Setting{
 	row("history.ttl", "24h", "how long the history of a channel is kept after its last message",
 		historyTTL(), func(s *Settings) *time.Duration { return &s.History.TTL }),
 
-	row("channels", "[]", "rules for channels, as in `[{match: \"chat/**\", history: {size: 100, ttl: 1h}, presence: true}]`; the first match counts (docs/operations.md#rules-for-channels)",
+	row("channels", "[]", "rules for channels, as in `[{match: \"chat/**\", history: {size: 100, ttl: 1h}, presence: true, patterns: true}]`; the first match counts (docs/operations.md#rules-for-channels)",
 		channelRules(), func(s *Settings) *[]ChannelRule { return &s.Channels }),
 	row("presence.ttl", "30s", "how long the users of a crashed node stay listed in presence",
 		duration(5*time.Second, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Presence.TTL }),

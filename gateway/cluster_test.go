@@ -37,6 +37,7 @@ type setup struct {
 	size       int                                      // messages kept a channel; 0: 10,000
 	timeout    time.Duration                            // of a call to Redis; 0: as good as none
 	sendBuffer int                                      // of a connection in a node's kernel, in bytes; 0: the system's
+	index      []pubsub.IndexRule                       // rules with patterns
 	wrap       func(pubsub.Broker) pubsub.Broker        // of each node; nil: as it is
 	presence   *pubsub.PresenceOptions                  // nil: none
 	fastPath   func(*node, conn.FastPath) conn.FastPath // of each node; nil: as it is
@@ -109,7 +110,7 @@ func overEach(t *testing.T, s setup, test func(t *testing.T, c *cluster)) {
 // overMemory is a cluster of one node.
 func overMemory(t testing.TB, s setup) *cluster {
 	c := newCluster(t)
-	logs := membroker.New(membroker.Options{Size: cmp.Or(s.size, 10_000), TTL: time.Hour, KeyWindow: time.Minute})
+	logs := membroker.New(membroker.Options{Size: cmp.Or(s.size, 10_000), TTL: time.Hour, KeyWindow: time.Minute, Index: s.newIndex(t)})
 	c.join(s, logs.Node())
 	return c
 }
@@ -125,6 +126,7 @@ func overRedis(t testing.TB, s setup) *cluster {
 			Size:      cmp.Or(s.size, 10_000),
 			TTL:       time.Hour,
 			KeyWindow: time.Minute,
+			Index:     s.newIndex(t),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -132,6 +134,15 @@ func overRedis(t testing.TB, s setup) *cluster {
 		c.join(s, b)
 	}
 	return c
+}
+
+// newIndex makes the index of the brokers and hubs.
+func (s *setup) newIndex(t testing.TB) *pubsub.Index {
+	x, err := pubsub.NewIndex(s.index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
 }
 
 func newCluster(t testing.TB) *cluster {
@@ -193,7 +204,7 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 	}
 	name := fmt.Sprintf("node-%d", len(c.nodes)+1)
 	logger := slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", name)
-	about := pubsub.Options{Tail: s.tail, Timeout: s.timeout, Logger: logger}
+	about := pubsub.Options{Tail: s.tail, Timeout: s.timeout, Index: s.newIndex(c.t), Logger: logger}
 	var presence *pubsub.Presence
 	if s.presence != nil {
 		presence = pubsub.NewPresence(b, *s.presence)

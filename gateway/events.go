@@ -17,7 +17,7 @@ func getEvents(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestCo
 	g.options.Holder.Hold(w, a.Request, &conn.Stream{
 		Subscriber: a.Subscriber,
 		Cursors:    a.Cursors,
-		Several:    len(a.Channels) > 1,
+		Several:    len(a.Starts) > 1 || a.Starts[0].Filter != nil,
 		Format:     s.format,
 		Skip:       s.skip,
 		Node:       g.options.Node,

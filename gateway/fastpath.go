@@ -53,7 +53,7 @@ func (g *Gateway) acceptFast(r *http.Request, path string, parse parseFunc) (nex
 		return next, false
 	}
 	next = conn.FastResult{
-		Channels: a.Open, Positions: a.Positions, Cursors: a.Cursors,
+		Starts: a.Starts, Channels: a.Open, Positions: a.Positions, Cursors: a.Cursors,
 		Format: s.format, Wait: s.wait, Skip: s.skip,
 		Session: a.Bounds(), Trusted: rc.Client.Trusted,
 		Began: a.Begin, Ended: a.Session.EndFunc(),

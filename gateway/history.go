@@ -16,7 +16,7 @@ const defaultHistory = 100
 
 // getHistory: GET /v1/channels/{channel}/messages
 func getHistory(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
-	channel, p, err := channelToRead(g, r, rc, rc.MayReadHistory)
+	channel, p, err := channelToRead(g, r, rc, validChannelOrPattern(g.options.Hub), rc.MayReadHistory)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func getHistory(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestC
 		}
 		defer replay.End()
 	}
-	h, size, err := readHistory(ctx, g.options.Hub, q, limit, replay)
+	h, size, err := readHistoryOf(ctx, g.options.Hub, q, limit, replay)
 	switch {
 	case err != nil && context.Cause(ctx) == conn.Slow: // others wait, and Redis does not answer
 		return conn.ErrTooManyReplays
@@ -102,11 +102,26 @@ func readHistory(ctx context.Context, hub *pubsub.Hub, q pubsub.Query, limit int
 	}
 }
 
+// readHistoryOf is readHistory for a channel or a pattern.
+func readHistoryOf(ctx context.Context, hub *pubsub.Hub, q pubsub.Query, limit int, replay *conn.Replay) (h wire.History, size int, err error) {
+	if !pubsub.IsPattern(q.Channel) {
+		return readHistory(ctx, hub, q, limit, replay)
+	}
+	pattern, err := hub.Pattern(q.Channel)
+	if err != nil {
+		return h, 0, err
+	}
+	return readPatternHistory(ctx, hub, pattern, q, limit, replay)
+}
+
 // channelToRead returns the channel in the path and the parameters of a request
 // that reads what is kept of the channel, if may and the hook allow it. The hook
 // is asked about subscribing.
-func channelToRead(g *Gateway, r *http.Request, rc *requestContext, may func(channel string) error) (string, *parameters, error) {
+func channelToRead(g *Gateway, r *http.Request, rc *requestContext, valid, may func(channel string) error) (string, *parameters, error) {
 	channel, err := pathChannel(r)
+	if err == nil {
+		err = valid(channel)
+	}
 	if err != nil {
 		return "", nil, err
 	}

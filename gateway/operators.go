@@ -49,12 +49,12 @@ func watchEvents(g *Gateway, w http.ResponseWriter, r *http.Request, rc *request
 	if err != nil {
 		return err
 	}
-	cursors := pubsub.NewCursorSet(s.Channels, subscriber.StartCursors())
+	cursors := pubsub.NewCursorSetOf(s.Starts, subscriber.StartCursors())
 	cursors.PerChannel = s.PerChannel
 	conn.Portable{Heartbeat: g.options.Heartbeat}.Hold(w, r, &conn.Stream{
 		Subscriber: subscriber,
 		Cursors:    cursors,
-		Several:    len(s.Channels) > 1,
+		Several:    len(s.Starts) > 1 || s.Starts[0].Filter != nil,
 		Format:     s.format,
 		Node:       g.options.Node,
 		Ended:      func(conn.CloseReason) {},

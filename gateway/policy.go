@@ -9,6 +9,7 @@ import (
 	"comet/gateway/admit"
 	"comet/gateway/auth"
 	"comet/gateway/limit"
+	"comet/pubsub"
 )
 
 // Policy says who may do what, and how much. It may change while the node serves,
@@ -82,6 +83,7 @@ type policy struct {
 	rules   *admit.Rules
 	senders func(channel string) bool // Options.Senders
 	router  http.Handler
+	pattern func(text string) (*pubsub.Pattern, error) // see pubsub.Hub.Pattern
 	// corsHeader returns the CORS fields of an answer; nil: no answer has any.
 	corsHeader func(*http.Request) http.Header
 }
@@ -91,7 +93,7 @@ type policy struct {
 // changed.
 func (g *Gateway) SetPolicy(p Policy) error {
 	p.setDefaults()
-	next := &policy{Policy: p, senders: g.options.Senders}
+	next := &policy{Policy: p, senders: g.options.Senders, pattern: g.options.Hub.Pattern}
 	cors, err := limit.CORS(p.Origins)
 	if err != nil {
 		return err

@@ -10,9 +10,17 @@ import (
 // defaultMembers is the default of limit: members on a page.
 const defaultMembers = 100
 
+// validForPresence returns nil for a valid channel. Presence is of one channel.
+func validForPresence(name string) error {
+	if pubsub.IsPattern(name) {
+		return problem(invalidChannel, "The channel %s is a pattern, and presence is kept for each channel alone: ask for the presence of one channel.", name)
+	}
+	return pubsub.ValidateChannel(name)
+}
+
 // getPresence: GET /v1/channels/{channel}/presence
 func getPresence(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestContext) error {
-	channel, p, err := channelToRead(g, r, rc, rc.MaySeePresence)
+	channel, p, err := channelToRead(g, r, rc, validForPresence, rc.MaySeePresence)
 	if err != nil {
 		return err
 	}

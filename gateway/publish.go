@@ -64,7 +64,10 @@ func answerTo(d *pubsub.Draft, receipt *pubsub.Receipt) published {
 // parseMessage reads the message that r publishes, if its client may publish on
 // the channel.
 func parseMessage(w http.ResponseWriter, r *http.Request, rc *requestContext) (d pubsub.Draft, err error) {
-	if d.Channel, err = pathChannel(r); err != nil {
+	if d.Channel, err = pathChannel(r); err == nil {
+		err = pubsub.ValidateChannel(d.Channel)
+	}
+	if err != nil {
 		return d, err
 	}
 	if err := rc.MayPublish(d.Channel); err != nil {

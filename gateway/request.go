@@ -13,13 +13,25 @@ import (
 	"comet/pubsub"
 )
 
-// pathChannel returns the channel in the path, decoded and valid.
+// pathChannel returns the channel in the path, decoded; it may be invalid.
 func pathChannel(r *http.Request) (string, error) {
 	channel, err := url.PathUnescape(mux.Vars(r)["channel"])
 	if err != nil {
 		return "", problem(invalidChannel, "The channel in the path is not percent-encoded as it must be: %v.", err)
 	}
-	return channel, pubsub.ValidateChannel(channel)
+	return channel, nil
+}
+
+// validChannelOrPattern returns a function that returns nil for a valid channel, or a
+// pattern that has index logs.
+func validChannelOrPattern(hub *pubsub.Hub) func(name string) error {
+	return func(name string) error {
+		if pubsub.IsPattern(name) {
+			_, err := hub.Pattern(name)
+			return err
+		}
+		return pubsub.ValidateChannel(name)
+	}
 }
 
 // parameters reads the query of a request and keeps the first mistake in err, so

@@ -17,6 +17,7 @@ import (
 // subscribeRequest is what a request to events or poll asks for.
 type subscribeRequest struct {
 	admit.Subscription
+	first  []int         // of each of Channels, the index of its first one in Starts
 	format wire.Format   // of a stream
 	wait   time.Duration // of a poll
 	skip   string        // the sender whose messages are left out; "": none are
@@ -80,18 +81,61 @@ func (s *subscribeRequest) parse(r *http.Request, p *parameters, rc *requestCont
 	if limit := rc.policy.Limits.Channels; len(s.Channels) > limit {
 		return problem(invalidParameter, "A subscription may have %d channels at most (limits.channels), this has %d.", limit, len(s.Channels))
 	}
-	s.Starts = make([]pubsub.Start, len(s.Channels))
-	for i, channel := range s.Channels {
-		if err := rc.checkSubscribe(channel); err != nil {
+	for _, channel := range s.Channels {
+		if err := s.addStarts(channel, rc); err != nil {
 			return err
 		}
-		s.Starts[i].Channel = channel
 	}
+	if len(s.Starts) > pubsub.MaxCursorChannels {
+		return problem(invalidParameter, "The patterns of a subscription may have %d index logs at most, each channel counted as one, and these have %d: ask for fewer, or have smaller numbers as index in the rules under channels.", pubsub.MaxCursorChannels, len(s.Starts))
+	}
+	s.addExceptions()
 	var err error
 	if s.skip, err = rc.skipSelf(p, s.Channels); err != nil {
 		return err
 	}
 	return s.parseStarts(lastEventID(r, p), p)
+}
+
+// addStarts adds the starts of one channel or pattern, without where they begin.
+func (s *subscribeRequest) addStarts(channel string, rc *requestContext) error {
+	s.first = append(s.first, len(s.Starts))
+	if !pubsub.IsPattern(channel) {
+		s.Starts = append(s.Starts, pubsub.Start{Channel: channel})
+		return rc.checkSubscribe(channel, pubsub.ValidateChannel(channel))
+	}
+	pattern, err := rc.policy.pattern(channel)
+	if err := rc.checkSubscribe(channel, err); err != nil {
+		return err
+	}
+	s.Starts = append(s.Starts, pubsub.StartsOf(&pubsub.Filter{Pattern: pattern}, pubsub.From{})...)
+	return nil
+}
+
+// addExceptions has each message come once, also if several patterns match it, or its
+// channel is in the subscription too.
+func (s *subscribeRequest) addExceptions() {
+	var channels []string
+	var before []*pubsub.Pattern
+	for _, start := range s.Starts {
+		if start.Filter == nil {
+			channels = append(channels, start.Channel)
+		}
+	}
+	for i := range s.Channels {
+		if f := s.Starts[s.first[i]].Filter; f != nil {
+			f.Except, f.ExceptPatterns = channels, slices.Clip(before)
+			before = append(before, f.Pattern)
+		}
+	}
+}
+
+// of returns the starts of the i-th channel or pattern.
+func (s *subscribeRequest) of(i int) []pubsub.Start {
+	if i+1 < len(s.first) {
+		return s.Starts[s.first[i]:s.first[i+1]]
+	}
+	return s.Starts[s.first[i]:]
 }
 
 // lastEventIDParameters stand for the header Last-Event-ID, for clients that
@@ -117,9 +161,9 @@ func lastEventID(r *http.Request, p *parameters) string {
 	return ""
 }
 
-// checkSubscribe returns a Problem if rc may not subscribe to channel.
-func (rc *requestContext) checkSubscribe(channel string) error {
-	err := pubsub.ValidateChannel(channel)
+// checkSubscribe returns a Problem if channel, which may be a pattern, is invalid because
+// of err, or rc may not subscribe to it.
+func (rc *requestContext) checkSubscribe(channel string, err error) error {
 	if err == nil {
 		err = rc.MaySubscribe(channel)
 	}
@@ -135,7 +179,7 @@ func (rc *requestContext) checkSubscribe(channel string) error {
 func (s *subscribeRequest) parseStarts(lastEventID string, p *parameters) (err error) {
 	for i, last := range p.each("last", s.Channels) {
 		if last != "" {
-			s.Starts[i].From.Last = p.number("last", last, 0, pubsub.MaxPage)
+			s.begin(i, pubsub.From{Last: p.number("last", last, 0, pubsub.MaxPage)})
 		}
 	}
 	cursors := p.each("cursor", s.Channels)
@@ -154,22 +198,44 @@ func (s *subscribeRequest) parseStarts(lastEventID string, p *parameters) (err e
 // earliest is the cursor before the oldest message in the log.
 const earliest = "earliest"
 
+// begin has the i-th channel or pattern begin at from.
+func (s *subscribeRequest) begin(i int, from pubsub.From) {
+	for j := range s.of(i) {
+		s.of(i)[j].From = from
+	}
+}
+
 // resume begins after the one cursor of all channels; empty: where `last` says.
 func (s *subscribeRequest) resume(cursor string) error {
 	switch cursor {
 	case "":
 	case earliest:
-		for i := range s.Starts {
-			s.Starts[i].From = pubsub.From{Earliest: true}
+		for i := range s.Channels {
+			s.begin(i, pubsub.From{Earliest: true})
 		}
 	default:
-		at, err := pubsub.ParseCursorSet(s.Channels, cursor)
-		if err != nil {
-			return err
-		}
-		for i := range s.Starts {
-			s.Starts[i].From = pubsub.From{Cursor: &at[i]}
-		}
+		return resumeAfter(s.Starts, cursor)
+	}
+	return nil
+}
+
+// resumeAfter has starts begin after a cursor. One that does not fit a pattern may be of
+// an index that was another one: its client gets a gap.
+func resumeAfter(starts []pubsub.Start, cursor string) error {
+	logs, patterns := make([]string, len(starts)), false
+	for i, start := range starts {
+		logs[i] = start.Channel
+		patterns = patterns || start.Filter != nil
+	}
+	at, err := pubsub.ParseCursorSet(logs, cursor)
+	if err != nil && patterns && pubsub.IsCursor(cursor) {
+		at, err = slices.Repeat([]pubsub.Cursor{pubsub.LostCursor()}, len(starts)), nil
+	}
+	if err != nil {
+		return err
+	}
+	for i := range starts {
+		starts[i].From = pubsub.From{Cursor: &at[i]}
 	}
 	return nil
 }
@@ -180,15 +246,13 @@ func (s *subscribeRequest) resumeEach(cursors []string) error {
 		switch cursor {
 		case "":
 		case earliest:
-			s.Starts[i].From = pubsub.From{Earliest: true}
+			s.begin(i, pubsub.From{Earliest: true})
 		default:
-			at, err := pubsub.ParseCursor(cursor)
-			if err != nil {
+			if resumeAfter(s.of(i), cursor) != nil {
 				p := problem(invalidCursor, "The cursor %q of channel %q is not of one channel: use one that Comet gave out for just this channel, or `earliest`.", cursor, s.Channels[i])
 				p.Channels = s.Channels[i : i+1]
 				return p
 			}
-			s.Starts[i].From = pubsub.From{Cursor: &at}
 		}
 	}
 	return nil

@@ -95,15 +95,18 @@ func newChannel(name string, h *Hub) *Channel {
 // Name is the channel's name.
 func (c *Channel) Name() string { return c.follow.channel }
 
-// Watch calls w for every item at or after place, until Unwatch(link).
-func (c *Channel) Watch(link *Watch, w Watcher) (place uint64) {
+// Hub is the hub at which the channel is open.
+func (c *Channel) Hub() *Hub { return c.hub }
+
+// Watch calls w for every item at or after place, until Unwatch(link). at is the cursor
+// there.
+func (c *Channel) Watch(link *Watch, w Watcher) (place uint64, at Cursor) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	end := &c.watchers
 	*link = Watch{watcher: w, prev: end.prev, next: end}
 	link.prev.next, end.prev = link, link
-	place, _ = c.end()
-	return place
+	return c.end()
 }
 
 // Unwatch ends a Watch. It may be called more than once, and without Watch.

@@ -81,8 +81,9 @@ func (c Cursor) Append(b []byte) []byte {
 // CursorSet is where a subscriber of one or several channels is. It belongs to
 // one subscriber and is not for concurrent use.
 type CursorSet struct {
-	channels []string // sorted, distinct
+	channels []string // sorted, distinct; a pattern has all its index logs in its place
 	at       []Cursor // one per channel
+	names    []string // what the subscriber calls each of channels; nil: the same
 	// PerChannel says that the client came with a cursor for each channel, and so
 	// gets a cursor per channel too. With one channel there is no difference.
 	PerChannel bool
@@ -94,19 +95,69 @@ func NewCursorSet(channels []string, at []Cursor) *CursorSet {
 	return &CursorSet{channels: channels, at: slices.Clone(at)}
 }
 
+// NewCursorSetOf is the set for starts, with a cursor for each.
+func NewCursorSetOf(starts []Start, at []Cursor) *CursorSet {
+	s := &CursorSet{channels: make([]string, len(starts)), at: slices.Clone(at)}
+	for i, start := range starts {
+		s.channels[i] = start.Channel
+		if start.Filter != nil && s.names == nil {
+			s.names = make([]string, len(starts))
+		}
+	}
+	if f := OnePattern(starts); f != nil {
+		s.channels = f.Pattern.Logs // which all subscribers of the pattern share
+	}
+	for i := range s.names {
+		if s.names[i] = starts[i].Channel; starts[i].Filter != nil {
+			s.names[i] = starts[i].Filter.Pattern.String()
+		}
+	}
+	return s
+}
+
+// OnePattern returns the filter of starts if they are those of one pattern and nothing
+// else, else nil.
+func OnePattern(starts []Start) *Filter {
+	if len(starts) == 0 {
+		return nil
+	}
+	f := starts[0].Filter
+	if f == nil || slices.ContainsFunc(starts, func(s Start) bool { return s.Filter != f }) {
+		return nil
+	}
+	return f
+}
+
 // Set moves the cursor of the i-th channel.
 func (s *CursorSet) Set(i int, c Cursor) { s.at[i] = c }
 
-// Cursor is where the i-th channel is, and Channel its name.
-func (s *CursorSet) Cursor(i int) (channel string, at Cursor) { return s.channels[i], s.at[i] }
+// Cursor is where the i-th channel is.
+func (s *CursorSet) Cursor(i int) Cursor { return s.at[i] }
 
-// All are the channels with their cursors.
-func (s *CursorSet) All() iter.Seq2[string, Cursor] {
-	return func(yield func(string, Cursor) bool) {
-		for i := range s.at {
-			if !yield(s.Cursor(i)) {
+// Part is the channel or pattern that has the i-th cursor, and its own cursor.
+func (s *CursorSet) Part(i int) (name string, part *CursorSet) {
+	if s.names == nil {
+		return s.channels[i], &CursorSet{channels: s.channels[i : i+1], at: s.at[i : i+1]}
+	}
+	first, end := i, i+1
+	for first > 0 && s.names[first-1] == s.names[i] {
+		first--
+	}
+	for end < len(s.names) && s.names[end] == s.names[i] {
+		end++
+	}
+	return s.names[i], &CursorSet{channels: s.channels[first:end], at: s.at[first:end]}
+}
+
+// All are the channels and patterns with their cursors.
+func (s *CursorSet) All() iter.Seq2[string, *CursorSet] {
+	return func(yield func(string, *CursorSet) bool) {
+		for i := 0; i < len(s.at); {
+			name, part := s.Part(i)
+			if !yield(name, part) {
 				return
 			}
+			i += len(part.at)
 		}
 	}
 }
@@ -126,8 +177,8 @@ func (s *CursorSet) Append(b []byte) []byte {
 	if len(s.channels) == 1 {
 		return s.at[0].Append(b)
 	}
-	raw := make([]byte, 0, fingerprintLen+packedLen*len(s.at))
-	raw = appendUint24(raw, fingerprint(s.channels))
+	var few [fingerprintLen + packedLen*16]byte // enough for most, without an allocation
+	raw := appendUint24(few[:0], fingerprint(s.channels))
 	for _, c := range s.at {
 		raw = append(raw, byte(c.ID.MS>>34))
 		raw = binary.BigEndian.AppendUint64(raw, c.ID.MS<<(epochBits+counterBits)|c.ID.seq())
@@ -186,6 +237,19 @@ func ParseCursorSet(channels []string, s string) ([]Cursor, error) {
 	}
 	return at, nil
 }
+
+// IsCursor reports whether s is a cursor of any channels, of one or of several.
+func IsCursor(s string) bool {
+	if _, err := ParseCursor(s); err == nil {
+		return true
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(raw) >= fingerprintLen+2*packedLen
+}
+
+// LostCursor is the cursor of a subscriber whose place in a log is not known any more: it
+// gets a gap, and then all that the log has.
+func LostCursor() Cursor { return Cursor{ID: ID{MS: 1}} }
 
 // fingerprint tells sets of channels apart, 24 bits of FNV-1a.
 func fingerprint(channels []string) uint32 {

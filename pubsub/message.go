@@ -165,7 +165,8 @@ func notPlain(r rune) bool { return r <= ' ' || r > '~' }
 
 // ValidateChannel returns an *InvalidError unless name is 1 to 255 bytes of
 // UTF-8 without control characters, `{` and `}` (which Redis Cluster reads as
-// a hash tag, https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags).
+// a hash tag, https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags),
+// and `*`, which makes a pattern of it.
 func ValidateChannel(name string) error {
 	switch {
 	case name == "":
@@ -176,6 +177,8 @@ func ValidateChannel(name string) error {
 		return &InvalidError{"channel", "is not UTF-8"}
 	case strings.ContainsAny(name, "{}"):
 		return &InvalidError{"channel", "must not contain { or }"}
+	case IsPattern(name):
+		return &InvalidError{"channel", "must not contain *: with it the name is a pattern, which works in subscriptions and history, permissions and rules, and nowhere else"}
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return &InvalidError{"channel", "must not contain control characters"}
 	}

@@ -71,14 +71,18 @@ func TestCommandTokenMistakes(t *testing.T) {
 	}
 }
 
-// A name with a wildcard is a name: the commands say so.
+// A name with a wildcard is a pattern: one can subscribe to it, where a rule says so.
 func TestCommandWildcards(t *testing.T) {
 	t.Parallel()
-	_, url := startNode(t)
-	runToEnd(t, "publish", "chat/**", "x", "--url", url).wantErrOut(1, `^comet: "chat/\*\*" is the name of one channel: wildcards work in permissions and rules only`)
-	p := runToEnd(t, "subscribe", "news", "chat/**", "--last", "1", "--count", "1", "--url", url)
-	p.wantErrOut(1, `"chat/\*\*" is the name of one channel`)
-	p.wantOut("chat/**: x\n")
+	_, url := startNode(t, "--channels", `[{match: "chat/**", patterns: true}]`)
+	p := runToEnd(t, "publish", "chat/**", "x", "--url", url)
+	p.wantExit(exitFailure)
+	p.awaitErr(`^comet: .*must not contain \*`)
+	publishLines(t, "x\n", "chat/lobby", url)
+	runToEnd(t, "subscribe", "chat/**", "--last", "1", "--count", "1", "--url", url).wantOut("chat/lobby: x\n")
+	p = runToEnd(t, "subscribe", "news/*", "--url", url)
+	p.wantExit(exitFailure)
+	p.awaitErr(`add patterns: true to a rule under channels`)
 }
 
 // An outage of several tries is one line, and its end another.

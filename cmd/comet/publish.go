@@ -79,7 +79,6 @@ func publish(cmd *cobra.Command, args []string, o *publishOptions) error {
 	if err != nil {
 		return err
 	}
-	warnOfWildcards(cmd, args[:1])
 	publishText := func(text string) error {
 		ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
 		defer cancel()

@@ -9,6 +9,7 @@ import (
 
 	"comet/client"
 	"comet/gateway/wire"
+	"comet/pubsub"
 )
 
 type subscribeOptions struct {
@@ -23,16 +24,19 @@ type subscribeOptions struct {
 func newSubscribe() *cobra.Command {
 	var o subscribeOptions
 	cmd := &cobra.Command{
-		Use:   "subscribe CHANNEL...",
+		Use:   "subscribe CHANNEL|PATTERN...",
 		Short: "Print messages as they are published",
 		Long: `Print the messages of one or more channels as they are published, one per line, with
 control characters escaped (\n, \x1b); --json prints data as it is. A broken
 connection is opened again and resumes where it stopped. If messages may be missing,
-standard error says so. Channels are named in full: there are no wildcards. If nodes
-want a token, give it in a file with --token-file or in ` + tokenVariable + `.`,
+standard error says so. A pattern stands for all channels that it matches: * is any
+text between slashes, ** any number of segments. It works where a rule under channels
+has patterns: true. If nodes want a token, give it in a file with --token-file or in
+` + tokenVariable + `.`,
 		Example: `  comet subscribe chat/lobby
   comet subscribe chat/lobby --last 10 --json
   comet subscribe prices news --poll
+  comet subscribe 'orders/**'
   comet subscribe chat/lobby --token-file alice.token
   comet subscribe logs/app --cursor earliest --count 100`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -66,7 +70,6 @@ func subscribe(cmd *cobra.Command, channels []string, o *subscribeOptions) error
 	if err != nil {
 		return err
 	}
-	warnOfWildcards(cmd, channels)
 	seen, connected := 0, false
 	for e, err := range c.Subscribe(cmd.Context(), client.SubscribeOptions{
 		Channels: channels, Cursor: o.cursor, Last: o.last, Poll: o.poll,
@@ -78,7 +81,7 @@ func subscribe(cmd *cobra.Command, channels []string, o *subscribeOptions) error
 			reportReady(cmd, notice.recovered(), connected, channels)
 			connected = true
 		}
-		if err := show(cmd, &e, len(channels) > 1, o.json); err != nil {
+		if err := show(cmd, &e, len(channels) > 1 || pubsub.IsPattern(channels[0]), o.json); err != nil {
 			return err
 		}
 		if e.Kind == wire.KindMessage {
@@ -99,15 +102,6 @@ func reportReady(cmd *cobra.Command, recovered, again bool, channels []string) {
 		fmt.Fprintln(errOut, "comet: connected")
 	case !again && isTerminal(errOut):
 		fmt.Fprintf(errOut, "comet: connected, waiting for messages of %s; Ctrl-C ends it\n", oneLine(strings.Join(channels, ", ")))
-	}
-}
-
-// warnOfWildcards says which channels look like patterns but are names.
-func warnOfWildcards(cmd *cobra.Command, channels []string) {
-	for _, channel := range channels {
-		if strings.Contains(channel, "*") {
-			fmt.Fprintf(cmd.ErrOrStderr(), "comet: %q is the name of one channel: wildcards work in permissions and rules only, not here\n", channel)
-		}
 	}
 }
 

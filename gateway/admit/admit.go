@@ -245,8 +245,8 @@ func (a *Admission) subscribe() (err error) {
 }
 
 // attach joins the channels on the fast path: they must be open, and their tails
-// must have the starts. A stream of one channel must begin at the end of its
-// tail, because it is parked in a feed, which has only new messages. The holder
+// must have the starts. A stream of one channel or pattern must begin at the end of the
+// tails, because it is parked in a feed, which has only new messages. The holder
 // checks revocations when it has parked the connection.
 func (a *Admission) attach() error {
 	at := make([]pubsub.Cursor, len(a.Starts))
@@ -258,9 +258,11 @@ func (a *Admission) attach() error {
 		at[i] = cursor
 		a.Open, a.Positions = append(a.Open, channel), append(a.Positions, position)
 	}
-	if !a.Transport.Polls() && len(at) == 1 {
-		if behind, ok := a.Open[0].ItemsFrom(a.Positions[0], 1); !ok || len(behind) > 0 {
-			return ErrWouldWait
+	if !a.Transport.Polls() && (len(at) == 1 || pubsub.OnePattern(a.Starts) != nil) {
+		for i := range at {
+			if behind, ok := a.Open[i].ItemsFrom(a.Positions[i], 1); !ok || len(behind) > 0 {
+				return ErrWouldWait
+			}
 		}
 	}
 	a.Cursors = a.cursors(at)

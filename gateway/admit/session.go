@@ -18,16 +18,16 @@ import (
 
 // Subscription is what a stream or poll asks for.
 type Subscription struct {
-	Channels   []string // sorted and distinct
-	Starts     []pubsub.Start
-	PerChannel bool // each channel has a cursor of its own, see pubsub.CursorSet
+	Channels   []string       // and patterns, sorted and distinct
+	Starts     []pubsub.Start // of the channels, and of the index logs of the patterns, in the same order
+	PerChannel bool           // each channel has a cursor of its own, see pubsub.CursorSet
 	Transport  conn.Transport
 	Present    bool // its user is listed as present while it is open
 }
 
 // cursors returns the cursors of the subscription, which begins at at.
 func (s *Subscription) cursors(at []pubsub.Cursor) *pubsub.CursorSet {
-	set := pubsub.NewCursorSet(s.Channels, at)
+	set := pubsub.NewCursorSetOf(s.Starts, at)
 	set.PerChannel = s.PerChannel
 	return set
 }
@@ -106,6 +106,9 @@ func (s *Session) joinPresence(a *Admission) {
 		return
 	}
 	for _, channel := range a.Channels {
+		if pubsub.IsPattern(channel) {
+			continue // its user would be in channels that do not exist yet
+		}
 		member, ok := p.Join(channel, caller.User, caller.Info)
 		switch {
 		case !ok:

@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -60,10 +61,18 @@ type DeniedError struct {
 	Channel    string
 	Credential Credential // of the principal; None: 401 may fit, as a credential may help
 	Lacking    string     // the claim, key or setting that does not include the channel, in words
+	Allowed    []string   // if Channel is a pattern: some channels and patterns within it that are permitted
 }
 
 // Error returns a sentence for the client.
 func (e *DeniedError) Error() string {
+	if strings.Contains(e.Channel, "*") {
+		text := fmt.Sprintf("You may not %s pattern %q: %s does not include all channels that it can match.", e.Verb.phrase(), e.Channel, e.Lacking)
+		if len(e.Allowed) > 0 {
+			text += fmt.Sprintf(" Within it, it includes %q: ask for that.", e.Allowed)
+		}
+		return text
+	}
 	return fmt.Sprintf("You may not %s channel %q: %s does not include it.", e.Verb.phrase(), e.Channel, e.Lacking)
 }
 

@@ -64,7 +64,8 @@ func (p *Principal) Sender() string {
 	return p.User
 }
 
-// MaySubscribe returns nil or a *DeniedError.
+// MaySubscribe returns nil or a *DeniedError, as the others do. A pattern in the place of
+// a channel means all channels that it can match.
 func (p *Principal) MaySubscribe(channel string) error {
 	return p.may(Subscribe, p.Subscribe, Subscribe, channel)
 }
@@ -92,10 +93,32 @@ func (p *Principal) MayReadHistory(channel string) error {
 
 // may checks verb by patterns, which are those of list.
 func (p *Principal) may(verb Verb, patterns Patterns, list Verb, channel string) error {
-	if patterns.Match(channel) {
+	denied := &DeniedError{Verb: verb, Channel: channel, Credential: p.Credential(), Lacking: p.nameOf(list)}
+	if !strings.Contains(channel, "*") {
+		if patterns.Match(channel) {
+			return nil
+		}
+		return denied
+	}
+	asked, err := ParsePattern(channel)
+	switch {
+	case err != nil:
+		return denied
+	case patterns.Cover(asked):
 		return nil
 	}
-	return &DeniedError{Verb: verb, Channel: channel, Credential: p.Credential(), Lacking: p.nameOf(list)}
+	denied.Allowed = within(asked, patterns)
+	return denied
+}
+
+// within returns the first few patterns that lie within the one that was asked for.
+func within(asked Pattern, patterns Patterns) (all []string) {
+	for _, p := range patterns {
+		if len(all) < 3 && (Patterns{asked}).Cover(p) {
+			all = append(all, p.String())
+		}
+	}
+	return all
 }
 
 // nameOf returns where list is defined, in words.

@@ -24,6 +24,7 @@ type FastPath struct {
 // FastResult is an admitted stream or poll in channels that are open.
 type FastResult struct {
 	Cursors   *pubsub.CursorSet
+	Starts    []pubsub.Start    // of Channels; nil: none has a filter
 	Channels  []*pubsub.Channel // the receiver calls Release
 	Positions []uint64          // in the tails of Channels
 	Format    wire.Format       // of a stream
@@ -35,6 +36,14 @@ type FastResult struct {
 	Admit     func() bool       // called when its position is certain; false: it falls back; nil: it does not
 	Began     func()            // called when it begins, if not nil
 	Ended     func(CloseReason) // called once, when it has ended; with FellBack it never began
+}
+
+// filter returns the filter of the i-th channel, or nil.
+func (r *FastResult) filter(i int) *pubsub.Filter {
+	if r.Starts == nil {
+		return nil
+	}
+	return r.Starts[i].Filter
 }
 
 // Release releases the channels.

@@ -34,7 +34,29 @@ type feed struct {
 	base        uint64     // the offset of buf[0]
 	buf         []byte     // only appended to, so that views of it stay valid
 	messageEnds []uint64   // the offsets after its messages; only appended to
-	traces      *traces    // nil: writes are not reported
+	extra       *extra     // nil: as in most feeds
+}
+
+// extra is what few feeds have. It does not change.
+type extra struct {
+	traces *traces // nil: writes are not reported
+	merge  *merge  // nil: not the feed of a pattern
+}
+
+// merge returns what the feed of a pattern has, nil for other feeds.
+func (f *feed) merge() *merge {
+	if f.extra == nil {
+		return nil
+	}
+	return f.extra.merge
+}
+
+// traces returns nil if writes are not reported.
+func (f *feed) traces() *traces {
+	if f.extra == nil {
+		return nil
+	}
+	return f.extra.traces
 }
 
 // traces are the messages with a Trace, to report their first write.
@@ -66,10 +88,16 @@ func (f *feed) Grown(items []pubsub.Item) {
 		newest := 0
 		for i := range items {
 			newest = len(f.buf)
-			f.encode(&items[i])
+			var cursor [64]byte
+			f.encode(&items[i], items[i].After.Append(cursor[:0]), false)
 		}
 		f.trim(newest)
 	}
+	f.wake(items)
+}
+
+// wake wakes the writers, which have items to write.
+func (f *feed) wake(items []pubsub.Item) {
 	start := sampleStartOf(items)
 	for _, s := range f.shards {
 		if s != nil && s.streams > 0 {
@@ -81,19 +109,18 @@ func (f *feed) Grown(items []pubsub.Item) {
 	}
 }
 
-// encode adds one item as a chunk of its own.
-func (f *feed) encode(it *pubsub.Item) {
-	var cursor [64]byte
+// encode adds one item as a chunk of its own, with the cursor after it.
+func (f *feed) encode(it *pubsub.Item, cursor []byte, several bool) {
 	b := encodeBuffers.Get().(*[]byte)
-	*b = appendItem((*b)[:0], f.key.format, it, it.After.Append(cursor[:0]), nil, false)
+	*b = appendItem((*b)[:0], f.key.format, it, cursor, nil, several)
 	f.buf = appendChunk(f.buf, *b)
 	if cap(*b) <= feedBytes { // a larger one is too much to keep for small items
 		encodeBuffers.Put(b)
 	}
 	if m := it.Message; m != nil {
 		f.messageEnds = append(f.messageEnds, f.end())
-		if f.traces != nil && m.Trace != "" {
-			f.traces.unwritten = append(f.traces.unwritten, m)
+		if t := f.traces(); t != nil && m.Trace != "" {
+			t.unwritten = append(t.unwritten, m)
 		}
 	}
 }
@@ -101,7 +128,7 @@ func (f *feed) encode(it *pubsub.Item) {
 // reportWritten reports traced, from a view, after a stream was written to.
 func (f *feed) reportWritten(traced []*pubsub.Message) {
 	for _, m := range traced {
-		f.traces.written(m)
+		f.extra.traces.written(m)
 	}
 }
 

@@ -54,6 +54,7 @@ type position struct {
 type unshared struct {
 	cursors *pubsub.CursorSet
 	skip    unique.Handle[string] // the sender whose messages are left out; zero: none are
+	filters []*pubsub.Filter      // of the positions; nil: none has one
 	pending []byte                // encoded, but the socket was full
 	first   int                   // the channel to take from first, so that a busy one does not starve others
 }
@@ -138,13 +139,19 @@ func (p *parked) takeAll(limit int) (all []pubsub.Delivery, ok bool) {
 		if !ok {
 			return nil, false
 		}
-		for _, it := range items {
+		filter := p.unshared.filter(i)
+		for _, it := range filter.Apply(items) {
 			if bytes > maxUnsharedBytes {
 				return all, true
 			}
 			place.next++
 			if it.Message == nil && it.Gap == nil {
-				continue // the log began again, which subscribers need not know
+				// The log began again, which subscribers need not know, or it is not for this
+				// one. The cursor moves with what comes after all that the client has.
+				if filter != nil && len(all) == 0 {
+					p.unshared.cursors.Set(i, it.After)
+				}
+				continue
 			}
 			if it.Message != nil {
 				bytes += len(it.Message.Data)
@@ -153,6 +160,14 @@ func (p *parked) takeAll(limit int) (all []pubsub.Delivery, ok bool) {
 		}
 	}
 	return all, true
+}
+
+// filter returns the filter of the i-th position, or nil.
+func (u *unshared) filter(i int) *pubsub.Filter {
+	if u.filters == nil {
+		return nil
+	}
+	return u.filters[i]
 }
 
 // maxUnsharedBytes bounds what a stalled connection with an unshared encoder holds.

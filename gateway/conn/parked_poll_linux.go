@@ -119,7 +119,7 @@ func (s *pollServer) answerIfAny(p *parked) {
 		moveCursors(p.unshared.cursors, items)
 	case p.poll.other != nil:
 		s.requestAnswer(p, items, Answered)
-	case len(p.positions) > 1 || p.unshared.skips():
+	case len(p.positions) > 1 || p.unshared.skips() || p.unshared.filters != nil:
 		s.answer(p, answer(p.unshared.cursors, items), items, Answered)
 	default:
 		body := first.shard.cachedAnswerFor(from, first.next, func() []byte { return answer(p.unshared.cursors, items) })

@@ -91,6 +91,7 @@ func (r *registry) remove(p *parked) {
 
 // removeSlots frees p's slots and releases the feeds.
 func (r *registry) removeSlots(p *parked) {
+	p.countPatterns(-1)
 	for i := range p.positions {
 		s := p.positions[i].shard
 		s.removeSlot(p.positions[i].slot, p.needsFeed())

@@ -35,9 +35,14 @@ type slot struct {
 // join counts a stream of w in its shard, and returns the feed's offset for its
 // position in the tail. ok is false if items have come since.
 func (f *feed) join(w *writer, position uint64) (s *shard, offset uint64, ok bool) {
+	return f.joinAt(w, func() bool { return f.next == position || f.key.unshared })
+}
+
+// joinAt is join for a stream that is where isThere, called with f locked, says.
+func (f *feed) joinAt(w *writer, isThere func() bool) (s *shard, offset uint64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.next != position && !f.key.unshared {
+	if !isThere() {
 		return nil, 0, false
 	}
 	if s = f.shards[w.number]; s == nil {
@@ -83,8 +88,8 @@ func (s *shard) borrow() feedView {
 	defer f.mu.Unlock()
 	s.busy = true
 	v := feedView{data: f.buf, base: f.base, flushed: s.flushed, messageEnds: f.messageEnds}
-	if f.traces != nil {
-		v.traced, f.traces.unwritten = f.traces.unwritten, nil
+	if t := f.traces(); t != nil {
+		v.traced, t.unwritten = t.unwritten, nil
 	}
 	return v
 }

@@ -93,6 +93,9 @@ func (p Portable) holdPoll(w http.ResponseWriter, r *http.Request, q *Poll) (nex
 	if err != nil {
 		return nil, err
 	}
+	if len(items) == 0 && reason == Answered {
+		passFiltered(q.Cursors, q.Subscriber)
+	}
 	body, next := q.body(wire.Poll{More: q.Subscriber.Truncated()}, items, reason)
 	if next != nil {
 		return next, nil

@@ -16,7 +16,7 @@ import (
 type Stream struct {
 	Subscriber *pubsub.Subscriber // the holder closes it
 	Cursors    *pubsub.CursorSet  // the subscriber's positions; they move with what is sent
-	Several    bool               // more than one channel
+	Several    bool               // more than one channel, or a pattern
 	Format     wire.Format
 	Skip       string // the sender whose messages are left out; "": none are
 	Node       string
@@ -73,10 +73,27 @@ func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error
 		if err != nil {
 			return s.appendBye(b[:0], err)
 		}
-		if b = s.appendItems(b[:0], items); len(b) == 0 {
+		b = s.appendItems(b[:0], items)
+		switch {
+		case len(b) > 0:
+		case len(items) == 0 && passFiltered(s.Cursors, s.Subscriber):
+			b = s.Format.AppendCursor(b, s.Cursors.Append(nil))
+		default:
 			b = s.Format.AppendHeartbeat(b)
 		}
 	}
+}
+
+// passFiltered moves the cursors of patterns past the messages that were not for the
+// subscriber, which has nothing else to return. It reports whether there were any.
+func passFiltered(cursors *pubsub.CursorSet, s *pubsub.Subscriber) (moved bool) {
+	for i := range s.Channels() {
+		if s.Filter(i) != nil && cursors.Cursor(i) != s.Position(i) {
+			cursors.Set(i, s.Position(i))
+			moved = true
+		}
+	}
+	return moved
 }
 
 // updateReplay notes that the client has received something, and ends the replay if it
@@ -153,7 +170,7 @@ func appendDelivery(b []byte, f wire.Format, it *pubsub.Delivery, cursors *pubsu
 	cursor = cursors.Append(scratch)
 	var channelCursor []byte
 	if cursors.PerChannel && it.Gap != nil {
-		channelCursor = wire.AppendCursors(nil, func(yield func(string, pubsub.Cursor) bool) { yield(cursors.Cursor(it.Channel)) })
+		channelCursor = wire.AppendCursors(nil, func(yield func(string, *pubsub.CursorSet) bool) { yield(cursors.Part(it.Channel)) })
 	}
 	return appendItem(b, f, &it.Item, cursor, channelCursor, several), cursor
 }

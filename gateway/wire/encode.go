@@ -61,6 +61,14 @@ func (f Format) AppendGap(b []byte, g *pubsub.Gap, cursor, cursors []byte) []byt
 	return f.endControl(b)
 }
 
+// AppendCursor appends the control event that only moves the cursor: messages have come
+// that are not for this subscriber.
+func (f Format) AppendCursor(b, cursor []byte) []byte {
+	b = f.beginControl(b, eventCursor, cursor)
+	b = appendString(append(b, `"cursor":`...), cursor)
+	return f.endControl(b)
+}
+
 // AppendBye appends the control event before the server closes a stream. retry, to the
 // millisecond, is how long the client waits before it reconnects; 0: the client decides.
 func (f Format) AppendBye(b []byte, reason string, retry time.Duration) []byte {

@@ -19,6 +19,7 @@ const (
 	KindReady               // Node
 	KindGap                 // Gap
 	KindBye                 // Reason
+	KindCursor              // nothing: only the cursor has moved
 )
 
 // Event is one event of a decoded stream.
@@ -74,7 +75,7 @@ func known(event string) bool {
 // isControl reports whether the event is one of the node's about the stream. Joins and
 // leaves are messages.
 func isControl(event string) bool {
-	return event == eventReady || event == eventGap || event == eventBye
+	return event == eventReady || event == eventGap || event == eventCursor || event == eventBye
 }
 
 // decode turns o into an Event without Cursor and Retry.
@@ -85,6 +86,8 @@ func (o *object) decode() (Event, error) {
 	case eventGap:
 		g, err := o.gap()
 		return Event{Kind: KindGap, Gap: g}, err
+	case eventCursor:
+		return Event{Kind: KindCursor}, nil
 	case eventBye:
 		return Event{Kind: KindBye, Reason: o.Reason}, nil
 	}

@@ -53,7 +53,7 @@ func appendGapMembers(b []byte, g *pubsub.Gap) []byte {
 }
 
 // AppendCursors appends a cursor per channel as {"<channel>":"<cursor>",…}.
-func AppendCursors(b []byte, cursors iter.Seq2[string, pubsub.Cursor]) []byte {
+func AppendCursors[C interface{ Append([]byte) []byte }](b []byte, cursors iter.Seq2[string, C]) []byte {
 	separator := byte('{')
 	for channel, at := range cursors {
 		b = append(appendString(append(b, separator), channel), ':')

@@ -33,7 +33,8 @@ func (f Format) ContentType() string {
 
 // The names of the control events. A message cannot have them as its type.
 const (
-	eventReady = "comet.ready"
-	eventGap   = "comet.gap"
-	eventBye   = "comet.bye"
+	eventReady  = "comet.ready"
+	eventGap    = "comet.gap"
+	eventCursor = "comet.cursor"
+	eventBye    = "comet.bye"
 )

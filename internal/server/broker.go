@@ -30,7 +30,7 @@ func newBroker(ctx context.Context, s *config.Settings, rules *channelRules, log
 }
 
 func newMemory(rules *channelRules) *membroker.Cluster {
-	return membroker.New(membroker.Options{Retention: rules.retention, KeyWindow: keyWindow})
+	return membroker.New(membroker.Options{Retention: rules.retention, Index: rules.index, KeyWindow: keyWindow})
 }
 
 // newRedisBroker connects to Redis. One that refuses is an error. One that is
@@ -53,6 +53,7 @@ func newRedisBroker(ctx context.Context, s *config.Settings, rules *channelRules
 		Timeout:   s.Redis.Timeout,
 		Prefix:    s.Redis.Prefix,
 		Retention: rules.retention,
+		Index:     rules.index,
 		KeyWindow: keyWindow,
 
 		SentinelUsername: s.Redis.SentinelUsername,

@@ -15,7 +15,10 @@ import (
 
 // channelRules is what the settings channels and history say of each channel.
 // Brokers and nodes ask them, many at once, and always the newest that were put.
-type channelRules struct{ newest atomic.Pointer[ruling] }
+type channelRules struct {
+	newest atomic.Pointer[ruling]
+	index  *pubsub.Index // of the rules with patterns, which do not change
+}
 
 // ruling is the rules of one reading of the settings.
 type ruling struct {
@@ -31,7 +34,16 @@ func newChannelRules(s *config.Settings) (*channelRules, error) {
 	if err != nil {
 		return nil, err
 	}
+	var indexed []pubsub.IndexRule
+	for _, r := range s.Channels {
+		if r.Patterns {
+			indexed = append(indexed, pubsub.IndexRule{Match: r.Match, Logs: r.Index})
+		}
+	}
 	c := new(channelRules)
+	if c.index, err = pubsub.NewIndex(indexed); err != nil {
+		return nil, fmt.Errorf("channels: %w", err)
+	}
 	c.put(first)
 	return c, nil
 }
@@ -61,15 +73,28 @@ func newRuling(s *config.Settings) (*ruling, error) {
 // put makes r the current rules.
 func (c *channelRules) put(r *ruling) { c.newest.Store(r) }
 
-// of returns the channel's rule. The rules of the settings do not reach the nodes'
-// own channels.
+// of returns the rule of a channel, or of an index log. The rules of the settings do not
+// reach the nodes' own channels.
 func (c *channelRules) of(channel string) *config.ChannelRule {
 	r := c.newest.Load()
+	if pubsub.IsIndexLog(channel) {
+		return r.ofIndex(pubsub.IndexMatch(channel))
+	}
 	if strings.HasPrefix(channel, pubsub.ControlPrefix) {
 		return &r.own
 	}
 	if i := r.patterns.First(channel); i >= 0 {
 		return &r.rules[i]
+	}
+	return &r.rest
+}
+
+// ofIndex returns the rule with patterns for match.
+func (r *ruling) ofIndex(match string) *config.ChannelRule {
+	for i := range r.rules {
+		if r.rules[i].Patterns && r.rules[i].Match == match {
+			return &r.rules[i]
+		}
 	}
 	return &r.rest
 }

@@ -75,7 +75,7 @@ func newNode(name string, about build, s *config.Settings, rules *channelRules, 
 	if err != nil {
 		return nil, errors.Join(err, parker.Close(context.Background()), application.close(context.Background()))
 	}
-	options := pubsub.Options{Timeout: s.Redis.Timeout, Logger: logger}
+	options := pubsub.Options{Timeout: s.Redis.Timeout, Index: rules.index, Logger: logger}
 	if application.events != nil {
 		options.OnOpened, options.OnClosed = admit.Opened(application.events), admit.Closed(application.events)
 	}
