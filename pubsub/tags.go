@@ -126,7 +126,7 @@ func (t *Tags) UnmarshalJSON(text []byte) (err error) {
 	plain := make(map[string]string, len(pairs))
 	for name, value := range pairs {
 		if value == nil {
-			return invalidTags("must have strings as values: that of %.40q is none", name)
+			return invalidTags("must have strings as values: that of %.40q is not one", name)
 		}
 		plain[name] = *value
 	}

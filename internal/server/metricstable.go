@@ -133,7 +133,7 @@ var metricTable = []metric{
 		help:    "For how long another Redis primary has answered without a confirmation that it took over; its channels deliver nothing meanwhile. 0 if none does.",
 		collect: func(s *snapshot, e emitter) { e.value(s.redis.Unconfirmed.Seconds()) }},
 	{name: "comet_redis_errors_total", kind: counter, labels: []string{"operation", "kind"},
-		help: "Failed operations on Redis: publishes, log reads, relay connections, probes, presence, and the node registry.",
+		help: "Failed operations on Redis: publishes, log reads, relay connections, probes, presence, the node registry, and Bayeux sessions.",
 		collect: func(s *snapshot, e emitter) {
 			for _, operation := range redisbroker.Operations {
 				for _, kind := range redisbroker.Kinds {
