@@ -84,12 +84,19 @@ func (c *coordinator) checkPublish(ctx context.Context, n *node) error {
 
 // checkSubscribe sends a subscriber's request.
 func (c *coordinator) checkSubscribe(ctx context.Context, n *node) error {
-	polls := c.plan.Transport == LongPoll || c.plan.Transport == ShortPoll
+	polls := c.plan.Transport.polls()
 	s := &seek{channel: c.probe(), poll: polls}
 	d := c.client.dialect
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url(string(d.appendPath(nil, s))), nil)
+	method, body := http.MethodGet, ""
+	if poster, posts := d.(poster); posts {
+		method, body = http.MethodPost, string(poster.appendBody(nil, s))
+	}
+	r, err := http.NewRequestWithContext(ctx, method, n.url(string(d.appendPath(nil, s))), strings.NewReader(body))
 	if err != nil {
 		return err
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
 	}
 	for _, pair := range c.client.header {
 		r.Header.Set(pair[0], pair[1])

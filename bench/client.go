@@ -40,7 +40,7 @@ func newClient(p *Plan, nodes []node, names func(int) string) *client {
 	}
 	c := &client{
 		http:    &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		dialect: p.Target.dialect(), nodes: nodes, names: names, plan: p,
+		dialect: p.dialect(), nodes: nodes, names: names, plan: p,
 	}
 	for _, line := range p.Target.header() {
 		name, value, _ := strings.Cut(line, ":")

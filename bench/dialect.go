@@ -73,6 +73,17 @@ func Presets() []string {
 
 func (t *Target) dialect() dialect { return presets[t.Preset](t) }
 
+// dialect returns that of the target, for the transport of the plan.
+func (p *Plan) dialect() dialect {
+	if p.Transport == Bayeux {
+		return bayeux{}
+	}
+	return p.Target.dialect()
+}
+
+// polls reports whether the subscribers only poll.
+func (t Transport) polls() bool { return t == LongPoll || t == ShortPoll || t == Bayeux }
+
 // header returns the header lines of every request, of subscribers and publishers.
 func (t *Target) header() []string {
 	if t.Token == "" || t.Preset == presetCentrifugo {

@@ -63,7 +63,7 @@ type received struct {
 func newEventLoop(share *share, c clock, orders chan received, replies chan<- reply) (*eventLoop, error) {
 	plan := &share.Plan
 	s := &eventLoop{
-		share: share, dialect: plan.Target.dialect(), clock: c, turns: plan.turns(),
+		share: share, dialect: plan.dialect(), clock: c, turns: plan.turns(),
 		orders: orders, replies: replies, sequence: 1<<32 - 1,
 		subscribers: make([]subscriber, share.Count),
 		latency:     newHistogram(), resume: newHistogram(),
@@ -106,7 +106,7 @@ func (s *eventLoop) global(i int32) uint64 { return uint64(s.share.First) + uint
 func (s *eventLoop) newSubscriber(i int) subscriber {
 	plan := &s.share.Plan
 	global := s.global(int32(i))
-	polls := plan.Transport == LongPoll || plan.Transport == ShortPoll
+	polls := plan.Transport.polls()
 	if plan.Transport == Mixed {
 		polls = choice(plan.Seed, aboutTransport, global)&1 == 1
 	}
@@ -123,7 +123,12 @@ func (s *eventLoop) appendRequest(b []byte, sub *subscriber, wait bool) []byte {
 		poll: sub.polls, wait: wait,
 	}
 	node := &s.share.Nodes[sub.node]
-	b = append(append(b, "GET "...), node.Prefix...)
+	poster, posts := s.dialect.(poster)
+	method := "GET "
+	if posts {
+		method = "POST "
+	}
+	b = append(append(b, method...), node.Prefix...)
 	b = s.dialect.appendPath(b, &seek)
 	b = append(append(b, " HTTP/1.1\r\nHost: "...), node.Host...)
 	b = append(b, "\r\n"...)
@@ -131,7 +136,11 @@ func (s *eventLoop) appendRequest(b []byte, sub *subscriber, wait bool) []byte {
 		b = append(b, "Accept: text/event-stream\r\n"...)
 	}
 	b = s.dialect.appendHeader(b, &seek)
-	return append(append(b, s.header...), "\r\n"...)
+	b = append(b, s.header...)
+	if posts {
+		return appendPosted(b, poster.appendBody(nil, &seek))
+	}
+	return append(b, "\r\n"...)
 }
 
 // patrol is how often run checks its context while nothing happens.

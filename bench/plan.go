@@ -11,6 +11,7 @@ const (
 	SSE       Transport = "sse"
 	LongPoll  Transport = "poll"
 	ShortPoll Transport = "short-poll" // a poll every Plan.Interval, answered at once
+	Bayeux    Transport = "bayeux"     // long-polls of Bayeux clients, of Comet only
 	Mixed     Transport = "mixed"      // the seed chooses sse or poll for each subscriber
 )
 

@@ -188,7 +188,7 @@ func (v *responseSink) end() error {
 // pollAgain sends or schedules the poll after an answer.
 func (v *responseSink) pollAgain() {
 	sub, i := v.sub, v.index
-	if v.traits.atOnce {
+	if poster, posts := v.dialect.(poster); v.traits.atOnce && (!posts || poster.connected(sub.cursor)) {
 		v.markConnected(sub, v.at) // with the answer's cursor it misses nothing
 	}
 	next := v.at

@@ -72,7 +72,7 @@ func (p *Plan) validateLoad(m *mistakes) {
 	if !channelStart.MatchString(p.Channel) {
 		m.add("channel", "%q must begin with a letter or digit and have only letters, digits and . _ - /", p.Channel)
 	}
-	all := []Transport{SSE, LongPoll, ShortPoll, Mixed}
+	all := []Transport{SSE, LongPoll, ShortPoll, Bayeux, Mixed}
 	if !slices.Contains(all, p.Transport) {
 		m.add("transport", "%q is none of %q", p.Transport, all)
 	}
@@ -119,6 +119,8 @@ func (t *Target) validate(m *mistakes, p *Plan) {
 	switch {
 	case (p.Transport == LongPoll || p.Transport == Mixed) && !can.polls:
 		m.add("transport", "the preset %s has no long-polls: use %s", t.Preset, SSE)
+	case p.Transport == Bayeux && t.Preset != presetComet:
+		m.add("transport", "bayeux goes with the preset comet, not with %s", t.Preset)
 	case p.Transport == ShortPoll && !can.atOnce:
 		m.add("transport", "the preset %s has no short polls: use another transport", t.Preset)
 	}

@@ -19,7 +19,7 @@ func TestBenchUsageMistakes(t *testing.T) {
 		nodes + "--subscribers 0":                      `--subscribers: `,
 		nodes + "--subscribers many":                   `"many"`,
 		nodes + "--channels -1":                        `--channels: `,
-		nodes + "--transport pigeon":                   `none of sse, poll, short-poll and mixed`,
+		nodes + "--transport pigeon":                   `none of sse, poll, short-poll, bayeux and mixed`,
 		nodes + "--churn 101%":                         `is not a share`,
 		nodes + "--churn lots":                         `is not a share`,
 		nodes + "--size big":                           `is not a size`,

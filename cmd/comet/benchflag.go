@@ -55,9 +55,9 @@ func (t *transport) Type() string   { return "transport" }
 
 func (t *transport) Set(text string) error {
 	switch bench.Transport(text) {
-	case bench.SSE, bench.LongPoll, bench.ShortPoll, bench.Mixed:
+	case bench.SSE, bench.LongPoll, bench.ShortPoll, bench.Bayeux, bench.Mixed:
 		*t = transport(text)
 		return nil
 	}
-	return errors.New("is none of sse, poll, short-poll and mixed")
+	return errors.New("is none of sse, poll, short-poll, bayeux and mixed")
 }

@@ -54,7 +54,7 @@ func (o *benchRunOptions) addLoad(cmd *cobra.Command) {
 	o.transport, o.size = transport(bench.SSE), 100
 	f.IntVar(&p.Subscribers, "subscribers", 1000, "number of subscribers")
 	f.IntVar(&p.Channels, "channels", 1, "number of channels; each subscriber has one of them")
-	f.Var(&o.transport, "transport", "transport of the subscribers: sse, poll (long-polls), short-poll or mixed (sse and poll)")
+	f.Var(&o.transport, "transport", "transport of the subscribers: sse, poll (long-polls), short-poll, bayeux (the node needs bayeux.enabled) or mixed (sse and poll)")
 	f.DurationVar(&p.Interval, "interval", time.Second, "time between two short polls of a subscriber")
 	f.DurationVar(&p.Ramp, "ramp", 0, "time over which the subscribers connect (default: as fast as possible)")
 	f.DurationVar(&p.Settle, "settle", time.Second, "quiet time after the subscribers connected, before memory is read and the first message sent")
