@@ -56,6 +56,7 @@ type Subscriber struct {
 	hub      *Hub
 	places   []*subscription
 	observes bool          // see SubscribeUncounted
+	silent   bool          // see IncludeSilent
 	woken    chan struct{} // holds a token if a tail has grown since it was last looked at
 	turn     int           // the place to look at first, so that a busy channel does not starve others
 	pace     pace          // of reading the log
@@ -240,6 +241,10 @@ func (s *Subscriber) next(ctx context.Context, limit int, until time.Time) ([]De
 	}
 }
 
+// IncludeSilent has Next and Poll also return items that have neither a message nor a gap,
+// as those of messages that the Filter leaves out. They move the cursor only.
+func (s *Subscriber) IncludeSilent() { s.silent = true }
+
 // collect returns what is there without reading the log.
 func (s *Subscriber) collect(limit int) (out []Delivery, err error) {
 	bytes := replayBytes
@@ -252,7 +257,7 @@ func (s *Subscriber) collect(limit int) (out []Delivery, err error) {
 		}
 		for _, it := range items {
 			bytes -= it.dataSize()
-			if !it.silent() {
+			if s.silent || !it.silent() {
 				out = append(out, Delivery{Channel: i, Item: it})
 			}
 		}

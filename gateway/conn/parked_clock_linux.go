@@ -87,7 +87,7 @@ func (c *clock) advance() {
 func (c *clock) endDue(ms int64) {
 	for p := c.next(); p != nil; p = c.next() {
 		if p.poll != nil {
-			c.polls.answerEmpty(p, Answered)
+			c.polls.answerEmpty(p, p.pollReason(ms))
 			continue
 		}
 		if c.endStream(p, ms); !p.removed {
@@ -95,6 +95,15 @@ func (c *clock) endDue(ms int64) {
 		}
 	}
 	c.registry.closeTimedOut()
+}
+
+// pollReason is why a poll ends that is due: its time, or that of its session. Comet's own
+// polls do not tell their clients.
+func (p *parked) pollReason(ms int64) CloseReason {
+	if p.poll.other != nil && p.expired(ms) {
+		return p.reason.reason()
+	}
+	return Answered
 }
 
 // endStream ends a stream with an expired session, or one that has been stalled

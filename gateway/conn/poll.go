@@ -35,7 +35,7 @@ type Answerer interface {
 	// Transport is what the polls count as.
 	Transport() Transport
 	// Answer makes the body of the answer to a poll that ends for a reason, with items or
-	// none, and calls reply with it, once: now or later, from any goroutine. Instead of a
+	// none (some may have neither a message nor a gap, and only move the cursor), and calls reply with it, once: now or later, from any goroutine. Instead of a
 	// body it may have the connection wait again, for what another Poll says: its
 	// Subscriber, Cursors, Wait, Ended and Interrupt count. Without both the connection is
 	// closed without an answer.
