@@ -143,6 +143,19 @@ func (caller *Caller) may(channel string, permitted func(channel string) error, 
 	return permitted(channel)
 }
 
+// ErrNoHook says that no hook is configured.
+var ErrNoHook = errors.New("no hook is configured")
+
+// AskService sends a message of a client to the application, see hook.Asker.Service. It
+// returns ErrNoHook without a hook.
+func (c *Controller) AskService(ctx context.Context, caller *Caller, channel string, data []byte) (reply []byte, err error) {
+	if c.options.Asker == nil {
+		return nil, ErrNoHook
+	}
+	return c.options.Asker.Service(ctx, hook.Question{Action: hook.Service, User: caller.User, Key: caller.Key, Channels: []string{channel},
+		Address: caller.Client.Address, Data: data, Headers: caller.hookHeaders})
+}
+
 // AskHook returns nil if the application allows an action in the channels, or is
 // not asked. A denial on the fast path is ErrWouldWait, so that net/http reports
 // it.

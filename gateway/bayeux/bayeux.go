@@ -2,7 +2,6 @@ package bayeux
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -30,9 +29,8 @@ type Options struct {
 	Interval    time.Duration // between an answer and the next connect; default 0
 	MaxInterval time.Duration // how long a session is kept without a connect; default 60s
 
-	// Service asks the application about a message on a channel /service/…; nil: there is
-	// none. The reply may be nil, or is sent back to the client.
-	Service func(ctx context.Context, caller *admit.Caller, channel string, data json.RawMessage) (reply json.RawMessage, err error)
+	// Senders reports whether messages of a channel name their sender; default: all do.
+	Senders func(channel string) bool
 	// Refused is called with how many messages were refused before the hub saw them.
 	// Default: nothing.
 	Refused func(messages int)
@@ -82,6 +80,9 @@ func New(o Options) *Server {
 	}
 	if o.MaxInterval == 0 {
 		o.MaxInterval = time.Minute
+	}
+	if o.Senders == nil {
+		o.Senders = func(string) bool { return true }
 	}
 	if o.Refused == nil {
 		o.Refused = func(int) {}

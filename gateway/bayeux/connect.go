@@ -22,9 +22,10 @@ type connect struct {
 	caller   *admit.Caller
 	clientID string
 	id       json.RawMessage
-	name     string    // state.connect
-	until    time.Time // the end of the wait
-	channels []string  // that it waits for, sorted
+	name     string            // state.connect
+	until    time.Time         // the end of the wait
+	places   []place           // of the logs that it waits for
+	cursors  *pubsub.CursorSet // where the wait is
 
 	state *state // as stored; owned by the goroutine that makes the answer
 	sent  int64  // the batch in the answer; 0: none
@@ -135,6 +136,7 @@ func (e *exchange) connectAtOnce(m message, r *reply) error {
 		return err
 	}
 	defer a.Close()
+	a.Subscriber.IncludeSilent()
 	items, err := a.Subscriber.Poll(a.Request.Context(), maxEvents, 0)
 	if err != nil && !errors.Is(err, pubsub.ErrSlow) {
 		return err
@@ -293,12 +295,17 @@ func (c *connect) begin(ctx context.Context, m message, st *state, k *acknowledg
 
 // admit joins the channels of the session.
 func (c *connect) admit() (*admit.Admission, error) {
-	st := c.state
-	c.channels = st.names()
-	want := &admit.Subscription{Channels: c.channels, Starts: make([]pubsub.Start, len(c.channels)), Transport: conn.OverBayeux, Present: true}
-	for i := range st.channels {
-		at := st.channels[i].acked
-		want.Starts[i] = pubsub.Start{Channel: c.channels[i], From: pubsub.From{Cursor: &at}}
+	starts, places, err := c.server.starts(c.state)
+	if err != nil {
+		return nil, err
 	}
-	return c.server.options.Admission.AdmitAuthenticated(c.r, c.caller, want)
+	want := &admit.Subscription{Channels: c.state.names(), Starts: starts, Transport: conn.OverBayeux, Present: true}
+	a, err := c.server.options.Admission.AdmitAuthenticated(c.r, c.caller, want)
+	if err != nil {
+		return nil, err
+	}
+	if c.places, c.cursors = places, a.Cursors; time.Until(c.until) <= 0 {
+		a.Subscriber.IncludeSilent()
+	}
+	return a, nil
 }

@@ -1,9 +1,11 @@
 package bayeux
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"comet/gateway/conn"
@@ -46,8 +48,11 @@ func (c *connect) answer(ctx context.Context, items []pubsub.Delivery, reason co
 	}
 	c.server.forget(c)
 	var events []byte
-	if err == nil {
+	switch {
+	case err == nil && len(items) > 0:
 		events, err = c.deliver(ctx, items)
+	case err == nil:
+		c.advance(ctx)
 	}
 	if err != nil && !errors.Is(err, errReplaced) && !errors.Is(err, errGone) {
 		c.server.options.Logger.Debug("bayeux answer was not stored; closing the connection", "error", err)
@@ -127,7 +132,8 @@ func (c *connect) reload(ctx context.Context) error {
 func (c *connect) deliver(ctx context.Context, items []pubsub.Delivery) (events []byte, err error) {
 	for range conflicts {
 		next := c.state.clone()
-		if events = c.take(next, items); events == nil {
+		var moved bool
+		if events, moved = c.take(next, items); !moved {
 			return nil, nil
 		}
 		next.batch++
@@ -170,40 +176,99 @@ func (c *connect) reloadPatiently(ctx context.Context, err error) error {
 
 const storeRetry = 100 * time.Millisecond
 
-// take moves the session's cursors past items, and returns them as events; nil if there
-// are none.
-func (c *connect) take(st *state, items []pubsub.Delivery) (events []byte) {
+// take moves the session's cursors past items, and returns them as events. moved is false
+// if no cursor has moved.
+func (c *connect) take(st *state, items []pubsub.Delivery) (events []byte, moved bool) {
+	for i, at := range c.places { // past messages that were not for it, before items
+		if u := st.find(at.channel); u != nil && pubsub.IsPattern(at.channel) {
+			u.moveTo(at.log, c.cursors.Cursor(i))
+		}
+	}
 	for i := range items {
 		it := &items[i]
-		u := st.find(c.channels[it.Channel])
+		at := c.places[it.Channel]
+		u := st.find(at.channel)
 		if u == nil {
 			continue
 		}
-		u.sent, u.pending = it.After, true
-		if it.Message == nil && it.Gap == nil {
-			continue
-		}
-		if events != nil {
+		u.moveTo(at.log, it.After)
+		if events = c.server.appendEvent(events, u.channel, &it.Item); len(events) > 0 && events[len(events)-1] == '}' {
 			events = append(events, ',')
 		}
-		events = c.server.appendEvent(events, u.channel, &it.Item)
 	}
-	return events
+	return bytes.TrimSuffix(events, []byte(",")), st.pending()
+}
+
+// moveTo moves the cursor of a log to which messages are sent.
+func (u *subscription) moveTo(log int, at pubsub.Cursor) {
+	if !u.pending() {
+		u.sent = slices.Clone(u.acked)
+	}
+	u.sent[log] = at
+}
+
+// advance stores how far the connect has come in the logs of patterns without a message for
+// it, so that the session does not fall behind the logs.
+func (c *connect) advance(ctx context.Context) {
+	next, moved := c.state.clone(), false
+	for i := range next.channels {
+		if pubsub.IsPattern(next.channels[i].channel) {
+			next.channels[i].acked = slices.Clone(next.channels[i].acked)
+		}
+	}
+	for i, at := range c.places {
+		cursor := c.cursors.Cursor(i)
+		u := next.find(at.channel)
+		if u != nil && pubsub.IsPattern(at.channel) && u.acked[at.log] != cursor {
+			u.acked[at.log], moved = cursor, true
+		}
+	}
+	if !moved {
+		return
+	}
+	if err := c.server.store(ctx, c.clientID, c.state, next); err == nil {
+		c.state = next
+	}
 }
 
 // appendEvent appends an item as a message: an event, or a gap, which has no data and is
-// therefore ignored by clients that do not know it.
+// therefore ignored by clients that do not know it. It appends nothing for a message that
+// a client would take for one of the protocol.
 func (s *Server) appendEvent(b []byte, channel string, it *pubsub.Item) []byte {
-	b = appendString(append(b, `{"channel":`...), s.nameOf(channel))
-	if it.Gap != nil {
+	switch {
+	case it.Gap != nil:
+		b = appendString(append(b, `{"channel":`...), s.nameOf(channel))
 		b = wire.AppendGapJSON(append(b, `,"ext":{"comet":{"gap":`...), it.Gap)
 		return append(b, `}}}`...)
+	case it.Message == nil:
+		return b
 	}
-	b = append(append(b, `,"data":`...), it.Message.Data...)
-	if it.Message.Type != pubsub.DefaultType {
-		b = append(appendString(append(b, `,"ext":{"comet":{"type":`...), it.Message.Type), `}}`...)
+	m := it.Message
+	name := s.nameOf(m.Channel)
+	if isMeta(name) || isService(name) {
+		return b
 	}
-	return append(b, '}')
+	b = appendString(append(b, `{"channel":`...), name)
+	b = append(append(b, `,"data":`...), m.Data...)
+	return append(appendExt(b, m), '}')
+}
+
+// appendExt appends what a message has that Bayeux has no field for, as ext.comet.
+func appendExt(b []byte, m *pubsub.Message) []byte {
+	if m.Type == pubsub.DefaultType && m.From == "" && m.Tags.IsZero() {
+		return b
+	}
+	b = append(b, `,"ext":{"comet":{`...)
+	if m.Type != pubsub.DefaultType {
+		b = append(appendString(append(b, `"type":`...), m.Type), ',')
+	}
+	if m.From != "" {
+		b = append(appendString(append(b, `"from":`...), m.From), ',')
+	}
+	if !m.Tags.IsZero() {
+		b = append(m.Tags.AppendJSON(append(b, `"tags":`...)), ',')
+	}
+	return append(b[:len(b)-1], `}}`...)
 }
 
 // Written implements conn.Answerer. A client that does not acknowledge batches is taken

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -337,7 +338,6 @@ func (e *exchange) subscribe(m message, r *reply) error {
 	if err != nil {
 		return err
 	}
-	at := make(map[string]pubsub.Cursor)
 	for _, channel := range channels {
 		if err := e.maySubscribe(caller, channel); err != nil {
 			return err
@@ -346,20 +346,19 @@ func (e *exchange) subscribe(m message, r *reply) error {
 	if err := e.server.options.Admission.AskHook(e.r.Context(), caller, hook.Subscribe, channels...); err != nil {
 		return err
 	}
+	at := make(map[string][]pubsub.Cursor)
 	for _, channel := range channels {
 		if st.find(channel) != nil {
 			continue
 		}
-		page, err := e.server.options.Hub.Read(e.r.Context(), pubsub.Query{Channel: channel})
-		if err != nil {
+		if at[channel], err = e.server.ends(e.r.Context(), channel); err != nil {
 			return err
 		}
-		at[channel] = page.EndCursor()
 	}
 	limit := e.server.options.Limits().Channels
 	err = e.changeSession(clientID, st, func(next *state) error {
-		for channel, cursor := range at {
-			next.add(channel, cursor)
+		for channel, cursors := range at {
+			next.add(channel, cursors)
 		}
 		if len(next.channels) > limit {
 			return &fault{code: 403, arguments: argumentsOf(m), text: "a session may have " + strconv.Itoa(limit) + " subscriptions at most (limits.channels)"}
@@ -372,7 +371,7 @@ func (e *exchange) subscribe(m message, r *reply) error {
 
 // maySubscribe returns the fault of a caller that may not subscribe to a channel.
 func (e *exchange) maySubscribe(caller *admit.Caller, channel string) error {
-	err := pubsub.ValidateChannel(channel)
+	_, err := e.server.logsOf(channel)
 	if err == nil {
 		err = caller.MaySubscribe(channel)
 	}
@@ -380,6 +379,23 @@ func (e *exchange) maySubscribe(caller *admit.Caller, channel string) error {
 		return nil
 	}
 	return e.server.fault(err, e.server.nameOf(channel))
+}
+
+// ends returns the cursors at the ends of the logs of a channel or pattern.
+func (s *Server) ends(ctx context.Context, channel string) ([]pubsub.Cursor, error) {
+	logs, err := s.logsOf(channel)
+	if err != nil {
+		return nil, err
+	}
+	at := make([]pubsub.Cursor, len(logs))
+	for i, log := range logs {
+		page, err := s.options.Hub.Read(ctx, pubsub.Query{Channel: log})
+		if err != nil {
+			return nil, err
+		}
+		at[i] = page.EndCursor()
+	}
+	return at, nil
 }
 
 // unsubscribe removes channels from a session.
@@ -413,9 +429,7 @@ func (e *exchange) subscriptions(m message) ([]string, error) {
 		switch _, _, glob := cutGlob(name); {
 		case isMeta(name), isService(name):
 			return nil, &fault{code: 403, arguments: name, text: "meta and service channels are private"}
-		case glob:
-			return nil, &fault{code: 403, arguments: name, text: "patterns are not supported: subscribe to channels"}
-		case !validName(name):
+		case !glob && !validName(name):
 			return nil, &fault{code: 400, arguments: name, text: "invalid channel name"}
 		}
 		channels = append(channels, e.server.channelOf(name))
@@ -494,6 +508,9 @@ func (e *exchange) publish(m message, r *reply) error {
 	if err := caller.Rules.Limiter.Publish(caller.Client, 1); err != nil {
 		return err
 	}
+	if e.server.options.Senders(d.Channel) {
+		d.From = caller.Sender()
+	}
 	if r.id != nil {
 		d.Key, d.Owner = messageKey(r.id, data), "bayeux:"+clientID
 	}
@@ -526,14 +543,17 @@ func (e *exchange) publishDrafts() {
 
 // service asks the application about a message on a service channel.
 func (e *exchange) service(m message, r *reply, caller *admit.Caller, data []byte) error {
-	if e.server.options.Service == nil {
-		return &fault{code: 404, arguments: r.channel, text: "service messages go to the application and no hook is configured: set auth.hook.url"}
-	}
 	if err := caller.Rules.Limiter.Publish(caller.Client, 1); err != nil {
 		return err
 	}
-	back, err := e.server.options.Service(e.r.Context(), caller, r.channel, data)
-	if err != nil || back == nil {
+	back, err := e.server.options.Admission.AskService(e.r.Context(), caller, r.channel, data)
+	switch {
+	case errors.Is(err, admit.ErrNoHook):
+		return &fault{code: 404, arguments: r.channel, text: "service messages go to the application and no hook is configured, see auth.hook.url"}
+	case err != nil || back == nil:
+		return err
+	}
+	if back, err = pubsub.CompactJSON(back); err != nil {
 		return err
 	}
 	r.events = append(append(appendString([]byte(`{"channel":`), r.channel), `,"data":`...), back...)

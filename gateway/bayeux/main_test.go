@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // cluster is one or two nodes; requests go to them in turn.
 type cluster struct {
 	urls []string
+	stop []func() // has a node drain, and waits for its end; may be called more than once
 	turn atomic.Int64
 	http *http.Client
 }
@@ -54,7 +56,8 @@ func startCluster(t *testing.T, nodes int, redis *redistest.Server, flags ...str
 			}
 			broker = memory.Node()
 		}
-		c.urls = append(c.urls, startNode(t, settings, broker))
+		url, stop := startNode(t, settings, broker)
+		c.urls, c.stop = append(c.urls, url), append(c.stop, stop)
 	}
 	t.Cleanup(c.http.CloseIdleConnections) // before the nodes leave
 	return c
@@ -75,23 +78,24 @@ func load(t *testing.T, args ...string) *config.Loaded {
 	return settings
 }
 
-func startNode(t *testing.T, settings *config.Loaded, broker pubsub.Broker) (url string) {
+func startNode(t *testing.T, settings *config.Loaded, broker pubsub.Broker) (url string, stop func()) {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	n, err := server.New(t.Context(), settings, server.Options{Version: "devel", Logger: logger, Level: new(slog.LevelVar), Broker: broker})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, terminate := context.WithCancelCause(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		terminate(server.ErrTerminated)
 		if err := <-ended; err != nil {
 			t.Errorf("the node ended with %v", err)
 		}
 	})
-	return n.URL()
+	t.Cleanup(stop)
+	return n.URL(), stop
 }
 
 // next is the node whose turn it is.

@@ -24,7 +24,8 @@ func TestProtocol(t *testing.T) {
 				if store == "redis" {
 					redis = redistest.Start(t)
 				}
-				c := startCluster(t, nodes, redis, "--limits-message", "1KiB", "--limits-batch", "50", "--limits-channels", "5")
+				c := startCluster(t, nodes, redis, "--limits-message", "1KiB", "--limits-batch", "50", "--limits-channels", "5",
+					"--channels", `[{match: "pat/**", patterns: true, index: 3}]`)
 				t.Run("cases", func(t *testing.T) { // they end before the nodes do
 					for _, one := range protocol {
 						t.Run(one.name, func(t *testing.T) {
@@ -177,7 +178,7 @@ var protocol = []struct {
 		a := c.handshake(t, "")
 		for subscription, fault := range map[string]string{
 			`"/meta/connect"`: "403:/meta/connect:", `"/meta/*"`: "403:", `"/service/x"`: "403:/service/x:", `"/service/**"`: "403:", `["/sr/1","/meta/x"]`: "403:",
-			`"chat"`: "400:", `""`: "400:", `"/a/*/b"`: "400:", `"/a/**/b"`: "400:", `"/a/***"`: "400:", `"/a//b"`: "400:", `5`: "400:", `[]`: "400:", `[5]`: "400:", `null`: "400:",
+			`"/a/*"`: "400:/a/*:", `"/**"`: "400:", `"chat"`: "400:", `""`: "400:", `"/a/*/b"`: "400:", `"/a/**/b"`: "400:", `"/a/***"`: "400:", `"/a//b"`: "400:", `5`: "400:", `[]`: "400:", `[5]`: "400:", `null`: "400:",
 			`"/comet.x"`: "403:", `["/1","/2","/3","/4","/5","/6"]`: "403:",
 		} {
 			m := wantReply(t, a.send(`{"channel":"/meta/subscribe","clientId":"$id","subscription":`+subscription+`}`), false, fault)
@@ -337,6 +338,30 @@ var protocol = []struct {
 		wantReply(t, a.send(`{"id":"8","channel":"/once","clientId":"$id","data":1}`), true, "")
 		wantEvents(t, a.connect(3*time.Second, ""), "/once 1", "/once 2", "/once 1")
 	}},
+	{"patterns", func(t *testing.T, c *cluster) {
+		a := c.handshake(t, "")
+		m := wantReply(t, a.send(`{"channel":"/meta/subscribe","clientId":"$id","subscription":["/pat/x/*","/pat/**","/pat/x/1"]}`), true, "")
+		if fmt.Sprint(m["subscription"]) != "[/pat/x/* /pat/** /pat/x/1]" {
+			t.Errorf("the reply is %v", m)
+		}
+		for i, channel := range []string{"/pat", "/pat/1", "/pat/x/1", "/pat/x/2", "/patx/1", "/pat/x/2/3"} {
+			a.publish(channel, fmt.Sprint(i))
+		}
+		seen := wantAll(t, a, 4)
+		if fmt.Sprint(seen) != "map[/pat/1 1:1 /pat/x/1 2:1 /pat/x/2 3:1 /pat/x/2/3 5:1]" {
+			t.Errorf("received %v", seen)
+		}
+		wantEvents(t, a.connect(0, ""))
+		answer := a.hold("")
+		wantWaiting(t, answer)
+		a.publish("/pat/x/9", "9")
+		wantEvents(t, await(t, answer), "/pat/x/9 9")
+		wantReply(t, a.send(`{"channel":"/meta/unsubscribe","clientId":"$id","subscription":["/pat/**","/pat/x/1"]}`), true, "")
+		a.publish("/pat/1", "10")
+		a.publish("/pat/x/3", "11")
+		wantEvents(t, a.connect(3*time.Second, ""), "/pat/x/3 11")
+		wantReply(t, a.send(`{"channel":"/meta/subscribe","clientId":"$id","subscription":"/norule/**"}`), false, "400:/norule/**:")
+	}},
 	{"forms", func(t *testing.T, c *cluster) {
 		form := url.Values{"message": {anyHandshake}}.Encode()
 		for _, contentType := range []string{"application/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=UTF-8", "text/plain;charset=UTF-8", ""} {
@@ -459,4 +484,22 @@ func wantAck(t *testing.T, reply object, batch int) {
 	if ext["ack"] != float64(batch) {
 		t.Errorf("the reply is %v, want ack %d", reply, batch)
 	}
+}
+
+// Messages of channels with names of the protocol are not events of a pattern: a client would
+// take them for replies.
+func TestPatternHidesProtocolChannels(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 1, nil, "--channels", `[{match: "**", patterns: true, index: 2}]`)
+	a := c.handshake(t, "")
+	a.subscribe("/**")
+	for _, channel := range []string{"meta/connect", "service/x", "real"} {
+		if res := servertest.Ask(t, "POST", c.next()+"/v1/channels/"+channel+"/messages", `{"successful":false}`); res.StatusCode != 201 {
+			t.Errorf("publish: %s", res.Status)
+		}
+	}
+	if seen := wantAll(t, a, 1); len(seen) != 1 {
+		t.Errorf("received %v", seen)
+	}
+	wantEvents(t, a.connect(0, ""))
 }

@@ -24,9 +24,9 @@ import (
 //	answered  the ID of the message that it answered, as JSON
 //	written   the batch, once it was written to the client's connection
 //	lost      the batch, if it could not be written
-//	c:<name>  for each channel: the cursor up to which the client has acknowledged and,
-//	          after a space, the one up to which the last batch went, if it had events of
-//	          the channel and is not acknowledged
+//	c:<name>  for each channel or pattern: the cursors up to which the client has
+//	          acknowledged, one for each log, and after a space those up to which the last
+//	          batch went, if it had events of it and is not acknowledged
 type state struct {
 	version  uint64
 	owner    string
@@ -43,11 +43,12 @@ type state struct {
 
 // subscription is where a session is in a channel.
 type subscription struct {
-	channel string
-	acked   pubsub.Cursor
-	sent    pubsub.Cursor
-	pending bool // sent is set
+	channel string          // or pattern
+	acked   []pubsub.Cursor // one for each of its logs
+	sent    []pubsub.Cursor // nil: everything is acknowledged
 }
+
+func (u *subscription) pending() bool { return u.sent != nil }
 
 const channelField = "c:"
 
@@ -82,11 +83,34 @@ func (st *state) fields() map[string]string {
 }
 
 func (u *subscription) text() string {
-	b := u.acked.Append(make([]byte, 0, 64))
-	if u.pending {
-		b = u.sent.Append(append(b, ' '))
+	b := appendCursors(make([]byte, 0, 64), u.acked)
+	if u.pending() {
+		b = appendCursors(append(b, ' '), u.sent)
 	}
 	return string(b)
+}
+
+// appendCursors appends cursors with commas between them.
+func appendCursors(b []byte, cursors []pubsub.Cursor) []byte {
+	for i := range cursors {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = cursors[i].Append(b)
+	}
+	return b
+}
+
+// parseCursors reads what appendCursors writes.
+func parseCursors(text string) (cursors []pubsub.Cursor, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		at, err := pubsub.ParseCursor(part)
+		if err != nil {
+			return nil, err
+		}
+		cursors = append(cursors, at)
+	}
+	return cursors, nil
 }
 
 // parseState reads what fields writes.
@@ -120,9 +144,8 @@ func parseState(r pubsub.Record) (*state, error) {
 func parseSubscription(channel, value string) (u subscription, err error) {
 	u.channel = channel
 	acked, sent, pending := strings.Cut(value, " ")
-	if u.acked, err = pubsub.ParseCursor(acked); err == nil && pending {
-		u.pending = true
-		u.sent, err = pubsub.ParseCursor(sent)
+	if u.acked, err = parseCursors(acked); err == nil && pending {
+		u.sent, err = parseCursors(sent)
 	}
 	return u, err
 }
@@ -130,7 +153,7 @@ func parseSubscription(channel, value string) (u subscription, err error) {
 // clone returns a copy that shares nothing that changes.
 func (st *state) clone() *state {
 	c := *st
-	c.channels = slices.Clone(st.channels)
+	c.channels = slices.Clone(st.channels) // whose cursors are replaced, and never changed
 	return &c
 }
 
@@ -144,7 +167,7 @@ func (st *state) find(channel string) *subscription {
 }
 
 // add adds a subscription that begins at a cursor, unless there is one.
-func (st *state) add(channel string, at pubsub.Cursor) {
+func (st *state) add(channel string, at []pubsub.Cursor) {
 	if st.find(channel) == nil {
 		st.channels = append(st.channels, subscription{channel: channel, acked: at})
 		slices.SortFunc(st.channels, func(a, b subscription) int { return strings.Compare(a.channel, b.channel) })
@@ -157,17 +180,17 @@ func (st *state) remove(channel string) {
 
 // pending reports whether the last batch is not acknowledged.
 func (st *state) pending() bool {
-	return slices.ContainsFunc(st.channels, func(u subscription) bool { return u.pending })
+	return slices.ContainsFunc(st.channels, func(u subscription) bool { return u.pending() })
 }
 
 // settle ends the last batch: it is acknowledged, or its events are sent again.
 func (st *state) settle(acknowledged bool) {
 	for i := range st.channels {
 		u := &st.channels[i]
-		if u.pending && acknowledged {
+		if u.pending() && acknowledged {
 			u.acked = u.sent
 		}
-		u.sent, u.pending = pubsub.Cursor{}, false
+		u.sent = nil
 	}
 }
 

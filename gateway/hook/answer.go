@@ -22,11 +22,12 @@ type answer struct {
 	allow    bool
 	reason   string        // why not; may be empty
 	lifetime time.Duration // how long to remember the answer; 0: not at all
+	data     string        // the reply to a Service, as JSON; empty: none
 }
 
 // parseAnswer reads
 //
-//	{"allow": true or false, "reason": "…", "for": seconds}
+//	{"allow": true or false, "reason": "…", "for": seconds, "data": any JSON}
 //
 // Only allow is required, and other members are ignored. A reason that is too long
 // or has control characters is dropped.
@@ -50,7 +51,7 @@ func parseAnswer(text []byte) (answer, error) {
 	if json.Unmarshal(orNull(all["reason"]), &reason) != nil {
 		return answer{}, errors.New("the member reason of the answer must be a string")
 	}
-	a := answer{allow: *allow, lifetime: time.Duration(min(seconds, MaxFor.Seconds()) * float64(time.Second))}
+	a := answer{allow: *allow, lifetime: time.Duration(min(seconds, MaxFor.Seconds()) * float64(time.Second)), data: string(all["data"])}
 	if !a.allow && len(reason) <= maxReason && utf8.ValidString(reason) && !strings.ContainsFunc(reason, unicode.IsControl) {
 		a.reason = reason
 	}

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -100,6 +101,26 @@ func (a *Asker) Allowed(ctx context.Context, q Question) error {
 	}
 	a.allowed.Add(1)
 	return nil
+}
+
+// Service sends a message of a client to the application, which nothing but the
+// application gets. q has the Action Service, one channel and the Data. It returns the
+// data of the answer, nil if that has none. Errors and blocking are as in Allowed; no answer
+// is cached.
+func (a *Asker) Service(ctx context.Context, q Question) (reply json.RawMessage, err error) {
+	got, err := a.ask(ctx, &q)
+	if err != nil {
+		return nil, err
+	}
+	if !got.allow {
+		a.denied.Add(1)
+		return nil, &Denied{q.Action, q.Channels, got.reason}
+	}
+	a.allowed.Add(1)
+	if got.data == "" {
+		return nil, nil
+	}
+	return json.RawMessage(got.data), nil
 }
 
 // Cached is Allowed for callers that must not block. known reports whether cached

@@ -16,15 +16,17 @@ type Action string
 const (
 	Subscribe Action = "subscribe"
 	Publish   Action = "publish"
+	Service   Action = "service" // a message for the application itself, see Asker.Service
 )
 
 // Question asks whether a client may do something.
 type Question struct {
 	Action   Action
-	User     string     // "": no token
-	Key      string     // name of an API key; "": no key
-	Channels []string   // at least one; all are allowed, or none
-	Address  netip.Addr // of the client
+	User     string          // "": no token
+	Key      string          // name of an API key; "": no key
+	Channels []string        // at least one; all are allowed, or none
+	Address  netip.Addr      // of the client
+	Data     json.RawMessage // of Service; else nil
 
 	// Headers are those of the request that Asker.Headers picks. They may be
 	// secrets: never log them.
@@ -98,16 +100,17 @@ func (q *Question) headersSum(names []string) (s sum) {
 // does not answer for the others.
 func (q *Question) body(node string) []byte {
 	sent := struct {
-		Action   Action     `json:"action"`
-		User     string     `json:"user"`
-		Key      string     `json:"key"`
-		Channel  string     `json:"channel,omitempty"`
-		Channels []string   `json:"channels,omitempty"`
-		Address  netip.Addr `json:"address"`
-		Node     string     `json:"node"`
+		Action   Action          `json:"action"`
+		User     string          `json:"user"`
+		Key      string          `json:"key"`
+		Channel  string          `json:"channel,omitempty"`
+		Channels []string        `json:"channels,omitempty"`
+		Address  netip.Addr      `json:"address"`
+		Node     string          `json:"node"`
+		Data     json.RawMessage `json:"data,omitempty"`
 
 		Headers map[string]string `json:"headers,omitempty"`
-	}{Action: q.Action, User: q.User, Key: q.Key, Address: q.Address, Node: node, Headers: q.Headers}
+	}{Action: q.Action, User: q.User, Key: q.Key, Address: q.Address, Node: node, Data: q.Data, Headers: q.Headers}
 	if len(q.Channels) == 1 {
 		sent.Channel = q.Channels[0]
 	} else {

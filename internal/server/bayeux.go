@@ -13,7 +13,7 @@ import (
 )
 
 // newBayeux mounts the Bayeux protocol at g, if it is enabled; else it returns nil.
-func newBayeux(s *config.Settings, g *gateway.Gateway, hub *pubsub.Hub, b pubsub.Broker, holder *conn.Parker, logger *slog.Logger) (*bayeux.Server, error) {
+func newBayeux(s *config.Settings, rules *channelRules, g *gateway.Gateway, hub *pubsub.Hub, b pubsub.Broker, holder *conn.Parker, logger *slog.Logger) (*bayeux.Server, error) {
 	if !s.Bayeux.Enabled {
 		return nil, nil
 	}
@@ -24,7 +24,7 @@ func newBayeux(s *config.Settings, g *gateway.Gateway, hub *pubsub.Hub, b pubsub
 	protocol := bayeux.New(bayeux.Options{
 		Admission: g.Admission(), Hub: hub, Records: records, Holder: holder, Logger: logger,
 		Prefix: s.Bayeux.Prefix, Timeout: s.Bayeux.Timeout, Interval: s.Bayeux.Interval, MaxInterval: s.Bayeux.MaxInterval,
-		Refused: g.CountRefused,
+		Refused: g.CountRefused, Senders: rules.senders,
 		Limits: func() bayeux.Limits {
 			l := g.Policy().Limits
 			return bayeux.Limits{Body: l.BatchBytes(), Batch: l.Batch, Message: l.Message, Channels: l.Channels, Wait: l.Wait}
