@@ -2,7 +2,7 @@
 // validated Settings, or reports all problems in them at once.
 //
 // The table in table.go defines every setting. Defaults, flags, variable names,
-// checks, suggestions, `comet config print` and the table of docs/settings.md come from it.
+// checks, suggestions, `comet config print`, its example and the table of docs/settings.md come from it.
 package config
 
 import (

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"comet/config"
 )
 
 func newConfig() *cobra.Command {
@@ -20,15 +22,23 @@ func newConfig() *cobra.Command {
 }
 
 func newConfigPrint() *cobra.Command {
+	var example bool
 	cmd := &cobra.Command{
 		Use:   "print",
 		Short: "Print the effective settings and where each came from",
 		Long: `Print the value of every setting after defaults, file, variables and flags, and
-where it came from. Secrets are masked; the rest can be used as a file.`,
+where it came from. Secrets are masked; the rest can be used as a file.
+
+With --example, print a file of settings to start from: every setting with its
+description and its default, which is commented out.`,
 		Example: `  comet config print
+  comet config print --example > comet.yaml
   COMET_REDIS_ADDRESSES=127.0.0.1:6379 comet config print --config comet.yaml`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if example {
+				return config.WriteExample(cmd.OutOrStdout())
+			}
 			settings, err := loadSettings(cmd)
 			if err != nil {
 				return err
@@ -37,6 +47,7 @@ where it came from. Secrets are masked; the rest can be used as a file.`,
 		},
 	}
 	addSettings(cmd)
+	cmd.Flags().BoolVar(&example, "example", false, "print a commented file of settings, with the defaults")
 	return cmd
 }
 

@@ -65,3 +65,13 @@ func TestVersion(t *testing.T) {
 	p.wantExit(exitOK)
 	p.awaitOut(`^comet devel.* go1\.\S+ \w+/\w+\n$`)
 }
+
+// TestConfigExample: the example is a file of settings, whatever flags stand beside it.
+func TestConfigExample(t *testing.T) {
+	t.Parallel()
+	p := runToEnd(t, "config", "print", "--example")
+	p.wantExit(exitOK)
+	p.wantErrOut(0)
+	check := runToEnd(t, "config", "check", "--config", servertest.NewFile(t, p.out.String()))
+	check.wantExit(exitOK)
+}
