@@ -19,7 +19,7 @@ STAMP   = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DAT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build generate image release test test-all test-k8s test-failure test-chat test-clients check vulncheck bench comparison fuzz screenshots mutants redis programs tidy clean go compiler
+.PHONY: help run build install generate image release test test-all test-k8s test-failure test-chat test-clients check vulncheck bench comparison fuzz screenshots mutants redis programs tidy clean go compiler
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ run: go ## the demo: three nodes on http://127.0.0.1:8080 (ARGS="--redis …")
 
 build: go ## build bin/comet
 	go build -trimpath -ldflags '-s -w $(STAMP)' -o bin/comet ./cmd/comet
+
+PREFIX ?= /usr/local
+install: build ## bin/comet to /usr/local/bin (PREFIX=~/.local: for one user)
+	@mkdir -p '$(DESTDIR)$(PREFIX)/bin' 2>/dev/null && test -w '$(DESTDIR)$(PREFIX)/bin' || { \
+		echo '$(DESTDIR)$(PREFIX)/bin is not writable: make install PREFIX=$$HOME/.local, or sudo install bin/comet $(PREFIX)/bin' >&2; exit 1; }
+	install -m 755 bin/comet '$(DESTDIR)$(PREFIX)/bin/comet'
 
 image: go ## the container image as bin/comet-VERSION.tar, for amd64 and arm64; needs no Docker
 	@for arch in amd64 arm64; do \
