@@ -30,6 +30,7 @@ type process struct {
 
 // setup says how to start a process, besides its arguments.
 type setup struct {
+	dir     string // to run in; empty: that of the test
 	environ []string
 	in      io.Reader // nil: empty
 	out     *os.File  // nil: process.out
@@ -57,7 +58,7 @@ func (s setup) start(t testing.TB, args ...string) *process {
 		limited := fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, s.descriptors)
 		p.command = exec.Command(testenv.Program(t, "sh"), append([]string{"-c", limited, self}, args...)...)
 	}
-	p.command.Env = append(cleanEnviron(), s.environ...)
+	p.command.Dir, p.command.Env = s.dir, append(cleanEnviron(), s.environ...)
 	p.command.Stdin, p.command.Stdout, p.command.Stderr = s.in, p.out, p.errOut
 	if s.out != nil {
 		p.command.Stdout = s.out
