@@ -1,14 +1,17 @@
 package gateway_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
 	"comet/gateway"
 	"comet/gateway/auth"
+	"comet/gateway/hook"
 	"comet/gateway/wire"
 	"comet/pubsub"
 )
@@ -312,6 +315,37 @@ func TestSkipSelfRefused(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The application is asked about a publish with the sender that the message will have.
+func TestFromInHook(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 10)
+	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q struct{ Action, From string }
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+			t.Error(err)
+		}
+		asked <- q.Action + " " + q.From
+		fmt.Fprint(w, `{"allow": true}`)
+	}))
+	defer application.Close()
+	asker, err := hook.NewAsker(hook.AskerOptions{Endpoint: hook.Endpoint{URL: application.URL, Secret: []byte(secretText)}, Timeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(asker.Close)
+	c := overMemory(t, setup{access: func() gateway.Options {
+		o := mixed(t)()
+		o.Asker = asker
+		return o
+	}})
+	for want, header := range map[string][]string{"publish ": nil, "publish alice": bearer(userToken(t, "alice")), "publish key:backend": bearer(keyText)} {
+		c.accepted(post(publishTo, "1", header...))
+		if got := <-asked; got != want {
+			t.Errorf("asked %q, want %q", got, want)
+		}
+	}
 }
 
 // wantFrom checks the sender of the newest message.

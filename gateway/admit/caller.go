@@ -165,6 +165,9 @@ func (c *Controller) AskHook(ctx context.Context, caller *Caller, action hook.Ac
 	}
 	question := hook.Question{Action: action, User: caller.User, Key: caller.Key, Channels: channels,
 		Address: caller.Client.Address, Headers: caller.hookHeaders}
+	if action == hook.Publish {
+		question.From = caller.Sender()
+	}
 	if !caller.Fast {
 		return c.options.Asker.Allowed(ctx, question)
 	}

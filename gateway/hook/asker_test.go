@@ -42,6 +42,8 @@ func TestQuestion(t *testing.T) {
 			Action: Subscribe, User: "alice", Channels: []string{"chat/1"}, Address: netip.MustParseAddr("192.0.2.1")},
 		`{"action":"publish","user":"","key":"shop","channels":["a","b"],"address":"2001:db8::1","node":"n1"}`: {
 			Action: Publish, Key: "shop", Channels: []string{"a", "b"}, Address: netip.MustParseAddr("2001:db8::1")},
+		`{"action":"publish","user":"alice","key":"","from":"alice","channel":"a","address":"","node":"n1"}`: {
+			Action: Publish, User: "alice", From: "alice", Channels: []string{"a"}},
 		`{"action":"publish","user":"","key":"","channel":"a","address":"","node":"n1"}`: {
 			Action: Publish, Channels: []string{"a"}},
 	} {

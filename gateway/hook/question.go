@@ -24,6 +24,7 @@ type Question struct {
 	Action   Action
 	User     string          // "": no token
 	Key      string          // name of an API key; "": no key
+	From     string          // the sender of what is published; "": none. It follows from User and Key
 	Channels []string        // at least one; all are allowed, or none
 	Address  netip.Addr      // of the client
 	Data     json.RawMessage // of Service; else nil
@@ -103,6 +104,7 @@ func (q *Question) body(node string) []byte {
 		Action   Action          `json:"action"`
 		User     string          `json:"user"`
 		Key      string          `json:"key"`
+		From     string          `json:"from,omitempty"`
 		Channel  string          `json:"channel,omitempty"`
 		Channels []string        `json:"channels,omitempty"`
 		Address  netip.Addr      `json:"address"`
@@ -110,7 +112,7 @@ func (q *Question) body(node string) []byte {
 		Data     json.RawMessage `json:"data,omitempty"`
 
 		Headers map[string]string `json:"headers,omitempty"`
-	}{Action: q.Action, User: q.User, Key: q.Key, Address: q.Address, Node: node, Data: q.Data, Headers: q.Headers}
+	}{Action: q.Action, User: q.User, Key: q.Key, From: q.From, Address: q.Address, Node: node, Data: q.Data, Headers: q.Headers}
 	if len(q.Channels) == 1 {
 		sent.Channel = q.Channels[0]
 	} else {
