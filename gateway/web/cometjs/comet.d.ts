@@ -16,6 +16,11 @@ export interface Options {
   share?: boolean | string;
   /** As for `fetch`; `omit` unless given. With anything else tabs share only if `share` is a text that names the user. */
   credentials?: RequestCredentials;
+  /**
+   * Leaves the messages of the client's own user, or key, out of its subscriptions. It needs a token. A subscription that has none, or one in a channel
+   * whose messages have no sender, ends with an error.
+   */
+  skipSelf?: boolean;
   /** The server's `http.heartbeat` in ms; 25,000 unless given. Silence of 2.5 times that is a dead connection. */
   heartbeat?: number;
 }
@@ -39,6 +44,9 @@ export interface Message<Data = any> {
   data: Data;
   /** RFC 3339, in UTC. */
   time: string;
+  /** The verified sender: the user of its token, or `key:` and the name of its key. Absent if it was anonymous. */
+  from?: string;
+  tags?: Record<string, string>;
 }
 
 export interface Gap {
@@ -117,7 +125,7 @@ export class Comet {
    * first have been sent; while the browser is offline it waits. Rejects at once if 1,000 messages wait. An ephemeral message
    * is tried once.
    */
-  publish(channel: string, data: unknown, options?: { type?: string; ephemeral?: boolean; key?: string }): Promise<Receipt>;
+  publish(channel: string, data: unknown, options?: { type?: string; ephemeral?: boolean; key?: string; tags?: Record<string, string> }): Promise<Receipt>;
   /** As presence, it throws a RangeError for the channels `.` and `..`, which a URL drops from its path. */
   history<Data = any>(channel: string, options?: { after?: string; before?: string; limit?: number; order?: 'asc' | 'desc' }): Promise<{ messages: Message<Data>[]; more: boolean }>;
   presence(channel: string, options?: { after?: string; limit?: number }): Promise<Presence>;

@@ -229,6 +229,30 @@ test('history and types', needsNodes, async () => {
   assert.equal((await comet.publish(channel, 1, { ephemeral: true })).id, undefined);
 });
 
+test('senders and tags', needsNodes, async (t) => {
+  const token = await tokenOf('alice'), channel = newChannel('private');
+  const alice = new Comet(url, { token }), bob = new Comet(url, { token: await tokenOf('bob') });
+  const others = ['sse', 'poll'].map((transport) => new Comet(url, { token, transport, skipSelf: true }));
+  for (const comet of [alice, bob, ...others]) t.after(() => comet.close());
+  const subscriptions = others.map((comet) => comet.subscribe(channel)), all = bob.subscribe(channel);
+  const heard = [];
+  all.on('message', ({ data, from, tags }) => heard.push([data, from, tags]));
+  await Promise.all([...subscriptions, all].map((s) => next(s, 'ready')));
+  const taken = subscriptions.map((s) => take(s, 2));
+  await alice.publish(channel, 1);
+  await bob.publish(channel, 2, { tags: { room: '42', 'a/b': 'ü, "' } });
+  await alice.publish(channel, 3, { tags: {} });
+  await bob.publish(channel, 4, { ephemeral: true, tags: { last: '' } });
+  assert.deepEqual(await Promise.all(taken), [[2, 4], [2, 4]]);
+  while (heard.length < 4) await next(all, 'message');
+  assert.deepEqual(heard, [[1, 'alice', undefined], [2, 'bob', { room: '42', 'a/b': 'ü, "' }], [3, 'alice', undefined], [4, 'bob', { last: '' }]]);
+  assert.deepEqual((await alice.history(channel)).messages.map(({ from }) => from), ['alice', 'bob', 'alice']);
+  await assert.rejects(alice.publish(channel, 5, { tags: { 'a b': '' } }), ({ status, detail }) => status === 400 && detail.includes('tags'));
+  const anonymous = new Comet(url, { skipSelf: true });
+  t.after(() => anonymous.close());
+  assert.match((await next(anonymous.subscribe(newChannel()), 'error')).message, /skip_self/);
+});
+
 test('a publish whose answer is lost is published once', needsNodes, async () => {
   const comet = new Comet(url), channel = newChannel();
   await door('cut?answers=2');

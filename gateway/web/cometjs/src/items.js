@@ -14,8 +14,8 @@ export const nameOf = (type) => /^comet\.(.*)|/.exec(type)[1] ?? 'message';
 export const sizeOf = (channel) => 72 + `${new URLSearchParams({ c: channel })}`.length;
 
 /** The query for channels, each from where it is: a cursor, or a number of the last messages. */
-export function searchOf(at) {
-  const search = new URLSearchParams();
+export function searchOf(at, { skipSelf }) {
+  const search = new URLSearchParams(skipSelf ? 'skip_self' : '');
   for (const [channel, start] of at) {
     search.append('channel', channel);
     search.append('cursor', start > 0 ? '' : start);

@@ -16,12 +16,12 @@ export class Outbox {
   constructor(server) { this.#server = server; }
 
   /** Sends a message after those that were given before for its channel; what became of them does not matter. */
-  async publish(channel, data, { type = 'message', ephemeral = false, key } = {}) {
+  async publish(channel, data, { type = 'message', ephemeral = false, key, tags } = {}) {
     let body = JSON.stringify(data), path = '/v1/publish';
     if (!body) throw new TypeError('data has no JSON');
     if (this.#waiting >= LIMIT) throw new Error(`${LIMIT} messages wait to be published`);
     const headers = { 'Content-Type': 'application/json', ...!ephemeral && { 'Idempotency-Key': key ?? randomKey() } };
-    if (isDots(channel)) body = JSON.stringify([{ channel, data, type, ephemeral, key: headers['Idempotency-Key'] }]); // a batch of one
+    if (tags || isDots(channel)) body = JSON.stringify([{ channel, data, type, ephemeral, tags, key: headers['Idempotency-Key'] }]); // a batch of one
     else path = `${pathOf(channel)}messages?${new URLSearchParams({ type, ephemeral })}`;
     const send = () => this.#send(path, { method: 'POST', headers, body }, ephemeral);
     const sent = Promise.resolve(this.#last.get(channel)).then(send, send);

@@ -10,7 +10,7 @@ export async function* poll(server, at, expect, signal) {
   for (let wait = 0; ; wait = WAIT) { // the first one is answered at once, and tells where we are
     const starts = [...at], began = Date.now();
     expect(1000 * wait + 2 * PATIENCE);
-    const response = await server.request(`/v1/poll?wait=${wait}&${searchOf(at)}`, { signal });
+    const response = await server.request(`/v1/poll?wait=${wait}&${searchOf(at, server.options)}`, { signal });
     const { cursor, messages, gap, cursors = { [starts[0][0]]: cursor } } = await response.json();
     const items = gap.map((g) => [g.channel, 'gap', g]);
     // Where there is a gap it may belong between messages, so none of them is a place to go on from.

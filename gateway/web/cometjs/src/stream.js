@@ -12,7 +12,7 @@ import { PATIENCE } from './time.js';
 export async function* stream(server, at, expect, signal) {
   const starts = [...at], read = eventReader();
   expect(2 * PATIENCE);
-  const { body } = await server.request(`/v1/events?${searchOf(at)}`, { signal, headers: { Accept: 'text/event-stream' } });
+  const { body } = await server.request(`/v1/events?${searchOf(at, server.options)}`, { signal, headers: { Accept: 'text/event-stream' } });
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   expect(PATIENCE); // comet.ready comes at once, unless a proxy waits for more
   for (let open = false; ;) {

@@ -38,10 +38,10 @@ export class Tabs {
 
   /** The name that tabs have in common if they share, else undefined. */
   async #name() {
-    const { server: { url, token, options: { share, credentials } } } = this, { location, navigator } = globalThis;
+    const { server: { url, token, options: { share, credentials, skipSelf } } } = this, { location, navigator } = globalThis;
     // A page cannot read the user of a cookie. Without a token this tab asks alone, and its line says what is wrong.
     const user = share === true ? credentials === 'omit' && await token.get().then(userOf, () => false) : share;
-    if (user !== false && location && navigator.locks) return `comet ${url} ${user}`;
+    if (user !== false && location && navigator.locks) return `comet ${url} ${user} ${skipSelf}`;
   }
 
   #lead() {
