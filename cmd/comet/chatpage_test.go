@@ -260,6 +260,57 @@ func TestChatRooms(t *testing.T) {
 	c.await(`document.querySelector('#motd').hidden && !document.querySelector('#menu-unread').textContent.includes('1')`)
 }
 
+// TestChatSender checks that a message shows who sent it, as the server has verified it,
+// and that no data makes it look as if somebody else had.
+func TestChatSender(t *testing.T) {
+	t.Parallel()
+	testenv.Large(t)
+	front := startDemo(t)
+	ada, mallory := newChatter(t, "ada", front), newChatter(t, "mallory", front)
+	ada.say("It is me")
+	mallory.await(shownBy("It is me", "ada", true))
+	mallory.await(`!document.querySelector('.live .own')`)
+
+	// With a token, data may claim anything: the token says who it is.
+	var published bool
+	mallory.b.Evaluate(`(async () => {
+		const { token } = await (await fetch('/demo/token', { method: 'POST', body: JSON.stringify({ name: 'mallory' }) })).json();
+		const forged = { name: 'ada', from: 'ada', verified: 'true', text: 'I am ada' };
+		const post = (path, data) => fetch(path, { method: 'POST', body: JSON.stringify(data), headers: { Authorization: 'Bearer ' + token, 'Content-Type': 'application/json' } });
+		const posted = [await post('/v1/channels/chat%2Flobby/messages?from=ada', forged),
+			await post('/v1/channels/chat%2Flobby/messages?type=typing&ephemeral', { name: 'grace' })];
+		return posted.every(({ status }) => status === 201);
+	})()`, &published)
+	if !published {
+		t.Fatal("nothing was published")
+	}
+	ada.await(shownBy("I am ada", "mallory", true))
+	ada.await(`!document.querySelector('#typing').textContent.includes('grace')`)
+
+	// Without a token a name is what it is called, and is marked as unverified, for ada too.
+	forged, typing := `{"name": "ada", "from": "ada", "text": "I am ada without a token"}`, `{"name": "grace"}`
+	for _, args := range [][]string{{forged}, {typing, "--type", "typing", "--ephemeral"}, {`{"name": "ada \u2713", "text": "with a mark"}`}} {
+		runToEnd(t, append([]string{"publish", "chat/lobby", "--json", "--url", front}, args...)...).wantExit(exitOK)
+	}
+	for _, c := range []*chatter{ada, mallory} {
+		c.await(shownBy("I am ada without a token", "ada", false))
+		c.await(shownBy("with a mark", "ada ✓", false))
+		c.await(fmt.Sprintf(`[...document.querySelectorAll('.live .own')].every(e => e.dataset.name === %s && e.dataset.verified === 'true')`, quoted(c.name)))
+		c.await(`!document.querySelector('#typing').textContent`)
+	}
+	ada.b.WantNoComplaints()
+}
+
+// shownBy is the condition that a page shows a message of a sender, as verified or as
+// unverified.
+func shownBy(text, name string, verified bool) string {
+	return fmt.Sprintf(`[...document.querySelectorAll('.live .message')].some(e => {
+		const visible = (part) => e.querySelector(part).checkVisibility() || e.classList.contains('own');
+		return e.querySelector('.text').textContent === %s && e.querySelector('.name').textContent === %s && e.querySelector('.verified').hidden === %t &&
+			e.querySelector('.unverified').hidden === %t && visible('.name') && visible('.verified') === %t;
+	})`, quoted(text), quoted(name), !verified, verified, verified)
+}
+
 // TestChatSimple checks that the page is a simple chat on a node without tokens.
 func TestChatSimple(t *testing.T) {
 	t.Parallel()

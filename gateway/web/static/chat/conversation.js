@@ -3,9 +3,10 @@
 // unread; view.js shows one of them.
 //
 // On the channel are messages {name, text, node, key}, the type `motd`, and the
-// ephemeral types `typing` {name} and `seen` {name, id, ask}.
-import { Log, note } from './log.js';
-import { read } from './messages.js';
+// ephemeral types `typing` {name} and `seen` {name, id, ask}. The names count only
+// where there are no tokens: else the server says who sent a message.
+import { Log, isOwn, note } from './log.js';
+import { authorOf, read } from './messages.js';
 import { Presence } from './presence.js';
 import { Seen } from './seen.js';
 import { compareIDs, randomKey, recall, remember } from './text.js';
@@ -98,20 +99,24 @@ export class Conversation extends EventTarget {
 
   #receive(message) {
     if (!this.log.add(message)) return;
-    const { name, key, text } = read(message.data);
-    if (key) this.#session.outbox.drop(key);
+    const { key, text } = read(message.data), author = authorOf(message);
+    const own = isOwn(this.#session, author);
+    if (key && own) this.#session.outbox.drop(key);
     if (message.type === 'motd') this.motd = { id: message.id, text };
-    else if (name !== this.#session.me && compareIDs(message.id, this.#mark) > 0) this.unread++;
-    if (name) this.typing.stop(name);
+    else if (!own && compareIDs(message.id, this.#mark) > 0) this.unread++;
+    if (this.#believes(author)) this.typing.stop(author.name);
     this.#newest = message.id;
     this.seen.draw();
     this.#fire('added');
     this.#fire('change');
   }
 
-  #heard({ type, data }) {
-    const name = data?.name;
-    if (typeof name !== 'string' || name.length > NAME || name === this.#session.me) return;
+  /** Whether a name may be shown as somebody's who does something here. */
+  #believes({ name, verified }) { return name && (verified || !this.#session.signed); }
+
+  #heard(message) {
+    const { type, data } = message, author = authorOf(message), { name } = author;
+    if (!this.#believes(author) || name.length > NAME || isOwn(this.#session, author)) return;
     if (type === 'typing') this.typing.heard(name);
     if (type === 'seen') this.seen.heard(name, data);
   }
@@ -125,8 +130,8 @@ export class Conversation extends EventTarget {
 
   /** Lets the other one know of this conversation. */
   #invite() {
-    const { comet, me } = this.#session;
-    comet.publish(`inbox/${this.partner}`, { from: me }, { type: 'dm' }).catch(() => {}); // its messages will be here
+    const { comet } = this.#session;
+    comet.publish(`inbox/${this.partner}`, {}, { type: 'dm' }).catch(() => {}); // its messages will be here
   }
 
   async #deliver(data, at, stale = false) {

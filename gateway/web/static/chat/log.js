@@ -1,6 +1,6 @@
 // The messages of one conversation as they are on the page: older ones that were
 // read back, live ones, and those of ours that have not come back yet.
-import { bubble, gapLine, notice, read } from './messages.js';
+import { authorOf, bubble, gapLine, notice, read } from './messages.js';
 import { make } from './text.js';
 
 const KEPT = 3000; // messages on the page; the oldest leave it, and can be read back
@@ -48,7 +48,8 @@ export class Log {
 
   /** Shows a message of ours until it comes back, or has been settled. */
   addPending(said) {
-    const element = bubble(said, { time: Date.now() }, { own: true, node: this.#session.node });
+    const { me, signed, node } = this.#session;
+    const element = bubble(said, { time: Date.now() }, { author: { name: me, verified: signed }, own: true, node });
     this.#waiting.set(said.key, element);
     this.#pending.append(element);
     return element;
@@ -65,8 +66,8 @@ export class Log {
   get size() { return this.#elements.size; }
 
   #make(said, message) {
-    const { me, node } = this.#session;
-    const element = message.type === 'motd' ? notice(said, message) : bubble(said, message, { own: said.name === me, node });
+    const { node } = this.#session, author = authorOf(message);
+    const element = message.type === 'motd' ? notice(said, message) : bubble(said, message, { author, own: isOwn(this.#session, author), node });
     this.#elements.set(message.id, element);
     return element;
   }
@@ -78,6 +79,9 @@ export class Log {
     this.complete = false;
   }
 }
+
+/** Whether an author is who looks. Without tokens no author is verified, and a name must do. */
+export const isOwn = ({ me, signed }, { name, verified }) => name === me && verified === signed;
 
 /** Says below a message of ours how it is; what names buttons. */
 export function note(element, text, buttons = {}) {

@@ -9,14 +9,20 @@ export function read(data) {
   return said.text === undefined ? { text: JSON.stringify(data, null, 2), json: true } : said;
 }
 
-/** A message; said by own if that is who looks. node is theirs. */
-export function bubble(said, { id = '', time }, { own, node }) {
+/**
+ * Who sent a message. Only `from` is proof: the server has verified it. A name in the data is what the publisher wanted to be called. */
+export const authorOf = ({ from, data }) => from ? { name: from, verified: true } : { name: read(data).name ?? '', verified: false };
+
+/** A message of an author; own if that is who looks. node is theirs. */
+export function bubble(said, { id = '', time }, { author, own, node }) {
   const element = $('message').content.firstElementChild.cloneNode(true);
   const part = (selector) => element.querySelector(selector);
-  Object.assign(element.dataset, { id, name: said.name ?? '' });
+  Object.assign(element.dataset, { id, name: author.name, verified: author.verified });
   element.classList.toggle('own', own);
-  avatar(part('.avatar'), said.name ?? '');
-  part('.name').textContent = said.name ?? '';
+  avatar(part('.avatar'), author.verified ? author.name : '');
+  part('.name').textContent = author.name;
+  part('.verified').hidden = !author.verified;
+  part('.unverified').hidden = author.verified;
   if (said.node) part('.route').append(...route(said.node, node));
   part('.text').append(...(said.json ? [said.text] : linked(said.text)));
   part('.text').classList.toggle('json', !!said.json);

@@ -28,8 +28,8 @@ export class Rooms extends EventTarget {
     for (const room of new Set([...DEFAULTS, ...this.#remembered('rooms')])) this.#room(room);
     if (!session.signed) return;
     for (const name of this.#remembered('directs')) this.direct(name);
-    session.comet.subscribe(`inbox/${session.me}`, { last: MOST }).on('message', ({ data }) => {
-      if (typeof data?.from === 'string') this.direct(data.from);
+    session.comet.subscribe(`inbox/${session.me}`, { last: MOST }).on('message', ({ from }) => {
+      if (from) this.direct(from);
     });
   }
 
