@@ -28,6 +28,7 @@ type publishOptions struct {
 	timeout   time.Duration
 	kind      string
 	key       string
+	tags      []string
 	json      bool
 	ephemeral bool
 }
@@ -44,6 +45,7 @@ in a file with --token-file or in ` + tokenVariable + `.`,
 		Example: `  comet publish chat/lobby 'Hello!'
   comet publish prices '{"eur": 1.09}' --json --type price
   comet publish chat/lobby 'Hello!' --token-file backend.key
+  comet publish orders/17 'Packed' --tag warehouse:3 --tag step:2
   tail -f app.log | comet publish logs/app`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
@@ -58,6 +60,9 @@ in a file with --token-file or in ` + tokenVariable + `.`,
 			if o.key != "" && len(args) < 2 {
 				return &usageError{errors.New("--key is for one message: give TEXT")}
 			}
+			if _, err := o.parseTags(); err != nil {
+				return &usageError{fmt.Errorf("--tag %w", err)}
+			}
 			if o.timeout <= 0 {
 				return &usageError{errors.New("--timeout must be more than 0s")}
 			}
@@ -69,9 +74,30 @@ in a file with --token-file or in ` + tokenVariable + `.`,
 	cmd.Flags().DurationVar(&o.timeout, "timeout", maxPublishTime, "how long to try to publish a message, at most "+maxPublishTime.String())
 	cmd.Flags().StringVar(&o.kind, "type", "", "type of the message, the event name in a browser (default message)")
 	cmd.Flags().StringVar(&o.key, "key", "", "idempotency key: the same key again publishes nothing (default: a random one)")
+	cmd.Flags().StringArrayVar(&o.tags, "tag", nil, "a tag of the message, name:value; may be given several times")
 	cmd.Flags().BoolVar(&o.json, "json", false, "the text is JSON, not a string")
 	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "send only to current subscribers and keep nothing")
 	return cmd
+}
+
+// parseTags returns the tags of the flags --tag. Its error follows the flag's name.
+func (o *publishOptions) parseTags() (pubsub.Tags, error) {
+	pairs := make(map[string]string)
+	for _, text := range o.tags {
+		name, value, ok := strings.Cut(text, ":")
+		if !ok {
+			return pubsub.Tags{}, fmt.Errorf("must be name:value, as in room:42: %q has no colon", text)
+		}
+		if _, twice := pairs[name]; twice {
+			return pubsub.Tags{}, fmt.Errorf("has the name %q twice", name)
+		}
+		pairs[name] = value
+	}
+	tags, err := pubsub.NewTags(pairs)
+	if invalid, ok := errors.AsType[*pubsub.InvalidError](err); ok {
+		return tags, errors.New(invalid.Message)
+	}
+	return tags, err
 }
 
 func publish(cmd *cobra.Command, args []string, o *publishOptions) error {
@@ -138,8 +164,12 @@ func publishOne(ctx context.Context, cmd *cobra.Command, c *client.Client, chann
 	if err != nil {
 		return err
 	}
+	tags, err := o.parseTags()
+	if err != nil {
+		return err
+	}
 	receipt, err := c.Publish(ctx, pubsub.Draft{
-		Channel: channel, Type: o.kind, Data: data, Key: o.key, Ephemeral: o.ephemeral,
+		Channel: channel, Type: o.kind, Data: data, Key: o.key, Ephemeral: o.ephemeral, Tags: tags,
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,6 +20,10 @@ type subscribeOptions struct {
 	count  int
 	poll   bool
 	json   bool
+	from   bool
+	tags   bool
+
+	skipSelf bool
 }
 
 func newSubscribe() *cobra.Command {
@@ -27,14 +32,15 @@ func newSubscribe() *cobra.Command {
 		Use:   "subscribe CHANNEL|PATTERN...",
 		Short: "Print messages as they are published",
 		Long: `Print the messages of one or more channels as they are published, one per line, with
-control characters escaped (\n, \x1b); --json prints data as it is. A broken
-connection is opened again and resumes where it stopped. If messages may be missing,
-standard error says so. A pattern stands for all channels that it matches: * is any
+control characters escaped (\n, \x1b); --json prints data as it is. --from prints the
+verified sender first, or - where a message has none. A broken connection is opened
+again and resumes where it stopped. If messages may be missing, standard error says so. A pattern stands for all channels that it matches: * is any
 text between slashes, ** any number of segments. It works where a rule under channels
 has patterns: true. If nodes want a token, give it in a file with --token-file or in
 ` + tokenVariable + `.`,
 		Example: `  comet subscribe chat/lobby
   comet subscribe chat/lobby --last 10 --json
+  comet subscribe chat/lobby --from --tags
   comet subscribe prices news --poll
   comet subscribe 'orders/**'
   comet subscribe chat/lobby --token-file alice.token
@@ -62,6 +68,9 @@ has patterns: true. If nodes want a token, give it in a file with --token-file o
 	cmd.Flags().IntVar(&o.count, "count", 0, "end after this number of messages (default: never)")
 	cmd.Flags().BoolVar(&o.poll, "poll", false, "use long-polls instead of a stream")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print each message, and each gap, as a JSON object")
+	cmd.Flags().BoolVar(&o.from, "from", false, "print the verified sender before each message")
+	cmd.Flags().BoolVar(&o.tags, "tags", false, "print the tags after each message")
+	cmd.Flags().BoolVar(&o.skipSelf, "skip-self", false, "leave out the messages of this token's user, or of this key")
 	return cmd
 }
 
@@ -72,7 +81,7 @@ func subscribe(cmd *cobra.Command, channels []string, o *subscribeOptions) error
 	}
 	seen, connected := 0, false
 	for e, err := range c.Subscribe(cmd.Context(), client.SubscribeOptions{
-		Channels: channels, Cursor: o.cursor, Last: o.last, Poll: o.poll,
+		Channels: channels, Cursor: o.cursor, Last: o.last, Poll: o.poll, SkipSelf: o.skipSelf,
 	}) {
 		if err != nil {
 			return o.explain(err)
@@ -81,7 +90,7 @@ func subscribe(cmd *cobra.Command, channels []string, o *subscribeOptions) error
 			reportReady(cmd, notice.recovered(), connected, channels)
 			connected = true
 		}
-		if err := show(cmd, &e, len(channels) > 1 || pubsub.IsPattern(channels[0]), o.json); err != nil {
+		if err := show(cmd, &e, len(channels) > 1 || pubsub.IsPattern(channels[0]), o); err != nil {
 			return err
 		}
 		if e.Kind == wire.KindMessage {
@@ -107,20 +116,40 @@ func reportReady(cmd *cobra.Command, recovered, again bool, channels []string) {
 
 // show prints e. It fails if the output cannot be written: its reader is gone, or
 // the disk is full.
-func show(cmd *cobra.Command, e *wire.Event, several, asJSON bool) error {
+func show(cmd *cobra.Command, e *wire.Event, several bool, o *subscribeOptions) error {
 	out := cmd.OutOrStdout()
 	var err error
 	switch {
-	case e.Kind == wire.KindMessage && asJSON:
+	case e.Kind == wire.KindMessage && o.json:
 		_, err = fmt.Fprintf(out, "%s\n", safeJSON(wire.AppendMessageJSON(nil, e.Message)))
-	case e.Kind == wire.KindMessage && several:
-		_, err = fmt.Fprintf(out, "%s: %s\n", oneLine(e.Message.Channel), oneLine(plainText(e.Message.Data)))
 	case e.Kind == wire.KindMessage:
-		_, err = fmt.Fprintln(out, oneLine(plainText(e.Message.Data)))
-	case e.Kind == wire.KindGap && asJSON:
+		_, err = fmt.Fprintln(out, messageLine(e.Message, several, o))
+	case e.Kind == wire.KindGap && o.json:
 		_, err = out.Write(safeJSON(wire.NDJSON.AppendGap(nil, e.Gap, []byte(e.Cursor), nil)))
 	case e.Kind == wire.KindGap:
 		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "comet: messages of %s may be missing (%s)\n", oneLine(e.Gap.Channel), oneLine(string(e.Gap.Reason)))
 	}
 	return err
+}
+
+// messageLine is a message for people: the channel if there are several, the sender and the tags
+// if they are wanted, and the data.
+func messageLine(m *pubsub.Message, several bool, o *subscribeOptions) string {
+	var b strings.Builder
+	if several {
+		b.WriteString(oneLine(m.Channel) + ": ")
+	}
+	if o.from {
+		b.WriteString(oneLine(cmp.Or(m.From, "-")) + ": ")
+	}
+	b.WriteString(oneLine(plainText(m.Data)))
+	if o.tags && !m.Tags.IsZero() {
+		separator := " ["
+		for name, value := range m.Tags.All() {
+			b.WriteString(separator + oneLine(name+":"+value))
+			separator = " "
+		}
+		b.WriteByte(']')
+	}
+	return b.String()
 }

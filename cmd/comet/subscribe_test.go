@@ -7,6 +7,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"comet/internal/servertest"
 )
 
 func TestSubscribe(t *testing.T) {
@@ -51,6 +53,43 @@ func TestSubscribeJSON(t *testing.T) {
 	rest := runToEnd(t, "subscribe", "numbers", "--url", url, "--cursor", message.ID, "--count", "2")
 	rest.wantExit(exitOK)
 	rest.wantOut(numbers(2, 3))
+}
+
+// TestSubscribeFrom prints senders and tags where they are wanted.
+func TestSubscribeFrom(t *testing.T) {
+	t.Parallel()
+	_, url := startNode(t, servertest.GuardedFlags(t)...)
+	as := func(token string) setup {
+		return setup{environ: []string{urlVariable + "=" + url, "COMET_TOKEN=" + token}}
+	}
+	alice, backend := as(servertest.Token(t, "alice", 0)), as(servertest.BackendKey)
+	alice.runToEnd(t, "publish", "news", "one", "--tag", "room:42", "--tag", "lang:de").wantExit(exitOK)
+	backend.runToEnd(t, "publish", "news", "two").wantExit(exitOK)
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"plain":            {nil, "one\ntwo\n"},
+		"senders":          {[]string{"--from"}, "alice: one\nkey:backend: two\n"},
+		"tags":             {[]string{"--tags"}, "one [lang:de room:42]\ntwo\n"},
+		"several channels": {[]string{"quiet", "--from", "--tags"}, "news: alice: one [lang:de room:42]\nnews: key:backend: two\n"},
+		"others":           {[]string{"--from", "--skip-self", "--count", "1"}, "key:backend: two\n"},
+	} {
+		for way, flags := range waysToSubscribe {
+			p := alice.runToEnd(t, slices.Concat([]string{"subscribe", "news", "--cursor", "earliest", "--count", "2"}, flags, test.args)...)
+			p.wantExit(exitOK)
+			if got := p.out.String(); got != test.want {
+				t.Errorf("%s, %s: got %q, want %q", name, way, got, test.want)
+			}
+		}
+	}
+	alice.runToEnd(t, "subscribe", "news", "--last", "2", "--count", "1", "--json").awaitOut(`"from":"alice","tags":{"lang":"de","room":"42"}}`)
+	for tag, want := range map[string]string{"room": `--tag must be name:value.* "room" has no colon`, ":1": "--tag must each have a name", "a b:1": "--tag must have names of letters"} {
+		p := alice.runToEnd(t, "publish", "news", "x", "--tag", tag)
+		p.wantExit(exitUsage)
+		p.awaitErr(want)
+	}
+	setup{environ: []string{urlVariable + "=" + url}}.runToEnd(t, "subscribe", "news", "--skip-self").wantExit(exitFailure)
 }
 
 // TestSubscribeGap resumes from a cursor whose next messages were trimmed.
