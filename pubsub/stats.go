@@ -89,6 +89,9 @@ func (h *Hub) CountResumes(starts []Start) {
 	}
 }
 
+// CountTailResumes counts n places after cursors that TryAcquire has found.
+func (h *Hub) CountTailResumes(n int) { h.counts.resumes.Add(FromTail, n) }
+
 // resumed counts a subscriber's place in one channel.
 func (h *Hub) resumed(from From, inTail bool) {
 	switch {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Options of an Authenticator. The zero value refuses every request.
@@ -83,6 +84,31 @@ func (a *Authenticator) Known(r *http.Request) (p *Principal, known bool, err er
 	p, known, err = a.options.Tokens.Known(token)
 	p, err = a.unlessRevoked(p, err)
 	return p, known, err
+}
+
+// KeysVersion identifies the keys at a time that may change while requests are
+// authenticated.
+type KeysVersion struct{ set *keySet }
+
+// KeysVersion returns that of now.
+func (a *Authenticator) KeysVersion() KeysVersion {
+	if a.options.Tokens == nil {
+		return KeysVersion{}
+	}
+	return KeysVersion{a.options.Tokens.fetched.current()}
+}
+
+// StillKnown reports whether Known would return p again for the request that it returned p
+// for. keys is the KeysVersion of before.
+func (a *Authenticator) StillKnown(p *Principal, keys KeysVersion) bool {
+	switch {
+	case p == a.anonymous || p.Key != "":
+		return true // keys.go: they never change
+	case keys != a.KeysVersion():
+		return false
+	}
+	return a.options.Tokens.options.judgeEnd(p.IssuedAt, p.Expires, time.Now()) == nil &&
+		a.options.Revocations.Check(p.User, p.IssuedAt) == nil
 }
 
 // identify returns the principal of r, or its token if it has one.
