@@ -40,6 +40,7 @@ type setup struct {
 	index      []pubsub.IndexRule                       // rules with patterns
 	wrap       func(pubsub.Broker) pubsub.Broker        // of each node; nil: as it is
 	presence   *pubsub.PresenceOptions                  // nil: none
+	quiet      bool                                     // no log line per connection, so that polls can be repeated
 	fastPath   func(*node, conn.FastPath) conn.FastPath // of each node; nil: as it is
 }
 
@@ -203,7 +204,11 @@ func (c *cluster) join(s setup, b pubsub.Broker) {
 		b = s.wrap(b)
 	}
 	name := fmt.Sprintf("node-%d", len(c.nodes)+1)
-	logger := slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", name)
+	level := slog.LevelDebug
+	if s.quiet {
+		level = slog.LevelInfo
+	}
+	logger := slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: level})).With("node", name)
 	about := pubsub.Options{Tail: s.tail, Timeout: s.timeout, Index: s.newIndex(c.t), Logger: logger}
 	var presence *pubsub.Presence
 	if s.presence != nil {

@@ -248,7 +248,7 @@ func FuzzRequestEdge(f *testing.F) {
 	}
 	// net/http does not see a client leave whose body it has not read; the
 	// heartbeats do.
-	c := overMemory(f, setup{heartbeat: 100 * time.Millisecond})
+	c := overMemory(f, setup{quiet: true, heartbeat: 100 * time.Millisecond})
 	e := newEdge(f, c.nodes[0])
 	f.Fuzz(func(t *testing.T, text string, cut, cutAgain uint16, how, end uint8) {
 		e.lend(t)
@@ -278,7 +278,7 @@ func FuzzRequestEdge(f *testing.F) {
 // is parked, and is answered as if it had come whole.
 func TestSplitPoll(t *testing.T) {
 	t.Parallel()
-	c := overMemory(t, setup{})
+	c := overMemory(t, setup{quiet: true})
 	e := newEdge(t, c.nodes[0])
 	text := "GET " + pollLive(e.old) + " HTTP/1.1\r\nHost: h\r\nX-More: yes\r\n\r\n"
 	for _, m := range []meeting{first, afterPoll, whileParked, atRest} {
@@ -357,7 +357,7 @@ var (
 // their connection was used for before.
 func TestOddClients(t *testing.T) {
 	t.Parallel()
-	c := overMemory(t, setup{heartbeat: 320 * time.Millisecond}) // polls end soon after their time
+	c := overMemory(t, setup{quiet: true, heartbeat: 320 * time.Millisecond}) // polls end soon after their time
 	e := newEdge(t, c.nodes[0])
 	for m := range afterStream {
 		for name, test := range odd {

@@ -61,6 +61,11 @@ func (g *Gateway) acceptFast(r *http.Request, path string, parse parseFunc) (nex
 	if s.Transport != conn.OverPoll {
 		next.Admit = func() bool { return a.Charge() == nil }
 	}
+	if s.repeatable {
+		if repeat := a.Repeat(); repeat != nil {
+			next.Repeater = repeat
+		}
+	}
 	next.Header = by.fastHeader(r, g.options.Node)
 	return next, true
 }

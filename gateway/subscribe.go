@@ -21,6 +21,10 @@ type subscribeRequest struct {
 	format wire.Format   // of a stream
 	wait   time.Duration // of a poll
 	skip   string        // the sender whose messages are left out; "": none are
+
+	// repeatable says that an equal request with another cursor, and nothing else, asks
+	// for the same from there.
+	repeatable bool
 }
 
 // parseFunc reads a subscribeRequest from r.
@@ -191,6 +195,8 @@ func (s *subscribeRequest) parseStarts(lastEventID string, p *parameters) (err e
 	}
 	if lastEventID == "" {
 		lastEventID = p.Get("cursor")
+		s.repeatable = len(p.Values["cursor"]) == 1 && s.skip == "" && // whose check may change at any time
+			!slices.ContainsFunc(s.Starts, func(start pubsub.Start) bool { return start.Filter != nil })
 	}
 	return s.resume(lastEventID)
 }

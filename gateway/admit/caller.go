@@ -39,6 +39,7 @@ type Caller struct {
 	Trace           trace.Request // on the fast path only if the log needs it
 
 	hookHeaders map[string]string // see hook.Asker.Headers; may be secrets
+	keys        auth.KeysVersion  // of before Principal was found, on the fast path
 }
 
 // Authenticate finds out who sent r, and charges the request to its client, also
@@ -52,6 +53,9 @@ type Caller struct {
 func (c *Controller) Authenticate(r *http.Request, caller *Caller) error {
 	if c.options.Asker != nil {
 		caller.hookHeaders = c.options.Asker.Headers(r.Header)
+	}
+	if caller.Fast {
+		caller.keys = caller.Rules.Auth.KeysVersion()
 	}
 	p, known, err := caller.Rules.Auth.Known(r)
 	caller.Client = caller.Rules.clientOf(r, p)

@@ -224,8 +224,9 @@ func (caller *Caller) traceOf(r *http.Request) trace.Request {
 
 // Bounds returns whose the stream or poll is, which begins now, and when it must
 // end.
-func (a *Admission) Bounds() conn.Session {
-	caller := a.caller
+func (a *Admission) Bounds() conn.Session { return a.caller.bounds() }
+
+func (caller *Caller) bounds() conn.Session {
 	s := conn.Session{User: caller.User, Issued: caller.IssuedAt, Until: caller.Ends, Reason: conn.TokenExpired}
 	if age := caller.Rules.MaxAge; age > 0 {
 		end := time.Now().Add(age*9/10 + rand.N(age/5+1))

@@ -25,7 +25,7 @@ type FastPath struct {
 type FastResult struct {
 	Cursors   *pubsub.CursorSet
 	Starts    []pubsub.Start    // of Channels; nil: none has a filter
-	Channels  []*pubsub.Channel // the receiver calls Release
+	Channels  []*pubsub.Channel // the receiver calls Release, or joins their feeds
 	Positions []uint64          // in the tails of Channels
 	Format    wire.Format       // of a stream
 	Wait      time.Duration     // of a poll, more than 0
@@ -36,6 +36,18 @@ type FastResult struct {
 	Admit     func() bool       // called when its position is certain; false: it falls back; nil: it does not
 	Began     func()            // called when it begins, if not nil
 	Ended     func(CloseReason) // called once, when it has ended; with FellBack it never began
+	Repeater  Repeater          // of a poll whose query has one `cursor`; nil: the next request is parsed
+}
+
+// Repeater admits the polls after one that was admitted, on the same connection, if their
+// requests have the same bytes except for the value of `cursor`.
+type Repeater interface {
+	// Repeat admits a poll that begins after cursor. It appends to next.Channels and
+	// next.Positions, moves next.Cursors, and sets next.Session and next.Ended; all else is
+	// as before, and no channel has a filter. The poll has then begun. false: it is not
+	// admitted so, and the request has to be parsed. A writer calls Repeat for one of its
+	// connections at a time; it must not block.
+	Repeat(cursor []byte, next *FastResult) bool
 }
 
 // filter returns the filter of the i-th channel, or nil.

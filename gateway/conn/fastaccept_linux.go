@@ -99,7 +99,7 @@ func readAvailable(c net.Conn, b []byte) (n int) {
 		return 0
 	}
 	_ = raw.Read(func(fd uintptr) bool {
-		n, _ = unix.Read(int(fd), b)
+		n, _ = readNow(int(fd), b)
 		return true
 	})
 	return max(n, 0)
@@ -108,7 +108,6 @@ func readAvailable(c net.Conn, b []byte) (n int) {
 // parkStream parks c as a stream. It returns false if messages have come since the
 // admission, or if next.Admit refuses.
 func (a *fastAcceptor) parkStream(c *countedConn, next *FastResult) bool {
-	defer next.Release()
 	p := a.parker
 	q := &parked{writer: p.nextWriter(), format: next.Format, ended: next.Ended}
 	q.setSession(&next.Session)
@@ -142,7 +141,6 @@ func (a *fastAcceptor) parkStream(c *countedConn, next *FastResult) bool {
 
 // parkPoll parks c as a poll.
 func (a *fastAcceptor) parkPoll(c *countedConn, next *FastResult) bool {
-	defer next.Release()
 	p := a.parker
 	q := &parked{
 		writer: p.nextWriter(), ended: next.Ended,

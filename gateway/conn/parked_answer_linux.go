@@ -99,10 +99,9 @@ func (s *pollServer) waitAgain(p *parked, q *Poll) {
 	p.setSession(&q.Session)
 	s.parker.feeds.joinSubscriber(p, q.Subscriber, q.Cursors, q.Skip)
 	q.Subscriber.Close()
-	shards := s.registry.setWaiting(p, q.Wait)
+	s.registry.setWaiting(p, q.Wait)
 	p.blocked = false
 	s.answerIfAny(p)
-	allJoined(shards)
 	writer := p.writer
 	q.Interrupt.notify(func() { writer.interrupt(p, q.Interrupt) })
 	if closing && !p.removed && p.poll.waiting {

@@ -34,11 +34,12 @@ func (t *feedTable) joinStream(q *parked, s *Stream) bool {
 		return true
 	}
 	channel, next, _ := s.Subscriber.TailOffset(0)
+	channel.Retain()
 	return t.joinFeed(q, channel, next)
 }
 
 // joinFeed gives q its position in the feed of its only channel; false if items have
-// come since.
+// come since. It takes over a hold on the channel, also then.
 func (t *feedTable) joinFeed(q *parked, channel *pubsub.Channel, next uint64) bool {
 	f := t.acquire(feedKey{channel: channel, format: q.format})
 	shard, offset, ok := f.join(q.writer, next)
@@ -58,15 +59,19 @@ func (t *feedTable) joinSubscriber(q *parked, s *pubsub.Subscriber, cursors *pub
 	q.unshared.setSkip(skip)
 	for i := range s.Channels() {
 		channel, next, _ := s.TailOffset(i)
+		channel.Retain()
 		t.joinUnshared(q, channel, next, s.Filter(i))
 	}
 	q.countPatterns(1)
 }
 
-// joinUnshared gives q, which has an unshared encoder, a position in one more channel.
-// filter may be nil.
+// joinUnshared gives q, which has an unshared encoder, a position in one more channel. It
+// takes over a hold on it. filter may be nil.
 func (t *feedTable) joinUnshared(q *parked, channel *pubsub.Channel, next uint64, filter *pubsub.Filter) {
 	shard, _, _ := t.acquire(feedKey{channel: channel, unshared: true}).join(q.writer, next)
+	if q.positions == nil {
+		q.positions = q.single[:0]
+	}
 	q.positions = append(q.positions, position{shard: shard, next: next})
 	if filter != nil && q.unshared.filters == nil {
 		q.unshared.filters = make([]*pubsub.Filter, len(q.positions)-1)
@@ -79,18 +84,19 @@ func (t *feedTable) joinUnshared(q *parked, channel *pubsub.Channel, next uint64
 // leave undoes the joins of q, which has not been added to its writer.
 func (t *feedTable) leave(q *parked) {
 	q.countPatterns(-1)
+	q.joined()
 	for i := range q.positions {
 		s := q.positions[i].shard
-		s.joined()
 		s.leave(false)
 		t.release(s.feed)
 	}
 }
 
 // joinResult gives q its positions. It is false if q is a stream of one channel in
-// which messages have come since.
+// which messages have come since. It takes over the holds on the channels, also then.
 func (t *feedTable) joinResult(q *parked, next *FastResult) bool {
 	if f := pubsub.OnePattern(next.Starts); f != nil && q.poll == nil && next.Skip == "" {
+		defer next.Release() // the feed has its own holds
 		return t.joinPattern(q, f, next.Channels, next.Positions)
 	}
 	if q.poll == nil && len(next.Channels) == 1 && next.Skip == "" {
@@ -105,10 +111,17 @@ func (t *feedTable) joinResult(q *parked, next *FastResult) bool {
 	return true
 }
 
-// acquire finds or makes a feed; call release after use. Each use also holds
+// rejoin gives q, a poll that is repeated, its positions. It takes over the holds on the
+// channels.
+func (t *feedTable) rejoin(q *parked, next *FastResult) {
+	for i, channel := range next.Channels {
+		t.joinUnshared(q, channel, next.Positions[i], nil)
+	}
+}
+
+// acquire finds or makes a feed; call release after use. Each use takes over a hold on
 // the channel, so that the hub knows the number of its subscribers.
 func (t *feedTable) acquire(key feedKey) *feed {
-	key.channel.Retain()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f := t.byKey[key]
@@ -135,7 +148,7 @@ func (t *feedTable) newFeed(key feedKey, m *merge) *feed {
 	return f
 }
 
-// release undoes one acquire. The last one removes the feed.
+// release undoes one acquire, and releases the channel. The last one removes the feed.
 func (t *feedTable) release(f *feed) {
 	t.mu.Lock()
 	f.users--

@@ -22,6 +22,7 @@ type flusher struct {
 	timer    *time.Timer // for the first of deferred
 	maxDefer time.Duration
 	scratch  scratch
+	items    []pubsub.Delivery // taken last; a buffer that is used again
 }
 
 // flush writes to every stream of a shard what it does not have yet.
@@ -168,7 +169,8 @@ func (f *flusher) sendUnshared(p *parked) {
 // encodeUnshared encodes the next items of p into scratch; ok is false if a
 // position has left its tail.
 func (f *flusher) encodeUnshared(p *parked) (data []byte, items []pubsub.Delivery, ok bool) {
-	items, ok = p.takeItems(pumpItems)
+	items, ok = p.takeItems(f.items[:0], pumpItems)
+	f.items = items
 	b := f.scratch[:0]
 	var event, cursor []byte
 	for i := range items {

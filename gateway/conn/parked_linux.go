@@ -60,15 +60,16 @@ type unshared struct {
 }
 
 // poll is what a connection has in addition when it long-polls. Between two polls
-// it is idle, without positions.
+// it is idle, without positions, and keeps unshared only if the next one may be a repetition.
 type poll struct {
 	header    unique.Handle[string] // of the answer, without date and length; nearly all are equal
 	next      FastFunc
-	read      []byte // the part of the next request that was read already
+	read      string // the part of the next request that was read already
 	wait      time.Duration
 	idleUntil uint32 // the tick at which an idle connection is closed
 	waiting   bool
 	other     *otherPoll // nil: the answers are those of wire.Poll
+	repeated  *repeated  // nil: the next request is parsed
 
 	older, newer *parked // in registry.idle
 }
@@ -101,7 +102,7 @@ func (p *parked) write(data []byte) (n int, err error) {
 func (p *parked) discardInput() {
 	var b [4 << 10]byte
 	for range 16 {
-		if n, _ := unix.Read(int(p.fd), b[:]); n < len(b) {
+		if n, _ := readNow(int(p.fd), b[:]); n < len(b) {
 			return
 		}
 	}
@@ -117,11 +118,11 @@ func (u *unshared) setSkip(sender string) {
 	}
 }
 
-// takeItems returns the next items of all channels and moves the positions: about
-// limit items at most, and no more after maxUnsharedBytes. Messages that p leaves out are
-// items without a message. ok is false if a position has left its tail.
-func (p *parked) takeItems(limit int) (all []pubsub.Delivery, ok bool) {
-	all, ok = p.takeAll(limit)
+// takeItems appends the next items of all channels to all, which is empty, and moves the
+// positions: about limit items at most, and no more after maxUnsharedBytes. Messages that
+// p leaves out are items without a message. ok is false if a position has left its tail.
+func (p *parked) takeItems(all []pubsub.Delivery, limit int) (_ []pubsub.Delivery, ok bool) {
+	all, ok = p.takeAll(all, limit)
 	if p.unshared.skips() {
 		leaveOut(all, p.unshared.skip.Value())
 	}
@@ -129,7 +130,7 @@ func (p *parked) takeItems(limit int) (all []pubsub.Delivery, ok bool) {
 }
 
 // takeAll is takeItems with the messages that p leaves out.
-func (p *parked) takeAll(limit int) (all []pubsub.Delivery, ok bool) {
+func (p *parked) takeAll(all []pubsub.Delivery, limit int) (_ []pubsub.Delivery, ok bool) {
 	bytes := 0
 	p.unshared.first = (p.unshared.first + 1) % len(p.positions)
 	for n := range p.positions {
@@ -137,7 +138,7 @@ func (p *parked) takeAll(limit int) (all []pubsub.Delivery, ok bool) {
 		place := &p.positions[i]
 		items, ok := place.channel().ItemsFrom(place.next, max(1, limit-len(all)))
 		if !ok {
-			return nil, false
+			return all, false
 		}
 		filter := p.unshared.filter(i)
 		for _, it := range filter.Apply(items) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 	"unique"
 
@@ -65,7 +66,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 	}
 	q.setSession(&held.Session)
 	if read, _ := buffer.Peek(buffer.Buffered()); len(read) > 0 {
-		q.poll.read = append([]byte(nil), read...)
+		q.poll.read = string(read)
 	}
 	p.feeds.joinSubscriber(q, held.Subscriber, held.Cursors, held.Skip)
 	q.writer.add(q)
@@ -101,7 +102,9 @@ type pollServer struct {
 	dated    time.Time // when dateText was right
 	dateText string
 	scratch  scratch
-	input    [8 << 10]byte // of one read
+	items    []pubsub.Delivery // taken last; a buffer that is used again
+	next     FastResult        // of the last poll that was repeated; its slices are used again
+	input    [8 << 10]byte     // of one read
 }
 
 // answerIfAny answers a poll with what has come, if anything has.
@@ -111,14 +114,15 @@ func (s *pollServer) answerIfAny(p *parked) {
 	}
 	first := &p.positions[0]
 	from := first.next
-	items, ok := p.takeItems(pollItems)
+	items, ok := p.takeItems(s.items[:0], pollItems)
+	s.items = items
 	switch {
 	case !ok:
 		s.answerEmpty(p, Slow) // a position has left its tail: the next poll reads the log
 	case isEmpty(items):
 		moveCursors(p.unshared.cursors, items)
 	case p.poll.other != nil:
-		s.requestAnswer(p, items, Answered)
+		s.requestAnswer(p, slices.Clone(items), Answered)
 	case len(p.positions) > 1 || p.unshared.skips() || p.unshared.filters != nil:
 		s.answer(p, answer(p.unshared.cursors, items), items, Answered)
 	default:
@@ -214,11 +218,11 @@ func (s *pollServer) date() string {
 // to the server.
 func (s *pollServer) readNext(p *parked) {
 	p.readable = false
-	n, err := unix.Read(int(p.fd), s.input[:])
+	n, err := readNow(int(p.fd), s.input[:])
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		n = 0
-		if len(p.poll.read) == 0 {
+		if p.poll.read == "" {
 			return
 		}
 	case err != nil || n == 0:
@@ -226,27 +230,48 @@ func (s *pollServer) readNext(p *parked) {
 		return
 	}
 	input := s.input[:n]
-	if len(p.poll.read) > 0 || n == len(s.input) {
-		p.poll.read = append(p.poll.read, input...)
+	if p.poll.read != "" || n == len(s.input) || !s.repeat(p, input) && !s.parse(p, input) {
+		p.poll.read += string(input)
 		s.returnToServer(p, nil)
 		return
 	}
+	p.blocked = false
+	s.answerIfAny(p)
+}
+
+// parse makes p wait for the next poll, if input is one whole request for one and
+// nothing else, and that is admitted.
+func (s *pollServer) parse(p *parked, input []byte) bool {
 	next, ok := p.parsePoll(input)
 	if !ok {
-		p.poll.read = append([]byte(nil), input...)
-		s.returnToServer(p, nil)
-		return
+		return false
 	}
 	s.parker.feeds.joinResult(p, &next)
-	next.Release()
 	next.begin()
 	p.ended = next.Ended
 	p.poll.setHeader(next.Header, s.parker.pollHead)
 	p.setSession(&next.Session)
-	shards := s.registry.setWaiting(p, next.Wait) // the poller has it already
-	p.blocked = false
-	s.answerIfAny(p)
-	allJoined(shards)
+	p.poll.repeated = newRepeated(&next, input, &s.scratch)
+	s.registry.setWaiting(p, next.Wait) // the poller has it already
+	return true
+}
+
+// repeat is parse for a request with the bytes of the one before, except for the cursor.
+func (s *pollServer) repeat(p *parked, input []byte) bool {
+	cursor, ok := p.poll.repeated.match(input, &s.scratch)
+	if !ok {
+		return false
+	}
+	next := &s.next
+	*next = FastResult{Channels: next.Channels[:0], Positions: next.Positions[:0], Cursors: p.unshared.cursors}
+	if !p.poll.repeated.repeater.Repeat(cursor, next) {
+		return false
+	}
+	s.parker.feeds.rejoin(p, next)
+	p.ended = next.Ended
+	p.setSession(&next.Session)
+	s.registry.setWaiting(p, p.poll.wait)
+	return true
 }
 
 // parsePoll admits the poll that input is, if it is one whole request and nothing
@@ -300,7 +325,7 @@ func (s *pollServer) returnToServer(p *parked, rest []byte) {
 			p.owner.release()
 			return
 		}
-		p.owner.listener.serveReturned(connection, p.owner, p.poll.read)
+		p.owner.listener.serveReturned(connection, p.owner, []byte(p.poll.read))
 	}()
 }
 

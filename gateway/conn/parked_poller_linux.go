@@ -108,38 +108,51 @@ func (l *poller) remove(p *parked) {
 	l.freeSlot(p)
 }
 
-// lookUp returns the connection of a ticket, nil if it has gone.
-func (l *poller) lookUp(t ticket) *parked {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if seat := l.slots[t.slot]; seat.use == t.use {
-		return seat.conn
-	}
-	return nil
-}
-
 // run hands events to the writers until close.
 func (l *poller) run() {
 	events := make([]unix.EpollEvent, 256)
+	var byWriter [][]event // by writer.number
 	for {
 		var n int
 		err := l.wait.Read(func(fd uintptr) bool {
-			n, _ = unix.EpollWait(int(fd), events, 0)
+			n = epollNow(fd, events)
 			return n > 0
 		})
 		if err != nil {
 			return // closed
 		}
-		for _, e := range events[:max(n, 0)] {
-			if p := l.lookUp(ticket{e.Fd, e.Pad}); p != nil {
-				p.writer.post(event{
-					conn:     p,
-					closed:   e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
-					readable: e.Events&unix.EPOLLIN != 0,
-				})
+		byWriter = l.distribute(events[:max(n, 0)], byWriter)
+		for i, batch := range byWriter {
+			if len(batch) > 0 {
+				batch[0].conn.writer.post(batch)
+				byWriter[i] = emptied(batch)
 			}
 		}
 	}
+}
+
+// distribute appends events to the slices of the connections' writers. Connections that
+// have gone are left out.
+func (l *poller) distribute(events []unix.EpollEvent, byWriter [][]event) [][]event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range events {
+		e := &events[i]
+		seat := &l.slots[e.Fd]
+		if seat.use != e.Pad || seat.conn == nil {
+			continue
+		}
+		for seat.conn.writer.number >= len(byWriter) {
+			byWriter = append(byWriter, nil)
+		}
+		batch := &byWriter[seat.conn.writer.number]
+		*batch = append(*batch, event{
+			conn:     seat.conn,
+			closed:   e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
+			readable: e.Events&unix.EPOLLIN != 0,
+		})
+	}
+	return byWriter
 }
 
 func (l *poller) close() error { return l.file.Close() }

@@ -21,32 +21,22 @@ type registry struct {
 }
 
 // add makes p one of the writer's connections, with slots in its shards. Call
-// allJoined with them when p is up to date.
-func (r *registry) add(p *parked) (shards []*shard) {
+// p.joined when p is up to date.
+func (r *registry) add(p *parked) {
 	p.index = int32(len(r.all))
 	r.all = append(r.all, p)
 	r.count.Add(1)
 	r.gauges.add(p, 1)
-	return r.addSlots(p)
+	r.addSlots(p)
 }
 
 // addSlots gives p a slot in each shard that it has joined, and schedules it.
-func (r *registry) addSlots(p *parked) (shards []*shard) {
+func (r *registry) addSlots(p *parked) {
 	p.writtenTick = r.schedule.now
-	shards = make([]*shard, len(p.positions))
 	for i := range p.positions {
-		shards[i] = p.positions[i].shard
-		p.positions[i].slot = shards[i].addSlot(slot{p, int32(i)})
+		p.positions[i].slot = p.positions[i].shard.addSlot(slot{p, int32(i)})
 	}
 	r.schedule.add(p)
-	return shards
-}
-
-// allJoined calls joined on shards.
-func allJoined(shards []*shard) {
-	for _, s := range shards {
-		s.joined()
-	}
 }
 
 // close closes p's connection and removes p.
@@ -103,7 +93,11 @@ func (r *registry) removeSlots(p *parked) {
 func (r *registry) setIdle(p *parked) {
 	r.schedule.remove(p)
 	r.removeSlots(p)
-	p.positions, p.unshared = nil, nil
+	clear(p.positions)
+	p.positions = p.positions[:0]
+	if p.poll.repeated == nil {
+		p.unshared = nil
+	}
 	r.gauges.add(p, -1)
 	p.poll.waiting = false
 	r.gauges.add(p, 1)
@@ -112,13 +106,13 @@ func (r *registry) setIdle(p *parked) {
 }
 
 // setWaiting makes p, an idle connection that has joined its feeds, a poll that
-// waits. The rest is as for add.
-func (r *registry) setWaiting(p *parked, wait time.Duration) (shards []*shard) {
+// waits.
+func (r *registry) setWaiting(p *parked, wait time.Duration) {
 	r.idle.remove(p)
 	r.gauges.add(p, -1)
 	p.poll.wait, p.poll.waiting = wait, true
 	r.gauges.add(p, 1)
-	return r.addSlots(p)
+	r.addSlots(p)
 }
 
 // idlePollTimeout is how long a connection may be idle between two polls; the

@@ -33,7 +33,8 @@ type slot struct {
 }
 
 // join counts a stream of w in its shard, and returns the feed's offset for its
-// position in the tail. ok is false if items have come since.
+// position in the tail. Call joined when the stream is up to date, unless its encoder is
+// unshared. ok is false if items have come since.
 func (f *feed) join(w *writer, position uint64) (s *shard, offset uint64, ok bool) {
 	return f.joinAt(w, func() bool { return f.next == position || f.key.unshared })
 }
@@ -53,7 +54,9 @@ func (f *feed) joinAt(w *writer, isThere func() bool) (s *shard, offset uint64, 
 		s.flushed = f.end()
 	}
 	s.streams++
-	s.joining++
+	if !f.key.unshared { // else it needs no bytes of the feed
+		s.joining++
+	}
 	return s, f.end(), true
 }
 
@@ -73,8 +76,12 @@ func (s *shard) removeSlot(at int32, blocked bool) {
 	s.leave(blocked)
 }
 
-// joined notes that a stream that has joined is up to date.
-func (s *shard) joined() {
+// joined notes that p, which has joined its feed, is up to date.
+func (p *parked) joined() {
+	if p.unshared != nil || p.poll != nil {
+		return
+	}
+	s := p.single[0].shard
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	s.joining--

@@ -4,8 +4,6 @@ import (
 	"sync"
 	"time"
 	"unique"
-
-	"golang.org/x/sys/unix"
 )
 
 // writer owns a share of the parked connections: one goroutine, run, does all
@@ -23,6 +21,7 @@ type writer struct {
 	ended bool // nothing is accepted any more
 
 	// Owned by run.
+	spare    inbox // empty slices of an earlier inbox, for the next one
 	registry registry
 	polls    pollServer
 	closer   closer
@@ -45,7 +44,7 @@ type inbox struct {
 func newWriter(p *Parker, number int) *writer {
 	w := &writer{
 		parker: p, number: number, kick: make(chan struct{}, 1),
-		counters: &p.counters.each[number], socketWrite: unix.Write,
+		counters: &p.counters.each[number], socketWrite: writeNow,
 	}
 	w.clock.init(p.Heartbeat)
 	s := &w.clock.schedule
@@ -87,8 +86,10 @@ func (w *writer) add(p *parked) {
 	}
 }
 
-// post hands in an event of the poller.
-func (w *writer) post(e event) { w.hand(func(in *inbox) { in.events = append(in.events, e) }) }
+// post hands in events of the poller.
+func (w *writer) post(events []event) {
+	w.hand(func(in *inbox) { in.events = append(in.events, events...) })
+}
 
 // feedGrown hands in a shard with a feed that has grown.
 func (w *writer) feedGrown(s *shard) {
@@ -149,7 +150,7 @@ func (w *writer) closeAll() {
 func (w *writer) work() {
 	w.mu.Lock()
 	in := w.inbox
-	w.inbox = inbox{}
+	w.inbox, w.spare = w.spare, inbox{}
 	for _, s := range in.grown {
 		s.queued = false
 	}
@@ -174,6 +175,19 @@ func (w *writer) work() {
 		w.polls.answerInterrupted(i)
 	}
 	w.doUrgent(&in)
+	w.spare = inbox{events: emptied(in.events), grown: emptied(in.grown)}
+}
+
+// maxSpare is the most elements of an emptied slice.
+const maxSpare = 4 << 10
+
+// emptied returns the memory of s for the next use, unless it is unusually large.
+func emptied[T any](s []T) []T {
+	if cap(s) > maxSpare {
+		return nil
+	}
+	clear(s)
+	return s[:0]
 }
 
 // workUrgent does the work in the inbox that does not wait for the end of a flush
@@ -200,13 +214,13 @@ func (w *writer) doUrgent(in *inbox) {
 
 // register makes p one of the writer's connections and brings it up to date.
 func (w *writer) register(p *parked) {
-	shards := w.registry.add(p)
+	w.registry.add(p)
 	if w.parker.poller.add(p) == nil {
 		w.flusher.catchUp(p)
 	} else {
 		w.registry.close(p)
 	}
-	allJoined(shards)
+	p.joined()
 	w.closer.checkNew(p)
 }
 
