@@ -80,7 +80,8 @@ func load(t *testing.T, args ...string) *config.Loaded {
 
 func startNode(t *testing.T, settings *config.Loaded, broker pubsub.Broker) (url string, stop func()) {
 	t.Helper()
-	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	// At debug go-redis logs through the newest node's logger, also after its test.
+	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
 	n, err := server.New(t.Context(), settings, server.Options{Version: "devel", Logger: logger, Level: new(slog.LevelVar), Broker: broker})
 	if err != nil {
 		t.Fatal(err)
