@@ -260,6 +260,44 @@ func TestSkipSelf(t *testing.T) {
 	})
 }
 
+// Patterns have senders and tags, and leave out one's own messages, as channels do.
+func TestSkipSelfByPattern(t *testing.T) {
+	with := ordered
+	with.access = mixed(t)
+	alice, bob := bearer(userToken(t, "alice")), bearer(userToken(t, "bob"))
+	overEach(t, with, func(t *testing.T, c *cluster) {
+		var streams []*stream
+		for range 2 * len(c.nodes) {
+			s := c.open("channel=orders/*&skip_self=1", alice...)
+			s.want("ready")
+			streams = append(streams, s)
+		}
+		for i := range 10 {
+			c.accepted(post(channelPath(fmt.Sprint("orders/", i%3))+"?tag=n:"+fmt.Sprint(i), fmt.Sprint(i), append([]string{"Content-Type", asJSON}, [][]string{alice, bob}[i%2]...)...))
+		}
+		for _, s := range streams {
+			for want := range 5 {
+				e := s.next()
+				for e.Kind == wire.KindCursor {
+					e = s.next()
+				}
+				m := e.Message
+				if m == nil || m.From != "bob" || string(m.Tags.AppendJSON(nil)) != `{"n":"`+string(m.Data)+`"}` {
+					t.Fatalf("message %d is %s, from %+v", want, tell(e), m)
+				}
+			}
+		}
+		a := parsePoll(t, c.send(get("/v1/poll?channel=orders/*&cursor=earliest&wait=0&skip_self=1", alice...)))
+		if len(a.Messages) != 5 {
+			t.Errorf("a poll has %q", datas(a.Messages))
+		}
+		a = parsePoll(t, c.send(get("/v1/poll?channel=orders/*&wait=0&skip_self=1&cursor="+url.QueryEscape(a.Cursor), alice...)))
+		if len(a.Messages)+len(a.Gaps) != 0 {
+			t.Errorf("the next poll has %q", datas(a.Messages))
+		}
+	})
+}
+
 // skipSelfByPoll is TestSkipSelf for polls.
 func skipSelfByPoll(t *testing.T, c *cluster, last string, alice []string, send func(string, []string) string) {
 	t.Helper()
