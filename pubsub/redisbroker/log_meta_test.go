@@ -87,3 +87,22 @@ func TestEphemeralForVersion1(t *testing.T) {
 		t.Errorf("version 1 takes the second payload for %+v, %v", m, err)
 	}
 }
+
+// BenchmarkDecodeRelayed: a message of 100 bytes, as each node decodes it once.
+func BenchmarkDecodeRelayed(b *testing.B) {
+	data := fmt.Sprintf(`{"user":"a-name","text":"%s"}`, strings.Repeat("words of a chat ", 4))
+	for name, meta := range map[string]string{"plain": "", "sender": `{"v":2,"from":"alice"}`, "tags": `{"v":2,"from":"alice","tags":{"lang":"de","room":"42"}}`} {
+		payload := "1795332004162-680290 1795332004161-680290 message\n" + data
+		if meta != "" {
+			payload = fmt.Sprintf("~ v2:%d 1795332004162-680290 1795332004162-680289 message\n[\"1795332004161-680290\",\"\",%s,%s]", len(meta), meta, data)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if m, err := decodeRelayed("c", payload); err != nil || string(m.Data) != data {
+					b.Fatal(m, err)
+				}
+			}
+		})
+	}
+}
