@@ -54,10 +54,12 @@ function show(element) {
   while (list.childElementCount > KEPT) list.lastElementChild.remove();
 }
 
-function message({ id, type, data, time }) {
+function message({ id, type, data, time, from, tags }) {
   const element = make('article');
   const about = make('p', 'about');
   about.append(make('time', '', clock(time)), make('span', 'type', type), make('span', 'id', id ?? 'ephemeral'));
+  if (from) about.append(Object.assign(make('span', 'from', from), { title: 'verified sender' }));
+  for (const [name, value] of Object.entries(tags ?? {})) about.append(make('span', 'tag', `${name}:${value}`));
   const text = typeof data === 'string' ? data : JSON.stringify(data, null, 1).replace(/\n\s*/g, ' ');
   element.append(about, make('p', 'text', text));
   return element;
