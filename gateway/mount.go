@@ -33,6 +33,17 @@ func (g *Gateway) Mount(path string, serve MountedFunc) {
 // Admission returns what decides about the requests of g.
 func (g *Gateway) Admission() *admit.Controller { return g.admission }
 
+// FastPolicy returns what a request of a mounted protocol is judged by that comes without
+// net/http, and the header of its answer (see conn.FastResult). ok is false if the policy
+// may refuse the request: net/http decides then.
+func (g *Gateway) FastPolicy(r *http.Request) (rules *admit.Rules, header http.Header, ok bool) {
+	p := g.policy.Load()
+	if p.rebound(r) || p.protection != nil && p.protection.Check(withOwnHost(r, p.TrustedProxies)) != nil {
+		return nil, nil, false
+	}
+	return p.rules, p.fastHeader(r, g.options.Node), true
+}
+
 // Explain returns what a client sees of an error of Admission or the hub: a status of
 // HTTP, a sentence, and after how many seconds to try again; 0: not known. It counts
 // reached limits.

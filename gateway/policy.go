@@ -86,6 +86,7 @@ type policy struct {
 	pattern func(text string) (*pubsub.Pattern, error) // see pubsub.Hub.Pattern
 	// corsHeader returns the CORS fields of an answer; nil: no answer has any.
 	corsHeader func(*http.Request) http.Header
+	protection *http.CrossOriginProtection // nil: requests of all origins are let through
 }
 
 // SetPolicy makes p the policy of the next request. Open streams and polls stay,
@@ -101,7 +102,7 @@ func (g *Gateway) SetPolicy(p Policy) error {
 	if len(p.Origins) > 0 {
 		next.corsHeader = limit.CORSHeader(cors)
 	}
-	next.router = cors(protected(g, &p, g.routes))
+	next.router = cors(protected(g, next, g.routes))
 	next.rules = g.admission.SetRules(admit.Rules{
 		Auth: p.Auth, Limiter: p.Limiter, Proxies: limit.Proxies{Trusted: p.TrustedProxies, Forwarded: p.Forwarded},
 		Connections: p.Limits.Connections, MaxAge: p.MaxAge, Leeway: p.Leeway,
@@ -115,9 +116,11 @@ func (g *Gateway) Policy() Policy { return g.policy.Load().Policy }
 
 // protected refuses requests that a page of another site made a browser send,
 // unless the site is listed in Origins, or as an origin of the cookie.
-func protected(g *Gateway, p *Policy, h http.Handler) http.Handler {
+func protected(g *Gateway, next *policy, h http.Handler) http.Handler {
+	p := &next.Policy
 	if !slices.Contains(p.Origins, "*") { // else cookies are never sent, and a token proves enough
 		protection := http.NewCrossOriginProtection()
+		next.protection = protection
 		for _, origin := range slices.Concat(p.Origins, p.Auth.CookieOrigins()) {
 			_ = protection.AddTrustedOrigin(origin) // limit.CORS or auth.New has checked it
 		}

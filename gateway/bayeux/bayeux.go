@@ -29,6 +29,9 @@ type Options struct {
 	Interval    time.Duration // between an answer and the next connect; default 0
 	MaxInterval time.Duration // how long a session is kept without a connect; default 60s
 
+	// Fast returns what a request is judged by that comes without net/http, and the header of
+	// its answer; ok is false if it has to go through net/http.
+	Fast func(r *http.Request) (rules *admit.Rules, header http.Header, ok bool)
 	// Senders reports whether messages of a channel name their sender; default: all do.
 	Senders func(channel string) bool
 	// Refused is called with how many messages were refused before the hub saw them.
@@ -69,7 +72,7 @@ type Server struct {
 	counter atomic.Uint64  // of connects
 
 	mu      sync.Mutex
-	waiting map[string]*connect // the connect that this node holds, by client ID
+	waiting map[string]*connect // the newest connect at this node, by client ID; it may have been answered a moment ago
 	closed  bool
 }
 
@@ -93,6 +96,7 @@ func New(o Options) *Server {
 	s := &Server{options: o, node: newNoticeChannel(), waiting: make(map[string]*connect)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.work.Go(s.followNotices)
+	s.work.Go(s.forgetAnswered)
 	return s
 }
 

@@ -22,17 +22,39 @@ type connect struct {
 	caller   *admit.Caller
 	clientID string
 	id       json.RawMessage
+	ack      int64             // the batch that the client has; negative: it does not say
 	name     string            // state.connect
 	until    time.Time         // the end of the wait
 	places   []place           // of the logs that it waits for
 	cursors  *pubsub.CursorSet // where the wait is
 
-	state *state // as stored; owned by the goroutine that makes the answer
-	sent  int64  // the batch in the answer; 0: none
+	session *session
+	state   *state // with what the connect has acknowledged; owned by the goroutine that makes the answer
+	settled int64  // the batch that state acknowledges and the record does not yet; 0: none
+	sent    int64  // the batch in the answer; 0: none
 
 	mu        sync.Mutex
 	woken     bool            // the session was changed since it was last looked at
 	interrupt *conn.Interrupt // of the current wait
+	answered  time.Time       // zero: it waits
+}
+
+// session is what a node knows of a session, shared by the connects that follow each other
+// on one connection. mu orders the changes of the record.
+type session struct {
+	mu     sync.Mutex
+	stored *state    // the newest version that the node has seen
+	kept   time.Time // when it was last stored
+}
+
+// effective returns a copy of the stored state with what c has acknowledged. The session
+// must be locked.
+func (c *connect) effective() *state {
+	st := c.session.stored.clone()
+	if c.settled != 0 && st.batch == c.settled {
+		st.settle(true)
+	}
+	return st
 }
 
 // wake makes the connect look at its session again. It does not wait.
@@ -66,7 +88,7 @@ func patiently(ctx context.Context, try func(context.Context) error) error {
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := try(ctx)
-		if err == nil || !errors.Is(err, pubsub.ErrUnavailable) && !errors.Is(err, pubsub.ErrOutcomeUnknown) && !errors.Is(err, pubsub.ErrRecordChanged) {
+		if err == nil || !errors.Is(err, pubsub.ErrUnavailable) && !errors.Is(err, pubsub.ErrOutcomeUnknown) && !errors.Is(err, pubsub.ErrRecordChanged) && !errors.Is(err, errUnconfirmed) {
 			return err
 		}
 		select {
@@ -117,7 +139,7 @@ func (c *connect) poll(a *admit.Admission, interrupt *conn.Interrupt) *conn.Poll
 			}
 			ended(reason)
 		},
-		Answerer: c, Interrupt: interrupt, ContentType: c.request.contentType(), BodyRead: true,
+		Answerer: c, Interrupt: interrupt, ContentType: c.request.contentType(), BodyRead: true, NextPoll: c.next,
 	}
 }
 
@@ -153,8 +175,7 @@ func (e *exchange) connectAtOnce(m message, r *reply) error {
 }
 
 // newConnect makes the message's connect the one of its session: it acknowledges what the
-// answer before had, and ends the connect before. alone says that the message is alone in
-// its request.
+// answer before had, and ends the connect before.
 func (e *exchange) newConnect(m message, alone bool) (*connect, error) {
 	s := e.server
 	var clientID string
@@ -175,17 +196,13 @@ func (e *exchange) newConnect(m message, alone bool) (*connect, error) {
 			return nil, s.fault(err, s.nameOf(channel))
 		}
 	}
-	wait := min(s.options.Timeout, max(0, s.options.Limits().Wait))
-	asked, has := m.object("advice").number("timeout")
-	if has {
-		wait = min(wait, time.Duration(asked)*time.Millisecond)
-	}
 	c := &connect{
 		server: s, request: e.request, r: e.r, caller: caller, clientID: clientID, id: m.id(),
-		name: s.node[len(s.node)-8:] + "." + strconv.FormatUint(s.counter.Add(1), 36), until: time.Now().Add(wait),
+		name: s.node[len(s.node)-8:] + "." + strconv.FormatUint(s.counter.Add(1), 36), until: time.Now().Add(s.wait(m)),
+		ack: ackOf(m),
 	}
 	previous := s.register(c) // before the session names this node, for what others then tell it
-	if err := c.begin(e.r.Context(), m, st, &acknowledgement{m: m, failed: alone && has && asked == 0, id: string(c.id)}); err != nil {
+	if err := c.begin(e.r.Context(), m, st, alone); err != nil {
 		s.forget(c)
 		return nil, err
 	}
@@ -193,6 +210,15 @@ func (e *exchange) newConnect(m message, alone bool) (*connect, error) {
 		previous.wake()
 	}
 	return c, nil
+}
+
+// wait is how long a connect waits: as long as the client asks for, within the limits.
+func (s *Server) wait(m message) time.Duration {
+	wait := min(s.options.Timeout, max(0, s.options.Limits().Wait))
+	if asked, has := m.object("advice").number("timeout"); has {
+		wait = min(wait, time.Duration(asked)*time.Millisecond)
+	}
+	return wait
 }
 
 // register makes c the connect of its session that this node holds, and returns the one
@@ -214,36 +240,78 @@ func (s *Server) forget(c *connect) {
 	}
 }
 
+// finish notes that c is answered. It stays registered for a while, so that it learns of
+// changes of the session until the next connect on its connection.
+func (c *connect) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupt, c.answered = nil, time.Now()
+}
+
+// Times of answered connects.
+const (
+	followTime    = 10 * time.Second // how long the next connect may take to be admitted without loading the session
+	forgetEvery   = 5 * time.Second
+	answeredSince = followTime + forgetEvery
+)
+
+// forgetAnswered forgets connects that no other followed, until the server is closed.
+func (s *Server) forgetAnswered() {
+	tick := time.NewTicker(forgetEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s.mu.Lock()
+		for id, c := range s.waiting {
+			c.mu.Lock()
+			if !c.answered.IsZero() && time.Since(c.answered) > answeredSince {
+				delete(s.waiting, id)
+			}
+			c.mu.Unlock()
+		}
+		s.mu.Unlock()
+	}
+}
+
+// ackOf returns the number of the batch that a connect acknowledges; -1 without one.
+func ackOf(m message) int64 {
+	if n, ok := m.object("ext").number("ack"); ok {
+		return n
+	}
+	return -1
+}
+
 // acknowledgement is what a connect says about the answer before it.
 type acknowledgement struct {
-	m      message
-	failed bool   // the client asks for an answer at once, as CometD does after a failure
-	id     string // of the connect; Faye repeats it after a failure
+	ack    int64  // see ackOf
+	id     string // of the connect, as JSON; Faye repeats it after a failure
+	failed bool   // it asks for an answer at once, as CometD does after a failure
 	giveUp time.Time
 }
 
-// confirmTime is how long a connect waits for the node that made the answer before it to
-// say whether it was written.
+// confirmTime is how long a connect after a failure waits for the node that made the
+// answer before it to say whether that was written.
 const confirmTime = 300 * time.Millisecond
 
 // errUnconfirmed says that it is not known yet whether the last batch was written.
 var errUnconfirmed = errors.New("the last batch is not confirmed")
 
-// apply acknowledges the last batch of st, or has it sent again. It returns errUnconfirmed
+// apply acknowledges the last batch of st, or has it sent again. A client that does not
+// acknowledge batches is taken to have what was written to its connection, and also what
+// may have been written, unless it says that it got no answer. The error is errUnconfirmed
 // if that may be known soon.
 func (k *acknowledgement) apply(st *state) error {
-	if !st.pending() {
-		return nil
-	}
-	if st.acks {
-		n, ok := k.m.object("ext").number("ack")
-		st.settle(ok && n >= st.batch)
-		return nil
-	}
 	switch {
+	case !st.pending():
+	case st.acks:
+		st.settle(k.ack >= st.batch)
 	case st.lost == st.batch:
 		st.settle(false)
-	case st.written == st.batch || !k.failed && (k.id == "" || k.id != st.answered):
+	case st.written == st.batch, !k.failed && (k.id == "" || k.id != st.answered):
 		st.settle(true)
 	case time.Now().After(k.giveUp): // its node has gone before it could say
 		st.settle(false)
@@ -253,44 +321,42 @@ func (k *acknowledgement) apply(st *state) error {
 	return nil
 }
 
-// begin stores that c is the connect of its session.
-func (c *connect) begin(ctx context.Context, m message, st *state, k *acknowledgement) error {
+// begin stores that c is the connect of its session, and what it acknowledges. alone says that
+// it is alone in its request.
+func (c *connect) begin(ctx context.Context, m message, st *state, alone bool) error {
 	s := c.server
-	k.giveUp = time.Now().Add(confirmTime)
+	asked, has := m.object("advice").number("timeout")
+	k := &acknowledgement{ack: c.ack, id: string(c.id), failed: alone && has && asked == 0, giveUp: time.Now().Add(confirmTime)}
 	token := m.token()
 	before := ""
-	apply := func(next *state) error {
-		if err := k.apply(next); err != nil {
-			return err
-		}
-		before, next.node, next.connect = next.node, s.node, c.name
-		if token != "" && c.caller.User != "" {
-			next.token = token
-		}
-		return nil
-	}
 	err := patiently(ctx, func(ctx context.Context) (err error) {
-		for {
-			c.state, err = s.change(ctx, c.clientID, st, apply)
-			if err == nil {
-				return nil
+		c.state, err = s.change(ctx, c.clientID, st, func(next *state) error {
+			if next.connect != c.name { // else it was stored, though the answer was lost
+				if err := k.apply(next); err != nil {
+					return err
+				}
+				before, next.node, next.connect = next.node, s.node, c.name
 			}
-			if errors.Is(err, errUnconfirmed) {
-				time.Sleep(confirmTime / 15)
+			if token != "" && c.caller.User != "" {
+				next.token = token
 			}
-			again, loadErr := s.load(ctx, c.clientID)
-			if loadErr != nil {
-				return loadErr
-			}
-			if st = again; !errors.Is(err, errUnconfirmed) {
-				return err
+			return nil
+		})
+		if err != nil {
+			if again, err := s.load(ctx, c.clientID); err == nil {
+				st = again
 			}
 		}
+		return err
 	})
-	if err == nil && before != s.node {
+	if err != nil {
+		return err
+	}
+	c.session = &session{stored: c.state, kept: time.Now()}
+	if before != s.node {
 		s.notify(ctx, before, c.clientID)
 	}
-	return err
+	return nil
 }
 
 // admit joins the channels of the session.
@@ -304,7 +370,7 @@ func (c *connect) admit() (*admit.Admission, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.places, c.cursors = places, a.Cursors; time.Until(c.until) <= 0 {
+	if c.places, c.cursors = places, a.Cursors; a.Subscriber != nil && time.Until(c.until) <= 0 {
 		a.Subscriber.IncludeSilent()
 	}
 	return a, nil

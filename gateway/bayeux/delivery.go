@@ -46,13 +46,16 @@ func (c *connect) answer(ctx context.Context, items []pubsub.Delivery, reason co
 			return nil, again
 		}
 	}
-	c.server.forget(c)
+	c.finish()
 	var events []byte
 	switch {
 	case err == nil && len(items) > 0:
 		events, err = c.deliver(ctx, items)
 	case err == nil:
 		c.advance(ctx)
+	}
+	if err != nil {
+		c.server.forget(c)
 	}
 	if err != nil && !errors.Is(err, errReplaced) && !errors.Is(err, errGone) {
 		c.server.options.Logger.Debug("bayeux answer was not stored; closing the connection", "error", err)
@@ -64,8 +67,12 @@ func (c *connect) answer(ctx context.Context, items []pubsub.Delivery, reason co
 // reply returns the reply to the connect. err may be errReplaced or errGone.
 func (c *connect) reply(reason conn.CloseReason, events []byte, err error) *reply {
 	r := &reply{channel: metaConnect, id: c.id, clientID: c.clientID, ack: -1, events: events, advice: &advice{reconnect: "retry"}}
-	if c.state.acks {
-		r.ack = c.state.batch
+	switch {
+	case !c.state.acks:
+	case c.sent != 0:
+		r.ack = c.sent
+	default: // as the client has it, for this node's version of the session may be old
+		r.ack = c.ack
 	}
 	switch {
 	case errors.Is(err, errGone):
@@ -93,9 +100,13 @@ func (c *connect) waitAgain(ctx context.Context, reason conn.CloseReason) (again
 	if !woken && reason == conn.Answered || time.Until(c.until) <= 0 {
 		return nil, nil, nil
 	}
-	if err := c.reload(ctx); err != nil {
+	c.session.mu.Lock()
+	err = c.reload(ctx)
+	c.session.mu.Unlock()
+	if err != nil {
 		return nil, nil, err
 	}
+	c.caller.Fast = false
 	c.r = c.r.WithContext(c.server.ctx) // the request may have been handled
 	a, err := c.admit()
 	if err != nil {
@@ -110,7 +121,8 @@ func (c *connect) waitAgain(ctx context.Context, reason conn.CloseReason) (again
 	return c.poll(a, interrupt), nil, nil
 }
 
-// reload loads the session again. The error is errReplaced, errGone or the store's.
+// reload loads the session again, which must be locked. The error is errReplaced, errGone or
+// the store's.
 func (c *connect) reload(ctx context.Context) error {
 	st, err := c.server.load(ctx, c.clientID)
 	if _, gone := err.(*fault); gone {
@@ -122,7 +134,8 @@ func (c *connect) reload(ctx context.Context) error {
 	case st.connect != c.name:
 		return errReplaced
 	}
-	c.state = st
+	c.session.stored = st
+	c.state = c.effective()
 	return nil
 }
 
@@ -130,24 +143,29 @@ func (c *connect) reload(ctx context.Context) error {
 // channels that the client has left. The error is errReplaced or errGone if the session
 // does not take them from this connect; after any other it is not known.
 func (c *connect) deliver(ctx context.Context, items []pubsub.Delivery) (events []byte, err error) {
+	c.session.mu.Lock()
+	defer c.session.mu.Unlock()
 	for range conflicts {
-		next := c.state.clone()
+		if c.session.stored.connect != c.name {
+			return nil, errReplaced
+		}
+		next := c.effective()
 		var moved bool
 		if events, moved = c.take(next, items); !moved {
 			return nil, nil
 		}
 		next.batch++
 		next.answered = string(c.id)
-		err = c.server.store(ctx, c.clientID, c.state, next)
+		err = c.server.store(ctx, c.clientID, c.session.stored, next)
 		if err == nil {
-			c.state, c.sent = next, next.batch
+			c.session.stored, c.session.kept, c.state, c.sent = next, time.Now(), next, next.batch
 			return events, nil
 		}
 		if err = c.reloadPatiently(ctx, err); err != nil {
 			return nil, err
 		}
-		if c.state.batch == next.batch { // it was stored, though the answer was lost
-			c.sent = next.batch
+		if c.session.stored.batch == next.batch { // it was stored, though the answer was lost
+			c.state, c.sent = c.session.stored, next.batch
 			return events, nil
 		}
 	}
@@ -199,6 +217,10 @@ func (c *connect) take(st *state, items []pubsub.Delivery) (events []byte, moved
 	return bytes.TrimSuffix(events, []byte(",")), st.pending()
 }
 
+// keepEvery is how often a session is stored at least while its connects are answered
+// without events. Its record is kept for longer than twice a connect.
+const keepEvery = time.Second
+
 // moveTo moves the cursor of a log to which messages are sent.
 func (u *subscription) moveTo(log int, at pubsub.Cursor) {
 	if !u.pending() {
@@ -208,9 +230,15 @@ func (u *subscription) moveTo(log int, at pubsub.Cursor) {
 }
 
 // advance stores how far the connect has come in the logs of patterns without a message for
-// it, so that the session does not fall behind the logs.
+// it, so that the session does not fall behind the logs. It also keeps a session that was
+// not stored lately.
 func (c *connect) advance(ctx context.Context) {
-	next, moved := c.state.clone(), false
+	c.session.mu.Lock()
+	defer c.session.mu.Unlock()
+	if c.session.stored.connect != c.name {
+		return
+	}
+	next, moved := c.effective(), time.Since(c.session.kept) > keepEvery
 	for i := range next.channels {
 		if pubsub.IsPattern(next.channels[i].channel) {
 			next.channels[i].acked = slices.Clone(next.channels[i].acked)
@@ -226,8 +254,8 @@ func (c *connect) advance(ctx context.Context) {
 	if !moved {
 		return
 	}
-	if err := c.server.store(ctx, c.clientID, c.state, next); err == nil {
-		c.state = next
+	if err := c.server.store(ctx, c.clientID, c.session.stored, next); err == nil {
+		c.session.stored, c.session.kept, c.state = next, time.Now(), next
 	}
 }
 
@@ -271,30 +299,34 @@ func appendExt(b []byte, m *pubsub.Message) []byte {
 	return append(b[:len(b)-1], `}}`...)
 }
 
-// Written implements conn.Answerer. A client that does not acknowledge batches is taken
-// to have what was written to its connection.
+// Written implements conn.Answerer. The record says what was sent before it is written, so
+// that the next connect, which may be at another node, does not get it again. A client that
+// acknowledges batches says itself what it has.
 func (c *connect) Written(ok bool) {
-	if c.sent == 0 || ok && c.state.acks {
-		return
+	if c.sent != 0 && !(ok && c.state.acks) {
+		c.server.start(func(ctx context.Context) { c.confirm(ctx, ok) })
 	}
-	c.server.start(func(ctx context.Context) { c.confirm(ctx, ok) })
 }
 
 // confirm stores whether the last batch was written, unless that has been settled.
 func (c *connect) confirm(ctx context.Context, written bool) {
-	sent := c.sent
-	_, err := c.server.change(ctx, c.clientID, c.state, func(next *state) error {
+	c.session.mu.Lock()
+	defer c.session.mu.Unlock()
+	stored, err := c.server.change(ctx, c.clientID, c.session.stored, func(next *state) error {
 		switch {
-		case next.batch != sent || !next.pending():
+		case next.batch != c.sent || !next.pending():
 			return errSettled
 		case written:
-			next.written = sent
+			next.written = c.sent
 		default:
-			next.lost = sent
+			next.lost = c.sent
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errSettled) {
+	switch {
+	case err == nil:
+		c.session.stored = stored
+	case !errors.Is(err, errSettled):
 		c.server.options.Logger.Debug("bayeux delivery was not confirmed", "error", err)
 	}
 }

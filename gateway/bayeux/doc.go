@@ -10,9 +10,11 @@
 //	request.go     messages in a request: JSON, form or JSONP
 //	message.go     fields of a message, and replies
 //	name.go        channel names
+//	pattern.go     the logs of channels and patterns
 //	exchange.go    the messages of one request, one after the other
 //	session.go     the record of a session
 //	connect.go     /meta/connect: acknowledge, and wait
+//	follow.go      the next connect on the same connection, without net/http
 //	delivery.go    the answer to a connect that waits
 //	notice.go      what a node tells the node that holds a connect
 package bayeux

@@ -1,6 +1,7 @@
 package bayeux
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -13,8 +14,12 @@ type message map[string]json.RawMessage
 
 // text returns a field that is a string; ok is false if it is absent or something else.
 func (m message) text(name string) (value string, ok bool) {
+	raw := m[name]
+	if n := len(raw); n >= 2 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : n-1]), true // which is valid, as part of a valid text
+	}
 	var p *string
-	if raw := m[name]; raw == nil || json.Unmarshal(raw, &p) != nil || p == nil {
+	if raw == nil || json.Unmarshal(raw, &p) != nil || p == nil {
 		return "", false
 	}
 	return *p, true

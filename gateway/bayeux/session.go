@@ -21,9 +21,9 @@ import (
 //	node      the notice channel of the node that held the last connect
 //	connect   the name of the last connect; the one before it is over
 //	batch     the number of the last answer with events
-//	answered  the ID of the message that it answered, as JSON
+//	answered  the ID of the connect that it answered, as JSON
 //	written   the batch, once it was written to the client's connection
-//	lost      the batch, if it could not be written
+//	lost      the batch, if it could not be written to the client's connection
 //	c:<name>  for each channel or pattern: the cursors up to which the client has
 //	          acknowledged, one for each log, and after a space those up to which the last
 //	          batch went, if it had events of it and is not acknowledged
@@ -51,36 +51,6 @@ type subscription struct {
 func (u *subscription) pending() bool { return u.sent != nil }
 
 const channelField = "c:"
-
-// fields returns the state as the fields of its record.
-func (st *state) fields() map[string]string {
-	f := make(map[string]string, 6+len(st.channels))
-	set := func(name, value string) {
-		if value != "" {
-			f[name] = value
-		}
-	}
-	number := func(name string, n int64) {
-		if n != 0 {
-			f[name] = strconv.FormatInt(n, 10)
-		}
-	}
-	set("owner", st.owner)
-	set("token", st.token)
-	if st.acks {
-		set("acks", "1")
-	}
-	set("node", st.node)
-	set("connect", st.connect)
-	set("answered", st.answered)
-	number("batch", st.batch)
-	number("written", st.written)
-	number("lost", st.lost)
-	for i := range st.channels {
-		f[channelField+st.channels[i].channel] = st.channels[i].text()
-	}
-	return f
-}
 
 func (u *subscription) text() string {
 	b := appendCursors(make([]byte, 0, 64), u.acked)
@@ -119,14 +89,12 @@ func parseState(r pubsub.Record) (*state, error) {
 		version: r.Version, owner: r.Fields["owner"], token: r.Fields["token"], acks: r.Fields["acks"] == "1",
 		node: r.Fields["node"], connect: r.Fields["connect"], answered: r.Fields["answered"],
 	}
-	var errs [3]error
-	for i, n := range []struct {
-		name string
-		to   *int64
-	}{{"batch", &st.batch}, {"written", &st.written}, {"lost", &st.lost}} {
-		*n.to, errs[i] = strconv.ParseInt(cmp.Or(r.Fields[n.name], "0"), 10, 64)
-	}
-	err := errors.Join(errs[:]...)
+	var err, wrong error
+	st.batch, err = strconv.ParseInt(cmp.Or(r.Fields["batch"], "0"), 10, 64)
+	st.lost, wrong = strconv.ParseInt(cmp.Or(r.Fields["lost"], "0"), 10, 64)
+	err = errors.Join(err, wrong)
+	st.written, wrong = strconv.ParseInt(cmp.Or(r.Fields["written"], "0"), 10, 64)
+	err = errors.Join(err, wrong)
 	for name, value := range r.Fields {
 		channel, ok := strings.CutPrefix(name, channelField)
 		if !ok {
@@ -196,17 +164,50 @@ func (st *state) settle(acknowledged bool) {
 
 // changeTo returns the change of the record from st to next.
 func (st *state) changeTo(next *state, ttl time.Duration) pubsub.RecordChange {
-	c := pubsub.RecordChange{Version: st.version, Set: next.fields(), TTL: ttl}
-	for name, value := range st.fields() {
-		now, has := c.Set[name]
+	c := pubsub.RecordChange{Version: st.version, Set: make(map[string]string), TTL: ttl}
+	field := func(name, before, now string) {
 		switch {
-		case !has:
+		case before == now:
+		case now == "":
 			c.Remove = append(c.Remove, name)
-		case now == value:
-			delete(c.Set, name)
+		default:
+			c.Set[name] = now
+		}
+	}
+	field("owner", st.owner, next.owner)
+	field("token", st.token, next.token)
+	field("node", st.node, next.node)
+	field("connect", st.connect, next.connect)
+	field("answered", st.answered, next.answered)
+	if st.acks != next.acks {
+		c.Set["acks"] = "1" // from the beginning
+	}
+	if st.batch != next.batch {
+		c.Set["batch"] = strconv.FormatInt(next.batch, 10)
+	}
+	if st.written != next.written {
+		c.Set["written"] = strconv.FormatInt(next.written, 10)
+	}
+	if st.lost != next.lost {
+		c.Set["lost"] = strconv.FormatInt(next.lost, 10)
+	}
+	for i := range st.channels {
+		if u := &st.channels[i]; next.find(u.channel) == nil {
+			c.Remove = append(c.Remove, channelField+u.channel)
+		}
+	}
+	for i := range next.channels {
+		u := &next.channels[i]
+		if before := st.find(u.channel); before == nil || !u.equal(before) {
+			c.Set[channelField+u.channel] = u.text()
 		}
 	}
 	return c
+}
+
+// equal reports whether both are in the same place.
+func (u *subscription) equal(other *subscription) bool {
+	return slices.Equal(u.acked, other.acked) && slices.Equal(u.sent, other.sent)
 }
 
 // recordKey is the key of a session's record.

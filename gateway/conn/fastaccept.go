@@ -10,7 +10,7 @@ import (
 
 // FastFunc admits a stream or poll without waiting. ok is false if the request is not
 // one, is refused, or would have to wait: it then falls back to the server. r has no
-// body and its context never ends. A nil FastFunc admits nothing.
+// body, except for polls of an Answerer, which are POST requests. Its context never ends. A nil FastFunc admits nothing.
 type FastFunc func(r *http.Request) (next FastResult, ok bool)
 
 // FastPath admits the first request on a new connection, see Parker.EnableFastPath.
@@ -31,10 +31,13 @@ type FastResult struct {
 	Wait      time.Duration     // of a poll, more than 0
 	Skip      string            // the sender whose messages are left out; "": none are
 	Session   Session
-	Trusted   bool              // exempts the connection from the limit of its address
-	Header    http.Header       // of the answer; nil: FastPath.Header
-	Admit     func() bool       // called when its position is certain; false: it falls back; nil: it does not
-	Began     func()            // called when it begins, if not nil
+	Trusted   bool        // exempts the connection from the limit of its address
+	Header    http.Header // of the answer; nil: FastPath.Header
+	Admit     func() bool // called when its position is certain; false: it falls back; nil: it does not
+	Began     func()      // called when it begins, if not nil
+	Answerer  Answerer    // as in Poll; then Interrupt and NextPoll are too
+	Interrupt *Interrupt
+	NextPoll  FastFunc
 	Ended     func(CloseReason) // called once, when it has ended; with FellBack it never began
 	Repeater  Repeater          // of a poll whose query has one `cursor`; nil: the next request is parsed
 }

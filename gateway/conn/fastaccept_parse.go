@@ -2,9 +2,11 @@ package conn
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -18,21 +20,41 @@ func parsePlain(input []byte) (r *http.Request, ok bool) {
 	if !whole {
 		return nil, false
 	}
+	return parseHead(http.MethodGet, head)
+}
+
+// parsePlainPost is parsePlain for a POST with a body that has come whole. It copies the
+// body.
+func parsePlainPost(input []byte) (r *http.Request, ok bool) {
+	head, body, whole := bytes.Cut(input, []byte("\r\n\r\n"))
+	if !whole {
+		return nil, false
+	}
+	r, ok = parseHead(http.MethodPost, head)
+	if !ok || r.ContentLength != int64(len(body)) {
+		return nil, false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(body)))
+	return r, true
+}
+
+// parseHead parses the request line and the header of a request with a method.
+func parseHead(method string, head []byte) (r *http.Request, ok bool) {
 	line, fields, _ := strings.Cut(string(head), "\r\n")
-	target, ok := strings.CutPrefix(line, "GET /")
+	target, ok := strings.CutPrefix(line, method+" /")
 	if !ok {
 		return nil, false
 	}
 	if target, ok = strings.CutSuffix(target, " HTTP/1.1"); !ok || !isPlain(target, '!') {
 		return nil, false
 	}
-	target = line[len("GET "):][:1+len(target)]
+	target = line[len(method)+1:][:1+len(target)]
 	u, err := url.ParseRequestURI(target)
 	if err != nil || strings.HasPrefix(target, "//") {
 		return nil, false
 	}
 	r = &http.Request{
-		Method: http.MethodGet, URL: u, RequestURI: target,
+		Method: method, URL: u, RequestURI: target,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
 	}
 	return r, parseFields(r, fields)
@@ -60,7 +82,13 @@ func parseFields(r *http.Request, fields string) bool {
 			if !strings.EqualFold(value, "keep-alive") {
 				return false
 			}
-		case "Content-Length", "Transfer-Encoding", "Upgrade", "Expect", "Trailer", "Pragma":
+		case "Content-Length":
+			n, err := strconv.ParseUint(value, 10, 31)
+			if err != nil || r.Method != http.MethodPost || r.ContentLength != 0 || value[0] == '0' {
+				return false
+			}
+			r.ContentLength = int64(n)
+		case "Transfer-Encoding", "Upgrade", "Expect", "Trailer", "Pragma":
 			return false
 		}
 		if r.Header[name] != nil {

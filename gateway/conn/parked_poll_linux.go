@@ -249,10 +249,17 @@ func (s *pollServer) parse(p *parked, input []byte) bool {
 	s.parker.feeds.joinResult(p, &next)
 	next.begin()
 	p.ended = next.Ended
+	if next.Answerer != nil {
+		p.poll.other = &otherPoll{answerer: next.Answerer, interrupt: next.Interrupt}
+		p.poll.next = next.NextPoll
+	}
 	p.poll.setHeader(next.Header, s.parker.pollHead)
 	p.setSession(&next.Session)
 	p.poll.repeated = newRepeated(&next, input, &s.scratch)
 	s.registry.setWaiting(p, next.Wait) // the poller has it already
+	if writer := p.writer; next.Interrupt != nil {
+		next.Interrupt.notify(func() { writer.interrupt(p, next.Interrupt) })
+	}
 	return true
 }
 
@@ -277,8 +284,15 @@ func (s *pollServer) repeat(p *parked, input []byte) bool {
 // parsePoll admits the poll that input is, if it is one whole request and nothing
 // else.
 func (p *parked) parsePoll(input []byte) (next FastResult, ok bool) {
-	r, ok := parsePlain(input)
-	if !ok || p.poll.next == nil {
+	if p.poll.next == nil {
+		return next, false
+	}
+	parse := parsePlain
+	if p.poll.other != nil {
+		parse = parsePlainPost
+	}
+	r, ok := parse(input)
+	if !ok {
 		return next, false
 	}
 	r.RemoteAddr = p.remoteAddr()

@@ -24,7 +24,7 @@ func newBayeux(s *config.Settings, rules *channelRules, g *gateway.Gateway, hub 
 	protocol := bayeux.New(bayeux.Options{
 		Admission: g.Admission(), Hub: hub, Records: records, Holder: holder, Logger: logger,
 		Prefix: s.Bayeux.Prefix, Timeout: s.Bayeux.Timeout, Interval: s.Bayeux.Interval, MaxInterval: s.Bayeux.MaxInterval,
-		Refused: g.CountRefused, Senders: rules.senders,
+		Fast: g.FastPolicy, Refused: g.CountRefused, Senders: rules.senders,
 		Limits: func() bayeux.Limits {
 			l := g.Policy().Limits
 			return bayeux.Limits{Body: l.BatchBytes(), Batch: l.Batch, Message: l.Message, Channels: l.Channels, Wait: l.Wait}

@@ -96,7 +96,7 @@ function showTiles(nodes) {
   const ready = nodes.filter((r) => r.ready).length;
   put($('summary'), `${plural(nodes.length, 'node')} · ${ready === nodes.length ? 'all ready' : `${nodes.length - ready} not ready`}`);
   put($('streams'), number(sum(nodes, (r) => r.connections.streams)));
-  const by = ['sse', 'ndjson', 'poll'].map((t) => [t, sum(nodes, (r) => r.connections.by?.[t] ?? 0)]).filter(([, n]) => n > 0);
+  const by = ['sse', 'ndjson', 'poll', 'bayeux'].map((t) => [t, sum(nodes, (r) => r.connections.by?.[t] ?? 0)]).filter(([, n]) => n > 0);
   put($('streams-note'), by.map(([t, n]) => `${number(n)} ${t}`).join(' · ') || plural(sum(nodes, (r) => r.connections.total), 'connection'));
   const written = sum(nodes, (r) => r.bytes?.per_second ?? 0);
   for (const key of ['deliveries', 'publishes']) {
