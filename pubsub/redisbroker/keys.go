@@ -47,7 +47,7 @@ func (k keys) of(log string) string {
 }
 
 // log is the log of a channel, or an index log: a stream with the fields prev, type, data,
-// trace and meta and, in an index log, channel. It expires some time after its newest message, see Options.TTL and Retention. The key
+// trace and meta or, in an index log, relay. It expires some time after its newest message, see Options.TTL and Retention. The key
 // …:end belongs to it, see newest.lua.
 func (k keys) log(channel string) string { return k.of(channel) + ":log" }
 

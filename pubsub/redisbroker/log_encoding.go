@@ -96,7 +96,7 @@ func cutLine(line string) (first, second, kind string, ok bool) {
 
 // decodeEntry decodes a stream entry from read.lua:
 // {id, {"prev", prev, "type", type, "data", data}}, followed by "trace" and trace, and by
-// "meta" and meta, if the message has them, and in an index log by "channel" and channel.
+// "meta" and meta, if the message has them; in an index log, {id, {"relay", payload}}.
 // Other fields are ignored. For an entry that is
 // not a message, m is unreadable and err is the reason. m is nil if the ID cannot be
 // decoded either.
@@ -119,7 +119,7 @@ func decodeEntry(channel string, entry any) (m *pubsub.Message, err error) {
 // decodeFields makes a message from the ID and the fields of an entry.
 func decodeFields(channel, id string, list any) (*pubsub.Message, error) {
 	fields, _ := list.([]any)
-	var prev, kind, data, trace, text, named string
+	var prev, kind, data, trace, text, payload string
 	for i := 0; i+1 < len(fields); i += 2 {
 		value, _ := fields[i+1].(string)
 		switch fields[i] {
@@ -133,14 +133,16 @@ func decodeFields(channel, id string, list any) (*pubsub.Message, error) {
 			trace = value
 		case "meta":
 			text = value
-		case "channel":
-			named = value
+		case "relay":
+			payload = value
 		}
 	}
 	if pubsub.IsIndexLog(channel) {
-		if channel = named; pubsub.ValidateChannel(channel) != nil {
-			return nil, errForeign
+		m, err := decodeRelay(channel, payload)
+		if err == nil && (m == nil || len(m.Data) == 0 || m.ID.String() != id) {
+			err = errForeign
 		}
+		return m, err
 	}
 	x, later, err := decodeMeta(text)
 	switch {

@@ -34,3 +34,16 @@ local function newest(key, end_key)
 	local ms = hint and tonumber(string.match(hint, '^(%d+)%-%d+$'))
 	return '0-0', ms and ms <= redis.call('TIME')[1] * 1000 + 60000 and hint
 end
+
+-- expire renews the expiry of a log with the newest message id of some size in bytes. It
+-- returns a table with the error if that is refused.
+local function expire(key, end_key, hint, id, size, ttl, end_ttl)
+	if end_ttl ~= '0' and (size > 4096 or end_ttl ~= ttl) then
+		if redis.pcall('SET', end_key, id, 'PX', end_ttl).err then
+			ttl = end_ttl -- keep the log itself for that time
+		end
+	elseif end_ttl ~= '0' and hint then
+		redis.pcall('DEL', end_key)
+	end
+	return redis.pcall('PEXPIRE', key, ttl)
+end

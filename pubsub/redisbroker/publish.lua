@@ -37,58 +37,50 @@ end
 local last_id = index and index.follow(prev) or prev -- the next ID is later than this one
 local last_ms = tonumber(string.match(last_id, '^%d+')) -- 0 of '0-0', which the clock is always after
 
--- append appends a message to a log. The rest of its arguments are more fields. It returns
--- a table with the error if that is refused.
-local function append(key, size, id, prev, kind, data, trace, meta, ...)
-	local retried, added = false, nil
-	repeat
-		local retry = false
-		if trace == '' and not meta then
-			added = redis.pcall('XADD', key, 'MAXLEN', '~', size, id, 'prev', prev, 'type', kind, 'data', data, ...)
-		elseif trace == '' then
-			added = redis.pcall('XADD', key, 'MAXLEN', '~', size, id, 'prev', prev, 'type', kind, 'data', data, 'meta', meta, ...)
-		elseif not meta then
-			added = redis.pcall('XADD', key, 'MAXLEN', '~', size, id, 'prev', prev, 'type', kind, 'data', data, 'trace', trace, ...)
-		else
-			added = redis.pcall('XADD', key, 'MAXLEN', '~', size, id, 'prev', prev, 'type', kind, 'data', data, 'meta', meta, 'trace', trace, ...)
+-- append appends an entry with some fields to a log whose newest message is prev. It
+-- returns a table with the error if that is refused.
+local function append(key, size, prev, id, ...)
+	local added = redis.pcall('XADD', key, 'MAXLEN', '~', size, id, ...)
+	if type(added) == 'table' and string.find(added.err, 'ID', 1, true) then
+		-- Another program has appended an entry after every ID of Comet's, or has deleted
+		-- the newest entry; Redis remembers its ID.
+		for _, entry in ipairs(redis.pcall('XRANGE', key, highest, '+', 'COUNT', 100)) do
+			redis.pcall('XDEL', key, entry[1])
 		end
-		if type(added) == 'table' and not retried and string.find(added.err, 'ID', 1, true) then
-			-- Another program has appended an entry after every ID of Comet's, or has
-			-- deleted the newest entry; Redis remembers its ID.
-			for _, entry in ipairs(redis.pcall('XRANGE', key, highest, '+', 'COUNT', 100)) do
-				redis.pcall('XDEL', key, entry[1])
-			end
-			redis.pcall('XSETID', key, prev)
-			retry, retried = true, true
-		end
-	until not retry
+		redis.pcall('XSETID', key, prev)
+		added = redis.pcall('XADD', key, 'MAXLEN', '~', size, id, ...)
+	end
 	return added
 end
 
--- relayed returns the payload of a message for the relay.
-local function relayed(id, ms, seq, prev, kind, data, trace, meta)
-	if #data > tonumber(ARGV[6]) then
-		return '! ' .. id .. ' ' .. prev, trace
-	elseif meta then
+-- append_message appends a message to the channel's log.
+local function append_message(prev, id, kind, data, trace, meta)
+	if trace == '' and not meta then
+		return append(KEYS[1], ARGV[2], prev, id, 'prev', prev, 'type', kind, 'data', data)
+	elseif trace == '' then
+		return append(KEYS[1], ARGV[2], prev, id, 'prev', prev, 'type', kind, 'data', data, 'meta', meta)
+	elseif not meta then
+		return append(KEYS[1], ARGV[2], prev, id, 'prev', prev, 'type', kind, 'data', data, 'trace', trace)
+	end
+	return append(KEYS[1], ARGV[2], prev, id, 'prev', prev, 'type', kind, 'data', data, 'meta', meta, 'trace', trace)
+end
+
+-- whole returns the payload of a message for the relay, with its data.
+local function whole(id, ms, seq, prev, kind, data, trace, meta)
+	if meta then
 		-- Nodes of version 1 take this for a message that does not follow the newest one
 		-- that they have. So they read the log, and drop what it says here.
 		return '~ v2:' .. #meta .. ' ' .. id .. string.format(' %.0f-%d ', ms, seq - 1) .. kind ..
-			'\n["' .. prev .. '","' .. trace .. '",' .. meta .. ',' .. data .. ']', ''
+			'\n["' .. prev .. '","' .. trace .. '",' .. meta .. ',' .. data .. ']'
+	elseif trace ~= '' then
+		return '~ ' .. trace .. ' ' .. id .. ' ' .. prev .. ' ' .. kind .. '\n' .. data
 	end
-	return id .. ' ' .. prev .. ' ' .. kind .. '\n' .. data, trace
+	return id .. ' ' .. prev .. ' ' .. kind .. '\n' .. data
 end
 
--- expire renews the expiry of a log with the newest message id of some size in bytes. It
--- returns a table with the error if that is refused.
-local function expire(key, end_key, hint, id, size, ttl, end_ttl)
-	if end_ttl ~= '0' and (size > 4096 or end_ttl ~= ttl) then
-		if redis.pcall('SET', end_key, id, 'PX', end_ttl).err then
-			ttl = end_ttl -- keep the log itself for that time
-		end
-	elseif end_ttl ~= '0' and hint then
-		redis.pcall('DEL', end_key)
-	end
-	return redis.pcall('PEXPIRE', key, ttl)
+-- announced returns the payload for a message that is too large to be relayed.
+local function announced(id, prev, trace)
+	return (trace ~= '' and '~ ' .. trace .. ' ' or '') .. '! ' .. id .. ' ' .. prev
 end
 
 -- seen returns the first message's ID and the outcome for a message whose key was used
@@ -118,7 +110,7 @@ local last -- size in bytes of the newest message that was appended
 for i = 8, #ARGV - (index and index.words or 0), 4 do
 	local kind, data, trace, sum = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
 	local id, outcome, name = '', 0, nil
-	local payload, indexed, meta = data, data, nil
+	local payload, indexed, meta = data, nil, nil
 	if sum ~= '' then
 		name = KEYS[next_key]
 		id, outcome = seen(name, sum)
@@ -146,10 +138,11 @@ for i = 8, #ARGV - (index and index.words or 0), 4 do
 		end
 		if not (added and added.err) then
 			if index then
-				added = append(index.key, index.size, id, index.prev, kind, data, trace, meta, 'channel', index.channel)
+				indexed = index.channel .. '\n' .. whole(id, ms, seq, index.prev, kind, data, trace, meta)
+				added = append(index.key, index.size, index.prev, id, 'relay', indexed)
 			end
 			if not (index and type(added) == 'table') then
-				added = append(KEYS[1], ARGV[2], id, prev, kind, data, trace, meta)
+				added = append_message(prev, id, kind, data, trace, meta)
 				if index and type(added) == 'table' then
 					redis.pcall('XDEL', index.key, id)
 				end
@@ -161,23 +154,25 @@ for i = 8, #ARGV - (index and index.words or 0), 4 do
 		if type(added) == 'table' then
 			id, outcome = added.err, 3
 		else
+			if #data <= tonumber(ARGV[6]) then
+				payload = whole(id, ms, seq, prev, kind, data, trace, meta)
+			else
+				payload = announced(id, prev, trace)
+				indexed = index and index.channel .. '\n' .. announced(id, index.prev, trace)
+			end
+			prev, last_id, last_ms, last = id, id, ms, #data
 			if index then
-				indexed = relayed(id, ms, seq, index.prev, kind, data, trace, meta)
 				index.prev = id
 			end
-			payload, trace = relayed(id, ms, seq, prev, kind, data, trace, meta)
-			prev, last_id, last_ms, last = id, id, ms, #data
 		end
 	end
 	if outcome == 0 then
-		if trace ~= '' and kind == '' then
+		if kind == '' and trace ~= '' then
 			redis.pcall(ARGV[1], ARGV[7], trace)
-		elseif trace ~= '' then
-			payload, indexed = '~ ' .. trace .. ' ' .. payload, '~ ' .. trace .. ' ' .. indexed
 		end
 		local heard = redis.pcall(ARGV[1], ARGV[7], payload)
 		if index and type(heard) ~= 'table' then
-			heard = redis.pcall(ARGV[1], index.live, index.channel .. '\n' .. indexed)
+			heard = redis.pcall(ARGV[1], index.live, indexed or index.channel .. '\n' .. data)
 		end
 		if type(heard) == 'table' then
 			if kind == '' then
@@ -193,8 +188,7 @@ end
 if last then
 	local expiry = expire(KEYS[1], end_key, hint, prev, last, ARGV[3], ARGV[4])
 	if index and type(expiry) ~= 'table' then
-		local moving = ARGV[4] == '0'
-		expiry = expire(index.key, index.end_key, index.hint, prev, last, moving and index.end_ttl or index.ttl, moving and '0' or index.end_ttl)
+		expiry = index.expire(prev, last, now, ARGV[4] == '0')
 	end
 	if type(expiry) == 'table' then
 		answer[n + 1] = expiry.err
