@@ -119,7 +119,9 @@ func (x *Index) Pattern(text string) (*Pattern, error) {
 	if x != nil {
 		// Channels that a rule before the covering one matches are in its logs.
 		for i, rule := range x.rules {
-			p.Logs = append(p.Logs, rule.logs...)
+			if x.patterns[i].Overlap(parsed) {
+				p.Logs = append(p.Logs, rule.logs...)
+			}
 			if x.patterns[i : i+1].Cover(parsed) {
 				return p, nil
 			}

@@ -39,6 +39,44 @@ func (q Pattern) plainlyCovers(p Pattern) bool {
 	})
 }
 
+// Overlap reports whether there is a channel that both patterns match. It is never false by
+// mistake. It may be true by mistake where the answer takes too long, or for the empty name.
+func (p Pattern) Overlap(q Pattern) bool {
+	if p.segments == nil || q.segments == nil {
+		return false
+	}
+	a, b := p.automaton(), q.automaton()
+	s := search{inner: a, covers: []automaton{b}, seen: make(map[string]bool), budget: coverBudget}
+	s.letters = s.alphabet()
+	return s.meet(pair{inner: a.start(), covers: []stateSet{b.start()}})
+}
+
+// meet reports whether the inner pattern and the only other one match the same bytes.
+func (s *search) meet(first pair) bool {
+	todo := []pair{first}
+	for len(todo) > 0 {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if s.isSeen(at) {
+			continue
+		}
+		for _, c := range s.letters {
+			if s.budget -= len(s.inner) + len(s.covers[0]); s.budget < 0 {
+				return true
+			}
+			next := pair{inner: s.inner.read(at.inner, c), covers: []stateSet{s.covers[0].read(at.covers[0], c)}}
+			switch {
+			case next.inner.isDead() || next.covers[0].isDead():
+				continue
+			case c == '/' && s.inner.accepts(next.inner) && s.covers[0].accepts(next.covers[0]):
+				return true
+			}
+			todo = append(todo, next)
+		}
+	}
+	return false
+}
+
 // automaton reads a channel with a slash after each segment, byte by byte. State i is
 // before part i; state len(parts) is after all of them.
 type automaton []part

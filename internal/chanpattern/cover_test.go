@@ -84,6 +84,13 @@ func TestCoverRandom(t *testing.T) {
 		if got {
 			covered++
 		}
+		both := p.Match("") && ps[0].Match("") // which is no channel: a mistake that does no harm
+		for _, channel := range channels {
+			both = both || p.Match(channel) && ps[0].Match(channel)
+		}
+		if got := p.Overlap(ps[0]); got != both {
+			t.Fatalf("%q and %q overlap: %v, want %v", p, ps[0], got, both)
+		}
 	}
 	if covered < 25 {
 		t.Errorf("only %d pairs were covered", covered)
