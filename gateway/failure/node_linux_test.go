@@ -45,7 +45,7 @@ func startNode(t testing.TB, binary, name string, environ ...string) *node {
 	n := &node{t: t, name: name, binary: binary, address: freeAddress(t), log: log}
 	n.environ = append(cleanEnviron(), "COMET_NODE="+name, "COMET_HTTP_LISTEN="+n.address,
 		"COMET_HTTP_HEARTBEAT=1s", "COMET_REDIS_TIMEOUT="+redisTimeout.String(), "COMET_REDIS_INLINE=1KiB",
-		"COMET_HISTORY_SIZE=1000000", "COMET_LOG_LEVEL=debug")
+		"COMET_HISTORY_SIZE=1000000", "COMET_CHANNELS="+patternRules, "COMET_LOG_LEVEL=debug")
 	n.environ = append(n.environ, environ...)
 	t.Cleanup(func() {
 		if n.process != nil {

@@ -21,10 +21,9 @@ type payload struct {
 // publisher publishes one message after another. It goes on only when it knows
 // that the last one is in the log. It is for one goroutine.
 type publisher struct {
-	name     string
-	client   *client.Client
-	random   *rand.Rand
-	channels []string
+	name   string
+	client *client.Client
+	random *rand.Rand
 
 	receipts []receipt
 	unknown  []string // keys of messages with an unknown outcome
@@ -41,7 +40,7 @@ const (
 func (p *publisher) run(ctx, decided context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		key := fmt.Sprintf("%s-%d", p.name, n)
-		p.publish(decided, p.channels[p.random.IntN(len(p.channels))], key)
+		p.publish(decided, anyChannel(p.random), key)
 		pause(ctx, upTo(p.random, 2*publishPause))
 	}
 }

@@ -162,8 +162,13 @@ func (b *backend) primaries() []*redistest.Server {
 	return all
 }
 
-// logKey is where the log of a channel is.
-func logKey(channel string) string { return "comet:{" + channel + "}:log" }
+// logKey is where the log of a channel is, or an index log.
+func logKey(channel string) string {
+	if pubsub.IsIndexLog(channel) {
+		return "comet:" + channel + ":index:log"
+	}
+	return "comet:{" + channel + "}:log"
+}
 
 // wipeScript empties a primary, and returns the entries of the logs named by
 // ARGV at that moment. They are no KEYS, for they are in several slots.
@@ -224,6 +229,11 @@ func (b *backend) entries(reply any) []entry {
 		values := make(map[any]string)
 		for n := 0; n+1 < len(fields); n += 2 {
 			values[fields[n]], _ = fields[n+1].(string)
+		}
+		if relay, ok := values["relay"]; ok { // of an index log: <channel> LF <id> SP <prev> SP <type> LF <data>
+			_, relay, _ = strings.Cut(relay, "\n")
+			line, data, _ := strings.Cut(relay, "\n")
+			values["prev"], values["data"] = strings.Fields(line)[1], data
 		}
 		all[i] = entry{id: b.id(pair[0]), prev: b.id(values["prev"]), key: keyOf(values["data"])}
 	}

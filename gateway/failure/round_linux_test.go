@@ -23,8 +23,11 @@ const (
 	publishers  = 5
 )
 
-// channels are the channels of every round.
-var channels = []string{"ash", "birch", "cedar", "elm", "fir"}
+// plain are the channels of every round that have no index log.
+var plain = []string{"ash", "birch", "cedar", "elm", "fir"}
+
+// channels are the logs that are judged: those of plain, and the index logs.
+var channels = slices.Concat(plain, indexLogs("wood/**"), indexLogs("copse/*"))
 
 // TestFailures is the suite.
 func TestFailures(t *testing.T) {
@@ -108,7 +111,7 @@ func (r *round) client(first int) *client.Client {
 func (r *round) newPublisher(i int) *publisher {
 	return &publisher{
 		name: fmt.Sprintf("publisher-%d", i), client: r.client(i % nodes),
-		random: rand.New(rand.NewPCG(r.seed, 1000+uint64(i))), channels: channels,
+		random: rand.New(rand.NewPCG(r.seed, 1000+uint64(i))),
 	}
 }
 
@@ -119,14 +122,24 @@ func (r *round) newSubscriber(i int) *subscriber {
 		urls: r.urls(), http: r.http, random: random, start: r.start, logger: slog.New(slog.DiscardHandler),
 		at: make(map[string]pubsub.ID), got: make(map[string][]happening), ends: make(map[string]bool),
 	}
-	for _, n := range random.Perm(len(channels))[:[]int{1, 1, 2, 4}[random.IntN(4)]] {
-		s.channels = append(s.channels, channels[n])
+	switch random.IntN(3) {
+	case 0:
+		s.pattern = []string{"wood/*", "copse/*"}[random.IntN(2)]
+		if s.form == poll { // of which no event has a cursor: a gap must be of one index log
+			s.pattern = "copse/*"
+		}
+		s.asked, s.channels = []string{s.pattern}, indexLogs(s.pattern)
+	default:
+		for _, n := range random.Perm(len(plain))[:[]int{1, 1, 2, 4}[random.IntN(4)]] {
+			s.channels = append(s.channels, plain[n])
+		}
+		slices.Sort(s.channels)
+		s.asked = s.channels
 	}
-	slices.Sort(s.channels)
 	if s.form != poll && random.IntN(3) == 0 {
 		s.from = client.Earliest
 	}
-	s.name += fmt.Sprintf(" (%s of %s)", s.form, strings.Join(s.channels, ", "))
+	s.name += fmt.Sprintf(" (%s of %s)", s.form, strings.Join(s.asked, ", "))
 	return s
 }
 
@@ -178,7 +191,7 @@ func (r *round) inject(t trouble) {
 func (r *round) publishLast(ctx context.Context) {
 	last := r.newPublisher(0)
 	for _, channel := range channels {
-		last.publish(ctx, channel, lastKey(channel))
+		last.publish(ctx, channelIn(channel), lastKey(channel))
 	}
 	r.publishers = append(r.publishers, last)
 }

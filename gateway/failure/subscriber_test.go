@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"comet/client"
@@ -32,7 +33,9 @@ const (
 type subscriber struct {
 	name     string
 	form     form
-	channels []string // sorted
+	asked    []string // for the nodes: channels, or a pattern
+	channels []string // sorted; the index logs of a pattern
+	pattern  string   // "": none
 	from     string   // cursor of its first session
 	urls     []string // of the nodes
 	http     *http.Client
@@ -101,7 +104,7 @@ func (s *subscriber) viaClient(ctx context.Context, urls []string) error {
 	if err != nil {
 		return err
 	}
-	o := client.SubscribeOptions{Channels: s.channels, Cursor: s.resume(), Poll: s.form == poll, Wait: time.Second, Idle: 4 * time.Second}
+	o := client.SubscribeOptions{Channels: s.asked, Cursor: s.resume(), Poll: s.form == poll, Wait: time.Second, Idle: 4 * time.Second}
 	for e, err := range c.Subscribe(ctx, o) {
 		if err != nil {
 			return err
@@ -122,7 +125,7 @@ func (s *subscriber) resume() string {
 
 // lines reads one stream of NDJSON to its end.
 func (s *subscriber) lines(ctx context.Context, node string) error {
-	query := url.Values{"channel": s.channels}
+	query := url.Values{"channel": s.asked}
 	if cursor := s.resume(); cursor != "" {
 		query.Set("cursor", cursor)
 	}
@@ -174,7 +177,7 @@ func (s *subscriber) take(e wire.Event) (done bool) {
 	case wire.KindReady:
 		s.ready(e, at)
 	case wire.KindGap:
-		s.gap(e.Gap, at)
+		s.gap(s.ofLog(e.Gap, at), at)
 	case wire.KindMessage:
 		s.message(e.Message, at)
 	}
@@ -184,6 +187,26 @@ func (s *subscriber) take(e wire.Event) (done bool) {
 		s.cursor = e.Cursor
 	}
 	return len(s.ends) == len(s.channels)
+}
+
+// ofLog returns a gap with the log that it is of. A pattern's gap is of the index log
+// whose cursor has moved.
+func (s *subscriber) ofLog(g *pubsub.Gap, at []pubsub.Cursor) *pubsub.Gap {
+	if s.pattern == "" {
+		return g
+	}
+	if g.Channel != s.pattern {
+		s.fail("a gap of %s", g.Channel)
+	}
+	of := *g
+	of.Channel = s.channels[0]
+	old, err := pubsub.ParseCursorSet(s.channels, s.cursor)
+	for i := range at {
+		if err == nil && len(at) > 1 && at[i] != old[i] {
+			of.Channel = s.channels[i]
+		}
+	}
+	return &of
 }
 
 // ready begins a session, at the cursor where the last one ended.
@@ -236,20 +259,24 @@ func (s *subscriber) addGap(g *pubsub.Gap, at []pubsub.Cursor) {
 }
 
 func (s *subscriber) message(m *pubsub.Message, at []pubsub.Cursor) {
+	if s.pattern != "" && !strings.HasPrefix(m.Channel, strings.TrimSuffix(s.pattern, "*")) {
+		s.fail("message %v is of %s", m.ID, m.Channel)
+	}
+	channel := logOf(m.Channel)
 	var data payload
 	if err := json.Unmarshal(m.Data, &data); err != nil {
 		s.fail("message %v: %v", m.ID, err)
 	}
-	h := happening{kind: gotMessage, id: m.ID, key: data.Key, after: s.cursorAfter(m.Channel, m.ID, at)}
+	h := happening{kind: gotMessage, id: m.ID, key: data.Key, after: s.cursorAfter(channel, m.ID, at)}
 	if at != nil && s.form != poll && h.after != pubsub.CursorAfter(m.ID) {
-		s.fail("message %v of %s has the cursor %v", m.ID, m.Channel, h.after)
+		s.fail("message %v of %s has the cursor %v", m.ID, channel, h.after)
 	}
-	s.at[m.Channel] = m.ID
-	s.add(m.Channel, h)
-	if data.Key == lastKey(m.Channel) {
-		s.ends[m.Channel] = true
+	s.at[channel] = m.ID
+	s.add(channel, h)
+	if data.Key == lastKey(channel) {
+		s.ends[channel] = true
 	}
-	s.release(func(g *pubsub.Gap) bool { return g.Channel == m.Channel && g.From == m.ID }, at)
+	s.release(func(g *pubsub.Gap) bool { return g.Channel == channel && g.From == m.ID }, at)
 }
 
 // release adds the held gaps that are due.

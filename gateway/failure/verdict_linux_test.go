@@ -77,7 +77,7 @@ func (r *round) truths() map[string]*truth {
 	}
 	for _, p := range r.publishers {
 		for _, receipt := range p.receipts {
-			truths[receipt.channel].acknowledge(receipt)
+			truths[logOf(receipt.channel)].acknowledge(receipt)
 		}
 		for _, key := range p.unknown {
 			for _, t := range truths {
