@@ -126,7 +126,7 @@ func (w *cluster) start(n *node) {
 		"--node", n.name, "--redis", w.redis.Addr(), "--http-listen", n.address, "--admin-listen", n.admin,
 		"--auth-anonymous-subscribe", "open/**,*", "--auth-anonymous-publish", "open/**,*",
 		"--auth-jwt-algorithms", "HS256", "--auth-jwt-secret-file", filepath.Join(w.dir, "secret"), "--auth-jwt-leeway", "1s",
-		"--history-size", "10000", "--drain-delay", "0s", "--drain-spread", "0s")
+		"--channels", `[{match: "open/orders/**", patterns: true}]`, "--history-size", "10000", "--drain-delay", "0s", "--drain-spread", "0s")
 	n.command.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "COMET_") }) // of the tests, or the machine
 	n.command.Stderr = w.t.Output()
 	var err error

@@ -118,7 +118,10 @@ export class CometError extends Error {
 export class Comet {
   /** `url` is the address of a node, or of what stands before nodes; in a page, its own origin unless given. */
   constructor(url?: string, options?: Options);
-  /** `Data` is what messages carry. It is not checked. */
+  /**
+   * `Data` is what messages carry. It is not checked. Channels may be patterns, such as `orders/*`, where the server has a rule for them: each message says
+   * its channel.
+   */
   subscribe<Data = any>(channels: string | string[], options?: SubscribeOptions): Subscription<Data>;
   /**
    * Publishes once, after what was published to the channel before. Failures that a repetition can help are tried again for 4 minutes from when it could

@@ -10,6 +10,9 @@ export const toAll = (channels, name, data) => Array.from(channels, (channel) =>
 /** The name of what comes with a type: what the server itself says has one of its own, all else is a message. */
 export const nameOf = (type) => /^comet\.(.*)|/.exec(type)[1] ?? 'message';
 
+/** Whether a channel is a pattern, which has a line of its own. */
+export const isPattern = (channel) => channel.includes('*');
+
 /** The bytes that a channel adds to that query, with a cursor as long as they get. */
 export const sizeOf = (channel) => 72 + `${new URLSearchParams({ c: channel })}`.length;
 

@@ -1,7 +1,7 @@
 // A connection: opened, watched, and opened again for as long as it has channels.
 
 import { isFinal, isTooLong, retryOf } from './error.js';
-import { sizeOf, toAll } from './items.js';
+import { isPattern, sizeOf, toAll } from './items.js';
 import { poll } from './poll.js';
 import { stream } from './stream.js';
 import { backoff, offline, PATIENCE, pause, sleepers, wake } from './time.js';
@@ -32,7 +32,8 @@ export class Line {
   add(starts) {
     const { at } = this, { size } = at, { room } = this.#server;
     let bytes = this.#bytes();
-    while (starts.length && at.size < CHANNELS && (!at.size || bytes + sizeOf(starts[0][0]) <= room)) {
+    const takes = (channel) => !at.size || !isPattern(channel + [...at.keys()]) && at.size < CHANNELS && bytes + sizeOf(channel) <= room;
+    while (starts.length && takes(starts[0][0])) {
       bytes += sizeOf(starts[0][0]);
       at.set(...starts.shift());
     }

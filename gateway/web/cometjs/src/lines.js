@@ -1,5 +1,6 @@
 // Which connections there are: as few as bring all channels that tabs want.
 
+import { isPattern } from './items.js';
 import { Line } from './line.js';
 
 export class Lines {
@@ -26,6 +27,7 @@ export class Lines {
 
   /** Has lines that have room, or new ones, bring these too: [channel, where it begins]. */
   add(starts) {
+    starts.sort(([a], [b]) => isPattern(a) - isPattern(b)); // or one would be in the way of what lines have room for
     for (const line of this.#lines) line.add(starts);
     while (starts.length) {
       const line = new Line(this.#server, this.#owner, this);

@@ -2,7 +2,7 @@
 // EventSource can neither show a token nor is it in Node.
 
 import { eventReader } from './events.js';
-import { nameOf, searchOf, toAll } from './items.js';
+import { isPattern, nameOf, searchOf, toAll } from './items.js';
 import { PATIENCE } from './time.js';
 
 /**
@@ -10,7 +10,7 @@ import { PATIENCE } from './time.js';
  * `expect(ms)` is called with the time for which silence is no bad sign.
  */
 export async function* stream(server, at, expect, signal) {
-  const starts = [...at], read = eventReader();
+  const starts = [...at], read = eventReader(), pattern = starts.map(([c]) => c).find(isPattern);
   expect(2 * PATIENCE);
   const { body } = await server.request(`/v1/events?${searchOf(at, server.options)}`, { signal, headers: { Accept: 'text/event-stream' } });
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
@@ -26,7 +26,9 @@ export async function* stream(server, at, expect, signal) {
       } else if (name === 'bye') {
         items.push(...toAll(at.keys(), name, { reason, retry: event.retry }));
         if (/expired|revoked/.test(reason)) await server.token.get(await server.token.get()); // before we come back
-      } else items.push([channel, name, data, name === 'gap' ? cursors[channel] : data.id]);
+      } else if (name === 'cursor') items.push([pattern, 'at', 0, event.id]);
+      else if (pattern) items.push([pattern, name, data, event.id]);
+      else items.push([channel, name, data, name === 'gap' ? cursors[channel] : data.id]);
     }
     if (open ||= items.length) expect(2.5 * server.options.heartbeat);
     yield items;
