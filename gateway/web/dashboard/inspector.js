@@ -1,4 +1,5 @@
-// The inspector: one channel, who is there, what is said, and a test message.
+// The inspector: one channel, who is there, what is said, and a test message; or a
+// pattern, and what is said in its channels.
 import { $, clock, make, plural, put } from './text.js';
 import { ask, Stream } from './server.js';
 
@@ -7,6 +8,7 @@ const KEPT = 100;
 const USERS = 30; // shown by name
 const LOOK = 5_000; // ms between two looks at who is there
 
+const isPattern = (name) => name.includes('*');
 const path = (channel) => `/v1/channels/${encodeURIComponent(channel)}`;
 
 let channel = '';
@@ -25,8 +27,9 @@ export function inspect(name) {
   for (const id of ['present', 'published']) put($(id), '\u00a0');
   if (!name) return;
   state('away', 'connecting…');
-  stream = new Stream(name, { last: LAST, on: receive, lost: () => state('away', 'reconnecting…') });
-  look();
+  stream = new Stream(name, { last: LAST, on: receive, lost: ({ detail }) => state('away', detail ?? 'reconnecting…') });
+  $('publish').hidden = isPattern(name); // which is of one channel, as is presence
+  if (!isPattern(name)) look();
 }
 
 function state(is, text) {
@@ -54,10 +57,10 @@ function show(element) {
   while (list.childElementCount > KEPT) list.lastElementChild.remove();
 }
 
-function message({ id, type, data, time, from, tags }) {
+function message({ id, channel: of, type, data, time, from, tags }) {
   const element = make('article');
   const about = make('p', 'about');
-  about.append(make('time', '', clock(time)), make('span', 'type', type), make('span', 'id', id ?? 'ephemeral'));
+  about.append(make('time', '', clock(time)), ...isPattern(channel) ? [make('span', 'type', of)] : [], make('span', 'type', type), make('span', 'id', id ?? 'ephemeral'));
   if (from) about.append(Object.assign(make('span', 'from', from), { title: 'verified sender' }));
   for (const [name, value] of Object.entries(tags ?? {})) about.append(make('span', 'tag', `${name}:${value}`));
   const text = typeof data === 'string' ? data : JSON.stringify(data, null, 1).replace(/\n\s*/g, ' ');

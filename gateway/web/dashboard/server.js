@@ -42,7 +42,7 @@ export async function ask(path, options) {
 /**
  * Follows channel until close(); after each loss it resumes after the last
  * event. on(kind, value, time) is called for each message, with kind 'message',
- * and for Comet's own events; lost() at every loss. */
+ * and for Comet's own events; lost(error) at every loss. */
 export class Stream {
   #channel; #last; #on; #lost; #cursor = ''; #stop = new AbortController(); #failures = 0;
 
@@ -56,9 +56,9 @@ export class Stream {
   async #run() {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      await this.#once(signal).catch(() => {});
+      const error = await this.#once(signal).catch((e) => e) ?? {};
       if (signal.aborted) return;
-      this.#lost();
+      this.#lost(error);
       await pause(Math.min(10_000, 500 * 2 ** this.#failures++) * (0.5 + Math.random() / 2));
     }
   }
@@ -67,7 +67,7 @@ export class Stream {
     const from = this.#cursor ? { cursor: this.#cursor } : { last: this.#last };
     const query = new URLSearchParams({ channel: this.#channel, ...from });
     const response = await request(`/v1/events?${query}`, { headers: { Accept: 'text/event-stream' }, signal });
-    if (!response.ok) throw new Error(`the node answered ${response.status}`);
+    if (!response.ok) throw Object.assign(new Error(`the node answered ${response.status}`), await response.json().catch(() => {}));
     for await (const event of eventsOf(response.body)) {
       this.#cursor = event.id || this.#cursor;
       this.#failures = 0;
