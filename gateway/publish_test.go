@@ -461,7 +461,11 @@ func TestSlowBody(t *testing.T) {
 
 // One publish over HTTP, by many clients at a time.
 func BenchmarkPublishHTTP(b *testing.B) {
-	for name, start := range map[string]func(testing.TB, setup) *cluster{"memory": overMemory, "redis": overRedis} {
+	indexed := func(t testing.TB, s setup) *cluster {
+		s.index = []pubsub.IndexRule{{Match: "**", Logs: 16}}
+		return overRedis(t, s)
+	}
+	for name, start := range map[string]func(testing.TB, setup) *cluster{"memory": overMemory, "redis": overRedis, "redis and patterns": indexed} {
 		b.Run(name, func(b *testing.B) {
 			c := start(b, setup{})
 			transport := &http.Transport{MaxIdleConnsPerHost: 64}
