@@ -69,11 +69,15 @@ func (k *kitchen) atHome(code string) string {
 func (k *kitchen) serve() {
 	server := redistest.Start(k.t)
 	k.redis = server.Addr()
-	b, err := redisbroker.New(redisbroker.Options{Addresses: []string{k.redis}, Timeout: patience, Size: 1000, TTL: time.Hour, KeyWindow: time.Minute})
+	index, err := pubsub.NewIndex([]pubsub.IndexRule{{Match: "orders/**", Logs: 16}})
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	hub := pubsub.NewHub(b, pubsub.Options{})
+	b, err := redisbroker.New(redisbroker.Options{Addresses: []string{k.redis}, Timeout: patience, Size: 1000, TTL: time.Hour, KeyWindow: time.Minute, Index: index})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	hub := pubsub.NewHub(b, pubsub.Options{Index: index})
 	g, err := gateway.New(gateway.Options{Hub: hub, Node: "kitchen"})
 	if err != nil {
 		k.t.Fatal(err)
@@ -174,6 +178,24 @@ func TestEventSource(t *testing.T) {
 	var shown string
 	b.Evaluate(`new Promise(done => { const look = () => log.children.length === 2 ? done([...log.children].map(e => e.textContent).join()) : setTimeout(look, 20); look() })`, &shown)
 	k.want(shown, "before,<b>after</b>")
+}
+
+// The page shows an order from before, and those that come, each once with its newest
+// state.
+func TestOrders(t *testing.T) {
+	k := cook(t, "orders.md", "chromium", "sh", "curl")
+	b := browsertest.Start(t)
+	k.page = k.block("html", 0)
+	k.publish("orders/1", `{"state":"new"}`)
+	b.Open(k.url + "/recipe")
+	row := `[...document.querySelectorAll('#orders tr')].map(row => [...row.children].slice(0, 2).map(e => e.textContent).join(' '))`
+	awaitRows := func(n int) (shown string) {
+		b.Evaluate(fmt.Sprintf(`new Promise(done => { const look = () => %s.length === %d ? done(%s.join()) : setTimeout(look, 20); look() })`, row, n, row), &shown)
+		return shown
+	}
+	k.want(awaitRows(1), "orders/1 new")
+	k.run("sh", "-ec", k.block("sh", 0))
+	k.want(awaitRows(2), "orders/2 new,orders/1 paid")
 }
 
 // htmx itself is run by package gateway/clienttest; this is what it asks for.
