@@ -125,7 +125,7 @@ func (r *round) newSubscriber(i int) *subscriber {
 	switch random.IntN(3) {
 	case 0:
 		s.pattern = []string{"wood/*", "copse/*"}[random.IntN(2)]
-		if s.form == poll { // of which no event has a cursor: a gap must be of one index log
+		if s.form == poll { // an answer has one cursor, which does not tell whose gap it is
 			s.pattern = "copse/*"
 		}
 		s.asked, s.channels = []string{s.pattern}, indexLogs(s.pattern)
