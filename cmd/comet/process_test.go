@@ -30,7 +30,6 @@ type process struct {
 
 // setup says how to start a process, besides its arguments.
 type setup struct {
-	program string // a comet of another version; empty: this test binary
 	dir     string // to run in; empty: that of the test
 	environ []string
 	in      io.Reader // nil: empty
@@ -51,9 +50,6 @@ func (s setup) start(t testing.TB, args ...string) *process {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
-	}
-	if s.program != "" {
-		self = s.program
 	}
 	testenv.TakeSlot(t)
 	self = cmp.Or(s.binary, self)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,7 +27,7 @@ func TestRollout(t *testing.T) {
 	testenv.Large(t)
 	for commit := range strings.SplitSeq(*predecessors, ",") {
 		t.Run(commit, func(t *testing.T) {
-			old := buildCommit(t, commit)
+			old := buildVersion(t, commit)
 			r := startRollout(t, old)
 			t.Run("messages", r.messages)
 			t.Run("keys", r.keys)
@@ -42,36 +40,6 @@ func TestRollout(t *testing.T) {
 			})
 		})
 	}
-}
-
-// buildCommit builds comet from a commit of this repository.
-func buildCommit(t *testing.T, commit string) (program string) {
-	t.Helper()
-	git := testenv.Program(t, "git")
-	run := func(dir, name string, args ...string) (string, error) {
-		c := exec.CommandContext(t.Context(), name, args...)
-		c.Dir = dir
-		out, err := c.CombinedOutput()
-		return strings.TrimSpace(string(out)), err
-	}
-	if out, err := run(module, git, "rev-parse", "--verify", "--quiet", commit+"^{commit}"); err != nil {
-		t.Skipf("no commit %s here: this is no clone of the repository, or a shallow one %s", commit, out)
-	}
-	folder := t.TempDir()
-	archive := filepath.Join(folder, "tree.tar")
-	for _, command := range []struct {
-		dir  string
-		args []string
-	}{
-		{module, []string{git, "archive", "--format=tar", "--output=" + archive, commit}},
-		{folder, []string{"tar", "-xf", archive}},
-		{folder, []string{"go", "build", "-o", "old-comet", "./cmd/comet"}},
-	} {
-		if out, err := run(command.dir, command.args[0], command.args[1:]...); err != nil {
-			t.Fatalf("%s: %v\n%s", command.args, err, out)
-		}
-	}
-	return filepath.Join(folder, "old-comet")
 }
 
 // rollout is a node of an earlier version and one of this, on one Redis.
@@ -88,8 +56,8 @@ type rolloutNode struct {
 func startRollout(t *testing.T, old string) *rollout {
 	t.Helper()
 	redis := redistest.Start(t)
-	node := func(name, program string) rolloutNode {
-		p, url := setup{program: program}.startNode(t, servertest.GuardedFlags(t, "--redis", redis.Addr(), "--node", name,
+	node := func(name, binary string) rolloutNode {
+		p, url := setup{binary: binary}.startNode(t, servertest.GuardedFlags(t, "--redis", redis.Addr(), "--node", name,
 			"--admin-listen", "127.0.0.1:0", "--channels", `[{match: "chat/**", presence: true}]`, "--presence-ttl", presenceTTL.String())...)
 		return rolloutNode{name, p, url, p.awaitErr(`msg=serving .*admin=(\S+)`)[1]}
 	}
