@@ -20,7 +20,7 @@ import (
 // predecessors are the commits whose nodes must be able to share a Redis with those of
 // this tree, as they do during a rollout. Add the last one before each change of what
 // nodes write to Redis: docs/stability.md promises that two neighbouring versions fit.
-var predecessors = flag.String("rollout.commits", "HEAD~1", "commits, comma-separated, for TestRollout")
+var predecessors = flag.String("rollout.commits", "HEAD~1,"+version1, "commits, comma-separated, for TestRollout")
 
 // TestRollout runs a node of each predecessor and one of this tree on one Redis.
 func TestRollout(t *testing.T) {
