@@ -19,7 +19,7 @@ STAMP   = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DAT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build install generate image release test test-all test-k8s test-failure test-chat test-clients check vulncheck bench comparison fuzz screenshots mutants redis programs tidy clean go compiler
+.PHONY: help run build install generate image release test test-all test-k8s test-failure test-chat test-clients check vulncheck bench comparison fuzz screenshots mutants redis programs module tidy clean go compiler
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -145,6 +145,13 @@ redis: ## install redis-server, which the tests need, where it is missing (apt-g
 
 programs: go ## install what test-all needs, where it is missing: Chromium, nginx, HAProxy, Node and more (apt-get)
 	@missing=$$(go run ./internal/testenv/missing) && sh internal/testenv/install.sh $$missing
+
+# PATH on the command line of make is also what its recipes search: find the one that
+# make was started with.
+STARTED_PATH = $(shell p=$$PATH; PATH=/usr/bin:/bin; if [ -r /proc/$$PPID/environ ]; then tr '\0' '\n' < /proc/$$PPID/environ | sed -n 's/^PATH=//p'; else echo "$$p"; fi)
+
+module: ## give the module another path, in all files (PATH=example.com/you/comet)
+	@PATH='$(STARTED_PATH)' go run ./internal/modulepath '$(if $(filter command line,$(origin PATH)),$(PATH))'
 
 tidy: go ## format all code and tidy go.mod
 	"$$(go env GOROOT)/bin/gofmt" -w .

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,6 +111,7 @@ type source struct {
 func packagesOf(t *testing.T) map[string]*source {
 	t.Helper()
 	packages := make(map[string]*source)
+	modulePath := regexp.MustCompile(`(?m)^module (\S+)$`).FindStringSubmatch(readFile(t, filepath.Join(module, "go.mod")))[1]
 	err := filepath.WalkDir(module, func(file string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -125,11 +127,11 @@ func packagesOf(t *testing.T) map[string]*source {
 		if err != nil {
 			return err
 		}
-		name := path.Join("comet", filepath.ToSlash(relative))
+		name := path.Join(modulePath, filepath.ToSlash(relative))
 		if packages[name] == nil {
 			packages[name] = &source{imports: make(map[string]bool)}
 		}
-		return packages[name].add(file)
+		return packages[name].add(file, modulePath)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +147,7 @@ func isModule(folder string) bool {
 	return err == nil
 }
 
-func (s *source) add(name string) error {
+func (s *source) add(name, modulePath string) error {
 	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly|parser.ParseComments)
 	if err != nil {
 		return err
@@ -159,7 +161,7 @@ func (s *source) add(name string) error {
 			return err
 		}
 		switch {
-		case strings.HasPrefix(imported, "comet/"):
+		case strings.HasPrefix(imported, modulePath+"/"):
 			s.imports[imported] = true
 		case strings.HasSuffix(imported, "/template"):
 			s.templates = true
