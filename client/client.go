@@ -56,7 +56,7 @@ func New(o Options) (*Client, error) {
 	for _, address := range o.URLs {
 		u, err := url.Parse(address)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-			return nil, fmt.Errorf("client: URL %q: want a base address, like http://127.0.0.1:8080", address)
+			return nil, fmt.Errorf("client: URL %q: want a base address without a query, like http://127.0.0.1:8080", withoutSecrets(address))
 		}
 		c.urls = append(c.urls, strings.TrimRight(address, "/"))
 	}
@@ -67,6 +67,13 @@ func New(o Options) (*Client, error) {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
 	return c, nil
+}
+
+// withoutSecrets returns an invalid address without its user, password and query, which
+// may be a token.
+func withoutSecrets(address string) string {
+	address = address[:min(len(address), strings.IndexFunc(address+"?", func(r rune) bool { return r == '?' || r == '#' }))]
+	return address[strings.LastIndexByte(address, '@')+1:]
 }
 
 // url returns the n-th base address, modulo their number.

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,4 +100,18 @@ func FuzzRetryAfter(f *testing.F) {
 			t.Errorf("%q: %v", value, got)
 		}
 	})
+}
+
+// TestNoSecretInURLErrors: an address may hold a password or a token, and an error of it goes to logs.
+func TestNoSecretInURLErrors(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{
+		"http://node.example/?access_token=hush", "http://alice:hush@node.example?x", "ftp://alice:hush@node.example",
+		"http://node.example/#hush", "http://alice:hush@[node.example", "alice:hush@node.example", "?hush", "",
+	} {
+		_, err := New(Options{URLs: []string{address}})
+		if err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
 }
