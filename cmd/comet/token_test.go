@@ -17,6 +17,7 @@ import (
 
 	"github.com/MicahParks/jwkset"
 
+	"comet/config"
 	"comet/gateway/auth"
 	"comet/internal/servertest"
 )
@@ -174,5 +175,28 @@ func TestPrintable(t *testing.T) {
 		if got := printable(text); got != want {
 			t.Errorf("%q: got %s, want %s", text, got, want)
 		}
+	}
+}
+
+// TestTokenWithoutIssueTime: inspect refuses a token without iat, as nodes do.
+func TestTokenWithoutIssueTime(t *testing.T) {
+	t.Parallel()
+	settings, err := config.Load(config.Source{})
+	if err != nil || settings.Auth.JWT.MaxAge != defaultMaxAge {
+		t.Errorf("auth.jwt.max_age is %v (%v), want that of token inspect, %v", settings.Auth.JWT.MaxAge, err, defaultMaxAge)
+	}
+	token, err := auth.Sign(&auth.Claims{Subject: "alice", Expires: time.Now().Add(time.Hour)}, "", []byte(tokenSecret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := servertest.NewFile(t, tokenSecret)
+	for _, args := range [][]string{nil, {"--secret-file", secret}} {
+		code, out, errOut := runHere(t, append([]string{"token", "inspect", token}, args...)...)
+		if code != exitFailure || !strings.Contains(errOut, "invalid token: malformed: The token has no claim iat") {
+			t.Errorf("%v: exit code %d, output\n%s%s", args, code, out, errOut)
+		}
+	}
+	if code, out, errOut := runHere(t, "token", "inspect", token, "--max-age", "0s", "--secret-file", secret); code != exitOK {
+		t.Errorf("without a limit: exit code %d, output\n%s%s", code, out, errOut)
 	}
 }

@@ -17,6 +17,9 @@ import (
 	"comet/gateway/auth"
 )
 
+// defaultMaxAge is the default of auth.jwt.max_age.
+const defaultMaxAge = 24 * time.Hour
+
 type tokenInspectOptions struct {
 	secretFiles []string
 	tokens      auth.TokenOptions
@@ -48,7 +51,7 @@ was checked.`,
 	f.StringSliceVar(&o.tokens.Algorithms, "alg", nil, "accepted algorithms (default with a secret: HS256)")
 	f.StringVar(&o.tokens.Issuer, "iss", "", "the issuer that the token must have")
 	f.StringVar(&o.tokens.Audience, "aud", "", "the audience that the token must have")
-	f.DurationVar(&o.tokens.MaxAge, "max-age", 0, "how long after iat the token is valid (default: no limit)")
+	f.DurationVar(&o.tokens.MaxAge, "max-age", defaultMaxAge, "how long after iat, which is required, the token is valid (auth.jwt.max_age); 0s: no limit")
 	f.DurationVar(&o.tokens.Leeway, "leeway", 10*time.Second, "how far clocks may differ (auth.jwt.leeway)")
 	return cmd
 }
