@@ -23,7 +23,7 @@ const (
 // demoName is what a user of the chat may be called. It has nothing that means
 // something in a channel or a pattern: no slash, no *, no ~, which stands between
 // the two of a direct conversation.
-var demoName = regexp.MustCompile(`^[\pL\pN]([\pL\pM\pN ._-]{0,30}[\pL\pM\pN._-])?$`)
+var demoName = regexp.MustCompile(`^[\pL\pN]([\pL\pM\pN ._'’@-]{0,30}[\pL\pM\pN._'’@-])?$`)
 
 // demoDesk gives every client a token for the name that it asks for. It knows no
 // passwords, so it is for the demo alone: an application has its own sign-in.
@@ -61,7 +61,7 @@ func (d *demoDesk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case json.NewDecoder(http.MaxBytesReader(w, r.Body, maxDemoBody)).Decode(&wish) != nil:
 		d.refuse(w, http.StatusBadRequest, `The body must be JSON, as in {"name": "alice"}.`)
 	case len(wish.Name) > maxDemoName || !demoName.MatchString(wish.Name):
-		d.refuse(w, http.StatusBadRequest, "A name is 1 to 32 letters, digits, spaces and . _ - and begins with a letter or digit.")
+		d.refuse(w, http.StatusBadRequest, "A name is 1 to 32 letters, digits, spaces and . _ - ' @ and begins with a letter or digit.")
 	default:
 		d.give(w, wish.Name)
 	}

@@ -60,7 +60,7 @@ func TestDemoToken(t *testing.T) {
 func TestDemoTokenRefused(t *testing.T) {
 	t.Parallel()
 	front := startDemo(t)
-	for _, name := range []string{"a", "Ada Lovelace", "größe", "李", "o.k-_1", strings.Repeat("a", 32)} {
+	for _, name := range []string{"a", "Ada Lovelace", "größe", "李", "o.k-_1", "O'Brien", "D’Arcy", "alice@example.com", strings.Repeat("a", 32)} {
 		demoToken(t, front, name)
 	}
 	for body, want := range map[string]string{
