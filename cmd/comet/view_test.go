@@ -150,3 +150,12 @@ func TestStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusOfNoNodes: a table without rows would look like an answer.
+func TestStatusOfNoNodes(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	if err := writeStatus(&out, &clusterStatus{}); err != nil || !strings.HasPrefix(out.String(), "No node has reported yet.") {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+}
