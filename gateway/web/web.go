@@ -125,27 +125,12 @@ func compress(content []byte) []byte {
 	return b.Bytes()
 }
 
-// acceptsGzip reports whether an Accept-Encoding lists gzip (RFC 9110 section
-// 12.5.3). It ignores `*`, which no browser sends.
-func acceptsGzip(r *http.Request) bool {
-	for _, line := range r.Header["Accept-Encoding"] {
-		for element := range strings.SplitSeq(line, ",") {
-			coding, weight, _ := strings.Cut(element, ";")
-			if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-				q, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(weight)), "q=")
-				return !ok || strings.Trim(q, "0.") != ""
-			}
-		}
-	}
-	return false
-}
-
 func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", f.contentType)
 	h.Set("Vary", "Accept-Encoding")
 	etag, content := f.etag, f.content
-	if acceptsGzip(r) {
+	if AcceptsGzip(r.Header) {
 		etag, content = strings.TrimSuffix(etag, `"`)+`-gzip"`, f.compressed()
 		h.Set("Content-Encoding", "gzip")
 		h.Set("Content-Length", strconv.Itoa(len(content))) // ServeContent sets it without an encoding only
