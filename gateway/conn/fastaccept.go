@@ -28,6 +28,7 @@ type FastResult struct {
 	Channels  []*pubsub.Channel // the receiver calls Release, or joins their feeds
 	Positions []uint64          // in the tails of Channels
 	Format    wire.Format       // of a stream
+	Coding    Coding            // of a stream
 	Wait      time.Duration     // of a poll, more than 0
 	Skip      string            // the sender whose messages are left out; "": none are
 	Session   Session

@@ -23,7 +23,9 @@ func (p *Parker) EnableFastPath(l *Listener, path FastPath) {
 	p.pollHead = unique.Make(pollHead(path.Header.Clone(), "application/json"))
 	a := &fastAcceptor{parker: p, path: path}
 	for f := range a.streamHead {
-		a.streamHead[f] = streamHead(path.Header.Clone(), wire.Format(f))
+		for c := range a.streamHead[f] {
+			a.streamHead[f][c] = streamHead(path.Header.Clone(), wire.Format(f), Coding(c))
+		}
 	}
 	l.fastAccept, l.closeIdlePoll = a.accept, p.closeIdlePoll
 }
@@ -45,7 +47,7 @@ func deferAccept(l net.Listener) {
 type fastAcceptor struct {
 	parker     *Parker
 	path       FastPath
-	streamHead [wire.Formats]string
+	streamHead [wire.Formats][codings]string
 
 	mu     sync.Mutex // guards all below
 	input  [8 << 10]byte
@@ -109,7 +111,7 @@ func readAvailable(c net.Conn, b []byte) (n int) {
 // admission, or if next.Admit refuses.
 func (a *fastAcceptor) parkStream(c *countedConn, next *FastResult) bool {
 	p := a.parker
-	q := &parked{writer: p.nextWriter(), format: next.Format, ended: next.Ended}
+	q := &parked{writer: p.nextWriter(), format: next.Format, gzip: next.Coding == Gzip, ended: next.Ended}
 	q.setSession(&next.Session)
 	if !p.feeds.joinResult(q, next) {
 		q.ended(FellBack)
@@ -124,12 +126,16 @@ func (a *fastAcceptor) parkStream(c *countedConn, next *FastResult) bool {
 		return false
 	}
 	next.begin()
-	head := a.streamHead[next.Format]
+	head := a.streamHead[next.Format][next.Coding]
 	if next.Header != nil {
-		head = streamHead(next.Header, next.Format)
+		head = streamHead(next.Header, next.Format, next.Coding)
 	}
 	b := appendHead(a.output[:0], head, httpDate(time.Now()))
-	b = appendChunk(b, next.Format.AppendReady(nil, a.path.Node, next.Cursors.Append(nil), perChannelCursors(next.Cursors), false))
+	ready := next.Format.AppendReady(nil, a.path.Node, next.Cursors.Append(nil), perChannelCursors(next.Cursors), false)
+	if q.gzip {
+		ready = q.beginBody(ready)
+	}
+	b = appendChunk(b, ready)
 	a.output = b
 	if n, _ := q.write(b); n < len(b) { // a new connection's buffer has room, unless its client has gone
 		p.abandon(q)

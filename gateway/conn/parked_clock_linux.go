@@ -3,6 +3,7 @@ package conn
 import (
 	"time"
 
+	"comet/gateway/deflate"
 	"comet/gateway/wire"
 )
 
@@ -28,10 +29,26 @@ type clock struct {
 	closer   *closer
 	urgent   func() // does the urgent work in the writer's inbox
 
-	heartbeatTicks uint32               // ticks in a heartbeat interval
-	checkTicks     uint32               // ticks in which all streams are checked
-	nextCheck      int                  // the index in registry.all
-	heartbeat      [wire.Formats][]byte // by format
+	heartbeatTicks uint32                         // ticks in a heartbeat interval
+	checkTicks     uint32                         // ticks in which all streams are checked
+	nextCheck      int                            // the index in registry.all
+	heartbeat      [wire.Formats]encodedHeartbeat // by format
+}
+
+// encodedHeartbeat is a heartbeat in one format.
+type encodedHeartbeat struct{ content, plain, gzip []byte }
+
+func newHeartbeat(f wire.Format) encodedHeartbeat {
+	content := f.AppendHeartbeat(nil)
+	return encodedHeartbeat{content, appendChunk(nil, content), appendChunk(nil, deflate.AppendStored(nil, content))}
+}
+
+// of is the heartbeat for p.
+func (h *encodedHeartbeat) of(p *parked) []byte {
+	if p.gzip {
+		return h.gzip
+	}
+	return h.plain
 }
 
 func (c *clock) init(heartbeat time.Duration) {
@@ -41,7 +58,7 @@ func (c *clock) init(heartbeat time.Duration) {
 	c.heartbeatTicks = c.ticks(heartbeat)
 	c.checkTicks = min(c.heartbeatTicks/checksPerHeartbeat, c.ticks(maxCheckTime))
 	for f := range c.heartbeat {
-		c.heartbeat[f] = appendChunk(nil, wire.Format(f).AppendHeartbeat(nil))
+		c.heartbeat[f] = newHeartbeat(wire.Format(f))
 	}
 }
 
@@ -120,6 +137,9 @@ func (c *clock) endStream(p *parked, ms int64) {
 // check ends a stream that is over or slow, or writes a heartbeat to it if that is
 // due before the next check.
 func (c *clock) check(p *parked, ms int64) {
+	if p.gzip {
+		p.single[0].shard.feed.releaseEncoder(time.Now())
+	}
 	switch {
 	case p.poll != nil:
 	case p.expired(ms): // before it is due, because the wall clock was set
@@ -136,11 +156,16 @@ func (c *clock) checkInterval() uint32 { return min(c.checkTicks, uint32(len(c.r
 
 // sendHeartbeat writes a heartbeat. It closes the connection if that fails.
 func (c *clock) sendHeartbeat(p *parked) {
-	b := c.heartbeat[p.format]
+	h := &c.heartbeat[p.format]
+	b := h.of(p)
 	switch n, err := p.write(b); {
 	case err != nil, 0 < n && n < len(b): // a part of it: the socket is full, though little was written
 		c.registry.close(p)
 	case n > 0:
 		p.writtenTick = c.now
+		if p.gzip {
+			p.single[0].shard.insert(p, func(w *deflate.Whole) { w.Add(h.content) })
+			p.writer.counters.addGzip(len(h.content), n)
+		}
 	}
 }

@@ -70,8 +70,13 @@ func (c *closer) close(p *parked, reason CloseReason) {
 // closeStream ends a stream, with a comet.bye if the socket takes it.
 func (c *closer) closeStream(p *parked, reason CloseReason) {
 	if !p.midChunk {
-		b := appendChunk(nil, p.format.AppendBye(nil, string(reason), reconnectDelay()))
-		_, _ = p.write(append(b, lastChunk...)) // without it the client still sees the stream end
+		bye := p.format.AppendBye(nil, string(reason), reconnectDelay())
+		if p.gzip {
+			content := len(bye)
+			bye = p.single[0].shard.appendEnd(nil, p, bye)
+			p.writer.counters.addGzip(content, len(bye))
+		}
+		_, _ = p.write(append(appendChunk(nil, bye), lastChunk...)) // without it the client still sees the stream end
 		p.discardInput()
 	}
 	p.reason, p.reasonSent = codeOf(reason), true

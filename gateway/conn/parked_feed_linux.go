@@ -39,8 +39,9 @@ type feed struct {
 
 // extra is what few feeds have. It does not change.
 type extra struct {
-	traces *traces // nil: writes are not reported
-	merge  *merge  // nil: not the feed of a pattern
+	traces *traces     // nil: writes are not reported
+	merge  *merge      // nil: not the feed of a pattern
+	gzip   *sharedGzip // nil: not compressed
 }
 
 // merge returns what the feed of a pattern has, nil for other feeds.
@@ -49,6 +50,14 @@ func (f *feed) merge() *merge {
 		return nil
 	}
 	return f.extra.merge
+}
+
+// gzip returns what a compressed feed has, nil for other feeds.
+func (f *feed) gzip() *sharedGzip {
+	if f.extra == nil {
+		return nil
+	}
+	return f.extra.gzip
 }
 
 // traces returns nil if writes are not reported.
@@ -69,12 +78,20 @@ type traces struct {
 // a chunk, is known.
 var encodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
+// keepEncodeBuffer puts b back, unless it is too much to keep for small items.
+func keepEncodeBuffer(b *[]byte) {
+	if cap(*b) <= feedBytes {
+		encodeBuffers.Put(b)
+	}
+}
+
 // feedKey identifies a feed. A feed for unshared encoders has no format and encodes
 // nothing: it only wakes their writers.
 type feedKey struct {
 	channel  *pubsub.Channel
 	format   wire.Format
 	unshared bool
+	gzip     bool
 }
 
 var _ pubsub.Watcher = (*feed)(nil)
@@ -91,9 +108,19 @@ func (f *feed) Grown(items []pubsub.Item) {
 			var cursor [64]byte
 			f.encode(&items[i], items[i].After.Append(cursor[:0]), false)
 		}
-		f.trim(newest)
+		f.finish(newest)
 	}
 	f.wake(items)
+}
+
+// finish completes what was encoded together.
+func (f *feed) finish(newest int) {
+	if g := f.gzip(); g != nil {
+		g.compress(f)
+		g.trim(f)
+		return
+	}
+	f.trim(newest)
 }
 
 // wake wakes the writers, which have items to write.
@@ -113,16 +140,32 @@ func (f *feed) wake(items []pubsub.Item) {
 func (f *feed) encode(it *pubsub.Item, cursor []byte, several bool) {
 	b := encodeBuffers.Get().(*[]byte)
 	*b = appendItem((*b)[:0], f.key.format, it, cursor, nil, several)
-	f.buf = appendChunk(f.buf, *b)
-	if cap(*b) <= feedBytes { // a larger one is too much to keep for small items
-		encodeBuffers.Put(b)
-	}
+	f.append(*b)
+	keepEncodeBuffer(b)
 	if m := it.Message; m != nil {
-		f.messageEnds = append(f.messageEnds, f.end())
+		f.countMessage()
 		if t := f.traces(); t != nil && m.Trace != "" {
 			t.unwritten = append(t.unwritten, m)
 		}
 	}
+}
+
+// append adds content as a chunk or, in a compressed feed, to the next part.
+func (f *feed) append(content []byte) {
+	if g := f.gzip(); g != nil {
+		g.add(content)
+		return
+	}
+	f.buf = appendChunk(f.buf, content)
+}
+
+// countMessage notes that a message ends here.
+func (f *feed) countMessage() {
+	if g := f.gzip(); g != nil {
+		g.messages++
+		return
+	}
+	f.messageEnds = append(f.messageEnds, f.end())
 }
 
 // reportWritten reports traced, from a view, after a stream was written to.
@@ -170,6 +213,9 @@ func (f *feed) dropWritten() {
 		}
 	}
 	f.base = f.end()
+	if g := f.gzip(); g != nil {
+		g.drop()
+	}
 	if f.buf = f.buf[:0]; cap(f.buf) > spareBytes {
 		f.buf = nil
 	}

@@ -41,7 +41,7 @@ func (t *feedTable) joinStream(q *parked, s *Stream) bool {
 // joinFeed gives q its position in the feed of its only channel; false if items have
 // come since. It takes over a hold on the channel, also then.
 func (t *feedTable) joinFeed(q *parked, channel *pubsub.Channel, next uint64) bool {
-	f := t.acquire(feedKey{channel: channel, format: q.format})
+	f := t.acquire(feedKey{channel: channel, format: q.format, gzip: q.gzip})
 	shard, offset, ok := f.join(q.writer, next)
 	if !ok {
 		t.release(f)
@@ -139,8 +139,11 @@ func (t *feedTable) acquire(key feedKey) *feed {
 // newFeed makes a feed, that of a pattern with m.
 func (t *feedTable) newFeed(key feedKey, m *merge) *feed {
 	f := &feed{key: key, shards: make([]*shard, t.writers)}
-	if m != nil || t.portable.Written != nil {
+	if m != nil || key.gzip || t.portable.Written != nil {
 		f.extra = &extra{merge: m}
+	}
+	if key.gzip {
+		f.extra.gzip = new(sharedGzip)
 	}
 	if t.portable.Written != nil {
 		f.extra.traces = &traces{written: t.portable.Written}
@@ -161,6 +164,9 @@ func (t *feedTable) release(f *feed) {
 		delete(t.byKey, f.key)
 	}
 	t.mu.Unlock()
+	if g := f.gzip(); last && g != nil {
+		defer g.end(f)
+	}
 	if m != nil {
 		m.sources[0].channel.Hub().CountPattern(m.filter.Pattern, -1)
 		if last {

@@ -60,6 +60,7 @@ func (f *flusher) countMessages(s *shard, v *feedView) {
 	if v.messages > 0 {
 		f.counters.addMessages(TransportOf(s.feed.key.format), v.messages)
 	}
+	f.counters.addGzip(v.content, v.written)
 }
 
 // catchUp writes to one connection what it does not have yet.
@@ -98,6 +99,10 @@ func (f *flusher) send(p *parked, v *feedView) {
 		return
 	case p.unshared != nil:
 		f.sendUnshared(p)
+		return
+	}
+	if p.gzip {
+		f.sendGzip(p, v)
 		return
 	}
 	at := &p.single[0]

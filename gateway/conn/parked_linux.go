@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"comet/gateway/deflate"
 	"comet/gateway/wire"
 	"comet/pubsub"
 )
@@ -22,14 +23,17 @@ type parked struct {
 	dueTick     uint32 // when it is scheduled; 0: never
 	dueIndex    int32  // in schedule.due[dueTick]
 	format      wire.Format
-	reason      reasonCode // of its end: with its session, or sent already
-	blocked     bool       // the socket is full, until the poller says otherwise
-	readable    bool       // of a poll: something has come that was not read
-	midChunk    bool       // the last write ended inside a chunk
-	reasonSent  bool       // the client knows reason
-	removed     bool       // the writer does not have it any more
-	issued      int64      // when its credential was issued, in Unix ms; 0: unknown
-	until       int64      // the end of its session, in Unix ms; 0: never
+	reason      reasonCode  // of its end: with its session, or sent already
+	blocked     bool        // the socket is full, until the poller says otherwise
+	readable    bool        // of a poll: something has come that was not read
+	midChunk    bool        // the last write ended inside a chunk
+	reasonSent  bool        // the client knows reason
+	removed     bool        // the writer does not have it any more
+	gzip        bool        // a stream with gzip: its feed is compressed
+	sharesGzip  bool        // it gets the shared parts of its feed, and its position is in them; false: stored ones
+	sum         deflate.Sum // of a stream with gzip
+	issued      int64       // when its credential was issued, in Unix ms; 0: unknown
+	until       int64       // the end of its session, in Unix ms; 0: never
 	user        unique.Handle[string]
 	positions   []position    // one per channel
 	single      [1]position   // positions of a stream of one channel
@@ -182,7 +186,7 @@ const maxUnsharedBytes = 64 << 10
 // outrun reports whether p is too slow: the feed or tail has dropped its position.
 func (p *parked) outrun() bool {
 	if p.unshared == nil {
-		return p.single[0].shard.forgotten(p.single[0].next)
+		return p.single[0].shard.forgotten(p)
 	}
 	for i := range p.positions {
 		if _, ok := p.positions[i].channel().ItemsFrom(p.positions[i].next, 0); !ok {

@@ -15,7 +15,7 @@ func TestParkedSize(t *testing.T) {
 		name      string
 		got, most uintptr
 	}{
-		{"parked", unsafe.Sizeof(parked{}), 152},
+		{"parked", unsafe.Sizeof(parked{}), 160},
 		{"poll", unsafe.Sizeof(poll{}), 80},
 		{"feed", unsafe.Sizeof(feed{}), 160},
 		{"shard", unsafe.Sizeof(shard{}), 112},

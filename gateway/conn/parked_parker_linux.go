@@ -144,8 +144,9 @@ func (p *Parker) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 // has ended.
 func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, header http.Header, s *Stream) (parked bool) {
 	s.counters = p.counters.next()
-	out := appendHead(nil, streamHead(header, s.Format), httpDate(time.Now()))
-	write := func(b []byte) error {
+	out := appendHead(nil, streamHead(header, s.Format, s.Coding), httpDate(time.Now()))
+	write := func(b []byte, final bool) error {
+		b = s.encode(b, final)
 		if err := setWriteDeadline(ctx, connection.SetWriteDeadline); err != nil {
 			return err
 		}
@@ -158,7 +159,7 @@ func (p *Parker) pumpUntilParked(ctx context.Context, connection net.Conn, heade
 		parked = p.park(connection, s)
 		return parked
 	})
-	if len(last) > 0 && write(last) == nil {
+	if len(last) > 0 && write(last, true) == nil {
 		n, _ := connection.Write([]byte(lastChunk))
 		s.counters.addBytes(TransportOf(s.Format), n)
 	}
@@ -172,7 +173,7 @@ func (p *Parker) park(connection net.Conn, s *Stream) bool {
 		return false
 	}
 	w := p.nextWriter()
-	q := &parked{writer: w, format: s.Format, ended: s.Ended}
+	q := &parked{writer: w, format: s.Format, gzip: s.Coding == Gzip, ended: s.Ended}
 	q.setSession(&s.Session)
 	if !p.feeds.joinStream(q, s) {
 		return false
@@ -183,6 +184,9 @@ func (p *Parker) park(connection net.Conn, s *Stream) bool {
 		return false
 	}
 	q.fd, q.owner = fd, owner
+	if q.gzip {
+		q.single[0].shard.beginGzip(q, s.gzip.whole)
+	}
 	s.Subscriber.Close()
 	w.add(q)
 	return true

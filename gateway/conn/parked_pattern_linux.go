@@ -9,6 +9,7 @@ import (
 type patternKey struct {
 	pattern string
 	format  wire.Format
+	gzip    bool
 }
 
 // merge is what the feed of a pattern has in addition. It takes from all index logs of
@@ -48,7 +49,7 @@ func (s *source) Grown(items []pubsub.Item) {
 	s.next += uint64(len(items))
 	m := f.merge()
 	items = m.filter.Apply(items)
-	newest, before := len(f.buf), len(f.buf)
+	newest, before := len(f.buf), f.end()
 	var scratch [256]byte
 	for i := range items {
 		m.cursors.Set(s.index, items[i].After)
@@ -61,22 +62,21 @@ func (s *source) Grown(items []pubsub.Item) {
 	}
 	if m.skipped >= skippedPerCursor {
 		m.skipped = 0
-		f.buf = appendChunk(f.buf, m.key.format.AppendCursor(nil, m.cursors.Append(scratch[:0])))
+		f.append(m.key.format.AppendCursor(nil, m.cursors.Append(scratch[:0])))
 	}
-	if len(f.buf) > before {
-		f.trim(newest)
+	if f.finish(newest); f.end() > before {
 		f.wake(items)
 	}
 }
 
 // acquirePattern finds or makes the feed of a pattern with all its index logs; call
 // release after use.
-func (t *feedTable) acquirePattern(filter *pubsub.Filter, format wire.Format, logs []*pubsub.Channel) *feed {
+func (t *feedTable) acquirePattern(filter *pubsub.Filter, format wire.Format, gzip bool, logs []*pubsub.Channel) *feed {
 	logs[0].Hub().CountPattern(filter.Pattern, 1)
 	for _, log := range logs {
 		log.Retain()
 	}
-	f, made := t.findPattern(filter, format, logs)
+	f, made := t.findPattern(filter, format, gzip, logs)
 	if !made { // the feed holds them already
 		for _, log := range logs {
 			log.Release()
@@ -86,14 +86,14 @@ func (t *feedTable) acquirePattern(filter *pubsub.Filter, format wire.Format, lo
 }
 
 // findPattern finds or makes the feed, and counts a use.
-func (t *feedTable) findPattern(filter *pubsub.Filter, format wire.Format, logs []*pubsub.Channel) (f *feed, made bool) {
+func (t *feedTable) findPattern(filter *pubsub.Filter, format wire.Format, gzip bool, logs []*pubsub.Channel) (f *feed, made bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key := patternKey{pattern: filter.Pattern.String(), format: format}
+	key := patternKey{pattern: filter.Pattern.String(), format: format, gzip: gzip}
 	f = t.byPattern[key]
 	if made = f == nil; made {
 		m := &merge{key: key, filter: filter, sources: make([]source, len(logs))}
-		f = t.newFeed(feedKey{format: format}, m)
+		f = t.newFeed(feedKey{format: format, gzip: gzip}, m)
 		t.byPattern[key] = f
 		f.mu.Lock()
 		starts, at := pubsub.StartsOf(filter, pubsub.From{}), make([]pubsub.Cursor, len(logs))
@@ -112,7 +112,7 @@ func (t *feedTable) findPattern(filter *pubsub.Filter, format wire.Format, logs 
 // joinPattern gives q its position in the feed of its only pattern; false if items have
 // come since next, its positions in the tails of the logs.
 func (t *feedTable) joinPattern(q *parked, filter *pubsub.Filter, logs []*pubsub.Channel, next []uint64) bool {
-	f := t.acquirePattern(filter, q.format, logs)
+	f := t.acquirePattern(filter, q.format, q.gzip, logs)
 	m := f.merge()
 	shard, offset, ok := f.joinAt(q.writer, func() bool {
 		for i := range m.sources {

@@ -27,8 +27,8 @@ func writeChunk(connection net.Conn, head, b []byte) (n int64, err error) {
 
 // streamHead is the header of a chunked response up to its date. The connection ends
 // with the response: a proxy that kept it would lose the next request.
-func streamHead(header http.Header, f wire.Format) string {
-	setStreamHeader(header, f)
+func streamHead(header http.Header, f wire.Format, c Coding) string {
+	setStreamHeader(header, f, c)
 	header.Set("Connection", "close")
 	header.Set("Transfer-Encoding", "chunked")
 	return string(appendHeader([]byte("HTTP/1.1 200 OK\r\n"), header))

@@ -95,6 +95,10 @@ func (s *shard) borrow() feedView {
 	defer f.mu.Unlock()
 	s.busy = true
 	v := feedView{data: f.buf, base: f.base, flushed: s.flushed, messageEnds: f.messageEnds}
+	if g := f.gzip(); g != nil {
+		v.stored, v.storedBase, v.parts = g.stored, g.storedBase, g.parts
+		v.after = g.last.Bytes
+	}
 	if t := f.traces(); t != nil {
 		v.traced, t.unwritten = t.unwritten, nil
 	}
@@ -130,11 +134,15 @@ func (s *shard) unflushed() int {
 	return int(s.feed.end() - max(s.flushed, s.feed.base))
 }
 
-// forgotten reports whether the feed has dropped the byte at offset.
-func (s *shard) forgotten(offset uint64) bool {
+// forgotten reports whether the feed has dropped the next byte of p, a stream.
+func (s *shard) forgotten(p *parked) bool {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
-	return offset < s.feed.base
+	base := s.feed.base
+	if p.gzip && !p.sharesGzip {
+		base = s.feed.gzip().storedBase
+	}
+	return p.single[0].next < base
 }
 
 // takeSampleStart returns and clears sampleStart. Messages that come later belong to
@@ -155,11 +163,20 @@ type feedView struct {
 	messageEnds []uint64          // the offsets after the messages in data
 	traced      []*pubsub.Message // messages in data to report when a stream gets them
 
+	// Of a compressed feed, see sharedGzip.
+	stored     []byte
+	storedBase uint64
+	parts      []part
+	after      uint64 // content up to the end of parts
+	content    int    // of the parts that were written to all streams together
+	written    int    // the bytes that this took
+
 	messages int // written to all streams together, counted at the end of the pass
 
 	// The last result of countBetween: in a pass nearly all streams ask the same.
-	from, to uint64
-	between  int
+	from, to       uint64
+	between        int
+	betweenContent int // of a compressed feed
 }
 
 func (v *feedView) end() uint64 { return v.base + uint64(len(v.data)) }

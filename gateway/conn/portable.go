@@ -41,13 +41,14 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 	s.counters = p.counters.next()
 	out := http.NewResponseController(w)
 	_ = out.SetWriteDeadline(time.Time{}) // the server's own is for short answers
-	setStreamHeader(w.Header(), s.Format)
+	setStreamHeader(w.Header(), s.Format, s.Coding)
 	w.WriteHeader(http.StatusOK)
 	ctx, cancel := s.Session.withDeadline(r.Context())
 	defer cancel()
 	defer out.SetWriteDeadline(time.Time{}) // shortenDeadlineAtEnd may have set one
 	defer shortenDeadlineAtEnd(ctx, out.SetWriteDeadline)()
-	write := func(b []byte) error {
+	write := func(b []byte, final bool) error {
+		b = s.encode(b, final)
 		_ = setWriteDeadline(ctx, out.SetWriteDeadline) // a test's recorder has none
 		defer out.SetWriteDeadline(time.Time{})         // over HTTP/2 it would end a stream that is only silent
 		n, err := w.Write(b)
@@ -58,7 +59,7 @@ func (p Portable) Hold(w http.ResponseWriter, r *http.Request, s *Stream) {
 		return out.Flush()
 	}
 	if last := s.pump(ctx, &p, write, func() bool { return false }); len(last) > 0 {
-		_ = write(last) // without it the client still sees the stream end
+		_ = write(last, true) // without it the client still sees the stream end
 	}
 }
 

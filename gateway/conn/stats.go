@@ -41,10 +41,17 @@ type Stats struct {
 	IdlePolls int64             // parked connections between two polls
 	Messages  [Transports]int64 // written to subscribers
 	Bytes     [Transports]int64 // written to subscribers, with heartbeats and headers, before TLS and HTTP/2
+	Gzip      GzipStats
 	// WriteLatency is the time from the beginning of a publish at this node until its
 	// message was written, of sampled messages: once per flush pass for parked
 	// connections, and once per connection for all others.
 	WriteLatency metrics.LatencyStats
+}
+
+// GzipStats are what streams with gzip got. Written counts in Stats.Bytes too.
+type GzipStats struct {
+	Content int64 // bytes of events, before compression
+	Written int64 // the bytes that they took
 }
 
 // allCounters counts what is written. Each writer has its own writeCounters, so that
@@ -82,6 +89,8 @@ func (l *allCounters) stats() (s Stats) {
 			s.Messages[t] += l.each[i].messages[t].Load()
 			s.Bytes[t] += l.each[i].bytes[t].Load()
 		}
+		s.Gzip.Content += l.each[i].gzipContent.Load()
+		s.Gzip.Written += l.each[i].gzipWritten.Load()
 	}
 	s.WriteLatency = l.latency.Stats()
 	return s
@@ -93,12 +102,22 @@ type writeCounters struct {
 	all      *allCounters
 	messages [Transports]atomic.Int64
 	bytes    [Transports]atomic.Int64
-	_        [64]byte // so that the next ones are in another cache line
+
+	gzipContent, gzipWritten atomic.Int64
+
+	_ [64]byte // so that the next ones are in another cache line
 }
 
 func (c *writeCounters) addBytes(t Transport, n int) {
 	if c != nil {
 		c.bytes[t].Add(int64(n))
+	}
+}
+
+func (c *writeCounters) addGzip(content, written int) {
+	if c != nil && written > 0 {
+		c.gzipContent.Add(int64(content))
+		c.gzipWritten.Add(int64(written))
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"time"
 
@@ -18,6 +17,7 @@ type Stream struct {
 	Cursors    *pubsub.CursorSet  // the subscriber's positions; they move with what is sent
 	Several    bool               // more than one channel, or a pattern
 	Format     wire.Format
+	Coding     Coding
 	Skip       string // the sender whose messages are left out; "": none are
 	Node       string
 	Session    Session
@@ -26,6 +26,7 @@ type Stream struct {
 
 	reason   CloseReason    // that was sent; empty if the client has gone
 	counters *writeCounters // nil: nothing is counted
+	gzip     ownGzip        // with Coding Gzip, until it is parked
 }
 
 // end closes what the stream holds.
@@ -34,29 +35,18 @@ func (s *Stream) end() {
 	s.Ended(cmp.Or(s.reason, Gone))
 }
 
-// setStreamHeader sets the header of a stream. Proxies must neither buffer it
-// (X-Accel-Buffering is nginx's, https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering)
-// nor compress it: express's compression, for example, withholds data that it has not
-// compressed yet, unless there is no-transform (RFC 9111 section 5.2.2.6).
-func setStreamHeader(h http.Header, f wire.Format) {
-	h.Set("Content-Type", f.ContentType())
-	h.Set("Cache-Control", "no-store, no-transform")
-	h.Set("X-Accel-Buffering", "no")
-	h.Set("X-Content-Type-Options", "nosniff")
-}
-
 // pumpItems is the most items in one write.
 const pumpItems = 256
 
 // pump writes what comes for the subscriber until write fails, the stream ends, or
 // parked reports that the connection is parked. If the stream ends, last is left to
 // write; otherwise it is nil.
-func (s *Stream) pump(ctx context.Context, p *Portable, write func([]byte) error, parked func() bool) (last []byte) {
+func (s *Stream) pump(ctx context.Context, p *Portable, write func(b []byte, final bool) error, parked func() bool) (last []byte) {
 	b := s.Format.AppendReady(nil, s.Node, s.Cursors.Append(nil), perChannelCursors(s.Cursors), s.Subscriber.Truncated())
 	var pending receipt // for the items in b
 	since := time.Now()
 	for {
-		if write(b) != nil {
+		if write(b, false) != nil {
 			return nil
 		}
 		pending.count(s.counters, TransportOf(s.Format), p)

@@ -131,6 +131,25 @@ func TestRatio(t *testing.T) {
 	}
 }
 
+// A primed encoder refers to what was sent before, which takes less.
+func TestPrime(t *testing.T) {
+	t.Parallel()
+	all := ticks(rand.New(rand.NewPCG(5, 6)), 3)
+	b, want := AppendStored([]byte(Header), all[0]), bytes.Clone(all[0])
+	for i, content := range all[1:] {
+		e := NewEncoder(time.Time{})
+		e.Prime(all[i])
+		part, fresh := e.Append(nil, content, time.Time{})
+		if e.Free(); fresh || len(part) > len(content)/2 {
+			t.Errorf("%d bytes became %d; fresh: %v", len(content), len(part), fresh)
+		}
+		b, want = append(b, part...), append(want, content...)
+	}
+	if got := inflate(t, AppendEnd(b, nil, crc32.ChecksumIEEE(want), uint32(len(want)))); !bytes.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // A Sum is the CRC and size of what a stream has got, however much is shared.
 func TestSum(t *testing.T) {
 	t.Parallel()

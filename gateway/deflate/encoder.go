@@ -63,6 +63,17 @@ func (e *Encoder) Reset(now time.Time) {
 	e.began = now
 }
 
+// Prime notes content that all streams of the parts to come have got just before, so that
+// these refer to it. Only the end of it counts if it is large.
+func (e *Encoder) Prime(content []byte) {
+	content = content[max(0, len(content)-WindowBytes):]
+	e.Reset(e.began)
+	e.window = append(e.window, content...)
+	for at := range content {
+		e.note(at)
+	}
+}
+
 // Age is the time since the last reset.
 func (e *Encoder) Age(now time.Time) time.Duration { return now.Sub(e.began) }
 
