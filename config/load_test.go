@@ -23,7 +23,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Settings{
-		HTTP:     HTTP{Listen: "127.0.0.1:8080", Heartbeat: 25 * time.Second, ForwardedHeader: "X-Forwarded-For"},
+		HTTP:     HTTP{Listen: "127.0.0.1:8080", Heartbeat: 25 * time.Second, Compress: "off", ForwardedHeader: "X-Forwarded-For"},
 		Admin:    Admin{Listen: "127.0.0.1:9090"},
 		Redis:    Redis{Prefix: "comet", Timeout: 3 * time.Second, Relays: 1, Inline: 16 << 10},
 		History:  History{Size: 1000, TTL: 24 * time.Hour},
@@ -51,6 +51,7 @@ func sample(t *testing.T) map[string]string {
 	return map[string]string{
 		"http.listen":                "127.0.0.1:9999",
 		"http.heartbeat":             "1m30s",
+		"http.compress":              "on",
 		"http.max_age":               "2h",
 		"http.chat":                  "true",
 		"http.cors.origins":          "https://a.example,https://b.example",
@@ -220,7 +221,7 @@ func TestSettingsLand(t *testing.T) {
 	got := mustLoad(t, Source{Environ: environ})
 	want := Settings{
 		HTTP: HTTP{
-			Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second, MaxAge: 2 * time.Hour, Chat: true,
+			Listen: "127.0.0.1:9999", Heartbeat: 90 * time.Second, Compress: "on", MaxAge: 2 * time.Hour, Chat: true,
 			CORS:           CORS{Origins: []string{"https://a.example", "https://b.example"}},
 			TLS:            TLS{Cert: "chain.pem", Key: "key.pem"},
 			TrustedProxies: []string{"10.0.0.0/8", "192.0.2.1"}, ForwardedHeader: "Forwarded",
@@ -315,7 +316,7 @@ func TestAdminOff(t *testing.T) {
 // TestEmptyVariable: a variable may be empty where a flag may, which is where
 // there is text or a list; elsewhere it counts as not set.
 func TestEmptyVariable(t *testing.T) {
-	needsText := []string{"http.listen", "http.forwarded_header", "redis.prefix", "bayeux.path", "log.level", "log.format"}
+	needsText := []string{"http.listen", "http.compress", "http.forwarded_header", "redis.prefix", "bayeux.path", "log.level", "log.format"}
 	for _, s := range Table() {
 		want := slices.Contains([]string{"string", "list", "rules"}, s.Type) && !slices.Contains(needsText, s.Key)
 		environ, unknown := readEnviron([]string{s.Env + "="})

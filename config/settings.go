@@ -35,6 +35,7 @@ type Settings struct {
 type HTTP struct {
 	Listen    string // host:port
 	Heartbeat time.Duration
+	Compress  string        // whether to compress streams for clients that accept gzip: off or on
 	MaxAge    time.Duration // of a stream; 0: none
 	Chat      bool          // whether to serve the chat page
 	CORS      CORS

@@ -36,7 +36,8 @@ var table = []Setting{
 		listenAddress(), func(s *Settings) *string { return &s.HTTP.Listen }),
 	row("http.heartbeat", "25s", "interval of the comment sent on a silent stream, which keeps proxies from closing it",
 		duration(time.Second, 10*time.Minute), func(s *Settings) *time.Duration { return &s.HTTP.Heartbeat }),
-
+	row("http.compress", "off", "whether to compress streams with gzip for clients that accept it (docs/protocol.md#compression)",
+		oneOf("off", "on"), func(s *Settings) *string { return &s.HTTP.Compress }),
 	row("http.max_age", "0s", "longest duration of a stream, varied by up to a tenth, so that streams spread over nodes added later; 0s: no limit",
 		duration(0, 720*time.Hour), func(s *Settings) *time.Duration { return &s.HTTP.MaxAge }),
 	row("http.chat", "false", "whether to serve the chat page at `/`, for tests and demonstrations; comet demo serves it",

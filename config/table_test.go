@@ -86,6 +86,7 @@ func TestWriteYAML(t *testing.T) {
 	want := strings.ReplaceAll(`http:
   listen: "127.0.0.1:8080"  # default
   heartbeat: 25s  # default
+  compress: "off"  # default
   max_age: 0s  # default
   chat: false  # default
   cors:

@@ -19,6 +19,7 @@ func getEvents(g *Gateway, w http.ResponseWriter, r *http.Request, rc *requestCo
 		Cursors:    a.Cursors,
 		Several:    len(a.Starts) > 1 || a.Starts[0].Filter != nil,
 		Format:     s.format,
+		Coding:     g.coding(r, a, s),
 		Skip:       s.skip,
 		Node:       g.options.Node,
 		Session:    a.Bounds(),

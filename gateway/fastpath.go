@@ -59,6 +59,7 @@ func (g *Gateway) acceptFast(r *http.Request, path string, parse parseFunc) (nex
 		Began: a.Begin, Ended: a.Session.EndFunc(),
 	}
 	if s.Transport != conn.OverPoll {
+		next.Coding = g.coding(r, a, s)
 		next.Admit = func() bool { return a.Charge() == nil }
 	}
 	if s.repeatable {

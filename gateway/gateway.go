@@ -43,6 +43,8 @@ type Options struct {
 
 	Replays *conn.Replays // bounds the memory of streams and polls that read the log; default: conn.DefaultReplayMemory
 
+	Compress bool // whether to compress streams for clients that accept gzip
+
 	Chat bool // whether to serve the chat page
 
 	Holder Holder       // of event streams; default: conn.Portable

@@ -10,6 +10,7 @@ import (
 
 	"comet/gateway/admit"
 	"comet/gateway/conn"
+	"comet/gateway/web"
 	"comet/gateway/wire"
 	"comet/pubsub"
 )
@@ -29,6 +30,19 @@ type subscribeRequest struct {
 
 // parseFunc reads a subscribeRequest from r.
 type parseFunc func(r *http.Request, rc *requestContext) (*subscribeRequest, error)
+
+// coding returns how the body of the stream that r asks for is encoded. Streams of one
+// channel or pattern share their compressed parts. All others have bytes of their own, and
+// an encoder for each connection would cost more than it saves.
+func (g *Gateway) coding(r *http.Request, a *admit.Admission, s *subscribeRequest) conn.Coding {
+	switch {
+	case !g.options.Compress || s.skip != "" || len(a.Starts) != 1 && pubsub.OnePattern(a.Starts) == nil:
+		return conn.Plain
+	case !web.AcceptsGzip(r.Header):
+		return conn.Identity
+	}
+	return conn.Gzip
+}
 
 // admit admits what r asks for, see admit.Controller.Admit.
 func (g *Gateway) admit(r *http.Request, rc *requestContext, parse parseFunc) (a *admit.Admission, s *subscribeRequest, err error) {

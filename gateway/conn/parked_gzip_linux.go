@@ -12,8 +12,8 @@ import (
 // got a heartbeat, gets stored parts as long at most.
 const gzipAge = 5 * time.Second
 
-// sharedGzip is what a compressed feed has in addition. What grows together becomes a
-// part, which the feed has twice, each time as one HTTP chunk: compressed, in feed.buf,
+// sharedGzip is what a compressed feed has in addition. Items that come together become
+// a part, which the feed has twice, each time as one HTTP chunk: compressed, in feed.buf,
 // and as stored blocks. A stream gets stored parts until one is fresh, which refers to
 // nothing before it, and then the compressed ones. A stream that gets something else in
 // between, a heartbeat, has other content than the next parts may refer to, and gets
@@ -195,7 +195,7 @@ func (s *shard) insert(p *parked, add func(*deflate.Whole)) {
 }
 
 // appendEnd appends the end of p's gzip stream, with its last content. If the feed has p's
-// position no more, the content comes without the trailer, which nobody can tell.
+// position no more, its checksum is unknown: the content comes without a trailer.
 func (s *shard) appendEnd(b []byte, p *parked, content []byte) []byte {
 	f := s.feed
 	f.mu.Lock()

@@ -1,5 +1,5 @@
 // Package deflate writes gzip streams that share their compressed parts: many
-// streams get the same bytes, each from another point on.
+// streams get the same bytes, and may join at any time.
 //
 // A gzip stream (RFC 1952) is a header, blocks (RFC 1951), and a trailer with the
 // checksum and size of its content. Two properties make parts shareable:

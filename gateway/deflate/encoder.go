@@ -113,7 +113,7 @@ func (e *Encoder) appendBlock(b, content []byte) []byte {
 		}
 	}
 	w.put(0, 7) // end of the block
-	w.put(0, 3) // an empty stored block, from the next byte on
+	w.put(0, 3) // an empty stored block at the next byte
 	w.align()
 	if b = append(w.b, syncMarker[1:]...); len(b)-start <= len(content)+2*len(syncMarker) {
 		return b

@@ -97,6 +97,12 @@ var metricTable = []metric{
 	{name: "comet_written_bytes_total", kind: counter, labels: []string{"transport"},
 		help:    "Bytes written to streams and polls, before TLS and HTTP/2; of what a goroutine holds the bodies alone.",
 		collect: func(s *snapshot, e emitter) { emitTransports(e, s.held.Bytes) }},
+	{name: "comet_gzip_bytes_total", kind: counter, labels: []string{"form"},
+		help: "Bytes of streams with gzip (http.compress): the events before compression (content), and what was written for them (written), which is in comet_written_bytes_total too.",
+		collect: func(s *snapshot, e emitter) {
+			e.count(s.held.Gzip.Content, "content")
+			e.count(s.held.Gzip.Written, "written")
+		}},
 	{name: "comet_publish_relay_seconds",
 		help:    "From the beginning of a publish at this node until the relay brought its message back here, by this node's clock alone; of a sample, on channels that are open here.",
 		collect: func(s *snapshot, e emitter) { e.latency(s.hub.Relay) }},

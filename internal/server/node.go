@@ -89,7 +89,7 @@ func newNode(name string, about build, s *config.Settings, rules *channelRules, 
 	}
 	hub := pubsub.NewHub(b, options)
 	g, err := gateway.New(gateway.Options{
-		Hub: hub, Presence: presence, Senders: rules.senders, Replays: conn.NewReplays(int64(s.Limits.ReplayMemory)), Node: name, Chat: s.HTTP.Chat, Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
+		Hub: hub, Presence: presence, Senders: rules.senders, Replays: conn.NewReplays(int64(s.Limits.ReplayMemory)), Node: name, Chat: s.HTTP.Chat, Compress: s.HTTP.Compress == "on", Heartbeat: s.HTTP.Heartbeat, Holder: parker, Logger: logger,
 		Policy: who.policy, Revocations: who.revocations, RevocationStore: who.kept, Asker: application.asker, Events: application.events, Tracer: tracer,
 	})
 	if err != nil {
