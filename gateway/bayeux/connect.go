@@ -125,7 +125,18 @@ func (e *exchange) hold(m message) error {
 	}
 	defer a.Close()
 	a.Begin()
+	c.r = c.bareRequest(c.r)
 	return c.server.options.Holder.HoldPoll(e.w, a.Request, c.poll(a, interrupt))
+}
+
+// bareRequest returns what of r is needed for later admissions, without what net/http keeps
+// for it: a parked connect has only this. Its context is that of the server.
+func (c *connect) bareRequest(r *http.Request) *http.Request {
+	bare := http.Request{
+		Method: r.Method, URL: r.URL, Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
+		Header: r.Header, Body: http.NoBody, Host: r.Host, RemoteAddr: r.RemoteAddr, RequestURI: r.RequestURI,
+	}
+	return bare.WithContext(c.server.ctx)
 }
 
 // poll returns what a holder needs for c.
@@ -196,8 +207,9 @@ func (e *exchange) newConnect(m message, alone bool) (*connect, error) {
 			return nil, s.fault(err, s.nameOf(channel))
 		}
 	}
+	own := *caller // the rest of its request goes
 	c := &connect{
-		server: s, request: e.request, r: e.r, caller: caller, clientID: clientID, id: m.id(),
+		server: s, request: e.request.bare(), r: e.r, caller: &own, clientID: clientID, id: m.id(),
 		name: s.node[len(s.node)-8:] + "." + strconv.FormatUint(s.counter.Add(1), 36), until: time.Now().Add(s.wait(m)),
 		ack: ackOf(m),
 	}

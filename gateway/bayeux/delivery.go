@@ -107,7 +107,6 @@ func (c *connect) waitAgain(ctx context.Context, reason conn.CloseReason) (again
 		return nil, nil, err
 	}
 	c.caller.Fast = false
-	c.r = c.r.WithContext(c.server.ctx) // the request may have been handled
 	a, err := c.admit()
 	if err != nil {
 		return nil, nil, nil // the next connect reports it

@@ -25,6 +25,7 @@ func (c *connect) next(r *http.Request) (result conn.FastResult, ok bool) {
 		return result, false
 	}
 	m, ok := c.following(r)
+	r = c.bareRequest(r)
 	if !ok || s.options.Fast == nil {
 		return result, false
 	}

@@ -188,6 +188,17 @@ func (s *Server) parse(q *request, text []byte) error {
 
 var errNotMessages = errors.New("not messages")
 
+// bare returns q without its messages.
+func (q *request) bare() *request {
+	if q.callback == "" {
+		return plainRequest
+	}
+	return &request{callback: q.callback}
+}
+
+// plainRequest is a request whose answer is JSON.
+var plainRequest = new(request)
+
 // contentType is that of the answer.
 func (q *request) contentType() string {
 	if q.callback != "" {
