@@ -93,6 +93,9 @@ func (b *bench) park(p *parked, channels []string) *testConn {
 	} else if !b.parker.feeds.joinStream(p, &Stream{Subscriber: subscriber, Cursors: cursors, Several: len(channels) > 1}) {
 		b.t.Fatal("did not join")
 	}
+	if p.gzip {
+		p.beginBody(nil)
+	}
 	p.writer.register(p)
 	s := &testConn{p, fds[1]}
 	b.t.Cleanup(s.hangUp)
