@@ -102,10 +102,16 @@ func (s *pollServer) waitAgain(p *parked, q *Poll) {
 	s.registry.setWaiting(p, q.Wait)
 	p.blocked = false
 	s.answerIfAny(p)
-	writer := p.writer
-	q.Interrupt.notify(func() { writer.interrupt(p, q.Interrupt) })
+	p.await(q.Interrupt)
 	if closing && !p.removed && p.poll.waiting {
 		s.close(p, Shutdown)
+	}
+}
+
+// await has i, which may be nil, end the wait of p. The func keeps nothing else.
+func (p *parked) await(i *Interrupt) {
+	if i != nil {
+		i.notify(func() { p.writer.interrupt(p, i) })
 	}
 }
 

@@ -70,7 +70,7 @@ func (p *Parker) parkPoll(connection net.Conn, buffer *bufio.Reader, header http
 	}
 	p.feeds.joinSubscriber(q, held.Subscriber, held.Cursors, held.Skip)
 	q.writer.add(q)
-	held.Interrupt.notify(func() { q.writer.interrupt(q, held.Interrupt) })
+	q.await(held.Interrupt)
 }
 
 // answerUnparked answers a poll that cannot be parked, with no items, on its hijacked
@@ -257,9 +257,7 @@ func (s *pollServer) parse(p *parked, input []byte) bool {
 	p.setSession(&next.Session)
 	p.poll.repeated = newRepeated(&next, input, &s.scratch)
 	s.registry.setWaiting(p, next.Wait) // the poller has it already
-	if writer := p.writer; next.Interrupt != nil {
-		next.Interrupt.notify(func() { writer.interrupt(p, next.Interrupt) })
-	}
+	p.await(next.Interrupt)
 	return true
 }
 
