@@ -45,8 +45,8 @@ func TestBenchRun(t *testing.T) {
 
 func TestBenchTransports(t *testing.T) {
 	t.Parallel()
-	_, url := startNode(t)
-	for _, transport := range []string{"sse", "poll", "short-poll", "mixed"} {
+	_, url := startNode(t, "--bayeux-enabled")
+	for _, transport := range []string{"sse", "poll", "short-poll", "bayeux", "mixed"} {
 		p := runToEnd(t, benchArgs(url, "--transport", transport, "--interval", "200ms", "--churn", "10%")...)
 		p.wantExit(exitOK)
 		if !strings.HasPrefix(p.out.String(), "messages lost: 0 (of 1,000 to deliver)\n") {
