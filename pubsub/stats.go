@@ -116,9 +116,11 @@ func (c *counts) addGaps(items []Item) {
 // Stats is what a Hub has at the moment, and has counted since the start: each
 // map has all its keys.
 type Stats struct {
-	Channels  int // open
+	Channels  int // open, index logs too
 	TailItems int // of all tails
 	TailBytes int // the same, as TailLimits counts them
+
+	PatternSubscribers int // each counted once per pattern
 
 	Publishes map[Outcome]int64 // messages given to Publish
 	Resyncs   map[ResyncCause]int64
@@ -144,6 +146,11 @@ func (h *Hub) Stats() Stats {
 		Gaps:      h.counts.gaps.Stats(),
 		Relay:     h.timing.relay.Stats(),
 	}
+	h.mu.Lock()
+	for _, n := range h.patterns {
+		s.PatternSubscribers += n
+	}
+	h.mu.Unlock()
 	for _, c := range h.channels() {
 		c.mu.Lock()
 		s.TailItems += len(c.items)

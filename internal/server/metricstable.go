@@ -110,6 +110,9 @@ var metricTable = []metric{
 		help:    "From the beginning of a publish at this node until its message was written to this node's subscribers, by this node's clock alone; of a sample, once for each walk of a writer and not for each subscriber.",
 		collect: func(s *snapshot, e emitter) { e.latency(s.held.WriteLatency) }},
 
+	{name: "comet_pattern_subscribers", kind: gauge,
+		help:    "Subscribers of patterns here, each counted once per pattern. `comet status` has the numbers per pattern.",
+		collect: func(s *snapshot, e emitter) { e.count(int64(s.hub.PatternSubscribers)) }},
 	{name: "comet_channels", kind: gauge,
 		help:    "Channels that are open here, each with a tail: those that have subscribers, or had them some seconds ago, and the nodes' own.",
 		collect: func(s *snapshot, e emitter) { e.count(int64(s.hub.Channels)) }},
