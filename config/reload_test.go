@@ -88,3 +88,21 @@ func TestReloadContradiction(t *testing.T) {
 		t.Errorf("%v, %v", both, err)
 	}
 }
+
+// The index logs of a rule with patterns are named by it, so it does not reload. Its
+// history does.
+func TestReloadPatterns(t *testing.T) {
+	load := func(rules string) *Loaded {
+		return mustLoad(t, Source{Environ: []string{"COMET_CHANNELS=" + rules}})
+	}
+	running := load(`[{match: "a/**", patterns: true}]`)
+	for _, rules := range []string{`[{match: "a/**"}]`, `[{match: "a/**", patterns: true, index: 4}]`, `[{match: "a/*", patterns: true}]`, `[]`} {
+		both, _, err := running.Reload(load(rules))
+		if err == nil || both != nil || !strings.Contains(err.Error(), "restart all nodes") {
+			t.Errorf("%s: %v", rules, err)
+		}
+	}
+	if _, _, err := running.Reload(load(`[{match: b}, {match: "a/**", patterns: true, history: {size: 5}}]`)); err != nil {
+		t.Error(err)
+	}
+}
