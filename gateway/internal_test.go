@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,5 +77,21 @@ func TestTracingOffCostsNothing(t *testing.T) {
 	with := testing.AllocsPerRun(100, func() { _ = g.serveTraced(row, nil, r, rc) })
 	if with > without {
 		t.Errorf("%v allocations, and %v where nothing could be traced", with, without)
+	}
+}
+
+// TestNothingThere: the answer for a path that does not exist says where the paths are.
+func TestNothingThere(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"/v1/channels/news":    "messages of the channel are at /v1/channels/news/messages",
+		"/v1/channels/a%2Fb":   "are at /v1/channels/a%2Fb/messages",
+		"/v1/channels/news/no": "/openapi.yaml",
+		"/nothing":             "/openapi.yaml",
+	} {
+		err := notFound(nil, nil, httptest.NewRequest(http.MethodPost, path, nil), nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
 	}
 }

@@ -109,5 +109,9 @@ func wrongMethod(allowed []string) endpoint {
 
 // notFound is the endpoint of every other path.
 func notFound(_ *Gateway, _ http.ResponseWriter, r *http.Request, _ *requestContext) error {
-	return problem(pathNotFound, "There is nothing at %s: see docs/protocol.md for the paths, which begin with /v1/.", r.URL.EscapedPath())
+	path := r.URL.EscapedPath()
+	if channel, ok := strings.CutPrefix(path, "/v1/channels/"); ok && channel != "" && !strings.Contains(channel, "/") {
+		return problem(pathNotFound, "There is nothing at %s: messages of the channel are at %s/messages. All paths are in /openapi.yaml of this node.", path, path)
+	}
+	return problem(pathNotFound, "There is nothing at %s: all paths begin with /v1/ and are in /openapi.yaml of this node.", path)
 }
