@@ -32,6 +32,9 @@ type Options struct {
 	// Fast returns what a request is judged by that comes without net/http, and the header of
 	// its answer; ok is false if it has to go through net/http.
 	Fast func(r *http.Request) (rules *admit.Rules, header http.Header, ok bool)
+	// Span begins the span of a publish; ctx is the request's. carry is the parent of the
+	// messages' spans (pubsub.Draft.Trace), and end is called once. Default: none.
+	Span func(ctx context.Context) (carry string, end func(drafts []pubsub.Draft, receipts []pubsub.Receipt))
 	// Senders reports whether messages of a channel name their sender; default: all do.
 	Senders func(channel string) bool
 	// Refused is called with how many messages were refused before the hub saw them.

@@ -533,12 +533,27 @@ func (e *exchange) publishDrafts() {
 	if len(e.drafts) == 0 {
 		return
 	}
-	for i, receipt := range e.server.options.Hub.Publish(e.r.Context(), e.drafts) {
+	end := e.beginSpan()
+	receipts := e.server.options.Hub.Publish(e.r.Context(), e.drafts)
+	end(e.drafts, receipts)
+	for i, receipt := range receipts {
 		if receipt.Err != nil {
 			e.of[i].err = e.server.fault(receipt.Err, e.of[i].channel)
 		}
 	}
 	e.drafts, e.of = nil, nil
+}
+
+// beginSpan begins the span of the messages collected so far.
+func (e *exchange) beginSpan() (end func([]pubsub.Draft, []pubsub.Receipt)) {
+	if e.server.options.Span == nil {
+		return func([]pubsub.Draft, []pubsub.Receipt) {}
+	}
+	carry, end := e.server.options.Span(e.r.Context())
+	for i := range e.drafts {
+		e.drafts[i].Trace = carry
+	}
+	return end
 }
 
 // service asks the application about a message on a service channel.

@@ -98,7 +98,7 @@ func newNode(name string, about build, s *config.Settings, rules *channelRules, 
 		spans.close(context.Background())
 		return nil, errors.Join(err, parker.Close(context.Background()), application.close(context.Background()))
 	}
-	protocol, err := newBayeux(s, rules, g, hub, b, parker, logger)
+	protocol, err := newBayeux(s, rules, tracer, g, hub, b, parker, logger)
 	if err != nil {
 		presence.Close()
 		hub.Close()
