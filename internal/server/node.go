@@ -255,7 +255,7 @@ func (n *node) leave(ctx context.Context, drain config.Drain) error {
 
 // listen opens address, the value of the given setting.
 func listen(setting, address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+	l, err := listenConfig.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
