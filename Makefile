@@ -19,7 +19,7 @@ STAMP   = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DAT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what `test` asks for has an order
-.PHONY: help run build install generate image release test test-all test-k8s test-failure test-chat test-clients check vulncheck bench comparison fuzz screenshots mutants redis programs module tidy clean go compiler
+.PHONY: help run build install generate image release test test-all test-k8s test-failure test-chat test-clients check vulncheck bench comparison yardstick fuzz screenshots mutants redis programs module tidy clean go compiler
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -122,6 +122,8 @@ bench: go ## all benchmarks, or those that match (BENCH=Publish)
 
 comparison: go ## Comet beside Nchan on the same Redis, as a table (needs nginx and libnginx-mod-nchan; 10 minutes)
 	go run ./bench/comparison -rounds 3 $(ARGS)
+
+yardstick: comparison ## another name of comparison
 
 fuzz: go ## each fuzz test for a short time (FUZZTIME=10s)
 	@packages=$$(go list ./...) || exit 1; \
