@@ -16,6 +16,9 @@ const (
 	patternRules = `[{match: "wood/**", patterns: true, index: 2}, {match: "copse/*", patterns: true, index: 1}]`
 )
 
+// plain are the channels of every round that have no index log.
+var plain = []string{"ash", "birch", "cedar", "elm", "fir"}
+
 // index is that of the nodes.
 var index = func() *pubsub.Index {
 	x, err := pubsub.NewIndex([]pubsub.IndexRule{{Match: "wood/**", Logs: 2}, {Match: "copse/*", Logs: 1}})

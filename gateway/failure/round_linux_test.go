@@ -23,9 +23,6 @@ const (
 	publishers  = 5
 )
 
-// plain are the channels of every round that have no index log.
-var plain = []string{"ash", "birch", "cedar", "elm", "fir"}
-
 // channels are the logs that are judged: those of plain, and the index logs.
 var channels = slices.Concat(plain, indexLogs("wood/**"), indexLogs("copse/*"))
 
