@@ -177,8 +177,9 @@ func (c *bayeuxNodes) published(channel string) (all []int) {
 
 // bayeuxClient is a client of a library, and what it has reported.
 type bayeuxClient struct {
-	t    *testing.T
-	name string
+	t       *testing.T
+	name    string
+	repeats bool // messages may come again, see "Delivery is exact" in docs/bayeux.md
 
 	mu         sync.Mutex
 	changed    chan struct{}
@@ -275,9 +276,13 @@ func (c *bayeuxClient) want(last int) {
 	c.await(fmt.Sprint("message ", last), func() bool { return len(c.got) > 0 && c.got[len(c.got)-1] == last })
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, n := range c.got {
+	got := c.got
+	if c.repeats { // of the newest messages, which the answer before had
+		got = slices.Compact(slices.Sorted(slices.Values(got)))
+	}
+	for i, n := range got {
 		if n != i+1 {
-			c.t.Errorf("%s: message %d is %d, after %v", c.name, i+1, n, c.got[max(0, i-3):i])
+			c.t.Errorf("%s: message %d is %d, after %v", c.name, i+1, n, got[max(0, i-3):i])
 			break
 		}
 	}
@@ -374,6 +379,7 @@ func TestBayeuxLibraries(t *testing.T) {
 			for i, library := range []string{"cometd", "cometd-ack", "faye"} {
 				clients = append(clients, startBayeuxClient(t, dir, library, url, "/down/1", fmt.Sprint("/up/", i)))
 			}
+			clients[0].repeats = one.name == "nodes are killed" // it does not acknowledge
 			for _, client := range clients {
 				client.await("the subscription", func() bool { return client.subscribed })
 			}
