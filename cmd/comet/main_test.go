@@ -20,5 +20,5 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	testenv.LimitProcesses(2 * runtime.GOMAXPROCS(0)) // they mostly wait
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, testenv.IgnoreRedisProbe())
 }

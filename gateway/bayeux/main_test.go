@@ -25,7 +25,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.IgnoreRedisProbe()) }
 
 // cluster is one or two nodes; requests go to them in turn.
 type cluster struct {

@@ -19,7 +19,7 @@ import (
 	"comet/pubsub/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.IgnoreRedisProbe()) }
 
 // patience bounds every wait, so that no test hangs.
 const patience = testenv.Patience

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"comet/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
@@ -14,7 +16,5 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", sideBySide); err != nil {
 		panic(err)
 	}
-	// go-redis probes an unreachable server until a second after its client is closed.
-	const probe = "github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(probe))
+	goleak.VerifyTestMain(m, testenv.IgnoreRedisProbe())
 }
