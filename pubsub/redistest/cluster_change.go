@@ -2,8 +2,10 @@ package redistest
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"slices"
+	"strings"
 )
 
 // MoveSlot moves a slot with its keys to another primary, as resharding does,
@@ -29,8 +31,39 @@ func (c *Cluster) BeginMove(slot int, to *Server) (end func()) {
 		for _, node := range owners {
 			node.Do("CLUSTER", "SETSLOT", slot, "NODE", c.ids[to])
 		}
+		c.awaitEpoch(to)
 		c.AwaitOK()
 	}
+}
+
+// awaitEpoch waits until all nodes know the config epoch of node. With a move that
+// begins before, they may never agree about the slot again.
+func (c *Cluster) awaitEpoch(node *Server) {
+	c.t.Helper()
+	await(c.t, "all nodes know a config epoch", func() error {
+		info, err := node.try("CLUSTER", "INFO")
+		if err != nil {
+			return err
+		}
+		epoch, err := field(info, "cluster_my_epoch")
+		if err != nil {
+			return err
+		}
+		for _, other := range c.running() {
+			answer, err := other.try("CLUSTER", "NODES")
+			if err != nil {
+				return err
+			}
+			nodes, _ := answer.(string)
+			if !slices.ContainsFunc(strings.Split(nodes, "\n"), func(line string) bool {
+				words := strings.Fields(line) // ID, address, flags, primary, ping, pong, config epoch, …
+				return len(words) > 6 && words[0] == c.ids[node] && words[6] == epoch
+			}) {
+				return fmt.Errorf("%s does not know epoch %s of %s", other.Addr(), epoch, node.Addr())
+			}
+		}
+		return nil
+	})
 }
 
 // moveKeys moves what is in the slot; from makes no new keys in it.
