@@ -456,19 +456,18 @@ func (e *exchange) disconnect(m message, r *reply) error {
 	if err != nil {
 		return err
 	}
-	for range conflicts {
-		_, err = e.server.options.Records.ChangeRecord(e.r.Context(), recordKey(clientID), pubsub.RecordChange{Version: st.version})
-		if err == nil {
-			break
-		}
-		if st, err = e.server.load(e.r.Context(), clientID); err != nil {
-			return err
-		}
+	err = e.server.attempt(e.r.Context(), clientID, st, func(now *state) error {
+		st = now
+		_, err := e.server.options.Records.ChangeRecord(e.r.Context(), recordKey(clientID), pubsub.RecordChange{Version: st.version})
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	delete(e.sessions, clientID)
 	r.clientID = clientID
 	e.server.notify(e.r.Context(), st.node, clientID)
-	return err
+	return nil
 }
 
 // publish checks a message, and adds it to those that are published together.

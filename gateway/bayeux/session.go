@@ -257,30 +257,37 @@ func (s *Server) ttl() time.Duration {
 // those has succeeded, so only a flood of requests for one session gets there.
 const conflicts = 20
 
-// change applies apply to a copy of st, and stores it. If the session was changed
-// meanwhile, or the outcome is unknown, it begins again with what is stored; so apply
-// must be right for a state that it was applied to before.
-func (s *Server) change(ctx context.Context, clientID string, st *state, apply func(*state) error) (_ *state, err error) {
-	for range conflicts {
-		next := st.clone()
-		if err := apply(next); err != nil {
-			return nil, err
-		}
-		err = s.store(ctx, clientID, st, next)
-		if err == nil {
-			return next, nil
-		}
-		if !errors.Is(err, pubsub.ErrRecordChanged) && !errors.Is(err, pubsub.ErrOutcomeUnknown) {
-			return nil, err
+// attempt calls try with st and, as long as it fails because the session was changed
+// meanwhile or because the outcome is unknown, again with what is stored.
+func (s *Server) attempt(ctx context.Context, clientID string, st *state, try func(*state) error) error {
+	for n := 1; ; n++ {
+		err := try(st)
+		if n == conflicts || !errors.Is(err, pubsub.ErrRecordChanged) && !errors.Is(err, pubsub.ErrOutcomeUnknown) {
+			return err
 		}
 		if st, err = s.load(ctx, clientID); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return nil, err
 }
 
-// channelsOf returns the names of the channels.
+// change applies apply to a copy of st, and stores it, see attempt: apply must be right for a
+// state that it was applied to before.
+func (s *Server) change(ctx context.Context, clientID string, st *state, apply func(*state) error) (next *state, err error) {
+	err = s.attempt(ctx, clientID, st, func(st *state) error {
+		next = st.clone()
+		if err := apply(next); err != nil {
+			return err
+		}
+		return s.store(ctx, clientID, st, next)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return next, nil
+}
+
+// names returns the names of the channels.
 func (st *state) names() []string {
 	names := make([]string, len(st.channels))
 	for i := range names {
