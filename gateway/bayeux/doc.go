@@ -12,6 +12,9 @@
 //	name.go        channel names
 //	pattern.go     the logs of channels and patterns
 //	exchange.go    the messages of one request, one after the other
+//	handshake.go   /meta/handshake
+//	subscribe.go   /meta/subscribe and /meta/unsubscribe
+//	publish.go     messages on other channels, also of services
 //	session.go     the record of a session
 //	connect.go     /meta/connect: acknowledge, and wait
 //	follow.go      the next connect on the same connection, without net/http
