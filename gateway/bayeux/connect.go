@@ -176,7 +176,7 @@ func (e *exchange) connectAtOnce(m message, r *reply) error {
 	}
 	a.Subscriber.Close()
 	events, err := c.deliver(e.r.Context(), items)
-	if err != nil && !errors.Is(err, errReplaced) && !errors.Is(err, errGone) {
+	if err != nil && !isOver(err) {
 		return err
 	}
 	e.connect = c

@@ -25,6 +25,9 @@ var (
 	errGone     = errors.New("the session has ended")
 )
 
+// isOver reports whether err is one of them.
+func isOver(err error) bool { return errors.Is(err, errReplaced) || errors.Is(err, errGone) }
+
 var _ conn.Answerer = (*connect)(nil)
 
 // Transport implements conn.Answerer.
@@ -57,7 +60,7 @@ func (c *connect) answer(ctx context.Context, items []pubsub.Delivery, reason co
 	if err != nil {
 		c.server.forget(c)
 	}
-	if err != nil && !errors.Is(err, errReplaced) && !errors.Is(err, errGone) {
+	if err != nil && !isOver(err) {
 		c.server.options.Logger.Debug("bayeux answer was not stored; closing the connection", "error", err)
 		return nil, nil // it is not known whether the events count as sent: the client must see that it got none
 	}
@@ -174,20 +177,20 @@ func (c *connect) deliver(ctx context.Context, items []pubsub.Delivery) (events 
 // reloadPatiently is reload after a store that failed with an error. It tries again until
 // ctx ends.
 func (c *connect) reloadPatiently(ctx context.Context, err error) error {
+	pause := storeRetry
 	if errors.Is(err, pubsub.ErrRecordChanged) {
-		if err = c.reload(ctx); err == nil || errors.Is(err, errReplaced) || errors.Is(err, errGone) {
-			return err
-		}
+		pause = 0
 	}
 	for {
 		select {
-		case <-time.After(storeRetry):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return err
 		}
-		if err = c.reload(ctx); err == nil || errors.Is(err, errReplaced) || errors.Is(err, errGone) {
+		if err = c.reload(ctx); err == nil || isOver(err) {
 			return err
 		}
+		pause = storeRetry
 	}
 }
 

@@ -184,10 +184,10 @@ func withToken(r *http.Request, token string) *http.Request {
 	return &with
 }
 
-// hasCredential reports whether the request itself has a credential that a page of
-// another site cannot make a browser send.
-func (e *exchange) hasCredential() bool {
-	return e.r.Header["Authorization"] != nil || strings.Contains(e.r.URL.RawQuery, "access_token=")
+// hasCredential reports whether a request has a credential that a page of another site
+// cannot make a browser send.
+func hasCredential(r *http.Request) bool {
+	return r.Header["Authorization"] != nil || strings.Contains(r.URL.RawQuery, "access_token=")
 }
 
 // ownerOf names whose sessions those of a principal are; empty for anonymous clients.
@@ -214,7 +214,7 @@ func (e *exchange) session(ctx context.Context, m message) (clientID string, st 
 		}
 	}
 	token := m.token()
-	if token == "" && !e.hasCredential() {
+	if token == "" && !hasCredential(e.r) {
 		token = st.token
 	}
 	if caller, err = e.authenticate(token); err != nil {

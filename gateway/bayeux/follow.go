@@ -88,7 +88,7 @@ func (c *connect) following(r *http.Request) (m message, ok bool) {
 // is not known, or if the caller may not have what the session has.
 func (c *connect) authenticate() bool {
 	r := c.r
-	if c.state.token != "" && r.Header["Authorization"] == nil && !strings.Contains(r.URL.RawQuery, "access_token=") {
+	if c.state.token != "" && !hasCredential(r) {
 		r = withToken(r, c.state.token)
 	}
 	if c.server.options.Admission.Authenticate(r, c.caller) != nil || ownerOf(c.caller.Principal) != c.state.owner {
