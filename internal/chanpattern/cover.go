@@ -1,6 +1,6 @@
 package chanpattern
 
-// coverBudget bounds the search of Cover, in parts of patterns that are looked at: a few
+// coverBudget bounds the search of Cover and Overlap, in parts of patterns that are looked at: a few
 // milliseconds. Real permissions take less than a thousandth.
 const coverBudget = 2_000_000
 
@@ -22,13 +22,7 @@ func (ps Patterns) Cover(p Pattern) bool {
 			covers = append(covers, q.automaton())
 		}
 	}
-	s := search{inner: p.automaton(), covers: covers, seen: make(map[string]bool), budget: coverBudget}
-	s.letters = s.alphabet()
-	first := pair{inner: s.inner.start(), covers: make([]stateSet, len(covers))}
-	for i := range covers {
-		first.covers[i] = covers[i].start()
-	}
-	return s.run(first)
+	return !find(p.automaton(), covers, false)
 }
 
 // plainlyCovers reports whether q covers p segment by segment, as it nearly always does
@@ -45,36 +39,7 @@ func (p Pattern) Overlap(q Pattern) bool {
 	if p.segments == nil || q.segments == nil {
 		return false
 	}
-	a, b := p.automaton(), q.automaton()
-	s := search{inner: a, covers: []automaton{b}, seen: make(map[string]bool), budget: coverBudget}
-	s.letters = s.alphabet()
-	return s.meet(pair{inner: a.start(), covers: []stateSet{b.start()}})
-}
-
-// meet reports whether the inner pattern and the only other one match the same bytes.
-func (s *search) meet(first pair) bool {
-	todo := []pair{first}
-	for len(todo) > 0 {
-		at := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if s.isSeen(at) {
-			continue
-		}
-		for _, c := range s.letters {
-			if s.budget -= len(s.inner) + len(s.covers[0]); s.budget < 0 {
-				return true
-			}
-			next := pair{inner: s.inner.read(at.inner, c), covers: []stateSet{s.covers[0].read(at.covers[0], c)}}
-			switch {
-			case next.inner.isDead() || next.covers[0].isDead():
-				continue
-			case c == '/' && s.inner.accepts(next.inner) && s.covers[0].accepts(next.covers[0]):
-				return true
-			}
-			todo = append(todo, next)
-		}
-	}
-	return false
+	return find(p.automaton(), []automaton{q.automaton()}, true)
 }
 
 // automaton reads a channel with a slash after each segment, byte by byte. State i is
@@ -187,13 +152,25 @@ type pair struct {
 	covers []stateSet
 }
 
-// search looks for bytes that the inner pattern matches and no other one does.
+// search looks for bytes that the inner pattern matches, and others match or do not.
 type search struct {
 	inner   automaton
 	covers  []automaton
 	letters []byte
 	seen    map[string]bool
 	budget  int
+}
+
+// find reports whether there is a channel that inner matches and that one of covers
+// matches or, without matched, none. It is true too where the answer takes too long.
+func find(inner automaton, covers []automaton, matched bool) bool {
+	s := search{inner: inner, covers: covers, seen: make(map[string]bool), budget: coverBudget}
+	s.letters = s.alphabet()
+	first := pair{inner: inner.start(), covers: make([]stateSet, len(covers))}
+	for i := range covers {
+		first.covers[i] = covers[i].start()
+	}
+	return s.run(first, matched)
 }
 
 // alphabet is the bytes that patterns tell apart, and one that stands for all others.
@@ -219,8 +196,8 @@ func (s *search) alphabet() (letters []byte) {
 	return letters
 }
 
-// run reports whether there are no such bytes.
-func (s *search) run(first pair) bool {
+// run is find from first on.
+func (s *search) run(first pair, matched bool) bool {
 	todo := []pair{first}
 	for len(todo) > 0 {
 		at := todo[len(todo)-1]
@@ -230,26 +207,29 @@ func (s *search) run(first pair) bool {
 		}
 		for _, c := range s.letters {
 			if s.budget -= len(s.inner); s.budget < 0 {
-				return false
+				return true
 			}
 			next := pair{inner: s.inner.read(at.inner, c), covers: make([]stateSet, len(s.covers))}
 			if next.inner.isDead() {
 				continue
 			}
-			matched := false
+			covered, alive := false, false
 			for i, a := range s.covers {
 				s.budget -= len(a)
 				next.covers[i] = a.read(at.covers[i], c)
-				matched = matched || a.accepts(next.covers[i])
+				covered = covered || a.accepts(next.covers[i])
+				alive = alive || !next.covers[i].isDead()
 			}
 			// Only what ends in a slash is a channel.
-			if c == '/' && s.inner.accepts(next.inner) && !matched {
-				return false
+			if c == '/' && s.inner.accepts(next.inner) && covered == matched {
+				return true
 			}
-			todo = append(todo, next)
+			if alive || !matched {
+				todo = append(todo, next)
+			}
 		}
 	}
-	return true
+	return false
 }
 
 // isSeen notes a pair, and reports whether it was noted before.
