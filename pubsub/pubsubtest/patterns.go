@@ -1,8 +1,6 @@
 package pubsubtest
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,22 +28,10 @@ func indexed(t *testing.T, o Options) Options {
 }
 
 // patternReader collects what a subscriber of a pattern gets.
-type patternReader struct {
-	t      *testing.T
-	filter *pubsub.Filter
-	sub    *pubsub.Subscriber
-	stop   context.CancelFunc
-	done   sync.WaitGroup
-
-	mu    sync.Mutex
-	got   map[string][]pubsub.Item // by channel; gaps by the pattern
-	total int                      // messages
-	grown chan struct{}            // closed and replaced when got has grown
-	err   error
-}
+type patternReader struct{ *reader }
 
 // readPattern subscribes to a pattern; at has a cursor for each index log, nil: from.
-func readPattern(t *testing.T, hub *pubsub.Hub, text string, from pubsub.From, at []pubsub.Cursor) *patternReader {
+func readPattern(t *testing.T, hub *pubsub.Hub, text string, from pubsub.From, at []pubsub.Cursor) patternReader {
 	t.Helper()
 	p, err := ordersIndex(t).Pattern(text)
 	if err != nil {
@@ -56,47 +42,11 @@ func readPattern(t *testing.T, hub *pubsub.Hub, text string, from pubsub.From, a
 	for i := range at {
 		starts[i].From = pubsub.From{Cursor: &at[i]}
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	sub, err := hub.Subscribe(ctx, starts)
-	if err != nil {
-		stop()
-		t.Fatalf("subscribe: %v", err)
-	}
-	r := &patternReader{t: t, filter: f, sub: sub, stop: stop, got: make(map[string][]pubsub.Item), grown: make(chan struct{})}
-	r.done.Go(func() {
-		for {
-			got, err := sub.Next(ctx, 100)
-			r.mu.Lock()
-			for _, d := range got {
-				if d.Message != nil {
-					r.got[d.Message.Channel] = append(r.got[d.Message.Channel], d.Item)
-					r.total++
-				} else {
-					r.got[d.Gap.Channel] = append(r.got[d.Gap.Channel], d.Item)
-				}
-			}
-			r.err = err
-			close(r.grown)
-			r.grown = make(chan struct{})
-			r.mu.Unlock()
-			if err != nil {
-				return
-			}
-		}
-	})
-	t.Cleanup(r.leave)
-	return r
+	return patternReader{readAll(t, hub, starts)}
 }
 
-// leave ends the reader and returns where it is in each index log.
-func (r *patternReader) leave() {
-	r.stop()
-	r.done.Wait()
-	r.sub.Close()
-}
-
-// positions ends the reader and returns where it was.
-func (r *patternReader) positions() []pubsub.Cursor {
+// positions ends the reader and returns where it was in each index log.
+func (r patternReader) positions() []pubsub.Cursor {
 	r.stop()
 	r.done.Wait()
 	at := make([]pubsub.Cursor, r.sub.Channels())
@@ -107,34 +57,31 @@ func (r *patternReader) positions() []pubsub.Cursor {
 	return at
 }
 
-// until waits until enough says so.
-func (r *patternReader) until(what string, enough func(got map[string][]pubsub.Item, messages int) bool) map[string][]pubsub.Item {
-	r.t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	for {
-		r.mu.Lock()
-		done, grown, err, total := enough(r.got, r.total), r.grown, r.err, r.total
-		got := maps.Clone(r.got)
-		r.mu.Unlock()
-		if done {
-			return got
+// byChannel returns items by their channel; gaps are of the pattern.
+func byChannel(items []pubsub.Item) map[string][]pubsub.Item {
+	got := make(map[string][]pubsub.Item)
+	for _, it := range items {
+		channel := ""
+		if it.Message != nil {
+			channel = it.Message.Channel
+		} else {
+			channel = it.Gap.Channel
 		}
-		if err != nil && !errors.Is(err, context.Canceled) {
-			r.t.Fatalf("waiting for %s: %v", what, err)
-		}
-		select {
-		case <-grown:
-		case <-deadline.C:
-			r.t.Fatalf("waited %v for %s; got %d messages of %d channels", patience, what, total, len(got))
-		}
+		got[channel] = append(got[channel], it)
 	}
+	return got
 }
 
-// count waits for n messages.
-func (r *patternReader) count(n int) map[string][]pubsub.Item {
+// until waits until enough says so and returns all items by channel.
+func (r patternReader) until(what string, enough func(got map[string][]pubsub.Item) bool) map[string][]pubsub.Item {
 	r.t.Helper()
-	return r.until(fmt.Sprint(n, " messages"), func(_ map[string][]pubsub.Item, messages int) bool { return messages >= n })
+	return byChannel(r.reader.until(what, func(items []pubsub.Item) bool { return enough(byChannel(items)) }))
+}
+
+// count waits for n messages and returns all items by channel.
+func (r patternReader) count(n int) map[string][]pubsub.Item {
+	r.t.Helper()
+	return byChannel(r.reader.until(fmt.Sprint(n, " messages"), func(items []pubsub.Item) bool { return len(messages(items)) >= n }))
 }
 
 // A subscriber of a pattern gets every message of the channels that it matches, as the
@@ -169,7 +116,7 @@ func testPattern(t *testing.T, newCluster New) {
 			drafts = drafts[:channels]
 		}
 	}
-	for _, r := range []*patternReader{all, other} {
+	for _, r := range []patternReader{all, other} {
 		got := r.count(2 * channels * each)
 		if len(got) != 2*channels {
 			t.Errorf("got messages of %d channels, want %d: %v", len(got), 2*channels, slices.Sorted(maps.Keys(got)))
@@ -191,7 +138,7 @@ func testPattern(t *testing.T, newCluster New) {
 	}
 	large := append(append([]byte(`"`), slices.Repeat([]byte("x"), 60_000)...), '"')
 	id := publish(t, b, "orders/3", large)
-	items := other.until("a large message", func(got map[string][]pubsub.Item, _ int) bool {
+	items := other.until("a large message", func(got map[string][]pubsub.Item) bool {
 		n := len(got["orders/3"])
 		return got["orders/3"][n-1].Message.ID == id
 	})["orders/3"]
@@ -223,10 +170,10 @@ func testPatternResume(t *testing.T, newCluster New) {
 	for turn := 1; total < channels*each; turn++ {
 		r.count(1)
 		at := r.positions()
-		for channel, items := range r.got {
+		for channel, items := range byChannel(r.items) {
 			got[channel] = append(got[channel], items...)
 		}
-		if total += r.total; total < channels*each {
+		if total += len(messages(r.items)); total < channels*each {
 			r = readPattern(t, hubs[turn%2], "orders/**", pubsub.From{}, at)
 		}
 	}
@@ -255,7 +202,7 @@ func testPatternFrom(t *testing.T, newCluster New) {
 	}
 	r := readPattern(t, node(t, c), "orders/*/new", pubsub.From{Last: 7}, nil)
 	last := publish(t, hub, "orders/0/new", number(10))
-	got = r.until("the next message", func(got map[string][]pubsub.Item, messages int) bool {
+	got = r.until("the next message", func(got map[string][]pubsub.Item) bool {
 		items := got["orders/0/new"]
 		return len(items) > 0 && items[len(items)-1].Message.ID == last
 	})
@@ -284,7 +231,7 @@ func testPatternTrimmed(t *testing.T, newCluster New) {
 	r.count(1)
 	at := r.positions()
 	publishNumbers(t, a, "orders/1", 1, 999)
-	got := readPattern(t, b, "orders/*", pubsub.From{}, at).until("the newest message", func(got map[string][]pubsub.Item, _ int) bool {
+	got := readPattern(t, b, "orders/*", pubsub.From{}, at).until("the newest message", func(got map[string][]pubsub.Item) bool {
 		items := got["orders/1"]
 		return len(items) > 0 && string(items[len(items)-1].Message.Data) == "999"
 	})
@@ -309,7 +256,7 @@ func testPatternRelayCut(t *testing.T, newCluster New) {
 			publish(t, []*pubsub.Hub{a, b}[n%2], fmt.Sprintf("orders/%d", n), number(i))
 		}
 	}
-	for _, r := range []*patternReader{ra, rb} {
+	for _, r := range []patternReader{ra, rb} {
 		got := r.count(channels * each)
 		if len(got) != channels {
 			t.Errorf("got %d channels or gaps, want %d", len(got), channels)
@@ -344,14 +291,14 @@ func testPatternRestart(t *testing.T, newCluster New, empty bool, reason pubsub.
 	away.count(channels)
 	at := away.positions()
 	c.Restart(empty)
-	hasGaps := func(got map[string][]pubsub.Item, _ int) bool { return len(got["orders/**"]) >= 4 }
+	hasGaps := func(got map[string][]pubsub.Item) bool { return len(got["orders/**"]) >= 4 }
 	live.until("a gap per index log", hasGaps)
 	back := readPattern(t, b, "orders/**", pubsub.From{}, at)
 	back.until("a gap per index log", hasGaps)
 	for n := range channels {
 		persist(t, b, fmt.Sprintf("orders/%d", n), number(1))
 	}
-	first := map[*patternReader]int{live: 0, back: 1}
+	first := map[patternReader]int{live: 0, back: 1}
 	for r, first := range first {
 		got := r.count(channels * (2 - first))
 		for _, g := range gaps(got["orders/**"]) {

@@ -10,7 +10,7 @@ import (
 	"comet/pubsub"
 )
 
-// reader collects what a subscriber of one channel gets.
+// reader collects what a subscriber gets.
 type reader struct {
 	t    *testing.T
 	sub  *pubsub.Subscriber
@@ -26,8 +26,14 @@ type reader struct {
 // read subscribes; the reader runs until stopped or the end of the test.
 func read(t *testing.T, hub *pubsub.Hub, channel string, from pubsub.From) *reader {
 	t.Helper()
+	return readAll(t, hub, []pubsub.Start{{Channel: channel, From: from}})
+}
+
+// readAll is read from several channels or logs.
+func readAll(t *testing.T, hub *pubsub.Hub, starts []pubsub.Start) *reader {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	sub, err := hub.Subscribe(ctx, []pubsub.Start{{Channel: channel, From: from}})
+	sub, err := hub.Subscribe(ctx, starts)
 	if err != nil {
 		stop()
 		t.Fatalf("subscribe: %v", err)
