@@ -196,7 +196,7 @@ func (s *search) alphabet() (letters []byte) {
 	return letters
 }
 
-// run is find from first on.
+// run is find, starting with first.
 func (s *search) run(first pair, matched bool) bool {
 	todo := []pair{first}
 	for len(todo) > 0 {
